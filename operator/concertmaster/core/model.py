@@ -131,7 +131,7 @@ class WorkflowKey:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container as declared, with the JSON pointer at which its ``resources`` can be patched (None: not patchable)."""
+    """One container as declared, with the JSON pointer of its patchable ``resources`` (None: not patchable)."""
 
     name: str
     image: str | None = None
@@ -305,7 +305,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One field of the target that the recommendation would set. ``current`` and ``proposed`` are literal YAML scalars."""
+    """One field of the target to set. ``current`` and ``proposed`` are literal YAML scalars."""
 
     pointer: str
     current: str | None
@@ -316,7 +316,8 @@ class Edit:
 class Recommendation:
     """One piece of advice about one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
 
-    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank advice; None when not applicable.
+    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank advice; None where
+    they do not apply.
     ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
     """
 
