@@ -1,0 +1,82 @@
+"""A handful of numbers that describe a sample, with honest gaps where there is no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Location and spread of a sample, in the unit of the values (``variance`` squared, ``cv`` without unit).
+
+    Every field but ``count`` is None when no finite value exists; ``variance`` and ``cv`` also with a single value,
+    because one observation says nothing about spread. ``cv`` is None when the mean is not positive. Percentiles
+    interpolate between neighbouring order statistics, so with few values ``p95`` and ``p99`` lie next to the maximum:
+    ``count`` tells how far to trust them.
+    """
+
+    count: int
+    mean: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    variance: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    cv: float | None = None
+
+
+def finite(values: Iterable[float | None] | Floats) -> Floats:
+    """The finite values as a one-dimensional float array; None, NaN and infinities are missing data and left out."""
+    array = as_floats(values)
+    return array[np.isfinite(array)]
+
+
+def as_floats(values: Iterable[float | None] | Floats) -> Floats:
+    """Values as a one-dimensional float array; None and what is not a number become NaN."""
+    if isinstance(values, np.ndarray):
+        try:
+            return np.asarray(values, dtype=np.float64).ravel()
+        except (TypeError, ValueError):
+            values = values.ravel().tolist()
+    items = list(values)
+    try:
+        return np.asarray(items, dtype=np.float64).ravel()
+    except (TypeError, ValueError, OverflowError):
+        return np.array([_number(item) for item in items], dtype=np.float64)
+
+
+def _number(item: object) -> float:
+    try:
+        return float(item)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def summarize(values: Iterable[float | None] | Floats) -> Summary:
+    """Count, mean, extremes, sample variance (n - 1), percentiles and coefficient of variation of the finite values."""
+    data = finite(values)
+    n = int(data.size)
+    if n == 0:
+        return Summary(count=0)
+    # Values near the largest float would overflow when summed or squared; a power of two scales without rounding.
+    scale = float(np.max(np.abs(data)))
+    unit = 2.0 ** np.floor(np.log2(scale)) if scale > 0 and (scale > 1e150 or scale < 1e-150) else 1.0
+    scaled = data / unit
+    # Rounding may push the mean of equal values beyond them; a mean outside its sample would only puzzle readers.
+    low, high = float(data.min()), float(data.max())
+    mean = min(max(float(scaled.mean()) * unit, low), high)
+    variance = cv = None
+    if n > 1:
+        spread = 0.0 if low == high else float(scaled.std(ddof=1))
+        with np.errstate(over="ignore"):
+            variance = float(np.float64(spread * unit) ** 2)
+        cv = spread * unit / mean if mean > 0 else None
+    p50, p95, p99 = (float(q) * unit for q in np.quantile(scaled, (0.5, 0.95, 0.99)))
+    return Summary(n, mean, low, high, variance, p50, p95, p99, cv)
