@@ -63,12 +63,26 @@ def _scale(values: Floats) -> tuple[Floats, bool]:
     return np.log(np.maximum(values, positive.min())), True
 
 
-def _points(found: list[Split], y: Floats, is_log: bool, index: NDArray[np.intp], when: Floats) -> tuple[ChangePoint,
-...]: edges = [0, *(split.index for split in found), y.size] out = [] for i, split in enumerate(found): shift =
-median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]]) if shift is None: continue size = (
-(math.exp(min(shift.likely, 700.0)), math.exp(min(shift.low, 700.0)), math.exp(min(shift.high, 700.0))) if is_log else
-(math.nan, math.nan, math.nan) ) at = int(index[split.index]) direction = Direction.UP if shift.likely >= 0 else
-Direction.DOWN out.append(ChangePoint(at, float(when[at]), *size, direction, 1.0 - split.p_value)) return tuple(out)
+def _points(
+    found: list[Split], y: Floats, is_log: bool, index: NDArray[np.intp], when: Floats
+) -> tuple[ChangePoint, ...]:
+    edges = [0, *(split.index for split in found), y.size]
+    out = []
+    for i, split in enumerate(found):
+        shift = median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]])
+        if shift is None:
+            continue
+        size = (math.nan, math.nan, math.nan)
+        if is_log:
+            size = (_exp(shift.likely), _exp(shift.low), _exp(shift.high))
+        at = int(index[split.index])
+        direction = Direction.UP if shift.likely >= 0 else Direction.DOWN
+        out.append(ChangePoint(at, float(when[at]), *size, direction, 1.0 - split.p_value))
+    return tuple(out)
+
+
+def _exp(log: float) -> float:
+    return math.exp(min(log, 700.0))
 
 
 def _trend(times: Floats, logs: Floats) -> Interval | None:
