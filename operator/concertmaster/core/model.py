@@ -140,7 +140,32 @@ class ContainerSpec:
     memory_request: float | None = None
     memory_limit: float | None = None
     resources_pointer: str | None = None
+    # "requests"/"limits" as literally written, so that a patch can test the old value and knows which parents exist
+    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sidecar: bool = False
+    init: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NameSegment:
+    """One piece of the name an engine gives a step's nodes; the pieces of a path are written one after the other.
+
+    ``items`` are the fan-out suffixes without parentheses ("2:3"): empty means no fan-out, None that they are only
+    known at run time. ``attempts`` is True where the engine numbers retries, "(0)", "(1)" ..., after this piece.
+    """
+
+    text: str
+    items: tuple[str, ...] | None = ()
+    attempts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRequirement:
+    """One term of a label selector; ``operator`` is In, NotIn, Exists or DoesNotExist. Terms are joined by "and"."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +186,23 @@ class StepSpec:
     memoized: bool | None = None
     on_exit: bool = False
     conditional: bool = False
+    waits: bool = False  # suspend and the like: its time is waiting, it has no pod
+    daemon: bool = False  # keeps running beside its successors, which start once it is ready
+    locks: tuple[str, ...] = ()  # mutexes and semaphores it needs, as "<kind>/<name>"
+    indexed: bool = False  # Indexed Job: the completion index tells items apart
+    path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty where names say nothing
+    selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for graphs declared by a person
+    duration_query: str | None = None  # PromQL that gives seconds per run where a step has no pods
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """At most ``limit`` of these steps' pods run at a time, per invocation of the template that declares it."""
+
+    steps: tuple[str, ...]
+    limit: int
+    pointer: str | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +215,7 @@ class WorkflowGraph:
     inferred: bool = False
     problems: tuple[str, ...] = ()
     parallelism_pointer: str | None = None
+    limits: tuple[GroupLimit, ...] = ()
 
     def step(self, name: str) -> StepSpec | None:
         """The step of that name, or None."""
@@ -193,6 +236,10 @@ class WorkflowDefinition:
     suspended: bool = False
     managed_by: str | None = None  # Argo CD, Flux, Helm ... with the name of the owner, for people
     notes: tuple[str, ...] = ()  # constructs that cannot be analysed, each a sentence
+    run_prefixes: tuple[str, ...] = ()  # names that runs start with, each followed by "-": own name, triggers' names
+    run_selector: tuple[LabelRequirement, ...] = ()  # further labels a run's pods must carry
+    run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person
+    series_run_label: str | None = None  # the same for the results of duration queries
 
 
 # --- run records: what one run did ----------------------------------------------------------------------------------
