@@ -1,0 +1,23 @@
+"""Replay: observed runs simulated again, with a change made to them."""
+
+from __future__ import annotations
+
+from concertmaster.core.replay.critical import CriticalShare, TimeSplit, critical_chain, critical_share, time_split
+from concertmaster.core.replay.executed import Attempt, ExecutedRun, Limit, StepTimes, executed
+from concertmaster.core.replay.simulate import replay
+from concertmaster.core.replay.whatif import WhatIf
+
+__all__ = [
+    "Attempt",
+    "CriticalShare",
+    "ExecutedRun",
+    "Limit",
+    "StepTimes",
+    "TimeSplit",
+    "WhatIf",
+    "critical_chain",
+    "critical_share",
+    "executed",
+    "replay",
+    "time_split",
+]

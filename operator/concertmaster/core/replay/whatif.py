@@ -1,0 +1,94 @@
+"""What-ifs: changes one can make to a workflow, in the terms of the replay.
+
+A what-if is a value, so that rules can build, combine (``a & b``) and compare them without knowing the simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """A set of changes; the empty one changes nothing. Use the constructors below; later entries win over earlier."""
+
+    scales: tuple[tuple[str, float], ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+    parallelism: tuple[tuple[str | None, int | None], ...] = ()
+    clean: tuple[str | None, ...] = ()
+    hits: tuple[tuple[str, float], ...] = ()
+    merged: tuple[tuple[str, ...], ...] = ()
+    batched: tuple[tuple[str, int], ...] = ()
+    cpu: tuple[tuple[str, float], ...] = ()
+    waits: tuple[tuple[str | None, float], ...] = ()
+
+    def __and__(self, other: WhatIf) -> WhatIf:
+        """Both changes made."""
+        return WhatIf(**{f.name: (*getattr(self, f.name), *getattr(other, f.name)) for f in fields(self)})
+
+    @property
+    def problem(self) -> str | None:
+        """What makes this what-if meaningless, or None."""
+        for name, factor in (*self.scales, *self.cpu, *self.waits):
+            if not 0.0 <= factor < math.inf:
+                return f"factor {factor!r} of {name or 'the run'!r} is not a number of at least 0"
+        for name, factor in self.cpu:
+            if factor <= 0.0:
+                return f"{name!r} cannot run on {factor!r} times its CPU"
+        for name, share in self.hits:
+            if not 0.0 <= share <= 1.0:
+                return f"cache hit share {share!r} of {name!r} is not between 0 and 1"
+        for scope, size in self.parallelism:
+            if size is not None and size < 1:
+                return f"a limit of {size!r} for {scope or 'the run'!r} lets nothing run"
+        for name, size in self.batched:
+            if size < 1:
+                return f"a batch of {size!r} items of {name!r} is none"
+        return None
+
+    @classmethod
+    def scale_step(cls, step: str, factor: float) -> WhatIf:
+        """The work of ``step`` takes ``factor`` times as long (0: no time at all); start-up stays."""
+        return cls(scales=((step, factor),))
+
+    @classmethod
+    def drop_edge(cls, before: str, after: str) -> WhatIf:
+        """``after`` no longer waits for ``before`` but for what ``before`` itself waits for: both run side by side."""
+        return cls(dropped=((before, after),))
+
+    @classmethod
+    def set_parallelism(cls, limit: int | None, step: str | None = None) -> WhatIf:
+        """At most ``limit`` pods at a time in the run, or of one step; None lifts the limit."""
+        return cls(parallelism=((step, limit),))
+
+    @classmethod
+    def without_failed_attempts(cls, step: str | None = None) -> WhatIf:
+        """Every retried pod (of one step, or all) succeeds at its first attempt; back-off goes too."""
+        return cls(clean=(step,))
+
+    @classmethod
+    def cache_hit(cls, step: str, share: float = 1.0) -> WhatIf:
+        """``share`` (0 to 1) of the step's pods are answered from a cache and take no time."""
+        return cls(hits=((step, share),))
+
+    @classmethod
+    def merge_steps(cls, *steps: str) -> WhatIf:
+        """A chain of steps runs in one pod: only the first pays for controller, scheduling and start-up."""
+        return cls(merged=(steps,))
+
+    @classmethod
+    def batch_items(cls, step: str, size: int) -> WhatIf:
+        """``size`` fan-out items share a pod and run in it one after the other, start-up paid once."""
+        return cls(batched=((step, size),))
+
+    @classmethod
+    def more_cpu(cls, step: str, factor: float) -> WhatIf:
+        """``factor`` times the CPU limit for a throttled step. Only its throttled share gets faster, at best by
+        ``factor`` (Amdahl's law); pods whose throttling is unknown stay as they are."""
+        return cls(cpu=((step, factor),))
+
+    @classmethod
+    def scale_start_up(cls, factor: float, step: str | None = None) -> WhatIf:
+        """Scheduling and start-up (of one step, or all) take ``factor`` times as long: warm images, free nodes."""
+        return cls(waits=((step, factor),))
