@@ -1,0 +1,69 @@
+"""Adapters of sizing, regression and scale-out: they only translate between the scorers' shapes and the product's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from concertmaster.core.regression import fit_memory, fit_runtime
+from concertmaster.core.scaleout import fit_scaleout
+from concertmaster.core.sizing import cpu_request, memory_request
+
+
+class SizingPolicy:
+    """Memory request of one step from the runs observed so far."""
+
+    def __init__(self) -> None:
+        self._peaks: list[float] = []
+        self._inputs: list[float] = []
+        self._durations: list[float] = []
+
+    def observe(self, usage_bytes: float, input_bytes: float, runtime_s: float, preset_bytes: float) -> None:
+        """One finished execution."""
+        self._peaks.append(usage_bytes)
+        self._inputs.append(input_bytes)
+        self._durations.append(runtime_s)
+
+    def allocate(self, input_bytes: float | None, preset_bytes: float) -> float | None:
+        """The request for an execution, as a function of its input size where that is known before it starts."""
+        size = memory_request(self._peaks, self._durations, inputs=self._inputs, current=preset_bytes)
+        if input_bytes is not None and size.model is not None:
+            return size.model.request(input_bytes)
+        return size.request
+
+    def retry(self, prev_bytes: float, n: int, preset_bytes: float) -> float:
+        """The request after the n-th kill: doubled, as the expected waste assumes."""
+        return prev_bytes * 2.0
+
+
+class SizingPolicyCpu:
+    """CPU request of one step from the runs observed so far."""
+
+    def __init__(self) -> None:
+        self._cores: list[float] = []
+        self._durations: list[float] = []
+
+    def observe(self, used_cores: float, input_bytes: float, runtime_s: float, preset_cores: float) -> None:
+        """One finished execution."""
+        self._cores.append(used_cores)
+        self._durations.append(runtime_s)
+
+    def allocate(self, input_bytes: float | None, preset_cores: float) -> float | None:
+        """The request for every execution to come."""
+        return cpu_request(self._cores, None, None, self._durations, current_request=preset_cores).request
+
+
+def runtime_model(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Run time over input size."""
+    return fit_runtime(x, y).predict
+
+
+def memory_model(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Peak memory over input size."""
+    return fit_memory(x, y).predict
+
+
+def scaleout_model(train: Sequence[tuple[int, float]]) -> Callable[[int], float]:
+    """Run time over workers."""
+    model = fit_scaleout([n for n, _ in train], [t for _, t in train])
+    return lambda n: float(model.seconds(n))

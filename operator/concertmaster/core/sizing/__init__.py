@@ -1,0 +1,20 @@
+"""Right-sizing of memory and CPU per step, out of per-run figures."""
+
+from __future__ import annotations
+
+from .by_input import InputModel
+from .cpu import CpuOptions, CpuSize, cpu_request
+from .memory import MemoryOptions, MemorySize, memory_request
+from .quantities import round_cpu, round_memory
+
+__all__ = [
+    "CpuOptions",
+    "CpuSize",
+    "InputModel",
+    "MemoryOptions",
+    "MemorySize",
+    "cpu_request",
+    "memory_request",
+    "round_cpu",
+    "round_memory",
+]
