@@ -1,0 +1,82 @@
+"""Asking the API server what the operator itself may do, before a user finds out by nothing happening.
+
+A policy in mode Auto whose operator lacks the right to patch would fail silently; the answer of a
+SelfSubjectAccessReview becomes the condition ``WriteAccess``, and the operator's own needs are checked at start.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.objects import ACCESS_REVIEWS, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One verb on one kind, in one namespace or (None) everywhere."""
+
+    verb: str
+    resource: Resource
+    namespace: str | None = None
+    subresource: str | None = None
+
+    def __str__(self) -> str:
+        kind = f"{self.resource.plural}.{self.resource.group}" if self.resource.group else self.resource.plural
+        if self.subresource:
+            kind += f"/{self.subresource}"
+        return f"{self.verb} {kind} in {f'namespace {self.namespace}' if self.namespace else 'all namespaces'}"
+
+
+class AccessChecker:
+    """Answers of the API server, remembered for ``granted_for`` / ``denied_for`` seconds.
+
+    A denial is asked again sooner, because somebody is probably mending it.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        granted_for: float = 3600.0,
+        denied_for: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._granted_for = granted_for
+        self._denied_for = denied_for
+        self._clock = clock
+        self._known: dict[Right, tuple[bool, float]] = {}
+
+    def allowed(self, right: Right) -> bool | None:
+        """Whether the operator has ``right``; None when the server cannot be asked."""
+        now = self._clock()
+        known = self._known.get(right)
+        if known and now - known[1] < (self._granted_for if known[0] else self._denied_for):
+            return known[0]
+        attributes = {"verb": right.verb, "group": right.resource.group, "resource": right.resource.plural}
+        if right.namespace:
+            attributes["namespace"] = right.namespace
+        if right.subresource:
+            attributes["subresource"] = right.subresource
+        body = {
+            "apiVersion": ACCESS_REVIEWS.api_version,
+            "kind": ACCESS_REVIEWS.kind,
+            "spec": {"resourceAttributes": attributes},
+        }
+        try:
+            answer = self._client.create(ACCESS_REVIEWS.path(), body)
+        except Stopped:
+            raise
+        except KubeError:
+            return None
+        granted = bool((answer.get("status") or {}).get("allowed"))
+        self._known[right] = (granted, now)
+        return granted
+
+    def missing(self, rights: Iterable[Right]) -> tuple[Right, ...]:
+        """Those of ``rights`` that are denied, in their order. What could not be asked is not counted as denied."""
+        return tuple(r for r in rights if self.allowed(r) is False)

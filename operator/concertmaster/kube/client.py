@@ -1,0 +1,318 @@
+"""One door to the Kubernetes API: plain dicts over the official client's configuration and transport.
+
+Only the configuration loader and the raw transport of the ``kubernetes`` package are used. Its generated model classes
+cost megabytes and a Python object per field, and its typed calls have no retry, no deadline and no common error. Here
+every request has a timeout, a bounded number of attempts and a deadline, because the package's default for all three
+is "for ever". Everything this operator sends is idempotent (fixed names, uid preconditions), so every verb may be
+repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+from concertmaster import __version__
+from concertmaster.kube.errors import (
+    Busy,
+    Expired,
+    KubeError,
+    NoConnection,
+    Stopped,
+    Unauthorized,
+    Unreachable,
+    from_status,
+)
+
+FIELD_MANAGER = "concertmaster"
+CHUNK = 500
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Time limits of one request, in seconds, and how often it is tried."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    deadline: float = 60.0
+    attempts: int = 4
+    first_pause: float = 0.3
+    longest_pause: float = 8.0
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Connection:
+    """What another client needs to reach the same server with the same identity. Never printed: it holds a token."""
+
+    server: str
+    ca_file: str | None
+    verify: bool
+    scheme: str | None
+    token: str | None
+    certificate_file: str | None
+    key_file: str | None
+    username: str | None
+    password: str | None
+
+    def __repr__(self) -> str:
+        return f"Connection(server={self.server!r})"
+
+
+Observer = Callable[[str, int, float], None]
+
+
+class KubeClient:
+    """Requests as dicts in and out. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        limits: Limits | None = None,
+        stop: threading.Event | None = None,
+        observer: Observer | None = None,
+        pool: int = 8,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        configuration.retries = False  # retries are ours: the transport's know neither deadline nor Retry-After
+        configuration.connection_pool_maxsize = pool
+        self._api: Any = ApiClient(configuration)  # its types stop at the generated calls
+        self._api.user_agent = f"concertmaster/{__version__}"
+        self._limits = limits or Limits()
+        self._stop = stop or threading.Event()
+        self._observer = observer
+        self._clock = clock
+
+    @classmethod
+    def connect(
+        cls,
+        kubeconfig: Path | None = None,
+        *,
+        limits: Limits | None = None,
+        stop: threading.Event | None = None,
+        observer: Observer | None = None,
+    ) -> KubeClient:
+        """A client for ``kubeconfig``, else the pod's service account, else $KUBECONFIG or ~/.kube/config."""
+        return cls(load_configuration(kubeconfig), limits=limits, stop=stop, observer=observer)
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return str(self._api.configuration.host)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._api.close()
+
+    def connection(self) -> Connection:
+        """The present credentials; a rotated token file or an expired login is read again."""
+        config = self._api.configuration
+        header: str | None = config.get_api_key_with_prefix("BearerToken") or config.get_api_key_with_prefix(
+            "authorization"
+        )
+        scheme, _, token = header.partition(" ") if header and " " in header else ("Bearer", "", header or "")
+        return Connection(
+            server=str(config.host),
+            ca_file=config.ssl_ca_cert,
+            verify=bool(config.verify_ssl),
+            scheme=scheme if token else None,
+            token=token or None,
+            certificate_file=config.cert_file,
+            key_file=config.key_file,
+            username=config.username or None,
+            password=config.password or None,
+        )
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """One object."""
+        return self.request("GET", path, query=query)
+
+    def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object. The name must be fixed by the caller, so that a repeated attempt ends in Conflict."""
+        return self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+
+    def patch(self, path: str, body: Any, *, kind: str = "merge") -> dict[str, Any]:
+        """Patch an object or subresource; ``kind`` is "merge" or "json" (a list of operations)."""
+        return self.request(
+            "PATCH",
+            path,
+            query={"fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type=f"application/{'json-patch' if kind == 'json' else 'merge-patch'}+json",
+        )
+
+    def delete(self, path: str, *, uid: str, resource_version: str | None = None) -> dict[str, Any]:
+        """Delete exactly the object with ``uid`` (and, when given, in that version), never a later namesake."""
+        conditions = {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {})
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": conditions}
+        return self.request("DELETE", path, body=options)
+
+    def items(
+        self,
+        path: str,
+        *,
+        label_selector: str | None = None,
+        metadata_only: bool = False,
+        chunk: int = CHUNK,
+    ) -> Iterator[dict[str, Any]]:
+        """All objects of a collection, ``chunk`` at a time.
+
+        When the server forgot the place in a long list (410) it hands out a token to go on from the present state;
+        that is taken, since callers identify objects by uid and the next cycle lists again anyway.
+        """
+        query = {"limit": str(chunk)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        while True:
+            try:
+                page = self.request("GET", path, query=query, accept=METADATA_ONLY if metadata_only else None)
+            except Expired as error:
+                if not error.continue_token or error.continue_token == query.get("continue"):
+                    raise
+                query["continue"] = error.continue_token
+                continue
+            yield from page.get("items") or ()
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str | None = None,
+    ) -> dict[str, Any]:
+        """Send one request, repeating it on transient faults within the deadline; KubeError when it fails for good."""
+        begun = self._clock()
+        what = f"{method} {path}"
+        attempt = 0
+        while True:
+            attempt += 1
+            if self._stop.is_set():
+                raise Stopped(f"{what}: the operator is stopping")
+            try:
+                return self._send(method, path, query, body, content_type, accept, what)
+            except KubeError as error:
+                # A token may have been rotated between reading and using it: 401 is worth one more look.
+                again = error.retryable or (isinstance(error, Unauthorized) and attempt == 1)
+                pause = self._pause(attempt, error)
+                left = self._limits.deadline - (self._clock() - begun)
+                if not again or attempt >= self._limits.attempts or pause >= left:
+                    raise
+                self._stop.wait(pause)
+
+    def _pause(self, attempt: int, error: KubeError) -> float:
+        """Seconds to wait: exponential with jitter, and never less than the server asked for."""
+        ceiling = min(self._limits.longest_pause, self._limits.first_pause * 2.0 ** (attempt - 1))
+        return max(error.retry_after or 0.0, ceiling * random.uniform(0.5, 1.0))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        content_type: str,
+        accept: str | None,
+        what: str,
+    ) -> dict[str, Any]:
+        headers = {"Accept": accept or "application/json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        begun = time.perf_counter()
+        status = 0
+        try:
+            call = self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = self._api.call_api(*call, _request_timeout=(self._limits.connect, self._limits.read))
+            status = answer.status
+            payload = answer.read()
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(f"{what}: {self.server} does not answer: {_plain(error)}") from error
+        except ApiException as error:  # the transport wraps TLS errors in it
+            raise Unreachable(f"{what}: {self.server}: {_plain(error)}") from error
+        finally:
+            if self._observer is not None:
+                self._observer(method, status, time.perf_counter() - begun)
+        return _decode(status, payload, answer.headers, what)
+
+
+def load_configuration(kubeconfig: Path | None = None) -> Configuration:
+    """The client configuration of ``kubeconfig``, of the pod, or of the user; NoConnection says what was tried."""
+    configuration = Configuration()
+    in_pod: Any = load_incluster_config
+    from_file: Any = load_kube_config
+    try:
+        if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+            in_pod(client_configuration=configuration)
+        else:
+            from_file(
+                config_file=str(kubeconfig) if kubeconfig else None,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except (ConfigException, OSError, ValueError) as error:
+        where = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
+        raise NoConnection(
+            f"no connection to a cluster: {where}: {_plain(error)}; inside a pod mount a service account token, "
+            "outside set KUBECONFIG to a valid file"
+        ) from error
+    return configuration
+
+
+def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(payload) if payload else {}
+    except ValueError:
+        document = None
+    if 200 <= status < 300:
+        if not isinstance(document, dict):
+            raise Busy(f"{what}: the answer is not JSON (a proxy in between, or it was cut short)", status=status)
+        return document
+    details = document if isinstance(document, dict) else {}
+    text = str(details.get("message") or payload[:200].decode("utf-8", "replace"))
+    raise from_status(
+        status,
+        what,
+        text,
+        str(details.get("reason") or ""),
+        retry_after=_seconds(headers.get("Retry-After")),
+        continue_token=str((details.get("metadata") or {}).get("continue") or ""),
+    )
+
+
+def _seconds(header: str | None) -> float | None:
+    """A Retry-After in seconds; its other form, a date, is not used by the API server."""
+    return float(header) if header and header.isdigit() else None
+
+
+def _plain(error: BaseException) -> str:
+    """One line without the object addresses that transport errors carry."""
+    text = str(getattr(error, "reason", None) or error).strip() or type(error).__name__
+    return " ".join(text.split())[:300]

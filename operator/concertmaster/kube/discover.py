@@ -1,0 +1,118 @@
+"""Listing of the objects that describe workflows, once per kind and cycle, and reading of a single one.
+
+A missing kind (Argo is not installed) and a missing right are ordinary findings here, to be told in a condition with
+the next step; they stop neither the other kinds nor the other namespaces. Objects are handed over one by one while the
+list is read, so that ten thousand templates never stand in memory together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.objects import Resource
+
+
+class ProblemKind(StrEnum):
+    """Why objects could not be read."""
+
+    KIND_MISSING = "KindMissing"
+    NOT_FOUND = "NotFound"
+    FORBIDDEN = "Forbidden"
+    UNAVAILABLE = "Unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that could not be read, with a sentence that ends in what to do."""
+
+    kind: ProblemKind
+    message: str
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What became of listing one kind: how many objects were seen, and which namespaces (None: all) failed."""
+
+    resource: Resource
+    seen: int
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether absence from this scan means that the object does not exist."""
+        return not self.problems
+
+    def problem_for(self, namespace: str | None) -> Problem | None:
+        """The problem that hid objects of ``namespace`` from this scan, if any."""
+        return next((p for p in self.problems if p.namespace is None or p.namespace == namespace), None)
+
+
+def scan(
+    client: KubeClient,
+    resource: Resource,
+    namespaces: Sequence[str],
+    visit: Callable[[dict[str, Any]], None],
+    *,
+    metadata_only: bool = False,
+) -> Scan:
+    """List ``resource`` over ``namespaces`` (empty: the whole cluster), calling ``visit`` with each object.
+
+    ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items.
+    """
+    places: Sequence[str | None] = list(namespaces) if namespaces and resource.namespaced else [None]
+    seen = 0
+    problems: list[Problem] = []
+    for place in places:
+        try:
+            for item in client.items(resource.path(place), metadata_only=metadata_only):
+                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+                visit(item)
+                seen += 1
+        except Stopped:
+            raise
+        except KubeError as error:
+            problems.append(_explain(error, resource, place, "list"))
+    return Scan(resource, seen, tuple(problems))
+
+
+def read(client: KubeClient, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | Problem:
+    """One object, or why it cannot be read. For installations that may ``get`` by name but not ``list``."""
+    try:
+        return client.get(resource.path(namespace, name))
+    except Stopped:
+        raise
+    except NotFound as error:
+        if error.reason == "NotFound" and name in str(error):
+            where = f" in namespace {namespace}" if namespace else ""
+            message = f"{resource.kind} {name} does not exist{where}; create it or correct the reference"
+            return Problem(ProblemKind.NOT_FOUND, message, namespace)
+        return _explain(error, resource, namespace, "get")
+    except KubeError as error:
+        return _explain(error, resource, namespace, "get")
+
+
+def _explain(error: KubeError, resource: Resource, namespace: str | None, verb: str) -> Problem:
+    where = f"namespace {namespace}" if namespace else "the cluster"
+    if isinstance(error, NotFound):
+        return Problem(
+            ProblemKind.KIND_MISSING,
+            f"the cluster does not serve {resource.kind} ({resource.api_version}); install its "
+            "CustomResourceDefinition or correct apiVersion and kind",
+            namespace,
+        )
+    if isinstance(error, Forbidden):
+        return Problem(
+            ProblemKind.FORBIDDEN,
+            f"the operator may not {verb} {resource.plural}.{resource.group or 'core'} in {where}; "
+            f"grant its service account get, list and watch on {resource.plural}",
+            namespace,
+        )
+    return Problem(
+        ProblemKind.UNAVAILABLE, f"{resource.kind} objects of {where} cannot be read now: {error}", namespace
+    )

@@ -1,0 +1,106 @@
+"""What can go wrong with the Kubernetes API, as few kinds as a caller can act upon differently.
+
+The official client has one exception for every answer of the server and lets transport errors of two other libraries
+through. A loop that must isolate faults needs to tell "gone", "not allowed", "come back later" and "my own mistake"
+apart, and a person needs one sentence with what, where and what to do.
+"""
+
+from __future__ import annotations
+
+
+class KubeError(Exception):
+    """A request to the Kubernetes API that did not succeed.
+
+    ``status`` is the HTTP code, 0 when none was received; ``retry_after`` the seconds the server asked to wait;
+    ``continue_token`` what it offered to go on with a list it could not continue as asked.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        reason: str = "",
+        retry_after: float | None = None,
+        continue_token: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+        self.continue_token = continue_token
+
+
+class NoConnection(KubeError):
+    """No usable kubeconfig and no service account: the operator cannot even try."""
+
+
+class Unreachable(KubeError):
+    """The server did not answer: refused, reset, timed out, or its certificate was not accepted."""
+
+    retryable = True
+
+
+class Busy(KubeError):
+    """The server asks to come back later (429) or failed internally (5xx)."""
+
+    retryable = True
+
+
+class Unauthorized(KubeError):
+    """The credentials were not accepted (401); a rotated token is read again before this is raised."""
+
+
+class Forbidden(KubeError):
+    """The service account lacks the right (403)."""
+
+
+class NotFound(KubeError):
+    """No such object, or no such kind: its CustomResourceDefinition is not installed (404)."""
+
+
+class Conflict(KubeError):
+    """The object exists already, or is no longer the one that was meant (409)."""
+
+
+class Expired(KubeError):
+    """A list could not be continued because the server forgot its place (410)."""
+
+
+class Rejected(KubeError):
+    """The server refuses the content (400, 413, 415, 422): sending it again would not help."""
+
+
+class Stopped(KubeError):
+    """The operator is stopping; the request was not made or not repeated."""
+
+
+_BY_STATUS: dict[int, type[KubeError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Expired,
+    429: Busy,
+}
+
+_LONGEST_MESSAGE = 500
+
+
+def from_status(
+    status: int,
+    what: str,
+    detail: str,
+    reason: str = "",
+    *,
+    retry_after: float | None = None,
+    continue_token: str = "",
+) -> KubeError:
+    """The exception for an answer with HTTP code ``status``; ``what`` names the request, ``detail`` is the server's."""
+    kind = _BY_STATUS.get(status) or (Busy if status >= 500 else Rejected)
+    text = detail.strip() or reason or f"HTTP {status}"
+    if len(text) > _LONGEST_MESSAGE:
+        text = text[: _LONGEST_MESSAGE - 1] + "…"
+    return kind(f"{what}: {text}", status=status, reason=reason, retry_after=retry_after, continue_token=continue_token)

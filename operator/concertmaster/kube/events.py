@@ -1,0 +1,150 @@
+"""Kubernetes Events for people who run ``kubectl describe``: on transitions, once, and never in a flood.
+
+kopf's own poster has no aggregation, no deduplication and no rate limit, so it stays off. Here the same note about the
+same object is posted once per ``repeat_after``, a token bucket bounds the whole operator, and a failure to post is
+counted and forgotten: an Event is a courtesy, the status is the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.objects import EVENTS, ObjectRef
+
+LONGEST_NOTE = 1000  # the API allows 1,024 bytes
+_CLUSTER_NAMESPACE = "default"  # where Events about objects without a namespace live
+_REMEMBERED = 10_000
+
+
+class Severity(StrEnum):
+    """The two types an Event may have."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class Posted(StrEnum):
+    """What became of one Event."""
+
+    POSTED = "posted"
+    REPEATED = "repeated"
+    LIMITED = "limited"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing to tell: CamelCase reason and action, one bounded sentence."""
+
+    ref: ObjectRef
+    severity: Severity
+    reason: str
+    text: str
+    action: str = "Analyze"
+
+
+class EventRecorder:
+    """Posts notes as ``events.k8s.io/v1``. ``clock`` gives unix seconds."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        instance: str,
+        burst: int = 25,
+        per_second: float = 0.5,
+        repeat_after: float = 3600.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._instance = instance[:128] or "concertmaster"
+        self._burst = float(burst)
+        self._rate = per_second
+        self._repeat_after = repeat_after
+        self._clock = clock
+        self._tokens = self._burst
+        self._filled = clock()
+        self._told: OrderedDict[str, float] = OrderedDict()
+        self._forbidden: dict[str, float] = {}  # namespace -> when the right was missing
+
+    def post(self, note: Note) -> Posted:
+        """Post ``note`` unless it was told before, the bucket is empty or the right is known to be missing."""
+        now = self._clock()
+        namespace = note.ref.namespace or _CLUSTER_NAMESPACE
+        if now - self._forbidden.get(namespace, float("-inf")) < self._repeat_after:
+            return Posted.FORBIDDEN
+        text = _bounded(note.text)
+        key = hashlib.blake2b(f"{note.ref.uid}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
+        if now - self._told.get(key, float("-inf")) < self._repeat_after:
+            return Posted.REPEATED
+        if not self._take(now):
+            return Posted.LIMITED
+        try:
+            self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now))
+        except Conflict:
+            pass  # an earlier attempt of the same request got through
+        except Stopped:
+            return Posted.FAILED
+        except Forbidden:
+            self._forbidden[namespace] = now
+            return Posted.FORBIDDEN
+        except NotFound:
+            return Posted.FAILED  # the namespace is going away
+        except KubeError:
+            return Posted.FAILED
+        self._told[key] = now
+        self._told.move_to_end(key)
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return Posted.POSTED
+
+    def _take(self, now: float) -> bool:
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._filled) * self._rate)
+        self._filled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def _body(self, note: Note, text: str, namespace: str, key: str, now: float) -> dict[str, Any]:
+        ref = note.ref
+        regarding = {
+            "apiVersion": ref.resource.api_version,
+            "kind": ref.resource.kind,
+            "name": ref.name,
+            "uid": ref.uid,
+        }
+        if ref.namespace:
+            regarding["namespace"] = ref.namespace
+        return {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {"name": f"{ref.name[:200]}.{key}{int(now):x}", "namespace": namespace},
+            "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": "concertmaster.dev/operator",
+            "reportingInstance": self._instance,
+            "type": note.severity.value,
+            "reason": note.reason[:128],
+            "action": note.action[:128],
+            "note": text,
+            "regarding": regarding,
+        }
+
+
+def _bounded(text: str) -> str:
+    """One line of at most LONGEST_NOTE bytes."""
+    line = " ".join(text.split())
+    raw = line.encode()
+    if len(raw) <= LONGEST_NOTE:
+        return line
+    return raw[: LONGEST_NOTE - 3].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,101 @@
+"""Names of kinds and objects as the API server's URLs want them.
+
+A table instead of API discovery: the operator reads a handful of kinds whose plurals never change, and a table needs
+no request, no cache and no right to list them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+GROUP = "concertmaster.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object: where it lives and whether it has a namespace."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core one."""
+        return self.api_version.rpartition("/")[0]
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path of the collection (over all namespaces when ``namespace`` is None), object or subresource."""
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        if self.namespaced and namespace is not None:
+            root += f"/namespaces/{quote(namespace, safe='')}"
+        path = f"{root}/{self.plural}"
+        if name is not None:
+            path += f"/{quote(name, safe='')}"
+        return f"{path}/{subresource}" if subresource else path
+
+
+PROFILES = Resource(API_VERSION, "WorkflowProfile", "workflowprofiles")
+POLICIES = Resource(API_VERSION, "OptimizationPolicy", "optimizationpolicies")
+CLUSTER_POLICIES = Resource(API_VERSION, "ClusterOptimizationPolicy", "clusteroptimizationpolicies", namespaced=False)
+CHANGES = Resource(API_VERSION, "WorkflowChange", "workflowchanges")
+OURS = (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
+
+NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
+EVENTS = Resource("events.k8s.io/v1", "Event", "events")
+ACCESS_REVIEWS = Resource(
+    "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
+)
+
+_TARGETS: dict[tuple[str, str], tuple[str, bool]] = {
+    ("argoproj.io", "WorkflowTemplate"): ("workflowtemplates", True),
+    ("argoproj.io", "ClusterWorkflowTemplate"): ("clusterworkflowtemplates", False),
+    ("argoproj.io", "CronWorkflow"): ("cronworkflows", True),
+    ("argoproj.io", "Workflow"): ("workflows", True),
+    ("tekton.dev", "Pipeline"): ("pipelines", True),
+    ("tekton.dev", "PipelineRun"): ("pipelineruns", True),
+    ("tekton.dev", "TaskRun"): ("taskruns", True),
+    ("batch", "CronJob"): ("cronjobs", True),
+    ("batch", "Job"): ("jobs", True),
+    ("jobset.x-k8s.io", "JobSet"): ("jobsets", True),
+}
+
+
+def target_resource(api_version: str, kind: str) -> Resource | None:
+    """The resource of a workflow definition, or None for a kind this operator does not know.
+
+    The version is the caller's: a group may serve several, and the reference says which one its author meant.
+    """
+    found = _TARGETS.get((api_version.rpartition("/")[0], kind))
+    return Resource(api_version, kind, *found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """One object. ``uid`` tells it from a later one of the same name."""
+
+    resource: Resource
+    namespace: str | None
+    name: str
+    uid: str = ""
+
+    @property
+    def path(self) -> str:
+        """The URL path of the object."""
+        return self.resource.path(self.namespace, self.name)
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.resource.kind} {where}"
+
+    @classmethod
+    def of(cls, resource: Resource, obj: Mapping[str, Any]) -> ObjectRef:
+        """The reference of a listed object."""
+        meta = obj.get("metadata") or {}
+        return cls(resource, meta.get("namespace") or None, str(meta.get("name", "")), str(meta.get("uid", "")))

@@ -1,0 +1,107 @@
+"""Making and withdrawing of the profiles that discovery asks for, and of those only.
+
+The mark of ownership is a label on our own kind. A profile without it belongs to a person or to Git: it is never
+written, relabelled or deleted here, whatever its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
+from concertmaster.kube.objects import GROUP, PROFILES, ObjectRef
+
+DISCOVERED_LABEL = f"{GROUP}/discovered"
+DISCOVERED_VALUE = "true"
+
+
+class Made(StrEnum):
+    """What became of one profile."""
+
+    DONE = "done"
+    NAME_TAKEN = "name_taken"
+    GONE = "gone"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class MadeResult:
+    """Outcome of one creation, relabelling or withdrawal, with a sentence when it did not work."""
+
+    outcome: Made
+    message: str = ""
+
+
+def is_discovered(labels: Mapping[str, str]) -> bool:
+    """Whether discovery made the profile with these labels."""
+    return labels.get(DISCOVERED_LABEL) == DISCOVERED_VALUE
+
+
+def discovered_profile(
+    namespace: str, name: str, labels: Mapping[str, str], workflow_ref: Mapping[str, str]
+) -> dict[str, Any]:
+    """The object discovery creates: the target's labels (so that selectors on teams work), the mark, the reference."""
+    return {
+        "apiVersion": PROFILES.api_version,
+        "kind": PROFILES.kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {**labels, DISCOVERED_LABEL: DISCOVERED_VALUE},
+        },
+        "spec": {"workflowRef": dict(workflow_ref)},
+    }
+
+
+def create_profile(client: KubeClient, body: Mapping[str, Any]) -> MadeResult:
+    """Create a discovered profile. An existing one of that name is left alone, whoever made it."""
+    meta = body["metadata"]
+    what = f"WorkflowProfile {meta['namespace']}/{meta['name']}"
+    try:
+        client.create(PROFILES.path(meta["namespace"]), body)
+    except Conflict:
+        return MadeResult(Made.NAME_TAKEN, f"{what} exists already and is left as it is")
+    except NotFound as error:
+        return MadeResult(Made.GONE, f"{what}: {error}")
+    except KubeError as error:
+        return _failure(error, what, "create")
+    return MadeResult(Made.DONE)
+
+
+def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str | None]) -> MadeResult:
+    """Set the given labels (None removes) of a discovered profile."""
+    body = {"metadata": {"uid": ref.uid, "labels": {k: v for k, v in labels.items() if k != DISCOVERED_LABEL}}}
+    try:
+        client.patch(ref.path, body)
+    except (NotFound, Conflict):
+        return MadeResult(Made.GONE, f"{ref} was deleted")
+    except KubeError as error:
+        return _failure(error, str(ref), "patch")
+    return MadeResult(Made.DONE)
+
+
+def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str | None = None) -> MadeResult:
+    """Delete a discovered profile, exactly the one that was seen: a person who just edited it keeps it."""
+    try:
+        client.delete(ref.path, uid=ref.uid, resource_version=resource_version)
+    except NotFound:
+        return MadeResult(Made.GONE)
+    except Conflict:
+        return MadeResult(Made.FAILED, f"{ref} changed in the meantime; the next cycle looks again")
+    except KubeError as error:
+        return _failure(error, str(ref), "delete")
+    return MadeResult(Made.DONE)
+
+
+def _failure(error: KubeError, what: str, verb: str) -> MadeResult:
+    if isinstance(error, Stopped):
+        raise error
+    if isinstance(error, Forbidden):
+        message = f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
+        return MadeResult(Made.FORBIDDEN, message)
+    return MadeResult(Made.FAILED, f"{what}: {error}")

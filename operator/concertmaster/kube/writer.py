@@ -1,0 +1,168 @@
+"""Writing of status, and of nothing else: only when it says something new, a few at a time, never to a namesake.
+
+A status is replaced as a whole by a JSON Patch whose first operation tests the uid. A merge patch would leave keys
+behind that the new document no longer has, server-side apply would drop the old advice when only the conditions are
+known (metrics source down), and neither notices that the object was deleted and made anew under the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Stopped
+from concertmaster.kube.objects import ObjectRef
+
+LARGEST_STATUS = 16 * 1024
+TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil"})
+
+
+class Written(StrEnum):
+    """What became of one status."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    GONE = "gone"
+    REJECTED = "rejected"
+    TOO_LARGE = "too_large"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusUpdate:
+    """The wanted status of one object.
+
+    ``status`` is the whole document, or only the keys to replace when ``partial`` (the rest stays as it is).
+    ``known_digest`` is the digest of what the server is believed to hold, None when it holds no status at all.
+    """
+
+    ref: ObjectRef
+    status: Mapping[str, Any]
+    known_digest: str | None
+    partial: bool = False
+    force: bool = False  # write although only timestamps differ
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """What became of one update; ``message`` says why when it was not written, ``status`` is the server's answer."""
+
+    ref: ObjectRef
+    outcome: Written
+    message: str = ""
+    status: Mapping[str, Any] | None = None
+
+
+def semantic(value: Any) -> Any:
+    """``value`` without timestamps and absent values, so that two documents that say the same compare equal."""
+    if isinstance(value, Mapping):
+        return {k: semantic(v) for k, v in sorted(value.items()) if k not in TIMESTAMPS and v is not None}
+    if isinstance(value, list | tuple):
+        return [semantic(v) for v in value]
+    return value
+
+
+def digest(status: Mapping[str, Any] | None) -> str | None:
+    """A short fingerprint of what a status says, timestamps aside; None for no status."""
+    if not status:
+        return None
+    text = json.dumps(semantic(status), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def size(status: Mapping[str, Any]) -> int:
+    """Bytes of the document as it travels and is stored."""
+    return len(json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+class StatusWriter:
+    """Writes statuses with bounded parallelism. One per operator: it remembers what the server refused."""
+
+    def __init__(self, client: KubeClient, *, parallelism: int = 4, largest: int = LARGEST_STATUS) -> None:
+        self._client = client
+        self._parallelism = max(1, parallelism)
+        self._largest = largest
+        self._refused: dict[str, str] = {}  # uid -> digest of a document the server's schema refused
+
+    def write(
+        self, updates: Iterable[StatusUpdate], done: Callable[[StatusResult], None] | None = None
+    ) -> list[StatusResult]:
+        """Write what differs; one result for each update, in their order. Never raises for a single object.
+
+        ``done`` is called from the worker threads' results, in order, as they come.
+        """
+        todo = list(updates)
+        if len(todo) <= 1 or self._parallelism == 1:
+            return [self._finish(self._one(u), done) for u in todo]
+        with ThreadPoolExecutor(self._parallelism, thread_name_prefix="status") as pool:
+            return [self._finish(r, done) for r in pool.map(self._one, todo)]
+
+    def forget(self, uid: str) -> None:
+        """Drop what is remembered about a deleted object."""
+        self._refused.pop(uid, None)
+
+    @staticmethod
+    def _finish(result: StatusResult, done: Callable[[StatusResult], None] | None) -> StatusResult:
+        if done is not None:
+            done(result)
+        return result
+
+    def _one(self, update: StatusUpdate) -> StatusResult:
+        ref = update.ref
+        wanted = digest(update.status) or ""
+        if not update.partial and not update.force and wanted == update.known_digest:
+            return StatusResult(ref, Written.UNCHANGED)
+        if self._refused.get(ref.uid) == wanted:
+            return StatusResult(ref, Written.REJECTED, "the same document was refused before; not sent again")
+        bytes_ = size(update.status)
+        if bytes_ > self._largest:
+            message = f"the status has {bytes_} bytes, more than the {self._largest} allowed; it was not written"
+            return StatusResult(ref, Written.TOO_LARGE, message)
+        try:
+            answer = self._client.patch(f"{ref.path}/status", _operations(update), kind="json")
+        except NotFound:
+            return StatusResult(ref, Written.GONE, f"{ref} was deleted")
+        except Conflict as error:
+            return StatusResult(ref, Written.FAILED, f"{error}; the next cycle tries again")
+        except Rejected as error:
+            return self._rejected(update, wanted, error)
+        except Stopped as error:
+            return StatusResult(ref, Written.FAILED, str(error))
+        except KubeError as error:
+            return StatusResult(ref, Written.FAILED, str(error))
+        self._refused.pop(ref.uid, None)
+        return StatusResult(ref, Written.WRITTEN, status=answer.get("status") or {})
+
+    def _rejected(self, update: StatusUpdate, wanted: str, error: Rejected) -> StatusResult:
+        """A failed uid test and a schema violation have the same code; one read tells them apart."""
+        ref = update.ref
+        try:
+            present = self._client.get(ref.path)
+        except NotFound:
+            return StatusResult(ref, Written.GONE, f"{ref} was deleted")
+        except KubeError:
+            present = {}
+        uid = str((present.get("metadata") or {}).get("uid", ""))
+        if uid and ref.uid and uid != ref.uid:
+            return StatusResult(ref, Written.GONE, f"{ref} was deleted and made anew")
+        if update.partial and not present.get("status"):
+            return StatusResult(ref, Written.FAILED, f"{ref} has no status any more; the next cycle writes all of it")
+        self._refused[ref.uid] = wanted
+        return StatusResult(ref, Written.REJECTED, str(error))
+
+
+def _operations(update: StatusUpdate) -> list[dict[str, Any]]:
+    operations: list[dict[str, Any]] = []
+    if update.ref.uid:
+        operations.append({"op": "test", "path": "/metadata/uid", "value": update.ref.uid})
+    if update.partial and update.known_digest is not None:
+        operations += [{"op": "add", "path": f"/status/{key}", "value": value} for key, value in update.status.items()]
+    else:
+        operations.append({"op": "add", "path": "/status", "value": dict(update.status)})
+    return operations
