@@ -1,0 +1,116 @@
+"""Why step executions fail, and what failed attempts cost.
+
+The taxonomy follows what a person can do about a failure: give more memory (OOM), change placement or priority
+(eviction), raise a deadline, mend an image reference, or mend the program itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from concertmaster.core.model import Outcome, StepExecution
+
+
+class FailureClass(StrEnum):
+    """What kind of failure ended an execution."""
+
+    OOM = "OutOfMemory"
+    EVICTION = "Eviction"
+    DEADLINE = "Deadline"
+    IMAGE_PULL = "ImagePull"
+    APPLICATION = "Application"
+    UNKNOWN = "Unknown"
+
+
+_BY_REASON = {
+    "OOMKilled": FailureClass.OOM,
+    "Evicted": FailureClass.EVICTION,
+    "Preempting": FailureClass.EVICTION,
+    "PreemptionByScheduler": FailureClass.EVICTION,
+    "NodeLost": FailureClass.EVICTION,
+    "NodeShutdown": FailureClass.EVICTION,
+    "Terminated": FailureClass.EVICTION,
+    "Shutdown": FailureClass.EVICTION,
+    "UnexpectedAdmissionError": FailureClass.EVICTION,
+    "DeadlineExceeded": FailureClass.DEADLINE,
+    "TaskRunTimeout": FailureClass.DEADLINE,
+    "ErrImagePull": FailureClass.IMAGE_PULL,
+    "ImagePullBackOff": FailureClass.IMAGE_PULL,
+    "InvalidImageName": FailureClass.IMAGE_PULL,
+    "Error": FailureClass.APPLICATION,
+    "ContainerCannotRun": FailureClass.APPLICATION,
+    "StartError": FailureClass.APPLICATION,
+}
+
+
+def reasons_of(execution: StepExecution) -> tuple[str, ...]:
+    """Pod and container reasons other than a clean end, pod level first."""
+    found = [execution.reason] if execution.reason else []
+    found += [c.reason for c in execution.containers if c.reason and c.reason != "Completed"]
+    return tuple(dict.fromkeys(found))
+
+
+def classify(execution: StepExecution) -> FailureClass | None:
+    """The class of a failed execution; None when it did not fail. OOM wins over the generic reasons beside it."""
+    if execution.outcome is not Outcome.FAILED:
+        return None
+    classes = {_BY_REASON.get(reason, FailureClass.UNKNOWN) for reason in reasons_of(execution)}
+    for wanted in (
+        FailureClass.OOM,
+        FailureClass.EVICTION,
+        FailureClass.DEADLINE,
+        FailureClass.IMAGE_PULL,
+        FailureClass.APPLICATION,
+    ):
+        if wanted in classes:
+            return wanted
+    return FailureClass.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSummary:
+    """Counts over step executions. ``retried`` counts failed attempts that a later attempt made good."""
+
+    executions: int
+    failed: int
+    unknown: int
+    by_class: tuple[tuple[FailureClass, int], ...]
+    retried: int
+    wasted_seconds: float
+
+    @property
+    def error_rate(self) -> float | None:
+        """Failed share (0 to 1) of executions with a known outcome."""
+        known = self.executions - self.unknown
+        return self.failed / known if known else None
+
+
+def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> FailureSummary:
+    """Summary of (run, execution) pairs of one step.
+
+    Attempts of the same run and item belong together: a failed attempt followed by a successful one was retried.
+    """
+    total = failed = unknown = retried = 0
+    wasted = 0.0
+    classes: Counter[FailureClass] = Counter()
+    successes: set[tuple[str, str | None]] = set()
+    failures: list[tuple[str, str | None]] = []
+    for run, execution in executions:
+        total += 1
+        key = (run, execution.item)
+        if execution.outcome is Outcome.SUCCEEDED or execution.outcome is Outcome.CACHED:
+            successes.add(key)
+        elif execution.outcome is Outcome.FAILED:
+            failed += 1
+            failures.append(key)
+            wasted += execution.duration or 0.0
+            kind = classify(execution)
+            if kind is not None:
+                classes[kind] += 1
+        else:
+            unknown += 1
+    retried = sum(1 for key in failures if key in successes)
+    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried, wasted)

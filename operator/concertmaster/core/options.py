@@ -1,0 +1,82 @@
+"""Settings of the analysis as plain values, filled by the callers from a policy or from the command line.
+
+The core does not know custom resources; ``advisor`` translates a resolved policy into these. Defaults are the ones of
+docs/reference (each a setting there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A ceiling for an extra metric per run, in the metric's own unit."""
+
+    metric: str
+    max_per_run: float
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """What the owner wants of a workflow. Seconds, shares 0 to 1, currency units; None means not asked for."""
+
+    duration_p50: float | None = None
+    duration_p95: float | None = None
+    duration_p99: float | None = None
+    queue_p95: float | None = None
+    min_success: float | None = None
+    max_step_failure: float | None = None
+    max_cost_per_run: float | None = None
+    min_throughput_per_hour: float | None = None
+    min_cache_hit: float | None = None
+    target_cpu_utilization: float | None = None
+    target_memory_utilization: float | None = None
+    budgets: tuple[Budget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """Prices of what a run requests. The defaults are the public list prices OpenCost ships for on-demand capacity."""
+
+    currency: str = "USD"
+    cpu_core_hour: float = 0.031611
+    memory_gib_hour: float = 0.004237
+    units: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """Window and thresholds.
+
+    ``high_variance_cv``, ``over_allocated`` and ``under_allocated`` are the marks' thresholds; ``min_coverage`` is the
+    share of expected samples below which a step gets no size advice.
+    """
+
+    window_seconds: float = 14 * 86400.0
+    min_runs: int = 5
+    max_runs: int = 200
+    high_variance_cv: float = 0.5
+    over_allocated: float = 0.30
+    under_allocated: float = 0.90
+    min_coverage: float = 0.5
+    cpu_headroom: float = 0.20
+    memory_headroom: float = 0.10
+    min_change: float = 0.10
+    success_target: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """Whether a rule runs, and the settings its page documents (decimal strings, as the resource carries them)."""
+
+    enabled: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, name: str, default: float) -> float:
+        """The setting as a number; the default when absent or not a number."""
+        try:
+            return float(self.settings.get(name, default))
+        except ValueError:
+            return default

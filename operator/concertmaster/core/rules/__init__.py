@@ -1,0 +1,68 @@
+"""The catalogue of rules and how their advice is ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from concertmaster.core.analysis import Analysis
+from concertmaster.core.model import Recommendation, Severity
+from concertmaster.core.options import RuleSettings
+from concertmaster.core.rules import (
+    bottleneck,
+    cpu_request,
+    data_quality,
+    degradation,
+    memory_request,
+    missing_requests,
+)
+from concertmaster.core.rules.base import DataGaps, Evidence, Rule
+
+__all__ = ["RULES", "DataGaps", "Evidence", "Rule", "rank", "recommend"]
+
+RULES: tuple[Rule, ...] = (
+    bottleneck.RULE,
+    memory_request.RULE,
+    cpu_request.RULE,
+    degradation.RULE,
+    missing_requests.RULE,
+    data_quality.RULE,
+)
+
+_SEVERITY = {
+    Severity.CRITICAL: 1.0,
+    Severity.HIGH: 0.5,
+    Severity.MEDIUM: 0.15,
+    Severity.LOW: 0.05,
+    Severity.INFO: 0.0,
+}
+
+
+def _weight(item: Recommendation, monthly_cost: float | None) -> float:
+    """Expected gain x confidence. Time and money both count as shares of the whole, so that they can be compared; severity
+    stands in where neither can be predicted (a run that is killed has no gain in seconds)."""
+    share = item.gain_share.likely if item.gain_share is not None else 0.0
+    if item.saving_per_month is not None and monthly_cost:
+        share = max(share, item.saving_per_month.likely / monthly_cost)
+    return max(share, _SEVERITY[item.severity]) * item.confidence
+
+
+def rank(items: list[Recommendation], monthly_cost: float | None) -> list[Recommendation]:
+    """Largest expected gain x confidence first; ties by the rule's order, then by id, so that the order never flickers."""
+    order = {rule.name: rule.tie_break for rule in RULES}
+    return sorted(items, key=lambda r: (-round(_weight(r, monthly_cost), 3), -order.get(r.rule, 0), r.id))
+
+
+def recommend(
+    analysis: Analysis,
+    profile: str,
+    *,
+    settings: Mapping[str, RuleSettings] | None = None,
+    gaps: DataGaps | None = None,
+) -> list[Recommendation]:
+    """All recommendations for one workflow, ranked. ``settings`` by rule name; a rule not named runs with its defaults."""
+    found: list[Recommendation] = []
+    for rule in RULES:
+        own = (settings or {}).get(rule.name, RuleSettings())
+        if own.enabled:
+            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps())))
+    return rank(found, analysis.cost.per_month)

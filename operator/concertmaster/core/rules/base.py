@@ -1,0 +1,109 @@
+"""The one shape of every rule: evidence in, recommendations out.
+
+A rule is a pure function over the analysis of one workflow. It states number, unit, window and cause in ``because``,
+predicts the effect in ``expected`` by replay or measurement, and gives one command. It never repeats another rule's
+advice: where a cause belongs to another rule, it points there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from concertmaster.core import commands, text
+from concertmaster.core.analysis import Analysis
+from concertmaster.core.model import Edit, Interval, Recommendation, StepSpec
+from concertmaster.core.options import RuleSettings
+from concertmaster.core.usage import ContainerUsage
+
+
+@dataclass(frozen=True, slots=True)
+class DataGaps:
+    """What the metrics store could not tell. ``missing`` are whole series with the setting that brings each of them;
+    ``unassigned`` counts runs that no definition claimed."""
+
+    missing: tuple[str, ...] = ()
+    unassigned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All a rule may look at: one workflow's analysis, the profile's name for commands, and the rule's settings."""
+
+    analysis: Analysis
+    profile: str
+    settings: RuleSettings = field(default_factory=RuleSettings)
+    gaps: DataGaps = field(default_factory=DataGaps)
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the profile."""
+        return self.analysis.definition.key.namespace
+
+    def window(self) -> str:
+        """How sentences name the observed span: the policy's window."""
+        return text.window(self.analysis.options.window_seconds)
+
+    def explain(self, recommendation: str) -> str:
+        """The command that explains a recommendation."""
+        return commands.explain(self.profile, self.namespace, recommendation)
+
+    def runs(self, count: int) -> str:
+        """``in 38 runs (14d)``."""
+        return f"in {text.count(count, 'run')} ({self.window()})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``tie_break`` orders advice of equal expected gain (higher first)."""
+
+    name: str
+    evaluate: Callable[[Evidence], Iterable[Recommendation]]
+    tie_break: int
+
+
+def share_range(interval: Interval) -> str:
+    """``12 to 19 %``; one number when the ends print alike."""
+    low, high = 100 * interval.low, 100 * interval.high
+    if f"{low:.0f}" == f"{high:.0f}":
+        return text.percent(interval.likely)
+    return f"{low:.0f} to {high:.0f} %"
+
+
+def gain_sentence(share: Interval, seconds: Interval) -> str:
+    """``12 to 19 %, likely 15 % (4m10s) of each run``."""
+    likely = f"likely {text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
+    rng = share_range(share)
+    return (
+        f"{rng}, {likely}"
+        if " to " in rng
+        else f"{text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
+    )
+
+
+def step_id(rule: str, step: str, container: ContainerUsage | None = None, containers: int = 1) -> str:
+    """``<rule>.<step>``; the container is added only where a step has several."""
+    suffix = f".{container.name}" if container is not None and containers > 1 else ""
+    return f"{rule}.{step}{suffix}"
+
+
+def resource_command(
+    evidence: Evidence,
+    step: StepSpec | None,
+    container: ContainerUsage,
+    values: dict[tuple[str, str], str],
+    fallback: str,
+) -> tuple[str, tuple[Edit, ...]]:
+    """Command and edits that set requests or limits, keyed by (section, resource); ``fallback`` without a target."""
+    spec = next((c for c in step.containers if c.name == container.name), None) if step else None
+    if spec is None:
+        return fallback, ()
+    edits = tuple(
+        e
+        for e in (
+            commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items()
+        )
+        if e is not None
+    )
+    command = commands.set_resources(evidence.analysis.definition, step, spec, edits)
+    return (command, edits) if command else (fallback, ())

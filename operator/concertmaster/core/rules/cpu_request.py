@@ -1,0 +1,167 @@
+"""``cpu-request``: the CPU request a step needs, and the CPU limit that holds it back.
+
+Two sides of one question. Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the
+gain by replaying the runs with the throttled share of the step shortened (Amdahl's law). Where the request is far above
+what runs use, it proposes less, and says how much longer the step may take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis import StepAnalysis
+from concertmaster.core.gain import gain
+from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
+from concertmaster.core.replay import WhatIf
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, resource_command, step_id
+from concertmaster.core.rules.sizes import cpu_size, size_guard
+from concertmaster.core.sizing import round_cpu
+from concertmaster.core.usage import ContainerUsage
+
+_HOUR = 3600.0
+
+
+def _median(values: list[float]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    shares = [r.throttled_share for r in container.runs if r.throttled_share is not None]
+    share = _median(shares)
+    least = evidence.settings.number("throttledPercent", 10.0) / 100
+    if (
+        share is None
+        or share < least
+        or container.cpu_limit is None
+        or len(shares) < evidence.analysis.options.min_runs
+    ):
+        return None
+    # A container throttled in a share s of its periods wants about limit / (1 - s); more than double is not guessed at.
+    factor = min(2.0, 1.0 / (1.0 - min(share, 0.5)))
+    limit = round_cpu(container.cpu_limit * factor)
+    if limit is None:
+        return None
+    analysis = evidence.analysis
+    predicted = gain(
+        analysis.executed, analysis.definition.graph, WhatIf.more_cpu(step.step, limit / container.cpu_limit)
+    )
+    identifier = step_id("cpu-request", step.step, container, len(step.containers))
+    proposed = text.cpu_quantity(limit)
+    how, edits = resource_command(
+        evidence, step.spec, container, {("limits", "cpu"): proposed}, evidence.explain(identifier)
+    )
+    on_path = step.path is not None and step.path.share >= 0.5
+    gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
+    expected = (
+        gain_sentence(predicted.share, predicted.seconds)
+        if gains and predicted.share is not None and predicted.seconds is not None
+        else "no shorter run: other steps run beside it; the step itself gets faster"
+    )
+    return Recommendation(
+        id=identifier,
+        rule="cpu-request",
+        step=step.step,
+        action=f"Raise the CPU limit of {step.step} from {text.cpu(container.cpu_limit)} to {proposed}, or remove it",
+        because=(
+            f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
+            + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
+        ),
+        otherwise=f"{step.step} keeps taking {text.duration(step.duration.p50)} where the node had CPU to spare",
+        category=Category.PERFORMANCE,
+        severity=Severity.HIGH if on_path and share >= 0.25 else Severity.MEDIUM if on_path else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=f"limit {text.cpu(container.cpu_limit)}",
+        proposed=f"limit {proposed}",
+        expected=expected,
+        how=how,
+        confidence=min(0.9, len(shares) / (len(shares) + 5.0)),
+        gain_seconds=predicted.seconds if gains else None,
+        gain_share=predicted.share if gains else None,
+        edits=edits,
+        evidence=(
+            f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
+            "gain replayed with only the throttled share of the step faster",
+        ),
+    )
+
+
+def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    options, current = evidence.analysis.options, container.cpu_request
+    if current is None or size_guard(container, options) is not None:
+        return None
+    size = cpu_size(container, step, options)
+    proposed_cores = round_cpu(size.request * (1 + options.cpu_headroom)) if size.enough and size.request else None
+    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
+    if proposed_cores is None or not means or len(means) < options.min_runs:
+        return None
+    threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
+    change = proposed_cores / current - 1
+    if abs(change) < threshold:
+        return None
+    runs, proposed = len(means), text.cpu_quantity(proposed_cores)
+    seconds = sum(r.seconds for r in container.runs) / len(container.runs)
+    identifier = step_id("cpu-request", step.step, container, len(step.containers))
+    values = {("requests", "cpu"): proposed}
+    if container.cpu_limit is not None and container.cpu_limit < proposed_cores:
+        values["limits", "cpu"] = proposed
+    how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
+    verb = "Lower" if change < 0 else "Raise"
+    because = (
+        f"it used {text.cpu(_median(means))} cores in the median run and {text.cpu(max(means))} in the busiest"
+        f" {evidence.runs(runs)}, {text.percent(max(means) / current)} of the request"
+    )
+    if change < 0:
+        freed = (current - proposed_cores) * seconds / _HOUR
+        rate = evidence.analysis.cost.runs_per_month
+        saved = freed * evidence.analysis.pricing.cpu_core_hour * rate if rate else None
+        money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
+        slower = size.expected_slowdown_share
+        expected = (
+            f"{text.cpu(current - proposed_cores)} cores less reserved for {text.duration(seconds)} of each run"
+            f" ({freed:.2g} core-hours{money})"
+            + (f"; at most {text.percent(slower, 1)} longer on a full node" if slower else "; no longer run time")
+        )
+        otherwise = f"{text.cpu(current - proposed_cores)} cores stay reserved and idle in each run"
+        category, saving = Category.COST, Interval(0.9 * saved, saved, 1.1 * saved) if saved else None
+        severity = Severity.MEDIUM if -change >= 0.5 else Severity.LOW
+    else:
+        expected = f"the {text.cpu(max(means))} cores it uses are its own, also on a full node"
+        otherwise = "on a full node it gets less CPU than it uses today, and runs longer"
+        category, saving, severity = Category.PERFORMANCE, None, Severity.LOW
+    return Recommendation(
+        id=identifier,
+        rule="cpu-request",
+        step=step.step,
+        action=f"{verb} the CPU request of {step.step} from {text.cpu(current)} to {proposed}",
+        because=because,
+        otherwise=otherwise,
+        category=category,
+        severity=severity,
+        risk=Level.LOW if change > 0 or runs >= 10 else Level.MEDIUM,
+        effort=Level.LOW,
+        current=text.cpu(current),
+        proposed=proposed,
+        expected=expected,
+        how=how,
+        confidence=min(0.9, runs / (runs + 5.0)),
+        saving_per_month=saving,
+        edits=edits,
+        evidence=(f"{size.reason}, plus {text.percent(options.cpu_headroom)} headroom",),
+        automatic=True,
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """At most one recommendation per container: a throttling limit goes before the size of the request."""
+    if not evidence.analysis.enough:
+        return
+    for step in evidence.analysis.steps:
+        for container in step.containers:
+            found = _throttled(evidence, step, container) or _oversized(evidence, step, container)
+            if found is not None:
+                yield found
+
+
+RULE = Rule("cpu-request", evaluate, tie_break=8)

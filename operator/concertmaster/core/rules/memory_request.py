@@ -1,0 +1,143 @@
+"""``memory-request``: the memory request that wastes least without letting runs fail.
+
+Fires when the size the per-run peaks call for differs from the request by at least ``minChangePercent``. Lowering never
+goes below the largest recent peak; raising fires when peaks come near the request or limit, or runs were OOM-killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis import StepAnalysis
+from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
+from concertmaster.core.rules.base import Evidence, Rule, resource_command, step_id
+from concertmaster.core.rules.sizes import memory_size, size_guard
+from concertmaster.core.sizing import round_memory
+from concertmaster.core.usage import ContainerUsage
+
+_GIB = 1024.0**3
+_HOUR = 3600.0
+
+
+def _saving(evidence: Evidence, byte_seconds_now: float, byte_seconds_then: float) -> Interval | None:
+    """Money per month that the smaller reservation frees; None without a known rate of runs."""
+    rate = evidence.analysis.cost.runs_per_month
+    if rate is None:
+        return None
+    price = evidence.analysis.pricing.memory_gib_hour
+    saved = (byte_seconds_now - byte_seconds_then) / _GIB / _HOUR * price * rate
+    return Interval(0.9 * saved, saved, 1.1 * saved) if saved > 0 else None
+
+
+def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    options, current = evidence.analysis.options, container.memory_request
+    if current is None or size_guard(container, options) is not None:
+        return None
+    size = memory_size(container, options)
+    if not size.enough or size.largest_recent_peak is None or size.automatic_request is None:
+        return None
+    request = round_memory(size.automatic_request)
+    if request is None:
+        return None
+    killed = sum(r.oom_killed for r in container.runs)
+    threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
+    change = request / current - 1
+    if abs(change) < threshold and not killed:
+        return None
+    if change <= 0 and killed:
+        return None  # killed below a limit that is not the request: never shrink on such evidence
+    proposed, shown = text.memory_quantity(request), text.memory(size.largest_recent_peak)
+    runs = len(container.runs)
+    identifier = step_id("memory-request", step.step, container, len(step.containers))
+    values = {("requests", "memory"): proposed}
+    over_limit = container.memory_limit is not None and container.memory_limit < request
+    if over_limit or killed:
+        values["limits", "memory"] = proposed
+    how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
+    seconds = sum(r.seconds for r in container.runs) / runs
+    if change < 0:
+        saved_gib_hours = (current - request) * seconds / _GIB / _HOUR
+        saving = _saving(evidence, current * seconds, request * seconds)
+        money = f", {text.money(saving.likely, evidence.analysis.pricing.currency)} a month" if saving else ""
+        return Recommendation(
+            id=identifier,
+            rule="memory-request",
+            step=step.step,
+            action=f"Lower the memory request of {step.step} from {text.memory(current)} to {proposed}",
+            because=(
+                f"the largest peak {evidence.runs(runs)} was {shown}, {text.percent(size.largest_recent_peak / current)}"
+                f" of the request"
+            ),
+            otherwise=f"each run keeps {text.memory(current - request)} reserved that nobody else can use",
+            category=Category.COST,
+            severity=Severity.MEDIUM if -change >= 0.5 else Severity.LOW,
+            risk=Level.LOW if runs >= 20 else Level.MEDIUM,
+            effort=Level.LOW,
+            current=text.memory(current),
+            proposed=proposed,
+            expected=f"{text.memory(current - request)} less reserved for {text.duration(seconds)} of each run"
+            f" ({saved_gib_hours:.2g} GiBh{money})",
+            how=how,
+            confidence=size.coverage_confidence,
+            saving_per_month=saving,
+            edits=edits,
+            evidence=_evidence(container, size.coverage_confidence),
+            automatic=True,
+        )
+    share = killed / runs
+    because = f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); the largest peak seen is {shown}"
+    if not killed:
+        because = (
+            f"the largest peak {evidence.runs(runs)} was {shown}, {text.percent(size.largest_recent_peak / current)} of the"
+            f" request" + (", and peaks are growing" if size.drifting else "")
+        )
+    return Recommendation(
+        id=identifier,
+        rule="memory-request",
+        step=step.step,
+        action=f"Raise the memory request of {step.step} from {text.memory(current)} to {proposed}",
+        because=because,
+        otherwise=(
+            f"about {text.percent(share)} of the runs keep being killed and retried"
+            if killed
+            else "on a full node the pod is among the first to be evicted or killed"
+        ),
+        category=Category.RELIABILITY,
+        severity=Severity.HIGH if share >= 0.05 else Severity.MEDIUM if killed else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=text.memory(current),
+        proposed=proposed,
+        expected=f"about {text.percent(size.failure_share_bound)} of runs above the request"
+        + (f", instead of {text.percent(share)} killed" if killed else ""),
+        how=how,
+        confidence=size.coverage_confidence,
+        edits=edits,
+        evidence=_evidence(container, size.coverage_confidence),
+        automatic=True,
+    )
+
+
+def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
+    peaks = sorted(r.memory_peak for r in container.runs if r.memory_peak is not None)
+    return (
+        f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
+        f" {text.memory(peaks[-1])} over {len(peaks)} runs",
+        f"the largest of {len(peaks)} peaks covers 95 % of future runs with {text.percent(confidence)} confidence",
+        f"{text.percent(container.coverage)} of the executions have memory samples",
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per container whose request is off by more than the threshold."""
+    if not evidence.analysis.enough:
+        return
+    for step in evidence.analysis.steps:
+        for container in step.containers:
+            found = _advice(evidence, step, container)
+            if found is not None:
+                yield found
+
+
+RULE = Rule("memory-request", evaluate, tie_break=7)

@@ -1,0 +1,102 @@
+"""Numbers as people read them, and as Kubernetes accepts them.
+
+One place, so that the same quantity is spelt the same way in advice, conditions, tables and patches.
+"""
+
+from __future__ import annotations
+
+import math
+
+_MI = 1024.0**2
+
+
+def duration(seconds: float | None) -> str:
+    """``4m10s``, ``2h05m``, ``3d04h``, ``850ms``; ``unknown`` for None or a non-finite value."""
+    if seconds is None or not math.isfinite(seconds):
+        return "unknown"
+    if seconds < 0:
+        return "-" + duration(-seconds)
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms" if round(seconds * 1000) < 1000 else "1s"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s".replace(".0s", "s")
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        minutes = round(seconds / 60)
+        return f"{minutes // 60}h{minutes % 60:02d}m" if minutes < 1440 else "1d00h"
+    hours = round(seconds / 3600)
+    return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """``41 %`` from 0.41; ``unknown`` for None."""
+    if share is None or not math.isfinite(share):
+        return "unknown"
+    value = 100.0 * share
+    if digits == 0 and 0 < abs(value) < 1:
+        return f"{value:.1f} %"
+    return f"{value:.{digits}f} %"
+
+
+def memory_quantity(size: float) -> str:
+    """A Kubernetes quantity in whole Mi (Gi when exact), rounded up: ``448Mi``, ``2Gi``."""
+    mebibytes = max(1, math.ceil(size / _MI - 1e-9))
+    if mebibytes >= 1024 and mebibytes % 1024 == 0:
+        return f"{mebibytes // 1024}Gi"
+    return f"{mebibytes}Mi"
+
+
+def memory(size: float | None) -> str:
+    """Memory for sentences: ``448Mi``, ``1.9Gi``."""
+    if size is None or not math.isfinite(size):
+        return "unknown"
+    mebibytes = size / _MI
+    if mebibytes < 1024:
+        return f"{mebibytes:.0f}Mi" if mebibytes >= 10 else f"{mebibytes:.1f}Mi"
+    gibibytes = mebibytes / 1024
+    return f"{gibibytes:.0f}Gi" if abs(gibibytes - round(gibibytes)) < 1e-9 else f"{gibibytes:.1f}Gi"
+
+
+def cpu_quantity(cores: float) -> str:
+    """A Kubernetes quantity in millicores, rounded up: ``750m``, ``2``."""
+    milli = max(1, math.ceil(cores * 1000 - 1e-6))
+    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
+
+
+def cpu(cores: float | None) -> str:
+    """CPU for sentences: ``750m``, ``2``."""
+    if cores is None or not math.isfinite(cores):
+        return "unknown"
+    return "0" if cores <= 0 else cpu_quantity(cores)
+
+
+def money(amount: float | None, currency: str) -> str:
+    """``0.42 USD``, with more digits for small amounts."""
+    if amount is None or not math.isfinite(amount):
+        return "unknown"
+    digits = 2 if abs(amount) >= 0.1 or amount == 0 else 4
+    return f"{amount:.{digits}f} {currency}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """``1 run``, ``12 runs``."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def window(seconds: float) -> str:
+    """A window as policies spell it: ``14d``, ``36h``, ``90m``."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size and abs(seconds / size - round(seconds / size)) < 1e-9:
+            return f"{round(seconds / size)}{unit}"
+    return f"{round(seconds)}s"
+
+
+def listing(names: list[str], limit: int = 3) -> str:
+    """``a, b and 4 more``: names for a sentence, bounded."""
+    if len(names) <= limit:
+        return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+    return f"{', '.join(names[:limit])} and {len(names) - limit} more"
