@@ -1,0 +1,78 @@
+"""What can go wrong with a metrics store, as few kinds as a caller can act upon differently.
+
+The client library knows one exception that carries the server's raw answer. A loop has to tell "try again later",
+"the operator's configuration is wrong", "this query is wrong" and "the answer is not whole" apart, and a person needs
+one sentence with what, where and what to do. No message ever carries a credential: request headers, userinfo of URLs
+and the bodies of login pages never get into one.
+"""
+
+from __future__ import annotations
+
+
+class MetricsError(Exception):
+    """An answer of a metrics store that cannot be used.
+
+    ``what`` says what happened, ``where`` the source and the query's name, ``remedy`` what to do about it.
+    ``reason`` is a CamelCase word for conditions; ``transient`` tells whether waiting may cure it.
+    """
+
+    reason = "MetricsError"
+    transient = False
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what.rstrip(".")
+        self.where = where
+        self.remedy = remedy.rstrip(".")
+        head = f"{where}: {self.what}" if where else self.what
+        super().__init__(f"{head}. {self.remedy}." if self.remedy else f"{head}.")
+
+
+class Unreachable(MetricsError):
+    """No connection, or the server kept answering that it is overloaded or down until the deadline passed."""
+
+    reason = "Unreachable"
+    transient = True
+
+
+class TimedOut(MetricsError):
+    """The server accepted the query and gave no whole answer in time."""
+
+    reason = "TimedOut"
+    transient = True
+
+
+class AuthFailed(MetricsError):
+    """The server wants other credentials (401, 403, or a redirect to a login page), or a credential file is missing."""
+
+    reason = "AuthFailed"
+
+
+class NotPrometheus(MetricsError):
+    """Whatever answers at the URL does not speak the Prometheus HTTP API: HTML, broken JSON, 404, unknown shapes."""
+
+    reason = "NotPrometheus"
+
+
+class BadQuery(MetricsError):
+    """The store refused the query (400, 422, bad_data, execution): the query or the store's limits must change."""
+
+    reason = "BadQuery"
+
+
+class TooLarge(BadQuery):
+    """The store or the client gave up because the answer has too many samples, series or bytes: ask for less."""
+
+    reason = "TooLarge"
+
+
+class Partial(MetricsError):
+    """The store answered with warnings or said itself that data is missing: half an answer reads like a whole one."""
+
+    reason = "Partial"
+    transient = True
+
+
+class Truncated(TooLarge):
+    """The answer stopped at the limit of result elements that was asked for."""
+
+    reason = "Truncated"
