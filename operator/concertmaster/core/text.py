@@ -74,6 +74,17 @@ def cpu(cores: float | None) -> str:
     return "0" if cores <= 0 else cpu_quantity(cores)
 
 
+def cores(amount: float | None) -> str:
+    """CPU as an amount in sentences: ``0.5 cores``, ``1 core``, ``0.05 cores``."""
+    if amount is None or not math.isfinite(amount):
+        return "unknown"
+    shown = f"{amount:.2f}" if amount < 1 else f"{amount:.1f}"
+    shown = (shown.rstrip("0").rstrip(".") if "." in shown else shown) or "0"
+    if shown == "0" and amount > 0:
+        shown = f"{amount:.1g}"
+    return f"{shown} core" if shown == "1" else f"{shown} cores"
+
+
 def money(amount: float | None, currency: str) -> str:
     """``0.42 USD``, with more digits for small amounts."""
     if amount is None or not math.isfinite(amount):

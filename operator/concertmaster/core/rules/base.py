@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import commands, text
 from concertmaster.core.analysis import Analysis
-from concertmaster.core.model import Edit, Interval, Recommendation, StepSpec
+from concertmaster.core.model import Edit, Interval, Recommendation, Severity, StepSpec
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.usage import ContainerUsage
 
@@ -79,6 +79,18 @@ def gain_sentence(share: Interval, seconds: Interval) -> str:
         if " to " in rng
         else f"{text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
     )
+
+
+def saving_severity(evidence: Evidence, saving: Interval | None, cut: float) -> Severity:
+    """Severity of an over-request: Medium from half of the request or a tenth of the workflow's cost, Info below a
+    hundredth of it (nobody should spend time on that), else Low. ``cut`` is the share of the request to give back."""
+    month = evidence.analysis.cost.per_month
+    if saving is None or not month:
+        return Severity.MEDIUM if cut >= 0.5 else Severity.LOW
+    share = saving.likely / month
+    if share < 0.01:
+        return Severity.INFO
+    return Severity.MEDIUM if share >= 0.1 or (cut >= 0.5 and share >= 0.05) else Severity.LOW
 
 
 def step_id(rule: str, step: str, container: ContainerUsage | None = None, containers: int = 1) -> str:

@@ -14,7 +14,7 @@ from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
 from concertmaster.core.replay import WhatIf
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, resource_command, step_id
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, resource_command, saving_severity, step_id
 from concertmaster.core.rules.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import round_cpu
 from concertmaster.core.usage import ContainerUsage
@@ -109,7 +109,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
     verb = "Lower" if change < 0 else "Raise"
     because = (
-        f"it used {text.cpu(_median(means))} cores in the median run and {text.cpu(max(means))} in the busiest"
+        f"it used {text.cores(_median(means))} in the median run and {text.cores(max(means))} in the busiest"
         f" {evidence.runs(runs)}, {text.percent(max(means) / current)} of the request"
     )
     if change < 0:
@@ -119,15 +119,15 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
         slower = size.expected_slowdown_share
         expected = (
-            f"{text.cpu(current - proposed_cores)} cores less reserved for {text.duration(seconds)} of each run"
+            f"{text.cores(current - proposed_cores)} less reserved for {text.duration(seconds)} of each run"
             f" ({freed:.2g} core-hours{money})"
             + (f"; at most {text.percent(slower, 1)} longer on a full node" if slower else "; no longer run time")
         )
-        otherwise = f"{text.cpu(current - proposed_cores)} cores stay reserved and idle in each run"
+        otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
         category, saving = Category.COST, Interval(0.9 * saved, saved, 1.1 * saved) if saved else None
-        severity = Severity.MEDIUM if -change >= 0.5 else Severity.LOW
+        severity = saving_severity(evidence, saving, -change)
     else:
-        expected = f"the {text.cpu(max(means))} cores it uses are its own, also on a full node"
+        expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"
         otherwise = "on a full node it gets less CPU than it uses today, and runs longer"
         category, saving, severity = Category.PERFORMANCE, None, Severity.LOW
     return Recommendation(

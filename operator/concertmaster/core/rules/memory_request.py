@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
-from concertmaster.core.rules.base import Evidence, Rule, resource_command, step_id
+from concertmaster.core.rules.base import Evidence, Rule, resource_command, saving_severity, step_id
 from concertmaster.core.rules.sizes import memory_size, size_guard
 from concertmaster.core.sizing import round_memory
 from concertmaster.core.usage import ContainerUsage
@@ -71,7 +71,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             ),
             otherwise=f"each run keeps {text.memory(current - request)} reserved that nobody else can use",
             category=Category.COST,
-            severity=Severity.MEDIUM if -change >= 0.5 else Severity.LOW,
+            severity=saving_severity(evidence, saving, -change),
             risk=Level.LOW if runs >= 20 else Level.MEDIUM,
             effort=Level.LOW,
             current=text.memory(current),

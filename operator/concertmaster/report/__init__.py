@@ -1,0 +1,1 @@
+"""What people and machines read: status documents, tables, Markdown and JSON, all from the same view of an analysis."""

@@ -1,0 +1,78 @@
+"""The same report as Markdown, for merge requests, tickets and wikis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.report.tables import trend_sentences, waiting
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+
+
+def _duration(value: float | None) -> str:
+    return "–" if value is None else text.duration(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else text.percent(value)
+
+
+def _workflow(view: dict[str, Any]) -> list[str]:
+    key, runs, makespan = view["workflow"], view["runs"], view["makespanSeconds"]
+    lines = [
+        f"## {key['kind']} {key['namespace']}/{key['name']}",
+        "",
+        f"{runs['total']} runs in {text.window(view['windowSeconds'])} ({runs['succeeded']} succeeded,"
+        f" {runs['failed']} failed, {runs['unknown']} unknown), median {_duration(makespan['p50'])},"
+        f" p95 {_duration(makespan['p95'])}, score"
+        f" {'–' if view['score'] is None else view['score']}.",
+        "",
+    ]
+    lines += [f"- {sentence}" for sentence in trend_sentences(view["trend"])]
+    lines += [f"- Note: {problem}" for problem in view["problems"]]
+    rows = [
+        [
+            step["name"],
+            step["durationSeconds"]["count"],
+            _duration(step["durationSeconds"]["p50"]),
+            _duration(step["durationSeconds"]["p95"]),
+            _duration(step["durationSeconds"]["max"]),
+            _duration(step["dragSeconds"]),
+            _percent(step["criticalShare"]),
+            _percent(step["errorRate"]),
+            ", ".join(name for name, value in step["marks"].items() if value) or "–",
+        ]
+        for step in view["steps"]
+    ]
+    lines += ["", *_table(["Step", "Count", "p50", "p95", "Max", "Drag", "Critical", "Failed", "Marks"], rows), ""]
+    for position, item in enumerate(view["recommendations"], 1):
+        lines += [
+            f"{position}. **{item['action']}** (`{item['id']}`, {item['severity']}, risk {item['risk']})",
+            f"   - Because {item['because']}.",
+            f"   - Expected: {item['expected']}.",
+            f"   - Otherwise {item['otherwise']}.",
+            "",
+            "   ```sh",
+            f"   {item['how']}",
+            "   ```",
+        ]
+    if not view["recommendations"]:
+        lines.append(f"No advice: {waiting(view)}.")
+    return [*lines, ""]
+
+
+def render(views: Sequence[dict[str, Any]], title: str = "Workflow report") -> str:
+    """The whole report."""
+    lines = [f"# {title}", ""]
+    for view in views:
+        lines += _workflow(view)
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,156 @@
+"""Plain text tables for terminals: columns as wide as their content, no colour, no boxes, made from the JSON view."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from concertmaster.core import text
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Left-aligned columns, three spaces apart, as kubectl prints them."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else text.percent(value).replace(" ", "")
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else text.duration(value)
+
+
+def fleet_table(views: Sequence[dict[str, Any]]) -> str:
+    """One line per workflow."""
+    rows = []
+    for view in views:
+        recommendations = view["recommendations"]
+        runs = view["runs"]
+        rows.append(
+            [
+                f"{view['workflow']['namespace']}/{view['workflow']['name']}",
+                view["workflow"]["kind"],
+                str(runs["total"]),
+                _share(view["successRate"]),
+                _seconds(view["makespanSeconds"]["p50"]),
+                _seconds(view["makespanSeconds"]["p95"]),
+                "-" if view["score"] is None else str(view["score"]),
+                str(len(recommendations)),
+                textwrap.shorten(recommendations[0]["action"], 60, placeholder=" ...")
+                if recommendations
+                else waiting(view),
+            ]
+        )
+    return table(["WORKFLOW", "KIND", "RUNS", "SUCCESS", "P50", "P95", "SCORE", "ADVICE", "TOP"], rows)
+
+
+def waiting(view: dict[str, Any]) -> str:
+    """Why there is no advice: too few runs, or nothing to improve."""
+    runs = view["runs"]
+    known = runs["succeeded"] + runs["failed"]
+    if known < runs["needed"]:
+        return f"{known} of {runs['needed']} finished runs needed"
+    return "nothing to improve"
+
+
+def _marks(marks: dict[str, Any]) -> str:
+    return ",".join(name for name, value in marks.items() if value) or "-"
+
+
+def _largest(step: dict[str, Any], field: str) -> float | None:
+    values = [c[field] for c in step["containers"] if c[field] is not None]
+    return max(values) if values else None
+
+
+def step_table(view: dict[str, Any]) -> str:
+    """One line per step: times, drag, failures, utilisation and marks."""
+    rows = []
+    for step in view["steps"]:
+        duration = step["durationSeconds"]
+        rows.append(
+            [
+                step["name"],
+                str(duration["count"]),
+                _seconds(duration["mean"]),
+                _seconds(duration["min"]),
+                _seconds(duration["max"]),
+                _seconds(duration["p50"]),
+                _seconds(duration["p95"]),
+                "-" if duration["cv"] is None else f"{duration['cv']:.2f}",
+                _share(step["criticalShare"]),
+                _seconds(step["dragSeconds"]),
+                _share(step["errorRate"]),
+                _share(_largest(step, "cpuUtilization")),
+                _share(_largest(step, "memoryUtilization")),
+                _marks(step["marks"]),
+            ]
+        )
+    header = ["STEP", "COUNT", "MEAN", "MIN", "MAX", "P50", "P95", "CV", "CRITICAL", "DRAG", "FAILED", "CPU", "MEMORY"]
+    return table([*header, "MARKS"], rows)
+
+
+def advice_text(item: dict[str, Any], position: int, width: int = 110) -> str:
+    """One recommendation as an indented paragraph."""
+    head = f"{position}. {item['action']}  [{item['id']}, {item['severity']}, risk {item['risk']}]"
+    lines = [head]
+    for label, key in (("Because", "because"), ("Expected", "expected"), ("Otherwise", "otherwise")):
+        body = f"{label}: {item[key]}."
+        lines += textwrap.wrap(body, width, initial_indent="   ", subsequent_indent="     ")
+    lines.append(f"   Do: {item['how']}")
+    return "\n".join(lines)
+
+
+def workflow_text(view: dict[str, Any]) -> str:
+    """Everything about one workflow, for a terminal."""
+    key, runs, makespan = view["workflow"], view["runs"], view["makespanSeconds"]
+    per_run, currency = view["cost"]["perRun"], view["cost"]["currency"]
+    lines = [
+        f"{key['kind']} {key['namespace']}/{key['name']} ({view['engine']})",
+        f"  {runs['total']} runs in {text.window(view['windowSeconds'])}: {runs['succeeded']} succeeded,"
+        f" {runs['failed']} failed, {runs['unknown']} with an unknown end; last {view['lastRun'] or 'never'}",
+    ]
+    if makespan["count"]:
+        lines.append(
+            f"  run time: median {_seconds(makespan['p50'])}, p95 {_seconds(makespan['p95'])}, p99"
+            f" {_seconds(makespan['p99'])}, from {_seconds(makespan['min'])} to {_seconds(makespan['max'])}"
+        )
+    lines += [f"  change: {sentence}" for sentence in trend_sentences(view["trend"])]
+    if per_run:
+        month = view["cost"]["perMonth"]
+        lines.append(
+            f"  cost: {text.money(per_run['total'], currency)} a run, of it {text.money(per_run['wasted'], currency)} unused"
+            + (f"; {text.money(month, currency)} a month" if month is not None else "")
+        )
+    if view["score"] is not None:
+        parts = ", ".join(
+            f"{p['name']} {round(100 * p['value'])} ({p['why']})" for p in view["scoreParts"] if p["value"] is not None
+        )
+        lines.append(f"  score: {view['score']} of 100: {parts}")
+    lines += [
+        f"  objective {o['name']}: {o['verdict']} (wanted {o['target']}, is {o['actual']})" for o in view["objectives"]
+    ]
+    if view["graphInferred"]:
+        lines.append("  the graph was inferred from observed times: give the definition for exact dependencies")
+    lines += [f"  note: {problem}" for problem in view["problems"]]
+    lines += ["", textwrap.indent(step_table(view), "  "), ""]
+    if view["recommendations"]:
+        for position, item in enumerate(view["recommendations"], 1):
+            lines.append(textwrap.indent(advice_text(item, position), "  "))
+    else:
+        lines.append(f"  No advice: {waiting(view)}.")
+    return "\n".join(lines)
+
+
+def trend_sentences(trend: dict[str, Any]) -> list[str]:
+    """Each change point as a sentence."""
+    return [
+        f"since {point['since']} runs take {100 * abs(point['ratio'] - 1):.0f} %"
+        f" {'longer' if point['ratio'] > 1 else 'less'}"
+        f" (95 % interval {100 * (point['low'] - 1):+.0f} to {100 * (point['high'] - 1):+.0f} %)"
+        for point in trend["changes"]
+        if point["ratio"] is not None
+    ]

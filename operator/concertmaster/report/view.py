@@ -1,0 +1,207 @@
+"""One JSON-able view of an analysis, from which every printed form is made.
+
+Machine fields carry numbers with the unit in their name; the printed forms add words. Unknown is ``null``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from concertmaster.core.analysis import Analysis, StepAnalysis
+from concertmaster.core.changes import Changes
+from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.stats.summary import Summary
+from concertmaster.core.usage import ContainerUsage
+
+View = dict[str, Any]
+
+
+def iso(time: float | None) -> str | None:
+    """RFC 3339 in UTC, whole seconds."""
+    if time is None or not math.isfinite(time):
+        return None
+    return datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def number(value: float | None, digits: int = 6) -> float | None:
+    """A finite number rounded to ``digits`` significant digits, else None (JSON has no NaN)."""
+    if value is None or not math.isfinite(value):
+        return None
+    if value == 0:
+        return 0.0
+    return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+def _summary(summary: Summary) -> View:
+    return {
+        "count": summary.count,
+        "mean": number(summary.mean),
+        "min": number(summary.minimum),
+        "max": number(summary.maximum),
+        "variance": number(summary.variance),
+        "p50": number(summary.p50),
+        "p95": number(summary.p95),
+        "p99": number(summary.p99),
+        "cv": number(summary.cv),
+    }
+
+
+def _interval(interval: Interval | None) -> View | None:
+    if interval is None:
+        return None
+    return {"low": number(interval.low), "likely": number(interval.likely), "high": number(interval.high)}
+
+
+def _trend(trend: Changes) -> View:
+    return {
+        "changes": [
+            {
+                "since": iso(p.time),
+                "ratio": number(p.ratio, 4),
+                "low": number(p.low, 4),
+                "high": number(p.high, 4),
+                "direction": p.direction.value,
+                "confidence": number(p.confidence, 4),
+            }
+            for p in trend.points
+        ],
+        "perWeekShare": _interval(trend.trend_per_week),
+        "enough": trend.enough,
+        "reason": trend.reason,
+    }
+
+
+def _container(container: ContainerUsage) -> View:
+    peaks = [r.memory_peak for r in container.runs if r.memory_peak is not None]
+    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
+    throttled = [r.throttled_share for r in container.runs if r.throttled_share is not None]
+    return {
+        "name": container.name,
+        "image": container.image,
+        "cpuRequestCores": number(container.cpu_request),
+        "cpuLimitCores": number(container.cpu_limit),
+        "cpuMeanCores": number(sum(means) / len(means)) if means else None,
+        "cpuUtilization": number(container.cpu_utilization, 4),
+        "throttledShare": number(sorted(throttled)[len(throttled) // 2], 4) if throttled else None,
+        "memoryRequestBytes": number(container.memory_request, 12),
+        "memoryLimitBytes": number(container.memory_limit, 12),
+        "memoryPeakBytes": number(max(peaks), 12) if peaks else None,
+        "memoryUtilization": number(container.memory_utilization, 4),
+        "oomKilledRuns": sum(r.oom_killed for r in container.runs),
+        "executions": container.executions,
+        "coverage": number(container.coverage, 4),
+        "ambiguous": container.ambiguous,
+    }
+
+
+def _step(step: StepAnalysis) -> View:
+    return {
+        "name": step.step,
+        "dependsOn": list(step.spec.depends_on) if step.spec else [],
+        "executions": step.executions,
+        "runs": step.runs,
+        "durationSeconds": _summary(step.duration),
+        "waitingSeconds": _summary(step.waiting),
+        "startingSeconds": _summary(step.starting),
+        "failedExecutions": step.failures.failed,
+        "errorRate": number(step.failures.error_rate, 4),
+        "failureClasses": {kind.value: count for kind, count in step.failures.by_class},
+        "criticalShare": number(step.path.share, 4) if step.path else None,
+        "dragSeconds": number(step.path.drag) if step.path else None,
+        "marks": {
+            "slowOutlier": step.marks.slow_outlier,
+            "inconsistent": step.marks.inconsistent,
+            "overAllocated": step.marks.over_allocated,
+            "underAllocated": step.marks.under_allocated,
+        },
+        "trend": _trend(step.trend),
+        "containers": [_container(c) for c in step.containers],
+    }
+
+
+def recommendation_view(item: Recommendation) -> View:
+    """Everything known of one recommendation."""
+    return {
+        "id": item.id,
+        "rule": item.rule,
+        "step": item.step,
+        "action": item.action,
+        "because": item.because,
+        "expected": item.expected,
+        "otherwise": item.otherwise,
+        "how": item.how,
+        "category": item.category.value,
+        "severity": item.severity.value,
+        "risk": item.risk.value,
+        "effort": item.effort.value,
+        "current": item.current,
+        "proposed": item.proposed,
+        "confidence": number(item.confidence, 3),
+        "gainSeconds": _interval(item.gain_seconds),
+        "gainShare": _interval(item.gain_share),
+        "savingPerMonth": _interval(item.saving_per_month),
+        "edits": [{"pointer": e.pointer, "current": e.current, "proposed": e.proposed} for e in item.edits],
+        "evidence": list(item.evidence),
+        "automatic": item.automatic,
+    }
+
+
+def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> View:
+    """The whole analysis of one workflow."""
+    cost = analysis.cost
+    key = analysis.definition.key
+    return {
+        "workflow": {"kind": key.kind, "namespace": key.namespace, "name": key.name},
+        "engine": analysis.definition.engine.value,
+        "graphInferred": analysis.inferred,
+        "problems": list(analysis.problems),
+        "analysedAt": iso(analysis.now),
+        "windowSeconds": analysis.options.window_seconds,
+        "firstRun": iso(analysis.first_run),
+        "lastRun": iso(analysis.last_run),
+        "runs": {
+            "total": len(analysis.runs),
+            "succeeded": analysis.succeeded,
+            "failed": analysis.failed,
+            "unknown": analysis.unknown,
+            "needed": analysis.options.min_runs,
+        },
+        "successRate": number(analysis.success_rate, 4),
+        "makespanSeconds": _summary(analysis.makespan),
+        "queueSeconds": _summary(analysis.queue),
+        "trend": _trend(analysis.trend),
+        "cost": {
+            "currency": analysis.pricing.currency,
+            "perRun": {
+                "requested": number(cost.per_run.requested),
+                "used": number(cost.per_run.used),
+                "wasted": number(cost.per_run.wasted),
+                "units": number(cost.per_run.units),
+                "total": number(cost.per_run.total),
+            }
+            if cost.per_run
+            else None,
+            "perMonth": number(cost.per_month),
+            "runsPerMonth": number(cost.runs_per_month),
+        },
+        "objectives": [
+            {
+                "name": o.name,
+                "target": o.target,
+                "actual": o.actual,
+                "verdict": o.verdict.value,
+                "margin": number(o.margin, 4),
+            }
+            for o in analysis.objectives
+        ],
+        "score": analysis.score.total,
+        "scoreParts": [
+            {"name": p.name, "weight": p.weight, "value": number(p.value, 3), "why": p.why}
+            for p in analysis.score.parts
+        ],
+        "steps": [_step(s) for s in analysis.steps],
+        "recommendations": [recommendation_view(r) for r in recommendations],
+    }
