@@ -46,10 +46,8 @@ require (
 	github.com/gofrs/flock v0.13.0 // indirect
 	github.com/google/btree v1.1.3 // indirect
 	github.com/google/gnostic-models v0.7.0 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gosuri/uitable v0.0.4 // indirect
-	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-multierror v1.1.1 // indirect
 	github.com/huandu/xstrings v1.5.0 // indirect
@@ -121,19 +119,3 @@ require (
 )
 
 tool helm.sh/helm/v3/cmd/helm
-
-replace k8s.io/api => k8s.io/api v0.35.4
-
-replace k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.35.4
-
-replace k8s.io/apimachinery => k8s.io/apimachinery v0.35.4
-
-replace k8s.io/apiserver => k8s.io/apiserver v0.35.4
-
-replace k8s.io/cli-runtime => k8s.io/cli-runtime v0.35.4
-
-replace k8s.io/client-go => k8s.io/client-go v0.35.4
-
-replace k8s.io/component-base => k8s.io/component-base v0.35.4
-
-replace k8s.io/kubectl => k8s.io/kubectl v0.35.4

@@ -124,7 +124,3 @@ replace k8s.io/apiserver => k8s.io/apiserver v0.35.4
 replace k8s.io/client-go => k8s.io/client-go v0.35.4
 
 replace k8s.io/component-base => k8s.io/component-base v0.35.4
-
-replace k8s.io/cri-api => k8s.io/cri-api v0.35.4
-
-replace k8s.io/cri-client => k8s.io/cri-client v0.35.4

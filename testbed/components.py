@@ -1,0 +1,193 @@
+"""The pinned parts of the test bed: which command of which module, at which version, built with which flags.
+
+One table, so that a version is changed in one place (here and in the part's `modules/<name>/go.mod`, which a
+unit test holds together).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES_DIR = Path(__file__).parent / "modules"
+
+KUBERNETES_VERSION = "1.35.4"
+
+
+def _kubernetes_ldflags(version: str) -> tuple[str, ...]:
+    """Version stamps of a Kubernetes binary: without them a server calls itself v0.0.0 and fails a chart's kubeVersion."""
+    major, minor, _ = version.split(".")
+    stamps = []
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+        stamps += [
+            f"-X {package}.gitVersion=v{version}",
+            f"-X {package}.gitMajor={major}",
+            f"-X {package}.gitMinor={minor}",
+        ]
+    return tuple(stamps)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One binary.
+
+    `module` is the directory below `modules/` with its go.mod and go.sum; `package` the upstream command;
+    `version` the version the binary reports; `version_command` the arguments that make it print that version
+    (empty: it cannot say, so a binary found on PATH is never trusted); `cache_gb` the build cache it needs on
+    top of the components before it, `seconds` a cold build on two cores (both only steer messages and checks).
+    """
+
+    name: str
+    module: str
+    package: str
+    version: str
+    version_command: tuple[str, ...]
+    cache_gb: float
+    seconds: int
+    ldflags: tuple[str, ...] = ()
+    tags: str = ""
+
+    @property
+    def module_dir(self) -> Path:
+        return MODULES_DIR / self.module
+
+    @property
+    def minor(self) -> str:
+        """Major and minor version, the part that has to agree for a binary on PATH to be used."""
+        return ".".join(self.version.split(".")[:2])
+
+    def accepts(self, version_output: str) -> bool:
+        """Whether the printed version is of the pinned minor version."""
+        found = parse_version(version_output)
+        return found is not None and ".".join(found.split(".")[:2]) == self.minor
+
+
+def parse_version(text: str) -> str | None:
+    """The first `major.minor.patch` in what a binary prints about itself, or None."""
+    match = re.search(r"\bv?(\d+\.\d+\.\d+)", text)
+    return match.group(1) if match else None
+
+
+def _kubernetes(name: str, version_command: tuple[str, ...], cache_gb: float, seconds: int) -> Component:
+    return Component(
+        name=name,
+        module=name,
+        package=f"k8s.io/kubernetes/cmd/{name}",
+        version=KUBERNETES_VERSION,
+        version_command=version_command,
+        cache_gb=cache_gb,
+        seconds=seconds,
+        ldflags=_kubernetes_ldflags(KUBERNETES_VERSION),
+    )
+
+
+def _prometheus(name: str, cache_gb: float, seconds: int) -> Component:
+    return Component(
+        name=name,
+        module="prometheus",
+        package=f"github.com/prometheus/prometheus/cmd/{name}",
+        version="3.15.0",
+        version_command=("--version",),
+        cache_gb=cache_gb,
+        seconds=seconds,
+        ldflags=("-X github.com/prometheus/common/version.Version=3.15.0",),
+        # Service discovery drags in every cloud's client library; static targets are all the test bed needs.
+        tags="remove_all_sd",
+    )
+
+
+_HELM = "helm.sh/helm/v3"
+
+# In build order: the first five carry the demo and most tests.
+COMPONENTS: tuple[Component, ...] = (
+    Component("etcd", "etcd", "go.etcd.io/etcd/server/v3", "3.6.16", ("--version",), 0.6, 25),
+    _kubernetes("kube-apiserver", ("--version",), 2.2, 240),
+    _kubernetes("kubectl", ("version", "--client"), 0.5, 30),
+    _prometheus("prometheus", 1.6, 110),
+    _prometheus("promtool", 0.3, 20),
+    _kubernetes("kube-controller-manager", ("--version",), 0.7, 45),
+    _kubernetes("kube-scheduler", ("--version",), 0.4, 30),
+    Component("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "0.8.0", ("--version",), 0.8, 70),
+    Component(
+        "kube-state-metrics",
+        "kube-state-metrics",
+        "k8s.io/kube-state-metrics/v2",
+        "2.19.1",
+        ("version",),
+        0.8,
+        60,
+        ldflags=("-X github.com/prometheus/common/version.Version=v2.19.1",),
+    ),
+    Component(
+        "helm",
+        "helm",
+        f"{_HELM}/cmd/helm",
+        "3.22.0",
+        ("version", "--short"),
+        0.8,
+        90,
+        ldflags=(
+            f"-X {_HELM}/internal/version.version=v3.22.0",
+            # What `helm template` calls the cluster's version; Helm's own default is far too old for a chart.
+            f"-X {_HELM}/pkg/chartutil.k8sVersionMajor=1",
+            f"-X {_HELM}/pkg/chartutil.k8sVersionMinor=35",
+            f"-X {_HELM}/pkg/lint/rules.k8sVersionMajor=1",
+            f"-X {_HELM}/pkg/lint/rules.k8sVersionMinor=35",
+        ),
+    ),
+    Component(
+        "argo-workflow-controller",
+        "argo-workflow-controller",
+        "github.com/argoproj/argo-workflows/v3/cmd/workflow-controller",
+        "3.7.3",
+        ("version",),
+        2.0,
+        160,
+        ldflags=("-X github.com/argoproj/argo-workflows/v3.version=v3.7.3",),
+    ),
+    Component(
+        "tekton-controller",
+        "tekton-controller",
+        "github.com/tektoncd/pipeline/cmd/controller",
+        "1.15.0",
+        (),
+        2.0,
+        150,
+    ),
+)
+
+BY_NAME: dict[str, Component] = {component.name: component for component in COMPONENTS}
+
+# Groups that `python -m testbed build` understands besides single names.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "demo": ("etcd", "kube-apiserver", "kubectl", "prometheus", "promtool"),
+    "cluster": (
+        "etcd",
+        "kube-apiserver",
+        "kubectl",
+        "prometheus",
+        "promtool",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kwok",
+        "kube-state-metrics",
+    ),
+    "chart": ("etcd", "kube-apiserver", "kubectl", "helm"),
+    "engines": tuple(c.name for c in COMPONENTS if c.name != "helm"),
+    "all": tuple(c.name for c in COMPONENTS),
+}
+
+
+def expand(names: list[str]) -> list[str]:
+    """Component and group names into component names, in build order; ValueError names what is unknown."""
+    wanted: set[str] = set()
+    for name in names:
+        if name in GROUPS:
+            wanted.update(GROUPS[name])
+        elif name in BY_NAME:
+            wanted.add(name)
+        else:
+            known = ", ".join([*GROUPS, *BY_NAME])
+            raise ValueError(f"unknown component {name!r}; known groups and components: {known}")
+    return [c.name for c in COMPONENTS if c.name in wanted]

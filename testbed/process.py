@@ -1,0 +1,239 @@
+"""Child processes that are watched, logged and never left behind.
+
+Each child gets its own process group and log file. Stopping is a terminate, then a kill of the whole group; when
+this process itself dies without a word, `testbed.reaper` does the same.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+
+class TestbedError(Exception):
+    """Something in the test bed failed; the message says what, where and what to do."""
+
+    __test__ = False  # keeps pytest from collecting the class by its name
+
+
+class _Reaper:
+    """This process' line to `testbed.reaper`, started when the first child is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._pipe: IO[bytes] | None = None
+
+    def tell(self, verb: str, value: object) -> None:
+        with self._lock:
+            if self._owner != os.getpid():  # first use, or a fork of a process that already had one
+                child = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")), str(os.getpid())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                self._pipe = child.stdin
+                self._owner = os.getpid()
+                child.returncode = 0  # never waited for: it ends after us
+            if self._pipe is None:
+                raise TestbedError("the clean-up helper has no input pipe; this is a defect of the test bed")
+            try:
+                self._pipe.write(f"{verb} {value}\n".encode())
+                self._pipe.flush()
+            except BrokenPipeError:
+                pass  # someone killed the helper: orderly stops still work, only the safety net is gone
+
+
+_reaper = _Reaper()
+
+
+class TemporaryDirectory:
+    """A temporary directory that is removed on every way out, SIGKILL included."""
+
+    def __init__(self, prefix: str = "concertmaster-testbed-") -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        _reaper.tell("+d", self.path)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        _reaper.tell("-d", self.path)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+
+class Process:
+    """One supervised child.
+
+    `argv[0]` is a path; output of both streams goes to `log`, which is appended to over restarts. `env` is added to
+    this process' environment.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = [str(part) for part in argv]
+        self.log = log
+        self.env = dict(env or {})
+        self.cwd = cwd
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running child; TestbedError when it was never started."""
+        if self._child is None:
+            raise TestbedError(f"{self.name} has not been started")
+        return self._child.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, or None while it runs."""
+        return None if self._child is None else self._child.poll()
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def start(self) -> Process:
+        """Start the child; starting a running one is an error."""
+        if self.running:
+            raise TestbedError(f"{self.name} is already running as process {self.pid}")
+        with self.log.open("ab") as output:
+            self._child = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.env},
+                cwd=self.cwd,
+                start_new_session=True,
+            )
+        _reaper.tell("+g", self._child.pid)
+        return self
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Terminate, wait up to `timeout` seconds, then kill the whole group. Safe to call twice."""
+        if self._child is None:
+            return
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(timeout)
+            except subprocess.TimeoutExpired:
+                pass
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the child and everything it started, at once."""
+        if self._child is None:
+            return
+        try:
+            os.killpg(self._child.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass  # nobody of the group is left
+        self._child.wait()
+        _reaper.tell("-g", self._child.pid)
+        self._child = None
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of the log."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - 65536))
+                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        except FileNotFoundError:
+            return ""
+
+    def wait_ready(self, probe: Callable[[], bool], timeout: float = 60.0, interval: float = 0.1) -> None:
+        """Wait until `probe` is true; TestbedError with the last log lines when the child ends first or time is up."""
+        deadline = time.monotonic() + timeout
+        while not probe():
+            problem = None
+            if not self.running:
+                problem = f"ended with code {self.returncode} before it was ready"
+            elif time.monotonic() > deadline:
+                problem = f"was not ready after {timeout:.0f} s"
+            if problem:
+                raise TestbedError(f"{self.name} {problem}; last lines of {self.log}:\n{self.tail()}")
+            time.sleep(interval)
+
+
+# Below the kernel's usual range of outgoing ports (32768 and up): a server that is restarted must get its port
+# again, and a port from the outgoing range could be taken by any client connection in between.
+_PORTS = range(20000, 32000)
+_ports_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 nobody listens on, never given twice by this process."""
+    for _ in range(1000):
+        port = random.choice(_PORTS)
+        if port in _ports_given:
+            continue
+        with socket.socket() as candidate:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _ports_given.add(port)
+        return port
+    raise TestbedError(f"no free TCP port between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1 after 1000 tries")
+
+
+def http_get(url: str, *, ca_file: Path | None = None, token: str | None = None, timeout: float = 2.0) -> bytes:
+    """Body of a GET answered with 2xx; TestbedError otherwise. Proxy settings are ignored: everything is local."""
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file)) if ca_file else ssl.create_default_context()
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+        with opener.open(request, timeout=timeout) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(1000).decode(errors="replace")
+        raise TestbedError(f"GET {url} was answered with {error.code}: {said}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise TestbedError(f"GET {url} failed: {error}") from error
+
+
+def http_ok(url: str, *, ca_file: Path | None = None, token: str | None = None, timeout: float = 2.0) -> bool:
+    """Whether a GET is answered with 2xx; any failure is a plain False."""
+    try:
+        http_get(url, ca_file=ca_file, token=token, timeout=timeout)
+    except TestbedError:
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""A Prometheus server for tests and the demo: its own data directory, any scrape targets, history loaded beforehand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from testbed.build import Progress, ensure
+from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
+
+# A block may not grow beyond this, and two weeks then take two or three instead of 168.
+MAX_BLOCK = "162h"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One scrape job: `target` is `host:port`, `labels` are added to every series of the target."""
+
+    job: str
+    target: str
+    metrics_path: str = "/metrics"
+    interval: str = "5s"
+    honor_labels: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_url(cls, job: str, url: str, **options: Any) -> Scrape:
+        """A job for a base URL such as the ones in `Cluster.endpoints`."""
+        return cls(job=job, target=urllib.parse.urlsplit(url).netloc, **options)
+
+    def config(self) -> dict[str, Any]:
+        """The entry of `scrape_configs`."""
+        return {
+            "job_name": self.job,
+            "honor_labels": self.honor_labels,
+            "metrics_path": self.metrics_path,
+            "scrape_interval": self.interval,
+            "scrape_timeout": self.interval,
+            "static_configs": [{"targets": [self.target], "labels": dict(self.labels)}],
+        }
+
+
+class PrometheusServer:
+    """Context manager around one server. Load history first, then start.
+
+    `directory`: keep the data there instead of in a temporary directory that is removed at the end.
+    """
+
+    def __init__(
+        self,
+        scrapes: Sequence[Scrape] = (),
+        *,
+        directory: Path | None = None,
+        arguments: Sequence[str] = (),
+        rules: Mapping[str, Any] | None = None,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self._binaries = ensure(["prometheus", "promtool"], progress)
+        self._scratch: TemporaryDirectory | None = None
+        if directory is None:
+            self._scratch = TemporaryDirectory()
+            directory = self._scratch.path
+        self.directory = directory
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._port = free_port()
+        self._rules = rules
+        self._write_config(scrapes)
+        self._process = Process(
+            "prometheus",
+            [
+                self._binaries["prometheus"],
+                f"--config.file={self.directory / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self.directory / 'data'}",
+                "--storage.tsdb.retention.time=10y",  # loaded history must stay, however old
+                f"--web.listen-address=127.0.0.1:{self._port}",
+                "--web.enable-lifecycle",
+                "--log.level=warn",
+                *arguments,
+            ],
+            log=self.directory / "prometheus.log",
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def process(self) -> Process:
+        return self._process
+
+    def _write_config(self, scrapes: Sequence[Scrape]) -> None:
+        config: dict[str, Any] = {"scrape_configs": [scrape.config() for scrape in scrapes]}
+        if self._rules:
+            (self.directory / "rules.yml").write_text(json.dumps(self._rules))  # JSON is YAML
+            config["rule_files"] = ["rules.yml"]
+        (self.directory / "prometheus.yml").write_text(json.dumps(config, indent=2))
+
+    def load_openmetrics(self, source: Path | Iterable[str]) -> None:
+        """Put history into the data directory: an OpenMetrics file, or its text in pieces. Only before `start`.
+
+        TestbedError with promtool's words when the text is not valid.
+        """
+        if self._process.running:
+            raise TestbedError("history has to be loaded before Prometheus is started")
+        if isinstance(source, Path):
+            file = source
+        else:
+            file = self.directory / "history.om"
+            with file.open("w") as output:
+                output.writelines(source)
+        command = [str(self._binaries["promtool"]), "tsdb", "create-blocks-from", "openmetrics"]
+        command += ["--quiet", f"--max-block-duration={MAX_BLOCK}", str(file), str(self.directory / "data")]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        if file is not source:
+            file.unlink()
+        if answer.returncode != 0:
+            raise TestbedError(f"promtool cannot load {file.name}: {(answer.stderr or answer.stdout).strip()[-2000:]}")
+
+    def start(self) -> PrometheusServer:
+        """Start and wait until it answers queries."""
+        self._process.start().wait_ready(lambda: http_ok(f"{self.url}/-/ready"), timeout=60, interval=0.05)
+        return self
+
+    def stop(self) -> None:
+        """Stop the server; data stay until `close`, so that a test can start it again."""
+        self._process.stop()
+
+    def close(self) -> None:
+        """Stop and remove temporary data."""
+        self.stop()
+        if self._scratch is not None:
+            self._scratch.remove()
+
+    def reload(self, scrapes: Sequence[Scrape]) -> None:
+        """Replace the scrape jobs of the running server."""
+        self._write_config(scrapes)
+        request = urllib.request.Request(f"{self.url}/-/reload", method="POST")
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10):
+            pass
+
+    def __enter__(self) -> PrometheusServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def query(self, expression: str, time: float | None = None) -> list[dict[str, Any]]:
+        """Result of an instant query, as the API returns it; for checks in tests."""
+        arguments = {"query": expression} | ({} if time is None else {"time": repr(time)})
+        answer = json.loads(http_get(f"{self.url}/api/v1/query?{urllib.parse.urlencode(arguments)}", timeout=30))
+        return list(answer["data"]["result"])
+
+    def value(self, expression: str, time: float | None = None) -> float | None:
+        """The one value of an instant query; None when nothing matches, TestbedError when more than one series does."""
+        result = self.query(expression, time)
+        if len(result) > 1:
+            raise TestbedError(f"{expression} has {len(result)} results, expected one")
+        return float(result[0]["value"][1]) if result else None
