@@ -1,0 +1,46 @@
+"""Adapters of critical path, replay and forecast: rows of recorded runs in, the product's own functions out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.forecast import forecast
+from concertmaster.core.graph import longest_path
+from concertmaster.core.replay.overhead import predict, shape
+from concertmaster.core.replay.work import Work
+
+
+def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Makespan, critical path length and chain of ``run``, whose durations are known."""
+    work = _work(run)
+    path = longest_path(work.durations, work.parents)
+    found = predict(shape(work), [shape(_work(o)) for o in others])
+    seconds = math.nan if found.seconds is None else found.seconds.likely
+    return {"makespan_s": seconds, "critical_path_s": path.length, "critical_tasks": list(path.chain)}
+
+
+def forecast_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Makespan of ``run``, whose durations are unknown."""
+    found = forecast(_work(run), [_work(o) for o in others])
+    return {"makespan_s": math.nan if found.seconds is None else found.seconds.likely}
+
+
+def _work(run: Mapping[str, Any]) -> Work:
+    tasks, machines = run["tasks"], run["machines"]
+    return Work(
+        workflow=run["family"],
+        engine=run["engine"],
+        steps=[t["step"] for t in tasks],
+        parents=[t["parents"] for t in tasks],
+        durations=[_number(t.get("runtime_s")) for t in tasks],
+        inputs=[_number(t.get("input_bytes")) for t in tasks],
+        machines=len(machines),
+        slots=sum(int(m.get("cores") or 1) for m in machines),
+        makespan=_number(run.get("makespan_s")),
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

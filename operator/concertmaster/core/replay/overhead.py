@@ -1,0 +1,136 @@
+"""What an engine adds to the work: overheads learnt from other runs.
+
+Schedulers poll, controllers rate-limit, nodes pull images and stage data: real runs take several times as long as a
+schedule of their tasks alone. Where single start times are known the replay carries these gaps along; where they are
+not, they are learnt here from the makespans of other runs, in two layers:
+
+1. a prior per engine, overhead = a + b x levels + c x tasks with a, b, c >= 0: a start-up, a latency each time a level
+   of the graph begins, a submission rate. Robust, each workflow with the same weight, however many runs it has;
+2. per workflow, a smooth correction of that prior as a function of tasks, scheduled time and machines.
+
+A workflow never seen falls back on its engine, an engine never seen on the plain schedule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from concertmaster.core.model import Interval
+from concertmaster.core.replay.smooth import smooth
+from concertmaster.core.replay.work import Work, depth, list_schedule
+
+Z90 = 1.645  # normal quantile of a 90 % interval
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The figures of a run that its overhead depends on. ``scheduled``: seconds of the plain list schedule."""
+
+    workflow: str
+    engine: str
+    tasks: int
+    depth: int
+    machines: int
+    scheduled: float
+    makespan: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A predicted makespan: seconds with a 90 % interval for one new run, runs it rests on, and why it is missing."""
+
+    seconds: Interval | None
+    runs_used: int
+    reason: str | None = None
+
+
+def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
+    """Shape of ``work``, with ``durations`` instead of its own when given."""
+    return Shape(
+        work.workflow,
+        work.engine,
+        len(work.steps),
+        depth(work.parents),
+        max(1, work.machines),
+        list_schedule(work.durations if durations is None else durations, work.parents, work.slots),
+        work.makespan,
+    )
+
+
+def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
+    """Makespan of ``target`` from its shape and from ``others``, runs of the same and of other workflows."""
+    if not math.isfinite(target.scheduled) or target.tasks < 1:
+        return Prediction(None, 0, "the graph has a cycle or no tasks")
+    known = [o for o in others if _usable(o)]
+    peers = [o for o in known if o.engine == target.engine]
+    own = [o for o in peers if o.workflow == target.workflow]
+    terms = engine_overhead(peers)
+    prior = _prior(target, terms)
+    if prior <= 0.0:
+        return Prediction(None, len(own), "no task has a known duration")
+    rows = [_features(o) for o in own]
+    found = smooth(rows, [math.log(o.makespan / _prior(o, terms)) for o in own], _features(target))
+    return interval(math.log(prior) + found.mean, found.deviation, len(own))
+
+
+def interval(mean: float, deviation: float, runs: int) -> Prediction:
+    """Prediction from a log-normal: ``mean`` and ``deviation`` of the logarithm."""
+    if not math.isfinite(mean) or abs(mean) > 600.0:  # beyond what a double can hold after exp
+        return Prediction(None, runs, "the runs at hand lead to no finite prediction")
+    return Prediction(
+        Interval(math.exp(mean - Z90 * deviation), math.exp(mean), math.exp(mean + Z90 * deviation)), runs
+    )
+
+
+def engine_overhead(runs: Sequence[Shape]) -> tuple[float, float, float]:
+    """Seconds per run, per level and per task that an engine adds to the plain schedule; zeros without runs.
+
+    Least relative absolute deviation by iterated weights, terms kept non-negative, workflows weighted equally.
+    """
+    runs = [r for r in runs if _usable(r)]
+    if not runs:
+        return (0.0, 0.0, 0.0)
+    sizes = Counter(r.workflow for r in runs)
+    features = np.array([[1.0, r.depth, r.tasks] for r in runs])
+    makespans = np.array([r.makespan for r in runs])
+    extra = makespans - np.array([r.scheduled for r in runs])
+    fair = np.array([1.0 / sizes[r.workflow] for r in runs])
+    scale = features.max(axis=0)
+    weights = np.sqrt(fair) / makespans
+    terms = np.zeros(3)
+    for _ in range(15):
+        terms = non_negative_fit(features / scale * weights[:, None], extra * weights)
+        off = np.abs(features / scale @ terms - extra) / makespans
+        weights = np.sqrt(fair) / makespans / np.sqrt(np.maximum(off, 0.02))  # below 2 % all errors count alike
+    a, b, c = terms / scale
+    return float(a), float(b), float(c)
+
+
+def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Least squares of a x = b with x >= 0 for a handful of columns: the most negative column leaves until none is."""
+    columns = list(range(a.shape[1]))
+    out = np.zeros(a.shape[1])
+    while columns:
+        found = np.linalg.lstsq(a[:, columns], b, rcond=None)[0]
+        if found.min() >= 0.0:
+            out[columns] = found
+            break
+        columns.pop(int(found.argmin()))
+    return out
+
+
+def _usable(run: Shape) -> bool:
+    return math.isfinite(run.scheduled) and run.tasks > 0 and math.isfinite(run.makespan) and run.makespan > 0.0
+
+
+def _prior(run: Shape, terms: tuple[float, float, float]) -> float:
+    return run.scheduled + terms[0] + terms[1] * run.depth + terms[2] * run.tasks
+
+
+def _features(run: Shape) -> tuple[float, float, float]:
+    return math.log(run.tasks), math.log(run.scheduled + 1.0), math.log(run.machines)
