@@ -1,0 +1,129 @@
+"""What every API model shares: lenient reading, camelCase on the wire, and the words that end up in the CRD's schema.
+
+Reading is lenient (unknown fields are ignored), because an older operator must survive objects written for a newer CRD;
+the API server is the strict reader. Tests parse with ``extra="forbid"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+GROUP = "concertmaster.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+# Patterns of Kubernetes' own names (RFC 1123), bounded so that CEL can estimate the cost of rules over them.
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+LABEL_KEY = rf"^({DNS_SUBDOMAIN[1:-1]}/)?[A-Za-z0-9]([-_.A-Za-z0-9]{{0,61}}[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$"
+# A recommendation is called after its rule and, when it is about one step, that step.
+RECOMMENDATION_ID = r"^[a-z]([-a-z0-9]*[a-z0-9])?(\.[A-Za-z0-9][-_.A-Za-z0-9]*)?$"
+ONE_LINE = r"^[^\r\n]*$"
+
+Name = Annotated[str, StringConstraints(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253)]
+ShortName = Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63)]
+StepName = Annotated[str, StringConstraints(pattern=LABEL_VALUE, min_length=1, max_length=63)]
+LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, min_length=1, max_length=317)]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
+RecommendationId = Annotated[str, StringConstraints(pattern=RECOMMENDATION_ID, min_length=1, max_length=200)]
+SeriesLabel = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", min_length=1, max_length=128)]
+Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
+Line80 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=80)]
+Line160 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=160)]
+Line400 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=400)]
+Line1000 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=1000)]
+
+
+class ApiModel(BaseModel):
+    """Base of all models: frozen, camelCase on the wire, unknown fields ignored."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object as the API server stores it: wire names, no empty optional fields, defaults included."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rule(expression: str, message: str, **more: str) -> JsonDict:
+    """One CEL rule. ``more`` may carry ``messageExpression``, ``fieldPath`` or ``reason``."""
+    return {"rule": expression, "message": message, **more}
+
+
+def schema(
+    *,
+    unit: str | None = None,
+    default: str | None = None,
+    rules: Sequence[JsonDict] = (),
+    list_map: str | None = None,
+    unique: bool = False,
+    atomic: bool = False,
+) -> JsonDict:
+    """Additions to a field's or a model's schema, for pydantic's ``json_schema_extra``.
+
+    ``unit`` and ``default`` are words for the description (``default`` for one that is not a literal of the schema);
+    ``list_map`` names the key of a list of objects, ``unique`` makes a list of scalars a set, ``atomic`` makes a
+    server-side apply own the object as a whole.
+    """
+    extra: JsonDict = {}
+    if unit is not None:
+        extra["x-unit"] = unit
+    if default is not None:
+        extra["x-default"] = default
+    if rules:
+        extra["x-kubernetes-validations"] = list(rules)
+    if list_map is not None:
+        extra["x-kubernetes-list-type"] = "map"
+        extra["x-kubernetes-list-map-keys"] = [list_map]
+    if unique:
+        extra["x-kubernetes-list-type"] = "set"
+    if atomic:
+        extra["x-kubernetes-map-type"] = "atomic"
+    return extra
+
+
+class ObjectMeta(ApiModel):
+    """The part of Kubernetes' object metadata the operator reads."""
+
+    name: str = ""
+    namespace: str | None = None
+    uid: str = ""
+    generation: int = 0
+    resource_version: str | None = None
+    creation_timestamp: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Resource(ApiModel):
+    """What all kinds have beside spec and status."""
+
+    api_version: str = API_VERSION
+    metadata: ObjectMeta = ObjectMeta()
+
+    @classmethod
+    def parse(cls, document: object, *, strict: bool = False) -> Self:
+        """The typed object from a decoded YAML or JSON ``document``; ``strict`` also refuses unknown fields.
+
+        Raises ``pydantic.ValidationError``; ``types.explain`` turns that into sentences.
+        """
+        return cls.model_validate(document, extra="forbid" if strict else None)
+
+
+def parse_time(text: str) -> float:
+    """An RFC 3339 time as unix seconds; a time without zone is UTC. Raises ValueError with the text when it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a time such as 2027-01-31T00:00:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def format_time(seconds: float) -> str:
+    """Unix ``seconds`` as Kubernetes writes times: UTC, whole seconds, ``2027-01-31T00:00:00Z``."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

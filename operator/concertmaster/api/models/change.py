@@ -1,0 +1,221 @@
+"""WorkflowChange: one plan, its approval and its proof.
+
+Whoever may update this kind may approve and nothing more: everything but the first decision is immutable, and the
+operator recomputes the plan before it writes anything.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from concertmaster.api.models.base import (
+    ApiModel,
+    Line160,
+    Line400,
+    Name,
+    RecommendationId,
+    Resource,
+    rule,
+    schema,
+)
+from concertmaster.api.models.common import Condition, conditions_field, observed_generation_field
+from concertmaster.api.scalars import SignedPercent
+
+# A plan's documents are one line each: a line break would tear the output of kubectl describe apart.
+_Person = Annotated[str, StringConstraints(pattern=r"^\S([^\r\n]*\S)?$", min_length=1, max_length=253)]
+_Document = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=16384)]
+
+_SPEC_RULES = [
+    rule("self.profileRef == oldSelf.profileRef", "profileRef is immutable"),
+    rule("self.recommendation == oldSelf.recommendation", "recommendation is immutable"),
+    rule(
+        "self.planDigest == oldSelf.planDigest",
+        "planDigest is immutable: a different plan is a different WorkflowChange",
+    ),
+    rule(
+        "!has(oldSelf.decision) || (has(self.decision) && self.decision == oldSelf.decision)",
+        "the decision has been made and is immutable; to undo an applied change, revert the workflow's own definition",
+    ),
+    rule(
+        "!has(oldSelf.decision) || (has(self.decidedBy) == has(oldSelf.decidedBy)"
+        " && (!has(self.decidedBy) || self.decidedBy == oldSelf.decidedBy))",
+        "decidedBy is immutable once the decision has been made",
+    ),
+    rule("!has(self.decidedBy) || has(self.decision)", "decidedBy needs a decision: Approve or Reject"),
+]
+
+
+class Decision(StrEnum):
+    """What a person decided about a plan."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
+
+
+class ChangePhase(StrEnum):
+    """Where a change is in its life."""
+
+    PROPOSED = "Proposed"
+    APPLIED = "Applied"
+    VERIFYING = "Verifying"
+    COMPLETED = "Completed"
+    CONFLICT = "Conflict"
+    FAILED = "Failed"
+    SUPERSEDED = "Superseded"
+
+
+class Verdict(StrEnum):
+    """What the runs after a change showed."""
+
+    IMPROVED = "Improved"
+    SAME = "Same"
+    WORSE = "Worse"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class ProfileRef(ApiModel):
+    """The profile a change is about, in the same namespace."""
+
+    name: Name = Field(description="Name of the WorkflowProfile.", examples=["nightly-etl"])
+
+
+class WorkflowChangeSpec(ApiModel):
+    """The plan by its digest, and the decision about it."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_SPEC_RULES))
+
+    decided_by: _Person | None = Field(
+        default=None,
+        description="Who decided; one line. Can be set together with the decision only.",
+        examples=["ana@example.com"],
+    )
+    decision: Decision | None = Field(
+        default=None,
+        description="Approve lets the operator make the change, Reject ends it. The first decision counts.",
+        examples=["Approve"],
+        json_schema_extra=schema(default="undecided"),
+    )
+    plan_digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)] = Field(
+        description="SHA-256 of the plan. The operator executes nothing that differs from it.",
+        examples=["3f9a4c1e5b7d2086a9c3e1f40b6d8572c4e6f8091a2b3c4d5e6f708192a3b4c5"],
+    )
+    profile_ref: ProfileRef = Field(
+        description="The profile this change is about, in the same namespace.", examples=[{"name": "nightly-etl"}]
+    )
+    recommendation: RecommendationId = Field(
+        description="Id of the recommendation behind the plan.", examples=["memory-request.transform"]
+    )
+
+
+class PlanTarget(ApiModel):
+    """The object a plan patches."""
+
+    api_version: Line160 = Field(description="API group and version of the object.", examples=["argoproj.io/v1alpha1"])
+    kind: Line160 = Field(description="Kind of the object.", examples=["WorkflowTemplate"])
+    name: Line400 = Field(description="Name of the object.", examples=["nightly-etl"])
+    namespace: Line160 | None = Field(
+        default=None, description="Namespace of the object; none for cluster-wide kinds.", examples=["etl"]
+    )
+    resource_version: Line160 | None = Field(
+        default=None, description="Version of the object the plan was made for.", examples=["48213"]
+    )
+    uid: Line160 | None = Field(
+        default=None,
+        description="UID of the object the plan was made for.",
+        examples=["6a1b2c3d-0000-4000-8000-000000000000"],
+    )
+
+
+class PlanStatus(ApiModel):
+    """What is written, and how it is taken back."""
+
+    inverse: _Document | None = Field(
+        default=None,
+        description="JSON Patch that takes the change back.",
+        examples=['[{"op":"replace","path":"/spec/parallelism","value":2}]'],
+        json_schema_extra=schema(unit="JSON on one line"),
+    )
+    kustomize: _Document | None = Field(
+        default=None,
+        description="The same change as a kustomize patch to commit.",
+        examples=['{"patch":"[...]","target":{"kind":"WorkflowTemplate","name":"nightly-etl"}}'],
+        json_schema_extra=schema(unit="JSON (which is YAML) on one line"),
+    )
+    patch: _Document | None = Field(
+        default=None,
+        description="JSON Patch of the change, with tests of the values it expects.",
+        examples=[
+            '[{"op":"test","path":"/spec/parallelism","value":2},{"op":"replace","path":"/spec/parallelism","value":8}]'
+        ],
+        json_schema_extra=schema(unit="JSON on one line"),
+    )
+    target: PlanTarget | None = Field(
+        default=None, description="The object that is patched.", examples=[{"kind": "WorkflowTemplate"}]
+    )
+
+
+class Effect(ApiModel):
+    """A relative change of one measure with its likely range."""
+
+    high: SignedPercent | None = Field(default=None, description="Upper end of the likely range.", examples=["-12"])
+    likely: SignedPercent | None = Field(default=None, description="Most likely value.", examples=["-15.2"])
+    low: SignedPercent | None = Field(default=None, description="Lower end of the likely range.", examples=["-19"])
+    measure: Literal["Duration", "Cost", "Failures"] | None = Field(
+        default=None, description="What changes.", examples=["Duration"]
+    )
+    text: Line400 | None = Field(
+        default=None,
+        description="The same as a sentence.",
+        examples=["12 to 19 % shorter, likely 15 % (4m10s) per run"],
+    )
+
+
+class WorkflowChangeStatus(ApiModel):
+    """The plan, what was predicted and what was measured."""
+
+    baseline_runs: int | None = Field(
+        default=None, ge=0, description="Runs before the change that it is compared with.", examples=[30]
+    )
+    conditions: tuple[Condition, ...] = conditions_field("Approved, Applied, Verified, Restored, Orphaned")
+    measured: Effect | None = Field(
+        default=None,
+        description="Effect measured on the runs after the change.",
+        examples=[{"measure": "Duration", "likely": "-14.1"}],
+    )
+    observed_generation: int | None = observed_generation_field()
+    phase: ChangePhase | None = Field(
+        default=None, description="Where the change is in its life.", examples=["Verifying"]
+    )
+    plan: PlanStatus | None = Field(
+        default=None, description="What is written, and how it is taken back.", examples=[{"patch": "[]"}]
+    )
+    predicted: Effect | None = Field(
+        default=None,
+        description="Effect predicted before the change.",
+        examples=[{"measure": "Duration", "likely": "-15.2"}],
+    )
+    restored: bool | None = Field(default=None, description="Whether the change was taken back.", examples=[False])
+    verdict: Verdict | None = Field(
+        default=None, description="What the runs after the change showed.", examples=["Improved"]
+    )
+    verified_runs: int | None = Field(
+        default=None, ge=0, description="Runs after the change that were looked at so far.", examples=[12]
+    )
+
+
+class WorkflowChange(Resource):
+    """One planned change of one workflow, its approval and its proof. Created by the operator."""
+
+    kind: Literal["WorkflowChange"] = "WorkflowChange"
+    spec: WorkflowChangeSpec = Field(
+        description="The plan by its digest, and the decision about it.",
+        examples=[{"profileRef": {"name": "nightly-etl"}, "decision": "Approve"}],
+    )
+    status: WorkflowChangeStatus | None = Field(
+        default=None,
+        description="The plan, what was predicted and what was measured; written by the operator.",
+        examples=[{"phase": "Verifying"}],
+    )

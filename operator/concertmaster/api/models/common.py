@@ -1,0 +1,197 @@
+"""Parts that several kinds share: label selectors, conditions, extra metrics and references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from concertmaster.api.models.base import (
+    ApiModel,
+    LabelKey,
+    LabelValue,
+    Line80,
+    Line1000,
+    ShortName,
+    Timestamp,
+    rule,
+    schema,
+)
+
+# A query without the window would find nothing once a run has ended; the operator fills in the run's own span.
+WINDOW_RULE = rule(
+    "self.contains('$window')",
+    "the query must use $window as its range, for example last_over_time(my_metric[$window])",
+)
+RUNS_ORDER = rule(
+    "!has(self.minRuns) || !has(self.maxRuns) || self.minRuns <= self.maxRuns",
+    "minRuns must not be more than maxRuns (one left out keeps its default)",
+)
+Query = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2048),
+    Field(json_schema_extra=schema(unit="PromQL", rules=[WINDOW_RULE])),
+]
+
+
+class Level(StrEnum):
+    """A three-step scale of risk or effort."""
+
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+
+
+class SelectorOperator(StrEnum):
+    """How a label is compared."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class LabelSelectorRequirement(ApiModel):
+    """One comparison of a label with values."""
+
+    model_config = ConfigDict(
+        json_schema_extra=schema(
+            rules=[
+                rule(
+                    "self.operator in ['In', 'NotIn'] ? (has(self.values) && self.values.size() > 0)"
+                    " : (!has(self.values) || self.values.size() == 0)",
+                    "In and NotIn need values; Exists and DoesNotExist take none",
+                )
+            ]
+        )
+    )
+
+    key: LabelKey = Field(description="Label to compare.", examples=["app"])
+    operator: SelectorOperator = Field(description="How the label is compared with the values.", examples=["In"])
+    values: tuple[LabelValue, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Values for In and NotIn; empty for Exists and DoesNotExist.",
+        examples=[["etl", "train"]],
+        json_schema_extra=schema(unique=True),
+    )
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether ``labels`` satisfy this comparison, by Kubernetes' rules (NotIn also accepts a missing label)."""
+        if self.operator is SelectorOperator.EXISTS:
+            return self.key in labels
+        if self.operator is SelectorOperator.DOES_NOT_EXIST:
+            return self.key not in labels
+        if self.operator is SelectorOperator.IN:
+            return self.key in labels and labels[self.key] in self.values
+        return labels.get(self.key) not in self.values
+
+
+class LabelSelector(ApiModel):
+    """Selects objects by their labels. All conditions must hold; an empty selector selects everything."""
+
+    model_config = ConfigDict(json_schema_extra=schema(atomic=True))
+
+    match_labels: dict[str, LabelValue] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Labels that must be present with exactly these values.",
+        examples=[{"app": "etl"}],
+    )
+    match_expressions: tuple[LabelSelectorRequirement, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Further comparisons of labels, all of which must hold.",
+        examples=[[{"key": "tier", "operator": "NotIn", "values": ["test"]}]],
+    )
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Whether an object with ``labels`` is selected."""
+        return all(labels.get(key) == value for key, value in self.match_labels.items()) and all(
+            requirement.matches(labels) for requirement in self.match_expressions
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether this selector says nothing and so selects everything."""
+        return not self.match_labels and not self.match_expressions
+
+
+class Per(StrEnum):
+    """What one value of an extra metric belongs to."""
+
+    RUN = "Run"
+    STEP = "Step"
+
+
+class ExtraMetric(ApiModel):
+    """A number per run (or per step of a run) that comes from a query of the user's own."""
+
+    name: ShortName = Field(
+        description="Name under which budgets, prices and reports use this metric.", examples=["tokens"]
+    )
+    per: Per = Field(
+        default=Per.RUN,
+        description="Run: one series per run, told apart by the label run. Step: one per run and step, with the label "
+        "step added.",
+        examples=["Step"],
+    )
+    query: Query = Field(
+        description="Query that gives the value. $window is replaced by the time the run took, and the query is "
+        "confined to the profile's namespace.",
+        examples=["sum by (run, step) (last_over_time(llm_tokens_total[$window]))"],
+    )
+    unit: Line80 | None = Field(
+        default=None, description="Unit of the value, used in sentences and reports.", examples=["tokens"]
+    )
+
+
+class Condition(ApiModel):
+    """One aspect of an object's state, in Kubernetes' standard form."""
+
+    last_transition_time: Timestamp = Field(
+        description="When the status last changed from one value to another.", examples=["2027-01-31T00:00:00Z"]
+    )
+    message: Line1000 = Field(
+        description="What is the case and what to do next, as a sentence.", examples=["30 of 30 runs analysed."]
+    )
+    observed_generation: int | None = Field(
+        default=None,
+        ge=0,
+        description="Generation of the object this condition was computed from.",
+        examples=[3],
+    )
+    reason: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]*$", min_length=1, max_length=64)] = Field(
+        description="One word for the cause; all words are listed in the reference.", examples=["Analyzed"]
+    )
+    status: Literal["True", "False", "Unknown"] = Field(
+        description="Whether the condition holds; Unknown when it cannot be told.", examples=["True"]
+    )
+    type: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]*$", min_length=1, max_length=64)] = Field(
+        description="Which aspect this is.", examples=["Ready"]
+    )
+
+
+def conditions_field(types: str) -> tuple[Condition, ...]:
+    """The field ``conditions`` of a status; ``types`` names the aspects this kind reports."""
+    field: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=8,
+        description=f"State in Kubernetes' standard form. Types: {types}.",
+        examples=[[{"type": "Ready", "status": "True"}]],
+        json_schema_extra=schema(list_map="type"),
+    )
+    return field
+
+
+def observed_generation_field() -> int | None:
+    """The field ``observedGeneration`` of a status."""
+    field: int | None = Field(
+        default=None,
+        ge=0,
+        description="Generation of the spec this status was computed from.",
+        examples=[3],
+    )
+    return field

@@ -1,0 +1,132 @@
+"""Objectives: what a workflow is expected to reach. Policies and profiles share them; a profile overrides leaf by leaf.
+
+No leaf has a default in the schema: an absent leaf of a profile must stay absent, or it would override the policy.
+"""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from concertmaster.api.models.base import ApiModel, ShortName, rule, schema
+from concertmaster.api.scalars import Amount, Duration, Percent
+
+# Years are no objective for a run; the bound also keeps typing errors such as 20d for 20m from hiding for long.
+_POSITIVE = rule("self > duration('0s') && self <= duration('8760h')", "must be longer than 0s and at most 365d")
+_ORDER = [
+    rule("!has(self.p50) || !has(self.p95) || self.p50 <= self.p95", "p50 must not be longer than p95"),
+    rule("!has(self.p95) || !has(self.p99) || self.p95 <= self.p99", "p95 must not be longer than p99"),
+    rule("!has(self.p50) || !has(self.p99) || self.p50 <= self.p99", "p50 must not be longer than p99"),
+]
+
+
+class QuantileObjective(ApiModel):
+    """Longest acceptable durations by quantile over the runs of the window."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_ORDER))
+
+    p50: Duration | None = Field(
+        default=None,
+        description="Half of the runs must not take longer.",
+        examples=["20m"],
+        json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
+    )
+    p95: Duration | None = Field(
+        default=None,
+        description="95 of 100 runs must not take longer.",
+        examples=["30m"],
+        json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
+    )
+    p99: Duration | None = Field(
+        default=None,
+        description="99 of 100 runs must not take longer.",
+        examples=["45m"],
+        json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
+    )
+
+
+class TargetUtilization(ApiModel):
+    """Share of the requested resources that should be used."""
+
+    cpu: Percent | None = Field(
+        default=None,
+        description="Wanted share of the requested CPU time that is used.",
+        examples=["70"],
+        json_schema_extra=schema(default="70 when neither profile nor policy says"),
+    )
+    memory: Percent | None = Field(
+        default=None,
+        description="Wanted share of the requested memory that is used at the peak.",
+        examples=["75"],
+        json_schema_extra=schema(default="75 when neither profile nor policy says"),
+    )
+
+
+class Budget(ApiModel):
+    """The most of an extra metric one run may use."""
+
+    max_per_run: Amount = Field(
+        description="Largest acceptable total of one run.",
+        examples=["200000"],
+        json_schema_extra=schema(unit="the unit of the metric"),
+    )
+    metric: ShortName = Field(description="Name of the extra metric.", examples=["tokens"])
+
+
+class Objectives(ApiModel):
+    """What the runs of a workflow are expected to reach; verdicts are in the condition ObjectivesMet."""
+
+    budgets: tuple[Budget, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Limits on extra metrics, one per metric.",
+        examples=[[{"metric": "tokens", "maxPerRun": "200000"}]],
+        json_schema_extra=schema(list_map="metric"),
+    )
+    duration: QuantileObjective | None = Field(
+        default=None,
+        description="Longest acceptable time from the first pod of a run to its end.",
+        examples=[{"p95": "30m"}],
+        json_schema_extra=schema(default="no objective"),
+    )
+    max_cost_per_run: Amount | None = Field(
+        default=None,
+        description="Highest acceptable mean cost of a run.",
+        examples=["1.50"],
+        json_schema_extra=schema(unit="the currency of the policy's pricing", default="no objective"),
+    )
+    max_step_failure_percent: Percent | None = Field(
+        default=None,
+        description="Highest acceptable share of failed attempts of any step.",
+        examples=["10"],
+        json_schema_extra=schema(default="10 when neither profile nor policy says"),
+    )
+    min_cache_hit_percent: Percent | None = Field(
+        default=None,
+        description="Lowest acceptable share of executions served from the cache, for steps that use one.",
+        examples=["85"],
+        json_schema_extra=schema(default="85 when neither profile nor policy says"),
+    )
+    min_success_percent: Percent | None = Field(
+        default=None,
+        description="Lowest acceptable share of finished runs that succeeded.",
+        examples=["95"],
+        json_schema_extra=schema(default="95 when neither profile nor policy says"),
+    )
+    min_throughput_per_hour: Amount | None = Field(
+        default=None,
+        description="Fewest acceptable finished runs per hour, on average over the window.",
+        examples=["4"],
+        json_schema_extra=schema(unit="runs per hour", default="no objective"),
+    )
+    queue_time: QuantileObjective | None = Field(
+        default=None,
+        description="Longest acceptable time the pods of a run wait before they start.",
+        examples=[{"p95": "1m"}],
+        json_schema_extra=schema(default="no objective"),
+    )
+    target_utilization_percent: TargetUtilization | None = Field(
+        default=None,
+        description="Wanted utilisation of what is requested.",
+        examples=[{"cpu": "70", "memory": "75"}],
+        json_schema_extra=schema(default="cpu 70 and memory 75 when neither profile nor policy says"),
+    )

@@ -1,0 +1,280 @@
+"""OptimizationPolicy and ClusterOptimizationPolicy: what is wanted of workflows, and what the operator may do about it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from concertmaster.api.models.apply import Apply
+from concertmaster.api.models.base import ApiModel, Resource, ShortName, rule, schema
+from concertmaster.api.models.common import (
+    RUNS_ORDER,
+    Condition,
+    ExtraMetric,
+    LabelSelector,
+    conditions_field,
+    observed_generation_field,
+)
+from concertmaster.api.models.objectives import Objectives
+from concertmaster.api.models.profile import REF_RULE
+from concertmaster.api.scalars import Amount, Duration
+
+
+class Discover(ApiModel):
+    """Targets that get a profile of their own."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=[REF_RULE]))
+
+    api_version: Literal["argoproj.io/v1alpha1", "tekton.dev/v1", "batch/v1"] = Field(
+        description="API group and version of the targets.", examples=["argoproj.io/v1alpha1"]
+    )
+    kind: Literal["WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "CronJob"] = Field(
+        description="Kind of the targets.", examples=["WorkflowTemplate"]
+    )
+    selector: LabelSelector | None = Field(
+        default=None,
+        description="Which targets, by their labels.",
+        examples=[{"matchLabels": {"team": "data"}}],
+        json_schema_extra=schema(default="all of this kind"),
+    )
+
+
+class Analysis(ApiModel):
+    """How much history is looked at."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
+
+    max_runs: int = Field(
+        default=200,
+        ge=1,
+        le=2000,
+        description="Most runs looked at, the newest first.",
+        examples=[500],
+        json_schema_extra=schema(unit="runs, 1 to 2000"),
+    )
+    min_runs: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Fewest finished runs before anything is recommended.",
+        examples=[10],
+        json_schema_extra=schema(unit="runs, 1 to 1000"),
+    )
+    window: Duration = Field(
+        default=Duration("14d"),
+        description="How far back runs are looked at; what the metrics store has lost comes from the operator's history.",
+        examples=["30d"],
+        json_schema_extra=schema(
+            rules=[
+                rule(
+                    "self >= duration('1h') && self <= duration('9600h')", "window must be at least 1h and at most 400d"
+                )
+            ]
+        ),
+    )
+
+
+class UnitPrice(ApiModel):
+    """The price of one unit of an extra metric."""
+
+    metric: ShortName = Field(description="Name of the extra metric.", examples=["tokens"])
+    price: Amount = Field(
+        description="Price of one unit.",
+        examples=["0.000002"],
+        json_schema_extra=schema(unit="the currency, per unit of the metric"),
+    )
+
+
+class Pricing(ApiModel):
+    """What resources cost."""
+
+    model_config = ConfigDict(
+        json_schema_extra=schema(
+            rules=[
+                rule(
+                    "!has(self.currency) || self.currency == 'USD' || (has(self.cpuCoreHour) && has(self.memoryGiBHour))",
+                    "cpuCoreHour and memoryGiBHour must be set when currency is not USD: the built-in prices are in USD",
+                )
+            ]
+        )
+    )
+
+    cpu_core_hour: Amount | None = Field(
+        default=None,
+        description="Price of one requested CPU core for one hour.",
+        examples=["0.031"],
+        json_schema_extra=schema(unit="the currency, per core and hour", default="0.031 when currency is USD"),
+    )
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$", min_length=3, max_length=3)] = Field(
+        default="USD", description="Currency of all prices and costs, as an ISO 4217 code.", examples=["EUR"]
+    )
+    memory_gib_hour: Amount | None = Field(
+        default=None,
+        alias="memoryGiBHour",
+        description="Price of one requested GiB of memory for one hour.",
+        examples=["0.004"],
+        json_schema_extra=schema(unit="the currency, per GiB and hour", default="0.004 when currency is USD"),
+    )
+    units: tuple[UnitPrice, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Prices of extra metrics, one per metric.",
+        examples=[[{"metric": "tokens", "price": "0.000002"}]],
+        json_schema_extra=schema(list_map="metric"),
+    )
+
+
+class RuleMode(StrEnum):
+    """Whether a rule speaks."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class RuleSettings(ApiModel):
+    """Changes one rule's behaviour. A name or setting that does not exist is reported in the condition Ready."""
+
+    mode: RuleMode = Field(
+        default=RuleMode.ENABLED, description="Whether the rule may recommend anything.", examples=["Disabled"]
+    )
+    name: ShortName = Field(description="Name of the rule.", examples=["timeout"])
+    settings: dict[str, Annotated[str, StringConstraints(max_length=128)]] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Settings of the rule by name, each written as a string; the rule's page lists them.",
+        examples=[{"headroomPercent": "50"}],
+    )
+
+
+class OptimizationPolicySpec(ApiModel):
+    """What is wanted of the workflows in reach, and what the operator may do about it."""
+
+    analysis: Analysis = Field(
+        default=Analysis(), description="How much history is looked at.", examples=[{"window": "30d"}]
+    )
+    apply: Apply = Field(
+        default=Apply(), description="What the operator may change by itself.", examples=[{"mode": "Approve"}]
+    )
+    discover: tuple[Discover, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Targets that get a profile of their own, named after kind and target, with the target's labels.",
+        examples=[[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}]],
+    )
+    extra_metrics: tuple[ExtraMetric, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Own numbers per run or step, for every profile this policy selects.",
+        examples=[[{"name": "tokens", "query": "sum by (run) (last_over_time(llm_tokens_total[$window]))"}]],
+        json_schema_extra=schema(list_map="name"),
+    )
+    metrics_source: ShortName = Field(
+        default="default",
+        description="Name of a metrics source of the operator's configuration. Never a URL.",
+        examples=["thanos"],
+    )
+    objectives: Objectives = Field(
+        default=Objectives(),
+        description="What the runs are expected to reach.",
+        examples=[{"duration": {"p95": "30m"}}],
+    )
+    pricing: Pricing = Field(default=Pricing(), description="What resources cost.", examples=[{"cpuCoreHour": "0.031"}])
+    priority: int = Field(
+        default=0,
+        ge=-1_000_000,
+        le=1_000_000,
+        description="Which policy wins when several select a profile: the higher priority, then the older policy, then the "
+        "name. A policy of the namespace always beats a cluster policy.",
+        examples=[100],
+    )
+    rules: tuple[RuleSettings, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Changes to the behaviour of rules, one entry per rule.",
+        examples=[[{"name": "timeout", "settings": {"headroomPercent": "50"}}]],
+        json_schema_extra=schema(list_map="name"),
+    )
+    selector: LabelSelector | None = Field(
+        default=None,
+        description="Which profiles this policy is for, by their labels.",
+        examples=[{"matchLabels": {"team": "data"}}],
+        json_schema_extra=schema(default="every profile in reach"),
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Stops discovery and changes under this policy at once. Analysis goes on; no other policy takes over.",
+        examples=[True],
+    )
+
+
+_CLUSTER_RULES = [
+    rule(
+        "has(self.namespaceSelector) || !has(self.discover)"
+        " || !self.discover.exists(d, d.kind == 'ClusterWorkflowTemplate')",
+        "discovering ClusterWorkflowTemplate needs namespaceSelector: each selected namespace gets a profile of its own",
+    )
+]
+
+
+class ClusterOptimizationPolicySpec(OptimizationPolicySpec):
+    """The same for profiles of many namespaces."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_CLUSTER_RULES))
+
+    namespace_selector: LabelSelector | None = Field(
+        default=None,
+        description="Which namespaces this policy reaches, by their labels.",
+        examples=[{"matchLabels": {"concertmaster.dev/optimize": "true"}}],
+        json_schema_extra=schema(default="all namespaces the operator watches"),
+    )
+
+
+class PolicyStatus(ApiModel):
+    """What the policy does at present."""
+
+    changes_in_flight: int | None = Field(
+        default=None, ge=0, description="Changes under verification at present.", examples=[1]
+    )
+    conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, WriteAccess")
+    discovered_profiles: int | None = Field(
+        default=None, ge=0, description="Profiles that exist because of this policy's discovery.", examples=[12]
+    )
+    matched_profiles: int | None = Field(
+        default=None, ge=0, description="Profiles this policy is in force for.", examples=[14]
+    )
+    observed_generation: int | None = observed_generation_field()
+
+
+_STATUS_EXAMPLE = {"matchedProfiles": 14}
+
+
+class OptimizationPolicy(Resource):
+    """What is wanted of the workflows of one namespace, and what the operator may do about it."""
+
+    kind: Literal["OptimizationPolicy"] = "OptimizationPolicy"
+    spec: OptimizationPolicySpec = Field(
+        description="What is wanted of the workflows in reach, and what the operator may do about it.",
+        examples=[{"objectives": {"duration": {"p95": "30m"}}}],
+    )
+    status: PolicyStatus | None = Field(
+        default=None,
+        description="What the policy does at present, written by the operator.",
+        examples=[_STATUS_EXAMPLE],
+    )
+
+
+class ClusterOptimizationPolicy(Resource):
+    """What is wanted of the workflows of many namespaces, and what the operator may do about it."""
+
+    kind: Literal["ClusterOptimizationPolicy"] = "ClusterOptimizationPolicy"
+    spec: ClusterOptimizationPolicySpec = Field(
+        description="What is wanted of the workflows in reach, and what the operator may do about it.",
+        examples=[{"objectives": {"minSuccessPercent": "99"}}],
+    )
+    status: PolicyStatus | None = Field(
+        default=None,
+        description="What the policy does at present, written by the operator.",
+        examples=[_STATUS_EXAMPLE],
+    )

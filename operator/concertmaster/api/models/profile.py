@@ -1,0 +1,249 @@
+"""WorkflowProfile: describes one workflow and carries its analysis (the status is in ``profile_status``)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from concertmaster.api.models.base import (
+    ApiModel,
+    LabelKey,
+    LabelValue,
+    Name,
+    RecommendationId,
+    Resource,
+    SeriesLabel,
+    StepName,
+    Timestamp,
+    rule,
+    schema,
+)
+from concertmaster.api.models.common import (
+    ExtraMetric,
+    LabelSelector,
+    Query,
+)
+from concertmaster.api.models.objectives import Objectives
+from concertmaster.api.models.profile_status import WorkflowProfileStatus
+
+NamePrefix = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*$", min_length=1, max_length=253)]
+
+# Both sides of the rule are short literals: an unknown pair is refused with the list of what can be observed.
+REF_RULE = rule(
+    "self.apiVersion == 'argoproj.io/v1alpha1'"
+    " ? self.kind in ['WorkflowTemplate', 'ClusterWorkflowTemplate', 'CronWorkflow']"
+    " : self.apiVersion == 'tekton.dev/v1' ? self.kind == 'Pipeline'"
+    " : self.kind == 'CronJob'",
+    "this apiVersion has no such kind: use argoproj.io/v1alpha1 with WorkflowTemplate, ClusterWorkflowTemplate or"
+    " CronWorkflow, tekton.dev/v1 with Pipeline, batch/v1 with CronJob",
+)
+_RUN_RULES = [
+    rule(
+        "self.apiVersion == 'argoproj.io/v1alpha1' ? self.kind == 'Workflow'"
+        " : self.apiVersion == 'tekton.dev/v1' ? self.kind == 'PipelineRun'"
+        " : self.apiVersion == 'batch/v1' ? self.kind == 'Job'"
+        " : self.kind == 'JobSet'",
+        "this apiVersion has no such kind of run: use argoproj.io/v1alpha1 with Workflow, tekton.dev/v1 with PipelineRun, "
+        "batch/v1 with Job, jobset.x-k8s.io/v1alpha2 with JobSet",
+    ),
+    rule(
+        "has(self.namePrefix) || (has(self.matchLabels) && self.matchLabels.size() > 0)",
+        "namePrefix or matchLabels must be set, or every run of the namespace would be taken for this workflow",
+    ),
+]
+_STEP_RULES = [
+    rule(
+        "has(self.podSelector) || has(self.durationQuery)",
+        "a step needs podSelector (its pods are measured) or durationQuery (its duration is asked for)",
+    ),
+    rule("!has(self.dependsOn) || !(self.name in self.dependsOn)", "a step cannot depend on itself"),
+]
+_GRAPH_RULES = [
+    rule(
+        "self.steps.all(s, !has(s.dependsOn) || s.dependsOn.all(d, self.steps.exists(o, o.name == d)))",
+        "dependsOn names a step that does not exist in steps",
+    ),
+    rule(
+        "has(self.podRunLabel) || !self.steps.exists(s, has(s.podSelector))",
+        "podRunLabel must be set when a step has a podSelector: without it the pods of different runs cannot be told apart",
+    ),
+]
+_SPEC_RULES = [
+    rule(
+        "[has(self.workflowRef), has(self.runSelector), has(self.graph)].filter(x, x).size() == 1",
+        "exactly one of workflowRef, runSelector and graph must be set",
+    )
+]
+
+
+class WorkflowRef(ApiModel):
+    """The object that defines the workflow."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=[REF_RULE]))
+
+    api_version: Literal["argoproj.io/v1alpha1", "tekton.dev/v1", "batch/v1"] = Field(
+        description="API group and version of the object.", examples=["argoproj.io/v1alpha1"]
+    )
+    kind: Literal["WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "CronJob"] = Field(
+        description="Kind of the object.", examples=["WorkflowTemplate"]
+    )
+    name: Name = Field(
+        description="Name of the object, in the profile's namespace (a ClusterWorkflowTemplate has none).",
+        examples=["nightly-etl"],
+    )
+
+
+class RunSelector(ApiModel):
+    """Runs that belong together although no object defines them."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_RUN_RULES))
+
+    api_version: Literal["argoproj.io/v1alpha1", "tekton.dev/v1", "batch/v1", "jobset.x-k8s.io/v1alpha2"] = Field(
+        description="API group and version of the runs.", examples=["argoproj.io/v1alpha1"]
+    )
+    kind: Literal["Workflow", "PipelineRun", "Job", "JobSet"] = Field(
+        description="Kind of the runs.", examples=["Workflow"]
+    )
+    match_labels: dict[str, LabelValue] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Labels the runs must carry with exactly these values.",
+        examples=[{"app": "etl"}],
+    )
+    name_prefix: NamePrefix | None = Field(
+        default=None, description="What the names of the runs begin with.", examples=["adhoc-"]
+    )
+
+
+class GraphStep(ApiModel):
+    """One step of a described workflow."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_STEP_RULES))
+
+    depends_on: tuple[StepName, ...] = Field(
+        default=(),
+        max_length=24,
+        description="Steps that must have ended before this one starts.",
+        examples=[["extract"]],
+        json_schema_extra=schema(unique=True),
+    )
+    duration_query: Query | None = Field(
+        default=None,
+        description="Query that gives the duration of this step in seconds, one series per run, told apart by "
+        "seriesRunLabel. $window is replaced by the time span looked at.",
+        examples=['max by (run) (last_over_time(my_step_seconds{step="train"}[$window]))'],
+    )
+    name: StepName = Field(description="Name of the step, unique in the graph.", examples=["extract"])
+    pod_selector: LabelSelector | None = Field(
+        default=None,
+        description="Which pods do the work of this step. It must not be empty.",
+        examples=[{"matchLabels": {"app": "etl", "step": "extract"}}],
+        json_schema_extra=schema(
+            rules=[
+                rule(
+                    "(has(self.matchLabels) && self.matchLabels.size() > 0)"
+                    " || (has(self.matchExpressions) && self.matchExpressions.size() > 0)",
+                    "podSelector must not be empty, or every pod of the namespace would belong to the step",
+                )
+            ]
+        ),
+    )
+
+
+class Graph(ApiModel):
+    """A workflow of any engine, described by its steps and how to find their pods or durations."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_GRAPH_RULES))
+
+    pod_run_label: LabelKey | None = Field(
+        default=None,
+        description="Label of the pods whose value tells the runs apart. Needed when a step has a podSelector.",
+        examples=["example.com/run"],
+    )
+    series_run_label: SeriesLabel = Field(
+        default="run",
+        description="Label of the results of durationQuery and extraMetrics whose value tells the runs apart.",
+        examples=["run_id"],
+    )
+    steps: tuple[GraphStep, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="The steps. Their order has no meaning; a cycle is reported in the condition TargetResolved.",
+        examples=[[{"name": "extract", "podSelector": {"matchLabels": {"step": "extract"}}}]],
+        json_schema_extra=schema(list_map="name"),
+    )
+
+
+class Dismissal(ApiModel):
+    """A recommendation somebody decided against."""
+
+    expiration_time: Timestamp | None = Field(
+        default=None,
+        description="When the recommendation may come back.",
+        examples=["2027-01-31T00:00:00Z"],
+        json_schema_extra=schema(default="it stays dismissed until the evidence changes materially"),
+    )
+    reason: Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$", min_length=1, max_length=256)] = Field(
+        description="Why, for colleagues; one line.", examples=["peak at month end"]
+    )
+    recommendation: RecommendationId = Field(
+        description="Id of the recommendation, as in status.", examples=["memory-request.transform"]
+    )
+
+
+class WorkflowProfileSpec(ApiModel):
+    """Which workflow this is, and what its owner wants beyond the policy."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_SPEC_RULES))
+
+    dismissals: tuple[Dismissal, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Recommendations decided against, one entry each.",
+        examples=[[{"recommendation": "memory-request.transform", "reason": "peak at month end"}]],
+        json_schema_extra=schema(list_map="recommendation"),
+    )
+    extra_metrics: tuple[ExtraMetric, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Own numbers per run or step, added to those of the policy; the same name replaces the policy's.",
+        examples=[[{"name": "tokens", "query": "sum by (run) (last_over_time(llm_tokens_total[$window]))"}]],
+        json_schema_extra=schema(list_map="name"),
+    )
+    graph: Graph | None = Field(
+        default=None,
+        description="A workflow of any engine, described by its steps.",
+        examples=[{"podRunLabel": "example.com/run", "steps": [{"name": "extract"}]}],
+    )
+    objectives: Objectives | None = Field(
+        default=None,
+        description="Objectives of this workflow; each value given here replaces the policy's.",
+        examples=[{"duration": {"p95": "30m"}}],
+        json_schema_extra=schema(default="the policy's objectives"),
+    )
+    run_selector: RunSelector | None = Field(
+        default=None,
+        description="Runs without a defining object: ad-hoc Workflows, Jobs, JobSets, PipelineRuns.",
+        examples=[{"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "namePrefix": "adhoc-"}],
+    )
+    workflow_ref: WorkflowRef | None = Field(
+        default=None,
+        description="The object that defines the workflow.",
+        examples=[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}],
+    )
+
+
+class WorkflowProfile(Resource):
+    """Describes one workflow and carries its analysis. Read it with: kubectl describe wfp NAME."""
+
+    kind: Literal["WorkflowProfile"] = "WorkflowProfile"
+    spec: WorkflowProfileSpec = Field(
+        description="Which workflow this is, and what its owner wants beyond the policy.",
+        examples=[{"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly-etl"}}],
+    )
+    status: WorkflowProfileStatus | None = Field(
+        default=None,
+        description="The analysis, written by the operator.",
+        examples=[{"advice": ["Step train holds 61 % of the critical path over 30 runs."]}],
+    )

@@ -1,0 +1,194 @@
+"""The status of a WorkflowProfile: the analysis as people read it.
+
+``kubectl describe`` is the screen and sorts keys by bytes, so the names are chosen to read well in that order: advice
+comes first, and every recommendation opens with its action. All values are one line each.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from concertmaster.api.models.base import (
+    ApiModel,
+    Line80,
+    Line160,
+    Line400,
+    Line1000,
+    RecommendationId,
+    Timestamp,
+    schema,
+)
+from concertmaster.api.models.common import (
+    Condition,
+    Level,
+    conditions_field,
+    observed_generation_field,
+)
+from concertmaster.api.scalars import Amount, Percent
+
+
+class Category(StrEnum):
+    """What a recommendation improves."""
+
+    PERFORMANCE = "Performance"
+    COST = "Cost"
+    RELIABILITY = "Reliability"
+    SCALABILITY = "Scalability"
+    BEST_PRACTICE = "BestPractice"
+
+
+class Severity(StrEnum):
+    """How much a recommendation matters."""
+
+    INFO = "Info"
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+    CRITICAL = "Critical"
+
+
+class RecommendationState(StrEnum):
+    """Where a recommendation is in its life."""
+
+    ACTIVE = "Active"
+    DISMISSED = "Dismissed"
+    IMPLEMENTED = "Implemented"
+    OBSOLETE = "Obsolete"
+
+
+class RecommendationStatus(ApiModel):
+    """One recommendation as flat lines of text; evidence and patches come from ``kubectl concertmaster explain``."""
+
+    action: Line160 = Field(
+        description="What to do.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
+    )
+    because: Line400 = Field(
+        description="The observation behind it, with numbers and window.",
+        examples=["30 runs in 14d peaked at 498Mi, 25 % of the request"],
+    )
+    category: Category = Field(description="What it improves.", examples=["Cost"])
+    current: Line160 = Field(description="The value now.", examples=["2Gi"])
+    effort: Level = Field(description="Work it takes.", examples=["Low"])
+    expected: Line160 = Field(
+        description="Predicted effect as a range with the likely value.",
+        examples=["12 to 19 %, likely 15 % (4m10s) of each run"],
+    )
+    how: Line1000 = Field(
+        description="One command that shows or makes the change.",
+        examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],
+    )
+    id: RecommendationId = Field(
+        description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
+    )
+    otherwise: Line400 | None = Field(
+        default=None,
+        description="What happens if nothing is done.",
+        examples=["1.2Gi stay reserved without use in every run"],
+    )
+    proposed: Line160 = Field(description="The value to set.", examples=["832Mi"])
+    risk: Level = Field(description="Risk of the change.", examples=["Low"])
+    severity: Severity = Field(description="How much it matters.", examples=["Medium"])
+    state: RecommendationState = Field(description="Where it is in its life.", examples=["Active"])
+
+
+class RunsStatus(ApiModel):
+    """How many runs the analysis rests on."""
+
+    failed: int | None = Field(default=None, ge=0, description="Runs that failed.", examples=[1])
+    first_start: Timestamp | None = Field(
+        default=None, description="Start of the oldest run looked at.", examples=["2027-01-17T00:00:00Z"]
+    )
+    last_end: Timestamp | None = Field(
+        default=None, description="End of the newest run looked at.", examples=["2027-01-31T00:34:00Z"]
+    )
+    next_expected: Timestamp | None = Field(
+        default=None, description="When the next run is due by the schedule.", examples=["2027-02-01T00:00:00Z"]
+    )
+    observed: int | None = Field(default=None, ge=0, description="Finished runs looked at.", examples=[30])
+    succeeded: int | None = Field(default=None, ge=0, description="Runs that succeeded.", examples=[29])
+    unknown: int | None = Field(
+        default=None, ge=0, description="Runs whose outcome could not be seen; they count in no rate.", examples=[0]
+    )
+
+
+class SummaryStatus(ApiModel):
+    """The figures of one line of ``kubectl get``."""
+
+    cost_per_run: Amount | None = Field(
+        default=None,
+        description="Mean cost of a run.",
+        examples=["0.42"],
+        json_schema_extra=schema(unit="the currency of the policy's pricing"),
+    )
+    open: int | None = Field(default=None, ge=0, description="Active recommendations.", examples=[3])
+    p50: Line80 | None = Field(default=None, description="Median duration of a run.", examples=["21m4s"])
+    p95: Line80 | None = Field(default=None, description="95th percentile of the duration.", examples=["34m10s"])
+    p99: Line80 | None = Field(default=None, description="99th percentile of the duration.", examples=["41m"])
+    success_percent: Percent | None = Field(
+        default=None, description="Share of finished runs that succeeded.", examples=["96.7"]
+    )
+    target: Line400 | None = Field(
+        default=None, description="The workflow as kind and name.", examples=["WorkflowTemplate/nightly-etl"]
+    )
+    top: Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=60)] | None = Field(
+        default=None, description="The most valuable action in short.", examples=["train: cpu 500m -> 2, 15 % faster"]
+    )
+
+
+class WorkflowProfileStatus(ApiModel):
+    """The analysis. At most 16 KiB; the keys are named so that their alphabetical order is the reading order."""
+
+    advice: tuple[Line400, ...] = Field(
+        default=(),
+        max_length=10,
+        description="The analysis in plain sentences with numbers, most important first.",
+        examples=[["Step train holds 61 % of the critical path over 30 runs."]],
+    )
+    conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, TargetResolved, ObjectivesMet")
+    data_until: Timestamp | None = Field(
+        default=None,
+        description="Up to when the data behind this status is complete.",
+        examples=["2027-01-31T00:40:00Z"],
+    )
+    more_recommendations: int | None = Field(
+        default=None,
+        ge=0,
+        description="Active recommendations beyond the ones listed here.",
+        examples=[2],
+    )
+    observed_generation: int | None = observed_generation_field()
+    policy: Line400 | None = Field(
+        default=None,
+        description="The policy in force, as kind and name.",
+        examples=["OptimizationPolicy/team-data"],
+    )
+    recommendations: tuple[RecommendationStatus, ...] = Field(
+        default=(),
+        max_length=5,
+        description="The most valuable recommendations.",
+        examples=[[{"action": "Lower the memory request of step transform from 2Gi to 832Mi"}]],
+        json_schema_extra=schema(list_map="id"),
+    )
+    runs: RunsStatus | None = Field(
+        default=None, description="The runs the analysis rests on.", examples=[{"observed": 30, "succeeded": 29}]
+    )
+    score: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="How well the workflow runs, 100 is best; the weighted sum of scoreParts.",
+        examples=[74],
+        json_schema_extra=schema(unit="points of 100"),
+    )
+    score_parts: tuple[Line160, ...] = Field(
+        default=(),
+        max_length=10,
+        description="Where the score comes from, one part per line.",
+        examples=[["duration: 28 of 35, p95 34m10s is over the objective of 30m"]],
+    )
+    summary: SummaryStatus | None = Field(
+        default=None, description="The figures of kubectl get.", examples=[{"target": "WorkflowTemplate/nightly-etl"}]
+    )

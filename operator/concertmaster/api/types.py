@@ -1,0 +1,281 @@
+"""The API in one place: every model of the custom resources, and the table of kinds the CRDs are generated from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.config import JsonDict
+
+from concertmaster.api.models.apply import (
+    Apply,
+    ApplyMode,
+    Bounds,
+    ChangeKind,
+    ChangeWindow,
+    CpuBounds,
+    GitOps,
+    MemoryBounds,
+    OnSame,
+    ParallelismBounds,
+    Verify,
+)
+from concertmaster.api.models.base import (
+    API_VERSION,
+    GROUP,
+    VERSION,
+    ApiModel,
+    ObjectMeta,
+    Resource,
+    format_time,
+    parse_time,
+    rule,
+)
+from concertmaster.api.models.change import (
+    ChangePhase,
+    Decision,
+    Effect,
+    PlanStatus,
+    PlanTarget,
+    ProfileRef,
+    Verdict,
+    WorkflowChange,
+    WorkflowChangeSpec,
+    WorkflowChangeStatus,
+)
+from concertmaster.api.models.common import (
+    Condition,
+    ExtraMetric,
+    LabelSelector,
+    LabelSelectorRequirement,
+    Level,
+    Per,
+    SelectorOperator,
+)
+from concertmaster.api.models.objectives import Budget, Objectives, QuantileObjective, TargetUtilization
+from concertmaster.api.models.policy import (
+    Analysis,
+    ClusterOptimizationPolicy,
+    ClusterOptimizationPolicySpec,
+    Discover,
+    OptimizationPolicy,
+    OptimizationPolicySpec,
+    PolicyStatus,
+    Pricing,
+    RuleMode,
+    RuleSettings,
+    UnitPrice,
+)
+from concertmaster.api.models.profile import (
+    Dismissal,
+    Graph,
+    GraphStep,
+    RunSelector,
+    WorkflowProfile,
+    WorkflowProfileSpec,
+    WorkflowRef,
+)
+from concertmaster.api.models.profile_status import (
+    Category,
+    RecommendationState,
+    RecommendationStatus,
+    RunsStatus,
+    Severity,
+    SummaryStatus,
+    WorkflowProfileStatus,
+)
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "KINDS",
+    "VERSION",
+    "Analysis",
+    "ApiModel",
+    "Apply",
+    "ApplyMode",
+    "Bounds",
+    "Budget",
+    "Category",
+    "ChangeKind",
+    "ChangePhase",
+    "ChangeWindow",
+    "ClusterOptimizationPolicy",
+    "ClusterOptimizationPolicySpec",
+    "Column",
+    "Condition",
+    "CpuBounds",
+    "Decision",
+    "Discover",
+    "Dismissal",
+    "Effect",
+    "ExtraMetric",
+    "GitOps",
+    "Graph",
+    "GraphStep",
+    "Kind",
+    "LabelSelector",
+    "LabelSelectorRequirement",
+    "Level",
+    "MemoryBounds",
+    "ObjectMeta",
+    "Objectives",
+    "OnSame",
+    "OptimizationPolicy",
+    "OptimizationPolicySpec",
+    "ParallelismBounds",
+    "Per",
+    "PlanStatus",
+    "PlanTarget",
+    "PolicyStatus",
+    "Pricing",
+    "ProfileRef",
+    "QuantileObjective",
+    "RecommendationState",
+    "RecommendationStatus",
+    "Resource",
+    "RuleMode",
+    "RuleSettings",
+    "RunSelector",
+    "RunsStatus",
+    "SelectorOperator",
+    "Severity",
+    "SummaryStatus",
+    "TargetUtilization",
+    "UnitPrice",
+    "Verdict",
+    "Verify",
+    "WorkflowChange",
+    "WorkflowChangeSpec",
+    "WorkflowChangeStatus",
+    "WorkflowProfile",
+    "WorkflowProfileSpec",
+    "WorkflowProfileStatus",
+    "WorkflowRef",
+    "explain",
+    "format_time",
+    "parse_time",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of ``kubectl get``. ``priority`` 1 columns appear with ``-o wide`` only."""
+
+    name: str
+    path: str
+    description: str
+    type: str = "string"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a CRD says beside its schema."""
+
+    model: type[Resource]
+    plural: str
+    short_name: str
+    columns: tuple[Column, ...]
+    namespaced: bool = True
+    selectable: tuple[str, ...] = ()
+    rules: tuple[JsonDict, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The kind's name, ``WorkflowProfile``."""
+        return self.model.__name__
+
+    @property
+    def crd(self) -> str:
+        """The name of the CRD object, ``workflowprofiles.concertmaster.dev``."""
+        return f"{self.plural}.{GROUP}"
+
+
+def _condition(name: str, description: str, priority: int = 0) -> Column:
+    return Column(name, f'.status.conditions[?(@.type=="{name}")].status', description, priority=priority)
+
+
+_AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", type="date")
+# Names end up as label values (63 characters at most) and in the names of other objects.
+_NAME_RULES = (rule("self.metadata.name.size() <= 63", "metadata.name must not be longer than 63 characters"),)
+_POLICY_COLUMNS = (
+    Column("Mode", ".spec.apply.mode", "How far the operator may go by itself."),
+    Column("Priority", ".spec.priority", "Which policy wins; higher wins.", type="integer"),
+    Column("Profiles", ".status.matchedProfiles", "Profiles this policy is in force for.", type="integer"),
+    Column("Discovered", ".status.discoveredProfiles", "Profiles created by discovery.", type="integer"),
+    Column("Changes", ".status.changesInFlight", "Changes under verification.", type="integer"),
+    Column("Suspended", ".spec.suspend", "Whether discovery and changes are stopped.", type="boolean"),
+    _condition("Ready", "Whether the policy is in force as written."),
+    _condition("WriteAccess", "Whether the operator has the rights the mode needs.", priority=1),
+    _AGE,
+)
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        model=WorkflowProfile,
+        plural="workflowprofiles",
+        short_name="wfp",
+        rules=_NAME_RULES,
+        selectable=(".spec.workflowRef.kind", ".spec.workflowRef.name"),
+        columns=(
+            Column("Target", ".status.summary.target", "The workflow as kind and name."),
+            Column("Score", ".status.score", "How well the workflow runs, 0 to 100.", type="integer"),
+            Column("P95", ".status.summary.p95", "95th percentile of the duration of a run."),
+            Column("Success", ".status.summary.successPercent", "Share of runs that succeeded, in percent."),
+            Column("Open", ".status.summary.open", "Active recommendations.", type="integer"),
+            _condition("Ready", "Whether the analysis is up to date."),
+            Column("Runs", ".status.runs.observed", "Finished runs looked at.", type="integer", priority=1),
+            Column("Policy", ".status.policy", "The policy in force.", priority=1),
+            Column("Until", ".status.dataUntil", "Up to when the data is complete.", priority=1),
+            _condition("ObjectivesMet", "Whether all objectives are met.", priority=1),
+            _AGE,
+            Column("Top", ".status.summary.top", "The most valuable action in short."),
+        ),
+    ),
+    Kind(
+        model=OptimizationPolicy,
+        plural="optimizationpolicies",
+        short_name="opol",
+        rules=_NAME_RULES,
+        columns=_POLICY_COLUMNS,
+    ),
+    Kind(
+        model=ClusterOptimizationPolicy,
+        plural="clusteroptimizationpolicies",
+        short_name="copol",
+        namespaced=False,
+        rules=_NAME_RULES,
+        columns=_POLICY_COLUMNS,
+    ),
+    Kind(
+        model=WorkflowChange,
+        plural="workflowchanges",
+        short_name="wfc",
+        selectable=(".spec.profileRef.name", ".spec.recommendation"),
+        columns=(
+            Column("Profile", ".spec.profileRef.name", "The profile the change is about."),
+            Column("Recommendation", ".spec.recommendation", "The recommendation behind it."),
+            Column("Phase", ".status.phase", "Where the change is in its life."),
+            Column("Decision", ".spec.decision", "What was decided."),
+            Column("Verdict", ".status.verdict", "What the runs after it showed."),
+            Column("Restored", ".status.restored", "Whether it was taken back.", type="boolean", priority=1),
+            Column("By", ".spec.decidedBy", "Who decided.", priority=1),
+            _AGE,
+        ),
+    ),
+)
+
+
+def explain(error: ValidationError) -> tuple[str, ...]:
+    """The problems of an object as sentences ``<field>: <what is wrong>``, for conditions and messages.
+
+    No value is repeated beyond what the scalar's own message quotes, so nothing long or secret gets into a status.
+    """
+    return tuple(f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False))
+
+
+def _path(location: tuple[Any, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.lstrip(".") or "object"
