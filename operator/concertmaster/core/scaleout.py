@@ -48,7 +48,7 @@ class WorkerAdvice:
 
 
 def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> ScaleOut:
-    """Model out of (workers, run time in s) pairs, repeats allowed. Two different numbers of workers are enough. Never raises."""
+    """Model out of (workers, run time in s) pairs, repeats allowed; two numbers of workers are enough. Never raises."""
     n = np.asarray(workers, dtype=np.float64).ravel()
     t = np.asarray(seconds, dtype=np.float64).ravel()
     if n.size != t.size:
@@ -70,7 +70,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
 def recommend_workers(
     model: ScaleOut, candidates: Sequence[int], deadline: float | None = None, tolerance: float = 0.02
 ) -> WorkerAdvice:
-    """Cheapest number of workers that meets ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest."""
+    """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest."""
     n = np.array(sorted({int(c) for c in candidates if c >= 1}), dtype=np.float64)
     if not n.size or not model.enough:
         return WorkerAdvice(None, False, model.reason if n.size else "no number of workers to choose from")

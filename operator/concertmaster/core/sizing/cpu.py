@@ -20,7 +20,8 @@ class CpuOptions:
     """Settings of CPU sizing.
 
     ``min_runs``: fewer usable runs give no advice. ``slowdown_bound``: accepted growth of the run time, share (0 to 1).
-    ``throttled_bound``: share of throttled periods above which a limit is called too tight. ``floor``: smallest request, cores.
+    ``throttled_bound``: share of throttled periods above which a limit is called too tight. ``floor``: smallest request,
+    cores.
     """
 
     min_runs: int = 3
@@ -33,7 +34,7 @@ class CpuOptions:
 class CpuSize:
     """A proposed CPU request (cores) and what it rests on.
 
-    ``limit``: proposed limit in cores, None when the present one (or none) may stay, in which case ``limit_advice`` is empty.
+    ``limit``: proposed limit in cores, None when the present one (or none) may stay; ``limit_advice`` is empty then.
     ``expected_slowdown_share``: expected growth of the step's run time when nothing beyond the request is to be had, 0 to 1.
     ``unused_now``, ``unused_then``: reserved but unused core-seconds per run.
     """

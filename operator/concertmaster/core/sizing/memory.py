@@ -1,45 +1,44 @@
-"""One memory request for a step, out of the peaks of its runs.
+"""Memory request of a step out of the peaks of its runs: one number, and a function of input size where that pays.
 
-Two kinds of loss oppose each other: a request above the peak reserves memory nobody uses for as long as the step runs,
-a request below it gets the container killed and burns the whole attempt. The request returned here has the least expected
-sum of both (the wastage of Tovar et al. 2018 and Witt et al. 2019), plus a price per failed attempt, because a kill costs
-more than memory. The price is what bounds failures: cheap steps get generous room, since room there costs nothing, and
-expensive steps get just as much as pays.
+The loss is explained in waste.py, the chance of a larger peak in tail.py, growth in trend.py, inputs in by_input.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .tail import Floats, Tail, fit_tail
-
-if TYPE_CHECKING:
-    from .by_input import InputModel
+from .by_input import InputModel, fit_by_input
+from .tail import Floats, coverage_confidence
+from .trend import carried_forward, growth_per_run, rising
+from .waste import fit_loss
 
 GIB_HOUR = 2.0**30 * 3600.0
+# Peaks beyond an exbibyte are no memory figures; the cut keeps sums of squares finite.
+LARGEST = 2.0**60
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryOptions:
     """Settings of memory sizing.
 
-    ``min_runs``: fewer usable peaks give no advice. ``failure_bound``: share (0 to 1) of failed attempts that is accepted
-    in a step. ``failure_price``: what one failed attempt costs beyond the memory it burns, byte-seconds.
-    ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes. ``recent``: how many of the
-    latest peaks count as recent.
+    ``min_runs``: fewer usable peaks give no advice. ``failure_bound``: expected share (0 to 1) of failing attempts of a step
+    that a request below the largest peak may reach; 5 % is the error rate the project's objectives start from.
+    ``failure_price``: what a failed attempt costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a
+    cent at list prices. ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes.
+    ``drift_z``: one-sided significance of growth, 1 %. ``horizon``: for how long growth is assumed to go on, in lengths of
+    the history.
     """
 
     min_runs: int = 3
-    failure_bound: float = 0.01
+    failure_bound: float = 0.05
     failure_price: float = 1.0 * GIB_HOUR
     retry_factor: float = 2.0
     floor: float = 16.0 * 2**20
-    recent: int = 30
+    drift_z: float = 2.326
+    horizon: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,10 @@ class MemorySize:
     """A proposed memory request and what it rests on.
 
     ``request`` and ``largest_recent_peak`` in bytes, waste in byte-seconds per run of the step; None where not known.
-    ``coverage_confidence``: 1 - p^n for p = 1 - failure bound, the confidence that the largest of n peaks covers that share
-    of future runs (order statistics, free of any distribution). ``failure_share_bound``: expected share of failing
-    attempts at ``request``, by the fitted tail. ``drifting``: peaks grow with time. ``model``: request as a function of
-    input size, when that explains the peak. A request applied without a person must use ``automatic_request``.
+    ``coverage_confidence``: confidence that the request covers a share of 1 - failure bound of future runs; 1 - p^n when no
+    peak lies above it; 0 while peaks grow, since the statement needs runs that could have come in any order.
+    ``failure_share_bound``: expected share of failing attempts at the request, 0 to 1. ``drifting``: peaks grow from run to
+    run, and the request makes room for that. ``model``: request as a function of input size, None when one number does.
     """
 
     request: float | None
@@ -66,9 +65,9 @@ class MemorySize:
 
     @property
     def automatic_request(self) -> float | None:
-        """The request, but never below the largest recent peak; bytes."""
+        """What may be applied without a person: the request, but never below the largest recent peak; bytes."""
         if self.request is None or self.largest_recent_peak is None:
-            return self.request
+            return None
         return max(self.request, self.largest_recent_peak)
 
 
@@ -80,73 +79,70 @@ def memory_request(
     current: float | None = None,
     options: MemoryOptions | None = None,
 ) -> MemorySize:
-    """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) is given.
+    """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given.
 
-    ``inputs``: input size (bytes) per execution, NaN where unknown. ``current``: present request (bytes). Unusable rows
-    (NaN, infinite, peak not positive) are left out; a duration that is unknown counts as the median. Never raises.
+    ``inputs``: input size (bytes) per execution, NaN where unknown. ``current``: present request (bytes). Executions without
+    a usable peak (NaN, infinite, not positive) are left out; an unknown duration counts as the median one. Never raises.
     """
     options = options or MemoryOptions()
-    usable = _usable(peaks, durations, times)
-    if usable is None:
-        return MemorySize(None, False, "peaks and durations have different lengths")
-    u, t = usable
-    if u.size < max(1, options.min_runs):
-        return MemorySize(None, False, f"{u.size} usable peaks, {options.min_runs} are needed")
-    tail = fit_tail(u)
-    weight = float(np.mean(t))
-    candidates = _candidates(tail)
-    loss = expected_waste(candidates, u, t, tail, options) + options.failure_price * tail.exceedance(candidates)
-    request = max(float(candidates[int(np.argmin(loss))]), options.floor)
-    level = np.array([request])
-    now = (
-        None
-        if current is None or not current > 0.0
-        else float(expected_waste(np.array([current]), u, t, tail, options)[0])
-    )
+    rows = _usable(peaks, durations, times, inputs)
+    if rows is None:
+        return MemorySize(None, False, "peaks, durations, times and inputs differ in length")
+    u, t, x = rows
+    needed = max(1, options.min_runs)
+    if u.size < needed:
+        return MemorySize(None, False, f"{u.size} usable memory peaks, {needed} are needed")
+    drifting = rising(u, options.drift_z)
+    growth = growth_per_run(u) if drifting else 0.0
+    expected = carried_forward(u, growth, options.horizon) if growth > 0.0 else u
+    loss = fit_loss(expected, expected, t, options)
+    level, total = loss.best(options)
+    request = max(level, options.floor)
+    at = np.array([request])
+    usable_now = current is not None and np.isfinite(current) and current > 0.0
+    above = int((u > request).sum())
     return MemorySize(
         request=request,
         enough=True,
-        reason=f"least expected waste over {u.size} peaks, weighted by a mean run time of {weight:.0f} s",
-        coverage_confidence=1.0 - (1.0 - options.failure_bound) ** u.size,
-        largest_recent_peak=float(u[-options.recent :].max()),
-        expected_waste_now=now,
-        expected_waste_then=float(expected_waste(level, u, t, tail, options)[0]),
-        failure_share_bound=float(tail.exceedance(level)[0]),
+        reason=_reason(u, t, above, growth, options),
+        coverage_confidence=0.0 if drifting else coverage_confidence(u.size, above, 1.0 - options.failure_bound),
+        largest_recent_peak=float(u.max()),
+        expected_waste_now=float(loss.waste(np.array([current]))[0]) if usable_now else None,
+        expected_waste_then=float(loss.waste(at)[0]),
+        failure_share_bound=float(loss.tail.exceedance(at)[0]),
+        model=None if x is None else fit_by_input(x, u, t, total, options.floor, options),
+        drifting=drifting,
     )
 
 
-def expected_waste(level: Floats, peaks: Floats, durations: Floats, tail: Tail, options: MemoryOptions) -> Floats:
-    """Expected waste per run (byte-seconds) at each ``level`` (bytes): reserved but unused, plus what failed attempts burn."""
-    mean_time = float(np.mean(durations))
-    over = np.maximum(level[:, None] - peaks[None, :], 0.0) @ durations / durations.size
-    # A failed attempt runs to its end at worst, then the retry over-reserves.
-    failed = tail.exceedance(level) * level * options.retry_factor * mean_time
-    return np.asarray(over + failed, dtype=np.float64)
-
-
-def _candidates(tail: Tail) -> Floats:
-    top = float(tail.ordered[-1])
-    scale = max(tail.excess / tail.count, 1.0)
-    return np.unique(
-        np.concatenate([tail.ordered[tail.ordered >= tail.threshold], top + scale * np.linspace(0.0, 30.0, 121)])
-    )
+def _reason(peaks: Floats, durations: Floats, above: int, growth: float, options: MemoryOptions) -> str:
+    text = f"least expected waste over {peaks.size} runs of {float(np.mean(durations)):.3g} s"
+    if above:
+        text += f", {above} of which had a larger peak"
+    if growth > 0.0:
+        ahead = growth * peaks.size * options.horizon / 2**20
+        text += f"; peaks grow, room for {ahead:.3g} MiB more is included"
+    return text
 
 
 def _usable(
-    peaks: Sequence[float] | Floats, durations: Sequence[float] | Floats, times: Sequence[float] | Floats | None
-) -> tuple[Floats, Floats] | None:
+    peaks: Sequence[float] | Floats,
+    durations: Sequence[float] | Floats,
+    times: Sequence[float] | Floats | None,
+    inputs: Sequence[float] | Floats | None,
+) -> tuple[Floats, Floats, Floats | None] | None:
+    """Peaks, durations and inputs in order of time, without unusable rows; None when lengths differ."""
     u = np.asarray(peaks, dtype=np.float64).ravel()
     t = np.asarray(durations, dtype=np.float64).ravel()
-    if u.size != t.size or (times is not None and len(times) != u.size):
+    x = None if inputs is None else np.asarray(inputs, dtype=np.float64).ravel()
+    when = None if times is None else np.asarray(times, dtype=np.float64).ravel()
+    if any(a is not None and a.size != u.size for a in (t, x, when)):
         return None
-    if times is not None:
-        order = np.argsort(np.asarray(times, dtype=np.float64), kind="stable")
-        u, t = u[order], t[order]
-    good = np.isfinite(u) & (u > 0.0)
-    u, t = u[good], t[good]
-    known = np.isfinite(t) & (t >= 0.0)
-    middle = float(np.median(t[known])) if known.any() else 1.0
-    t = np.where(known, t, middle)
-    if not (math.isfinite(float(t.sum())) and t.sum() > 0.0):
-        t = np.ones_like(t)
-    return u, t
+    good = np.isfinite(u) & (u > 0.0) & (u <= LARGEST)
+    order = np.flatnonzero(good)
+    if when is not None:
+        order = order[np.argsort(when[good], kind="stable")]
+    u, t = u[order], t[order]
+    known = np.isfinite(t) & (t >= 0.0) & (t <= LARGEST)
+    t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
+    return u, t, None if x is None else x[order]

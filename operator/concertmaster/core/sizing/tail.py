@@ -1,13 +1,16 @@
-"""How likely is a future peak above any level, told from the peaks seen so far.
+"""How likely is the next peak above any level, told from the peaks seen so far.
 
-The sample maximum alone cannot answer that: it says nothing about *how far* the next record will lie above it. The upper
-order statistics do. Their excesses over a threshold are close to exponential for a wide class of distributions
-(peaks over threshold: Pickands 1975; shape zero keeps one parameter, all a few dozen runs can support), and integrating
-over the uncertainty of the scale gives a Pareto-type predictive tail, which is wide for few runs and narrows with more.
+The sample maximum alone says nothing about how far the next record will lie above it; the gaps between the largest values
+do. Two facts are combined. Runs that could have come in any order exceed the largest of n with probability 1 / (n + 1),
+whatever the distribution. And the gaps between upper order statistics, each multiplied by its rank, are close to
+exponential with one common scale for a wide class of distributions (Renyi 1953; the tail estimators of Pickands 1975 and
+Hill 1975 rest on it). Integrating over what k gaps leave open about that scale turns the exponential tail into a
+Pareto-type one, which is wide for few runs and narrows with more.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,42 +18,63 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# A peak read from samples, page-granular and rounded by the kernel's own counters, is known to about this share of itself.
-# It also keeps a constant series from claiming that no larger peak is possible.
-NOISE_SHARE = 0.005
+# The scale is never learned from the data alone: one further gap of 1 % of the value is added, about what sampling and
+# page cache leave uncertain. It keeps a constant series from claiming that a larger peak is impossible.
+PRIOR_GAP_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Predictive distribution of the next peak.
+    """Predictive distribution of the next value of a sample.
 
-    ``ordered``: peaks seen, ascending, bytes. ``threshold``: level above which the fitted tail holds, bytes; ``count``:
-    peaks above it; ``excess``: sum of what they exceed it by, bytes.
+    ``ordered``: values seen, ascending. ``shape``: gaps used, the prior one included. ``excess``: sum of the gaps.
     """
 
     ordered: Floats
-    threshold: float
-    count: int
+    shape: float
     excess: float
 
+    @property
+    def largest(self) -> float:
+        """The largest value seen."""
+        return float(self.ordered[-1])
+
     def exceedance(self, level: Floats) -> Floats:
-        """Probability (0 to 1) that the next peak lies above each ``level`` (bytes), same shape."""
+        """Probability (0 to 1) that the next value lies above each ``level``, same shape; falls with the level."""
         n = self.ordered.size
-        # Share of the n + 1 exchangeable values (the next one included) that lie above the level.
-        empirical = (n - np.searchsorted(self.ordered, level, side="right")) / (n + 1.0)
-        over = np.maximum(level - self.threshold, 0.0)
-        fitted = self.count / (n + 1.0) * (1.0 + over / self.excess) ** -float(self.count)
-        return np.where(level < self.threshold, empirical + 1.0 / (n + 1.0), np.maximum(fitted, empirical))
+        above = n - np.searchsorted(self.ordered, level, side="right")
+        beyond = (1.0 + np.maximum(level - self.largest, 0.0) / self.excess) ** -self.shape
+        return np.asarray(np.where(above > 0, above + 1.0, beyond) / (n + 1.0), dtype=np.float64)
+
+    def levels(self) -> Floats:
+        """Levels worth considering, ascending: the upper half of the values, then a grid far beyond the largest one."""
+        # 30 mean gaps beyond the record the exceedance has fallen by a factor of a thousand even for k = 2.
+        beyond = self.largest + self.excess / self.shape * np.linspace(0.0, 30.0, 121)[1:]
+        return np.concatenate([self.ordered[self.ordered.size // 2 :], beyond])
 
 
-def fit_tail(peaks: Floats) -> Tail:
-    """Tail of at least one positive finite peak (bytes).
+def fit_tail(values: Floats, scale: float) -> Tail:
+    """Tail of at least one finite value. ``scale`` (> 0): size of what is measured, in the unit of the values.
 
-    The number of order statistics is the square root of the sample size, the usual compromise between bias and variance.
+    The square root of the sample size sets how many gaps count, the usual compromise between bias and variance.
     """
-    ordered = np.sort(peaks)
-    n = ordered.size
-    above = min(n, max(2, round(float(np.sqrt(n)))) + 0)
-    threshold = float(ordered[n - above - 1]) if above < n else float(ordered[0])
-    excess = float(np.sum(ordered[n - above :] - threshold))
-    return Tail(ordered, threshold, above, excess + NOISE_SHARE * float(ordered[-1]) * above)
+    ordered = np.sort(values)
+    n = int(ordered.size)
+    k = min(n - 1, max(2, round(math.sqrt(n))))
+    upper = ordered[::-1][: k + 1]
+    gaps = float(np.sum(np.arange(1, k + 1) * (upper[:-1] - upper[1:])))
+    return Tail(ordered, k + 1.0, gaps + PRIOR_GAP_SHARE * scale)
+
+
+def coverage_confidence(n: int, above: int, share: float) -> float:
+    """Confidence (0 to 1) that a level with ``above`` of ``n`` values over it covers ``share`` of all values.
+
+    Order statistics, free of any distribution (Wilks 1941): for the largest value, ``above`` = 0, this is 1 - share^n.
+    """
+    if n <= 0 or above >= n or not 0.0 < share < 1.0:
+        return 0.0
+    j = np.arange(above)
+    log_choose = np.concatenate([[0.0], np.cumsum(np.log((n - j) / (j + 1.0)))])
+    k = np.arange(above + 1)
+    missed = np.exp(log_choose + k * math.log1p(-share) + (n - k) * math.log(share))
+    return float(min(1.0, max(0.0, 1.0 - missed.sum())))

@@ -1,0 +1,48 @@
+"""Do peaks grow from run to run, and where will they be if that goes on?
+
+A size that rests on the largest peak so far is right only while runs could have come in any order. When inputs grow, every
+peer that takes a maximum or a percentile plus a fixed margin falls behind.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .tail import Floats
+
+# The tests look at pairs of runs; beyond this many recent runs the pairs only cost time.
+MOST_RUNS = 200
+
+
+def rising(values: Floats, z: float) -> bool:
+    """True when the values rise with their order, by the one-sided Mann-Kendall test (ties corrected) at ``z``."""
+    recent = values[-MOST_RUNS:]
+    n = int(recent.size)
+    if n < 3:
+        return False
+    first, second = np.triu_indices(n, 1)
+    score = float(np.sign(recent[second] - recent[first]).sum())
+    ties = np.unique(recent, return_counts=True)[1].astype(np.float64)
+    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1.0) * (2.0 * ties + 5.0)).sum())) / 18.0
+    return variance > 0.0 and (score - 1.0) / math.sqrt(variance) > z
+
+
+def growth_per_run(values: Floats) -> float:
+    """Growth per run, never negative: median of all pairwise slopes (Theil 1950, Sen 1968) over the recent half.
+
+    Only the recent half counts, because memory often saturates: early growth that has come to rest must not be carried on.
+    """
+    recent = values[-MOST_RUNS:]
+    recent = recent[recent.size // 2 :]
+    if recent.size < 2:
+        return 0.0
+    first, second = np.triu_indices(recent.size, 1)
+    return max(0.0, float(np.median((recent[second] - recent[first]) / (second - first))))
+
+
+def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:
+    """Each value as it would be ``horizon`` history lengths after the last run, if ``growth`` per run went on."""
+    n = values.size
+    return np.asarray(values + growth * (n - 1.0 + horizon * n - np.arange(n)), dtype=np.float64)
