@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
-from concertmaster.core.replay.executed import ExecutedRun, executed
-from concertmaster.core.replay.simulate import replay
+from concertmaster.core.replay.change import replay
+from concertmaster.core.replay.executed import executed
+from concertmaster.core.replay.run import ExecutedRun
 from concertmaster.core.replay.whatif import WhatIf
 
 DRAWS = 1000  # resamples; the ends of a 90 % interval then move by about 1 % of its width between seeds
@@ -70,9 +72,15 @@ def paired_interval(
     ``saved`` and ``base`` are seconds per run, shape (runs,).
     """
     runs = len(saved)
-    weights = np.random.default_rng(SEED).multinomial(runs, np.full(runs, 1.0 / runs), size=draws)
+    weights = _resamples(runs, draws)
     seconds = weights @ saved / runs
     share = (weights @ saved) / (weights @ base)
     ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
     (low_s, high_s), (low_r, high_r) = np.quantile(seconds, ends), np.quantile(share, ends)
     return (float(low_s), float(low_r)), (float(high_s), float(high_r))
+
+
+@lru_cache(maxsize=4)
+def _resamples(runs: int, draws: int) -> np.ndarray:
+    """How often each run is drawn, shape (draws, runs); the same for every question about the same number of runs."""
+    return np.random.default_rng(SEED).multinomial(runs, np.full(runs, 1.0 / runs), size=draws).astype(float)

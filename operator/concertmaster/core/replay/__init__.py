@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from concertmaster.core.replay.change import replay
 from concertmaster.core.replay.critical import CriticalShare, TimeSplit, critical_chain, critical_share, time_split
-from concertmaster.core.replay.executed import Attempt, ExecutedRun, Limit, StepTimes, executed
-from concertmaster.core.replay.simulate import replay
+from concertmaster.core.replay.executed import executed
+from concertmaster.core.replay.run import Attempt, ExecutedRun, Limit, StepTimes
 from concertmaster.core.replay.whatif import WhatIf
 
 __all__ = [

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from concertmaster.core.model import RunRecord, WorkflowGraph
-from concertmaster.core.replay.executed import Attempt, ExecutedRun, executed
-from concertmaster.core.replay.simulate import replay
+from concertmaster.core.replay.change import replay
+from concertmaster.core.replay.executed import executed
+from concertmaster.core.replay.run import Attempt, ExecutedRun
 from concertmaster.core.replay.whatif import WhatIf
 
 
@@ -69,7 +70,7 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
         scheduling=sum(a.pending for a in kept),
         start_up=sum(a.starting for a in kept),
         work=sum(a.work for a in kept),
-        retry=sum(a.queued + a.lag + a.span for a in lost) + sum(a.lag for a in kept if id(a) in back_off),
+        retry=sum(a.total for a in lost) + sum(a.lag for a in kept if id(a) in back_off),
     )
 
 
@@ -83,7 +84,7 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
         base = replay(run)
         spent: dict[str, float] = {}
         for a in critical_chain(run):
-            spent[a.step] = spent.get(a.step, 0.0) + a.queued + a.lag + a.span
+            spent[a.step] = spent.get(a.step, 0.0) + a.total
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1
             seconds[name] = seconds.get(name, 0.0) + value

@@ -21,7 +21,8 @@ class WhatIf:
     merged: tuple[tuple[str, ...], ...] = ()
     batched: tuple[tuple[str, int], ...] = ()
     cpu: tuple[tuple[str, float], ...] = ()
-    waits: tuple[tuple[str | None, float], ...] = ()
+    splits: tuple[tuple[str, int], ...] = ()
+    start_up: tuple[tuple[str | None, float], ...] = ()
 
     def __and__(self, other: WhatIf) -> WhatIf:
         """Both changes made."""
@@ -30,7 +31,7 @@ class WhatIf:
     @property
     def problem(self) -> str | None:
         """What makes this what-if meaningless, or None."""
-        for name, factor in (*self.scales, *self.cpu, *self.waits):
+        for name, factor in (*self.scales, *self.cpu, *self.start_up):
             if not 0.0 <= factor < math.inf:
                 return f"factor {factor!r} of {name or 'the run'!r} is not a number of at least 0"
         for name, factor in self.cpu:
@@ -42,9 +43,9 @@ class WhatIf:
         for scope, size in self.parallelism:
             if size is not None and size < 1:
                 return f"a limit of {size!r} for {scope or 'the run'!r} lets nothing run"
-        for name, size in self.batched:
+        for name, size in (*self.batched, *self.splits):
             if size < 1:
-                return f"a batch of {size!r} items of {name!r} is none"
+                return f"{name!r} cannot be put into batches of, or split into, {size!r}"
         return None
 
     @classmethod
@@ -83,6 +84,11 @@ class WhatIf:
         return cls(batched=((step, size),))
 
     @classmethod
+    def split_step(cls, step: str, parts: int) -> WhatIf:
+        """Each pod of the step becomes ``parts`` pods side by side with an equal share of its work and a start-up each."""
+        return cls(splits=((step, parts),))
+
+    @classmethod
     def more_cpu(cls, step: str, factor: float) -> WhatIf:
         """``factor`` times the CPU limit for a throttled step. Only its throttled share gets faster, at best by
         ``factor`` (Amdahl's law); pods whose throttling is unknown stay as they are."""
@@ -91,4 +97,4 @@ class WhatIf:
     @classmethod
     def scale_start_up(cls, factor: float, step: str | None = None) -> WhatIf:
         """Scheduling and start-up (of one step, or all) take ``factor`` times as long: warm images, free nodes."""
-        return cls(waits=((step, factor),))
+        return cls(start_up=((step, factor),))

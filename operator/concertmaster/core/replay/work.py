@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.graph import clean_duration, levels, topological_order
 from concertmaster.core.model import RunRecord
-from concertmaster.core.replay.executed import ExecutedRun
+from concertmaster.core.replay.run import ExecutedRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,102 @@
+"""The values replay works on: one run as it was executed, pod by pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from concertmaster.core.model import Outcome
+
+# One attempt as the simulation needs it: seconds before it asks for its slots, seconds it then holds them before its
+# main containers run, seconds these run. A chain is the attempts of one fan-out item in order.
+Piece = tuple[float, float, float]
+Chain = Sequence[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``size`` pods of ``steps`` (None: of the whole run) at a time.
+
+    ``kind`` is "parallelism" for a declared limit, which a what-if may change, "lock" for a mutex or semaphore, and
+    "capacity" for what the cluster was seen to hold.
+    """
+
+    size: int
+    steps: frozenset[str] | None = None
+    kind: str = "parallelism"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One pod of a run; durations in seconds, times in seconds after the run's start.
+
+    ``ready``: its dependencies were satisfied. ``queued``: wait for a slot of a limit. ``lag``: controller time before
+    the pod existed (before a retry: back-off). ``pending``: created until bound to a node. ``starting``: bound until
+    the main container ran (image pull, init containers). ``work``: main containers. ``source`` is the position in
+    ``RunRecord.steps``; ``failed`` also holds for attempts that were followed by another.
+    """
+
+    step: str
+    item: str | None
+    attempt: int
+    ready: float
+    queued: float
+    lag: float
+    pending: float
+    starting: float
+    work: float
+    finished: float
+    failed: bool
+    outcome: Outcome
+    throttled_share: float | None
+    source: int
+
+    @property
+    def span(self) -> float:
+        """Seconds the pod existed."""
+        return self.pending + self.starting + self.work
+
+    @property
+    def total(self) -> float:
+        """Seconds from ready to finished."""
+        return self.queued + self.lag + self.span
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """One step in one run: when it became ready, first started its work and ended (seconds after the run's start);
+    seconds of work over all its pods, and how many there were."""
+
+    ready: float
+    start: float
+    finish: float
+    busy: float
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutedRun:
+    """One run, ready for replay. Step positions are a topological order of ``names``.
+
+    ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in the order they began,
+    each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
+    ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form of the simulation. ``tail``:
+    seconds between the last pod's end and the run's end. ``makespan`` was observed, ``replayed`` is what the unchanged
+    replay gives. Not ``usable``: ``problems`` says why, and the rest is empty.
+    """
+
+    run: str
+    names: tuple[str, ...] = ()
+    parents: tuple[tuple[int, ...], ...] = ()
+    chains: tuple[tuple[tuple[Attempt, ...], ...], ...] = ()
+    done: tuple[float, ...] = ()
+    pieces: tuple[tuple[Chain, ...], ...] = ()
+    lengths: tuple[float, ...] = ()
+    steps: Mapping[str, StepTimes] = field(default_factory=dict)
+    index: Mapping[str, int] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
+    tail: float = 0.0
+    makespan: float = float("nan")
+    replayed: float = float("nan")
+    usable: bool = False
+    problems: tuple[str, ...] = ()
