@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
 from concertmaster.core.regression import fit_memory, fit_runtime
 from concertmaster.core.scaleout import fit_scaleout
 from concertmaster.core.sizing import cpu_request, memory_request
@@ -25,11 +26,11 @@ class SizingPolicy:
         self._durations.append(runtime_s)
 
     def allocate(self, input_bytes: float | None, preset_bytes: float) -> float | None:
-        """The request for an execution, as a function of its input size where that is known before it starts."""
+        """As a function of input size where that is known before the start, else the quantity written into the template."""
         size = memory_request(self._peaks, self._durations, inputs=self._inputs, current=preset_bytes)
         if input_bytes is not None and size.model is not None:
             return size.model.request(input_bytes)
-        return size.request
+        return size.quantity
 
     def retry(self, prev_bytes: float, n: int, preset_bytes: float) -> float:
         """The request after the n-th kill: doubled, as the expected waste assumes."""

@@ -29,7 +29,7 @@ class InputModel:
     """Request over input size (bytes in, bytes out): max(floor, prediction + margin).
 
     The prediction is a line, intercept + slope * input, within ``low`` and ``high``; or, when ``inputs`` is not empty, the
-    largest of the peaks at the nearest inputs seen, carried on along the line beyond the largest input. ``waste``: expected
+    largest of the peaks at the nearest inputs seen, carried on by ``slope`` beyond the largest input. ``waste``: expected
     byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
     """
 
@@ -56,7 +56,7 @@ class InputModel:
         if not self.inputs.size:
             predicted = self.intercept + self.slope * input_size
             return max(self.floor, min(max(predicted, self.low), self.high) + self.margin)
-        beyond = max(0.0, input_size - float(self.inputs[-1])) * max(0.0, self.slope)
+        beyond = max(0.0, input_size - float(self.inputs[-1])) * self.slope
         at = int(np.searchsorted(self.inputs, input_size))
         near = slice(max(0, at - NEIGHBOURS), at + NEIGHBOURS)
         distance = np.abs(self.inputs[near] - input_size)
@@ -93,7 +93,7 @@ def fit_by_input(
     at = np.array([margin])
     return InputModel(
         intercept,
-        slope,
+        _slope_of_upper_half(x[order], u[order]) if local else slope,
         low,
         high,
         margin,
@@ -116,6 +116,17 @@ def _line_without_each(x: Floats, y: Floats) -> tuple[float, float, Floats]:
     leverage = np.minimum(1.0 / z.size + centred**2 / square, 0.95)
     without = y - (y - intercept - slope * z) / (1.0 - leverage)
     return intercept, slope / scale, without
+
+
+def _slope_of_upper_half(x: Floats, y: Floats) -> float:
+    """Least-squares slope over the larger half of the inputs (x ascending), never negative: what lies ahead if inputs grow.
+
+    Memory often saturates, so small inputs say little about larger ones than any seen.
+    """
+    upper = slice(x.size // 2, None)
+    if x[upper].min() == x[upper].max():
+        return 0.0
+    return max(0.0, _line_without_each(x[upper], y[upper])[1])
 
 
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:

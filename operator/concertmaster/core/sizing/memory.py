@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .by_input import InputModel, fit_by_input
+from .quantities import round_memory
 from .tail import Floats, coverage_confidence
 from .trend import carried_forward, growth_per_run, rising
 from .waste import fit_loss
@@ -69,6 +70,13 @@ class MemorySize:
         if self.request is None or self.largest_recent_peak is None:
             return None
         return max(self.request, self.largest_recent_peak)
+
+    @property
+    def quantity(self) -> float | None:
+        """The request as a plain quantity, bytes: rounded to the nearest step, but not across the largest recent peak."""
+        if self.request is None or self.largest_recent_peak is None:
+            return None
+        return round_memory(self.request, at_least=min(self.request, self.largest_recent_peak))
 
 
 def memory_request(

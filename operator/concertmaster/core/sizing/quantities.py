@@ -1,7 +1,7 @@
 """Rounding of computed sizes to quantities a person would write into a manifest.
 
 An exact figure such as 1234567890 bytes is hard to read, and it changes with every new run, which would make a
-recommendation flap. Rounding always goes up: a rounded request must cover whatever the exact one covered.
+recommendation flap.
 """
 
 from __future__ import annotations
@@ -9,24 +9,30 @@ from __future__ import annotations
 import math
 
 MIB = float(2**20)
-# Steps per octave. 32 keeps the mean rounding loss near 1.1 % (16 steps: 2.2 %), which matters because the safety margins
-# themselves are only a few per cent, and still yields plain figures: 32Mi steps from 1Gi to 2Gi, 256Mi from 8Gi to 16Gi.
-_STEPS_PER_OCTAVE = 32
+# Steps per octave. The safety margins of a well-known step are about one per cent, so coarser steps would waste as much as
+# the margins do; 64 steps still yield plain figures: 16Mi steps from 1Gi to 2Gi, 128Mi from 8Gi to 16Gi.
+_STEPS_PER_OCTAVE = 64
 _CPU_FINE, _CPU_COARSE, _CPU_FINE_UNTIL = 0.010, 0.050, 0.5
 # Relative slack that absorbs binary rounding noise (0.3 cores is not exactly 30 steps of 0.01).
 _EPS = 1e-9
 
 
-def round_memory(size: float) -> float | None:
-    """Next memory quantity at or above ``size`` bytes, in whole MiB; None when ``size`` is no positive finite number.
+def round_memory(size: float, at_least: float | None = None) -> float | None:
+    """Memory quantity for ``size`` bytes, in whole MiB; None when ``size`` is no positive finite number.
 
-    Steps are 1/32 of the power of two below the value, at least 1 MiB. Idempotent and monotone.
+    Steps are 1/64 of the power of two below the value, at least 1 MiB. Without ``at_least`` the value is rounded up; with
+    it, to the nearest step that is not below ``at_least`` bytes: a request with a margin has room on both sides, and going
+    up on top of the margin would waste as much as the margin itself. Idempotent and monotone.
     """
     if not math.isfinite(size) or size <= 0.0:
         return None
     mib = size / MIB
     step = max(1.0, 2.0 ** (math.floor(math.log2(mib)) if mib >= 1.0 else 0) / _STEPS_PER_OCTAVE)
-    return math.ceil(mib / step * (1.0 - _EPS)) * step * MIB
+    up = math.ceil(mib / step * (1.0 - _EPS)) * step * MIB
+    if at_least is None or not math.isfinite(at_least):
+        return up
+    nearest = max(1.0, round(mib / step)) * step * MIB
+    return nearest if nearest >= min(at_least, up) else up
 
 
 def round_cpu(cores: float) -> float | None:

@@ -1,9 +1,9 @@
 """The level with the least expected loss: memory reserved in vain, attempts burned by kills, and a price per kill.
 
 Wastage as a measure comes from Tovar et al. (TPDS 2018) and Witt et al. (2019): every byte-second that was reserved and
-not used, where a killed attempt counts in full. Wastage alone would accept frequent kills for short steps, so a kill also has a price
-of its own. That price is what spreads a failure budget well: room costs next to nothing on short and small steps and is
-given freely there, while long and large steps get just as much as pays.
+not used, where a killed attempt counts in full. Wastage alone would accept frequent kills for short steps, so a kill also
+has a price of its own. That price is what spreads a failure budget well: room costs next to nothing on short and small
+steps and is given freely there, while long and large steps get just as much as pays.
 """
 
 from __future__ import annotations
