@@ -1,0 +1,166 @@
+"""The status document of a WorkflowProfile: what ``kubectl describe`` shows.
+
+Everything is rounded here, before it is compared and written, so that a status changes only when its meaning does. The
+document stays below 16 KiB: texts are clipped, and the least important recommendations give way to a count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.analysis import Analysis
+from concertmaster.core.model import Recommendation
+from concertmaster.report.view import iso
+
+MAX_BYTES = 16 * 1024
+SHOWN = 5
+
+Document = dict[str, Any]
+
+
+def clip(line: str, limit: int) -> str:
+    """One line of at most ``limit`` characters."""
+    flat = " ".join(line.split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def advice_line(item: Recommendation, explain: str) -> str:
+    """One recommendation as one sentence after another: what, why, what it brings, what happens otherwise, how.
+
+    A command too long to read is replaced by ``explain``, which prints it.
+    """
+    command = item.how if len(item.how) <= 120 else explain
+    return clip(
+        f"{item.action}: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
+        f" Command: {command}",
+        1000,
+    )
+
+
+def _recommendation(item: Recommendation, state: str) -> Document:
+    return {
+        "action": clip(item.action, 160),
+        "because": clip(item.because, 400),
+        "category": item.category.value,
+        "current": clip(item.current, 160),
+        "effort": item.effort.value,
+        "expected": clip(item.expected, 160),
+        "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
+        "id": item.id,
+        "otherwise": clip(item.otherwise, 400),
+        "proposed": clip(item.proposed, 160),
+        "risk": item.risk.value,
+        "severity": item.severity.value,
+        "state": state,
+    }
+
+
+def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
+    """Why there is no advice yet, or that there is none to give."""
+    known = analysis.succeeded + analysis.failed
+    window = text.window(analysis.options.window_seconds)
+    if known < analysis.options.min_runs:
+        due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
+        return f"Too little to go on: {known} of {analysis.options.min_runs} finished runs in {window}{due}."
+    return f"Nothing to improve: {text.count(known, 'run')} in {window} gave no recommendation."
+
+
+def _percent_string(share: float | None) -> str | None:
+    if share is None:
+        return None
+    shown = f"{100 * share:.1f}"
+    return shown[:-2] if shown.endswith(".0") else shown
+
+
+def _amount(value: float | None) -> str | None:
+    if value is None or value < 0:
+        return None
+    shown = f"{value:.4f}".rstrip("0").rstrip(".")
+    return shown or "0"
+
+
+def _summary(analysis: Analysis, active: Sequence[Recommendation], target: str) -> Document:
+    makespan = analysis.makespan
+    figures: Document = {
+        "costPerRun": _amount(analysis.cost.per_run.total if analysis.cost.per_run else None),
+        "open": len(active),
+        "p50": text.duration(makespan.p50) if makespan.count else None,
+        "p95": text.duration(makespan.p95) if makespan.count else None,
+        "p99": text.duration(makespan.p99) if makespan.count else None,
+        "successPercent": _percent_string(analysis.success_rate),
+        "target": target,
+        "top": clip(active[0].action, 60) if active else None,
+    }
+    return {k: v for k, v in figures.items() if v is not None}
+
+
+def _runs(analysis: Analysis, next_expected: float | None) -> Document:
+    figures: Document = {
+        "failed": analysis.failed,
+        "firstStart": iso(analysis.first_run),
+        "lastEnd": iso(analysis.last_run),
+        "nextExpected": iso(next_expected),
+        "observed": len(analysis.runs),
+        "succeeded": analysis.succeeded,
+        "unknown": analysis.unknown,
+    }
+    return {k: v for k, v in figures.items() if v is not None}
+
+
+def document(
+    analysis: Analysis,
+    recommendations: Sequence[Recommendation],
+    *,
+    target: str,
+    explain: Mapping[str, str],
+    policy: str | None = None,
+    data_until: float | None = None,
+    next_expected: float | None = None,
+    dismissed: Collection[str] = (),
+) -> Document:
+    """The status without conditions and observedGeneration, which belong to the caller.
+
+    ``recommendations`` come ranked; ``dismissed`` are the ids their owner decided against. ``explain`` gives the command
+    that explains each id.
+    """
+    active = [r for r in recommendations if r.id not in dismissed]
+    away = [r for r in recommendations if r.id in dismissed]
+    shown = [_recommendation(r, "Active") for r in active[:SHOWN]]
+    shown += [_recommendation(r, "Dismissed") for r in away[: SHOWN - len(shown)]]
+    advice = [advice_line(r, explain.get(r.id, r.how)) for r in active[:SHOWN]]
+    parts = [
+        clip(f"{p.name}: {round(p.weight * p.value)} of {p.weight}, {p.why}", 160)
+        if p.value is not None
+        else clip(f"{p.name}: unknown, {p.why}", 160)
+        for p in analysis.score.parts
+    ]
+    status: Document = {
+        "advice": advice or [waiting_line(analysis, next_expected)],
+        "dataUntil": iso(data_until),
+        "moreRecommendations": max(0, len(active) - SHOWN),
+        "policy": policy,
+        "recommendations": shown,
+        "runs": _runs(analysis, next_expected),
+        "score": analysis.score.total,
+        "scoreParts": parts,
+        "summary": _summary(analysis, active, target),
+    }
+    return _bounded({k: v for k, v in status.items() if v is not None})
+
+
+def size(status: Mapping[str, Any]) -> int:
+    """Bytes of the document as compact JSON."""
+    return len(json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def _bounded(status: Document, reserve: int = 2048) -> Document:
+    """Drop recommendations from the end until the document leaves ``reserve`` bytes for the conditions."""
+    while size(status) > MAX_BYTES - reserve and len(status["recommendations"]) > 1:
+        gone = status["recommendations"].pop()
+        if gone["state"] == "Active":
+            status["moreRecommendations"] += 1
+            status["advice"] = status["advice"][: max(1, len(status["recommendations"]))]
+    return status

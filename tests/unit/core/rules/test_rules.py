@@ -1,0 +1,352 @@
+"""Each rule fires on the case it is for, with the right numbers, and stays silent beside it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis import Analysis, analyze
+from concertmaster.core.model import (
+    Category,
+    ContainerFact,
+    ContainerSpec,
+    Outcome,
+    Recommendation,
+    RunRecord,
+    Severity,
+    WorkflowDefinition,
+)
+from concertmaster.core.options import AnalysisOptions, RuleSettings
+from concertmaster.core.rules import RULES, DataGaps, recommend
+from tests.builders import DAY, MI, NOW, container, daily, definition, run, step
+
+CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
+EVEN = {"extract": 60.0, "transform": 60.0, "load": 60.0}
+
+
+def advise(
+    of: WorkflowDefinition,
+    runs: Sequence[RunRecord],
+    only: str,
+    settings: dict[str, str] | None = None,
+    gaps: DataGaps | None = None,
+    options: AnalysisOptions | None = None,
+) -> list[Recommendation]:
+    """Advice of one rule."""
+    chosen = {r.name: RuleSettings(enabled=r.name == only, settings=settings or {}) for r in RULES}
+    return recommend(analyze(of, runs, now=NOW, options=options), "wfp", settings=chosen, gaps=gaps)
+
+
+def noisy(base: dict[str, float], spread: float = 0.03, seed: int = 1) -> Callable[[int], dict[str, float]]:
+    """Step durations with log-normal noise."""
+    chance = random.Random(seed)
+    return lambda _: {k: v * chance.lognormvariate(0, spread) for k, v in base.items()}
+
+
+def only(found: list[Recommendation]) -> Recommendation:
+    assert len(found) == 1, [r.id for r in found]
+    return found[0]
+
+
+class TestBottleneck:
+    def test_names_the_step_with_the_largest_drag_and_replays_the_gain(self) -> None:
+        runs = daily(CHAIN.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}))
+        found = advise(CHAIN, runs, "bottleneck")
+        first = found[0]
+        assert first.id == "bottleneck.transform"
+        assert first.gain_seconds is not None
+        assert first.gain_seconds.likely == pytest.approx(150, rel=0.1)  # half of the step, all of it on the path
+        assert first.gain_share is not None
+        assert first.gain_share.low <= first.gain_share.likely <= first.gain_share.high
+        assert "100 % of the time in 12 runs (14d)" in first.because
+
+    def test_a_long_step_beside_a_longer_one_is_no_bottleneck(self) -> None:
+        fork = definition(step("start"), step("long", ["start"], 1), step("longer", ["start"], 2))
+        runs = daily(fork.graph, 12, noisy({"start": 5, "long": 280, "longer": 400}))
+        assert [r.id for r in advise(fork, runs, "bottleneck")] == ["bottleneck.longer"]
+
+    def test_is_silent_without_enough_runs_and_for_one_step(self) -> None:
+        few = daily(CHAIN.graph, 4, noisy({"extract": 60, "transform": 300, "load": 30}))
+        assert advise(CHAIN, few, "bottleneck") == []
+        single = definition(step("extract"))
+        assert advise(single, daily(single.graph, 10, noisy({"extract": 60})), "bottleneck") == []
+
+    def test_the_threshold_is_a_setting(self) -> None:
+        runs = daily(CHAIN.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}))
+        assert advise(CHAIN, runs, "bottleneck", {"minDragPercent": "90"}) == []
+
+
+def _memory_runs(peak: Callable[[int], float], count: int = 20, **facts: object) -> list[RunRecord]:
+    one = definition(step("load"))
+    return [
+        run(
+            one.graph,
+            {"load": 600.0},
+            number=i,
+            start=NOW - (count - i) * DAY / 2,
+            containers=lambda _, i=i: (container(memory_sampled_peak=peak(i), **facts),),  # type: ignore[misc]
+        )
+        for i in range(count)
+    ]
+
+
+ONE = definition(step("load"))
+
+
+class TestMemoryRequest:
+    def test_lowers_an_oversized_request_but_never_below_the_largest_peak(self) -> None:
+        chance = random.Random(5)
+        peaks = [200 * MI * chance.lognormvariate(0, 0.1) for _ in range(20)]
+        item = only(advise(ONE, _memory_runs(lambda i: peaks[i]), "memory-request"))
+        assert item.id == "memory-request.load"
+        assert item.category is Category.COST
+        assert item.automatic
+        proposed = int(item.proposed.removesuffix("Mi")) * MI
+        assert max(peaks) <= proposed < 400 * MI
+        patch = json.loads(shlex.split(item.how)[-1])
+        assert patch[-1] == {
+            "op": "replace",
+            "path": "/spec/templates/0/container/resources/requests/memory",
+            "value": item.proposed,
+        }
+        assert item.saving_per_month is not None
+        assert "reserved" in item.otherwise
+
+    def test_raises_after_oom_kills_and_moves_the_limit_too(self) -> None:
+        spec = step("load")
+        limited = replace(
+            spec,
+            containers=(
+                replace(
+                    spec.containers[0],
+                    memory_limit=1024 * MI,
+                    resources={"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}},
+                ),
+            ),
+        )
+        of = definition(limited)
+        runs = _memory_runs(lambda i: (1000 if i % 5 == 0 else 800) * MI, memory_limit=1024 * MI)
+        killed = [
+            replace(
+                r,
+                steps=tuple(
+                    replace(
+                        e,
+                        outcome=Outcome.FAILED,
+                        containers=tuple(replace(c, reason="OOMKilled") for c in e.containers),
+                    )
+                    for e in r.steps
+                ),
+                outcome=Outcome.FAILED,
+            )
+            if i % 5 == 0
+            else r
+            for i, r in enumerate(runs)
+        ]
+        item = only(advise(of, killed, "memory-request"))
+        assert item.category is Category.RELIABILITY
+        assert item.severity is Severity.HIGH
+        assert "4 of 20 runs were OOM-killed" in item.because
+        assert {e.pointer.rsplit("/", 2)[1] for e in item.edits} == {"requests", "limits"}
+        assert all(e.proposed == item.proposed for e in item.edits)
+        assert int(item.proposed.removesuffix("Mi")) > 1024
+
+    def test_is_silent_on_a_fitting_request_poor_coverage_and_ambiguous_rows(self) -> None:
+        assert advise(ONE, _memory_runs(lambda _: 990 * MI), "memory-request") == []
+        unsampled = _memory_runs(lambda i: 100 * MI if i % 5 == 0 else None)  # type: ignore[arg-type,return-value]
+        assert advise(ONE, unsampled, "memory-request") == []
+        assert advise(ONE, _memory_runs(lambda _: 100 * MI, ambiguous=True), "memory-request") == []
+
+    def test_applying_the_advice_ends_it(self) -> None:
+        runs = _memory_runs(lambda _: 200 * MI)
+        item = only(advise(ONE, runs, "memory-request"))
+        applied = int(item.proposed.removesuffix("Mi")) * MI
+        spec = step("load")
+        after = definition(replace(spec, containers=(replace(spec.containers[0], memory_request=applied),)))
+        assert advise(after, runs, "memory-request") == []
+
+
+class TestCpuRequest:
+    def test_a_throttling_limit_on_the_critical_path_gets_more_cpu_with_a_replayed_gain(self) -> None:
+        spec = step("transform", ["extract"], 1)
+        limited = ContainerSpec(
+            "main",
+            cpu_request=1.0,
+            cpu_limit=1.0,
+            memory_request=1024 * MI,
+            resources_pointer="/spec/templates/1/container/resources",
+            resources={"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1"}},
+        )
+        of = definition(step("extract"), replace(spec, containers=(limited,)), step("load", ["transform"], 2))
+
+        def facts(name: str) -> tuple[ContainerFact, ...]:
+            if name != "transform":
+                return (container(),)
+            return (container(cpu_limit=1.0, cpu_seconds=290.0, cpu_sampled_seconds=300.0, throttled_share=0.4),)
+
+        runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
+        found = {r.id: r for r in advise(of, runs, "cpu-request")}
+        item = found["cpu-request.transform"]
+        assert item.severity is Severity.HIGH
+        assert "throttled it in 40 %" in item.because
+        assert item.gain_seconds is not None
+        assert 0 < item.gain_seconds.likely <= 300 * 0.4
+        assert item.edits[0].pointer.endswith("/limits/cpu")
+
+    def test_an_idle_request_is_lowered_with_headroom(self) -> None:
+        runs = daily(
+            ONE.graph,
+            20,
+            noisy({"load": 600}),
+            containers=lambda _: (container(cpu_seconds=20, cpu_sampled_seconds=100),),
+        )
+        item = only(advise(ONE, runs, "cpu-request", options=AnalysisOptions(window_seconds=30 * DAY)))
+        milli = int(item.proposed.removesuffix("m"))
+        assert 200 <= milli <= 300
+        assert "used 0.2 cores" in item.because
+
+    def test_is_silent_when_the_request_fits(self) -> None:
+        runs = daily(
+            ONE.graph,
+            12,
+            noisy({"load": 600}),
+            containers=lambda _: (container(cpu_seconds=82, cpu_sampled_seconds=100),),
+        )
+        assert advise(ONE, runs, "cpu-request") == []
+
+    def test_unknown_use_is_not_zero_use(self) -> None:
+        runs = daily(ONE.graph, 12, noisy({"load": 600}), containers=lambda _: (container(cpu_seconds=None),))
+        assert advise(ONE, runs, "cpu-request") == []
+
+
+class TestMissingRequests:
+    def test_proposes_measured_values_for_what_is_not_set(self) -> None:
+        spec = replace(
+            step("load"), containers=(ContainerSpec("main", resources_pointer="/spec/templates/0/container/resources"),)
+        )
+        of = definition(spec)
+        runs = daily(
+            of.graph, 12, noisy({"load": 600}), containers=lambda _: (container(cpu_request=None, memory_request=None),)
+        )
+        item = only(advise(of, runs, "missing-requests"))
+        assert {e.pointer.rsplit("/", 1)[1] for e in item.edits} == {"cpu", "memory"}
+        assert "memory peaks at 600Mi" in item.because
+        patch = json.loads(shlex.split(item.how)[-1])
+        assert [p["op"] for p in patch] == ["test", "add", "add"]
+
+    def test_is_silent_when_set_or_unmeasured(self) -> None:
+        assert advise(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "missing-requests") == []
+        spec = replace(step("load"), containers=(ContainerSpec("main"),))
+        of = definition(spec)
+        bare = daily(
+            of.graph,
+            12,
+            noisy({"load": 600}),
+            containers=lambda _: (
+                container(cpu_request=None, memory_request=None, cpu_seconds=None, memory_sampled_peak=None),
+            ),
+        )
+        assert advise(of, bare, "missing-requests") == []
+
+
+class TestDegradation:
+    def test_dates_the_change_and_names_the_step_and_the_image(self) -> None:
+        def facts_of(i: int) -> Callable[[str], tuple[ContainerFact, ...]]:
+            return lambda name: (container(image=f"etl:{2 if i >= 20 and name == 'transform' else 1}"),)
+
+        base = noisy({"extract": 60, "transform": 300, "load": 30}, 0.05)
+        runs = []
+        for i in range(28):
+            seconds = base(i)
+            if i >= 20:
+                seconds["transform"] *= 1.4
+            runs.append(run(CHAIN.graph, seconds, number=i, start=NOW - (28 - i) * DAY / 2, containers=facts_of(i)))
+        item = only(advise(CHAIN, runs, "degradation"))
+        assert item.id == "degradation.transform"
+        assert item.gain_seconds is not None
+        assert item.gain_seconds.likely == pytest.approx(120, rel=0.25)
+        assert "the image changed from etl:1 to etl:2" in item.because
+        assert "+3" in item.because or "+2" in item.because
+
+    def test_noise_and_recovery_are_silent(self) -> None:
+        assert advise(CHAIN, daily(CHAIN.graph, 14, noisy(EVEN, 0.15, seed=4)), "degradation") == []
+        base = noisy({"extract": 60, "transform": 300, "load": 30}, 0.03)
+        there_and_back = [
+            run(
+                CHAIN.graph,
+                {k: v * (1.5 if 10 <= i < 18 else 1.0) for k, v in base(i).items()},
+                number=i,
+                start=NOW - (28 - i) * DAY / 2,
+            )
+            for i in range(28)
+        ]
+        assert advise(CHAIN, there_and_back, "degradation") == []
+
+
+class TestDataQuality:
+    def test_lists_every_gap_with_the_setting_that_mends_it(self) -> None:
+        chance = random.Random(2)
+        runs = daily(
+            ONE.graph,
+            12,
+            noisy({"load": 10}),
+            containers=lambda _: (container(memory_sampled_peak=None if chance.random() < 0.8 else 100 * MI),),
+        )
+        runs = [replace(r, outcome=Outcome.UNKNOWN) if i % 4 == 0 else r for i, r in enumerate(runs)]
+        gaps = DataGaps(missing=("kube_pod_completion_time is not stored",), unassigned=3)
+        item = only(advise(ONE, runs, "data-quality", gaps=gaps))
+        text = " ".join((item.because, *item.evidence))
+        for part in (
+            "executions have memory samples",
+            "3 of 12 runs ended",
+            "kube_pod_completion_time",
+            "3 runs of this engine",
+        ):
+            assert part in text
+        assert item.how == "kubectl concertmaster doctor -n demo"
+
+    def test_is_silent_on_whole_data(self) -> None:
+        assert advise(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "data-quality") == []
+
+
+def _all(analysis: Analysis) -> list[Recommendation]:
+    return recommend(analysis, "wfp")
+
+
+def test_every_sentence_carries_number_cause_consequence_and_command() -> None:
+    chance = random.Random(9)
+
+    def facts(name: str) -> tuple[ContainerFact, ...]:
+        return (container(memory_sampled_peak=150 * MI * chance.lognormvariate(0, 0.1), cpu_seconds=10),)
+
+    runs = daily(CHAIN.graph, 14, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
+    found = _all(analyze(CHAIN, runs, now=NOW))
+    assert len({r.id for r in found}) == len(found) >= 6
+    for item in found:
+        assert any(c.isdigit() for c in item.because), item
+        assert "14d" in item.because, item
+        assert item.how.startswith("kubectl "), item
+        assert item.otherwise
+        assert not item.otherwise.endswith("."), item
+        assert any(c.isdigit() for c in item.expected) or "no " in item.expected, item
+        assert "\n" not in "".join((item.action, item.because, item.expected, item.otherwise, item.how))
+
+
+def test_ranking_is_stable_and_does_not_depend_on_the_order_of_runs() -> None:
+    runs = daily(CHAIN.graph, 14, noisy({"extract": 60, "transform": 300, "load": 30}))
+    first = [r.id for r in _all(analyze(CHAIN, runs, now=NOW))]
+    random.Random(1).shuffle(runs)
+    assert [r.id for r in _all(analyze(CHAIN, runs, now=NOW))] == first
+
+
+def test_a_disabled_rule_says_nothing() -> None:
+    runs = daily(CHAIN.graph, 14, noisy({"extract": 60, "transform": 300, "load": 30}))
+    analysis = analyze(CHAIN, runs, now=NOW)
+    found = recommend(analysis, "wfp", settings={"bottleneck": RuleSettings(enabled=False)})
+    assert found
+    assert all(r.rule != "bottleneck" for r in found)
