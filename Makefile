@@ -1,0 +1,81 @@
+# Everything a contributor does starts here; `make help` lists it. Two commands matter on a fresh machine:
+# `make demo` shows the main job, `make test` runs every test. Both install what they need below this directory and the cache.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH_DATA ?= benchmarks/data
+
+export PYTHONPATH := operator:.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# NumPy's linear algebra on our small arrays is slower with more threads, and tests run side by side.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements/dev.txt pyproject.toml
+	@echo "installing the locked Python dependencies into $(VENV) (about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+venv: $(READY) ## the virtual environment with all locked dependencies
+
+demo: $(READY) ## the main job, end to end: real API server, real Prometheus, two weeks of history
+	@$(BIN)/python -m testbed.demo
+
+cluster: $(READY) ## a test bed that stays up until Ctrl-C
+	@$(BIN)/python -m testbed up
+
+testbed: $(READY) ## build every component of the test bed into the cache
+	@$(BIN)/python -m testbed build
+
+test: $(READY) ## all tests, every tier with its time limit
+	@$(BIN)/python tests/tiers.py
+
+lint: $(READY) ## lint and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(READY) ## rewrite to the project's format
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+types: $(READY) ## strict types
+	@$(BIN)/mypy operator/concertmaster testbed benchmarks tests/tiers.py tests/builders.py
+
+contracts: $(READY) ## import contracts: layers, a pure core, one importer per client
+	@$(BIN)/lint-imports --no-cache
+
+generate: $(READY) ## rewrite all generated files
+	@$(BIN)/concertmaster crds --write crds
+
+verify: $(READY) ## generated files are fresh
+	@$(BIN)/concertmaster crds --check crds
+
+check: lint types contracts verify ## all that needs no test
+
+test-unit: $(READY) ## unit, property and golden tests (no cluster, no Go)
+	@$(BIN)/pytest -q -n 2 tests/unit tests/property tests/golden
+
+test-cluster: $(READY) ## real API server, Prometheus and Kubernetes parts
+	@$(BIN)/pytest -q tests/cluster
+
+test-docs: $(READY) ## examples, documents and the demo
+	@$(BIN)/pytest -q tests/docs
+
+bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
+	@$(BIN)/python -m benchmarks.run --data $(BENCH_DATA)
+
+lock: ## renew the locked requirements (needs uv)
+	@uv pip compile --universal --generate-hashes --no-header --quiet pyproject.toml -o requirements/runtime.txt
+	@uv pip compile --universal --generate-hashes --no-header --quiet --extra dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what was built here (the test bed's cache stays)
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-docs bench lock clean

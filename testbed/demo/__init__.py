@@ -1,0 +1,1 @@
+"""The demonstration: two weeks of history on a real Prometheus, and the operator at work on a real API server."""

@@ -1,0 +1,214 @@
+"""Two weeks of three workflows, as pod lives.
+
+Run time, peak memory and CPU of every task are those of real runs (examples/demo/data/NOTICE.md says which); schedule,
+names, requests, waits and one regression are drawn, with a fixed seed. The same end time gives the same history.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from testbed.lives import ContainerLife, PodLife
+
+DAY = 86400.0
+HOUR = 3600.0
+DAYS = 14
+REGRESSION_DAYS = 5  # the regression stands for the last five days
+REGRESSION_FACTOR = 1.3
+NAMESPACE = "demo"
+SEED = 20240917
+MI = 2.0**20
+
+Task = tuple[float, float, float]  # run time in s, peak memory in bytes, CPU in cores
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """Tasks of real runs: by run, then by step."""
+
+    runs: Mapping[str, Mapping[str, Sequence[Task]]]
+
+    @classmethod
+    def load(cls, file: Path) -> Real:
+        """Read examples/demo/data/wfinstances.json."""
+        document = json.loads(file.read_text())
+        return cls(
+            {
+                entry["run"]: {
+                    step: [(max(seconds, 1.0), float(size or MI), cpu / 100.0) for seconds, size, cpu in tasks]
+                    for step, tasks in entry["steps"].items()
+                }
+                for entry in document["runs"]
+            }
+        )
+
+    def family(self, prefix: str) -> list[Mapping[str, Sequence[Task]]]:
+        """The runs whose name starts with ``prefix``."""
+        return [steps for name, steps in sorted(self.runs.items()) if name.startswith(prefix)]
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What a container asks for: cores and bytes, None when it does not."""
+
+    cpu: float | None = None
+    memory: float | None = None
+    memory_limit: float | None = None
+
+
+def fnv32a(text: str) -> int:
+    """FNV-1a, 32 bit: Argo's hash of a node's name, at the end of the pod's name."""
+    value = 0x811C9DC5
+    for byte in text.encode():
+        value = (value ^ byte) * 0x01000193 % 2**32
+    return value
+
+
+class Teller:
+    """Tells the lives of pods, one after the other, with its own source of chance."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.pods: list[PodLife] = []
+
+    def pod(
+        self,
+        name: str,
+        container: str,
+        image: str,
+        created: float,
+        task: Task,
+        requests: Requests,
+        *,
+        owner: tuple[str, str] = ("", ""),
+        labels: Mapping[str, str] | None = None,
+        keep: float = HOUR,
+    ) -> float:
+        """One pod from its creation; returns when its container ended (whole seconds, as the API server keeps them)."""
+        seconds, peak, cores = task
+        scheduled = created + self.chance.choice((0, 0, 1, 1, 2))
+        started = scheduled + self.chance.choice((2, 3, 3, 4, 6))
+        finished = float(round(started + max(1.0, seconds)))
+        self.pods.append(
+            PodLife(
+                namespace=NAMESPACE,
+                pod=name,
+                uid=str(UUID(int=self.chance.getrandbits(128), version=4)),
+                created=created,
+                scheduled=scheduled,
+                started=scheduled,
+                finished=finished,
+                deleted=finished + keep,
+                node=f"node-{self.chance.randrange(3)}",
+                owner_kind=owner[0],
+                owner_name=owner[1],
+                labels=dict(labels or {}),
+                containers=[
+                    ContainerLife(
+                        name=container,
+                        image=image,
+                        started=started,
+                        finished=finished,
+                        cpu_seconds=cores * (finished - started),
+                        memory_peak=peak,
+                        memory_curve=[(0.0, 0.3 * peak), (0.1, 0.9 * peak), (0.3, peak), (1.0, peak)],
+                        cpu_request=requests.cpu,
+                        memory_request=requests.memory,
+                        memory_limit=requests.memory_limit,
+                        terminated_reason="Completed",
+                    )
+                ],
+            )
+        )
+        return finished
+
+
+def _suffix(chance: random.Random) -> str:
+    return "".join(chance.choice("bcdfghjklmnpqrstvwxz2456789") for _ in range(5))
+
+
+def _argo_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float, slow: bool) -> None:
+    """One run of the WorkflowTemplate blast-search (examples/demo/workflows.yaml)."""
+    run = f"blast-search-{_suffix(teller.chance)}"
+    owner = ("Workflow", run)
+
+    def step(node: str, template: str, image: str, created: float, task: Task, requests: Requests) -> float:
+        name = f"{run}-{template}-{fnv32a(f'{run}.{node}')}"
+        labels = {"workflows.argoproj.io/workflow": run, "workflows.argoproj.io/completed": "true"}
+        return teller.pod(name, "main", image, created, task, requests, owner=owner, labels=labels)
+
+    old, new = "registry.example/blast:2.14", "registry.example/blast:2.15"
+    split = step("split", "split-fasta", old, begin, real["split_fasta"][0], Requests(0.5, 128 * MI))
+    factor = REGRESSION_FACTOR if slow else 1.0
+    shards = [(s * factor, m, c) for s, m, c in teller.chance.sample(list(real["blastall"]), 6)]
+    big = Requests(2.0, 4096 * MI, 4096 * MI)
+    ends = [
+        step(f"search({i}:shard-{i})", "blastall", new if slow else old, split + 1, task, big)
+        for i, task in enumerate(shards)
+    ]
+    step("join", "cat-blast", old, max(ends) + 1, real["cat_blast"][0], Requests(0.5, None))
+    step("index", "cat", old, max(ends) + 1, real["cat"][0], Requests(0.1, 64 * MI))
+
+
+def _cron_run(teller: Teller, tasks: Sequence[Task], due: float) -> None:
+    """One Job of the CronJob align-reads."""
+    job = f"align-reads-{int(due // 60)}"
+    teller.pod(
+        f"{job}-{_suffix(teller.chance)}",
+        "bowtie2",
+        "registry.example/bowtie2:2.5",
+        due,
+        teller.chance.choice(tasks),
+        Requests(2.0, 1024 * MI, 1024 * MI),
+        owner=("Job", job),
+        labels={"batch.kubernetes.io/job-name": job},
+        keep=2 * HOUR,
+    )
+
+
+def _graph_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float) -> None:
+    """One run of the described workflow sra-search: pods without an owner, told apart by labels."""
+    run = f"sra-{int(begin)}"
+
+    def step(name: str, number: int, created: float, task: Task, requests: Requests) -> float:
+        labels = {"app": "sra-search", "step": name, "example.com/run": run}
+        pod = f"{run}-{name}-{number}"
+        return teller.pod(pod, "main", f"registry.example/sra-{name}:3.1", created, task, requests, labels=labels)
+
+    index = step("index", 0, begin, real["bowtie2-build"][0], Requests(1.0, 256 * MI))
+    fetched = [
+        step("fetch", i, begin, task, Requests(1.0, 2048 * MI))
+        for i, task in enumerate(teller.chance.sample(list(real["fasterq-dump"]), 3))
+    ]
+    ready = max([index, *fetched])
+    aligned = [
+        step("align", i, ready + 2, task, Requests(1.0, 512 * MI))
+        for i, task in enumerate(teller.chance.sample(list(real["bowtie2"]), 3))
+    ]
+    step("merge", 0, max(aligned) + 2, real["merge"][0], Requests(0.1, 64 * MI))
+
+
+def tell(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
+    """All pods of the ``days`` before ``end`` (unix seconds) that had ended by then."""
+    real = Real.load(data)
+    blast, sra = real.family("blast-"), real.family("srasearch-")
+    align = [task for run in sra for task in run["bowtie2"]]
+    teller = Teller(random.Random(SEED))
+    chance = teller.chance
+    midnight = end // DAY * DAY
+    for day in range(-days, 1):
+        start = midnight + day * DAY
+        for hour in (2, 10, 18):
+            begin = start + hour * HOUR + chance.randrange(20)
+            _argo_run(teller, chance.choice(blast), begin, slow=begin > end - REGRESSION_DAYS * DAY)
+        for hour in range(24):
+            _cron_run(teller, align, start + hour * HOUR + 7 * 60)
+        _graph_run(teller, chance.choice(sra), start + 4 * HOUR + chance.randrange(60))
+    return [
+        p for p in teller.pods if p.finished is not None and end - days * DAY <= p.created and p.finished < end - 60
+    ]
