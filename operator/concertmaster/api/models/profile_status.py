@@ -141,7 +141,7 @@ class SummaryStatus(ApiModel):
 class WorkflowProfileStatus(ApiModel):
     """The analysis. At most 16 KiB; the keys are named so that their alphabetical order is the reading order."""
 
-    advice: tuple[Line400, ...] = Field(
+    advice: tuple[Line1000, ...] = Field(
         default=(),
         max_length=10,
         description="The analysis in plain sentences with numbers, most important first.",

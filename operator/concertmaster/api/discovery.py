@@ -1,0 +1,138 @@
+"""Which targets a policy's ``discover`` entries select, and how their profiles are called and labelled. Pure.
+
+Creating and withdrawing is the caller's business; here is only what should exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from concertmaster.api.effective import PolicyRef
+from concertmaster.api.models.base import GROUP
+from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
+
+MAX_NAME = 63  # a profile's name must fit into a label value
+
+# Short names as the engines' own kubectl columns use them.
+KIND_SHORT: Mapping[str, str] = {
+    "WorkflowTemplate": "wftmpl",
+    "ClusterWorkflowTemplate": "cwft",
+    "CronWorkflow": "cronwf",
+    "Pipeline": "pipeline",
+    "CronJob": "cronjob",
+}
+
+# Labels by which deployment tools recognise what is theirs. Copied onto a profile, they would make such a tool delete
+# it as an object that is no longer in Git.
+TRACKING_LABELS = frozenset(
+    {
+        "app.kubernetes.io/instance",
+        "app.kubernetes.io/managed-by",
+        "argocd.argoproj.io/instance",
+        "helm.sh/chart",
+        "helm.toolkit.fluxcd.io/name",
+        "helm.toolkit.fluxcd.io/namespace",
+        "kustomize.toolkit.fluxcd.io/name",
+        "kustomize.toolkit.fluxcd.io/namespace",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object that may get a profile. ``namespace`` is None for a ClusterWorkflowTemplate; ``trigger_of`` names the
+    template a CronWorkflow only starts (it is no workflow of its own then)."""
+
+    api_version: str
+    kind: str
+    namespace: str | None
+    name: str
+    labels: Mapping[str, str]
+    trigger_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """A profile that should exist. With ``create`` False (its policy is suspended) one that exists is left alone, but
+    none is made."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    target: Target
+    policy: PolicyRef
+    create: bool = True
+
+    @property
+    def workflow_ref(self) -> dict[str, str]:
+        """The profile's ``spec.workflowRef``."""
+        return {"apiVersion": self.target.api_version, "kind": self.target.kind, "name": self.target.name}
+
+
+def profile_name(kind: str, name: str) -> str:
+    """The name of the profile of a discovered target: ``<kind-short>-<name>``, cut and hashed when over 63 characters.
+
+    Raises KeyError for a kind that cannot be discovered.
+    """
+    full = f"{KIND_SHORT[kind]}-{name}"
+    if len(full) <= MAX_NAME:
+        return full
+    digest = hashlib.sha256(f"{kind}/{name}".encode()).hexdigest()[:8]
+    return f"{full[: MAX_NAME - 9].rstrip('-.')}-{digest}"
+
+
+def copied_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """The target's labels that its profile gets: all but the deployment tools' and our own."""
+    return {
+        key: value
+        for key, value in sorted(labels.items())
+        if key not in TRACKING_LABELS and key.split("/", 1)[0] != GROUP
+    }
+
+
+def wanted_kinds(policies: Iterable[AnyPolicy]) -> tuple[tuple[str, str], ...]:
+    """The (apiVersion, kind) pairs that must be listed, in a fixed order."""
+    return tuple(sorted({(entry.api_version, entry.kind) for policy in policies for entry in policy.spec.discover}))
+
+
+def discover(
+    policies: Iterable[AnyPolicy], targets: Iterable[Target], namespaces: Mapping[str, Mapping[str, str]]
+) -> tuple[Discovered, ...]:
+    """The profiles that should exist, sorted by namespace and name, each under the best policy that asks for it.
+
+    ``namespaces`` are the labels of every namespace the operator watches; targets elsewhere are passed over. A target
+    without a namespace gets a profile in each namespace a policy reaches.
+    """
+    ordered = [policy for policy in sorted(policies, key=rank) if policy.spec.discover]
+    found: dict[tuple[str, str], Discovered] = {}
+    for target in targets:
+        if target.trigger_of is not None or target.kind not in KIND_SHORT:
+            continue
+        places = namespaces if target.namespace is None else (target.namespace,)
+        for policy in ordered:
+            if not _asks_for(policy, target):
+                continue
+            for namespace in places:
+                name = profile_name(target.kind, target.name)
+                if (
+                    namespace in namespaces
+                    and (namespace, name) not in found
+                    and reaches(policy, namespace, namespaces[namespace])
+                ):
+                    found[namespace, name] = Discovered(
+                        namespace, name, copied_labels(target.labels), target, ref(policy), not policy.spec.suspend
+                    )
+    return tuple(found[key] for key in sorted(found))
+
+
+def _asks_for(policy: AnyPolicy, target: Target) -> bool:
+    """Versions of one API group are the same objects, so only the group is compared."""
+    group = target.api_version.split("/", 1)[0]
+    return any(
+        entry.kind == target.kind
+        and entry.api_version.split("/", 1)[0] == group
+        and (entry.selector is None or entry.selector.matches(target.labels))
+        for entry in policy.spec.discover
+    )
