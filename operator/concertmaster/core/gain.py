@@ -7,7 +7,7 @@ from five runs useful. The interval is a bootstrap over runs (Efron and Tibshira
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 from concertmaster.core.replay.change import replay
-from concertmaster.core.replay.executed import executed
+from concertmaster.core.replay.executed import prepare
 from concertmaster.core.replay.run import ExecutedRun
 from concertmaster.core.replay.whatif import WhatIf
 
@@ -35,13 +35,8 @@ class Gain:
     reason: str | None = None
 
 
-def prepare(runs: Iterable[RunRecord | ExecutedRun], graph: WorkflowGraph) -> list[ExecutedRun]:
-    """Executed graphs of ``runs``, to be built once and handed to every question about them."""
-    return [run if isinstance(run, ExecutedRun) else executed(run, graph) for run in runs]
-
-
 def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: WhatIf) -> Gain:
-    """Gain of ``whatif`` over the observed ``runs`` (records, or executed graphs from ``prepare``)."""
+    """Gain of ``whatif`` over the observed ``runs`` (records, or executed graphs from ``replay.prepare``)."""
     if whatif.problem:
         return Gain(None, None, 0, whatif.problem)
     before, after = [], []

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from concertmaster.core.replay.change import replay
-from concertmaster.core.replay.critical import CriticalShare, TimeSplit, critical_chain, critical_share, time_split
-from concertmaster.core.replay.executed import executed
+from concertmaster.core.replay.critical import (
+    CriticalShare,
+    TimeSplit,
+    critical_chain,
+    critical_share,
+    step_drag,
+    time_split,
+)
+from concertmaster.core.replay.executed import executed, prepare
 from concertmaster.core.replay.run import Attempt, ExecutedRun, Limit, StepTimes
 from concertmaster.core.replay.whatif import WhatIf
 
@@ -19,6 +26,8 @@ __all__ = [
     "critical_chain",
     "critical_share",
     "executed",
+    "prepare",
     "replay",
+    "step_drag",
     "time_split",
 ]

@@ -6,14 +6,14 @@ gives the time split, and counting steps over runs tells a constant bottleneck f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from concertmaster.core.graph import drags, longest_path
 from concertmaster.core.model import RunRecord, WorkflowGraph
 from concertmaster.core.replay.change import replay
-from concertmaster.core.replay.executed import executed
+from concertmaster.core.replay.executed import prepare
 from concertmaster.core.replay.run import Attempt, ExecutedRun
 from concertmaster.core.replay.whatif import WhatIf
 
@@ -76,23 +76,19 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
 
 def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph) -> Mapping[str, CriticalShare]:
     """For every step seen: how often and with how many seconds it is critical, and its mean drag."""
-    usable = [r for r in (r if isinstance(r, ExecutedRun) else executed(r, graph) for r in runs) if r.usable]
+    usable = [run for run in prepare(runs, graph) if run.usable]
     on_path: dict[str, int] = {}
     seconds: dict[str, float] = {}
     drag: dict[str, float] = {}
     for run in usable:
-        base = replay(run)
         spent: dict[str, float] = {}
         for a in critical_chain(run):
             spent[a.step] = spent.get(a.step, 0.0) + a.total
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1
             seconds[name] = seconds.get(name, 0.0) + value
-        # Without a limit only a step on the chain can have drag; with one, any step can hold up the others.
-        for name in run.steps if run.limits else spent:
-            saved = base - replay(run, WhatIf.cache_hit(name))
-            if math.isfinite(saved):
-                drag[name] = drag.get(name, 0.0) + max(0.0, saved)
+        for name, value in step_drag(run).items():
+            drag[name] = drag.get(name, 0.0) + value
     total = len(usable)
     names = dict.fromkeys(name for run in usable for name in run.steps)
     return {
@@ -101,3 +97,13 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
         )
         for name in names
     }
+
+
+def step_drag(run: ExecutedRun) -> Mapping[str, float]:
+    """Seconds the run would lose if a step, with all its pods and their waits, took no time."""
+    if not run.usable:
+        return {}
+    if run.limits:  # any step can hold up any other: only the simulation can tell
+        return {name: max(0.0, run.replayed - replay(run, WhatIf.cache_hit(name))) for name in run.steps}
+    found = drags(longest_path(run.lengths, run.parents), run.lengths, run.parents)
+    return {name: found[run.index[name]] for name in run.steps}

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from concertmaster.core.graph import topological_order
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
@@ -22,7 +24,25 @@ CLOCK_TOLERANCE = 2.0
 # A scheduler with room binds a pod within seconds; a longer wait means that the cluster was full or had to grow.
 FULL_CLUSTER_SECONDS = 10.0
 
-Row = tuple[int, StepExecution]
+
+class Row(NamedTuple):
+    """One execution that ran: its position in the record, when its pod came into being and when it ended."""
+
+    position: int
+    begin: float
+    end: float
+    execution: StepExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A declared graph in topological order; ``waits[i]`` are the positions step i may have to wait for."""
+
+    names: tuple[str, ...]
+    waits: tuple[tuple[int, ...], ...]
+    index: Mapping[str, int]
+    limits: tuple[Limit, ...]
+    problems: tuple[str, ...]
 
 
 def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
@@ -31,62 +51,79 @@ def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) 
     An edge counts only when the observed times agree with it: a pod created before its declared dependency ended did
     not wait for it in this run. Steps the graph does not know hang on nothing and keep their observed start.
     """
-    problems: list[str] = list(graph.problems)
-    rows = [(i, e) for i, e in enumerate(run.steps) if not _never_ran(e)]
-    unknown = sum(1 for _, e in rows if _begin(e) is None or not _finite(e.finished))
+    return prepare((run,), graph, locks)[0]
+
+
+def prepare(
+    runs: Iterable[RunRecord | ExecutedRun], graph: WorkflowGraph, locks: Iterable[Limit] = ()
+) -> list[ExecutedRun]:
+    """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
+    locks = tuple(locks)
+    declared = _layout(graph)
+    out = []
+    for run in runs:
+        if isinstance(run, ExecutedRun):
+            out.append(run)
+            continue
+        extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in declared.index]))
+        out.append(_executed(run, _layout(graph, extra) if extra else declared, locks))
+    return out
+
+
+def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> ExecutedRun:
+    problems = list(layout.problems)
+    rows, unknown = _rows(run)
     if unknown:
-        return ExecutedRun(run.run, problems=(*problems, f"{unknown} of {len(rows)} pods have no known start or end"))
+        why = f"{unknown} of {unknown + len(rows)} pods have no known start or end"
+        return ExecutedRun(run.run, problems=(*problems, why))
     if not rows:
         return ExecutedRun(run.run, problems=(*problems, "no pod of the run is known"))
-    begins = [_begin(e) or 0.0 for _, e in rows]
-    start = min(begins) if run.start is None or not _finite(run.start) else min(run.start, *begins)
-    specs = _ordered(run, graph, problems)
-    names = tuple(spec.name for spec in specs)
-    index = {name: i for i, name in enumerate(names)}
-    grouped: dict[str, list[Row]] = {name: [] for name in names}
+    start = min(row.begin for row in rows)
+    if run.start is not None and _finite(run.start):
+        start = min(start, run.start)
+    grouped: list[list[Row]] = [[] for _ in layout.names]
     for row in rows:
-        grouped[row[1].step].append(row)
-    limits = (*locks, *_declared_limits(graph))
+        grouped[layout.index[row.execution.step]].append(row)
+    limits = (*locks, *layout.limits)
     free = _slot_free(rows, limits)
 
     parents: list[tuple[int, ...]] = []
     chains: list[tuple[tuple[Attempt, ...], ...]] = []
     steps: dict[str, StepTimes] = {}
     done: list[float] = []
-    for spec in specs:
-        own = grouped[spec.name]
-        first = min((_begin(e) or 0.0 for _, e in own), default=math.inf)
-        above = tuple(dict.fromkeys(index[p] for p in spec.depends_on if index.get(p, len(done)) < len(done)))
-        binding = tuple(p for p in above if start + done[p] <= first + CLOCK_TOLERANCE)
-        if len(binding) < len(above):
-            loose = ", ".join(names[p] for p in above if p not in binding)
-            problems.append(f"step {spec.name!r} began before {loose} ended: in this run it did not wait for it")
-        ready = max((done[p] for p in binding), default=0.0)
+    for name, waits, own in zip(layout.names, layout.waits, grouped, strict=True):
+        binding = waits
+        if own and waits:
+            latest = min(row.begin for row in own) - start + CLOCK_TOLERANCE
+            binding = tuple([p for p in waits if done[p] <= latest])
+            if len(binding) < len(waits):
+                loose = ", ".join(layout.names[p] for p in waits if p not in binding)
+                problems.append(f"step {name!r} began before {loose} ended: in this run it did not wait for it")
+        ready = max([done[p] for p in binding]) if binding else 0.0
         found = [_chain(attempts, start, ready, free) for attempts in _items(own)]
-        found.sort(key=lambda chain: chain[0].finished - chain[0].span)
         parents.append(binding)
         chains.append(tuple(found))
-        pods = [a for chain in found for a in chain]
-        done.append(max((a.finished for a in pods), default=ready))
-        if pods:
-            begun = min(a.finished - a.work for a in pods)
-            steps[spec.name] = StepTimes(ready, begun, done[-1], sum(a.work for a in pods), len(pods))
+        done.append(max([chain[-1].finished for chain in found], default=ready))
+        if found:
+            pods = [a for chain in found for a in chain]
+            begun = min([a.finished - a.work for a in pods])
+            steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
     limits = (*limits, *_capacity(chains))
     last = max(done)
     end = last if run.end is None or not _finite(run.end) else max(run.end - start, last)
-    pieces = tuple(tuple(pieces_of(chain) for chain in found) for found in chains)
-    lengths = tuple(max(map(chain_length, found), default=0.0) for found in pieces)
-    replayed = simulate(names, parents, pieces, lengths, limits) + end - last
+    pieces = tuple([tuple([pieces_of(chain) for chain in found]) for found in chains])
+    lengths = tuple([max(map(chain_length, found), default=0.0) for found in pieces])
+    replayed = simulate(layout.names, parents, pieces, lengths, limits) + end - last
     return ExecutedRun(
         run=run.run,
-        names=names,
+        names=layout.names,
         parents=tuple(parents),
         chains=tuple(chains),
         done=tuple(done),
         pieces=pieces,
         lengths=lengths,
         steps=steps,
-        index=index,
+        index=layout.index,
         limits=limits,
         tail=end - last,
         makespan=end,
@@ -96,85 +133,97 @@ def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) 
     )
 
 
-def _never_ran(execution: StepExecution) -> bool:
-    """Skipped, or answered from a cache without a pod."""
-    return execution.outcome in (Outcome.SKIPPED, Outcome.CACHED) and (
-        _begin(execution) is None or not _finite(execution.finished)
-    )
+def _rows(run: RunRecord) -> tuple[list[Row], int]:
+    """Executions that ran, in the order they began, and how many of unknown start or end there are besides."""
+    rows: list[Row] = []
+    unknown = 0
+    for position, execution in enumerate(run.steps):
+        begin = execution.created
+        if begin is None or not _finite(begin):
+            begin = next((t for t in (execution.scheduled, execution.started) if t is not None and _finite(t)), None)
+        end = execution.finished
+        if begin is not None and end is not None and _finite(end):
+            rows.append(Row(position, begin, max(begin, end), execution))
+        elif execution.outcome not in (Outcome.SKIPPED, Outcome.CACHED):
+            unknown += 1
+    rows.sort(key=lambda row: row.begin)
+    return rows, unknown
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _begin(execution: StepExecution) -> float | None:
-    """When the pod came into being, as early as it is known."""
-    return next((v for v in (execution.created, execution.scheduled, execution.started) if _finite(v)), None)
-
-
-def _ordered(run: RunRecord, graph: WorkflowGraph, problems: list[str]) -> list[StepSpec]:
-    """Specs in topological order; steps only seen in the run are added, edges that close a circle are ignored."""
-    specs = {spec.name: spec for spec in graph.steps}
-    unknown = list(dict.fromkeys(e.step for e in run.steps if e.step not in specs))
-    if unknown and graph.steps:
-        problems.append(f"the graph does not know {', '.join(unknown)}: replayed at the observed start")
-    specs.update((name, StepSpec(name)) for name in unknown)
+def _layout(graph: WorkflowGraph, extra: tuple[str, ...] = ()) -> Layout:
+    """The graph with the ``extra`` steps only a run knows; edges that close a circle are ignored."""
+    problems = list(graph.problems)
+    if extra and graph.steps:
+        problems.append(f"the graph does not know {', '.join(extra)}: replayed at the observed start")
+    specs = {spec.name: spec for spec in (*graph.steps, *(StepSpec(name) for name in extra))}
     body = tuple(name for name, spec in specs.items() if not spec.on_exit)
+    declared = {n: body if s.on_exit and not s.depends_on else s.depends_on for n, s in specs.items()}
     place = {name: i for i, name in enumerate(specs)}
-    waits = {n: body if spec.on_exit and not spec.depends_on else spec.depends_on for n, spec in specs.items()}
-    found = topological_order([[place[p] for p in waits[n] if p in place and p != n] for n in specs])
+    found = topological_order([[place[p] for p in declared[n] if p in place and p != n] for n in specs])
     if found.cyclic:
         problems.append("the graph has a circle of dependencies: the edges on it are ignored")
-    names = list(specs)
-    return [StepSpec(names[i], depends_on=waits[names[i]]) for i in (*found.order, *found.cyclic)]
+    plain = list(specs)
+    names = tuple(plain[i] for i in (*found.order, *found.cyclic))
+    index = {name: i for i, name in enumerate(names)}
+    waits = tuple(
+        tuple(dict.fromkeys(index[p] for p in declared[n] if index.get(p, len(names)) < index[n])) for n in names
+    )
+    return Layout(names, waits, index, _declared_limits(graph), tuple(problems))
 
 
-def _declared_limits(graph: WorkflowGraph) -> list[Limit]:
+def _finite(value: float) -> bool:
+    return -math.inf < value < math.inf
+
+
+def _declared_limits(graph: WorkflowGraph) -> tuple[Limit, ...]:
     whole = [Limit(graph.parallelism)] if graph.parallelism is not None and graph.parallelism > 0 else []
     own = [
         Limit(s.parallelism, frozenset((s.name,)))
         for s in graph.steps
         if s.parallelism is not None and s.parallelism > 0
     ]
-    return whole + own
+    return (*whole, *own)
 
 
-def _items(rows: Iterable[Row]) -> list[list[Row]]:
+def _items(rows: Sequence[Row]) -> list[list[Row]]:
     """Executions of one step by fan-out item, attempts in order. Pods that share item and attempt are items apart."""
+    if len(rows) == 1:
+        return [[rows[0]]]
     out: dict[tuple[str | None, int], list[Row]] = {}
     seen: dict[tuple[str | None, int], int] = {}
     for row in rows:
-        key = (row[1].item, row[1].attempt)
+        key = (row.execution.item, row.execution.attempt)
         seen[key] = seen.get(key, 0) + 1
-        out.setdefault((row[1].item, seen[key]), []).append(row)
-    return [sorted(chain, key=lambda row: (row[1].attempt, _begin(row[1]) or 0.0)) for chain in out.values()]
+        out.setdefault((row.execution.item, seen[key]), []).append(row)
+    for chain in out.values():
+        if len(chain) > 1:
+            chain.sort(key=lambda row: (row.execution.attempt, row.begin))
+    return list(out.values())
 
 
 def _slot_free(rows: Sequence[Row], limits: Iterable[Limit]) -> dict[int, float]:
     """For each pod that had to wait: the moment (unix seconds) from which every limit had a slot for it."""
     free: dict[int, float] = {}
     for limit in limits:
-        held = sorted(
-            (r for r in rows if limit.steps is None or r[1].step in limit.steps), key=lambda r: _begin(r[1]) or 0.0
-        )
         ends: list[float] = []
-        for rank, (position, execution) in enumerate(held):
-            if 0 < limit.size <= rank:
-                opened = ends[rank - limit.size]
-                if opened <= (_begin(execution) or 0.0) + CLOCK_TOLERANCE:  # else the limit was not in force
-                    free[position] = max(free.get(position, -math.inf), opened)
-            insort(ends, execution.finished or 0.0)
+        for row in rows:
+            if limit.steps is not None and row.execution.step not in limit.steps:
+                continue
+            if 0 < limit.size <= len(ends):
+                opened = ends[len(ends) - limit.size]
+                if opened <= row.begin + CLOCK_TOLERANCE:  # else the limit was not in force
+                    free[row.position] = max(free.get(row.position, -math.inf), opened)
+            insort(ends, row.end)
     return free
 
 
 def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[int, float]) -> tuple[Attempt, ...]:
     """Attempts of one item: each becomes ready when the one before it ended."""
     out: list[Attempt] = []
-    for number, (position, execution) in enumerate(attempts):
-        begin = (_begin(execution) or start) - start
+    for number, (position, begin, end, execution) in enumerate(attempts):
+        begin, finished = begin - start, end - start
         ready = min(ready, begin)  # stamps of whole seconds: a pod never waits a negative time
-        opened = min(max(ready, free.get(position, -math.inf) - start), begin)
-        finished = max((execution.finished or start) - start, begin)
+        opened = min(max(ready, free[position] - start), begin) if position in free else ready
         scheduled = _between(execution.scheduled, start, begin, finished)
         started = _between(execution.started, start, scheduled, finished)
         out.append(
@@ -191,7 +240,7 @@ def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[in
                 finished=finished,
                 failed=execution.outcome is Outcome.FAILED or number < len(attempts) - 1,
                 outcome=execution.outcome,
-                throttled_share=_throttled(execution),
+                throttled_share=_throttled(execution) if execution.containers else None,
                 source=position,
             )
         )
@@ -201,7 +250,7 @@ def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[in
 
 def _between(stamp: float | None, start: float, low: float, high: float) -> float:
     """A stamp relative to the run's start and inside its pod's life; an unknown one falls on the earlier end."""
-    return low if stamp is None or not math.isfinite(stamp) else min(max(stamp - start, low), high)
+    return low if stamp is None or not _finite(stamp) else min(max(stamp - start, low), high)
 
 
 def _throttled(execution: StepExecution) -> float | None:
@@ -213,7 +262,7 @@ def _throttled(execution: StepExecution) -> float | None:
 def _capacity(chains: Iterable[Iterable[Sequence[Attempt]]]) -> list[Limit]:
     """The most pods seen at a time, as a limit, when pods had to wait for a node: more would only wait longer."""
     pods = [a for found in chains for chain in found for a in chain]
-    if not any(a.pending > FULL_CLUSTER_SECONDS for a in pods):
+    if max([a.pending for a in pods]) <= FULL_CLUSTER_SECONDS:
         return []
     held = [(a.finished - a.span - (a.lag if a.attempt == 0 else 0.0), a.finished) for a in pods]
     edges = sorted([(begin, 1) for begin, _ in held] + [(end, -1) for _, end in held])

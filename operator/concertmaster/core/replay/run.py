@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from concertmaster.core.model import Outcome
 
@@ -26,8 +27,7 @@ class Limit:
     kind: str = "parallelism"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One pod of a run; durations in seconds, times in seconds after the run's start.
 
     ``ready``: its dependencies were satisfied. ``queued``: wait for a slot of a limit. ``lag``: controller time before
