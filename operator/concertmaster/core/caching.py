@@ -1,0 +1,98 @@
+"""What a result cache would save: executions whose inputs were seen before.
+
+An execution is a repeat when an earlier one with the same fingerprint (image, command, inputs; what the engine's cache
+would use as key) succeeded not longer ago than the cache keeps entries. Counting repeats over the observed history gives
+the hit ratio a cache of each age would have had: no model, just the past played again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HOUR = 3600.0
+# Ages people configure. The proposal is one of them, so that it reads "24h" and not "19h37m".
+AGES = (HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """One execution as a cache sees it. ``fingerprint`` None: inputs unknown. ``end`` in unix seconds, ``seconds`` its
+    run time, ``succeeded`` whether its result could have been stored."""
+
+    start: float
+    end: float
+    seconds: float
+    fingerprint: str | None
+    succeeded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAdvice:
+    """``hit_ratio`` (0 to 1) over executions with a known fingerprint at ``max_age`` seconds, and the seconds saved in all.
+
+    ``known`` counts those executions, ``distinct`` their different fingerprints. ``max_age`` None: nothing repeats, or
+    too little is known; ``reason`` says which.
+    """
+
+    max_age: float | None
+    hit_ratio: float | None
+    hits: int
+    known: int
+    distinct: int
+    saved_seconds: float
+    reason: str
+
+
+def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
+    """Positions (in order of start) of executions a cache of that age would have answered.
+
+    A stored result ages from its end and is not renewed by a hit, as in Argo's memoization.
+    """
+    stored: dict[str, float] = {}
+    pending: list[tuple[float, str]] = []
+    found: list[int] = []
+    order = sorted(range(len(executions)), key=lambda i: (executions[i].start, i))
+    for i in order:
+        item = executions[i]
+        if item.fingerprint is None:
+            continue
+        for end, key in [p for p in pending if p[0] <= item.start]:
+            stored[key] = max(end, stored.get(key, -math.inf))
+            pending.remove((end, key))
+        if item.start - stored.get(item.fingerprint, -math.inf) <= max_age:
+            found.append(i)
+        elif item.succeeded:
+            pending.append((item.end, item.fingerprint))
+    return found
+
+
+def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float = 0.95) -> CacheAdvice:
+    """The smallest usual age that reaches ``share`` of the hits the longest one has.
+
+    ``least``: fewer executions with known inputs give no advice. Rows with times that are not finite count as unknown.
+    """
+    known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
+    distinct = len({e.fingerprint for e in known})
+    if len(known) < max(1, least):
+        return CacheAdvice(
+            None, None, 0, len(known), distinct, 0.0, f"{len(known)} executions with known inputs, {least} are needed"
+        )
+    best = hits_at(known, AGES[-1])
+    if not best:
+        return CacheAdvice(None, 0.0, 0, len(known), distinct, 0.0, "no input was seen twice")
+    for age in AGES:
+        found = hits_at(known, age)
+        if len(found) >= share * len(best):
+            saved = math.fsum(max(0.0, known[i].seconds) for i in found if math.isfinite(known[i].seconds))
+            return CacheAdvice(
+                age,
+                len(found) / len(known),
+                len(found),
+                len(known),
+                distinct,
+                saved,
+                f"{len(found)} of {len(known)} executions repeat inputs of an earlier one",
+            )
+    raise AssertionError("the longest age always reaches its own hits")

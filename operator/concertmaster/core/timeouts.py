@@ -1,0 +1,80 @@
+"""A timeout that a healthy run does not hit: an upper tolerance bound of the run time.
+
+Run times are skewed to the right, their logarithm much less so. The bound covers a share of future runs with a stated
+confidence (one-sided normal tolerance limit on log durations; approximation of the factor: M. G. Natrella, Experimental
+Statistics, NBS Handbook 91, 1963), is never below the longest run seen, and gets headroom on top.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutAdvice:
+    """``seconds`` to set, None with a ``reason`` when too little is known. ``bound`` is the tolerance bound without
+    headroom, ``longest`` the longest run seen."""
+
+    seconds: float | None
+    bound: float | None
+    longest: float | None
+    runs: int
+    reason: str
+
+
+def tolerance_factor(count: int, coverage: float, confidence: float) -> float | None:
+    """Factor k so that mean + k * standard deviation of ``count`` normal values covers ``coverage`` with ``confidence``.
+
+    None when the sample is too small for the approximation.
+    """
+    if count < 2:
+        return None
+    z_coverage = NormalDist().inv_cdf(coverage)
+    z_confidence = NormalDist().inv_cdf(confidence)
+    a = 1.0 - z_confidence**2 / (2.0 * (count - 1))
+    b = z_coverage**2 - z_confidence**2 / count
+    inside = z_coverage**2 - a * b
+    if a <= 0.0 or inside < 0.0:
+        return None
+    return (z_coverage + math.sqrt(inside)) / a
+
+
+def round_up(seconds: float) -> float:
+    """Up to a number people write: whole 5 s below 1 min, 30 s below 10 min, minutes below 1 h, then 15 min."""
+    for limit, step in ((60.0, 5.0), (600.0, 30.0), (3600.0, 60.0)):
+        if seconds <= limit:
+            return math.ceil(seconds / step - 1e-9) * step
+    return math.ceil(seconds / 900.0 - 1e-9) * 900.0
+
+
+def timeout_advice(
+    durations: Sequence[float],
+    *,
+    coverage: float = 0.99,
+    confidence: float = 0.95,
+    headroom: float = 0.5,
+    least: int = 10,
+) -> TimeoutAdvice:
+    """Timeout from the run times (s) of succeeded executions; values that are not finite or not positive are left out."""
+    values = np.asarray(durations, dtype=np.float64).ravel()
+    values = values[np.isfinite(values) & (values > 0.0)]
+    if values.size < max(2, least):
+        return TimeoutAdvice(
+            None, None, None, int(values.size), f"{values.size} executions, {max(2, least)} are needed"
+        )
+    factor = tolerance_factor(int(values.size), coverage, confidence)
+    longest = float(values.max())
+    logs = np.log(values)
+    bound = longest if factor is None else max(longest, float(np.exp(logs.mean() + factor * logs.std(ddof=1))))
+    return TimeoutAdvice(
+        round_up(bound * (1.0 + headroom)),
+        bound,
+        longest,
+        int(values.size),
+        f"covers {100 * coverage:.0f} % of runs with {100 * confidence:.0f} % confidence, plus {100 * headroom:.0f} %",
+    )
