@@ -114,6 +114,25 @@ class PodFact:
     containers: tuple[ContainerFact, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class JobFact:
+    """One Job as the metrics store tells it. It carries no uid there: a name used again cannot be told apart.
+
+    ``succeeded`` is None while it runs or when its end was not seen. A failed Job has no ``finished``: its pods do.
+    """
+
+    namespace: str
+    name: str
+    owner_kind: str | None = None  # CronJob, JobSet ...
+    owner_name: str | None = None
+    succeeded: bool | None = None
+    reason: str | None = None  # of the failure: BackoffLimitExceeded, DeadlineExceeded ...
+    parallelism: float | None = None
+    completions: float | None = None
+    started: float | None = None
+    finished: float | None = None
+
+
 # --- definitions: what the cluster's objects declare ----------------------------------------------------------------
 
 

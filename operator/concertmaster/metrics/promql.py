@@ -1,0 +1,83 @@
+"""The smallest pieces of PromQL text: quoted strings, matchers, selectors, label names. Everything else is built on them.
+
+A label value put between quotes by hand can end the string and rewrite the query. Here is the only place where foreign
+text becomes PromQL; it is tested by parsing the result back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+_PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_PLAIN_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+_SNAKE = re.compile(r"([a-z0-9])([A-Z])")
+
+
+def quote(text: str) -> str:
+    """``text`` as a PromQL string literal. Raises ValueError for text that is not Unicode (lone surrogates)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} is not valid Unicode text") from None
+    return '"' + "".join(_ESCAPES.get(c) or (c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text) + '"'
+
+
+def literal(text: str) -> str:
+    """``text`` as a regular expression (RE2) that matches just it."""
+    return _RE2_SPECIAL.sub(r"\\\1", text)
+
+
+def one_of(texts: Iterable[str]) -> str:
+    """A regular expression that matches each of ``texts`` and nothing else; sorted, so that equal sets read equal."""
+    return "|".join(literal(text) for text in sorted(set(texts)))
+
+
+def matcher(label: str, operator: str, value: str) -> str:
+    """One label matcher; ``operator`` is ``=``, ``!=``, ``=~`` or ``!~``. Raises ValueError for an odd label name."""
+    if not _PLAIN_LABEL.fullmatch(label):
+        raise ValueError(f"{label!r} is not a label name")
+    if operator not in ("=", "!=", "=~", "!~"):
+        raise ValueError(f"{operator!r} is not a match operator")
+    return f"{label}{operator}{quote(value)}"
+
+
+def among(label: str, values: Iterable[str]) -> list[str]:
+    """Matchers for "the label has one of these values": equality for one, a regular expression for several."""
+    found = sorted(set(values))
+    if not found:
+        return []
+    return [matcher(label, "=", found[0])] if len(found) == 1 else [matcher(label, "=~", one_of(found))]
+
+
+def equalities(labels: Mapping[str, str]) -> list[str]:
+    """Matchers for labels that must be equal, sorted by name."""
+    return [matcher(name, "=", labels[name]) for name in sorted(labels)]
+
+
+def selector(metric: str, matchers: Iterable[str]) -> str:
+    """An instant vector selector of one metric. Raises ValueError for an odd metric name."""
+    if not _PLAIN_METRIC.fullmatch(metric):
+        raise ValueError(f"{metric!r} is not a metric name")
+    inner = ",".join(matchers)
+    return f"{metric}{{{inner}}}" if inner else metric
+
+
+def selector_of(metrics: Iterable[str], matchers: Iterable[str]) -> str:
+    """An instant vector selector of several metrics, by a regular expression on the name."""
+    names = sorted(set(metrics))
+    for name in names:
+        if not _PLAIN_METRIC.fullmatch(name):
+            raise ValueError(f"{name!r} is not a metric name")
+    return "{" + ",".join([matcher("__name__", "=~", "|".join(names)), *matchers]) + "}"
+
+
+def pod_label(key: str) -> str:
+    """The label under which kube-state-metrics exposes the Kubernetes label ``key``, without the ``label_`` prefix.
+
+    ``tekton.dev/pipelineRun`` becomes ``tekton_dev_pipeline_run``: other characters turn into underscores, camel case
+    into snake case (kube-state-metrics, internal/store/utils.go).
+    """
+    return _SNAKE.sub(r"\1_\2", re.sub(r"[^a-zA-Z0-9_]", "_", key)).lower()
