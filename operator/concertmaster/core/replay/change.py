@@ -36,7 +36,7 @@ def _changed(run: ExecutedRun, whatif: WhatIf, hits: dict[str, int]) -> float:
     for step in _touched(run, whatif, hits):
         pieces[step] = tuple(_step(run, step, whatif, hits))
         lengths[step] = max(map(chain_length, pieces[step]), default=0.0)
-    return simulate(run.names, _edges(run, whatif), pieces, lengths, _limits(run, whatif)) + run.tail
+    return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
 
 
 def _touched(run: ExecutedRun, whatif: WhatIf, hits: dict[str, int]) -> list[int]:

@@ -78,7 +78,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
         return ExecutedRun(run.run, problems=(*problems, why))
     if not rows:
         return ExecutedRun(run.run, problems=(*problems, "no pod of the run is known"))
-    start = min(row.begin for row in rows)
+    start = rows[0].begin
     if run.start is not None and _finite(run.start):
         start = min(start, run.start)
     grouped: list[list[Row]] = [[] for _ in layout.names]
@@ -94,7 +94,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
     for name, waits, own in zip(layout.names, layout.waits, grouped, strict=True):
         binding = waits
         if own and waits:
-            latest = min(row.begin for row in own) - start + CLOCK_TOLERANCE
+            latest = own[0].begin - start + CLOCK_TOLERANCE
             binding = tuple([p for p in waits if done[p] <= latest])
             if len(binding) < len(waits):
                 loose = ", ".join(layout.names[p] for p in waits if p not in binding)
@@ -113,7 +113,11 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
     end = last if run.end is None or not _finite(run.end) else max(run.end - start, last)
     pieces = tuple([tuple([pieces_of(chain) for chain in found]) for found in chains])
     lengths = tuple([max(map(chain_length, found), default=0.0) for found in pieces])
-    replayed = simulate(layout.names, parents, pieces, lengths, limits) + end - last
+    first = [own[0].begin if own else math.inf for own in grouped]
+    ranks = [0] * len(first)
+    for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
+        ranks[step] = rank
+    replayed = simulate(layout.names, parents, pieces, lengths, ranks, limits) + end - last
     return ExecutedRun(
         run=run.run,
         names=layout.names,
@@ -122,6 +126,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
         done=tuple(done),
         pieces=pieces,
         lengths=lengths,
+        ranks=tuple(ranks),
         steps=steps,
         index=layout.index,
         limits=limits,

@@ -25,6 +25,7 @@ from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work, depth, list_schedule
 
 Z90 = 1.645  # normal quantile of a 90 % interval
+LONGEST = 1e12  # seconds; a number beyond is no duration, and keeps the algebra finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
 
 def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
     """Makespan of ``target`` from its shape and from ``others``, runs of the same and of other workflows."""
-    if not math.isfinite(target.scheduled) or target.tasks < 1:
-        return Prediction(None, 0, "the graph has a cycle or no tasks")
+    if not 0.0 <= target.scheduled < LONGEST or target.tasks < 1:
+        return Prediction(None, 0, "the graph has a cycle, no tasks, or durations beyond reason")
     known = [o for o in others if _usable(o)]
     peers = [o for o in known if o.engine == target.engine]
     own = [o for o in peers if o.workflow == target.workflow]
@@ -73,14 +74,15 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
     prior = _prior(target, terms)
     if prior <= 0.0:
         return Prediction(None, len(own), "no task has a known duration")
-    rows = [_features(o) for o in own]
-    found = smooth(rows, [math.log(o.makespan / _prior(o, terms)) for o in own], _features(target))
+    own = [o for o in own if _prior(o, terms) > 0.0]
+    ratios = [math.log(o.makespan / _prior(o, terms)) for o in own]
+    found = smooth([_features(o) for o in own], ratios, _features(target))
     return interval(math.log(prior) + found.mean, found.deviation, len(own))
 
 
 def interval(mean: float, deviation: float, runs: int) -> Prediction:
     """Prediction from a log-normal: ``mean`` and ``deviation`` of the logarithm."""
-    if not math.isfinite(mean) or abs(mean) > 600.0:  # beyond what a double can hold after exp
+    if not math.isfinite(mean) or abs(mean) + Z90 * deviation > 600.0:  # a double ends near exp(709)
         return Prediction(None, runs, "the runs at hand lead to no finite prediction")
     return Prediction(
         Interval(math.exp(mean - Z90 * deviation), math.exp(mean), math.exp(mean + Z90 * deviation)), runs
@@ -125,7 +127,7 @@ def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _usable(run: Shape) -> bool:
-    return math.isfinite(run.scheduled) and run.tasks > 0 and math.isfinite(run.makespan) and run.makespan > 0.0
+    return run.tasks > 0 and 0.0 <= run.scheduled < LONGEST and 0.0 < run.makespan < LONGEST
 
 
 def _prior(run: Shape, terms: tuple[float, float, float]) -> float:

@@ -32,12 +32,14 @@ def simulate(
     parents: Sequence[Sequence[int]],
     pieces: Sequence[Sequence[Chain]],
     lengths: Sequence[float],
+    ranks: Sequence[int],
     limits: Sequence[Limit],
 ) -> float:
-    """Makespan in seconds. ``parents[i]``: steps that step i waits for, all before it in ``names`` unless an event
-    loop is needed anyway; ``pieces[i]``: its chains; ``lengths[i]``: the longest of them."""
+    """Makespan in seconds. ``parents[i]``: steps that step i waits for, all of them before it in ``names``;
+    ``pieces[i]``: its chains; ``lengths[i]``: the longest of them; ``ranks[i]``: whose pods go first, lowest first,
+    when they are due at the same moment."""
     binding = [limit for limit in limits if _can_bind(limit, names, pieces)]
-    return _events(names, parents, pieces, binding) if binding else _forward(parents, lengths)
+    return _events(names, parents, pieces, ranks, binding) if binding else _forward(parents, lengths)
 
 
 def _can_bind(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]) -> bool:
@@ -58,7 +60,11 @@ def _forward(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> floa
 
 
 def _events(
-    names: Sequence[str], parents: Sequence[Sequence[int]], pieces: Sequence[Sequence[Chain]], limits: Sequence[Limit]
+    names: Sequence[str],
+    parents: Sequence[Sequence[int]],
+    pieces: Sequence[Sequence[Chain]],
+    ranks: Sequence[int],
+    limits: Sequence[Limit],
 ) -> float:
     """Event loop: pods ask for their slots when they are due; first come, first served, but a pod whose own limit is
     full does not keep others from theirs."""
@@ -70,13 +76,13 @@ def _events(
     needs = [[k for k, limit in enumerate(limits) if limit.steps is None or name in limit.steps] for name in names]
     free = [limit.size for limit in limits]
     left = [len(chains) for chains in pieces]
-    events: list[tuple[float, int, int, int, int, int]] = []  # time, kind, number, step, chain, attempt
+    events: list[tuple[float, int, int, int, int, int, int]] = []  # time, kind, rank, number, step, chain, attempt
     waiting: list[tuple[int, int, int]] = []
     number, end = 0, 0.0
 
     def push(time: float, kind: int, step: int, chain: int, attempt: int) -> None:
         nonlocal number
-        heapq.heappush(events, (time, kind, number, step, chain, attempt))
+        heapq.heappush(events, (time, kind, ranks[step], number, step, chain, attempt))
         number += 1
 
     def open_steps(ready: list[int], now: float) -> None:
@@ -95,9 +101,9 @@ def _events(
             missing[child] -= 1
         return [child for child in children[step] if not missing[child]]
 
-    open_steps([step for step in range(len(names) - 1, -1, -1) if not missing[step]], 0.0)
+    open_steps([step for step in range(len(names)) if not missing[step]], 0.0)
     while events:
-        now, kind, _, step, c, attempt = heapq.heappop(events)
+        now, kind, _, _, step, c, attempt = heapq.heappop(events)
         if kind == DUE:
             waiting.append((step, c, attempt))
         else:

@@ -1,0 +1,179 @@
+"""What must hold for every graph and run: exact drag, replay of the unchanged run, monotony, and no exception at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.forecast import forecast
+from concertmaster.core.gain import gain
+from concertmaster.core.graph import critical_path, drags, longest_path
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.replay import WhatIf, critical_chain, critical_share, executed, replay, time_split
+from concertmaster.core.replay.smooth import smooth
+from concertmaster.core.replay.work import Work
+from tests.unit.core.oracle_runs import BEGIN, KEY, Engine
+
+NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(0, 1e6), st.integers(-10, 10))
+
+
+@st.composite
+def dags(draw: st.DrawFn, most: int = 8) -> list[list[int]]:
+    """Parents per position, in a random order of positions."""
+    n = draw(st.integers(1, most))
+    forward = [[p for p in range(i) if draw(st.booleans())] for i in range(n)]
+    place = draw(st.permutations(range(n)))
+    out: list[list[int]] = [[] for _ in range(n)]
+    for i, above in enumerate(forward):
+        out[place[i]] = [place[p] for p in above]
+    return out
+
+
+@st.composite
+def engines(draw: st.DrawFn) -> Engine:
+    """A random workflow on the independent engine, without a limit."""
+    parents = draw(dags(6))
+    specs = tuple(StepSpec(f"s{i}", tuple(f"s{p}" for p in above)) for i, above in enumerate(parents))
+    work = {s.name: draw(st.lists(st.integers(1, 40), max_size=3)) for s in specs}
+    if not any(work.values()):
+        work["s0"] = [5]
+    fails = {s.name: 1 for s in specs if draw(st.integers(0, 4)) == 0}
+    return Engine(WorkflowGraph(specs), work, fails=fails, tail=draw(st.integers(0, 3)))
+
+
+@given(dags(), st.data())
+def test_drag_is_the_loss_of_a_step_that_takes_no_time(parents: list[list[int]], data: st.DataObject) -> None:
+    n = len(parents)
+    durations = data.draw(st.lists(st.integers(0, 9).map(float), min_size=n, max_size=n))
+    path = longest_path(durations, parents)
+    assert sum(durations[i] for i in path.chain) == path.length
+    assert all(a in parents[b] for a, b in zip(path.chain, path.chain[1:], strict=False))
+    for i, drag in enumerate(drags(path, durations, parents)):
+        without = longest_path([0.0 if k == i else d for k, d in enumerate(durations)], parents)
+        assert math.isclose(drag, path.length - without.length, abs_tol=1e-9)
+
+
+@given(dags(), st.floats(0.01, 1e4))
+def test_the_longest_path_scales_with_the_unit(parents: list[list[int]], factor: float) -> None:
+    durations = {str(i): float(i % 5 + 1) for i in range(len(parents))}
+    edges = {str(i): [str(p) for p in above] for i, above in enumerate(parents)}
+    one, many = critical_path(durations, edges), critical_path({k: factor * v for k, v in durations.items()}, edges)
+    assert math.isclose(many.length, factor * one.length, rel_tol=1e-9)
+
+
+@given(
+    st.dictionaries(st.text(max_size=2), NUMBERS), st.dictionaries(st.text(max_size=2), st.lists(st.text(max_size=2)))
+)
+def test_any_input_to_the_critical_path_gives_a_value(durations: dict, edges: dict) -> None:  # type: ignore[type-arg]
+    path = critical_path(durations, edges)
+    assert math.isnan(path.length) == any("circle" in p for p in path.problems)
+
+
+@settings(deadline=None, max_examples=60)
+@given(engines())
+def test_the_unchanged_replay_is_the_observed_run(base: Engine) -> None:
+    record = base.run()
+    run = executed(record, base.graph)
+    assert replay(run) == record.makespan == replay(run, WhatIf())
+    split = time_split(run)
+    assert split is not None
+    parts = split.controller + split.limit + split.scheduling + split.start_up + split.work + split.retry
+    assert math.isclose(parts, record.makespan, abs_tol=1e-6)
+    assert critical_chain(run)
+
+
+@settings(deadline=None, max_examples=60)
+@given(engines(), st.data())
+def test_without_limits_less_work_is_never_slower(base: Engine, data: st.DataObject) -> None:
+    run = executed(base.run(), base.graph)
+    step = data.draw(st.sampled_from(sorted(base.work)))
+    for whatif in (
+        WhatIf.scale_step(step, data.draw(st.floats(0, 1))),
+        WhatIf.cache_hit(step, data.draw(st.floats(0, 1))),
+        WhatIf.without_failed_attempts(),
+        WhatIf.scale_start_up(0.0),
+        WhatIf.more_cpu(step, 2.0),
+    ):
+        assert replay(run, whatif) <= replay(run) + 1e-9
+
+
+@settings(deadline=None, max_examples=40)
+@given(engines(), st.integers(1, 4))
+def test_a_run_under_a_limit_is_no_faster_and_lifting_it_gives_the_free_run_back(base: Engine, limit: int) -> None:
+    free = base.run().makespan
+    graph = replace(base.graph, parallelism=limit)
+    record = replace(base, graph=graph, limit=limit).run()
+    run = executed(record, graph)
+    assert free is not None and record.makespan is not None and record.makespan >= free
+    assert replay(run, WhatIf.set_parallelism(None)) <= replay(run) + 1e-9
+
+
+@st.composite
+def records(draw: st.DrawFn) -> RunRecord:
+    """Anything a store could hand out, sense or no sense."""
+    times = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(BEGIN, BEGIN + 1e4))
+    rows = draw(
+        st.lists(
+            st.builds(
+                StepExecution,
+                st.sampled_from(["a", "b", "c"]),
+                st.sampled_from([None, "1", "2"]),
+                st.integers(0, 2),
+                created=times,
+                scheduled=times,
+                started=times,
+                finished=times,
+                outcome=st.sampled_from(list(Outcome)),
+            ),
+            max_size=6,
+        )
+    )
+    return RunRecord(KEY, "r", draw(times), draw(times), Outcome.UNKNOWN, Source.HISTORY, tuple(rows))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(records(), max_size=3), dags(3), st.integers(-1, 2))
+def test_no_record_whatever_makes_the_analysis_fail(
+    runs: list[RunRecord], parents: list[list[int]], limit: int
+) -> None:
+    names = "abc"
+    specs = tuple(StepSpec(names[i], tuple(names[p] for p in above)) for i, above in enumerate(parents))
+    graph = WorkflowGraph(specs, parallelism=limit)
+    for run in runs:
+        found = executed(run, graph)
+        assert found.usable or found.problems
+        assert found.usable != math.isnan(replay(found, WhatIf.set_parallelism(1) & WhatIf.cache_hit("a", 0.5)))
+    critical_share(runs, graph)
+    result = gain(runs, graph, WhatIf.scale_step("a", 0.5))
+    assert (result.seconds is None) == (result.runs_used == 0)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_no_other_runs_whatever_make_a_forecast_fail(data: st.DataObject) -> None:
+    odd = st.floats(allow_nan=True, allow_infinity=True)
+
+    def work() -> Work:
+        parents = data.draw(dags(4))
+        n = len(parents)
+        numbers = data.draw(st.lists(odd, min_size=2 * n, max_size=2 * n))
+        machines, slots = data.draw(st.integers(-1, 3)), data.draw(st.integers(-1, 3))
+        steps = ["s"] * n
+        return Work("w", "e", steps, parents, numbers[:n], numbers[n:], machines, slots, data.draw(odd))
+
+    found = forecast(work(), [work() for _ in range(data.draw(st.integers(0, 5)))])
+    assert (found.seconds is None) == (found.reason is not None)
+    if found.seconds is not None:
+        assert 0 < found.seconds.low <= found.seconds.likely <= found.seconds.high
+
+
+@given(st.lists(st.floats(0.1, 8), min_size=3, max_size=8), st.floats(-3, 3))
+def test_the_smoother_does_not_depend_on_where_the_features_start(x: list[float], shift: float) -> None:
+    y = [0.5 * v for v in x]
+    one = smooth([[v] for v in x], y, [1.0])
+    moved = smooth([[v + shift] for v in x], y, [1.0 + shift])
+    assert math.isclose(one.mean, moved.mean, abs_tol=1e-6)
+    assert math.isclose(one.deviation, moved.deviation, abs_tol=1e-6)
