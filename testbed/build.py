@@ -172,13 +172,8 @@ def _drop_build_cache(cache: Path) -> None:
             shutil.rmtree(cache / "gocache", ignore_errors=True)
 
 
-def ensure(names: Sequence[str], progress: Progress = print, *, keep_build_cache: bool = False) -> dict[str, Path]:
-    """Paths of the named binaries, building what is missing.
-
-    Looks at $KUBEBUILDER_ASSETS and PATH (pinned minor version only), then at the cache, then builds. `progress`
-    gets one line for each decision and at least one every 5 seconds while something is slow. The compiler's cache is
-    removed after a complete success, unless `keep_build_cache`. Raises BuildError, ValueError for an unknown name.
-    """
+def resolve(names: Sequence[str], progress: Progress = lambda _: None) -> tuple[dict[str, Path], list[Component]]:
+    """What is there already, and what would have to be built. ValueError for an unknown name."""
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise ValueError(f"unknown component {unknown[0]!r}; known: {', '.join(BY_NAME)}")
@@ -188,13 +183,24 @@ def ensure(names: Sequence[str], progress: Progress = print, *, keep_build_cache
     missing: list[Component] = []
     for name in names:
         component = BY_NAME[name]
-        found = on_path(component, progress)
-        if found is None and cached_path(component, cache, version).exists():
-            found = cached_path(component, cache, version)
+        cached = cached_path(component, cache, version)
+        found = on_path(component, progress) or (cached if cached.exists() else None)
         if found is None:
             missing.append(component)
         else:
             paths[name] = found
+    return paths, missing
+
+
+def ensure(names: Sequence[str], progress: Progress = print, *, keep_build_cache: bool = False) -> dict[str, Path]:
+    """Paths of the named binaries, building what is missing.
+
+    Looks at $KUBEBUILDER_ASSETS and PATH (pinned minor version only), then at the cache, then builds. `progress`
+    gets one line for each decision and at least one every 5 seconds while something is slow. The compiler's cache is
+    removed after a complete success, unless `keep_build_cache`. Raises BuildError, ValueError for an unknown name.
+    """
+    cache = cache_dir()
+    paths, missing = resolve(names, progress)
     if missing:
         check_disk(cache, missing)
         go = toolchain.find_or_install(cache, progress)

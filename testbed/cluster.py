@@ -54,7 +54,7 @@ class Cluster:
                 kubectl_path=Path(data["kubectl_path"]),
                 endpoints=data["endpoints"],
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise TestbedError(f"{state} does not describe a running test bed: {error}") from error
 
     def save(self, state: Path) -> None:

@@ -5,16 +5,17 @@ Starts in about five seconds, listens on 127.0.0.1 only, and leaves nothing behi
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from testbed import kwok
+from testbed import kwok, parts
 from testbed.build import Progress, ensure
 from testbed.cluster import ADMIN, Cluster
+from testbed.parts import Part
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 
 # Users every control plane knows besides admin. None has any right until a test binds one.
@@ -29,7 +30,7 @@ DEFAULT_USERS: Mapping[str, Sequence[str]] = {
 class Options:
     """What runs besides etcd and the API server.
 
-    `nodes` are fake nodes played by kwok (so `kwok` needs at least one); `users` maps user names to groups;
+    `exporter` serves simulated cAdvisor series; `nodes` are the fake nodes kwok plays; `users` maps user names to groups;
     `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`.
     """
 
@@ -38,14 +39,15 @@ class Options:
     kwok: bool = False
     nodes: int = 2
     kube_state_metrics: bool = False
+    exporter: bool = False
     metric_labels: Sequence[str] = ("*",)
     users: Mapping[str, Sequence[str]] = field(default_factory=lambda: DEFAULT_USERS)
     apiserver_args: Sequence[str] = ()
 
     @classmethod
     def everything(cls) -> Options:
-        """Controller manager, scheduler, kwok with two nodes and kube-state-metrics."""
-        return cls(controller_manager=True, scheduler=True, kwok=True, kube_state_metrics=True)
+        """Controller manager, scheduler, kwok with two nodes, kube-state-metrics and the exporter."""
+        return cls(controller_manager=True, scheduler=True, kwok=True, kube_state_metrics=True, exporter=True)
 
     def binaries(self) -> list[str]:
         """Names of the components these options need."""
@@ -99,7 +101,7 @@ class ControlPlane:
         self._scratch = TemporaryDirectory()
         try:
             self._start_core(binaries, self._scratch.path)
-            self._start_parts(binaries, self._scratch.path)
+            self._start_parts(binaries)
         except BaseException:
             self.stop()
             raise
@@ -136,8 +138,8 @@ class ControlPlane:
         cluster = self.cluster
         return http_ok(f"{cluster.server}/readyz", ca_file=cluster.ca_file, token=cluster.tokens[ADMIN])
 
-    def _spawn(self, name: str, argv: Sequence[str | Path], directory: Path) -> Process:
-        process = Process(name, argv, log=directory / f"{name}.log", cwd=directory)
+    def _spawn(self, name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Process:
+        process = Process(name, argv, log=self.directory / f"{name}.log", cwd=self.directory, env=env)
         self._processes[name] = process
         return process.start()
 
@@ -158,145 +160,49 @@ class ControlPlane:
             tokens=tokens,
             kubectl_path=binaries["kubectl"],
         )
-        etcd_url, peer_url = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
-        self._spawn(
-            "etcd",
-            [
-                binaries["etcd"],
-                f"--data-dir={directory / 'etcd'}",
-                f"--listen-client-urls={etcd_url}",
-                f"--advertise-client-urls={etcd_url}",
-                f"--listen-peer-urls={peer_url}",
-                f"--initial-advertise-peer-urls={peer_url}",
-                f"--initial-cluster=default={peer_url}",
-                "--unsafe-no-fsync",  # the data never outlive the processes
-                "--log-level=warn",
-            ],
-            directory,
-        )
-        # The API server makes its own certificate before it reads the signing key, so that one key serves both.
-        key = certificates / "apiserver.key"
         disabled = ["TaintNodesByCondition"]  # nobody would take the not-ready taint off a fake node
         if not self.options.controller_manager:
             disabled.append("ServiceAccount")  # nobody would create the `default` accounts it insists on
-        apiserver = self._spawn(
-            "kube-apiserver",
-            [
-                binaries["kube-apiserver"],
-                f"--etcd-servers={etcd_url}",
-                "--bind-address=127.0.0.1",
-                "--advertise-address=127.0.0.1",
-                f"--secure-port={secure}",
-                f"--cert-dir={certificates}",
-                "--endpoint-reconciler-type=none",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                f"--service-account-key-file={key}",
-                f"--service-account-signing-key-file={key}",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--token-auth-file={token_file}",
-                "--authorization-mode=RBAC",
-                f"--disable-admission-plugins={','.join(disabled)}",
-                *self.options.apiserver_args,
-            ],
-            directory,
-        )
+        etcd_url = f"http://127.0.0.1:{client}"
+        self._spawn("etcd", parts.etcd(binaries["etcd"], directory, etcd_url, f"http://127.0.0.1:{peer}"))
+        argv = parts.apiserver(binaries["kube-apiserver"], certificates, etcd_url, secure, token_file, disabled)
+        apiserver = self._spawn("kube-apiserver", [*argv, *self.options.apiserver_args])
         apiserver.wait_ready(self._apiserver_ready, timeout=90, interval=0.05)
 
-    def _start_parts(self, binaries: Mapping[str, Path], directory: Path) -> None:
-        cluster = self.cluster
-        config = f"--kubeconfig={cluster.kubeconfig()}"
-        ready: list[tuple[Process, str]] = []
-        if self.options.controller_manager:
-            port = free_port()
-            manager = self._spawn(
-                "kube-controller-manager",
-                [
-                    binaries["kube-controller-manager"],
-                    config,
-                    f"--service-account-private-key-file={directory / 'certificates' / 'apiserver.key'}",
-                    f"--root-ca-file={cluster.ca_file}",
-                    # Fake nodes have no address ranges, and no kubelet renews their leases.
-                    "--controllers=*,-node-ipam-controller,-node-lifecycle-controller",
-                    "--use-service-account-credentials=false",
-                    "--leader-elect=false",
-                    "--bind-address=127.0.0.1",
-                    f"--secure-port={port}",
-                    f"--cert-dir={directory / 'controller-manager-certificates'}",
-                    "--kube-api-qps=200",
-                    "--kube-api-burst=400",
-                ],
-                directory,
-            )
-            ready.append((manager, f"https://127.0.0.1:{port}/healthz"))
-        if self.options.scheduler:
-            port = free_port()
-            scheduler = self._spawn(
-                "kube-scheduler",
-                [
-                    binaries["kube-scheduler"],
-                    config,
-                    "--leader-elect=false",
-                    "--bind-address=127.0.0.1",
-                    f"--secure-port={port}",
-                    f"--cert-dir={directory / 'scheduler-certificates'}",
-                ],
-                directory,
-            )
-            ready.append((scheduler, f"https://127.0.0.1:{port}/healthz"))
+    def _wanted_parts(self, binaries: Mapping[str, Path]) -> Iterator[Part]:
+        cluster, options = self.cluster, self.options
+        if options.controller_manager:
+            yield parts.controller_manager(binaries["kube-controller-manager"], cluster)
+        if options.scheduler:
+            yield parts.scheduler(binaries["kube-scheduler"], cluster)
+        if options.kwok:
+            yield parts.kubelets(binaries["kwok"], cluster)
+        if options.kube_state_metrics:
+            yield parts.state_metrics(binaries["kube-state-metrics"], cluster, options.metric_labels)
+        if options.exporter:
+            yield parts.exporter(cluster)
+
+    def _start_parts(self, binaries: Mapping[str, Path]) -> None:
+        started = list(self._wanted_parts(binaries))
+        for part in started:
+            self._spawn(part.name, part.argv, part.env)
+            if part.endpoint:
+                self.cluster.endpoints[part.endpoint[0]] = part.endpoint[1]
         if self.options.kwok:
-            kwok.write_stages(directory / "stages.yaml")
-            port = free_port()
-            player = self._spawn(
-                "kwok",
-                [
-                    binaries["kwok"],
-                    config,
-                    f"--config={directory / 'stages.yaml'}",
-                    "--manage-all-nodes",
-                    "--node-lease-duration-seconds=0",  # a restarted kwok goes on at once instead of waiting for a lease
-                    f"--server-address=127.0.0.1:{port}",
-                ],
-                directory,
-            )
-            ready.append((player, f"http://127.0.0.1:{port}/healthz"))
-            cluster.apply(*(kwok.node(f"node-{number}") for number in range(self.options.nodes)))
-        if self.options.kube_state_metrics:
-            port, telemetry = free_port(), free_port()
-            metrics = self._spawn(
-                "kube-state-metrics",
-                [
-                    binaries["kube-state-metrics"],
-                    config,
-                    "--host=127.0.0.1",
-                    f"--port={port}",
-                    "--telemetry-host=127.0.0.1",
-                    f"--telemetry-port={telemetry}",
-                    "--resources=pods,jobs,cronjobs,nodes,namespaces",
-                    f"--metric-labels-allowlist=pods=[{','.join(self.options.metric_labels)}]",
-                ],
-                directory,
-            )
-            cluster.endpoints["kube-state-metrics"] = f"http://127.0.0.1:{port}"
-            ready.append((metrics, f"http://127.0.0.1:{port}/healthz"))
-        for process, url in ready:
-            authority = directory / f"{process.name.removeprefix('kube-')}-certificates"
-            process.wait_ready(lambda u=url, a=authority: _answers(u, a))  # type: ignore[misc]
+            self.cluster.apply(*(kwok.node(f"node-{number}") for number in range(self.options.nodes)))
+        for part in started:
+            self._processes[part.name].wait_ready(partial(_answers, part))
         if self.options.kwok:
-            self._wait_nodes()
+            self._processes["kwok"].wait_ready(self._nodes_ready, timeout=30, interval=0.2)
 
-    def _wait_nodes(self) -> None:
-        cluster = self.cluster
-
-        def all_ready() -> bool:
-            nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
-            return len(nodes) >= self.options.nodes and all(node["status"].get("phase") == "Running" for node in nodes)
-
-        self._processes["kwok"].wait_ready(all_ready, timeout=30, interval=0.2)
+    def _nodes_ready(self) -> bool:
+        nodes = self.cluster.get("nodes")["items"]
+        return len(nodes) >= self.options.nodes and all(node["status"].get("phase") == "Running" for node in nodes)
 
 
-def _answers(url: str, certificates: Path) -> bool:
+def _answers(part: Part) -> bool:
     """A health check; an https one trusts the certificate the part made for itself, once it has made it."""
-    if url.startswith("http:"):
-        return http_ok(url)
-    made = sorted(certificates.glob("*.crt"))
-    return bool(made) and http_ok(url, ca_file=made[0])
+    if part.certificates is None:
+        return http_ok(part.health)
+    made = sorted(part.certificates.glob("*.crt"))
+    return bool(made) and http_ok(part.health, ca_file=made[0])

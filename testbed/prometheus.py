@@ -13,7 +13,12 @@ from types import TracebackType
 from typing import Any
 
 from testbed.build import Progress, ensure
+from testbed.cluster import Cluster
+from testbed.lives import KUBELET_JOB, STATE_METRICS_JOB
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
+
+# The jobs under which clusters usually scrape the parts that `Cluster.endpoints` names.
+JOB_OF_ENDPOINT = {"kube-state-metrics": STATE_METRICS_JOB, "cadvisor": KUBELET_JOB}
 
 # A block may not grow beyond this, and two weeks then take two or three instead of 168.
 MAX_BLOCK = "162h"
@@ -31,9 +36,10 @@ class Scrape:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_url(cls, job: str, url: str, **options: Any) -> Scrape:
-        """A job for a base URL such as the ones in `Cluster.endpoints`."""
-        return cls(job=job, target=urllib.parse.urlsplit(url).netloc, **options)
+    def of(cls, job: str, url: str, interval: str = "5s") -> Scrape:
+        """A job for a URL; a path in it is the metrics path, else that is /metrics."""
+        parts = urllib.parse.urlsplit(url)
+        return cls(job=job, target=parts.netloc, metrics_path=parts.path or "/metrics", interval=interval)
 
     def config(self) -> dict[str, Any]:
         """The entry of `scrape_configs`."""
@@ -45,6 +51,15 @@ class Scrape:
             "scrape_timeout": self.interval,
             "static_configs": [{"targets": [self.target], "labels": dict(self.labels)}],
         }
+
+
+def scrapes_of(cluster: Cluster, interval: str = "2s") -> list[Scrape]:
+    """Scrape jobs for the metrics endpoints of a test-bed cluster, named as real ones are."""
+    return [
+        Scrape.of(JOB_OF_ENDPOINT[name], url, interval)
+        for name, url in cluster.endpoints.items()
+        if name in JOB_OF_ENDPOINT
+    ]
 
 
 class PrometheusServer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from testbed.lives import STATE_METRICS_JOB, ContainerLife, JobLife, PodLife
 from testbed.naming import container_id, label_name, series
@@ -81,8 +82,7 @@ def _moment(name: str, of: Callable[[PodLife], float | None]) -> Callable[[PodLi
 def _completion_time(pod: PodLife) -> Emit:
     ends = sorted(c.finished for c in pod.containers if c.finished is not None and not c.init)
     spans = [
-        (end, min(following, _gone(pod)), float(math.floor(end)))
-        for end, following in zip(ends, [*ends[1:], math.inf], strict=True)
+        (end, min(following, _gone(pod)), float(math.floor(end))) for end, following in pairwise([*ends, math.inf])
     ]
     if spans:
         yield series("kube_pod_completion_time", **_identity(pod)), spans
@@ -249,8 +249,5 @@ def last_schedule_times(jobs: Sequence[JobLife]) -> Emit:
     for (namespace, cronjob), times in sorted(made.items()):
         times.sort()
         labels = {"namespace": namespace, "cronjob": cronjob, "job": STATE_METRICS_JOB}
-        spans = [
-            (time, following, float(math.floor(time)))
-            for time, following in zip(times, [*times[1:], math.inf], strict=True)
-        ]
+        spans = [(time, following, float(math.floor(time))) for time, following in pairwise([*times, math.inf])]
         yield series("kube_cronjob_status_last_schedule_time", **labels, instance=STATE_METRICS_INSTANCE), spans

@@ -1,0 +1,145 @@
+"""What a simulated pod does, from its annotations; the formulas of stages.yaml in Python, for the exporter.
+
+Annotations (all optional; amounts are Kubernetes quantities; they describe the main container, which is the one named
+`main`, else the first that is not Argo's `wait`):
+
+- `sim/startup`: seconds from admission to the containers' start (images, sandbox); 1.
+- `sim/duration`: seconds of work when nothing holds it back; 2.
+- `sim/cpu`: cores the work keeps busy; 100m. A lower CPU limit throttles it: the run takes as much longer as the limit is
+  lower. With `sim/contended: "true"` the request is the bound instead, as on a node that is full.
+- `sim/memory-peak`: working set at its peak; 64Mi. It grows evenly from a tenth to all of it over the first 80 % of the
+  run; at the memory limit the container is OOM-killed.
+- `sim/jitter-percent`, `sim/memory-jitter-percent`: spread of duration and peak, evenly up to this much up or down,
+  drawn from the pod's uid (so that both readers of the annotations draw the same).
+- `sim/exit-code`, `sim/reason`, `sim/fail-until`: fail with this code and reason, in attempts before `fail-until`.
+- `sim/fail-percent`: fail with this probability, drawn from the uid as well.
+- `sim/network-receive`, `sim/network-transmit`, `sim/fs-read`, `sim/fs-write`: bytes over the whole run; 0.
+
+Other containers use next to nothing and end with the main one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.process import TestbedError
+
+CFS_PERIODS_PER_SECOND = 10.0
+SIDE_CORES = 0.01
+SIDE_MEMORY = 16 * 2**20
+_RISE = 0.8
+_BASE = 0.1
+_UNITS = {"": 1, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def parse_quantity(text: str | int | float) -> float:
+    """A Kubernetes quantity as a number of cores or bytes; TestbedError when it is none."""
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text))
+    if match is None or match.group(2) not in _UNITS:
+        raise TestbedError(f"{text!r} is not a quantity; examples: 250m, 2, 64Mi, 1.5G")
+    return float(match.group(1)) * _UNITS[match.group(2)]
+
+
+def chance(uid: str, start: int) -> float:
+    """A number from 0 to below 1 that belongs to the pod: six hexadecimal digits of its uid from `start` on."""
+    return int(uid[start : start + 6], 16) / 16**6
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one container has used since it started: counters, and sizes at this moment. `limited`: has a CPU limit."""
+
+    cpu_seconds: float
+    working_set: float
+    limited: bool = False
+    periods: float = 0.0
+    throttled_periods: float = 0.0
+    throttled_seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    fs_read_bytes: float = 0.0
+    fs_write_bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PodModel:
+    """The plan of one pod: `main` is its main container's name, `seconds` how long that runs, `cores` what it may use."""
+
+    main: str
+    seconds: float
+    wanted: float
+    cores: float
+    limited: bool
+    memory_peak: float
+    memory_limit: float | None
+    network_receive: float
+    network_transmit: float
+    fs_read: float
+    fs_write: float
+
+    @classmethod
+    def of(cls, pod: Mapping[str, Any]) -> PodModel:
+        """From a Pod object as the API server gives it."""
+        notes = pod["metadata"].get("annotations") or {}
+        uid = pod["metadata"]["uid"]
+        containers = pod["spec"]["containers"]
+        main = next((c for c in containers if c["name"] == "main"), None)
+        main = main or next((c for c in containers if c["name"] != "wait"), containers[0])
+        requests = main.get("resources", {}).get("requests", {})
+        limits = main.get("resources", {}).get("limits", {})
+
+        def amount(key: str, default: str = "0") -> float:
+            return parse_quantity(notes.get(f"sim/{key}", default))
+
+        def spread(key: str, start: int) -> float:
+            return 1 + amount(key) / 100 * (2 * chance(uid, start) - 1)
+
+        wanted = amount("cpu", "100m")
+        contended = notes.get("sim/contended") == "true"
+        bound = requests.get("cpu", limits.get("cpu")) if contended else limits.get("cpu")
+        cores = min(wanted, parse_quantity(bound)) if bound is not None else wanted
+        # Without `sim/cpu` the duration is what it says, whatever the limit.
+        stretch = wanted / cores if "sim/cpu" in notes and cores > 0 else 1.0
+        return cls(
+            main=main["name"],
+            seconds=float(notes.get("sim/duration", "2")) * spread("jitter-percent", 0) * stretch,
+            wanted=wanted,
+            cores=cores,
+            limited="cpu" in limits,
+            memory_peak=amount("memory-peak", "64Mi") * spread("memory-jitter-percent", 24),
+            memory_limit=parse_quantity(limits["memory"]) if "memory" in limits else None,
+            network_receive=amount("network-receive"),
+            network_transmit=amount("network-transmit"),
+            fs_read=amount("fs-read"),
+            fs_write=amount("fs-write"),
+        )
+
+    def done(self, elapsed: float) -> float:
+        """Share of the planned run that has passed after `elapsed` seconds, 0 to 1."""
+        return min(1.0, max(0.0, elapsed / self.seconds)) if self.seconds > 0 else 1.0
+
+    def usage(self, container: str, elapsed: float) -> Usage:
+        """What a container of the pod has used `elapsed` seconds after its start."""
+        elapsed = max(0.0, elapsed)
+        if container != self.main:
+            return Usage(cpu_seconds=SIDE_CORES * elapsed, working_set=SIDE_MEMORY)
+        done = self.done(elapsed)
+        level = self.memory_peak * min(1.0, _BASE + (1 - _BASE) * done / _RISE)
+        if self.memory_limit is not None:
+            level = min(level, self.memory_limit)
+        held_back = 1 - self.cores / self.wanted if self.wanted > 0 else 0.0
+        throttled = self.limited and held_back > 0
+        periods = elapsed * CFS_PERIODS_PER_SECOND
+        return Usage(
+            cpu_seconds=self.cores * elapsed,
+            working_set=level,
+            limited=self.limited,
+            periods=periods,
+            throttled_periods=periods if throttled else 0.0,
+            throttled_seconds=elapsed * held_back if throttled else 0.0,
+            waiting_seconds=elapsed * held_back,
+            fs_read_bytes=self.fs_read * done,
+            fs_write_bytes=self.fs_write * done,
+        )
