@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from concertmaster.core.changes import Changes, detect
 from concertmaster.core.cost import CostSummary, summarize_cost
 from concertmaster.core.failures import FailureSummary, summarize_failures
-from concertmaster.core.gain import prepare
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.objectives import ObjectiveVerdict, evaluate_objectives
 from concertmaster.core.options import AnalysisOptions, Objectives, Pricing
 from concertmaster.core.replay import CriticalShare, ExecutedRun, critical_share
+from concertmaster.core.replay.executed import prepare
 from concertmaster.core.score import Score, compute_score
 from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.usage import ContainerUsage, container_usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from concertmaster.core.analysis import Analysis
-from concertmaster.core.model import Recommendation, Severity
+from concertmaster.core.model import Level, Recommendation, Severity
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import (
     bottleneck,
@@ -36,14 +36,17 @@ _SEVERITY = {
     Severity.INFO: 0.0,
 }
 
+# Work that may not get done is worth less than a line that can be pasted.
+_EFFORT = {Level.LOW: 1.0, Level.MEDIUM: 0.8, Level.HIGH: 0.4}
+
 
 def _weight(item: Recommendation, monthly_cost: float | None) -> float:
-    """Expected gain x confidence. Time and money both count as shares of the whole, so that they can be compared; severity
-    stands in where neither can be predicted (a run that is killed has no gain in seconds)."""
+    """Expected gain x confidence, less for more work. Time and money both count as shares of the whole, so that they
+    can be compared; severity stands in where neither can be predicted (a killed run has no gain in seconds)."""
     share = item.gain_share.likely if item.gain_share is not None else 0.0
     if item.saving_per_month is not None and monthly_cost:
         share = max(share, item.saving_per_month.likely / monthly_cost)
-    return max(share, _SEVERITY[item.severity]) * item.confidence
+    return max(share, _SEVERITY[item.severity]) * item.confidence * _EFFORT[item.effort]
 
 
 def rank(items: list[Recommendation], monthly_cost: float | None) -> list[Recommendation]:

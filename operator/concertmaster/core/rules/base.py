@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import commands, text
 from concertmaster.core.analysis import Analysis
-from concertmaster.core.model import Edit, Interval, Recommendation, Severity, StepSpec
+from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.usage import ContainerUsage
 
@@ -39,6 +39,11 @@ class Evidence:
     def namespace(self) -> str:
         """Namespace of the profile."""
         return self.analysis.definition.key.namespace
+
+    def title(self, step: str) -> str:
+        """What sentences call a step: a Job has but one, so the workflow's own name says more."""
+        definition = self.analysis.definition
+        return definition.key.name if definition.engine is Engine.JOB and len(self.analysis.steps) == 1 else step
 
     def window(self) -> str:
         """How sentences name the observed span: the policy's window."""

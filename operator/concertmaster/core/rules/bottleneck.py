@@ -52,7 +52,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
         id=identifier,
         rule="bottleneck",
         step=step.step,
-        action=f"Shorten {step.step} first: {_remedy(step)}",
+        action=f"Shorten {evidence.title(step.step)} first: {_remedy(step)}",
         because=(
             f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"

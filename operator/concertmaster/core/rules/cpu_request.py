@@ -47,7 +47,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         analysis.executed, analysis.definition.graph, WhatIf.more_cpu(step.step, limit / container.cpu_limit)
     )
     identifier = step_id("cpu-request", step.step, container, len(step.containers))
-    proposed = text.cpu_quantity(limit)
+    proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
     how, edits = resource_command(
         evidence, step.spec, container, {("limits", "cpu"): proposed}, evidence.explain(identifier)
     )
@@ -62,12 +62,12 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         id=identifier,
         rule="cpu-request",
         step=step.step,
-        action=f"Raise the CPU limit of {step.step} from {text.cpu(container.cpu_limit)} to {proposed}, or remove it",
+        action=f"Raise the CPU limit of {name} from {text.cpu(container.cpu_limit)} to {proposed}, or remove it",
         because=(
             f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
             + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
         ),
-        otherwise=f"{step.step} keeps taking {text.duration(step.duration.p50)} where the node had CPU to spare",
+        otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} where the node had CPU to spare",
         category=Category.PERFORMANCE,
         severity=Severity.HIGH if on_path and share >= 0.25 else Severity.MEDIUM if on_path else Severity.LOW,
         risk=Level.LOW,
@@ -119,7 +119,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
         slower = size.expected_slowdown_share
         expected = (
-            f"{text.cores(current - proposed_cores)} less reserved for {text.duration(seconds)} of each run"
+            f"{text.cores(current - proposed_cores)} less reserved for {text.duration(seconds)} of pod time in each run"
             f" ({freed:.2g} core-hours{money})"
             + (f"; at most {text.percent(slower, 1)} longer on a full node" if slower else "; no longer run time")
         )
@@ -134,7 +134,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         id=identifier,
         rule="cpu-request",
         step=step.step,
-        action=f"{verb} the CPU request of {step.step} from {text.cpu(current)} to {proposed}",
+        action=f"{verb} the CPU request of {evidence.title(step.step)} from {text.cpu(current)} to {proposed}",
         because=because,
         otherwise=otherwise,
         category=category,

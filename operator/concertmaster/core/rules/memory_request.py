@@ -37,7 +37,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     size = memory_size(container, options)
     if not size.enough or size.largest_recent_peak is None or size.automatic_request is None:
         return None
-    request = round_memory(size.automatic_request)
+    # Sampling misses what happens between two samples: the largest peak seen gets headroom, whatever the model says.
+    request = round_memory(max(size.automatic_request, size.largest_recent_peak * (1 + options.memory_headroom)))
     if request is None:
         return None
     killed = sum(r.oom_killed for r in container.runs)
@@ -64,7 +65,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             id=identifier,
             rule="memory-request",
             step=step.step,
-            action=f"Lower the memory request of {step.step} from {text.memory(current)} to {proposed}",
+            action=f"Lower the memory request of {evidence.title(step.step)} from {text.memory(current)} to {proposed}",
             because=(
                 f"the largest peak {evidence.runs(runs)} was {shown}, {text.percent(size.largest_recent_peak / current)}"
                 f" of the request"
@@ -76,7 +77,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             effort=Level.LOW,
             current=text.memory(current),
             proposed=proposed,
-            expected=f"{text.memory(current - request)} less reserved for {text.duration(seconds)} of each run"
+            expected=f"{text.memory(current - request)} less reserved for {text.duration(seconds)} of pod time in each run"
             f" ({saved_gib_hours:.2g} GiBh{money})",
             how=how,
             confidence=size.coverage_confidence,
@@ -96,7 +97,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
         id=identifier,
         rule="memory-request",
         step=step.step,
-        action=f"Raise the memory request of {step.step} from {text.memory(current)} to {proposed}",
+        action=f"Raise the memory request of {evidence.title(step.step)} from {text.memory(current)} to {proposed}",
         because=because,
         otherwise=(
             f"about {text.percent(share)} of the runs keep being killed and retried"

@@ -48,7 +48,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
         id=identifier,
         rule="missing-requests",
         step=step.step,
-        action=f"Request {proposed} for {step.step}, which requests no {' and no '.join(missing)}",
+        action=f"Request {proposed} for {evidence.title(step.step)}, which requests no {' and no '.join(missing)}",
         because=f"{' and '.join(measured)} {evidence.runs(len(container.runs))} while nothing is reserved for it",
         otherwise="the pod can land on a full node, and is the first to be evicted or throttled when the node is short",
         category=Category.RELIABILITY,

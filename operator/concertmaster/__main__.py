@@ -1,0 +1,5 @@
+"""``python -m concertmaster``: the command line."""
+
+from concertmaster.cli import main
+
+main()

@@ -1,0 +1,126 @@
+"""From a definition, its runs and a policy to advice: the one path that the operator and ``concertmaster analyze`` share.
+
+Pure. Whoever calls it has read everything and writes the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from concertmaster.api.effective import EffectiveObjectives, EffectivePolicy, EffectivePricing
+from concertmaster.core import commands
+from concertmaster.core.analysis import Analysis, analyze
+from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
+from concertmaster.core.rules import DataGaps, recommend
+from concertmaster.report import status
+from concertmaster.report.view import View, workflow_view
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to."""
+
+    profile: str
+    analysis: Analysis
+    recommendations: tuple[Recommendation, ...]
+
+    def view(self) -> View:
+        """The JSON-able view."""
+        return workflow_view(self.analysis, self.recommendations)
+
+    def status(
+        self, *, policy: str | None = None, data_until: float | None = None, dismissed: Collection[str] = ()
+    ) -> status.Document:
+        """The status document without conditions."""
+        key = self.analysis.definition.key
+        return status.document(
+            self.analysis,
+            self.recommendations,
+            target=f"{key.kind}/{key.name}",
+            explain={r.id: commands.explain(self.profile, key.namespace, r.id) for r in self.recommendations},
+            policy=policy,
+            data_until=data_until,
+            next_expected=next_run(self.analysis.definition, self.analysis.now),
+            dismissed=dismissed,
+        )
+
+
+def options_of(policy: EffectivePolicy) -> AnalysisOptions:
+    """The policy's analysis settings and success objective."""
+    return AnalysisOptions(
+        window_seconds=policy.analysis.window_seconds,
+        min_runs=policy.analysis.min_runs,
+        max_runs=policy.analysis.max_runs,
+        min_change=policy.apply.min_change,
+        success_target=policy.objectives.min_success,
+    )
+
+
+def objectives_of(wanted: EffectiveObjectives) -> Objectives:
+    """The same objectives in the core's terms."""
+    return Objectives(
+        duration_p50=wanted.duration.p50,
+        duration_p95=wanted.duration.p95,
+        duration_p99=wanted.duration.p99,
+        queue_p95=wanted.queue_time.p95,
+        min_success=wanted.min_success,
+        max_step_failure=wanted.max_step_failure,
+        max_cost_per_run=wanted.max_cost_per_run,
+        min_throughput_per_hour=wanted.min_throughput_per_hour,
+        min_cache_hit=wanted.min_cache_hit,
+        target_cpu_utilization=wanted.target_cpu_utilization,
+        target_memory_utilization=wanted.target_memory_utilization,
+        budgets=tuple(Budget(metric, most) for metric, most in sorted(wanted.budgets.items())),
+    )
+
+
+def pricing_of(prices: EffectivePricing) -> Pricing:
+    """The same prices in the core's terms; what has no price costs nothing."""
+    return Pricing(prices.currency, prices.cpu_core_hour or 0.0, prices.memory_gib_hour or 0.0, dict(prices.units))
+
+
+def next_run(definition: WorkflowDefinition, now: float) -> float | None:
+    """When the schedule starts the workflow next (unix seconds); None without a schedule that can be read."""
+    if not definition.schedule or definition.suspended:
+        return None
+    try:
+        zone = ZoneInfo(definition.schedule_time_zone or "UTC")
+    except (KeyError, ValueError, OSError):
+        return None
+    due: list[float] = []
+    for line in definition.schedule.split(";"):
+        try:
+            due.append(next(CronSim(line.strip(), datetime.fromtimestamp(now, tz=UTC).astimezone(zone))).timestamp())
+        except (CronSimError, StopIteration):
+            continue
+    return min(due, default=None)
+
+
+def advise(
+    definition: WorkflowDefinition,
+    runs: Sequence[RunRecord],
+    policy: EffectivePolicy,
+    *,
+    profile: str,
+    now: float,
+    missing: Iterable[str] = (),
+    unassigned: int = 0,
+) -> Advice:
+    """Analyse and recommend. ``missing`` and ``unassigned`` are what the metrics store could not tell."""
+    analysis = analyze(
+        definition,
+        runs,
+        now=now,
+        options=options_of(policy),
+        objectives=objectives_of(policy.objectives),
+        pricing=pricing_of(policy.pricing),
+    )
+    settings = {name: RuleSettings(rule.enabled, dict(rule.settings)) for name, rule in policy.rules.items()}
+    found = recommend(analysis, profile, settings=settings, gaps=DataGaps(tuple(missing), unassigned))
+    return Advice(profile, analysis, tuple(found))

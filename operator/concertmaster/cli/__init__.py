@@ -1,0 +1,73 @@
+"""The command line: ``concertmaster``, also installed as ``kubectl-concertmaster``.
+
+Each command lives in a module of its own that is imported when it is called, so that ``concertmaster --help`` does not load
+numpy, and ``concertmaster crds`` not the Kubernetes client.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from concertmaster import __version__
+from concertmaster.cli.errors import UserError
+
+COMMANDS = {
+    "run": ("concertmaster.cli.run", "run the operator"),
+    "analyze": (
+        "concertmaster.cli.analyze",
+        "analyse workflows from a Prometheus or a facts file, without cluster rights",
+    ),
+    "record": ("concertmaster.cli.record", "write the facts of a time span to a file"),
+    "list": ("concertmaster.cli.listing", "recommendations of the profiles in a namespace"),
+    "explain": ("concertmaster.cli.explain", "everything known about one recommendation"),
+    "doctor": ("concertmaster.cli.doctor", "find what keeps advice from being made, with the line to change"),
+    "crds": ("concertmaster.cli.crds", "print, write or check the custom resource definitions"),
+    "check-config": ("concertmaster.cli.config", "check an operator configuration"),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="concertmaster")
+def cli() -> None:
+    """Measure, explain and optimise workflows on Kubernetes."""
+
+
+def main() -> None:
+    """Entry point. Errors a user can mend are one line on stderr and exit status 1; a wrong call exits with 2."""
+    name = "kubectl concertmaster" if "kubectl" in os.path.basename(sys.argv[0]) else "concertmaster"  # noqa: PTH119
+    try:
+        cli(prog_name=name, standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader went away (head, less): not an error, but Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

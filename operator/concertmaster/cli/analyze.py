@@ -1,0 +1,185 @@
+"""``concertmaster analyze``: a first answer without installing anything, from a Prometheus URL or a recorded file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from concertmaster import advisor, engines
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.policy import resolve, select
+from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
+from concertmaster.cli import gather
+from concertmaster.cli.errors import UserError
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.report import markdown, tables
+
+
+@click.command("analyze")
+@click.option(
+    "--facts",
+    "facts_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File written by concertmaster record.",
+)
+@gather.source_options
+@click.option(
+    "-n", "--namespace", "namespaces", multiple=True, help="Only this namespace; may be given again. Default: all."
+)
+@click.option(
+    "--definitions",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="YAML file or directory with WorkflowTemplates, CronJobs, WorkflowProfiles, policies; may be given again.",
+)
+@click.option("--workflow", "names", multiple=True, help="Only workflows of this name; may be given again.")
+@click.option("--window", default="14d", show_default=True, callback=gather.duration, help="How far back to look.")
+@click.option("--min-runs", type=click.IntRange(1, 1000), help="Fewest finished runs before anything is recommended.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "markdown"]),
+    default="wide",
+    show_default=True,
+    help="table: one line per workflow; wide: everything.",
+)
+@click.option("--until", metavar="TIME", callback=gather.moment, help="End of the window. Default: now.")
+def command(
+    facts_file: Path | None,
+    url: str | None,
+    config: Path | None,
+    source_name: str,
+    bearer_token_file: str | None,
+    ca_file: str | None,
+    matchers: tuple[str, ...],
+    namespaces: tuple[str, ...],
+    definitions: tuple[Path, ...],
+    names: tuple[str, ...],
+    window: float,
+    until: float | None,
+    min_runs: int | None,
+    output: str,
+) -> None:
+    """Analyse all workflows that can be seen and print what to change. Needs no rights in any cluster.
+
+    Without --definitions the graphs are inferred from the observed times, which is said beside the result.
+    """
+    objects = gather.load_objects(definitions)
+    if facts_file is not None:
+        if url or config:
+            raise click.UsageError("give either --facts or a Prometheus, not both")
+        facts = gather.from_file(facts_file, objects)
+    else:
+        source = gather.find_source(url, config, source_name, bearer_token_file, ca_file, matchers)
+        facts = gather.from_prometheus(source, namespaces=namespaces, window=window, objects=objects, now=until)
+    if namespaces:
+        facts = replace(facts, pods=tuple(p for p in facts.pods if p.namespace in namespaces))
+    views = analyze(facts, window=window, names=names, min_runs=min_runs)
+    if not views:
+        raise UserError(_nothing(facts, names))
+    click.echo(_render(views, output), nl=output != "markdown")
+
+
+def analyze(
+    facts: gather.Facts, *, window: float = 14 * 86400.0, names: Sequence[str] = (), min_runs: int | None = None
+) -> list[dict[str, Any]]:
+    """Views of all workflows found in the facts, the most expensive advice first."""
+    declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
+    known = list(declared)
+    first = engines.assign(facts.pods, known, job_owners=facts.job_owners)
+    placed = {e.uid for runs in first.executions.values() for rows in runs.values() for e in rows}
+    left = [p for p in facts.pods if p.uid not in placed]
+    known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
+    assignment = engines.assign(facts.pods, known, job_owners=facts.job_owners)
+    policies = _Policies(facts.objects)
+    advice = []
+    for definition in known:
+        if names and definition.key.name not in names:
+            continue
+        runs = [
+            record
+            for run, executions in assignment.executions.get(definition.key, {}).items()
+            for record in engines.build_runs(definition.key, run, executions, definition, as_of=facts.until)
+        ]
+        if not runs and definition not in declared:
+            continue
+        policy = policies.of(definition, window, min_runs)
+        advice.append(
+            advisor.advise(
+                definition, runs, policy, profile=definition.key.name, now=facts.until, missing=facts.missing
+            )
+        )
+    advice.sort(key=lambda a: (-(a.analysis.cost.per_month or 0.0), str(a.analysis.definition.key)))
+    return [a.view() for a in advice]
+
+
+class _Policies:
+    """The policies and profiles among the objects, applied as the operator would apply them."""
+
+    def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        self._policies: list[OptimizationPolicy] = []
+        self._cluster: list[ClusterOptimizationPolicy] = []
+        self._profiles: list[WorkflowProfile] = []
+        for raw in objects:
+            kind = raw.get("kind")
+            try:
+                if kind == "OptimizationPolicy":
+                    self._policies.append(OptimizationPolicy.model_validate(raw))
+                elif kind == "ClusterOptimizationPolicy":
+                    self._cluster.append(ClusterOptimizationPolicy.model_validate(raw))
+                elif kind == "WorkflowProfile":
+                    self._profiles.append(WorkflowProfile.model_validate(raw))
+            except ValueError as error:
+                name = (raw.get("metadata") or {}).get("name")
+                raise UserError(f"{kind} {name} cannot be used: {' '.join(str(error).split())}") from None
+
+    def of(self, definition: WorkflowDefinition, window: float, min_runs: int | None) -> EffectivePolicy:
+        """The policy in force; without any the defaults with the window of the command line."""
+        key = definition.key
+        profile = next((p for p in self._profiles if _describes(p, definition)), None)
+        stand_in = profile or WorkflowProfile.model_validate(
+            {
+                "metadata": {"name": key.name, "namespace": key.namespace, "labels": dict(definition.labels)},
+                "spec": {"runSelector": {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "x"}},
+            }
+        )
+        winner = select(stand_in, self._policies, self._cluster, {}).winner
+        policy = resolve(profile, winner)
+        analysis = policy.analysis if winner is not None else replace(policy.analysis, window_seconds=window)
+        if min_runs is not None:
+            analysis = replace(analysis, min_runs=min_runs)
+        return replace(policy, analysis=analysis)
+
+
+def _describes(profile: WorkflowProfile, definition: WorkflowDefinition) -> bool:
+    key = definition.key
+    if (profile.metadata.namespace or "default") != key.namespace:
+        return False
+    target = profile.spec.workflow_ref
+    if target is not None:
+        return (target.kind, target.name) == (key.kind, key.name)
+    return (key.kind, key.name) == ("WorkflowProfile", profile.metadata.name)
+
+
+def _render(views: list[dict[str, Any]], output: str) -> str:
+    if output == "json":
+        return json.dumps({"workflows": views}, indent=2, ensure_ascii=False)
+    if output == "markdown":
+        return markdown.render(views)
+    if output == "table":
+        return tables.fleet_table(views)
+    return "\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)])
+
+
+def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
+    if names:
+        return f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
+    if facts.pods:
+        return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
+    why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
+    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: try a longer --window, or run doctor"

@@ -1,0 +1,33 @@
+"""``concertmaster crds``: the custom resource definitions, generated from the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from concertmaster.api import schema
+from concertmaster.cli.errors import UserError
+
+
+@click.command("crds")
+@click.option(
+    "--write", "write_to", type=click.Path(file_okay=False, path_type=Path), help="Write one file per kind here."
+)
+@click.option(
+    "--check", "check_in", type=click.Path(file_okay=False, path_type=Path), help="Fail when files here differ."
+)
+def command(write_to: Path | None, check_in: Path | None) -> None:
+    """Print the custom resource definitions, ready for: kubectl apply --server-side -f -"""
+    if check_in is not None:
+        differences = schema.check(check_in)
+        if differences:
+            raise UserError(
+                f"{'; '.join(differences)}: run 'concertmaster crds --write {check_in}' and commit the result"
+            )
+        click.echo(f"{check_in} is fresh")
+    elif write_to is not None:
+        for path in schema.write(write_to):
+            click.echo(path)
+    else:
+        click.echo("---\n".join(schema.render().values()), nl=False)

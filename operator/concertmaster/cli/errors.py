@@ -1,0 +1,7 @@
+"""The error every command turns a user's mistake or a failed service into."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """One message for stderr: what is wrong, where, and what to do. The command exits with status 1."""

@@ -1,0 +1,239 @@
+"""Facts for the command line: from a Prometheus given by URL, or from a recorded file; definitions from YAML files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import yaml
+
+from concertmaster import settings
+from concertmaster.api.scalars import Duration
+from concertmaster.cli.errors import UserError
+from concertmaster.core.model import JobFact, PodFact
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read: pods and Jobs of a span (unix seconds), Kubernetes objects, and sentences on what is missing."""
+
+    since: float
+    until: float
+    pods: tuple[PodFact, ...]
+    jobs: tuple[JobFact, ...]
+    objects: tuple[Mapping[str, Any], ...]
+    missing: tuple[str, ...]
+
+    @property
+    def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """(namespace, Job) to the owner's (kind, name)."""
+        return {
+            (j.namespace, j.name): (j.owner_kind, j.owner_name)
+            for j in self.jobs
+            if j.owner_kind is not None and j.owner_name is not None
+        }
+
+
+def source_options(command: F) -> F:
+    """The options by which every command names its metrics store."""
+    for option in reversed(
+        (
+            click.option("--prometheus", "url", metavar="URL", help="Base URL of a Prometheus, Thanos, Mimir ..."),
+            click.option(
+                "--config",
+                "config",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Operator configuration to take the source from, with --source.",
+            ),
+            click.option(
+                "--source", "source_name", default="default", show_default=True, help="Name of the source in --config."
+            ),
+            click.option("--bearer-token-file", type=click.Path(dir_okay=False), help="File with a token for the URL."),
+            click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authority of the URL."),
+            click.option(
+                "--matcher",
+                "matchers",
+                multiple=True,
+                metavar="LABEL=VALUE",
+                help="Label every series must have, as cluster=prod-1.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """A click callback: ``14d`` to seconds."""
+    try:
+        seconds = float(Duration(value).seconds)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; write it as 14d, 36h or 90m") from None
+    if seconds <= 0:
+        raise click.BadParameter("must be longer than zero")
+    return seconds
+
+
+def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A click callback: RFC 3339 to unix seconds."""
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("write it as 2026-11-16T09:00:00Z") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def find_source(
+    url: str | None,
+    config: Path | None,
+    source_name: str,
+    bearer_token_file: str | None,
+    ca_file: str | None,
+    matchers: Sequence[str],
+) -> settings.Source:
+    """The source the options name. Raises UserError with what to change."""
+    if (url is None) == (config is None):
+        raise click.UsageError("give --prometheus URL, or --config FILE with --source NAME")
+    try:
+        if config is not None:
+            found = settings.load(config).source(source_name)
+            if found is None:
+                raise UserError(f"{config} has no source named {source_name}")
+            return found
+        pairs = dict(m.split("=", 1) for m in matchers if "=" in m)
+        if len(pairs) != len(matchers):
+            raise click.UsageError("--matcher is written LABEL=VALUE")
+        document: dict[str, Any] = {"name": "default", "url": url, "extraMatchers": pairs}
+        if bearer_token_file:
+            document["auth"] = {"bearerTokenFile": bearer_token_file}
+        if ca_file:
+            document["tls"] = {"caFile": ca_file}
+        found = settings.parse(yaml.safe_dump({"sources": [document]}), name="the given options").source("default")
+        assert found is not None
+        return found
+    except settings.SettingsError as error:
+        raise UserError(str(error)) from None
+
+
+def progress(text: str) -> None:
+    """A line on stderr for people; nothing when stderr is not a terminal."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", err=True, nl=False)
+
+
+def run_labels(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Label keys that described workflows need: (labels that tell runs apart, all labels used to find pods)."""
+    apart: set[str] = set()
+    used: set[str] = set()
+    for raw in objects:
+        spec = raw.get("spec")
+        graph = spec.get("graph") if isinstance(spec, Mapping) else None
+        if raw.get("kind") != "WorkflowProfile" or not isinstance(graph, Mapping):
+            continue
+        if isinstance(graph.get("podRunLabel"), str):
+            apart.add(graph["podRunLabel"])
+        for step in graph.get("steps") or ():
+            selector = step.get("podSelector") if isinstance(step, Mapping) else None
+            if isinstance(selector, Mapping):
+                used |= set(selector.get("matchLabels") or ())
+                used |= {str(e.get("key")) for e in selector.get("matchExpressions") or () if isinstance(e, Mapping)}
+    return tuple(sorted(apart)), tuple(sorted(apart | used))
+
+
+def from_prometheus(
+    source: settings.Source,
+    *,
+    namespaces: Sequence[str],
+    window: float,
+    objects: Sequence[Mapping[str, Any]] = (),
+    now: float | None = None,
+) -> Facts:
+    """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
+    from concertmaster.metrics.client import PrometheusClient
+    from concertmaster.metrics.collect import Options, backfill
+    from concertmaster.metrics.errors import MetricsError
+
+    until = time.time() if now is None else now
+    apart, used = run_labels(objects)
+    pods: dict[str, PodFact] = {}
+    jobs: dict[tuple[str, str], JobFact] = {}
+    missing: dict[str, None] = {}
+    try:
+        with PrometheusClient(source) as client:
+            for chunk in backfill(
+                client,
+                namespaces=namespaces,
+                since=until - window,
+                until=until,
+                now=until,
+                label_keys=used,
+                options=Options(run_labels=apart),
+            ):
+                pods |= {fact.uid: fact for fact in chunk.facts}
+                jobs |= {(job.namespace, job.name): job for job in chunk.jobs}
+                missing |= dict.fromkeys(str(m) for m in chunk.missing)
+                done = (until - chunk.since) / window
+                progress(f"reading {source.url}: {min(1.0, done):.0%} of the window, {len(pods)} pods")
+    except MetricsError as error:
+        raise UserError(str(error)) from None
+    finally:
+        progress("")
+    return Facts(until - window, until, tuple(pods.values()), tuple(jobs.values()), tuple(objects), tuple(missing))
+
+
+def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
+    """A recorded file; ``objects`` given beside it win over recorded ones. Raises UserError."""
+    from concertmaster.metrics import facts_file
+
+    try:
+        recording = facts_file.read(path)
+    except facts_file.FactsFileError as error:
+        raise UserError(str(error)) from None
+    header = recording.header
+    merged = {_identity(o): o for o in (*recording.objects, *objects)}
+    return Facts(header.since, header.until, recording.facts, recording.jobs, tuple(merged.values()), header.notes)
+
+
+def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:
+    meta = raw.get("metadata") or {}
+    return str(raw.get("kind")), str(meta.get("namespace", "default")), str(meta.get("name"))
+
+
+def load_objects(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
+    """Kubernetes objects of YAML files, or of all YAML files below directories. Raises UserError."""
+    return [raw for path in paths for file in _files(path) for raw in _documents(file)]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml"))
+    return [path]
+
+
+def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        for raw in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            if isinstance(raw, Mapping) and raw.get("kind") == "List":
+                yield from (o for o in raw.get("items") or () if isinstance(o, Mapping))
+            elif isinstance(raw, Mapping) and raw.get("kind") and raw.get("apiVersion"):
+                yield raw
+            elif raw is not None:
+                raise UserError(f"{file}: a document is no Kubernetes object: it needs apiVersion and kind")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{file}, line {mark.line + 1}" if mark is not None else str(file)
+        raise UserError(f"{place}: is not valid YAML: {getattr(error, 'problem', error)}") from None
