@@ -1,0 +1,35 @@
+"""Engines: workflow objects and pods in, definitions and run records out. Pure: no I/O, no clock.
+
+``define``/``define_all`` read what the cluster's objects declare, ``infer_definitions`` reads workflows off the facts
+when nothing is declared, ``assign`` puts every pod into one step of one run, ``build_runs`` makes run records.
+"""
+
+from concertmaster.engines.assign import assign
+from concertmaster.engines.define import Definitions, define, define_all, with_triggers
+from concertmaster.engines.executions import merge_executions
+from concertmaster.engines.graph import from_durations
+from concertmaster.engines.infer import infer_definitions, infer_graph
+from concertmaster.engines.placing import UNKNOWN_STEP, Assignment, Unassigned
+from concertmaster.engines.registry import ENGINES, EngineRow, by_engine, by_object
+from concertmaster.engines.runs import build_run, build_runs
+
+__all__ = [
+    "ENGINES",
+    "UNKNOWN_STEP",
+    "Assignment",
+    "Definitions",
+    "EngineRow",
+    "Unassigned",
+    "assign",
+    "build_run",
+    "build_runs",
+    "by_engine",
+    "by_object",
+    "define",
+    "define_all",
+    "from_durations",
+    "infer_definitions",
+    "infer_graph",
+    "merge_executions",
+    "with_triggers",
+]

@@ -1,0 +1,169 @@
+"""WorkflowTemplate, ClusterWorkflowTemplate and CronWorkflow objects as definitions.
+
+The graph is what the spec declares; what a run really took of it is told by its pods or its status. A CronWorkflow that
+only starts a WorkflowTemplate is a trigger of that template, not a workflow of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.core.model import Engine, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.engines.argo.expand import Expansion
+from concertmaster.engines.argo.templates import Resolve, Templates, read_locks, resources_patched
+from concertmaster.engines.manifest import (
+    Problems,
+    fingerprint,
+    flag,
+    managed_by,
+    mapping,
+    sequence,
+    text,
+    whole,
+)
+
+# Fields that say who may see a run or how long it is kept, not how it behaves.
+_IMMATERIAL = frozenset(
+    {"ttlStrategy", "podGC", "artifactGC", "volumeClaimGC", "archiveLogs", "workflowMetadata", "metrics", "suspend"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A CronWorkflow that starts runs of a template: ``target`` is the template's kind and name."""
+
+    namespace: str
+    name: str
+    target_kind: str
+    target_name: str
+    schedule: str | None = None
+    time_zone: str | None = None
+    suspended: bool = False
+    entrypoint: str | None = None
+
+
+def define(
+    raw: Mapping[str, Any], resolve: Resolve | None = None, *, namespace: str | None = None
+) -> WorkflowDefinition:
+    """The definition an Argo object declares. ``namespace``: where the runs are, for a ClusterWorkflowTemplate.
+
+    Never raises for what the object contains: oddities are in ``graph.problems``, constructs that cannot be analysed
+    in ``notes``.
+    """
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    kind = str(raw.get("kind") or "WorkflowTemplate")
+    name = text(meta.get("name"), "metadata.name", problems) or ""
+    outer = mapping(raw.get("spec"), "spec", problems)
+    cron = kind == "CronWorkflow"
+    spec = mapping(outer.get("workflowSpec"), "spec.workflowSpec", problems) if cron else outer
+    at = "/spec/workflowSpec" if cron else "/spec"
+    templates = Templates(spec, f"{kind} {name}", at, resolve, problems)
+    expansion = Expansion(templates, _parameters(spec, problems))
+    notes = _expand(spec, templates, expansion)
+    schedule, zone = _schedule(outer, problems) if cron else (None, None)
+    parallelism = whole(spec.get("parallelism"), "spec.parallelism", problems)
+    where = namespace or text(meta.get("namespace"), "metadata.namespace", problems) or "default"
+    return WorkflowDefinition(
+        key=WorkflowKey(where, kind, name),
+        engine=Engine.ARGO,
+        graph=WorkflowGraph(
+            steps=tuple(expansion.steps.values()),
+            parallelism=parallelism if parallelism and parallelism > 0 else None,
+            problems=problems.all(),
+            parallelism_pointer=f"{at}/parallelism",
+            limits=tuple(expansion.limits),
+        ),
+        fingerprint=fingerprint(
+            [{k: v for k, v in spec.items() if k not in _IMMATERIAL}, sorted(templates.foreign.items())]
+        ),
+        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
+        schedule=schedule,
+        schedule_time_zone=zone,
+        suspended=flag(outer.get("suspend")),
+        managed_by=managed_by(meta),
+        notes=(*notes, *expansion.notes),
+        run_prefixes=(name,) if name else (),
+    )
+
+
+def trigger(raw: Mapping[str, Any]) -> Trigger | None:
+    """What a CronWorkflow with ``workflowTemplateRef`` starts; None for every other object."""
+    if raw.get("kind") != "CronWorkflow":
+        return None
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    outer = mapping(raw.get("spec"), "spec", problems)
+    spec = mapping(outer.get("workflowSpec"), "spec.workflowSpec", problems)
+    ref = mapping(spec.get("workflowTemplateRef"), "workflowTemplateRef", problems)
+    target = text(ref.get("name"), "workflowTemplateRef.name", problems)
+    if target is None:
+        return None
+    schedule, zone = _schedule(outer, problems)
+    return Trigger(
+        namespace=text(meta.get("namespace"), "metadata.namespace", problems) or "default",
+        name=text(meta.get("name"), "metadata.name", problems) or "",
+        target_kind="ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate",
+        target_name=target,
+        schedule=schedule,
+        time_zone=zone,
+        suspended=flag(outer.get("suspend")),
+        entrypoint=text(spec.get("entrypoint"), "entrypoint", problems),
+    )
+
+
+def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion) -> tuple[str, ...]:
+    """Write out the entrypoint, the exit handler and the hooks; returns notes for people."""
+    problems = templates.problems
+    notes: list[str] = []
+    entry = text(spec.get("entrypoint"), "spec.entrypoint", problems)
+    called = templates.named(templates.scope, entry) if entry else None
+    if entry is None:
+        problems.add("spec.entrypoint is missing: the graph is only known when a run names one")
+    elif called is None:
+        problems.add(f"spec.entrypoint is {entry!r}, which {templates.scope} does not define")
+    ends = expansion.root(called) if called is not None else ()
+    hooks = dict(mapping(spec.get("hooks"), "spec.hooks", problems))
+    if spec.get("onExit"):
+        hooks["exit"] = {"template": spec["onExit"]}
+    for name, raw in hooks.items():
+        holder = mapping(raw, f"spec.hooks.{name}", problems)
+        handler = templates.called(holder, templates.scope, f"spec.hooks.{name}", None)
+        if handler is None:
+            continue
+        if name == "exit":
+            expansion.handler(handler, "onExit", ".onExit", dict.fromkeys(ends, True))
+        else:
+            expansion.handler(handler, f"hooks.{name}", f".hooks.{name}", {}, conditional=True)
+    locks = read_locks(spec, "spec", problems)
+    if locks:
+        notes.append(f"Runs take turns: the whole workflow needs {', '.join(locks)}.")
+    for raw in sequence(spec.get("templates"), "templates", problems):
+        leaf = templates.named(templates.scope, str(raw.get("name"))) if isinstance(raw, Mapping) else None
+        if leaf is not None and leaf.kind not in ("dag", "steps") and resources_patched(leaf, templates):
+            notes.append(f"podSpecPatch sets resources of template {leaf.name}: it is applied last, change it there.")
+    return tuple(dict.fromkeys(notes))
+
+
+def _parameters(spec: Mapping[str, Any], problems: Problems) -> dict[str, str]:
+    """Default values of the workflow's parameters."""
+    arguments = mapping(spec.get("arguments"), "spec.arguments", problems)
+    out: dict[str, str] = {}
+    for i, raw in enumerate(sequence(arguments.get("parameters"), "spec.arguments.parameters", problems)):
+        row = mapping(raw, f"spec.arguments.parameters[{i}]", problems)
+        name, value = text(row.get("name"), "parameter name", problems), row.get("value", row.get("default"))
+        written = text(value, f"parameter {name}", problems) if value is not None else None
+        if name and written is not None:
+            out[name] = written
+    return out
+
+
+def _schedule(outer: Mapping[str, Any], problems: Problems) -> tuple[str | None, str | None]:
+    several = [
+        text(v, "spec.schedules", problems) for v in sequence(outer.get("schedules"), "spec.schedules", problems)
+    ]
+    single = text(outer.get("schedule"), "spec.schedule", problems)
+    schedule = "; ".join(s for s in several if s) or single
+    return schedule, text(outer.get("timezone"), "spec.timezone", problems)

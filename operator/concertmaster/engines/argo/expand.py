@@ -1,0 +1,257 @@
+"""From Argo templates to one flat step graph.
+
+Nested dag and steps templates are written out: a task ``fetch`` inside the template that task ``prepare`` calls becomes
+the step ``prepare.fetch``. A step's key is the path of task names from the entrypoint; fan-out and retries do not
+change it, so executions of all runs merge under it. The path also carries how the controller names the nodes, by which
+pods are recognised later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
+from concertmaster.engines.argo.items import FanOut, fan_out
+from concertmaster.engines.argo.references import (
+    global_reads,
+    global_writes,
+    mounts,
+    references,
+    shared_volumes,
+)
+from concertmaster.engines.argo.tasks import Task, read_tasks
+from concertmaster.engines.argo.templates import Called, Templates, read_leaf, read_locks
+from concertmaster.engines.manifest import mapping, text, whole
+
+MAX_STEPS = 2_000
+MAX_CALLS = 10_000
+MAX_DEPTH = 40
+
+Waits = dict[str, bool]
+"""Steps somebody waits for; the value says whether data may pass over the edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the flattened graph a template is being written out, and what it inherits from its callers."""
+
+    key: tuple[str, ...] = ()
+    path: tuple[NameSegment, ...] = ()
+    stack: tuple[tuple[str, str], ...] = ()
+    fan_out: bool = False
+    width: int | None = 1
+    conditional: bool = False
+    memoized: bool = False
+    on_exit: bool = False
+    locks: tuple[str, ...] = ()
+    limit: int | None = None  # parallelism of the enclosing template, where it limits this very fan-out
+
+
+class Expansion:
+    """Writes out templates into ``steps``, in a topological order."""
+
+    def __init__(self, templates: Templates, parameters: Mapping[str, str]) -> None:
+        self.templates = templates
+        self.problems = templates.problems
+        self.parameters = parameters
+        self.steps: dict[str, StepSpec] = {}
+        self.limits: list[GroupLimit] = []
+        self.notes: dict[str, None] = {}
+        self._shared = shared_volumes(templates.spec)
+        self._mounted: dict[tuple[str, str], frozenset[str]] = {}
+        self._calls = 0
+
+    def root(self, called: Called) -> tuple[str, ...]:
+        """Write out the entrypoint; returns the steps it ends with."""
+        attempts = self.templates.retries(called.body) is not None
+        place = _Place(path=(NameSegment("", (), attempts),))
+        return self._call(called, place, {}, called.name)
+
+    def handler(self, called: Called, name: str, node: str, waits: Waits, place: _Place | None = None,
+                conditional: bool = False) -> tuple[str, ...]:  # fmt: skip
+        """Write out an exit handler or hook under the step or workflow of ``place``; ``node`` ends its node's name."""
+        attempts = self.templates.retries(called.body) is not None
+        base = place or _Place()
+        above = tuple(replace(s, attempts=False) if i == len(base.path) - 1 else s for i, s in enumerate(base.path))
+        here = replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
+                       conditional=base.conditional or conditional, limit=None)  # fmt: skip
+        return self._call(called, here, waits, ".".join(here.key))
+
+    def _call(self, called: Called, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
+        """Write out ``called`` at ``place`` behind the steps in ``waits``; returns the steps others then wait for."""
+        kind = called.kind
+        frame = (called.scope, called.name)
+        if kind not in ("dag", "steps"):
+            return self._leaf(called, place, waits, where)
+        if called.name and frame in place.stack:
+            loop = " > ".join([*(n for _, n in place.stack[place.stack.index(frame) :]), called.name])
+            self.problems.add(f"template {called.name!r} calls itself ({loop}): repetitions count as its first round")
+            return tuple(waits)
+        if len(place.stack) >= MAX_DEPTH:
+            self.problems.add(f"{where}: templates are nested deeper than {MAX_DEPTH}: the rest is left out")
+            return tuple(waits)
+        self._calls += 1
+        if self._calls > MAX_CALLS or len(self.steps) >= MAX_STEPS:
+            self.problems.add(f"the graph has more than {MAX_STEPS} steps or {MAX_CALLS} calls: the rest is left out")
+            return tuple(waits)
+        inner = replace(
+            place,
+            stack=(*place.stack, frame),
+            memoized=place.memoized or called.body.get("memoize") is not None,
+            locks=(*place.locks, *read_locks(called.body, where, self.problems)),
+            limit=None,
+        )
+        tasks = read_tasks(called, where, self.problems)
+        first = len(self.steps)
+        exits = self._compose(called, tasks, inner, waits, where)
+        self._group_limit(called, tasks, inner, first, where)
+        return exits
+
+    def _compose(
+        self, called: Called, tasks: Sequence[Task], place: _Place, waits: Waits, where: str
+    ) -> tuple[str, ...]:
+        """Write out the tasks of one template in order and connect them."""
+        ends: dict[str, tuple[str, ...]] = {}
+        callees = {t.name: self.templates.called(t.raw, called.scope, t.where, t.at) for t in tasks}
+        awaited: set[str] = set()
+        limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
+        for task in tasks:
+            callee = callees[task.name]
+            before = self._edges(task, callee, callees, ends)
+            awaited |= set(before)
+            behind: Waits = dict(waits) if not before else {}
+            for name, data in before.items():
+                for end in ends.get(name, ()):
+                    behind[end] = behind.get(end, False) or data
+            ends[task.name] = self._task(task, callee, replace(place, limit=limit), behind, called.scope)
+        last = {t.group for t in tasks if t.group is not None}
+        if last:  # a steps template ends with its last group
+            open_ends = [t.name for t in tasks if t.group == max(last)]
+        else:
+            open_ends = [t.name for t in tasks if t.name not in awaited]
+        return tuple(dict.fromkeys(e for name in open_ends for e in ends[name])) if tasks else tuple(waits)
+
+    def _edges(
+        self, task: Task, callee: Called | None, callees: Mapping[str, Called | None], done: Mapping[str, object]
+    ) -> Waits:
+        """Siblings ``task`` waits for: those it declares and those it reads from; the value tells data edges."""
+        reads = references(task.raw)
+        globals_read = global_reads({**task.raw, "inline": callee.body if callee else None})
+        out: Waits = {}
+        for name, chosen in task.before.items():
+            above = callees.get(name)
+            shares = (
+                self._shared and callee is not None and above is not None and self._mounts(callee) & self._mounts(above)
+            )
+            hands_over = above is not None and bool(globals_read & global_writes(above.body))
+            out[name] = chosen or name in reads or bool(shares) or hands_over
+        for name in sorted(reads):
+            if name in done and name != task.name:
+                out[name] = True
+        return out
+
+    def _mounts(self, called: Called, depth: int = 0) -> frozenset[str]:
+        """Shared volumes mounted by a template or anything it calls (a few levels down)."""
+        frame = (called.scope, called.name)
+        if called.name and frame in self._mounted:
+            return self._mounted[frame]
+        found = mounts(called.body, self._shared)
+        if called.kind in ("dag", "steps") and depth < 5:
+            for task in read_tasks(called, called.name, self.problems):
+                below = self.templates.called(task.raw, called.scope, task.where, task.at)
+                found |= self._mounts(below, depth + 1) if below is not None else frozenset()
+        self._mounted[frame] = found
+        return found
+
+    def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
+        """Write out one task with its fan-out, exit handler and hooks."""
+        spread = fan_out(task.raw, task.where, self.parameters, self.problems)
+        retried = callee is not None and self.templates.retries(callee.body) is not None
+        prefix = f"[{task.group}]." if task.group is not None else "."
+        items = () if spread is None else spread.items
+        here = replace(
+            place,
+            key=(*place.key, task.name),
+            path=(*place.path, NameSegment(f"{prefix}{task.name}", items, retried)),
+            fan_out=place.fan_out or spread is not None,
+            width=_times(place.width, spread),
+            conditional=place.conditional or bool(task.raw.get("when")) or any(task.before.values()),
+            limit=place.limit if spread is not None else None,
+        )
+        if callee is None:
+            ends = self._leaf(Called(text(task.raw.get("template"), "", self.problems) or "", {}, scope, None), here, behind,
+                              task.where, known=False)  # fmt: skip
+        else:
+            ends = self._call(callee, here, behind, task.where)
+        return (*ends, *self._hooks(task, here, ends, scope))
+
+    def _hooks(self, task: Task, here: _Place, ends: tuple[str, ...], scope: str) -> list[str]:
+        hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))
+        if task.raw.get("onExit"):
+            hooks.setdefault("exit", {"template": task.raw["onExit"]})
+        out: list[str] = []
+        for name, raw in hooks.items():
+            holder = mapping(raw, f"{task.where}.hooks.{name}", self.problems)
+            called = self.templates.called(holder, scope, f"{task.where}.hooks.{name}", None)
+            if called is None:
+                continue
+            label, node = ("onExit", ".onExit") if name == "exit" else (f"hooks.{name}", f".hooks.{name}")
+            waits = dict.fromkeys(ends, True)  # a handler is about its task: never a needless wait
+            out += self.handler(called, label, node, waits, here, conditional=bool(holder.get("expression")))
+        return out
+
+    def _leaf(self, called: Called, place: _Place, waits: Waits, where: str, known: bool = True) -> tuple[str, ...]:
+        if len(self.steps) >= MAX_STEPS:
+            self.problems.add(f"the graph has more than {MAX_STEPS} steps or {MAX_CALLS} calls: the rest is left out")
+            return tuple(waits)
+        name = ".".join(place.key) or called.name or "main"
+        if name in self.steps:
+            self.problems.add(f"two steps are called {name!r}: they count as one")
+            return (name,)
+        leaf = read_leaf(called, self.templates, where) if known else None
+        if known and called.at is None and called.name:
+            self.notes.setdefault(
+                f"Step {name} runs template {called.name} of {called.scope}: change its resources there."
+            )
+        self.steps[name] = StepSpec(
+            name=name,
+            depends_on=tuple(waits),
+            template=called.name or None,
+            fan_out=place.fan_out,
+            width=place.width if place.fan_out else None,
+            parallelism=place.limit,
+            ordering_only=tuple(w for w, data in waits.items() if not data),
+            containers=leaf.containers if leaf else (),
+            has_timeout=leaf.has_timeout if leaf else None,
+            timeout_seconds=leaf.timeout_seconds if leaf else None,
+            retry_limit=leaf.retry_limit if leaf else None,
+            memoized=(leaf.memoized or place.memoized) if leaf else None,
+            on_exit=place.on_exit,
+            conditional=place.conditional or place.memoized,
+            waits=leaf.podless if leaf else False,
+            daemon=leaf.daemon if leaf else False,
+            locks=tuple(dict.fromkeys((*place.locks, *read_locks(called.body, where, self.problems)))),
+            path=place.path,
+        )
+        return (name,)
+
+    def _group_limit(self, called: Called, tasks: Sequence[Task], place: _Place, first: int, where: str) -> None:
+        limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
+        if limit is None or limit <= 0:
+            return
+        names = [n for n in list(self.steps)[first:] if not self.steps[n].on_exit]
+        direct = {".".join((*place.key, t.name)) for t in tasks}
+        if any(n not in direct for n in names):
+            self.notes.setdefault(
+                f"Template {called.name} limits its invocations of nested templates to {limit}: not used as a pod limit."
+            )
+            return
+        at = None if called.at is None else f"{called.at}/parallelism"
+        self.limits.append(GroupLimit(tuple(names), limit, at, called.name or None))
+
+
+def _times(width: int | None, spread: FanOut | None) -> int | None:
+    if spread is None:
+        return width
+    return None if width is None or spread.width is None else width * spread.width

@@ -1,0 +1,154 @@
+"""Node names an Argo definition can produce, as hashes, and attempts that only hashes can link.
+
+The node names are enumerated from the paths of the steps; what only exists at run time (withParam items) cannot be.
+Attempts need no enumeration: a hash can be taken back over the "(1)" at its end, which even links the attempts of an
+item nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from concertmaster.core.model import NameSegment, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.engines.names import ArgoPodName, fnv32a, fnv32a_before
+from concertmaster.engines.placing import ITEM_JOIN
+
+MAX_ATTEMPTS = 64  # retries looked for at the end of a node name
+_USUAL_ATTEMPTS = 16  # the same where the limit is open or only known at run time
+_INNER_ATTEMPTS = 4  # retries looked for inside one (a retried dag around the step)
+_MAX_NAMES = 50_000  # node names computed per run
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A step, item and attempt that a node name stands for."""
+
+    step: StepSpec
+    item: str | None
+    attempt: int
+
+
+@dataclass(slots=True)
+class NodeNames:
+    """Node names of one definition in one run: hash before the last attempt suffix -> step, item, outer attempts."""
+
+    run: str
+    definition: WorkflowDefinition
+    stems: dict[int, Match] = field(default_factory=dict)
+    plain: dict[int, Match] = field(default_factory=dict)
+    attempts: int = 1
+
+    def __post_init__(self) -> None:
+        self.attempts = max((attempts_of(s) for s in self.definition.graph.steps), default=1)
+        budget = _MAX_NAMES
+        start = fnv32a(self.run)
+        for step in self.definition.graph.steps:
+            if not step.path:
+                continue
+            table = self.stems if step.path[-1].attempts else self.plain
+            for state, item, attempt in _states(step.path, start):
+                table.setdefault(state, Match(step, item, attempt))
+                budget -= 1
+                if budget <= 0:
+                    return
+
+    def find(self, name: ArgoPodName) -> Match | None:
+        """The step whose node has this hash."""
+        if name.hash is None:
+            return None
+        found = self.plain.get(name.hash)
+        if found is not None and name.may_be(found.step.template or ""):
+            return found
+        for attempt in range(self.attempts) if self.stems else ():
+            stem = self.stems.get(fnv32a_before(name.hash, f"({attempt})"))
+            if stem is not None and name.may_be(stem.step.template or ""):
+                return Match(stem.step, stem.item, stem.attempt * MAX_ATTEMPTS + attempt)
+        return None
+
+    def root(self) -> Match | None:
+        """The step that is the whole run, for workflows of one template."""
+        steps = self.definition.graph.steps
+        return next((Match(s, None, 0) for s in steps if len(s.path) == 1 and s.path[0].text == ""), None)
+
+
+def attempts_of(step: StepSpec) -> int:
+    """How many attempts of one node are looked for."""
+    if not step.path or not step.path[-1].attempts:
+        return 1
+    return _USUAL_ATTEMPTS if step.retry_limit is None else max(1, min(MAX_ATTEMPTS, step.retry_limit + 1))
+
+
+def _states(path: tuple[NameSegment, ...], start: int) -> Iterator[tuple[int, str | None, int]]:
+    """Hashes of all node names of a path, without the last attempt suffix; nothing where items are unknown."""
+    rows: list[tuple[int, tuple[str, ...], int]] = [(start, (), 0)]
+    for place_in_path, segment in enumerate(path):
+        if segment.items is None:
+            return
+        last = place_in_path == len(path) - 1
+        grown: list[tuple[int, tuple[str, ...], int]] = []
+        for state, items, attempt in rows:
+            base = fnv32a(segment.text, state)
+            named = [(fnv32a(f"({i})", base), (*items, i)) for i in segment.items] or [(base, items)]
+            for here, labels in named:
+                if segment.attempts and not last:
+                    grown += [
+                        (fnv32a(f"({n})", here), labels, attempt * _INNER_ATTEMPTS + n) for n in range(_INNER_ATTEMPTS)
+                    ]
+                else:
+                    grown.append((here, labels, attempt))
+        rows = grown[:_MAX_NAMES]
+    for state, items, attempt in rows:
+        yield state, ITEM_JOIN.join(items) or None, attempt
+
+
+def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+    """Number attempts where items are unknown: two attempts of one item have one hash before "(0)" and "(1)"."""
+    specs = {s.name: s for s in definition.graph.steps} if definition else {}
+    out: list[StepExecution] = []
+    groups: dict[str, list[StepExecution]] = {}
+    for e in executions:
+        spec = specs.get(e.step)
+        may_retry = spec is None or not spec.path or spec.path[-1].attempts
+        if may_retry and _hash_of(e) is not None:
+            groups.setdefault(e.step, []).append(e)
+        else:
+            out.append(e)
+    out = _dense(out)
+    for step, rows in groups.items():
+        spec = specs.get(step)
+        declared = spec is not None and bool(spec.path)
+        out += _linked(rows, attempts_of(spec) if spec is not None and declared else _USUAL_ATTEMPTS, declared)
+    return out
+
+
+def _dense(rows: list[StepExecution]) -> list[StepExecution]:
+    """Attempts within attempts (a retried step in a retried dag) counted through from 0."""
+    nested = {(e.step, e.item) for e in rows if e.attempt >= MAX_ATTEMPTS}
+    out = [e for e in rows if (e.step, e.item) not in nested]
+    for place in sorted(nested, key=str):
+        mine = sorted((e for e in rows if (e.step, e.item) == place), key=lambda e: (e.attempt, e.uid or ""))
+        out += [replace(e, attempt=n) for n, e in enumerate(mine)]
+    return out
+
+
+def _hash_of(e: StepExecution) -> int | None:
+    return int(e.item[1:]) if e.item and e.item.startswith("#") and e.item[1:].isdigit() else None
+
+
+def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[StepExecution]:
+    """Executions whose hashes differ by an attempt suffix share an item; with retries ``declared`` a lone one is an
+    attempt 0."""
+    stems: dict[int, list[tuple[int, StepExecution]]] = {}
+    for e in rows:
+        for n in range(attempts):
+            stems.setdefault(fnv32a_before(_hash_of(e) or 0, f"({n})"), []).append((n, e))
+    linked: dict[str | None, StepExecution] = {}
+    for stem, found in stems.items():
+        if len({n for n, _ in found}) > 1:
+            linked.update((e.item, replace(e, item=f"#{stem}", attempt=n)) for n, e in found)
+    out = []
+    for e in rows:
+        lone = replace(e, item=f"#{fnv32a_before(_hash_of(e) or 0, '(0)')}") if declared else e
+        out.append(linked.get(e.item, lone))
+    return out

@@ -1,0 +1,190 @@
+"""The history path of Argo: from pods alone back to runs, steps, items and attempts.
+
+A pod carries the run (its owner's name) and, in its own name, the template and a hash of the node's name. The hash is
+met by the node names the definition can produce; where it meets none, only the template tells the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from concertmaster.core.model import PodFact, StepExecution, WorkflowDefinition
+from concertmaster.engines.argo.nodes import Match, NodeNames
+from concertmaster.engines.executions import execution
+from concertmaster.engines.names import (
+    ArgoPodName,
+    argo_pod_name,
+    belongs_to,
+    fnv32a,
+    generated_base,
+    metric_label,
+    scheduled_base,
+)
+from concertmaster.engines.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.selectors import matches
+
+_EXECUTOR = frozenset({"wait", "init", "supervisor"})
+_TEMPLATE_LABELS = tuple(
+    (key, metric_label(key), kind)
+    for key, kind in (
+        ("workflows.argoproj.io/workflow-template", "WorkflowTemplate"),
+        ("workflows.argoproj.io/cluster-workflow-template", "ClusterWorkflowTemplate"),
+        ("workflows.argoproj.io/cron-workflow", "CronWorkflow"),
+    )
+)
+
+
+def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+    """Place pods owned by Workflows. All pods of a run go to one definition, or are rejected together."""
+    candidates = by_namespace(definitions)
+    runs: dict[tuple[str, str], list[PodFact]] = {}
+    for fact in facts:
+        if fact.owner_name:
+            runs.setdefault((fact.namespace, fact.owner_name), []).append(fact)
+        else:
+            yield Rejected(fact, "pod of a Workflow whose name is unknown")
+    for (namespace, run), pods in sorted(runs.items()):
+        yield from _place_run(run, pods, candidates.get(namespace, []))
+
+
+def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinition]) -> Iterator[Placement]:
+    names = {f.uid: argo_pod_name(run, f.pod) for f in pods}
+    labelled = _by_label(pods, candidates)
+    if labelled is not None:
+        yield from _in_definition(run, pods, names, labelled, NodeNames(run, labelled))
+        return
+    best: tuple[tuple[int, int], WorkflowDefinition, NodeNames] | None = None
+    loose: list[WorkflowDefinition] = []
+    tried: list[str] = []
+    for definition in candidates:
+        if definition.graph.inferred:
+            if _selected(run, pods, definition):
+                loose.append(definition)
+            continue
+        prefix = belongs_to(run, definition.run_prefixes)
+        if prefix is None:
+            continue
+        known = NodeNames(run, definition)
+        hits = sum(1 for f in pods if _confirms(run, prefix, names[f.uid], known))
+        tried.append(str(definition.key))
+        if hits and (best is None or (hits, len(prefix)) > best[0]):
+            best = ((hits, len(prefix)), definition, known)
+        elif not hits and _only_dynamic(definition) and _templates_fit(run, prefix, names.values(), definition):
+            loose.append(definition)
+    if best is not None:
+        yield from _in_definition(run, pods, names, best[1], best[2])
+    elif loose:
+        chosen = max(loose, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""))
+        yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
+    else:
+        reason = (
+            f"the run's name fits {' and '.join(tried)}, but none of its pods does"
+            if tried
+            else "no known Argo template's name starts the run's name, and no label names one"
+        )
+        yield from (Rejected(f, reason) for f in pods)
+
+
+def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
+    """The definition named by a pod label that kube-state-metrics was told to export."""
+    table = {(d.key.kind, d.key.name): d for d in candidates}
+    triggers = {p: d for d in table.values() for p in d.run_prefixes}
+    for fact in pods:
+        for raw, exported, kind in _TEMPLATE_LABELS:
+            value = fact.labels.get(exported) or fact.labels.get(raw)
+            if value:
+                found = table.get((kind, value)) or (triggers.get(value) if kind == "CronWorkflow" else None)
+                if found is not None:
+                    return found
+    return None
+
+
+def _selected(run: str, pods: Iterable[PodFact], definition: WorkflowDefinition) -> bool:
+    """Whether a run belongs to runs picked by name and labels (a runSelector, or inferred from facts)."""
+    if definition.run_prefixes and belongs_to(run, definition.run_prefixes) is None:
+        return False
+    return not definition.run_selector or any(matches(definition.run_selector, f.labels) for f in pods)
+
+
+def _confirms(run: str, prefix: str, name: ArgoPodName | None, known: NodeNames) -> bool:
+    """Whether one pod proves that the run is of this definition."""
+    if name is None:
+        return False
+    if name.root:  # nothing to hash: the run's name must at least look made from the template's
+        return known.root() is not None and _made_from(run, prefix)
+    return known.find(name) is not None
+
+
+def _made_from(run: str, prefix: str) -> bool:
+    stripped = prefix.rstrip("-")
+    return run == prefix or stripped in (generated_base(run), scheduled_base(run))
+
+
+def _only_dynamic(definition: WorkflowDefinition) -> bool:
+    """Whether no node name at all can be computed: every step fans out over items only known at run time."""
+    return all(any(s.items is None for s in step.path) for step in definition.graph.steps if not step.on_exit)
+
+
+def _templates_fit(run: str, prefix: str, names: Iterable[ArgoPodName | None], definition: WorkflowDefinition) -> bool:
+    templates = [s.template or "" for s in definition.graph.steps]
+    fits = all(n is not None and not n.root and any(n.may_be(t) for t in templates) for n in names)
+    return fits and _made_from(run, prefix)
+
+
+def _in_definition(
+    run: str,
+    pods: Iterable[PodFact],
+    names: dict[str, ArgoPodName | None],
+    definition: WorkflowDefinition,
+    known: NodeNames,
+) -> Iterator[Placement]:
+    for fact in pods:
+        name = names[fact.uid]
+        if fact.pod.endswith("-agent") or (name is not None and (name.template or "").startswith("artgc-")):
+            yield Rejected(fact, "a helper pod of Argo (agent or artifact garbage collection)")
+            continue
+        if name is None:
+            yield Rejected(fact, "the pod is not named after its Workflow")
+            continue
+        match = known.root() if name.root else known.find(name)
+        yield Placed(
+            definition.key, run, _execution(fact, match) if match else _by_template(fact, name, run, definition)
+        )
+
+
+def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: WorkflowDefinition) -> StepExecution:
+    """A pod whose node name is in no list: the template alone may tell the step. The hash stands for the item."""
+    item = None if name.hash is None else f"#{name.hash}"
+    fits = [s for s in definition.graph.steps if name.template is not None and name.may_be(s.template or "")]
+    dynamic = [s for s in fits if s.fan_out and s.width is None]
+    for found in (dynamic, fits):
+        if len(found) == 1:
+            return _execution(fact, Match(found[0], item if found[0].fan_out else None, 0))
+    if definition.graph.inferred and not fits:
+        template = name.template or ("main" if name.root else None)
+        item, attempt = _guess(run, name)
+        return execution(fact, template or f"{UNKNOWN_STEP}unknown", item, attempt, beside=_EXECUTOR)
+    return execution(fact, f"{UNKNOWN_STEP}{name.template or 'unknown'}", item, beside=_EXECUTOR)
+
+
+def _guess(run: str, name: ArgoPodName) -> tuple[str | None, int]:
+    """Item and attempt when nothing is declared: many tasks are called like their template."""
+    if name.hash is None or not name.template:
+        return None, 0
+    start = fnv32a(run)
+    for text in (f".{name.template}", *(f"[{g}].{name.template}" for g in range(20))):
+        state = fnv32a(text, start)
+        if state == name.hash:
+            return None, 0
+        for attempt in range(8):
+            if fnv32a(f"({attempt})", state) == name.hash:
+                return None, attempt
+    return f"#{name.hash}", 0
+
+
+def _execution(fact: PodFact, match: Match) -> StepExecution:
+    step = match.step
+    main = tuple(c.name for c in step.containers if not c.sidecar and not c.init)
+    seen = {c.name for c in fact.containers}
+    beside = {*_EXECUTOR, *(c.name for c in step.containers if c.sidecar)}
+    return execution(fact, step.name, match.item, match.attempt, main=main if seen & set(main) else (), beside=beside)

@@ -1,0 +1,103 @@
+"""What a task waits for, and whether it waits for data or only for its turn.
+
+An edge without a data reference may be a needless wait, which is worth advice; calling a real data edge needless would
+be bad advice. So everything that could carry data counts as data: parameters, artifacts, results, exit codes and
+status of another task, global outputs, a volume both mount, a ``depends`` on a particular result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Both patterns follow workflow/common/ancestry.go.
+_NAME = re.compile(r"([a-zA-Z0-9][-a-zA-Z0-9]*)(?:\.([A-Z][a-zA-Z]+))?")
+_PLAIN_RESULTS = {None, "Succeeded", "Skipped", "Daemoned"}
+_RESULTS = {"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
+_REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
+_GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
+# Fields of a task that are about the task itself, not about what it hands to its template.
+_READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks", "onExit", "inline")
+
+
+@dataclass(frozen=True, slots=True)
+class Depends:
+    """Task names a ``depends`` expression names. ``chosen``: those whose particular result matters (also with "or"),
+    so that the edge decides whether the task runs at all. ``unknown_results``: result words Argo does not know."""
+
+    names: tuple[str, ...]
+    chosen: frozenset[str] = frozenset()
+    unknown_results: tuple[str, ...] = ()
+
+
+def parse_depends(expression: str) -> Depends:
+    """Read ``A && (B.Failed || C)``. Names keep their order of first mention."""
+    names: dict[str, None] = {}
+    chosen: set[str] = set()
+    odd: list[str] = []
+    either = "||" in expression or "!" in expression
+    for name, result in _NAME.findall(expression):
+        names.setdefault(name)
+        if either or (result or None) not in _PLAIN_RESULTS:
+            chosen.add(name)
+        if result and result not in _RESULTS:
+            odd.append(f"{name}.{result}")
+    return Depends(tuple(names), frozenset(chosen), tuple(odd))
+
+
+def references(task: Mapping[str, Any]) -> frozenset[str]:
+    """Names of sibling tasks or steps whose outputs, status or times ``task`` reads."""
+    found = _REFERENCE.findall(_written(task))
+    return frozenset(dotted or quoted for dotted, quoted in found)
+
+
+def global_reads(task: Mapping[str, Any]) -> frozenset[str]:
+    """Names of global outputs (``workflow.outputs...``) that ``task`` reads."""
+    return frozenset(_GLOBAL.findall(_written(task)))
+
+
+def global_writes(template: Mapping[str, Any]) -> frozenset[str]:
+    """Names of global outputs that ``template`` exports with ``globalName``."""
+    outputs = template.get("outputs")
+    if not isinstance(outputs, Mapping):
+        return frozenset()
+    rows = [*_rows(outputs.get("parameters")), *_rows(outputs.get("artifacts"))]
+    return frozenset(str(r["globalName"]) for r in rows if r.get("globalName"))
+
+
+def mounts(template: Mapping[str, Any], shared: Iterable[str]) -> frozenset[str]:
+    """Those of the ``shared`` volume names that some container of ``template`` mounts."""
+    wanted = set(shared)
+    if not wanted:
+        return frozenset()
+    parts: list[Any] = [template.get("container"), template.get("script"), template.get("containerSet")]
+    parts += [*_rows(template.get("sidecars")), *_rows(template.get("initContainers"))]
+    if isinstance(template.get("containerSet"), Mapping):
+        parts += _rows(template["containerSet"].get("containers"))
+    used = {str(m.get("name")) for p in parts if isinstance(p, Mapping) for m in _rows(p.get("volumeMounts"))}
+    return frozenset(used & wanted)
+
+
+def shared_volumes(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Names of a run's volumes through which steps can hand each other files: claims, host paths, network shares."""
+    names = {str((r.get("metadata") or {}).get("name")) for r in _rows(spec.get("volumeClaimTemplates")) if _is_map(r)}
+    private = {"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"}
+    for row in _rows(spec.get("volumes")):
+        if any(kind not in private for kind in row):
+            names.add(str(row.get("name")))
+    return frozenset(names)
+
+
+def _is_map(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("metadata"), Mapping)
+
+
+def _rows(value: object) -> list[Mapping[str, Any]]:
+    return [r for r in value if isinstance(r, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _written(task: Mapping[str, Any]) -> str:
+    return json.dumps({k: task[k] for k in _READS if k in task}, default=str, ensure_ascii=False)

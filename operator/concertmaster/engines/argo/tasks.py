@@ -1,0 +1,141 @@
+"""The two composite templates of Argo, dag and steps, as one ordered list of tasks.
+
+Both say who waits for whom, in different words: a dag names dependencies (or a ``depends`` expression), a steps
+template runs its groups one after the other. What is wrong with them (cycles, unknown or repeated names) is named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from concertmaster.engines.argo.references import parse_depends
+from concertmaster.engines.argo.templates import Called
+from concertmaster.engines.manifest import Problems, mapping, pointer, sequence, text
+from concertmaster.engines.ordering import find_cycle
+
+
+@dataclass(slots=True)
+class Task:
+    """One dag task or step: its name, its declaration and the siblings it waits for (value: by particular result)."""
+
+    name: str
+    raw: Mapping[str, Any]
+    where: str
+    at: str | None
+    before: dict[str, bool] = field(default_factory=dict)
+    group: int | None = None  # of a steps template
+
+
+def read_tasks(called: Called, where: str, problems: Problems) -> list[Task]:
+    """Tasks of a dag or steps template in an order that respects their edges; empty for a leaf template."""
+    if called.kind == "dag":
+        return _dag(called, where, problems)
+    return _groups(called, where, problems) if called.kind == "steps" else []
+
+
+def _dag(called: Called, where: str, problems: Problems) -> list[Task]:
+    """Tasks of a dag template in an order that respects their edges; cycles and unknown names become problems."""
+    dag = mapping(called.body.get("dag"), f"{where}.dag", problems)
+    tasks: dict[str, Task] = {}
+    for i, raw in enumerate(sequence(dag.get("tasks"), f"{where}.dag.tasks", problems)):
+        at = None if called.at is None else called.at + pointer("dag", "tasks", i)
+        task = _named(raw, f"{where}.dag.tasks[{i}]", at, problems)
+        if task is None:
+            continue
+        if task.name in tasks:
+            problems.add(f"template {called.name!r} has two tasks {task.name!r}: the first one is used")
+            continue
+        tasks[task.name] = task
+    for task in tasks.values():
+        _declared(task, tasks, called.name, problems)
+    target = text(dag.get("target"), f"{where}.dag.target", problems)
+    return _ordered(_targeted(tasks, target, called.name, problems), called.name, problems)
+
+
+def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Problems) -> None:
+    expression = text(task.raw.get("depends"), f"{task.where}.depends", problems)
+    if expression:
+        read = parse_depends(expression)
+        names = {n: n in read.chosen for n in read.names}
+        for odd in read.unknown_results:
+            problems.add(f"task {task.name!r} of template {template!r} depends on {odd}, which is no known result")
+    else:
+        listed = sequence(task.raw.get("dependencies"), f"{task.where}.dependencies", problems)
+        names = {n: False for n in (text(v, f"{task.where}.dependencies", problems) for v in listed) if n}
+    for name, chosen in names.items():
+        if name == task.name:
+            problems.add(f"task {name!r} of template {template!r} depends on itself")
+        elif name not in tasks:
+            problems.add(f"task {task.name!r} of template {template!r} depends on unknown task {name!r}")
+        else:
+            task.before[name] = chosen
+
+
+def _targeted(tasks: dict[str, Task], target: str | None, template: str, problems: Problems) -> dict[str, Task]:
+    """Only what leads to the dag's ``target`` runs."""
+    if not target or "{{" in target:
+        return tasks
+    wanted, todo = set(), []
+    for name in target.split():
+        if name in tasks:
+            todo.append(name)
+        else:
+            problems.add(f"template {template!r} has unknown target {name!r}")
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo += tasks[name].before
+    return {n: t for n, t in tasks.items() if n in wanted} if wanted else tasks
+
+
+def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[Task]:
+    """Topological order, declaration order among equals; edges that close a cycle are dropped and named."""
+    out: dict[str, Task] = {}
+    left = dict(tasks)
+    while left:
+        ready = [t for t in left.values() if all(b in out for b in t.before)]
+        if not ready:
+            cycle = find_cycle({n: list(t.before) for n, t in left.items()})
+            problems.add(f"template {template!r} has a cycle: {' -> '.join(cycle)}")
+            task = left[cycle[0]]
+            task.before = {b: c for b, c in task.before.items() if b not in left}
+            continue
+        for task in ready:
+            out[task.name] = task
+            del left[task.name]
+    return list(out.values())
+
+
+def _groups(called: Called, where: str, problems: Problems) -> list[Task]:
+    """Steps of a steps template: each waits for the whole group before it."""
+    out: dict[str, Task] = {}
+    above: list[str] = []
+    for g, raw_group in enumerate(sequence(called.body.get("steps"), f"{where}.steps", problems)):
+        group = raw_group.get("steps") if isinstance(raw_group, Mapping) and "steps" in raw_group else raw_group
+        rows = [group] if isinstance(group, Mapping) else sequence(group, f"{where}.steps[{g}]", problems)
+        names: list[str] = []
+        for s, raw in enumerate(rows):
+            at = None if called.at is None else called.at + pointer("steps", g, s)
+            task = _named(raw, f"{where}.steps[{g}][{s}]", at, problems)
+            if task is None:
+                continue
+            if task.name in out:
+                problems.add(f"template {called.name!r} has two steps {task.name!r}: the first one is used")
+                continue
+            task.group, task.before = g, dict.fromkeys(above, False)
+            out[task.name] = task
+            names.append(task.name)
+        above = names or above
+    return list(out.values())
+
+
+def _named(raw: object, where: str, at: str | None, problems: Problems) -> Task | None:
+    body = mapping(raw, where, problems)
+    name = text(body.get("name"), f"{where}.name", problems)
+    if name is None:
+        problems.add(f"{where} has no name: it is ignored")
+        return None
+    return Task(name, body, where, at)

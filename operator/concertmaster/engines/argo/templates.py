@@ -1,0 +1,216 @@
+"""Argo templates: finding the one a task calls, and reading what a leaf template runs.
+
+A template is found by name in the object at hand, by ``templateRef`` in another object (through a resolver, so that
+this stays free of I/O), or inline in the task. Only templates of the object at hand can be patched through it: all
+others carry no JSON pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from concertmaster.core.model import ContainerSpec
+from concertmaster.engines.manifest import Problems, container, flag, mapping, pointer, seconds, sequence, text, whole
+
+Resolve = Callable[[str, str], Mapping[str, Any] | None]
+"""``resolve(kind, name)`` gives the WorkflowTemplate or ClusterWorkflowTemplate of that name as the API server has it,
+None when there is none. The caller knows the namespace."""
+
+_LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
+_PODLESS = frozenset({"suspend", "http", "plugin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A template in its place. ``scope`` names the object it comes from, ``at`` is its JSON pointer (None: foreign)."""
+
+    name: str
+    body: Mapping[str, Any]
+    scope: str
+    at: str | None
+
+    @property
+    def kind(self) -> str | None:
+        """dag, steps, one of the leaf kinds, or None when the template says nothing that runs."""
+        return next((k for k in ("dag", "steps", *_LEAVES) if self.body.get(k) is not None), None)
+
+
+@dataclass(slots=True)
+class Templates:
+    """All templates one run can reach, and the defaults that hold for them."""
+
+    spec: Mapping[str, Any]
+    scope: str
+    at: str
+    resolve: Resolve | None
+    problems: Problems
+    foreign: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # specs of referenced objects, by scope
+    _known: dict[str, dict[str, Called]] = field(default_factory=dict)
+
+    def named(self, scope: str, name: str) -> Called | None:
+        """The template ``name`` of the object ``scope``."""
+        return self._table(scope).get(name)
+
+    def called(self, holder: Mapping[str, Any], scope: str, where: str, at: str | None) -> Called | None:
+        """The template that a task, step or hook calls; None (and a problem) when it cannot be found."""
+        inline = holder.get("inline")
+        if inline is not None:
+            body = mapping(inline, f"{where}.inline", self.problems)
+            return Called("", body, scope, None if at is None else f"{at}/inline")
+        if holder.get("templateRef") is not None:
+            return self._referenced(mapping(holder["templateRef"], f"{where}.templateRef", self.problems), where)
+        name = text(holder.get("template"), f"{where}.template", self.problems)
+        if name is None:
+            self.problems.add(f"{where} names no template")
+            return None
+        if "{{" in name:
+            self.problems.add(f"{where}: template {name} is only known at run time")
+            return None
+        found = self.named(scope, name)
+        if found is None:
+            self.problems.add(f"{where} calls template {name!r}, which {scope} does not define")
+        return found
+
+    def _referenced(self, ref: Mapping[str, Any], where: str) -> Called | None:
+        name = text(ref.get("name"), f"{where}.templateRef.name", self.problems)
+        template = text(ref.get("template"), f"{where}.templateRef.template", self.problems)
+        if name is None or template is None:
+            self.problems.add(f"{where}.templateRef needs name and template")
+            return None
+        kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
+        scope = f"{kind} {name}"
+        if scope != self.scope and scope not in self.foreign:
+            raw = self.resolve(kind, name) if self.resolve is not None else None
+            if raw is None:
+                self.problems.add(f"{where} refers to template {template!r} of {scope}, which cannot be found")
+                return None
+            self.foreign[scope] = mapping(
+                mapping(raw, scope, self.problems).get("spec"), f"{scope}.spec", self.problems
+            )
+        found = self.named(scope, template)
+        if found is None:
+            self.problems.add(f"{where} refers to template {template!r}, which {scope} does not define")
+        return found
+
+    def _table(self, scope: str) -> dict[str, Called]:
+        if scope not in self._known:
+            own = scope == self.scope
+            spec = self.spec if own else self.foreign.get(scope, {})
+            table: dict[str, Called] = {}
+            for i, raw in enumerate(sequence(spec.get("templates"), f"{scope} templates", self.problems)):
+                body = mapping(raw, f"{scope} templates[{i}]", self.problems)
+                name = text(body.get("name"), f"{scope} templates[{i}].name", self.problems)
+                if name is None:
+                    self.problems.add(f"{scope} templates[{i}] has no name: it is ignored")
+                elif name in table:
+                    self.problems.add(f"{scope} defines template {name!r} twice: the first one is used")
+                else:
+                    table[name] = Called(name, body, scope, f"{self.at}{pointer('templates', i)}" if own else None)
+            self._known[scope] = table
+        return self._known[scope]
+
+    def value(self, body: Mapping[str, Any], key: str) -> Any:
+        """A template's field, or what templateDefaults says for it."""
+        if body.get(key) is not None:
+            return body[key]
+        return mapping(self.spec.get("templateDefaults"), "templateDefaults", self.problems).get(key)
+
+    def retries(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The retry strategy in force; an empty one counts. The workflow's own holds for every template without one."""
+        found = self.value(body, "retryStrategy")
+        if found is None:
+            found = self.spec.get("retryStrategy")
+        return None if found is None else mapping(found, "retryStrategy", self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What one leaf template runs. ``retry_limit``: 0 without retries, None when unlimited or only known at run time."""
+
+    containers: tuple[ContainerSpec, ...] = ()
+    retry_limit: int | None = 0
+    timeout_seconds: float | None = None
+    has_timeout: bool = False
+    memoized: bool = False
+    daemon: bool = False
+    podless: bool = False  # suspend, http, plugin: the controller or its agent does it
+
+
+def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
+    """Read a leaf template: containers with requests and patch points, retries, timeouts, cache."""
+    body, problems = called.body, templates.problems
+    kind = called.kind
+    if kind is None:
+        problems.add(f"{where}: template {called.name!r} has nothing to run")
+    retry = templates.retries(body)
+    limits = [templates.value(body, "timeout"), templates.value(body, "activeDeadlineSeconds")]
+    known = [t for t in (seconds(v, f"{where} timeout", problems) for v in limits) if t is not None]
+    return Leaf(
+        containers=_containers(called, templates, where),
+        retry_limit=0 if retry is None else whole(retry.get("limit"), f"{where}.retryStrategy.limit", problems),
+        timeout_seconds=min(known, default=None),
+        has_timeout=any(v not in (None, "") for v in limits),
+        memoized=body.get("memoize") is not None,
+        daemon=flag(templates.value(body, "daemon")),
+        podless=kind in _PODLESS,
+    )
+
+
+def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:
+    """Mutexes and semaphores of ``synchronization`` as "mutex/<name>" and "semaphore/<config map>/<key>"."""
+    spec = mapping(source.get("synchronization"), f"{where}.synchronization", problems)
+    out = []
+    singles = [("mutex", spec.get("mutex")), ("semaphore", spec.get("semaphore"))]
+    lists = [("mutex", v) for v in sequence(spec.get("mutexes"), f"{where}.mutexes", problems)]
+    lists += [("semaphore", v) for v in sequence(spec.get("semaphores"), f"{where}.semaphores", problems)]
+    for kind, raw in (*singles, *lists):
+        if raw is None:
+            continue
+        row = mapping(raw, f"{where}.{kind}", problems)
+        if kind == "mutex":
+            name = text(row.get("name"), f"{where}.mutex.name", problems)
+        else:
+            source_row = row.get("configMapKeyRef", row.get("sync", row.get("database")))
+            ref = mapping(source_row, f"{where}.semaphore", problems)
+            parts = (ref.get("name"), ref.get("key"))
+            name = "/".join(str(p) for p in parts if p) or None
+        if name:
+            out.append(f"{kind}/{name}")
+    return tuple(dict.fromkeys(out))
+
+
+def resources_patched(called: Called, templates: Templates) -> bool:
+    """Whether a podSpecPatch sets resources: it is applied last, so the template's own figures do not hold."""
+    patches = (templates.spec.get("podSpecPatch"), templates.value(called.body, "podSpecPatch"))
+    return any(isinstance(p, str) and "resources" in p for p in patches)
+
+
+def _containers(called: Called, templates: Templates, where: str) -> tuple[ContainerSpec, ...]:
+    body, problems = called.body, templates.problems
+    base = None if called.at is None or resources_patched(called, templates) else called.at
+    defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", problems)
+
+    def one(
+        raw: object, *path: object, name: str | None = None, sidecar: bool = False, init: bool = False
+    ) -> ContainerSpec:
+        default = mapping(defaults.get(str(path[0])), f"templateDefaults.{path[0]}", problems) if len(path) == 1 else {}
+        here = f"{where}: " + ".".join(str(p) for p in path)
+        at = None if base is None else base + pointer(*path)
+        fallback = mapping(default.get("resources"), "default resources", problems)
+        return container(raw, here, problems, at=at, name=name, sidecar=sidecar, init=init, defaults=fallback)
+
+    out: list[ContainerSpec] = []
+    if body.get("container") is not None:
+        out.append(one(body["container"], "container", name="main"))
+    elif body.get("script") is not None:
+        out.append(one(body["script"], "script", name="main"))
+    elif body.get("containerSet") is not None:
+        rows = mapping(body["containerSet"], f"{where}.containerSet", problems).get("containers")
+        for i, raw in enumerate(sequence(rows, f"{where}.containerSet.containers", problems)):
+            out.append(one(raw, "containerSet", "containers", i))
+    for key, sidecar in (("sidecars", True), ("initContainers", False)):
+        for i, raw in enumerate(sequence(body.get(key), f"{where}.{key}", problems)):
+            out.append(one(raw, key, i, sidecar=sidecar, init=not sidecar))
+    return tuple(out)

@@ -1,0 +1,99 @@
+"""Definitions from Kubernetes objects of any kind an engine reads, triggers folded into what they start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.engines.argo.definition import Trigger, trigger
+from concertmaster.engines.argo.templates import Resolve
+from concertmaster.engines.registry import by_object
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a set of objects declares. ``ignored`` names objects nobody here reads, each with the reason."""
+
+    definitions: tuple[WorkflowDefinition, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    ignored: tuple[str, ...] = field(default=())
+
+
+def define(
+    raw: Mapping[str, Any], resolve: Resolve | None = None, *, namespace: str | None = None
+) -> WorkflowDefinition | None:
+    """The definition one object declares; None when it declares none (a mere trigger, an unknown kind, a profile that
+    refers to an engine's object). ``namespace`` is where the runs are, for cluster-scoped objects."""
+    row = by_object(raw)
+    if row is None or trigger(raw) is not None:
+        return None
+    return row.define(raw, resolve, namespace)
+
+
+def define_all(objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iterable[str] = ()) -> Definitions:
+    """Definitions of many objects at once: references between them are resolved among themselves.
+
+    ``cluster_namespaces``: namespaces whose runs of ClusterWorkflowTemplates are to be seen, one definition each.
+    """
+    rows = [o for o in objects if isinstance(o, Mapping)]
+    table = {_identity(o): o for o in rows}
+    triggers = tuple(t for t in (trigger(o) for o in rows) if t is not None)
+    spaces = sorted(
+        {*cluster_namespaces, *(t.namespace for t in triggers if t.target_kind == "ClusterWorkflowTemplate")}
+    )
+    found: list[WorkflowDefinition] = []
+    ignored: list[str] = []
+    for raw in rows:
+        kind, namespace, name = _identity(raw)
+        if by_object(raw) is None:
+            ignored.append(f"{kind} {name or '(no name)'}: no engine reads this kind")
+            continue
+        for space in spaces if kind == "ClusterWorkflowTemplate" else [namespace or "default"]:
+            made = define(raw, resolver(table, space), namespace=space)
+            if made is not None:
+                found.append(made)
+    return Definitions(tuple(with_triggers(d, triggers) for d in found), triggers, tuple(ignored))
+
+
+def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace: str) -> Resolve:
+    """A resolver over objects at hand, keyed by (kind, namespace, name)."""
+
+    def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
+        return table.get((kind, "" if kind == "ClusterWorkflowTemplate" else namespace, name))
+
+    return resolve
+
+
+def with_triggers(definition: WorkflowDefinition, triggers: Iterable[Trigger]) -> WorkflowDefinition:
+    """``definition`` with the schedules that start it and the names its runs then bear."""
+    mine = [
+        t
+        for t in triggers
+        if (t.namespace, t.target_kind, t.target_name)
+        == (definition.key.namespace, definition.key.kind, definition.key.name)
+    ]
+    if not mine:
+        return definition
+    scheduled = [t for t in mine if t.schedule and not t.suspended]
+    other = [t.name for t in mine if t.entrypoint]
+    notes = tuple(
+        f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
+    )
+    return replace(
+        definition,
+        run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),
+        schedule="; ".join(t.schedule for t in scheduled if t.schedule) or definition.schedule,
+        schedule_time_zone=next((t.time_zone for t in scheduled), None) or definition.schedule_time_zone,
+        suspended=definition.suspended or not scheduled,
+        notes=(*definition.notes, *notes),
+    )
+
+
+def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:
+    meta = raw.get("metadata")
+    meta = meta if isinstance(meta, Mapping) else {}
+    kind = str(raw.get("kind") or "")
+    namespace = "" if kind == "ClusterWorkflowTemplate" else str(meta.get("namespace") or "default")
+    return kind, namespace, str(meta.get("name") or "")

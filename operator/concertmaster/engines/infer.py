@@ -1,0 +1,118 @@
+"""Workflows nobody declared: definitions read off the facts themselves.
+
+``concertmaster analyze`` must say something useful of recorded facts without any manifest. Runs are grouped by what
+their owners' names have in common, steps by the template in the pods' names, and an edge is drawn where a step began
+after another had ended in every run that has both. Such a graph is marked ``inferred``: it says what happened, not what
+has to happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import (
+    Engine,
+    PodFact,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
+from concertmaster.engines.assign import assign
+from concertmaster.engines.job import STEP
+from concertmaster.engines.names import generated_base, scheduled_base
+from concertmaster.engines.ordering import begin
+from concertmaster.engines.registry import settle
+
+_TOLERANCE = 1.0  # seconds: resolution of the times
+_RARE = 0.9  # a step in fewer of the runs than this is conditional
+
+
+def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
+    """Definitions for all pods owned by Workflows and Jobs, in order of their keys.
+
+    Kind is Workflow for Argo runs and CronJob or Job for Jobs. Ready to be given to ``assign`` together with the facts.
+    """
+    rows = list(facts)
+    groups: dict[WorkflowKey, Engine] = {}
+    for fact in rows:
+        known = _workflow_of(fact)
+        if known is not None:
+            groups[known[0]] = known[1]
+    bare = [_bare(key, engine) for key, engine in sorted(groups.items(), key=lambda kv: str(kv[0]))]
+    placed = assign(rows, bare).executions
+    return [replace(d, graph=infer_graph(placed.get(d.key, {}), d)) for d in bare]
+
+
+def infer_graph(
+    runs: Mapping[str, Sequence[StepExecution]], definition: WorkflowDefinition | None = None
+) -> WorkflowGraph:
+    """Steps and edges from executions by run. ``definition`` lends its declared steps' details, where it has any."""
+    settled = [settle(list(rows), definition) for rows in runs.values()]
+    spans = [_spans(rows) for rows in settled]
+    names = sorted({n for run in spans for n in run}, key=lambda n: (_typical_begin(n, spans), n))
+    before = {n: [m for m in names if m != n and _precedes(m, n, spans)] for n in names}
+    present = {n: sum(n in run for run in spans) for n in names}
+    known = {s.name: s for s in definition.graph.steps} if definition else {}
+    steps = []
+    for name in names:
+        direct = tuple(m for m in before[name] if not any(m in before[o] for o in before[name] if o != m))
+        items = [{e.item for e in rows if e.step == name} for rows in settled]
+        base = known.get(name, StepSpec(name, template=name))
+        steps.append(
+            replace(
+                base,
+                depends_on=direct,
+                ordering_only=(),
+                fan_out=base.fan_out or any(len(i) > 1 for i in items),
+                conditional=present[name] < _RARE * len(spans),
+            )
+        )
+    return WorkflowGraph(steps=tuple(steps), inferred=True)
+
+
+def _workflow_of(fact: PodFact) -> tuple[WorkflowKey, Engine] | None:
+    name = fact.owner_name
+    if not name:
+        return None
+    if fact.owner_kind == "Workflow":
+        base = scheduled_base(name) or generated_base(name) or name
+        return WorkflowKey(fact.namespace, "Workflow", base), Engine.ARGO
+    if fact.owner_kind == "Job":
+        cron = scheduled_base(name)
+        base = cron or generated_base(name) or name
+        return WorkflowKey(fact.namespace, "CronJob" if cron else "Job", base), Engine.JOB
+    return None
+
+
+def _bare(key: WorkflowKey, engine: Engine) -> WorkflowDefinition:
+    steps = (StepSpec(STEP),) if engine is Engine.JOB else ()
+    return WorkflowDefinition(key, engine, WorkflowGraph(steps, inferred=True), run_prefixes=(key.name,))
+
+
+def _spans(rows: Iterable[StepExecution]) -> dict[str, tuple[float, float]]:
+    """First begin and last end of every step in one run; steps whose end is unknown are left out."""
+    out: dict[str, tuple[float, float]] = {}
+    open_ended: set[str] = set()
+    for e in rows:
+        first = begin(e)
+        if e.finished is None or first == float("inf"):
+            open_ended.add(e.step)
+            continue
+        low, high = out.get(e.step, (first, e.finished))
+        out[e.step] = (min(low, first), max(high, e.finished))
+    return {n: span for n, span in out.items() if n not in open_ended}
+
+
+def _typical_begin(name: str, spans: Sequence[Mapping[str, tuple[float, float]]]) -> float:
+    """Mean begin after the run's start."""
+    after = [run[name][0] - min(s[0] for s in run.values()) for run in spans if name in run]
+    return sum(after) / len(after) if after else 0.0
+
+
+def _precedes(a: str, b: str, spans: Sequence[Mapping[str, tuple[float, float]]]) -> bool:
+    """Whether ``b`` began after ``a`` had ended in every run that has both (and some run has)."""
+    both = [(run[a], run[b]) for run in spans if a in run and b in run]
+    return bool(both) and all(x[1] <= y[0] + _TOLERANCE and x[0] < y[0] for x, y in both)

@@ -1,0 +1,75 @@
+"""The seam between the engines and the code that places pods: what goes in, what comes out.
+
+A pod ends up in exactly one place: in a step of a run of a workflow, or among the unassigned, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from concertmaster.core.model import PodFact, StepExecution, WorkflowDefinition, WorkflowKey
+
+UNKNOWN_STEP = "template:"
+"""Prefix of the step of a pod whose template is known but whose step is not."""
+
+
+ITEM_JOIN = " / "
+"""Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One pod in its place. ``run`` is the engine's run name, unique within the workflow only together with time."""
+
+    key: WorkflowKey
+    run: str
+    execution: StepExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One pod that belongs to no known workflow, and why (the reason is counted, so it names no pod)."""
+
+    fact: PodFact
+    reason: str
+
+
+Placement = Placed | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else is known while placing. ``job_owners``: (namespace, Job) to its owner's (kind, name)."""
+
+    job_owners: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unassigned:
+    """Pods without a place for one reason: how many, and a few of them as "namespace/pod"."""
+
+    reason: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Executions by workflow and run name, each list in order of creation, and what found no place."""
+
+    executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
+    unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
+
+    @property
+    def pods(self) -> int:
+        """Number of placed pods."""
+        return sum(len(rows) for runs in self.executions.values() for rows in runs.values())
+
+
+def by_namespace(definitions: Sequence[WorkflowDefinition]) -> dict[str, list[WorkflowDefinition]]:
+    """Definitions by namespace, in a fixed order, so that the result does not depend on the order they came in."""
+    out: dict[str, list[WorkflowDefinition]] = {}
+    for definition in sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name)):
+        out.setdefault(definition.key.namespace, []).append(definition)
+    return out

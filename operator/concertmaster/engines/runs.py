@@ -1,0 +1,275 @@
+"""Run records from executions: when each step could start, when the run began and ended, how it went.
+
+History has no run objects. What a run was is put together from its pods each time it is read, so that pods that arrive
+late (a long step, a backfill) correct the record instead of contradicting it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import (
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
+from concertmaster.engines.layout import lay_out
+from concertmaster.engines.ordering import begin
+from concertmaster.engines.placing import ITEM_JOIN
+from concertmaster.engines.registry import settle
+
+QUIET_SECONDS = 900.0
+"""A run counts as over when nothing of it happened for this long, unless its graph says that something is missing."""
+LOST_SECONDS = 86_400.0
+"""After this long a run with missing steps is not waited for any more: its outcome is Unknown."""
+_DEPTH = 50  # steps without a pod looked through inside a fanned-out template
+
+
+def build_runs(
+    key: WorkflowKey,
+    run: str,
+    executions: Sequence[StepExecution],
+    definition: WorkflowDefinition | None = None,
+    *,
+    as_of: float | None = None,
+    fingerprint: str | None = None,
+) -> list[RunRecord]:
+    """All runs that used the name ``run``, oldest first: names are reused, by people and by fixed Job names.
+
+    A later run is called "<name>@<unix second of its start>". See ``build_run`` for the rest.
+    """
+    parts = _split(executions, definition)
+    names = [run, *(f"{run}@{int(begin(part[0]))}" for part in parts[1:])]
+    return [
+        build_run(key, name, part, definition, as_of=as_of, fingerprint=fingerprint)
+        for name, part in zip(names, parts, strict=True)
+    ]
+
+
+def build_run(
+    key: WorkflowKey,
+    run: str,
+    executions: Sequence[StepExecution],
+    definition: WorkflowDefinition | None = None,
+    *,
+    as_of: float | None = None,
+    fingerprint: str | None = None,
+) -> RunRecord:
+    """One run from its executions (any order, one per pod).
+
+    ``as_of``: facts are complete until then (unix seconds); a run that may still go on is Running. Without it every run
+    counts as over. Outcome: Failed if a step failed in its last attempt and nothing built on it, Succeeded when
+    everything ended well, Unknown where an end was not seen or a step that must run is missing.
+    """
+    settled = settle(list(executions), definition)
+    if definition is not None:
+        settled = lay_out(settled, definition.graph)
+        settled = _with_ready(settled, definition.graph)
+    settled.sort(key=lambda e: (begin(e), e.step, e.item or "", e.attempt, e.uid or ""))
+    begins = [t for t in (begin(e) for e in settled) if t != float("inf")]
+    ends = [e.finished for e in settled if e.finished is not None]
+    start, end = min(begins, default=None), max(ends, default=None)
+    return RunRecord(
+        workflow=key,
+        run=run,
+        start=start,
+        end=end,
+        outcome=_outcome(settled, definition, end, as_of),
+        source=Source.HISTORY,
+        steps=tuple(settled),
+        fingerprint=fingerprint,
+    )
+
+
+def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
+    """The last attempt of every step and item."""
+    last: dict[tuple[str, str | None], StepExecution] = {}
+    for e in executions:
+        known = last.get((e.step, e.item))
+        if known is None or (e.attempt, begin(e)) > (known.attempt, begin(known)):
+            last[e.step, e.item] = e
+    return list(last.values())
+
+
+def _split(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[list[StepExecution]]:
+    """Runs under one name: no engine runs again what has succeeded, so a success repeated after everything had ended
+    opens a new run."""
+    specs = {s.name: s for s in definition.graph.steps} if definition else {}
+    parts: list[list[StepExecution]] = []
+    done: dict[tuple[str, str | None], int] = {}
+    latest = float("-inf")
+    for e in sorted(executions, key=lambda e: (begin(e), e.uid or "")):
+        spec = specs.get(e.step)
+        room = _completions(spec, e.item)
+        again = room is not None and done.get((e.step, e.item), 0) >= room
+        if not parts or (again and begin(e) >= latest):
+            parts.append([])
+            done, latest = {}, float("-inf")
+        parts[-1].append(e)
+        if e.outcome is Outcome.SUCCEEDED:
+            done[e.step, e.item] = done.get((e.step, e.item), 0) + 1
+        latest = max(latest, e.finished if e.finished is not None else begin(e))
+    return parts or [[]]
+
+
+def _completions(spec: StepSpec | None, item: str | None) -> int | None:
+    """How often one step and item can succeed within a run; None when that is not known."""
+    if spec is None:
+        return None
+    if spec.fan_out and item is None:
+        return spec.width
+    return None if spec.selector else 1
+
+
+def _with_ready(executions: list[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
+    """Executions with the time at which their dependencies were satisfied, where that can be known."""
+    times = _Ready(executions, graph)
+    return [e if e.ready is not None else replace(e, ready=times.of(e)) for e in executions]
+
+
+class _Ready:
+    """Ready times of one run."""
+
+    def __init__(self, executions: Sequence[StepExecution], graph: WorkflowGraph) -> None:
+        self.specs = {s.name: s for s in graph.steps}
+        self.rows: dict[str, list[StepExecution]] = {}
+        for e in executions:
+            self.rows.setdefault(e.step, []).append(e)
+        self.start = min((begin(e) for e in executions), default=float("inf"))
+        self._memo: dict[tuple[str, tuple[str, ...]], float | None] = {}
+        self._attempts = {(e.step, e.item, e.attempt): e for e in executions}
+        for spec in graph.steps:  # in topological order, so that no chain of missing steps has to be walked
+            self._end(spec, (), 0)
+
+    def of(self, e: StepExecution) -> float | None:
+        """Unix seconds, or None when unknown (also when the declared edges contradict what happened)."""
+        if e.attempt > 0:
+            before = self._attempts.get((e.step, e.item, e.attempt - 1))
+            return _no_later(before.finished if before else None, e)
+        spec = self.specs.get(e.step)
+        if spec is None or self.start == float("inf"):
+            return None
+        return _no_later(self._after(spec, _items(e)), e)
+
+    def _after(self, spec: StepSpec, items: tuple[str, ...], depth: int = 0) -> float | None:
+        """When all dependencies of ``spec`` had ended, seen from one of its items."""
+        latest = self.start
+        for name in spec.depends_on:
+            above = self.specs.get(name)
+            if above is None:
+                continue
+            if depth > _DEPTH:
+                return None
+            shared = _shared_levels(above, spec)
+            if shared > len(items) or any(i.startswith("#") for i in items[:shared]):
+                return None
+            end = self._end(above, items[:shared], depth)
+            if end is None:
+                return None
+            latest = max(latest, end)
+        return latest
+
+    def _end(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
+        if (spec.name, scope) not in self._memo:
+            self._memo[spec.name, scope] = self._ended(spec, scope, depth)
+        return self._memo[spec.name, scope]
+
+    def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
+        rows = [
+            e
+            for e in self.rows.get(spec.name, ())
+            if not scope or (e.item or "").split("/")[: len(scope)] == list(scope)
+        ]
+        if not rows:  # skipped, cached or without a pod of its own: look at what it waited for
+            return None if spec.waits else self._after(spec, scope, depth + 1)
+        ends = [e.started if spec.daemon else e.finished for e in last_attempts(rows)]
+        known = [t for t in ends if t is not None]
+        return max(known) if len(known) == len(ends) else None
+
+
+def _items(e: StepExecution) -> tuple[str, ...]:
+    """Item of every fan-out around an execution, outermost first."""
+    return tuple(e.item.split(ITEM_JOIN)) if e.item else ()
+
+
+def _shared_levels(a: StepSpec, b: StepSpec) -> int:
+    """How many fan-outs two steps share: inside a fanned-out template an item waits for its own siblings only."""
+    shared = 0
+    for x, y in zip(a.path[:-1], b.path[:-1], strict=False):
+        if x != y:
+            break
+        shared += x.items != ()
+    return shared
+
+
+def _no_later(ready: float | None, e: StepExecution) -> float | None:
+    """Times have a resolution of one second and come from several clocks: a little late is the same time, very late
+    means that the edge did not hold in this run."""
+    first = begin(e)
+    if ready is None or first == float("inf"):
+        return ready
+    return min(ready, first) if ready <= first + 60.0 else None
+
+
+def _outcome(
+    executions: Sequence[StepExecution], definition: WorkflowDefinition | None, end: float | None, as_of: float | None
+) -> Outcome:
+    final = last_attempts(executions)
+    graph = definition.graph if definition else None
+    quiet = float("inf") if as_of is None or end is None else as_of - end
+    failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
+    if failed:
+        return Outcome.RUNNING if quiet < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
+    if not final or any(e.outcome in (Outcome.UNKNOWN, Outcome.RUNNING) for e in final):
+        return Outcome.UNKNOWN
+    if graph is not None and _missing(final, graph):
+        return Outcome.RUNNING if quiet < LOST_SECONDS else Outcome.UNKNOWN
+    complete = graph is not None and graph.steps and not graph.inferred and not _open_ended(graph)
+    return Outcome.SUCCEEDED if complete or quiet >= QUIET_SECONDS else Outcome.RUNNING
+
+
+def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
+    """Whether a dependent step ran after this failure, so that the run tolerated it (continueOn, depends)."""
+    if graph is None or e.finished is None:
+        return False
+    after = {s.name for s in graph.steps if e.step in s.depends_on and not s.on_exit}
+    return any(x.step in after and begin(x) >= e.finished - 1.0 for x in executions)
+
+
+def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
+    limits: Mapping[str, int | None] = {s.name: s.retry_limit for s in graph.steps} if graph else {}
+    for e in failed:
+        limit = limits.get(e.step)
+        if e.step not in limits or limit is None or e.attempt < limit:
+            return True
+    return False
+
+
+def _missing(final: Sequence[StepExecution], graph: WorkflowGraph) -> bool:
+    """Whether a step that every run takes has no execution, or fewer than its declared width."""
+    counts: dict[str, int] = {}
+    for e in final:
+        counts[e.step] = counts.get(e.step, 0) + (e.outcome is not Outcome.FAILED)
+    optional: set[str] = set()
+    for step in graph.steps:
+        may_miss = step.conditional or step.waits or step.on_exit or bool(step.memoized)
+        if may_miss or any(d in optional for d in step.depends_on):
+            if not step.waits:
+                optional.add(step.name)
+            continue
+        if step.duration_query is None and counts.get(step.name, 0) < (1 if step.width is None else step.width):
+            return True
+    return False
+
+
+def _open_ended(graph: WorkflowGraph) -> bool:
+    """Whether more pods may come that the graph does not count: fan-out of unknown width, conditional steps."""
+    return any(
+        (s.fan_out and s.width is None) or s.conditional or s.on_exit or s.memoized or s.selector for s in graph.steps
+    )

@@ -1,0 +1,15 @@
+"""History: what was observed, kept beyond the metrics' retention in one SQLite file."""
+
+from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryFull, HistoryLocked, HistoryReadOnly
+from concertmaster.history.store import Added, Stats, Store
+
+__all__ = [
+    "Added",
+    "HistoryDamaged",
+    "HistoryError",
+    "HistoryFull",
+    "HistoryLocked",
+    "HistoryReadOnly",
+    "Stats",
+    "Store",
+]

@@ -1,0 +1,64 @@
+"""What can go wrong with the history file, each with what it means and what to do.
+
+SQLite's own messages ("database or disk is full") do not say which file, nor that nothing was lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class HistoryError(Exception):
+    """The history could not be read or written. The message says what, where and what to do."""
+
+
+class HistoryFull(HistoryError):
+    """No room for the write; it was rolled back as a whole and is repeated from the metrics next time."""
+
+
+class HistoryReadOnly(HistoryError):
+    """The file or its directory cannot be written."""
+
+
+class HistoryLocked(HistoryError):
+    """Another process holds the file."""
+
+
+class HistoryDamaged(HistoryError):
+    """The file became unreadable while in use; opening it again sets it aside and starts a new one."""
+
+
+def translate(error: sqlite3.Error, path: str) -> HistoryError:
+    """The error of this module that ``error`` means."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(
+        ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC", "SQLITE_TOOBIG")
+    ):
+        return HistoryFull(
+            f"history {path} has no room to write ({error}). Nothing was lost: the write is repeated from the metrics "
+            "once there is room. Enlarge the volume of historyPath, or lower maxRuns or the window."
+        )
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
+        return HistoryReadOnly(
+            f"history {path} cannot be opened for writing ({error}). Check that the directory exists and that the "
+            "operator's user may write there, or set historyPath to another place."
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return HistoryLocked(
+            f"history {path} is held by another process ({error}). Only one operator may use it: stop the other one, or "
+            "give each its own historyPath."
+        )
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")):
+        return HistoryDamaged(f"history {path} is damaged ({error}). It is set aside and rebuilt at the next start.")
+    return HistoryError(f"history {path} failed: {error} ({name or type(error).__name__})")
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Raise this module's errors for SQLite's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path) from error

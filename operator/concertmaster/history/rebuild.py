@@ -1,0 +1,68 @@
+"""Run records from what the file holds: pods seen in the metrics, and records taken from live objects.
+
+A live record knows edges, attempts and outcomes; the metrics know what the pods used. Both are kept as they came and
+joined by pod name when a run is read, so that either may arrive first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import build_runs
+
+_SLACK = 120.0  # seconds around a live run in which pods of its name are its own
+
+
+def rebuild(
+    key: WorkflowKey,
+    run: str,
+    rows: Sequence[StepExecution],
+    live: RunRecord | None,
+    definition: WorkflowDefinition | None,
+    as_of: float | None,
+) -> list[RunRecord]:
+    """All runs of the name ``run``, oldest first."""
+    if live is None:
+        return build_runs(key, run, rows, definition, as_of=as_of)
+    own = [e for e in rows if _within(e, live)]
+    others = [e for e in rows if not _within(e, live)]
+    before = build_runs(key, run, others, definition, as_of=as_of) if others else []
+    taken = {r.run for r in before}
+    joined = join(live, own)
+    if joined.run in taken:
+        joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
+    return sorted([*before, joined], key=lambda r: (r.start or 0.0, r.run))
+
+
+def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:
+    """``live`` with what the metrics say about its pods: usage, node, and the pods' own times."""
+    by_pod = {e.pod: e for e in rows if e.pod}
+    steps = tuple(_joined(e, by_pod.get(e.pod or "")) for e in live.steps)
+    return replace(live, steps=steps)
+
+
+def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
+    """Times of the pod come from the metrics where they have them, so that history and live records agree."""
+    if seen is None or live.outcome is Outcome.CACHED:
+        return live
+    ended = seen.finished if seen.outcome not in (Outcome.UNKNOWN, Outcome.RUNNING) else None
+    return replace(
+        live,
+        uid=live.uid or seen.uid,
+        node=live.node or seen.node,
+        created=seen.created if seen.created is not None else live.created,
+        scheduled=seen.scheduled if seen.scheduled is not None else live.scheduled,
+        started=seen.started if seen.started is not None else live.started,
+        finished=ended if ended is not None else live.finished,
+        reason=live.reason or seen.reason,
+        containers=seen.containers or live.containers,
+    )
+
+
+def _within(e: StepExecution, live: RunRecord) -> bool:
+    times = [t for t in (e.created, e.started, e.finished) if t is not None]
+    if not times or live.start is None:
+        return True
+    return min(times) >= live.start - _SLACK and (live.end is None or min(times) <= live.end + _SLACK)

@@ -1,0 +1,151 @@
+"""Reading and writing single tables of the history; every function works inside its caller's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowKey
+from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
+
+_CHUNK = 500  # values per query
+T = TypeVar("T")
+
+
+def known_id(db: sqlite3.Connection, key: WorkflowKey) -> int | None:
+    """Row of a workflow, None when there is none."""
+    query = "SELECT id FROM workflows WHERE namespace = ? AND kind = ? AND name = ?"
+    row = db.execute(query, (key.namespace, key.kind, key.name)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def make_id(db: sqlite3.Connection, key: WorkflowKey) -> int:
+    """Row of a workflow, made when there is none."""
+    known = known_id(db, key)
+    if known is not None:
+        return known
+    row = (key.namespace, key.kind, key.name)
+    return int(db.execute("INSERT INTO workflows (namespace, kind, name) VALUES (?, ?, ?)", row).lastrowid or 0)
+
+
+def mark_changed(db: sqlite3.Connection, keys: Iterable[WorkflowKey]) -> None:
+    """Give ``keys`` the next change number."""
+    db.execute("UPDATE counters SET value = value + 1 WHERE name = 'changes'")
+    now = db.execute("SELECT value FROM counters WHERE name = 'changes'").fetchone()[0]
+    db.executemany("UPDATE workflows SET changed = ? WHERE id = ?", [(now, make_id(db, k)) for k in keys])
+
+
+def names(db: sqlite3.Connection, number: int) -> set[str]:
+    """Names of all runs of a workflow."""
+    query = "SELECT run FROM pods WHERE workflow = ? UNION SELECT run FROM records WHERE workflow = ?"
+    return {str(row[0]) for row in db.execute(query, (number, number))}
+
+
+def newest(db: sqlite3.Connection, number: int, limit: int | None, since: float | None) -> list[str]:
+    """Names of the newest runs of a workflow, newest first, that ended at or after ``since``."""
+    query = (
+        "SELECT run, max(last) AS newest FROM ("
+        "SELECT run, max(ended) AS last FROM pods WHERE workflow = ? GROUP BY run UNION ALL "
+        "SELECT run, ended FROM records WHERE workflow = ?) GROUP BY run "
+        "HAVING newest IS NULL OR newest >= ? ORDER BY newest DESC, run LIMIT ?"
+    )
+    args: tuple[Any, ...] = (number, number, float("-inf") if since is None else since, -1 if limit is None else limit)
+    return [str(row[0]) for row in db.execute(query, args)]
+
+
+def pods_by_uid(
+    db: sqlite3.Connection, uids: Sequence[str], lost: list[str]
+) -> dict[str, tuple[WorkflowKey, str, StepExecution]]:
+    """Place and execution of each known uid; unreadable rows are added to ``lost`` and left out."""
+    out: dict[str, tuple[WorkflowKey, str, StepExecution]] = {}
+    for part in _chunks(uids):
+        query = (
+            "SELECT uid, namespace, kind, name, run, body FROM pods JOIN workflows ON id = workflow "
+            f"WHERE uid IN ({_marks(part)})"
+        )
+        for uid, namespace, kind, name, run, body in db.execute(query, part):
+            e = _readable(decode_execution, body, str(uid), lost)
+            if e is not None:
+                out[uid] = (WorkflowKey(namespace, kind, name), run, e)
+    return out
+
+
+def pods_of_runs(
+    db: sqlite3.Connection, number: int, runs: Sequence[str], lost: list[str]
+) -> dict[str, list[StepExecution]]:
+    """Executions of each of ``runs``."""
+    out: dict[str, list[StepExecution]] = {run: [] for run in runs}
+    for part in _chunks(runs):
+        query = f"SELECT run, uid, body FROM pods WHERE workflow = ? AND run IN ({_marks(part)})"
+        for run, uid, body in db.execute(query, (number, *part)):
+            e = _readable(decode_execution, body, str(uid), lost)
+            if e is not None:
+                out[run].append(e)
+    return out
+
+
+def records_of_runs(
+    db: sqlite3.Connection, number: int, key: WorkflowKey, runs: Sequence[str], lost: list[str]
+) -> dict[str, RunRecord]:
+    """Live records of those of ``runs`` that have one."""
+    out: dict[str, RunRecord] = {}
+    for part in _chunks(runs):
+        query = f"SELECT run, body FROM records WHERE workflow = ? AND run IN ({_marks(part)})"
+        for run, body in db.execute(query, (number, *part)):
+            record = _readable(partial(decode_record, key=key, run=str(run)), body, f"{key}/{run}", lost)
+            if record is not None:
+                out[run] = record
+    return out
+
+
+def write_pod(db: sqlite3.Connection, key: WorkflowKey, run: str, e: StepExecution) -> None:
+    """Insert or replace one pod."""
+    times = [t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None]
+    db.execute(
+        "INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET workflow = excluded.workflow, "
+        "run = excluded.run, begun = excluded.begun, ended = excluded.ended, body = excluded.body",
+        (e.uid, make_id(db, key), run, min(times, default=None), max(times, default=None), encode_execution(e)),
+    )
+
+
+def write_record(db: sqlite3.Connection, record: RunRecord) -> bool:
+    """Insert or replace one live record; False when it says nothing new."""
+    row = (make_id(db, record.workflow), record.run, record.end, encode_record(record))
+    same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", row[:2]).fetchone()
+    if same is not None and same[0] == row[3]:
+        return False
+    db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", row)
+    return True
+
+
+def note_fingerprint(db: sqlite3.Connection, key: WorkflowKey, fingerprint: str, at: float) -> None:
+    """Extend the span of the current fingerprint to ``at``, or begin a new one."""
+    number = make_id(db, key)
+    query = "SELECT fingerprint, first_seen FROM fingerprints WHERE workflow = ? ORDER BY first_seen DESC LIMIT 1"
+    last = db.execute(query, (number,)).fetchone()
+    if last is not None and last[0] == fingerprint:
+        change = "UPDATE fingerprints SET last_seen = max(last_seen, ?) WHERE workflow = ? AND first_seen = ?"
+        db.execute(change, (at, number, last[1]))
+    else:
+        db.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?, ?)", (number, fingerprint, at, at))
+
+
+def _readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: list[str]) -> T | None:
+    """A row whose bytes make no sense is left out, not fatal: one pod is not worth a history."""
+    try:
+        return decode(body)
+    except (ValueError, TypeError, KeyError, IndexError, zlib.error):
+        lost.append(name)
+        return None
+
+
+def _marks(part: Sequence[str]) -> str:
+    return ",".join("?" * len(part))
+
+
+def _chunks(values: Sequence[str]) -> Iterator[list[str]]:
+    for i in range(0, len(values), _CHUNK):
+        yield list(values[i : i + _CHUNK])

@@ -1,0 +1,127 @@
+"""The history file itself: opening it, its tables and their migrations, and what happens when it is damaged.
+
+A damaged history is no reason to stop: it holds nothing that the metrics (two weeks) or the next runs cannot give
+again. It is set aside under a name of its own, so that a person can look, and a new one is begun.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from concertmaster.history.errors import HistoryDamaged, HistoryError, translate
+
+APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
+_BUSY_SECONDS = 5.0
+
+# Each entry is one version of the schema; never change an entry that was released, add one.
+MIGRATIONS: tuple[Sequence[str], ...] = (
+    (
+        """CREATE TABLE workflows (
+            id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+            changed INTEGER NOT NULL DEFAULT 0, UNIQUE (namespace, kind, name))""",
+        """CREATE TABLE pods (
+            uid TEXT PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT NOT NULL, begun REAL, ended REAL, body BLOB NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX pods_by_run ON pods (workflow, run, ended)",
+        """CREATE TABLE records (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT NOT NULL, ended REAL, body BLOB NOT NULL, PRIMARY KEY (workflow, run)) WITHOUT ROWID""",
+        """CREATE TABLE watermarks (
+            source TEXT NOT NULL, shard TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (source, shard)) WITHOUT ROWID""",
+        """CREATE TABLE fingerprints (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            fingerprint TEXT NOT NULL, first_seen REAL NOT NULL, last_seen REAL NOT NULL,
+            PRIMARY KEY (workflow, first_seen)) WITHOUT ROWID""",
+        "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+        "INSERT INTO counters VALUES ('changes', 0)",
+    ),
+)
+
+
+def open_database(path: str) -> tuple[sqlite3.Connection, str | None]:
+    """An open, checked and migrated connection, and a sentence when a damaged file had to be set aside.
+
+    Raises HistoryReadOnly, HistoryFull or HistoryLocked when the place itself is the problem, HistoryError for a file of
+    a newer version or of another program.
+    """
+    aside: str | None = None
+    while True:
+        try:
+            return _opened(path), aside
+        except sqlite3.Error as error:
+            meant = translate(error, path)
+            if not isinstance(meant, HistoryDamaged) or aside is not None or path == ":memory:":
+                raise meant from error
+        except _Unsound as error:
+            if aside is not None:
+                raise HistoryDamaged(f"history {path} is damaged again right after it was rebuilt: {error}") from error
+        aside = _set_aside(path)
+
+
+class _Unsound(Exception):
+    """The integrity check found something."""
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        fresh = connection.execute("PRAGMA page_count").fetchone()[0] == 0
+        if fresh:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not fresh:
+            _check(connection, path)
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    said = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+    if said != ["ok"]:
+        raise _Unsound("; ".join(said))
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise HistoryError(f"{path} is a database of another program. Set historyPath to a file of its own.")
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
+    have = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0]
+    if have > len(MIGRATIONS):
+        raise HistoryError(
+            f"history {path} was written by a newer version (schema {have}, known up to {len(MIGRATIONS)}). Run that "
+            "version again, or move the file away to begin anew."
+        )
+    for version in range(have + 1, len(MIGRATIONS) + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in MIGRATIONS[version - 1]:
+                connection.execute(statement)
+            connection.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (version,))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def _set_aside(path: str) -> str:
+    """Rename the file (and its write-ahead log) to the first free "<name>.damaged-<n>"."""
+    number = 1
+    while Path(f"{path}.damaged-{number}").exists():
+        number += 1
+    target = f"{path}.damaged-{number}"
+    rename: Callable[[str, str], None] = os.replace
+    for suffix in ("-wal", "-shm", ""):
+        if Path(path + suffix).exists():
+            rename(path + suffix, target + suffix)
+    return (
+        f"history {path} was damaged: it was set aside as {target} and a new one was begun; the metrics fill it again."
+    )

@@ -1,0 +1,250 @@
+"""The SQLite store: pods by uid, live records by run, watermarks moved with the facts they cover.
+
+Everything a call writes is one transaction. Facts come again after a crash, a full disk or an overlap of windows, so
+adding is idempotent: a pod is one row, merged with what is already known of it, and a row that says nothing new is not
+written. This package is the only importer of sqlite3.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import merge_executions
+from concertmaster.history import rows
+from concertmaster.history.errors import translate, translated
+from concertmaster.history.rebuild import rebuild
+from concertmaster.history.schema import open_database
+
+_REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What one ``add`` changed: rows that are new, rows that now say more, workflows concerned."""
+
+    new: int = 0
+    changed: int = 0
+    workflows: frozenset[WorkflowKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Size of the history. Times are unix seconds, None when it is empty."""
+
+    workflows: int
+    runs: int
+    pods: int
+    records: int
+    bytes: int
+    oldest: float | None
+    newest: float | None
+    unreadable: int
+
+
+class Store:
+    """One history file. Safe to use from several threads of one process."""
+
+    def __init__(self, path: str) -> None:
+        """Open ``path`` (":memory:" for none), creating or rebuilding it. ``recovered`` is a sentence for people when a
+        damaged file was set aside. Raises HistoryError and its kinds."""
+        self.path = path
+        self._lock = threading.RLock()
+        self._db, self.recovered = open_database(path)
+        self._lost: list[str] = []  # rows whose bytes could not be read
+
+    def close(self) -> None:
+        """Close the file; further calls fail."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- writing
+
+    def add(
+        self,
+        executions: Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]],
+        *,
+        records: Iterable[RunRecord] = (),
+        watermark: tuple[str, str, float] | None = None,
+    ) -> Added:
+        """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs.
+
+        ``watermark`` is (source, shard, unix seconds up to which the facts are complete) and is moved in the same
+        transaction. Executions need a uid. Either everything is written or nothing.
+        """
+        given = [
+            (e, key, run) for key, runs in executions.items() for run, found in runs.items() for e in found if e.uid
+        ]
+        with self._transaction():
+            known = rows.pods_by_uid(self._db, [e.uid or "" for e, _, _ in given], self._lost)
+            touched: set[WorkflowKey] = set()
+            new = changed = 0
+            for e, key, run in given:
+                before = known.get(e.uid or "")
+                merged = merge_executions(e if before is None else before[2], e)
+                if before is not None and before[:2] == (key, run) and merged == before[2]:
+                    continue
+                touched |= {key} if before is None else {key, before[0]}
+                new, changed = new + (before is None), changed + (before is not None)
+                known[e.uid or ""] = (key, run, merged)
+                rows.write_pod(self._db, key, run, merged)
+            touched |= {r.workflow for r in records if rows.write_record(self._db, r)}
+            if touched:
+                rows.mark_changed(self._db, touched)
+            if watermark is not None:
+                self._set_watermark(*watermark)
+            return Added(new, changed, frozenset(touched))
+
+    def set_watermark(self, source: str, shard: str, until: float) -> None:
+        """Facts of this source and shard are complete up to ``until`` (unix seconds)."""
+        with self._transaction():
+            self._set_watermark(source, shard, until)
+
+    def note_definitions(self, fingerprints: Mapping[WorkflowKey, str], at: float) -> None:
+        """Remember which template fingerprint each workflow has at ``at``, so that runs can be told apart by it."""
+        with self._transaction():
+            for key, fingerprint in fingerprints.items():
+                rows.note_fingerprint(self._db, key, fingerprint, at)
+
+    def forget(self, key: WorkflowKey) -> int:
+        """Delete everything about a workflow; returns the number of pods deleted."""
+        with self._transaction():
+            number = rows.known_id(self._db, key)
+            if number is None:
+                return 0
+            gone = self._db.execute("DELETE FROM pods WHERE workflow = ?", (number,)).rowcount
+            self._db.execute("DELETE FROM workflows WHERE id = ?", (number,))
+        self._shrink()
+        return gone
+
+    def prune(self, *, max_runs: int | Mapping[WorkflowKey, int], before: float) -> int:
+        """Keep the newest ``max_runs`` runs of each workflow (a number, or one per workflow) that ended after
+        ``before`` (unix seconds); returns the number of pods deleted."""
+        gone = 0
+        with self._transaction():
+            for key in self.keys():
+                number = rows.make_id(self._db, key)
+                most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
+                kept = set(rows.newest(self._db, number, most, before))
+                for run in rows.names(self._db, number) - kept:
+                    gone += self._db.execute("DELETE FROM pods WHERE workflow = ? AND run = ?", (number, run)).rowcount
+                    self._db.execute("DELETE FROM records WHERE workflow = ? AND run = ?", (number, run))
+                # names are reused: what is long past goes even where the name is still in use
+                old = "DELETE FROM pods WHERE workflow = ? AND ended < ?"
+                gone += self._db.execute(old, (number, before - _REUSED_NAME_SLACK)).rowcount
+        if gone:
+            self._shrink()
+        return gone
+
+    # --- reading
+
+    def runs(
+        self,
+        key: WorkflowKey,
+        *,
+        limit: int | None = None,
+        since: float | None = None,
+        definition: WorkflowDefinition | None = None,
+        as_of: float | None = None,
+    ) -> list[RunRecord]:
+        """Run records, oldest first: at most the ``limit`` newest, those that ended at or after ``since``.
+
+        ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
+        ``engines.build_run``).
+        """
+        with self._lock, translated(self.path):
+            number = rows.known_id(self._db, key)
+            if number is None:
+                return []
+            names = rows.newest(self._db, number, limit, since)
+            pods = rows.pods_of_runs(self._db, number, names, self._lost)
+            live = rows.records_of_runs(self._db, number, key, names, self._lost)
+            query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
+            marks = self._db.execute(query, (number,)).fetchall()
+        found = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of) if r.steps]
+        found = [_fingerprinted(r, marks) for r in found if since is None or r.end is None or r.end >= since]
+        found.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
+        return found if limit is None else found[-limit:] if limit > 0 else []
+
+    def keys(self) -> list[WorkflowKey]:
+        """Workflows with any history, in a fixed order."""
+        with self._lock, translated(self.path):
+            query = "SELECT namespace, kind, name FROM workflows ORDER BY namespace, kind, name"
+            return [WorkflowKey(*row) for row in self._db.execute(query)]
+
+    def dirty_since(self, mark: int) -> tuple[int, list[WorkflowKey]]:
+        """Workflows changed after ``mark`` (0: all), and the mark to ask with next time."""
+        with self._lock, translated(self.path):
+            now = self._db.execute("SELECT value FROM counters WHERE name = 'changes'").fetchone()[0]
+            query = "SELECT namespace, kind, name FROM workflows WHERE changed > ? ORDER BY namespace, kind, name"
+            return now, [WorkflowKey(*row) for row in self._db.execute(query, (mark,))]
+
+    def watermark(self, source: str, shard: str) -> float | None:
+        """Up to when facts of this source and shard are complete (unix seconds); None when nothing was read yet."""
+        with self._lock, translated(self.path):
+            query = "SELECT until FROM watermarks WHERE source = ? AND shard = ?"
+            row = self._db.execute(query, (source, shard)).fetchone()
+            return None if row is None else float(row[0])
+
+    def stats(self) -> Stats:
+        """Counts and size."""
+        with self._lock, translated(self.path):
+            one = self._db.execute
+            pods, oldest, newest = one("SELECT count(*), min(begun), max(ended) FROM pods").fetchone()
+            size = one("PRAGMA page_count").fetchone()[0] * one("PRAGMA page_size").fetchone()[0]
+            runs = "SELECT count(*) FROM (SELECT workflow, run FROM pods UNION SELECT workflow, run FROM records)"
+            return Stats(
+                workflows=one("SELECT count(*) FROM workflows").fetchone()[0],
+                runs=one(runs).fetchone()[0],
+                pods=pods,
+                records=one("SELECT count(*) FROM records").fetchone()[0],
+                bytes=size,
+                oldest=oldest,
+                newest=newest,
+                unreadable=len(set(self._lost)),
+            )
+
+    # --- inside
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise translate(error, self.path) from error
+
+    def _shrink(self) -> None:
+        with self._lock, translated(self.path):
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def _set_watermark(self, source: str, shard: str, until: float) -> None:
+        self._db.execute(
+            "INSERT INTO watermarks VALUES (?, ?, ?) ON CONFLICT (source, shard) DO UPDATE SET until = excluded.until",
+            (source, shard, until),
+        )
+
+
+def _fingerprinted(record: RunRecord, seen: Sequence[tuple[str, float, float]]) -> RunRecord:
+    """A run has the fingerprint that was in force when it started, if that was observed."""
+    if record.fingerprint is not None or record.start is None:
+        return record
+    mark = next((f for f, first, last in seen if first <= (record.start or 0.0) <= last), None)
+    return record if mark is None else replace(record, fingerprint=mark)
