@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from concertmaster.core.replay import WhatIf, critical_chain, critical_share, ex
 from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work
 from tests.unit.core.oracle_runs import BEGIN, KEY, Engine
+
+pytestmark = pytest.mark.filterwarnings("error")  # an overflow is a fault, even where numpy only warns
 
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(0, 1e6), st.integers(-10, 10))
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from concertmaster.core.replay.overhead import LONGEST, Prediction, interval, predict, shape
+from concertmaster.core.graph import LONGEST, SHORTEST
+from concertmaster.core.replay.overhead import Prediction, interval, predict, shape
 from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work
 
@@ -24,7 +25,7 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
     """Makespan of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
     if not target.steps:
         return Prediction(None, 0, "the run has no tasks")
-    peers = [o for o in others if o.engine == target.engine and 0.0 < o.makespan < LONGEST]
+    peers = [o for o in others if o.engine == target.engine and SHORTEST < o.makespan < LONGEST]
     own = [o for o in peers if o.workflow == target.workflow and o.steps]
     if len(own) >= MIN_RUNS:
         logs = np.log([o.makespan for o in own])

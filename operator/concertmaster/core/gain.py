@@ -6,13 +6,13 @@ from five runs useful. The interval is a bootstrap over runs (Efron and Tibshira
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from concertmaster.core.graph import SHORTEST
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 from concertmaster.core.replay.change import replay
 from concertmaster.core.replay.executed import prepare
@@ -42,7 +42,7 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
     before, after = [], []
     for run in prepare(runs, graph):
         base = replay(run)
-        if math.isfinite(base) and base > 0.0:
+        if base > SHORTEST:  # NaN, of a run that cannot be replayed, is not
             before.append(base)
             after.append(replay(run, whatif))
     if not before:

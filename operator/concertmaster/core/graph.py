@@ -13,6 +13,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+LONGEST = 1e12  # seconds, 30,000 years: a number beyond is no duration; sums and squares below stay finite
+SHORTEST = 1e-3  # seconds: clocks of clusters tell no less
+
 
 @dataclass(frozen=True, slots=True)
 class CriticalPath:
@@ -80,12 +83,12 @@ def topological_order(parents: Sequence[Sequence[int]]) -> Order:
 
 
 def clean_duration(value: object) -> float:
-    """``value`` as a duration in seconds; what is no finite positive number counts as no time."""
+    """``value`` as a duration in seconds; what is no positive number below LONGEST counts as no time."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return 0.0
-    return number if 0.0 < number < math.inf else 0.0
+    return number if 0.0 < number < LONGEST else 0.0
 
 
 def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]]) -> LongestPath:
@@ -243,7 +246,7 @@ def _bad_durations(durations: Mapping[str, float]) -> list[str]:
     out = []
     for name, value in durations.items():
         try:
-            bad = not 0.0 <= float(value) < math.inf
+            bad = not 0.0 <= float(value) < LONGEST
         except (TypeError, ValueError, OverflowError):
             bad = True
         if bad:

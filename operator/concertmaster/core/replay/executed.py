@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from concertmaster.core.graph import topological_order
+from concertmaster.core.graph import LONGEST, topological_order
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.replay.run import Attempt, ExecutedRun, Limit, StepTimes
 from concertmaster.core.replay.simulate import chain_length, pieces_of, simulate
@@ -81,6 +81,10 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
     start = rows[0].begin
     if run.start is not None and _finite(run.start):
         start = min(start, run.start)
+    last = max(row.end for row in rows) - start
+    end = last if run.end is None or not _finite(run.end) else max(run.end - start, last)
+    if end >= LONGEST:
+        return ExecutedRun(run.run, problems=(*problems, f"its times span {end:.3g} seconds, which cannot be"))
     grouped: list[list[Row]] = [[] for _ in layout.names]
     for row in rows:
         grouped[layout.index[row.execution.step]].append(row)
@@ -109,8 +113,6 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
             begun = min([a.finished - a.work for a in pods])
             steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
     limits = (*limits, *_capacity(chains))
-    last = max(done)
-    end = last if run.end is None or not _finite(run.end) else max(run.end - start, last)
     pieces = tuple([tuple([pieces_of(chain) for chain in found]) for found in chains])
     lengths = tuple([max(map(chain_length, found), default=0.0) for found in pieces])
     first = [own[0].begin if own else math.inf for own in grouped]

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from concertmaster.core.graph import LONGEST, SHORTEST
 from concertmaster.core.model import Interval
 from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work, depth, list_schedule
 
-Z90 = 1.645  # normal quantile of a 90 % interval
-LONGEST = 1e12  # seconds; a number beyond is no duration, and keeps the algebra finite
+Z90 = 1.645  # normal quantile of a two-sided 90 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,16 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
 
 
 def interval(mean: float, deviation: float, runs: int) -> Prediction:
-    """Prediction from a log-normal: ``mean`` and ``deviation`` of the logarithm."""
-    if not math.isfinite(mean) or abs(mean) + Z90 * deviation > 600.0:  # a double ends near exp(709)
+    """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, told from ``runs`` runs.
+
+    The 90 % quantile is Student's for a spread known from few runs (first term of Fisher and Cornish's expansion,
+    1960), the normal one when the spread is the prior's.
+    """
+    quantile = Z90 + (Z90**3 + Z90) / (4.0 * max(2, runs - 1)) if runs else Z90
+    if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # a double ends near exp(709)
         return Prediction(None, runs, "the runs at hand lead to no finite prediction")
-    return Prediction(
-        Interval(math.exp(mean - Z90 * deviation), math.exp(mean), math.exp(mean + Z90 * deviation)), runs
-    )
+    apart = math.exp(quantile * deviation)
+    return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
 
 
 def engine_overhead(runs: Sequence[Shape]) -> tuple[float, float, float]:
@@ -127,7 +131,7 @@ def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _usable(run: Shape) -> bool:
-    return run.tasks > 0 and 0.0 <= run.scheduled < LONGEST and 0.0 < run.makespan < LONGEST
+    return run.tasks > 0 and 0.0 <= run.scheduled < LONGEST and SHORTEST < run.makespan < LONGEST
 
 
 def _prior(run: Shape, terms: tuple[float, float, float]) -> float:

@@ -52,6 +52,18 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
         weights = np.linalg.solve(prior + np.diag(noise), y)
         residual = np.abs(weights * noise) / NOISE
         noise = NOISE**2 * np.maximum(1.0, residual / HUBER)
-    solved = np.linalg.solve(prior + np.diag(noise), np.stack([y, cross], axis=1))
-    variance = own - float(cross @ solved[:, 1]) + NOISE**2
-    return Smoothed(float(cross @ solved[:, 0]), math.sqrt(max(variance, NOISE**2)))
+    inverse = np.linalg.inv(prior + np.diag(noise))
+    weights = inverse @ y
+    variance = max(own - float(cross @ inverse @ cross), 0.0) + NOISE**2
+    return Smoothed(float(cross @ weights), math.sqrt(variance) * _surprise(inverse, weights, noise))
+
+
+def _surprise(inverse: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
+    """How much further off the runs were than expected when each is predicted from the others (at least 1).
+
+    Leave-one-out residuals come in closed form from the inverse (Rasmussen and Williams, section 5.4.2). Odd runs
+    count here: they do not bend the curve, but the next run may be one.
+    """
+    known = np.diagonal(inverse)
+    expected = np.maximum(1.0 / known - noise, 0.0) + NOISE**2
+    return max(1.0, math.sqrt(float(np.mean((weights / known) ** 2 / expected))))
