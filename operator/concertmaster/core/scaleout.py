@@ -1,44 +1,69 @@
 """Run time of a step over its number of workers, out of few points, and the number of workers that pays.
 
-The model is Ernest's (Venkataraman et al., NSDI 2016): T(n) = fixed + work / n + tree * log n + chatter * n, all terms at
-least zero: what does not scale, what does, aggregation, and coordination that grows with every worker.
+T(n) = fixed + work / (n - coordination) + chatter * n. The first two terms are Amdahl's; the last one, from Ernest
+(Venkataraman et al., NSDI 2016), is what makes more workers slower again. ``coordination`` is new: distributed jobs often
+give up to one worker's worth of capacity to a driver or application master, which bends the curve at small n far more than
+any of Ernest's terms can. It is held near one unless the points say otherwise. A second effect at small n, memory that does
+not suffice, is recognised by a speed-up that is more than linear; such points say nothing about larger n and are left out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+# Share of workers' capacity a coordinator can take, in workers; values tried in between.
+MOST_COORDINATION = 1.0
+GRID = 11
+# Weight of the prior against squared relative errors: errors of 3 % hold the value within about 0.3 of one.
+PRIOR_WEIGHT = 0.01
+# A job that starts on fewer workers than the coordination takes still progresses, on what is left of one worker.
+LEAST_CAPACITY = 0.5
+# More than linear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
+STARVED_FACTOR = 1.2
+# Three terms and the coordination are too many for three points: growth with n needs a fourth.
+POINTS_FOR_CHATTER = 4
+LARGEST = 1e12
+
 
 @dataclass(frozen=True, slots=True)
 class ScaleOut:
-    """Fitted run time over workers: weights of (1, 1 / n, log n, n) in seconds, all at least zero."""
+    """Fitted run time over workers: ``fixed``, ``work``, ``chatter`` in seconds, all at least zero; ``coordination`` in
+    workers. ``starved``: (workers, seconds) measured where too few workers ran short of something, ascending. ``error``:
+    largest relative error (0 to 1) at the points used. ``points``: different numbers of workers seen."""
 
     fixed: float
     work: float
-    tree: float
     chatter: float
+    coordination: float
     enough: bool
     reason: str
-    count: int = 0
+    points: int = 0
+    error: float | None = None
+    starved: tuple[tuple[float, float], ...] = ()
 
     def seconds(self, workers: Sequence[float] | Floats | float) -> Floats:
-        """Run time (s) for each number of workers, same shape; NaN without a model or below one worker."""
+        """Run time (s) for each number of workers, same shape; NaN below one worker, or without data."""
         n = np.asarray(workers, dtype=np.float64)
-        safe = np.where(n >= 1.0, n, np.nan)
-        return np.asarray(
-            self.fixed + self.work / safe + self.tree * np.log(safe) + self.chatter * safe, dtype=np.float64
-        )
+        valid = np.isfinite(n) & (n >= 1.0)
+        n = np.where(valid, n, np.nan)
+        capacity = np.maximum(n - self.coordination, LEAST_CAPACITY)
+        out = self.fixed + self.work / capacity + self.chatter * n
+        for at, measured in reversed(self.starved):
+            # At or below a starved point a run is at least as slow as measured there, and slower in proportion.
+            out = np.where(n <= at, np.maximum(out, measured * at / n), out)
+        return np.asarray(out, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerAdvice:
-    """Proposed number of workers with its run time (s) and cost (worker-seconds)."""
+    """Proposed number of workers with its expected run time (s) and cost (worker-seconds)."""
 
     workers: int | None
     enough: bool
@@ -52,41 +77,93 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     n = np.asarray(workers, dtype=np.float64).ravel()
     t = np.asarray(seconds, dtype=np.float64).ravel()
     if n.size != t.size:
-        return ScaleOut(np.nan, 0.0, 0.0, 0.0, False, "workers and seconds have different lengths")
-    good = np.isfinite(n) & np.isfinite(t) & (n >= 1.0) & (t > 0.0)
-    n, t = n[good], t[good]
-    if np.unique(n).size < 2:
-        level = float(np.median(t)) if t.size else float("nan")
+        return ScaleOut(math.nan, 0.0, 0.0, 0.0, False, "workers and seconds differ in number")
+    good = np.isfinite(n) & np.isfinite(t) & (n >= 1.0) & (n <= LARGEST) & (t > 0.0) & (t <= LARGEST)
+    n, t = _medians(n[good], t[good])
+    if n.size < 2:
+        level = float(t[0]) if t.size else math.nan
         return ScaleOut(
-            level, 0.0, 0.0, 0.0, False, "run times for at least two numbers of workers are needed", int(t.size)
+            level, 0.0, 0.0, 0.0, False, "run times at two or more numbers of workers are needed", int(n.size)
         )
-    design = np.stack([np.ones_like(n), 1.0 / n, np.log(n), n], axis=1) / t[:, None]
-    w = _non_negative(design, np.ones_like(t))
-    fixed, work, tree, chatter = (float(v) for v in w)
-    reason = f"{t.size} runs at {np.unique(n).size} numbers of workers"
-    return ScaleOut(fixed, work, tree, chatter, True, reason, int(t.size))
+    first = _first_fed(n, t)
+    used, times = n[first:], t[first:]
+    most = min(MOST_COORDINATION, float(used[0]) - LEAST_CAPACITY)
+    best_total, weights, coordination = math.inf, np.zeros(2), most
+    for tried in np.linspace(0.0, most, GRID):
+        columns = [np.ones_like(used), 1.0 / (used - tried)]
+        if used.size >= POINTS_FOR_CHATTER:
+            columns.append(used)
+        # Relative errors: a second in a minute matters as much as a minute in an hour.
+        found, error = _non_negative(np.stack(columns, axis=1) / times[:, None], np.ones_like(times))
+        total = error + PRIOR_WEIGHT * float(tried - most) ** 2
+        if total < best_total:
+            best_total, weights, coordination = total, found, float(tried)
+    reason = f"fitted to {n.size} numbers of workers"
+    if first:
+        reason += f", {first} of them too few for the memory or cache the job needs"
+    fitted = ScaleOut(
+        fixed=float(weights[0]),
+        work=float(weights[1]),
+        chatter=float(weights[2]) if weights.size > 2 else 0.0,
+        coordination=coordination,
+        enough=True,
+        reason=reason,
+        points=int(n.size),
+        starved=tuple((float(a), float(b)) for a, b in zip(n[:first], t[:first], strict=True)),
+    )
+    return replace(fitted, error=float(np.max(np.abs(fitted.seconds(used) / times - 1.0))))
 
 
 def recommend_workers(
-    model: ScaleOut, candidates: Sequence[int], deadline: float | None = None, tolerance: float = 0.02
+    model: ScaleOut,
+    candidates: Sequence[int],
+    deadline: float | None = None,
+    tolerance: float = 0.02,
+    margin: float = 0.05,
 ) -> WorkerAdvice:
-    """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest."""
-    n = np.array(sorted({int(c) for c in candidates if c >= 1}), dtype=np.float64)
+    """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest.
+
+    ``margin``: share by which the expected run time must stay below the deadline, for what the model does not know; about
+    the mean error measured on public runs.
+    """
+    n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
     if not n.size or not model.enough:
         return WorkerAdvice(None, False, model.reason if n.size else "no number of workers to choose from")
     t = model.seconds(n)
-    if deadline is not None:
-        meets = t <= deadline
-        best = int(np.argmin(np.where(meets, n * t, np.inf))) if meets.any() else int(np.argmin(t))
-        reason = "cheapest within the deadline" if meets.any() else "no candidate meets the deadline; the fastest one"
-    else:
+    if deadline is None:
         best = int(np.flatnonzero(t <= t.min() * (1.0 + tolerance))[0])
         reason = f"smallest within {tolerance:.0%} of the fastest"
+    else:
+        meets = t * (1.0 + margin) <= deadline
+        best = int(np.argmin(np.where(meets, n * t, np.inf))) if meets.any() else int(np.argmin(t))
+        reason = (
+            "cheapest within the deadline" if meets.any() else "no candidate meets the deadline; this is the fastest"
+        )
     return WorkerAdvice(int(n[best]), True, reason, float(t[best]), float(n[best] * t[best]))
 
 
-def _non_negative(design: Floats, target: Floats) -> Floats:
-    """Least squares with weights >= 0: the best of all subsets of the four columns whose free solution is non-negative."""
+def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:
+    """Different numbers of workers, ascending, with the median run time of each."""
+    order = np.argsort(n, kind="stable")
+    different, starts = np.unique(n[order], return_index=True)
+    return different, np.array([np.median(part) for part in np.split(t[order], starts[1:])]) if n.size else t
+
+
+def _first_fed(n: Floats, t: Floats) -> int:
+    """Index of the first point that is not starved; at least two points always remain."""
+    first = 0
+    while n.size - first > 2:
+        # Capacity times run time: constant for perfect scaling, growing otherwise, never falling much.
+        coordination = min(MOST_COORDINATION, float(n[first]) - LEAST_CAPACITY)
+        effort = (n[first : first + 2] - coordination) * t[first : first + 2]
+        if effort[0] <= STARVED_FACTOR * effort[1]:
+            break
+        first += 1
+    return first
+
+
+def _non_negative(design: Floats, target: Floats) -> tuple[Floats, float]:
+    """Least squares with weights >= 0 and its squared error: the best subset of columns whose solution is not negative."""
     columns = design.shape[1]
     best, best_error = np.zeros(columns), float(target @ target)
     for mask in range(1, 2**columns):
@@ -97,8 +174,8 @@ def _non_negative(design: Floats, target: Floats) -> Floats:
         if (part < 0.0).any():
             continue
         error = float(((design[:, chosen] @ part - target) ** 2).sum())
-        if error < best_error * (1.0 - 1e-9):
+        if error < best_error - 1e-12:
             best_error = error
             best = np.zeros(columns)
             best[chosen] = part
-    return best
+    return best, best_error
