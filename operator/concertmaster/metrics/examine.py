@@ -1,0 +1,181 @@
+"""What a metrics store has and lacks, checked one point at a time, each with the line to change: the store's part of
+``concertmaster doctor``.
+
+Every check is one small query over the last hours and stands for itself: a store that refuses one still answers the
+others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from concertmaster.metrics import queries
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.metrics.errors import MetricsError
+from concertmaster.metrics.promql import equalities, matcher, selector
+
+_HOURS = 6
+_STATE = "the metric allow-list or relabelling of the kube-state-metrics scrape"
+_KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
+
+# Series, what is lost without it, where to mend it, whether advice needs it.
+_SERIES: tuple[tuple[str, str, str, bool], ...] = (
+    ("kube_pod_info", "no pod can be told to be part of a run", _STATE, True),
+    ("kube_pod_status_phase", "success and failure stay unknown", _STATE, True),
+    ("kube_pod_container_state_started", "durations of steps stay unknown", _STATE, True),
+    ("kube_pod_completion_time", "the end of a pod is only known to a scrape", _STATE, True),
+    ("kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _STATE, True),
+    ("kube_pod_created", "waiting before scheduling stays unknown", _STATE, False),
+    ("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _STATE, False),
+    ("kube_pod_start_time", "time for image pull and start stays unknown", _STATE, False),
+    ("kube_pod_container_info", "image changes cannot be told", _STATE, False),
+    ("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
+    ("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
+    ("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET, False),
+)
+
+
+class Mark(StrEnum):
+    """How a check went. FAIL: advice is impossible or wrong; WARN: some of it stays unknown."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One point: what was looked at, what was found, and what to do when it is not as it should be."""
+
+    name: str
+    mark: Mark
+    found: str
+    fix: str = ""
+
+
+class Examination:
+    """The checks of one source at one moment (unix seconds), in an order from the ground up."""
+
+    def __init__(self, client: PrometheusClient, now: float) -> None:
+        self._client = client
+        self._now = now - client.source.delay_seconds
+        self._base = equalities(client.source.extra_matchers)
+
+    def run(self) -> Iterator[Check]:
+        """All checks. When the store cannot be reached at all, only that is told."""
+        reach = self._guard("metrics store", self._reach)
+        yield reach
+        if reach.mark is Mark.FAIL:
+            return
+        for metric, effect, place, needed in _SERIES:
+            yield self._guard(metric, lambda m=metric, e=effect, p=place, n=needed: self._series(m, e, p, n))  # type: ignore[misc]
+        yield self._guard("honor_labels", self._honor_labels)
+        yield self._guard("cgroup id", self._cgroup_id)
+        yield self._guard("one cluster", self._clusters)
+        yield self._guard("scrape interval", self._interval)
+        yield self._guard("retention", self._retention)
+
+    def _guard(self, name: str, check: Callable[[], Check]) -> Check:
+        try:
+            return check()
+        except MetricsError as error:
+            return Check(name, Mark.FAIL, error.what, error.remedy)
+
+    def _value(self, query: str, name: str) -> float | None:
+        found = self._client.instant(query, self._now, name=name, whole=False)
+        return found.values[0] if len(found) else None
+
+    def _over(self, metric: str, *matchers: str) -> str:
+        return f"last_over_time({selector(metric, [*self._base, *matchers])}[{_HOURS}h])"
+
+    def _reach(self) -> Check:
+        info = self._client.info()
+        self._value("vector(1)", "reachability")
+        version = f"version {info.version}" if info.version else "its version is not told"
+        return Check("metrics store", Mark.OK, f"{self._client.source.url} answers, {version}")
+
+    def _series(self, metric: str, effect: str, place: str, needed: bool) -> Check:
+        count = self._value(f"count({self._over(metric)})", metric)
+        if count:
+            return Check(metric, Mark.OK, f"{count:.0f} series in the last {_HOURS} h")
+        mark = Mark.FAIL if needed else Mark.WARN
+        return Check(metric, mark, f"no series in the last {_HOURS} h: {effect}", f"keep {metric} in {place}")
+
+    def _honor_labels(self) -> Check:
+        moved = self._value(
+            f"count({self._over('kube_pod_info', matcher('exported_namespace', '!=', ''))})", "honor_labels"
+        )
+        if moved:
+            return Check(
+                "honor_labels",
+                Mark.WARN,
+                "namespace and pod of kube-state-metrics arrive as exported_namespace and exported_pod",
+                "set honorLabels: true in the ServiceMonitor (honor_labels in the scrape config) of kube-state-metrics",
+            )
+        return Check("honor_labels", Mark.OK, "pods keep their own namespace and pod labels")
+
+    def _cgroup_id(self) -> Check:
+        without = self._value(
+            f"count({self._over(queries.WORKING_SET, matcher('id', '=', ''), matcher('container', '!=', ''))})",
+            "cgroup id",
+        )
+        if without:
+            return Check(
+                "cgroup id",
+                Mark.WARN,
+                f"{without:.0f} container series lack the label id: a reused pod name cannot be told apart",
+                f"keep the label id in {_KUBELET}",
+            )
+        return Check("cgroup id", Mark.OK, "container series carry the cgroup path")
+
+    def _clusters(self) -> Check:
+        pods = self._over("kube_pod_info")
+        count = self._value(f"count(count by (cluster) ({pods}))", "clusters")
+        if count and count > 1 and not self._client.source.extra_matchers:
+            return Check(
+                "one cluster",
+                Mark.FAIL,
+                f"the store holds {count:.0f} clusters: equal namespaces of different clusters would be merged",
+                "set extraMatchers: {cluster: NAME} for this source",
+            )
+        return Check("one cluster", Mark.OK, "one cluster, or the source is limited to one")
+
+    def _interval(self) -> Check:
+        series = selector(queries.WORKING_SET, [*self._base, matcher("container", "!=", "")])
+        most = self._value(f"max(count_over_time({series}[30m]))", "scrape interval")
+        if not most or most < 2:
+            return Check("scrape interval", Mark.WARN, "no container ran long enough in the last 30 min to tell")
+        seconds = 1800.0 / most
+        if seconds > 31:
+            return Check(
+                "scrape interval",
+                Mark.WARN,
+                f"containers are sampled about every {seconds:.0f} s: pods shorter than that leave no usage",
+                "scrape the kubelet's /metrics/cadvisor every 15s to 30s",
+            )
+        return Check("scrape interval", Mark.OK, f"containers are sampled about every {seconds:.0f} s")
+
+    def _retention(self) -> Check:
+        told = self._client.info().retention
+        if told is None:
+            return Check("retention", Mark.OK, "the store does not tell; the operator keeps its own history of runs")
+        days = _days(told)
+        if days is not None and days < 7:
+            return Check(
+                "retention",
+                Mark.WARN,
+                f"{told}: a fresh install sees less than a week of runs",
+                "keep at least two weeks (--storage.tsdb.retention.time=15d)",
+            )
+        return Check("retention", Mark.OK, told)
+
+
+def _days(text: str) -> float | None:
+    """Days of a retention as Prometheus tells it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is told."""
+    units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+    found = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
+    total = sum(int(a or c) * units[b or d] for a, b, c, d in found)
+    return total or None

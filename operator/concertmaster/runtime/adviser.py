@@ -1,0 +1,90 @@
+"""The analysis behind the loop's seam: one case in, the status document and what two conditions say out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from concertmaster.advisor import Advice as Advised
+from concertmaster.advisor import advise, next_run
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.base import parse_time
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core import text
+from concertmaster.core.objectives import Verdict
+from concertmaster.core.rules import RULES
+from concertmaster.report.view import iso
+from concertmaster.runtime.ports import Advice, Case
+
+
+def adviser(case: Case) -> Advice:
+    """Analyse one workflow and word the outcome."""
+    found = advise(
+        case.definition,
+        case.runs,
+        case.policy,
+        profile=case.profile.metadata.name,
+        now=case.now,
+        missing=case.missing,
+    )
+    policy = str(case.policy.source) if case.policy.source is not None else None
+    document = found.status(policy=policy, data_until=case.data_until, dismissed=dismissed(case.profile, case.now))
+    return Advice(document, ready(case, found), objectives(case, found))
+
+
+def dismissed(profile: WorkflowProfile, now: float) -> frozenset[str]:
+    """Ids its owner decided against and whose time is not over."""
+    return frozenset(
+        d.recommendation
+        for d in profile.spec.dismissals
+        if d.expiration_time is None or parse_time(d.expiration_time) > now
+    )
+
+
+def _due(found: Advised, now: float) -> str:
+    due = next_run(found.analysis.definition, now)
+    if due is None:
+        return ""
+    return f"; the next run is expected {datetime.fromtimestamp(due, tz=UTC).strftime('%A %Y-%m-%d %H:%M UTC')}"
+
+
+def ready(case: Case, found: Advised) -> Finding:
+    """Ready: how much the advice rests on, or what is missing."""
+    analysis = found.analysis
+    window = text.window(analysis.options.window_seconds)
+    problems = _rule_problems(case) + list(case.policy.problems)
+    if not analysis.runs:
+        message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"
+        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message)
+    if not analysis.enough:
+        known = analysis.succeeded + analysis.failed
+        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(found, case.now)}"
+        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message)
+    if problems:
+        return Finding(ConditionType.READY, True, Reason.UNKNOWN_RULE, "; ".join(problems[:3]))
+    message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
+    return Finding(ConditionType.READY, True, Reason.ANALYZED, message)
+
+
+def _rule_problems(case: Case) -> list[str]:
+    known = {rule.name for rule in RULES}
+    return [
+        f"the policy names a rule {name} that does not exist; the rules are {', '.join(sorted(known))}"
+        for name in case.policy.rules
+        if name not in known
+    ]
+
+
+def objectives(case: Case, found: Advised) -> Finding:
+    """ObjectivesMet: every missed objective with target and figure."""
+    verdicts = found.analysis.objectives
+    if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
+        return Finding(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
+    missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is Verdict.MISSED]
+    if missed:
+        more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
+        return Finding(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)
+    unknown = [v.name for v in verdicts if v.verdict is Verdict.UNKNOWN]
+    if unknown:
+        message = f"no data yet for {text.listing(unknown, 5)}"
+        return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)
+    return Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, f"all {len(verdicts)} objectives are met")

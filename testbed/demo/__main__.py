@@ -1,0 +1,217 @@
+"""``make demo``: the operator's main job on real parts, told step by step.
+
+1. ``concertmaster analyze`` on the committed facts, at once.
+2. Meanwhile etcd, kube-apiserver, kubectl and Prometheus are found or built.
+3. Prometheus gets two weeks of history; workflows, a profile and policies are applied with kubectl.
+4. The operator runs until every profile has advice; ``kubectl get wfp`` and ``kubectl describe`` show it.
+
+On a terminal everything stays up until Ctrl-C, with the addresses printed. Elsewhere it ends by itself; the exit status
+tells whether all of it worked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from testbed.build import ensure
+from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
+from testbed.demo.facts import DATA, FILE, ROOT
+from testbed.demo.history import DAY, DAYS, NAMESPACE, tell
+from testbed.openmetrics import Grid, render
+from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
+from testbed.prometheus import PrometheusServer
+
+COMPONENTS = ("etcd", "kube-apiserver", "kubectl", "prometheus", "promtool")
+EXAMPLES = ROOT / "examples" / "demo"
+PATIENCE = 180.0  # seconds for the operator's first advice
+
+
+def say(text: str = "") -> None:
+    """A line for people, at once."""
+    print(text, flush=True)
+
+
+def headline(text: str) -> None:
+    """The next step."""
+    say(f"\n=== {text}")
+
+
+class Build(threading.Thread):
+    """Finds or builds the components while something else is read."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.error: BaseException | None = None
+        self.lines: list[str] = []
+
+    def run(self) -> None:
+        try:
+            ensure(COMPONENTS, self.lines.append)
+        except (TestbedError, OSError) as error:
+            self.error = error
+
+    def wait(self) -> None:
+        """Print what is going on until everything is there. Raises what went wrong."""
+        told = 0
+        while self.is_alive():
+            self.join(1.0)
+            for line in self.lines[told:]:
+                say(f"  {line}")
+            told = len(self.lines)
+        if self.error is not None:
+            raise self.error
+
+
+def _python(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
+
+
+def analyze_facts() -> bool:
+    """The first answer: no cluster, no Prometheus, just the recorded file."""
+    headline(f"concertmaster analyze --facts {FILE.relative_to(ROOT)}")
+    command = _python("concertmaster", "analyze", "--facts", str(FILE), "-o", "wide")
+    return subprocess.run(command, env=_environment(), check=False).returncode == 0
+
+
+def _config(directory: Path, prometheus: str, port: int) -> Path:
+    file = directory / "concertmaster.yaml"
+    file.write_text(
+        f"interval: 30s\nhistoryPath: {directory / 'history.db'}\n"
+        f"listen: {{address: 127.0.0.1, port: {port}}}\n"
+        "limits: {backfillPerCycle: 14d}\n"
+        f"sources:\n- {{name: default, url: '{prometheus}', delaySeconds: 5}}\n"
+    )
+    return file
+
+
+def _advised(cluster: Cluster) -> tuple[int, int]:
+    """Profiles with a finished analysis, and all profiles."""
+    items: list[dict[str, Any]] = cluster.get("wfp", "-A")["items"]
+    done = sum(
+        any(c["type"] == "Ready" and c["status"] == "True" for c in (i.get("status") or {}).get("conditions") or ())
+        for i in items
+    )
+    return done, len(items)
+
+
+def wait_for_advice(cluster: Cluster, operator: Process, expected: int) -> float:
+    """Seconds until every profile is Ready. Raises TestbedError when it takes too long or the operator ends."""
+    start = time.monotonic()
+    told = start
+    while True:
+        done, total = _advised(cluster)
+        if total >= expected and done == total:
+            return time.monotonic() - start
+        if not operator.running:
+            raise TestbedError(f"the operator ended:\n{operator.tail(30)}")
+        if time.monotonic() - start > PATIENCE:
+            raise TestbedError(f"{done} of {total} profiles have advice after {PATIENCE:.0f} s:\n{operator.tail(30)}")
+        if time.monotonic() - told > 5:
+            told = time.monotonic()
+            say(f"  {done} of {total} profiles have advice after {told - start:.0f} s")
+        time.sleep(0.5)
+
+
+def show(cluster: Cluster) -> None:
+    """What a user types."""
+    headline("kubectl get wfp -A")
+    say(cluster.kubectl("get", "wfp", "-A"))
+    for item in cluster.get("wfp", "-n", NAMESPACE)["items"]:
+        name = item["metadata"]["name"]
+        headline(f"kubectl describe wfp -n {NAMESPACE} {name}")
+        say(cluster.kubectl("describe", "wfp", "-n", NAMESPACE, name))
+    headline("kubectl get opol,copol -A")
+    say(cluster.kubectl("get", "opol,copol", "-A"))
+
+
+def stay(cluster: Cluster, prometheus: str, port: int) -> None:
+    """Keep everything up for whoever wants to look around."""
+    headline("everything stays up until Ctrl-C")
+    say(f"  export KUBECONFIG={cluster.kubeconfig()}")
+    say(f"  kubectl        {cluster.kubectl_path}")
+    say(f"  Prometheus     {prometheus}")
+    say(f"  operator       http://127.0.0.1:{port}/metrics")
+    say(f"  try            kubectl explain opol.spec --recursive; concertmaster list -n {NAMESPACE}")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        say("\nstopping")
+
+
+def run(keep: bool) -> int:
+    """The whole demonstration; the exit status."""
+    begin = time.monotonic()
+    build = Build()
+    build.start()
+    good = analyze_facts()
+    headline("finding or building etcd, kube-apiserver, kubectl and Prometheus (once; then they come from the cache)")
+    build.wait()
+    warm = time.monotonic()
+    with TemporaryDirectory("concertmaster-demo-") as directory, ControlPlane(progress=say) as plane:
+        cluster = plane.cluster
+        headline(f"loading {DAYS} days of history into Prometheus")
+        end = time.time()
+        pods = tell(end, DATA)
+        prometheus = PrometheusServer(progress=say)
+        prometheus.load_openmetrics(render(pods, Grid(end - DAYS * DAY, end)))
+        say(f"  {len(pods)} pods of three workflows; where the numbers come from: examples/demo/data/NOTICE.md")
+        with prometheus:
+            headline("kubectl apply")
+            for files in (("crds",), ("examples/demo/argo-crds.yaml",)):
+                say(cluster.kubectl("apply", "--server-side", *(f"-f{ROOT / f}" for f in files)).rstrip())
+            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            for file in ("workflows", "profile", "policies"):
+                say(cluster.kubectl("apply", "-f", str(EXAMPLES / f"{file}.yaml")).rstrip())
+            port = free_port()
+            headline("concertmaster run --config concertmaster.yaml")
+            operator = Process(
+                "operator",
+                _python("concertmaster", "run", "--config", str(_config(directory, prometheus.url, port))),
+                log=directory / "operator.log",
+                env=_environment() | {"KUBECONFIG": str(cluster.kubeconfig())},
+            )
+            operator.start()
+            try:
+                operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+                seconds = wait_for_advice(cluster, operator, expected=3)
+                say(f"  every profile has advice {seconds:.0f} s after the operator started")
+                now = time.monotonic()
+                say(f"  first advice {now - warm:.0f} s after the parts were there, {now - begin:.0f} s in all")
+                show(cluster)
+                if keep:
+                    stay(cluster, prometheus.url, port)
+            finally:
+                operator.stop()
+    return 0 if good else 1
+
+
+def main() -> int:
+    """Parse the options and translate failures into a message and an exit status."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="stay up at the end, also without a terminal")
+    parser.add_argument("--no-keep", action="store_true", help="end by itself, also on a terminal")
+    options = parser.parse_args()
+    try:
+        return run(keep=options.keep or (sys.stdout.isatty() and not options.no_keep))
+    except KeyboardInterrupt:
+        return 130
+    except (TestbedError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
