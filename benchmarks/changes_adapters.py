@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from concertmaster.core.changes import detect
+from concertmaster.core.verdict import Verdict, compare
+
+WORDS = {Verdict.IMPROVED: "better", Verdict.WORSE: "worse", Verdict.SAME: "same", Verdict.INCONCLUSIVE: "same"}
 
 
 def detect_changes(values: list[float]) -> list[int]:
     """First indices of new levels, 0 < i < n."""
     return [point.index for point in detect(None, values).points]
+
+
+def verify_change(before: list[list[float]], after: list[list[float]]) -> dict[str, float | str]:
+    """Verdict, ratio and interval; rows are [input bytes, run time in seconds]."""
+    result = compare(
+        [row[1] for row in before],
+        [row[1] for row in after],
+        inputs_before=[row[0] for row in before],
+        inputs_after=[row[0] for row in after],
+    )
+    return {"verdict": WORDS[result.verdict], "ratio": result.ratio, "low": result.low, "high": result.high}

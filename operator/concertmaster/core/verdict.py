@@ -1,0 +1,198 @@
+"""Did a change help? Runs before against runs after, adjusted for input size, with stated error rates.
+
+Two forms share one test (stats/shift.py) on log durations. The fixed-sample form answers once. The sequential form may
+be asked after every run: its bar is raised so that the chance of *ever* crossing it without a change stays within the
+level (any-time-valid inference in linear models: Lindon, Ham, Tingley, Bojinov 2022; mixture martingales go back to
+Robbins 1970).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from concertmaster.core.stats.quantiles import student_quantile, student_tail
+from concertmaster.core.stats.shift import GroupShift, group_shift
+from concertmaster.core.stats.summary import Floats, as_floats
+
+MIN_RUNS = 3  # a side; fewer give no idea of the spread
+LEVEL = 0.04  # nominal; on real step durations 4.6 % of comparisons without a change are then called a change
+MARGIN = 0.05  # changes smaller than this do not matter: same
+# The sequential form is most sensitive to shifts of this many standard deviations of a run (a shift of 20 % when runs vary
+# by 20 %). Any value is valid; another one only moves the power.
+EXPECTED_SHIFT = 1.0
+SEQUENTIAL_LEVEL = 0.10  # two-sided: each direction is called falsely in at most 5 % of all changes
+
+Durations = Iterable[float | None] | Floats
+
+
+class Verdict(StrEnum):
+    """The outcome of a verification, as the WorkflowChange states it."""
+
+    IMPROVED = "Improved"
+    SAME = "Same"
+    WORSE = "Worse"
+    INCONCLUSIVE = "Inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Durations after a change over durations before, 0.8 meaning 20 % shorter.
+
+    ``ratio`` with its interval ``low``..``high`` (ends may be 0 or infinite); NaN, 0 and infinite when there is too
+    little data. ``p_value`` is two-sided, of the hypothesis of no change. ``adjusted`` tells whether input sizes were
+    taken into account. ``decided`` is always True for the fixed-sample form; False for the sequential one while more
+    runs are worth waiting for. ``reason`` is a sentence about missing data or about the decision.
+    """
+
+    verdict: Verdict
+    ratio: float
+    low: float
+    high: float
+    p_value: float
+    runs_before: int
+    runs_after: int
+    adjusted: bool
+    decided: bool
+    reason: str
+
+
+def compare(
+    before: Durations,
+    after: Durations,
+    *,
+    inputs_before: Durations | None = None,
+    inputs_after: Durations | None = None,
+    margin: float = MARGIN,
+    level: float = LEVEL,
+) -> Comparison:
+    """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
+
+    Worse or Improved when the interval lies on one side of 1; Same when it lies within the ``margin``; else
+    Inconclusive. Values that are missing, infinite or not positive are left out. With input sizes for at least three
+    quarters of the runs of both sides, durations are compared at equal input size (log-linear in the size).
+    """
+    groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
+    if groups is None:
+        return _too_few(counts, decided=True)
+    critical = student_quantile(1.0 - level / 2.0, groups.degrees)
+    ratio, low, high = _interval(groups, critical)
+    p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
+    verdict, reason = _judged(low, high, margin)
+    return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
+
+
+def watch(
+    before: Durations,
+    after: Durations,
+    *,
+    inputs_before: Durations | None = None,
+    inputs_after: Durations | None = None,
+    min_runs: int = 5,
+    max_runs: int = 30,
+    margin: float = MARGIN,
+    level: float = SEQUENTIAL_LEVEL,
+    expected_shift: float = EXPECTED_SHIFT,
+) -> Comparison:
+    """Sequential test: ask after every new run with all runs since the change; stop when ``decided``.
+
+    However often it is asked, a change without effect is called Worse in at most half of ``level`` of all cases, and
+    Improved likewise. Same is decided as soon as the interval lies within the ``margin``. At ``max_runs`` it is
+    decided in any case, then Inconclusive unless one of the others holds.
+    """
+    groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
+    last = counts[1] >= max_runs
+    if groups is None or counts[1] < min_runs:
+        return _too_few(counts, decided=last, wanted=max(min_runs, MIN_RUNS))
+    critical = anytime_critical(groups.degrees, groups.information, level, expected_shift)
+    ratio, low, high = _interval(groups, critical)
+    p = min(1.0, 1.0 / evidence(groups.t(), groups.degrees, groups.information, expected_shift))
+    verdict, reason = _judged(low, high, margin)
+    decided = last or verdict is not Verdict.INCONCLUSIVE
+    return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
+
+
+def evidence(t: float, degrees: float, information: float, expected_shift: float = EXPECTED_SHIFT) -> float:
+    """How many times more likely the data are under a shift than under none (an e-value; any-time-valid).
+
+    A mixture over shifts that are normal with standard deviation ``expected_shift`` (in standard deviations of a run);
+    ``information`` is the weight of the group indicator (n * m / (n + m) without a covariate).
+    """
+    share = 1.0 / (1.0 + information * expected_shift**2)
+    x = t * t / degrees
+    log = 0.5 * math.log(share) - (degrees + 1.0) / 2.0 * (math.log1p(share * x) - math.log1p(x))
+    return math.exp(min(700.0, log))
+
+
+def anytime_critical(degrees: float, information: float, level: float, expected_shift: float = EXPECTED_SHIFT) -> float:
+    """The |t| at which ``evidence`` reaches 1 / ``level``; infinite when no t can reach it yet."""
+    share = 1.0 / (1.0 + information * expected_shift**2)
+    q = (level * math.sqrt(share)) ** (2.0 / (degrees + 1.0))
+    if q <= share:
+        return math.inf
+    return math.sqrt(degrees * (1.0 - q) / (q - share))
+
+
+def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]:
+    """Ratio with its interval: the shifts that the test does not reject."""
+    likely = groups.solve(0.0)
+    if math.isinf(critical):
+        return _exp(likely), 0.0, math.inf
+    low, high = groups.solve(critical, likely), groups.solve(-critical, likely)
+    return _exp(likely), _exp(min(low, likely)), _exp(max(high, likely))
+
+
+def _judged(low: float, high: float, margin: float) -> tuple[Verdict, str]:
+    span = f"durations are {_percent(low)} to {_percent(high)} of what they were"
+    if low > 1.0:
+        return Verdict.WORSE, f"slower: {span}"
+    if high < 1.0:
+        return Verdict.IMPROVED, f"faster: {span}"
+    if high <= 1.0 + margin and low >= 1.0 / (1.0 + margin):
+        return Verdict.SAME, f"no difference that matters: {span}"
+    return Verdict.INCONCLUSIVE, f"cannot tell yet: {span}"
+
+
+def _prepared(
+    before: Durations, after: Durations, inputs_before: Durations | None, inputs_after: Durations | None
+) -> tuple[GroupShift | None, bool, tuple[int, int]]:
+    sides = [_side(before, inputs_before), _side(after, inputs_after)]
+    counts = (sides[0][0].size, sides[1][0].size)
+    if min(counts) < MIN_RUNS:
+        return None, False, counts
+    known = [np.isfinite(inputs) for _, inputs in sides]
+    if all(k.sum() >= max(MIN_RUNS, 0.75 * k.size) for k in known):
+        logs, sizes = zip(*((d[k], i[k]) for (d, i), k in zip(sides, known, strict=True)), strict=True)
+        groups = group_shift(logs[0], logs[1], (sizes[0], sizes[1]))
+        return groups, groups.covariate is not None, counts
+    return group_shift(sides[0][0], sides[1][0]), False, counts
+
+
+def _side(durations: Durations, inputs: Durations | None) -> tuple[Floats, Floats]:
+    """Logs of the usable durations and of their input sizes (NaN where unknown)."""
+    seconds = as_floats(durations)
+    sizes = np.full(seconds.size, np.nan) if inputs is None else as_floats(inputs)
+    if sizes.size != seconds.size:
+        sizes = np.full(seconds.size, np.nan)
+    usable = np.isfinite(seconds) & (seconds > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_sizes = np.where(sizes > 0, np.log(sizes), np.nan)
+    log_sizes[~np.isfinite(log_sizes)] = np.nan
+    return np.log(seconds[usable]), log_sizes[usable]
+
+
+def _too_few(counts: tuple[int, int], *, decided: bool, wanted: int = MIN_RUNS) -> Comparison:
+    reason = f"{counts[0]} runs before and {counts[1]} after; {MIN_RUNS} before and {wanted} after are needed"
+    return Comparison(Verdict.INCONCLUSIVE, math.nan, 0.0, math.inf, 1.0, counts[0], counts[1], False, decided, reason)
+
+
+def _percent(ratio: float) -> str:
+    return "any share" if math.isinf(ratio) else f"{100.0 * ratio:.0f} %"
+
+
+def _exp(log: float) -> float:
+    return math.inf if log > 700.0 else math.exp(log)
