@@ -22,6 +22,7 @@ from concertmaster.core.replay import (
     WhatIf,
     critical_chain,
     critical_share,
+    enough_parallelism,
     executed,
     replay,
     step_drag,
@@ -294,3 +295,29 @@ def test_an_exit_handler_waits_for_everything_else() -> None:
     )
     run = executed(RunRecord(KEY, "r", BEGIN, BEGIN + 55, Outcome.SUCCEEDED, Source.LIVE, rows), graph)
     assert replay(run, WhatIf.scale_step("a", 0.0)) == 55 - 50 + 20
+
+
+def test_without_stragglers_items_end_with_the_median() -> None:
+    median = {**WORK, "split": [20, 27, 27, 12, 27], "check": [5]}
+    base = engine(work={**WORK, "check": [5]})
+    assert predicted(base, WhatIf.without_stragglers("split")) == actual(engine(work=median))
+    assert predicted(base, WhatIf.without_stragglers("split", 100.0)) == predicted(base)
+
+
+def test_the_smallest_limit_that_is_enough() -> None:
+    fan = WorkflowGraph((StepSpec("split", fan_out=True), StepSpec("long")), parallelism=1)
+    base = engine(graph=fan, work={"split": [10] * 8, "long": [66]}, limit=1)
+    found = enough_parallelism([base.run()], fan)
+    times = {n: actual(replace(base, limit=n)) for n in range(1, 10)}
+    assert found.limit == min(n for n, t in times.items() if t <= 1.02 * times[9])
+    assert found.limit is not None and found.seconds == times[found.limit]
+    assert (found.best, found.now, found.width) == (times[9], times[1], 9)
+
+
+def test_parallelism_of_one_step_and_of_none() -> None:
+    fan = WorkflowGraph((StepSpec("split", fan_out=True),))
+    base = engine(graph=fan, work={"split": [10] * 8})
+    assert enough_parallelism([base.run()], fan, "split").limit == 8
+    for runs, step in (([], None), ([base.run()], "ghost")):
+        found = enough_parallelism(runs, fan, step)
+        assert found.limit is None and found.reason

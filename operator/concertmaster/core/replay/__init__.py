@@ -12,12 +12,14 @@ from concertmaster.core.replay.critical import (
     time_split,
 )
 from concertmaster.core.replay.executed import executed, prepare
+from concertmaster.core.replay.parallelism import EnoughParallelism, enough_parallelism
 from concertmaster.core.replay.run import Attempt, ExecutedRun, Limit, StepTimes
 from concertmaster.core.replay.whatif import WhatIf
 
 __all__ = [
     "Attempt",
     "CriticalShare",
+    "EnoughParallelism",
     "ExecutedRun",
     "Limit",
     "StepTimes",
@@ -25,6 +27,7 @@ __all__ = [
     "WhatIf",
     "critical_chain",
     "critical_share",
+    "enough_parallelism",
     "executed",
     "prepare",
     "replay",

@@ -7,11 +7,12 @@ otherwise; only the order of things follows anew from the graph and the limits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from statistics import median
 
 from concertmaster.core.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
-from concertmaster.core.replay.simulate import chain_length, pieces_of, simulate
+from concertmaster.core.replay.simulate import chain_length, simulate
 from concertmaster.core.replay.whatif import WhatIf
 
 NOTHING: Chain = ((0.0, 0.0, 0.0),)
@@ -28,67 +29,75 @@ def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
         return run.replayed
     if whatif.problem:
         return math.nan
-    return sum(weight * _changed(run, whatif, hits) for weight, hits in _mixture(run, whatif))
+    tables = _Tables(whatif)
+    return sum(weight * _changed(run, whatif, tables, hits) for weight, hits in _mixture(run, whatif))
 
 
-def _changed(run: ExecutedRun, whatif: WhatIf, hits: dict[str, int]) -> float:
+class _Tables:
+    """A what-if looked up by step; among entries for the same step the last one wins."""
+
+    def __init__(self, whatif: WhatIf) -> None:
+        self.scales, self.cpu, self.capped = dict(whatif.scales), dict(whatif.cpu), dict(whatif.capped)
+        self.batched, self.splits = dict(whatif.batched), dict(whatif.splits)
+        self.start_up = dict(whatif.start_up)
+        self.clean = frozenset(whatif.clean)
+        self.joins = frozenset(pair for group in whatif.merged for pair in pairwise(group))
+
+    def touched(self, run: ExecutedRun, hits: Mapping[str, int]) -> Iterable[int]:
+        """Positions of the steps whose pods change."""
+        if None in self.clean or None in self.start_up:
+            return range(len(run.names))
+        tables = (self.scales, self.cpu, self.capped, self.batched, self.splits, self.start_up, self.clean, hits)
+        names = {name for table in tables for name in table} | {after for _, after in self.joins}
+        return [run.index[name] for name in names if name is not None and name in run.index]
+
+
+def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[str, int]) -> float:
     pieces, lengths = list(run.pieces), list(run.lengths)
-    for step in _touched(run, whatif, hits):
-        pieces[step] = tuple(_step(run, step, whatif, hits))
-        lengths[step] = max(map(chain_length, pieces[step]), default=0.0)
+    for step in tables.touched(run, hits):
+        pieces[step] = found = tuple(_step(run, step, tables, hits))
+        lengths[step] = max(map(chain_length, found), default=0.0)
     return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
 
 
-def _touched(run: ExecutedRun, whatif: WhatIf, hits: dict[str, int]) -> list[int]:
-    """Positions of steps whose pods change."""
-    if None in whatif.clean or any(scope is None for scope, _ in whatif.start_up):
-        return list(range(len(run.names)))
-    pairs = (*whatif.scales, *whatif.cpu, *whatif.batched, *whatif.splits, *whatif.start_up)
-    names = {*hits, *whatif.clean, *(name for name, _ in pairs), *(n for group in whatif.merged for n in group)}
-    return [run.index[name] for name in names if name is not None and name in run.index]
-
-
-def _step(run: ExecutedRun, step: int, whatif: WhatIf, hits: dict[str, int]) -> list[Chain]:
+def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:
     """The chains of one step with the change made."""
     name, chains = run.names[step], run.chains[step]
-    clean = None in whatif.clean or name in whatif.clean
-    factor, cpu = _last(whatif.scales, name), _last(whatif.cpu, name)
-    wait = dict(whatif.start_up).get(name, dict(whatif.start_up).get(None, 1.0))
-    joined = any(after == name and run.index.get(before) in run.parents[step] for before, after in _pairs(whatif))
+    clean = None in tables.clean or name in tables.clean
+    factor, cpu = tables.scales.get(name, 1.0), tables.cpu.get(name, 1.0)
+    wait = tables.start_up.get(name, tables.start_up.get(None, 1.0))
+    joined = any((run.names[before], name) in tables.joins for before in run.parents[step])
+    most = math.inf
+    if chains and name in tables.capped:
+        most = tables.capped[name] * median([chain[-1].work for chain in chains])
     rows: list[Chain] = [
-        _chain(chain[-1:] if clean and not chain[-1].failed else chain, chain[0].lag, factor, cpu, wait, joined)
+        _chain(chain[-1:] if clean and not chain[-1].failed else chain, chain[0].lag, most, factor, cpu, wait, joined)
         for chain in chains
     ]
     for k in range(min(hits.get(name, 0), len(rows))):  # evenly spread, to favour neither short nor long items
         rows[(2 * k + 1) * len(rows) // (2 * hits[name])] = NOTHING
-    if name in dict(whatif.batched):
-        rows = _batches(rows, dict(whatif.batched)[name])
-    if name in dict(whatif.splits):
-        parts = dict(whatif.splits)[name]
+    if name in tables.batched:
+        rows = _batches(rows, tables.batched[name])
+    if name in tables.splits:
+        parts = tables.splits[name]
         rows = [tuple((d, head, work / parts) for d, head, work in row) for row in rows for _ in range(parts)]
     return rows
 
 
-def _last(pairs: Sequence[tuple[str, float]], name: str) -> float:
-    return dict(pairs).get(name, 1.0)
-
-
-def _pairs(whatif: WhatIf) -> list[tuple[str, str]]:
-    return [pair for group in whatif.merged for pair in pairwise(group)]
-
-
 def _chain(
-    chain: Sequence[Attempt], lag: float, factor: float, cpu: float, wait: float, joined: bool
+    chain: Sequence[Attempt], lag: float, most: float, factor: float, cpu: float, wait: float, joined: bool
 ) -> tuple[Piece, ...]:
-    """Attempts as changed pieces; ``lag`` is the first attempt's, which is no back-off."""
+    """Attempts as changed pieces. ``lag`` is the first attempt's, which is no back-off; ``most`` caps the work."""
     out = []
-    for k, (a, (delay, _, work)) in enumerate(zip(chain, pieces_of(chain), strict=True)):
-        work *= factor
+    for k, a in enumerate(chain):
+        work = min(a.work, most) * factor
         if a.throttled_share:
             work *= 1.0 - a.throttled_share + a.throttled_share / cpu
-        first = k == 0
-        head = 0.0 if first and joined else (lag if first else 0.0) + (a.pending + a.starting) * wait
-        out.append((delay, head, work))
+        start_up = (a.pending + a.starting) * wait
+        if k:
+            out.append((a.lag, start_up, work))
+        else:
+            out.append((0.0, 0.0 if joined else lag + start_up, work))
     return tuple(out)
 
 

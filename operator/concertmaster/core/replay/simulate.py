@@ -7,6 +7,7 @@ order gives the same result as the event loop at a fraction of its cost.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Sequence
 
 from concertmaster.core.replay.run import Attempt, Chain, Limit, Piece
@@ -73,12 +74,12 @@ def _events(
         for parent in above:
             children[parent].append(step)
     missing = [len(above) for above in parents]
-    needs = [[k for k, limit in enumerate(limits) if limit.steps is None or name in limit.steps] for name in names]
+    needs = [tuple(k for k, limit in enumerate(limits) if limit.steps is None or name in limit.steps) for name in names]
     free = [limit.size for limit in limits]
     left = [len(chains) for chains in pieces]
     events: list[tuple[float, int, int, int, int, int, int]] = []  # time, kind, rank, number, step, chain, attempt
-    waiting: list[tuple[int, int, int]] = []
-    number, end = 0, 0.0
+    queues: dict[tuple[int, ...], deque[tuple[int, int, int, int]]] = {need: deque() for need in needs}
+    number, turn, end = 0, 0, 0.0
 
     def push(time: float, kind: int, step: int, chain: int, attempt: int) -> None:
         nonlocal number
@@ -105,7 +106,8 @@ def _events(
     while events:
         now, kind, _, _, step, c, attempt = heapq.heappop(events)
         if kind == DUE:
-            waiting.append((step, c, attempt))
+            queues[needs[step]].append((turn, step, c, attempt))
+            turn += 1
         else:
             end = max(end, now)
             for k in needs[step]:
@@ -118,15 +120,14 @@ def _events(
                     open_steps(over(step), now)
         if events and events[0][0] <= now:
             continue  # slots are handed out once everything that happens now has happened
-        still: list[tuple[int, int, int]] = []
-        for row in waiting:
-            step, c, attempt = row
-            if all(free[k] > 0 for k in needs[step]):
-                for k in needs[step]:
-                    free[k] -= 1
-                _, head, work = pieces[step][c][attempt]
-                push(now + head + work, END, step, c, attempt)
-            else:
-                still.append(row)
-        waiting = still
+        while True:
+            heads = [queue[0] for need, queue in queues.items() if queue and all(free[k] > 0 for k in need)]
+            if not heads:
+                break
+            _, step, c, attempt = min(heads)
+            queues[needs[step]].popleft()
+            for k in needs[step]:
+                free[k] -= 1
+            _, head, work = pieces[step][c][attempt]
+            push(now + head + work, END, step, c, attempt)
     return end

@@ -21,6 +21,7 @@ class WhatIf:
     merged: tuple[tuple[str, ...], ...] = ()
     batched: tuple[tuple[str, int], ...] = ()
     cpu: tuple[tuple[str, float], ...] = ()
+    capped: tuple[tuple[str, float], ...] = ()
     splits: tuple[tuple[str, int], ...] = ()
     start_up: tuple[tuple[str | None, float], ...] = ()
 
@@ -31,7 +32,7 @@ class WhatIf:
     @property
     def problem(self) -> str | None:
         """What makes this what-if meaningless, or None."""
-        for name, factor in (*self.scales, *self.cpu, *self.start_up):
+        for name, factor in (*self.scales, *self.cpu, *self.capped, *self.start_up):
             if not 0.0 <= factor < math.inf:
                 return f"factor {factor!r} of {name or 'the run'!r} is not a number of at least 0"
         for name, factor in self.cpu:
@@ -93,6 +94,11 @@ class WhatIf:
         """``factor`` times the CPU limit for a throttled step. Only its throttled share gets faster, at best by
         ``factor`` (Amdahl's law); pods whose throttling is unknown stay as they are."""
         return cls(cpu=((step, factor),))
+
+    @classmethod
+    def without_stragglers(cls, step: str, ratio: float = 1.0) -> WhatIf:
+        """No pod of the step works longer than ``ratio`` times the median of its pods in the same run."""
+        return cls(capped=((step, ratio),))
 
     @classmethod
     def scale_start_up(cls, factor: float, step: str | None = None) -> WhatIf:
