@@ -1,32 +1,43 @@
-"""CPU request of a step from what its runs used: trim where a longer run costs nothing, spend where it holds up the run.
+"""CPU request of a step: trim what stays unused, but not where it would hold up the run.
 
-CPU differs from memory: too little slows a step down instead of killing it. So the question is one of price: the core
-seconds that stay reserved but unused against the seconds the step runs longer, and the latter only matter on the critical
-path.
+CPU differs from memory: too little slows a step down instead of killing it, so the question is one of prices. An hour of
+run time lost costs far more than a core-hour left unused, except where the step has slack or lies off the critical path.
+The request is the level with the least sum of both over the runs seen and the record still to come (the newsvendor
+problem). A request is only ever trimmed here: a step that uses more than it asks for and is not throttled got what it
+needed, and one that is throttled is held back by its limit, not by its request.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .tail import Floats
+from .quantities import round_cpu
+from .tail import Floats, fit_tail
+
+# More cores than any node has; the cut keeps sums finite.
+LARGEST = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class CpuOptions:
     """Settings of CPU sizing.
 
-    ``min_runs``: fewer usable runs give no advice. ``slowdown_bound``: accepted growth of the run time, share (0 to 1).
-    ``throttled_bound``: share of throttled periods above which a limit is called too tight. ``floor``: smallest request,
-    cores.
+    ``min_runs``: fewer usable runs give no advice. ``delay_price``: core-hours that one hour of delay of a run is worth; 320
+    is ten dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody, for what else its pod
+    holds meanwhile. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight.
+    ``limit_factor``: growth of such a limit; what a throttled step would use cannot be seen, so the next runs have to tell.
+    ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
-    slowdown_bound: float = 0.0025
+    delay_price: float = 320.0
+    idle_price: float = 3.0
     throttled_bound: float = 0.05
+    limit_factor: float = 2.0
     floor: float = 0.01
 
 
@@ -34,14 +45,17 @@ class CpuOptions:
 class CpuSize:
     """A proposed CPU request (cores) and what it rests on.
 
-    ``limit``: proposed limit in cores, None when the present one (or none) may stay; ``limit_advice`` is empty then.
-    ``expected_slowdown_share``: expected growth of the step's run time when nothing beyond the request is to be had, 0 to 1.
-    ``unused_now``, ``unused_then``: reserved but unused core-seconds per run.
+    ``request``: None when nothing is to be changed, ``reason`` says why; ``enough``: False when data are missing.
+    ``wanted``: the level with the least expected cost, whether or not it is below the present request. ``limit``: proposed
+    limit, None to leave it; ``limit_advice`` is empty then. ``expected_slowdown_share``: expected growth of the step's run
+    time at ``wanted`` on a node with nothing to spare, 0 to 1. ``unused_now``, ``unused_then``: reserved but unused
+    core-seconds per run. ``throttled_share``: median share of throttled periods, None when unknown.
     """
 
     request: float | None
     enough: bool
     reason: str
+    wanted: float | None = None
     limit: float | None = None
     limit_advice: str = ""
     expected_slowdown_share: float | None = None
@@ -61,28 +75,98 @@ def cpu_request(
     current_limit: float | None = None,
     options: CpuOptions | None = None,
 ) -> CpuSize:
-    """CPU request from the mean cores used, highest short-window rate and throttled share per execution, and durations (s).
+    """CPU request from the mean cores used and the duration (s) of each execution.
 
-    ``slack_share``: time the step may take longer without delaying the run, as a share of its run time.
-    ``on_critical_path_share``: share of runs in which the step was on the critical path. Unknown values are None or NaN.
+    ``peak_cores``: highest short-window rate per execution; ``throttled_shares``: share of throttled periods; both may be
+    None or hold NaN. ``slack_share``: by how much of its run time the step may take longer without delaying the run.
+    ``on_critical_path_share``: share of runs (0 to 1) in which the step held up the run; unknown counts as always. Present
+    request and limit in cores. Never raises.
     """
     options = options or CpuOptions()
     used = np.asarray(mean_cores, dtype=np.float64).ravel()
     time = np.asarray(durations, dtype=np.float64).ravel()
+    throttled = _median(throttled_shares)
     if used.size != time.size:
-        return CpuSize(None, False, "mean cores and durations have different lengths")
-    good = np.isfinite(used) & (used >= 0.0) & np.isfinite(time) & (time > 0.0)
+        return CpuSize(None, False, "mean cores and durations differ in number", throttled_share=throttled)
+    good = np.isfinite(used) & (used >= 0.0) & (used <= LARGEST) & np.isfinite(time) & (time > 0.0)
     used, time = used[good], time[good]
-    if used.size < max(1, options.min_runs):
-        return CpuSize(None, False, f"{used.size} usable runs, {options.min_runs} are needed")
-    request = max(float(used.max()), options.floor)
-    unused = float(np.mean(np.maximum(request - used, 0.0) * time))
-    now = None if current_request is None else float(np.mean(np.maximum(current_request - used, 0.0) * time))
+    needed = max(1, options.min_runs)
+    if used.size < needed:
+        return CpuSize(None, False, f"{used.size} usable runs, {needed} are needed", throttled_share=throttled)
+    current = _positive(current_request)
+    limit = _positive(current_limit)
+    wanted, slowdown, unused = _cheapest(used, time, slack_share, on_critical_path_share, options)
+    if limit is not None:
+        wanted = min(wanted, limit)
+    held_back = throttled is not None and throttled > options.throttled_bound
+    advice = ""
+    new_limit = None
+    if held_back and limit is not None:
+        new_limit = round_cpu(limit * options.limit_factor)
+        advice = f"throttled in {throttled:.0%} of periods at a limit of {limit:g} cores"
+    if held_back:
+        request, reason = None, "throttled: what the step would use without its limit is not known"
+    elif current is not None and wanted >= current:
+        request, reason = None, f"{used.size} runs need {wanted:.3g} cores and got them without throttling"
+    else:
+        request, reason = wanted, f"{used.size} runs used {np.average(used, weights=time):.3g} cores on average"
+        peak = _median(peak_cores)
+        if peak is not None and peak > wanted:
+            reason += f", in short bursts {peak:.3g}"
     return CpuSize(
-        request,
-        True,
-        f"largest mean use of {used.size} runs",
-        expected_slowdown_share=0.0,
-        unused_now=now,
+        request=request,
+        enough=True,
+        reason=reason,
+        wanted=wanted,
+        limit=new_limit,
+        limit_advice=advice,
+        expected_slowdown_share=slowdown,
+        unused_now=None if current is None else float(np.mean(np.maximum(current - used, 0.0) * time)),
         unused_then=unused,
+        throttled_share=throttled,
     )
+
+
+def _cheapest(
+    used: Floats, time: Floats, slack_share: float | None, on_path_share: float | None, options: CpuOptions
+) -> tuple[float, float, float]:
+    """Level (cores) with the least cost, its expected slow-down (share) and unused core-seconds per run."""
+    tail = fit_tail(used, scale=max(float(used.max()), options.floor))
+    level = np.unique(np.maximum(tail.levels(), options.floor))
+    on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
+    slack = 0.0 if slack_share is None or math.isnan(slack_share) else max(0.0, slack_share)
+    order = np.argsort(used, kind="stable")
+    ascending = used[order]
+    seconds = np.concatenate([[0.0], np.cumsum(time[order])])
+    work = np.concatenate([[0.0], np.cumsum((used * time)[order])])
+
+    def growth(free: float) -> Floats:
+        """Expected extra seconds per run at each level when growth up to the share ``free`` costs nothing."""
+        reach = level * (1.0 + free)
+        slower = np.searchsorted(ascending, reach, side="right")
+        extra = (work[-1] - work[slower]) / level - (1.0 + free) * (seconds[-1] - seconds[slower])
+        share = used.size / (used.size + 1.0)
+        record = tail.excess_beyond(reach) / level * seconds[-1] / used.size
+        return np.asarray(np.maximum(extra, 0.0) / used.size * share + record, dtype=np.float64)
+
+    slower = growth(0.0)
+    below = np.searchsorted(ascending, level, side="right")
+    unused = np.maximum(level * seconds[below] - work[below], 0.0) / used.size
+    delaying = slower if slack == 0.0 else growth(slack)
+    cost = (
+        unused + options.idle_price * slower + max(0.0, options.delay_price - options.idle_price) * on_path * delaying
+    )
+    best = int(np.argmin(cost))
+    return float(level[best]), float(slower[best] / (seconds[-1] / used.size)), float(unused[best])
+
+
+def _median(values: Sequence[float] | Floats | None) -> float | None:
+    if values is None:
+        return None
+    array = np.asarray([math.nan if v is None else v for v in values], dtype=np.float64)
+    array = array[np.isfinite(array) & (array >= 0.0)]
+    return float(np.median(array)) if array.size else None
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) and value > 0.0 else None

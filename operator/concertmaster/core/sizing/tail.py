@@ -46,6 +46,15 @@ class Tail:
         beyond = (1.0 + np.maximum(level - self.largest, 0.0) / self.excess) ** -self.shape
         return np.asarray(np.where(above > 0, above + 1.0, beyond) / (n + 1.0), dtype=np.float64)
 
+    def excess_beyond(self, level: Floats) -> Floats:
+        """Expected amount by which the next value exceeds each ``level``, counting only values larger than any seen."""
+        over = np.maximum(level - self.largest, 0.0)
+        rest = (1.0 + over / self.excess) ** -(self.shape - 1.0)
+        # Below the largest value the whole distance to it counts in full whenever a new record comes.
+        distance = np.maximum(self.largest - level, 0.0)
+        mean = self.excess / max(self.shape - 1.0, 1.0)
+        return np.asarray((distance + mean * rest) / (self.ordered.size + 1.0), dtype=np.float64)
+
     def levels(self) -> Floats:
         """Levels worth considering, ascending: the upper half of the values, then a grid far beyond the largest one."""
         # 30 mean gaps beyond the record the exceedance has fallen by a factor of a thousand even for k = 2.
