@@ -1,0 +1,142 @@
+"""The command line as a user meets it: output, messages and exit statuses. Nothing here needs a cluster."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+FACTS = ROOT / "examples" / "facts" / "demo.jsonl.gz"
+
+
+def call(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, "-m", "concertmaster", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def test_help_lists_every_command_and_each_has_its_own() -> None:
+    text = call("--help").stdout
+    for name in ("run", "analyze", "record", "list", "explain", "doctor", "crds", "check-config"):
+        assert f"  {name} " in text
+        own = call(name, "--help")
+        assert own.returncode == 0, own.stderr
+        assert "Usage: concertmaster" in own.stdout
+
+
+def test_analyze_finds_the_regression_in_the_example_facts() -> None:
+    answer = call("analyze", "--facts", FACTS, "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    found = {w["workflow"]["name"]: w for w in json.loads(answer.stdout)["workflows"]}
+    assert set(found) == {"blast-search", "align-reads", "sra-search"}
+    ids = [r["id"] for r in found["blast-search"]["recommendations"]]
+    assert "degradation.search" in ids
+    assert "missing-requests.join" in ids
+    change = found["blast-search"]["trend"]["changes"]
+    assert len(change) == 1
+    assert change[0]["ratio"] == pytest.approx(1.3, abs=0.06)  # drawn: 1.3 (examples/demo/data/NOTICE.md)
+    assert change[0]["since"].startswith("2026-11-11")  # drawn: five days before the end
+
+
+def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Path) -> None:
+    lines = gzip.decompress(FACTS.read_bytes()).decode().splitlines()
+    kept = [line for line in lines if not line.startswith('{"object"')]
+    kept[-1] = json.dumps({"end": {**json.loads(kept[-1])["end"], "objects": 0}})
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text("\n".join(kept) + "\n")
+    answer = call("analyze", "--facts", bare, "--workflow", "blast-search")
+    assert answer.returncode == 0, answer.stderr
+    assert "the graph was inferred from observed times" in answer.stdout
+    assert "blastall" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["analyze"], 2, "give --prometheus URL, or --config FILE"),
+        (["analyze", "--facts", "/nowhere.jsonl"], 1, "/nowhere.jsonl: cannot be read"),
+        (["analyze", "--facts", str(FACTS), "--prometheus", "http://x"], 2, "not both"),
+        (["analyze", "--prometheus", "ftp://x"], 1, "write it as http://host"),
+        (["analyze", "--prometheus", "http://127.0.0.1:1", "--window", "1h"], 1, "127.0.0.1:1"),
+        (["analyze", "--facts", str(FACTS), "--workflow", "nope"], 1, "no workflow named nope"),
+        (["analyze", "--facts", str(FACTS), "--window", "soon"], 2, "write it as 14d"),
+        (["analyze", "--facts", str(FACTS), "--definitions", "/nowhere"], 1, "cannot be read"),
+        (["record", "/nowhere/f", "--prometheus", "http://127.0.0.1:1", "--window", "1h"], 1, "127.0.0.1:1"),
+        (["check-config"], 2, "give the FILE"),
+        (["check-config", "/nowhere.yaml"], 1, "cannot be read"),
+        (["doctor", "--skip-cluster"], 2, "nothing to look at"),
+        (["frobnicate"], 2, "No such command"),
+    ],
+)
+def test_mistakes_end_with_one_message_and_no_traceback(arguments: list[str], status: int, message: str) -> None:
+    answer = call(*arguments)
+    assert answer.returncode == status, answer.stdout + answer.stderr
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_broken_files_are_named_with_their_line(tmp_path: Path) -> None:
+    broken = tmp_path / "w.yaml"
+    broken.write_text("apiVersion: v1\nkind: [\n")
+    assert f"{broken}, line" in call("analyze", "--facts", FACTS, "--definitions", broken).stderr
+    other = tmp_path / "x.yaml"
+    other.write_text("just: text\n")
+    assert "is no Kubernetes object" in call("analyze", "--facts", FACTS, "--definitions", other).stderr
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(FACTS.read_bytes()[:-4000])
+    answer = call("analyze", "--facts", cut)
+    assert answer.returncode == 1
+    assert str(cut) in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_policy_given_as_a_file_changes_the_objectives(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "apiVersion: concertmaster.dev/v1alpha1\nkind: OptimizationPolicy\n"
+        "metadata: {name: strict, namespace: demo}\n"
+        "spec: {priority: 9, objectives: {duration: {p95: 1m}}, rules: [{name: degradation, mode: Disabled}]}\n"
+    )
+    answer = call("analyze", "--facts", FACTS, "--definitions", policy, "--workflow", "blast-search", "-o", "json")
+    assert answer.returncode == 0, answer.stderr
+    (view,) = json.loads(answer.stdout)["workflows"]
+    assert next(o for o in view["objectives"] if o["name"] == "duration p95")["target"] == "1m00s"
+    assert all(r["rule"] != "degradation" for r in view["recommendations"])
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m concertmaster analyze --facts {FACTS} | head -1"
+    answer = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        timeout=60,
+        check=False,
+    )
+    assert answer.stdout.startswith("WORKFLOW")
+    assert "Traceback" not in answer.stderr
+    assert "BrokenPipe" not in answer.stderr
+
+
+def test_crds_are_fresh_and_stale_ones_are_named(tmp_path: Path) -> None:
+    assert call("crds", "--check", ROOT / "crds").returncode == 0
+    assert call("crds", "--write", tmp_path).returncode == 0
+    file = next(tmp_path.glob("workflowprofiles*"))
+    file.write_text(file.read_text() + "# changed\n")
+    answer = call("crds", "--check", tmp_path)
+    assert answer.returncode == 1
+    assert file.name in answer.stderr

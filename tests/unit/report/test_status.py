@@ -1,0 +1,147 @@
+"""The status document: what it says, how large it may get, and that it only changes when its meaning does."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.analysis import analyze
+from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.rules import recommend
+from concertmaster.report import markdown, tables
+from concertmaster.report.status import MAX_BYTES, advice_line, clip, document, size
+from concertmaster.report.view import workflow_view
+from tests.builders import NOW, container, daily, definition, run, step
+
+CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
+
+
+def _runs(count: int) -> list:  # type: ignore[type-arg]
+    chance = random.Random(3)
+    return daily(
+        CHAIN.graph,
+        count,
+        lambda _: {
+            k: v * chance.lognormvariate(0, 0.1) for k, v in {"extract": 60, "transform": 300, "load": 30}.items()
+        },
+        containers=lambda _: (container(cpu_seconds=10),),
+    )
+
+
+def _status(count: int, **options: object) -> dict:  # type: ignore[type-arg]
+    analysis = analyze(CHAIN, _runs(count), now=NOW)
+    found = recommend(analysis, "wfp")
+    return document(analysis, found, target="WorkflowTemplate/nightly-etl", explain={}, data_until=NOW, **options)  # type: ignore[arg-type]
+
+
+def test_the_resource_accepts_it_as_it_is() -> None:
+    status = _status(14)
+    profile = WorkflowProfile.model_validate(
+        {
+            "metadata": {"name": "x", "namespace": "demo"},
+            "spec": {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "x"}},
+            "status": status,
+        }
+    )
+    assert profile.status is not None
+    assert profile.status.summary is not None
+    assert profile.status.summary.open == len(status["recommendations"]) + status["moreRecommendations"]
+    assert len(status["recommendations"]) == 5
+    assert len(status["advice"]) == 5
+
+
+def test_equal_evidence_gives_an_equal_document() -> None:
+    assert json.dumps(_status(14), sort_keys=True) == json.dumps(_status(14), sort_keys=True)
+
+
+def test_too_few_runs_say_how_many_and_when_the_next_is_due() -> None:
+    status = _status(2, next_expected=NOW + 3600)
+    assert status["advice"] == ["Too little to go on: 2 of 5 finished runs in 14d; next expected 2025-10-09T09:53:20Z."]
+    assert status["recommendations"] == []
+
+
+def test_dismissed_ones_go_last_and_do_not_count_as_open() -> None:
+    first = _status(14)["recommendations"][0]["id"]
+    status = _status(14, dismissed={first})
+    assert all(r["id"] != first for r in status["recommendations"] if r["state"] == "Active")
+    assert not any(first in line for line in status["advice"])
+    open_before, open_now = _status(14)["summary"]["open"], status["summary"]["open"]
+    assert open_now == open_before - 1
+
+
+def _recommendation(number: int, text: str) -> Recommendation:
+    return Recommendation(
+        id=f"rule.step-{number}",
+        rule="rule",
+        step=f"step-{number}",
+        action=text,
+        because=text,
+        otherwise=text,
+        category=Category.COST,
+        severity=Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=text,
+        proposed=text,
+        expected=text,
+        how=text or "kubectl",
+        confidence=0.5,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(min_size=0, max_size=3000), st.integers(0, 40))
+def test_it_never_exceeds_its_size(text: str, count: int) -> None:
+    analysis = analyze(CHAIN, [], now=NOW)
+    found = [_recommendation(i, text) for i in range(count)]
+    status = document(analysis, found, target="x", explain={})
+    assert size(status) <= MAX_BYTES - 2048
+    shown = [r for r in status["recommendations"] if r["state"] == "Active"]
+    assert len(shown) + status["moreRecommendations"] == count
+    assert all("\n" not in line for line in status["advice"])
+
+
+@given(st.text(max_size=500), st.integers(1, 100))
+def test_clipping_keeps_one_line_within_the_limit(text: str, limit: int) -> None:
+    clipped = clip(text, limit)
+    assert len(clipped) <= limit
+    assert "\n" not in clipped
+
+
+def test_an_advice_line_holds_action_cause_effect_consequence_and_command() -> None:
+    item = replace(_recommendation(1, "x"), action="Do A", because="B", expected="C", otherwise="D", how="kubectl e")
+    assert advice_line(item, "kubectl explain") == ("Do A: B. Expected: C. If nothing is done, D. Command: kubectl e")
+    assert advice_line(replace(item, how="k" * 121), "kubectl explain").endswith("Command: kubectl explain")
+
+
+def test_json_has_no_nan_and_unknown_is_null() -> None:
+    empty = workflow_view(analyze(CHAIN, [], now=NOW), [])
+    text = json.dumps(empty, allow_nan=False)
+    assert json.loads(text)["makespanSeconds"]["p50"] is None
+    one = workflow_view(analyze(CHAIN, [run(CHAIN.graph, {"extract": 1, "transform": 1, "load": 1})], now=NOW), [])
+    json.dumps(one, allow_nan=False)
+
+
+def test_every_printed_form_names_the_workflow_its_steps_and_its_advice() -> None:
+    analysis = analyze(CHAIN, _runs(14), now=NOW)
+    view = workflow_view(analysis, recommend(analysis, "wfp"))
+    for text in (tables.workflow_text(view), markdown.render([view])):
+        assert "nightly-etl" in text
+        for name in ("extract", "transform", "load"):
+            assert name in text
+        for item in view["recommendations"]:
+            assert item["action"].replace("|", "\\|") in text
+    assert "nothing" not in tables.fleet_table([view])
+
+
+def test_pipes_do_not_break_markdown_tables() -> None:
+    odd = definition(step("a|b"), step("c", ["a|b"]))
+    analysis = analyze(odd, daily(odd.graph, 6, lambda _: {"a|b": 5.0, "c": 6.0}), now=NOW)
+    rows = [line for line in markdown.render([workflow_view(analysis, [])]).splitlines() if line.startswith("| a")]
+    assert len(rows) == 1
+    assert "a\\|b" in rows[0]
