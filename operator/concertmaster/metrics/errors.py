@@ -76,3 +76,9 @@ class Truncated(TooLarge):
     """The answer stopped at the limit of result elements that was asked for."""
 
     reason = "Truncated"
+
+
+class QueryRefused(BadQuery):
+    """A user's query that is not executed, because it cannot be confined to its namespace or would cost too much."""
+
+    reason = "QueryRefused"
