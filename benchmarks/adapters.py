@@ -1,17 +1,30 @@
 """What the scorers call: thin layers over the product's own functions, one module per area of the analysis."""
 
-from benchmarks.changes_adapters import detect_changes, verify_change
+import sys
+from pathlib import Path
+
+# A scorer loads this file by its path, maybe without the package installed.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
+
+from benchmarks.changes_adapters import degraded, detect_changes, verify_change
 from benchmarks.replay_adapters import forecast_run, predict_run
-from benchmarks.sizing_adapters import SizingPolicy, SizingPolicyCpu, memory_model, runtime_model, scaleout_model
+from benchmarks.sizing_adapters import (
+    SizingPolicy,
+    SizingPolicyCpu,
+    memory_model,
+    runtime_model,
+    scaleout_model,
+)
 
 __all__ = [
-    "predict_run",
-    "forecast_run",
     "SizingPolicy",
     "SizingPolicyCpu",
+    "degraded",
+    "detect_changes",
+    "forecast_run",
     "memory_model",
+    "predict_run",
     "runtime_model",
     "scaleout_model",
-    "detect_changes",
     "verify_change",
 ]

@@ -1,0 +1,143 @@
+"""How long the analysis takes, on workflows made up for the purpose: medians of CPU time of repeated calls."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from concertmaster.core.analysis import analyze
+from concertmaster.core.changes import detect
+from concertmaster.core.gain import gain
+from concertmaster.core.graph import critical_path
+from concertmaster.core.model import (
+    ContainerFact,
+    ContainerSpec,
+    Engine,
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
+from concertmaster.core.replay import WhatIf
+from concertmaster.core.sizing import memory_request
+
+DAY = 86400.0
+NOW = 1.76e9
+MI = 2.0**20
+
+
+def layered(steps: int, width: int) -> WorkflowGraph:
+    """A graph of layers, each step after two of the layer before."""
+    specs = []
+    for n in range(steps):
+        layer, place = divmod(n, width)
+        after = () if layer == 0 else tuple(f"s{(layer - 1) * width + (place + i) % width}" for i in range(2))
+        specs.append(
+            StepSpec(
+                f"s{n}", depends_on=after, containers=(ContainerSpec("main", cpu_request=1.0, memory_request=1e9),)
+            )
+        )
+    return WorkflowGraph(tuple(specs))
+
+
+def runs_of(graph: WorkflowGraph, count: int, seed: int = 1) -> tuple[WorkflowDefinition, list[RunRecord]]:
+    """A workflow with daily runs of that graph and log-normal step times."""
+    chance = random.Random(seed)
+    key = WorkflowKey("bench", "WorkflowTemplate", "w")
+    found = []
+    for i in range(count):
+        start = NOW - (count - i) * DAY / 3
+        ends: dict[str, float] = {}
+        rows = []
+        for spec in graph.steps:
+            ready = max((ends[d] for d in spec.depends_on), default=start)
+            seconds = 60.0 * chance.lognormvariate(0, 0.3)
+            ends[spec.name] = ready + 3 + seconds
+            fact = ContainerFact(
+                "main",
+                cpu_request=1.0,
+                memory_request=1e9,
+                cpu_seconds=0.4 * seconds,
+                cpu_sampled_seconds=seconds,
+                memory_sampled_peak=300 * MI * chance.lognormvariate(0, 0.1),
+                started=ready + 3,
+                finished=ends[spec.name],
+            )
+            rows.append(
+                StepExecution(
+                    spec.name,
+                    pod=f"p{i}{spec.name}",
+                    uid=f"u{i}{spec.name}",
+                    ready=ready,
+                    created=ready,
+                    scheduled=ready + 1,
+                    started=ready + 3,
+                    finished=ends[spec.name],
+                    outcome=Outcome.SUCCEEDED,
+                    containers=(fact,),
+                )
+            )
+        found.append(RunRecord(key, f"r{i}", start, max(ends.values()), Outcome.SUCCEEDED, Source.HISTORY, tuple(rows)))
+    return WorkflowDefinition(key, Engine.ARGO, graph), found
+
+
+def _median_ms(call: Callable[[], object], repeats: int) -> float:
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()  # CPU time: other processes of the machine do not count
+        call()
+        times.append(1000 * (time.process_time() - start))
+    return statistics.median(times)
+
+
+def _workflow() -> Callable[[], object]:
+    definition, runs = runs_of(layered(20, 4), 30)
+
+    def call() -> object:
+        analysis = analyze(definition, runs, now=NOW)
+        return [gain(analysis.executed, definition.graph, WhatIf.scale_step(f"s{n}", 0.5)) for n in range(10)]
+
+    return call
+
+
+def _critical_path() -> Callable[[], object]:
+    graph = layered(2122, 40)
+    chance = random.Random(2)
+    durations = {s.name: chance.expovariate(0.01) for s in graph.steps}
+    edges = {s.name: s.depends_on for s in graph.steps}
+    return lambda: critical_path(durations, edges)
+
+
+def _changes() -> Callable[[], object]:
+    chance = random.Random(3)
+    values = [100 * chance.lognormvariate(0, 0.1) * (1.3 if i > 120 else 1.0) for i in range(200)]
+    times = [NOW - (200 - i) * DAY / 8 for i in range(200)]
+    return lambda: detect(times, values)
+
+
+def _sizing() -> Callable[[], object]:
+    chance = random.Random(4)
+    peaks = [5e8 * chance.lognormvariate(0, 0.1) for _ in range(200)]
+    return lambda: memory_request(peaks, [60.0] * 200)
+
+
+def measure() -> list[dict[str, Any]]:
+    """What was measured, the goal and the median, in milliseconds."""
+    cases = (
+        ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 25.0, _workflow(), 20),
+        ("critical path of 2,122 tasks", 50.0, _critical_path(), 20),
+        ("change points on 200 values", 2.0, _changes(), 50),
+        ("memory size of a step from 200 runs", 1.0, _sizing(), 50),
+    )
+    return [
+        {"what": what, "goal_ms": goal, "median_ms": round(_median_ms(call, repeats), 3)}
+        for what, goal, call, repeats in cases
+    ]
