@@ -59,14 +59,16 @@ def _up(arguments: argparse.Namespace) -> int:
         exporter="exporter" in wanted,
         nodes=arguments.nodes,
     )
+    # All at once: one count of what is built, and one compiler's cache for it.
+    ensure([*options.binaries(), *(("prometheus", "promtool") if "prometheus" in wanted else ())], _say)
     started = time.monotonic()
     with ExitStack() as stack:
         if arguments.scratch:
             stack.callback(shutil.rmtree, arguments.scratch, ignore_errors=True)
-        control_plane = stack.enter_context(ControlPlane(options, progress=_say))
+        control_plane = stack.enter_context(ControlPlane(options))
         cluster = control_plane.cluster
         if "prometheus" in wanted:
-            server = stack.enter_context(PrometheusServer(scrapes_of(cluster), progress=_say))
+            server = stack.enter_context(PrometheusServer(scrapes_of(cluster)))
             cluster.endpoints["prometheus"] = server.url
         if arguments.state:
             cluster.save(arguments.state)

@@ -44,12 +44,12 @@ def main() -> None:
     groups: set[int] = set()
     directories: set[str] = set()
     pending = b""
-    while os.getppid() == parent:
-        ready, _, _ = select.select([0], [], [], CHECK_SECONDS)
-        if not ready:
-            continue
-        chunk = os.read(0, 65536)
-        if not chunk:
+    while True:
+        # Asked before reading: what the parent said before it died has to be read even when it is dead by now.
+        orphaned = os.getppid() != parent
+        ready, _, _ = select.select([0], [], [], 0 if orphaned else CHECK_SECONDS)
+        chunk = os.read(0, 65536) if ready else b""
+        if not chunk and (ready or orphaned):
             break
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
+from testbed import netns
 from testbed.cluster import Cluster, KubectlError
 from testbed.controlplane import ControlPlane, Options
 from testbed.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
@@ -66,24 +68,36 @@ def ended(pod: dict[str, Any]) -> dict[str, Any]:
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_left_when_the_owner_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["killed", "interrupted", "its owner gone"])
+def test_nothing_is_left_of_a_cluster_that_was(tmp_path: Path, end: str) -> None:
     require_binaries(["etcd", "kube-apiserver", "kubectl", "prometheus", "promtool"])
     state = tmp_path / "state.json"
-    owner = subprocess.Popen(
-        [sys.executable, "-m", "testbed", "up", "--with", "prometheus", "--state", str(state)],
+    owner = subprocess.Popen(["sleep", "600"])
+    bed = subprocess.Popen(
+        [sys.executable, "-m", "testbed", "up", f"--state={state}", f"--owner={owner.pid}", "--with", "prometheus"],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
     try:
         until(state.exists, 60)
-        directory = Cluster.attach(state).directory
-        started = processes_with(str(directory))
-        assert {Path(command.split("\0")[0]).name for command in started.values()} >= {"etcd", "kube-apiserver"}
+        cluster = Cluster.attach(state)
+        prometheus = cluster.endpoints["prometheus"].rpartition(":")[2]
+        started = {**processes_with(str(cluster.directory)), **processes_with(f"127.0.0.1:{prometheus}")}
+        names = {Path(command.split("\0")[0]).name for command in started.values()}
+        assert names >= {"etcd", "kube-apiserver", "prometheus"}
+        if end == "interrupted":
+            bed.send_signal(signal.SIGINT)
+            assert bed.wait(20) == 0
+        elif end == "its owner gone":
+            owner.kill()
+            owner.wait()
+            assert bed.wait(20) == 0
     finally:
-        owner.send_signal(signal.SIGKILL)
-        owner.wait()
-    until(lambda: not processes_with(str(directory)), 10)
-    until(lambda: not directory.exists(), 10)
+        for process in (bed, owner):
+            process.kill()
+            process.wait()
+    until(lambda: not any(Path(f"/proc/{number}").exists() for number in started), 10)
+    until(lambda: not cluster.directory.exists(), 10)
 
 
 def processes_with(text: str) -> dict[int, str]:
@@ -132,6 +146,34 @@ def test_a_part_that_cannot_start_is_reported_with_its_log() -> None:
     require_binaries(Options().binaries())
     with pytest.raises(TestbedError, match=r"(?s)kube-apiserver ended with code 1.*unknown flag: --no-such-flag"):
         ControlPlane(Options(apiserver_args=["--no-such-flag"])).start()
+
+
+# --- isolation ---------------------------------------------------------------------------------------------------
+
+
+def isolated(*command: str) -> subprocess.CompletedProcess[str]:
+    """The command run by `python -m testbed netns`."""
+    full = [sys.executable, "-m", "testbed", "netns", "--", *command]
+    return subprocess.run(full, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_network_namespace_has_a_working_loopback_and_nothing_else() -> None:
+    check = textwrap.dedent(
+        """
+        import socket, sys
+        server = socket.create_server(("127.0.0.1", 8080))
+        socket.create_connection(("127.0.0.1", 8080), 2).close()
+        print(",".join(name for _, name in socket.if_nameindex()))
+        """
+    )
+    answer = isolated(sys.executable, "-c", check)
+    assert (answer.returncode, answer.stdout.strip()) == (0, "lo"), answer.stderr
+
+
+def test_the_exit_code_of_an_isolated_command_is_passed_on_and_nesting_is_free() -> None:
+    inner = f"{sys.executable} -m testbed netns -- sh -c 'exit 7'"
+    assert isolated("sh", "-c", inner).returncode == 7
+    assert not netns.inside()
 
 
 # --- the shared cluster ------------------------------------------------------------------------------------------

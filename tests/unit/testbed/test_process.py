@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed import netns
 from testbed.cluster import Cluster
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
-def until(probe: Callable[[], bool], timeout: float = 10.0) -> bool:
+def until(probe: Callable[[], bool], timeout: float = 30.0) -> bool:
     deadline = time.monotonic() + timeout
     while not probe():
         if time.monotonic() > deadline:
@@ -81,7 +80,7 @@ def test_waiting_too_long_is_reported_with_last_lines(tmp_path: Path) -> None:
         process.stop()
 
 
-@pytest.mark.parametrize("how", ["killed", "left", "killed with a living fork"])
+@pytest.mark.parametrize("how", ["killed", "left", "gone at once", "killed with a living fork"])
 def test_children_and_directories_do_not_outlive_their_parent(tmp_path: Path, how: str) -> None:
     script = textwrap.dedent(
         f"""
@@ -95,6 +94,8 @@ def test_children_and_directories_do_not_outlive_their_parent(tmp_path: Path, ho
             time.sleep(4)
             os._exit(0)
         Path("{tmp_path}/said").write_text(f"{{child.pid}} {{scratch.path}}")
+        if {how!r} == "gone at once":  # before the helper had time to start
+            os._exit(0)
         time.sleep(100 if {how!r} != "left" else 0.5)
         """
     )
@@ -102,9 +103,9 @@ def test_children_and_directories_do_not_outlive_their_parent(tmp_path: Path, ho
     assert until((tmp_path / "said").exists)
     assert until(lambda: (tmp_path / "said").read_text() != "")
     child, directory = (tmp_path / "said").read_text().split(" ", 1)
-    grandchild = number_in(tmp_path / "grandchild")
-    assert alive(int(child)) and Path(directory).exists()
-    if how != "left":
+    # Gone at once, the child may be killed before it has a child of its own.
+    grandchild = int(child) if how == "gone at once" else number_in(tmp_path / "grandchild")
+    if "killed" in how:
         parent.send_signal(signal.SIGKILL)
     parent.wait(10)
     assert until(lambda: not alive(int(child)) and not alive(grandchild))
@@ -153,25 +154,6 @@ def run_testbed(*arguments: str, **environment: str) -> subprocess.CompletedProc
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
     )
-
-
-def test_a_network_namespace_has_a_working_loopback_and_nothing_else() -> None:
-    check = textwrap.dedent(
-        """
-        import socket, sys
-        server = socket.create_server(("127.0.0.1", 8080))
-        socket.create_connection(("127.0.0.1", 8080), 2).close()
-        print(",".join(name for _, name in socket.if_nameindex()))
-        """
-    )
-    answer = run_testbed("netns", "--", sys.executable, "-c", check)
-    assert (answer.returncode, answer.stdout.strip()) == (0, "lo"), answer.stderr
-
-
-def test_the_exit_code_of_an_isolated_command_is_passed_on_and_nesting_is_free() -> None:
-    inner = f"{sys.executable} -m testbed netns -- sh -c 'exit 7'"
-    assert run_testbed("netns", "--", "sh", "-c", inner).returncode == 7
-    assert not netns.inside()
 
 
 @pytest.mark.parametrize(
