@@ -28,7 +28,6 @@ class Quantity(Scalar):
     __slots__ = ()
 
     PATTERN = r"^[+-]?([0-9]{1,19}(\.[0-9]{0,9})?|\.[0-9]{1,9})([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
-    MAX_LENGTH = 32
     UNIT = "Kubernetes quantity"
     FORMS = 'a quantity: a number with one suffix (m, k, M, G, Ki, Mi, Gi ...) or an exponent, such as "500m" or "64Mi"'
 
@@ -115,8 +114,7 @@ class CpuQuantity(Quantity):
 
     __slots__ = ()
 
-    PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,3}|m)?$"
-    MAX_LENGTH = 12
+    PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3}|[mk])?$"
     UNIT = "CPU cores"
     FORMS = 'CPU cores such as "500m", "1.5" or "8"'
 
@@ -126,7 +124,6 @@ class MemoryQuantity(Quantity):
 
     __slots__ = ()
 
-    PATTERN = r"^([0-9]{1,15}|[0-9]{1,6}(\.[0-9]{1,3})?([kMGTP]|[KMGTP]i)|[1-9](\.[0-9]{1,3})?[eE][+]?[0-9]{1,2})$"
-    MAX_LENGTH = 16
+    PATTERN = r"^[0-9]{1,19}(\.[0-9]{1,3})?([kMGTPE]|[KMGTPE]i|[eE][+]?[0-9]{1,2})?$"
     UNIT = "bytes"
     FORMS = 'bytes such as "64Mi", "2Gi" or "500M"'

@@ -30,7 +30,7 @@ class Scalar:
     __slots__ = ("_text", "_value")
 
     PATTERN: ClassVar[str]
-    MAX_LENGTH: ClassVar[int]
+    MAX_LENGTH: ClassVar[int] = 32  # generous: too long a text should meet the pattern, whose message says more
     FORMAT: ClassVar[str | None] = None
     UNIT: ClassVar[str]  # how the generated descriptions state the unit
     FORMS: ClassVar[str]  # accepted forms, for error messages
@@ -95,7 +95,11 @@ class Scalar:
     @classmethod
     def __get_pydantic_json_schema__(cls, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema: JsonSchemaValue = {"type": "string", "pattern": cls.PATTERN, "maxLength": cls.MAX_LENGTH}
-        schema["x-unit"] = cls.UNIT  # the schema generator turns it into words
+        # Words the schema generator turns into a description and into the message of a refusal. The API server hands
+        # a text with a format to its rules as a value, whose notation they cannot look at.
+        schema["x-unit"] = cls.UNIT
+        if cls.FORMAT is None:
+            schema["x-forms"] = cls.FORMS
         if cls.FORMAT is not None:
             schema["format"] = cls.FORMAT
         return schema

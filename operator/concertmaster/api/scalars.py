@@ -35,7 +35,6 @@ class Duration(Scalar):
     __slots__ = ()
 
     PATTERN = r"^([0-9]{1,5}(d|h|m|s))+$"
-    MAX_LENGTH = 24
     FORMAT = "duration"
     UNIT = "a duration in d, h, m, s"
     FORMS = 'a duration in d, h, m and s, such as "20m", "14d" or "1d12h"'
@@ -94,7 +93,6 @@ class Percent(Scalar):
     __slots__ = ()
 
     PATTERN = r"^(100(\.0{1,3})?|[0-9]{1,2}(\.[0-9]{1,3})?)$"
-    MAX_LENGTH = 7
     UNIT = "percent, 0 to 100"
     FORMS = 'a percentage from 0 to 100 without the sign, such as "95" or "99.9"'
 
@@ -120,7 +118,6 @@ class SignedPercent(Scalar):
     __slots__ = ()
 
     PATTERN = r"^-?[0-9]{1,6}(\.[0-9]{1,3})?$"
-    MAX_LENGTH = 11
     UNIT = "percent, negative means less"
     FORMS = 'a change in percent without the sign %, such as "-15.2" or "4"'
 
@@ -141,7 +138,6 @@ class Amount(Scalar):
     __slots__ = ()
 
     PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"
-    MAX_LENGTH = 28
     UNIT = "a decimal number"
     FORMS = 'a decimal number that is not negative, such as "1.50" or "200000"'
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import yaml
 
+from concertmaster.api import files
 from concertmaster.api.types import GROUP, KINDS, VERSION, Kind
 
 HEADER = "# Generated from the API models by `concertmaster crds --write crds/`. Do not edit.\n"
 
 # Said by pydantic, of no use in a CRD. The x- keys are words for the description.
-_DROPPED = ("title", "examples", "x-unit", "x-default", "$defs")
+_DROPPED = ("title", "examples", "x-unit", "x-default", "x-forms", "$defs")
 _UNSUPPORTED = ("oneOf", "not", "prefixItems", "patternProperties", "if", "discriminator", "contains")
 _RULES = "x-kubernetes-validations"
 
@@ -38,28 +39,12 @@ def render() -> dict[str, str]:
 
 def write(directory: Path) -> list[Path]:
     """Write all CRDs into ``directory`` (created when missing) and return their paths; unchanged files stay untouched."""
-    directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, text in render().items():
-        path = directory / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-        paths.append(path)
-    return paths
+    return files.write(directory, render())
 
 
 def check(directory: Path) -> list[str]:
     """How ``directory`` differs from what would be written, one sentence per file; empty when it is fresh."""
-    rendered = render()
-    present = {path.name for path in directory.glob("*.yaml")}
-    differences = [f"{name} is missing" for name in rendered if name not in present]
-    differences += [f"{name} does not belong to the API" for name in sorted(present - rendered.keys())]
-    differences += [
-        f"{name} is out of date"
-        for name, text in rendered.items()
-        if name in present and (directory / name).read_text(encoding="utf-8") != text
-    ]
-    return differences
+    return files.check(directory, render(), foreign="*.yaml")
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:
@@ -144,6 +129,10 @@ def _convert(node: Schema, definitions: Mapping[str, Schema], path: str, seen: t
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if exclusive in result:
             result[bound], result[exclusive] = result[exclusive], True
+    if "x-forms" in node:
+        # The pattern refuses as well, but only shows itself; the rule says it in words.
+        words = {"rule": f"self.matches(r'{node['pattern']}')", "message": f"must be {node['x-forms']}"}
+        result[_RULES] = [words, *result.get(_RULES, ())]
     _fill(result, definitions, path, seen)
     _fill_default(result, path)
     _demand_bounds(result, path)

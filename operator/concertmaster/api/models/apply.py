@@ -11,6 +11,19 @@ from concertmaster.api.models.base import ApiModel, rule, schema
 from concertmaster.api.models.common import RUNS_ORDER, Level
 from concertmaster.api.scalars import CpuQuantity, Duration, MemoryQuantity
 
+Cron = Annotated[
+    str,
+    StringConstraints(pattern=r"^([-0-9A-Za-z*/,?#]{1,40} ){4}[-0-9A-Za-z*/,?#]{1,40}$", max_length=100),
+    Field(
+        json_schema_extra=schema(forms="a cron line of five fields (minute hour day month weekday), one space between")
+    ),
+]
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*$", max_length=64),
+    Field(json_schema_extra=schema(forms="the name of a time zone, such as Europe/Berlin or UTC")),
+]
+
 
 class ApplyMode(StrEnum):
     """How far the operator may go by itself."""
@@ -135,19 +148,12 @@ class ChangeWindow(ApiModel):
             ]
         ),
     )
-    schedule: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^([-0-9A-Za-z*/,?#]{1,40} ){4}[-0-9A-Za-z*/,?#]{1,40}$", min_length=9, max_length=100
-        ),
-    ] = Field(
+    schedule: Cron = Field(
         description="When the window opens, as a cron line of five fields.",
         examples=["0 22 * * 1-5"],
         json_schema_extra=schema(unit="cron: minute hour day month weekday"),
     )
-    time_zone: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*$", min_length=1, max_length=64)
-    ] = Field(
+    time_zone: TimeZone = Field(
         default="UTC",
         description="Time zone of the schedule, as a name of the tz database; daylight saving is followed.",
         examples=["Europe/Berlin"],

@@ -27,19 +27,6 @@ LABEL_VALUE = r"^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$"
 RECOMMENDATION_ID = r"^[a-z]([-a-z0-9]*[a-z0-9])?(\.[A-Za-z0-9][-_.A-Za-z0-9]*)?$"
 ONE_LINE = r"^[^\r\n]*$"
 
-Name = Annotated[str, StringConstraints(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253)]
-ShortName = Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63)]
-StepName = Annotated[str, StringConstraints(pattern=LABEL_VALUE, min_length=1, max_length=63)]
-LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY, min_length=1, max_length=317)]
-LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
-RecommendationId = Annotated[str, StringConstraints(pattern=RECOMMENDATION_ID, min_length=1, max_length=200)]
-SeriesLabel = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", min_length=1, max_length=128)]
-Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
-Line80 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=80)]
-Line160 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=160)]
-Line400 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=400)]
-Line1000 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=1000)]
-
 
 class ApiModel(BaseModel):
     """Base of all models: frozen, camelCase on the wire, unknown fields ignored."""
@@ -47,8 +34,8 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """The object as the API server stores it: wire names, no empty optional fields, defaults included."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        """What was given, with wire names: fields nobody set are left to the API server's defaults."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 def rule(expression: str, message: str, **more: str) -> JsonDict:
@@ -60,6 +47,7 @@ def schema(
     *,
     unit: str | None = None,
     default: str | None = None,
+    forms: str | None = None,
     rules: Sequence[JsonDict] = (),
     list_map: str | None = None,
     unique: bool = False,
@@ -68,6 +56,7 @@ def schema(
     """Additions to a field's or a model's schema, for pydantic's ``json_schema_extra``.
 
     ``unit`` and ``default`` are words for the description (``default`` for one that is not a literal of the schema);
+    ``forms`` completes "must be ..." in the refusal of a text that does not match its pattern;
     ``list_map`` names the key of a list of objects, ``unique`` makes a list of scalars a set, ``atomic`` makes a
     server-side apply own the object as a whole.
     """
@@ -76,6 +65,8 @@ def schema(
         extra["x-unit"] = unit
     if default is not None:
         extra["x-default"] = default
+    if forms is not None:
+        extra["x-forms"] = forms
     if rules:
         extra["x-kubernetes-validations"] = list(rules)
     if list_map is not None:
@@ -86,6 +77,51 @@ def schema(
     if atomic:
         extra["x-kubernetes-map-type"] = "atomic"
     return extra
+
+
+_NAME_WORDS = "lower-case letters, digits and dashes, with a letter or digit at both ends"
+_VALUE_WORDS = "letters, digits, dashes, dots and underscores, with a letter or digit at both ends"
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=DNS_SUBDOMAIN, min_length=1, max_length=253),
+    Field(json_schema_extra=schema(forms=f"a name of {_NAME_WORDS}; dots may separate such parts")),
+]
+ShortName = Annotated[
+    str,
+    StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63),
+    Field(json_schema_extra=schema(forms=f"a name of {_NAME_WORDS}")),
+]
+StepName = Annotated[
+    str,
+    StringConstraints(pattern=LABEL_VALUE, min_length=1, max_length=63),
+    Field(json_schema_extra=schema(forms=f"a name of {_VALUE_WORDS}")),
+]
+LabelKey = Annotated[
+    str,
+    StringConstraints(pattern=LABEL_KEY, min_length=1, max_length=317),
+    Field(json_schema_extra=schema(forms=f"a label key: {_VALUE_WORDS}, after an optional domain and a slash")),
+]
+LabelValue = Annotated[
+    str,
+    StringConstraints(pattern=LABEL_VALUE, max_length=63),
+    Field(json_schema_extra=schema(forms=f"a label value: empty, or {_VALUE_WORDS}")),
+]
+RecommendationId = Annotated[
+    str,
+    StringConstraints(pattern=RECOMMENDATION_ID, min_length=1, max_length=200),
+    Field(json_schema_extra=schema(forms="the id of a recommendation as in status, such as memory-request.transform")),
+]
+SeriesLabel = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", min_length=1, max_length=128),
+    Field(json_schema_extra=schema(forms="the label of a series: letters, digits and underscores, not a digit first")),
+]
+Timestamp = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
+Line80 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=80)]
+Line160 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=160)]
+Line400 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=400)]
+Line1000 = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=1000)]
 
 
 class ObjectMeta(ApiModel):

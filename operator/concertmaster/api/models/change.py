@@ -25,7 +25,16 @@ from concertmaster.api.models.common import Condition, conditions_field, observe
 from concertmaster.api.scalars import SignedPercent
 
 # A plan's documents are one line each: a line break would tear the output of kubectl describe apart.
-_Person = Annotated[str, StringConstraints(pattern=r"^\S([^\r\n]*\S)?$", min_length=1, max_length=253)]
+_Person = Annotated[
+    str,
+    StringConstraints(pattern=r"^\S([^\r\n]*\S)?$", max_length=253),
+    Field(json_schema_extra=schema(forms="one line without space around it")),
+]
+_Digest = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{64}$", max_length=128),
+    Field(json_schema_extra=schema(forms="a SHA-256 digest: 64 digits from 0 to 9 and a to f")),
+]
 _Document = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=16384)]
 
 _SPEC_RULES = [
@@ -98,7 +107,7 @@ class WorkflowChangeSpec(ApiModel):
         examples=["Approve"],
         json_schema_extra=schema(default="undecided"),
     )
-    plan_digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)] = Field(
+    plan_digest: _Digest = Field(
         description="SHA-256 of the plan. The operator executes nothing that differs from it.",
         examples=["3f9a4c1e5b7d2086a9c3e1f40b6d8572c4e6f8091a2b3c4d5e6f708192a3b4c5"],
     )

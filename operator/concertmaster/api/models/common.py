@@ -72,7 +72,7 @@ class LabelSelectorRequirement(ApiModel):
     operator: SelectorOperator = Field(description="How the label is compared with the values.", examples=["In"])
     values: tuple[LabelValue, ...] = Field(
         default=(),
-        max_length=32,
+        max_length=16,
         description="Values for In and NotIn; empty for Exists and DoesNotExist.",
         examples=[["etl", "train"]],
         json_schema_extra=schema(unique=True),
@@ -102,7 +102,7 @@ class LabelSelector(ApiModel):
     )
     match_expressions: tuple[LabelSelectorRequirement, ...] = Field(
         default=(),
-        max_length=16,
+        max_length=8,
         description="Further comparisons of labels, all of which must hold.",
         examples=[[{"key": "tier", "operator": "NotIn", "values": ["test"]}]],
     )

@@ -21,6 +21,12 @@ from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile import REF_RULE
 from concertmaster.api.scalars import Amount, Duration
 
+Currency = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z]{3}$", max_length=32),
+    Field(json_schema_extra=schema(forms="a currency code of three capital letters (ISO 4217), such as EUR")),
+]
+
 
 class Discover(ApiModel):
     """Targets that get a profile of their own."""
@@ -107,7 +113,7 @@ class Pricing(ApiModel):
         examples=["0.031"],
         json_schema_extra=schema(unit="the currency, per core and hour", default="0.031 when currency is USD"),
     )
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$", min_length=3, max_length=3)] = Field(
+    currency: Currency = Field(
         default="USD", description="Currency of all prices and costs, as an ISO 4217 code.", examples=["EUR"]
     )
     memory_gib_hour: Amount | None = Field(

@@ -27,7 +27,16 @@ from concertmaster.api.models.common import (
 from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 
-NamePrefix = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*$", min_length=1, max_length=253)]
+NamePrefix = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*$", min_length=1, max_length=253),
+    Field(json_schema_extra=schema(forms="the beginning of a name: lower-case letters, digits, dashes and dots")),
+]
+Why = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$", max_length=256),
+    Field(json_schema_extra=schema(forms="one line that says why")),
+]
 
 # Both sides of the rule are short literals: an unknown pair is refused with the list of what can be observed.
 REF_RULE = rule(
@@ -184,9 +193,7 @@ class Dismissal(ApiModel):
         examples=["2027-01-31T00:00:00Z"],
         json_schema_extra=schema(default="it stays dismissed until the evidence changes materially"),
     )
-    reason: Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$", min_length=1, max_length=256)] = Field(
-        description="Why, for colleagues; one line.", examples=["peak at month end"]
-    )
+    reason: Why = Field(description="Why, for colleagues; one line.", examples=["peak at month end"])
     recommendation: RecommendationId = Field(
         description="Id of the recommendation, as in status.", examples=["memory-request.transform"]
     )

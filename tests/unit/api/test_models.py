@@ -1,0 +1,141 @@
+"""The models: lenient reading, strictness on demand, faithful writing, and one vocabulary with the core."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from concertmaster.api.types import (
+    API_VERSION,
+    Category,
+    ClusterOptimizationPolicy,
+    LabelSelector,
+    Level,
+    OptimizationPolicy,
+    RecommendationStatus,
+    Resource,
+    Severity,
+    WorkflowChange,
+    WorkflowProfile,
+    WorkflowProfileStatus,
+    explain,
+    format_time,
+    parse_time,
+)
+from concertmaster.core import model as core
+
+GOOD = Path(__file__).resolve().parents[2] / "cluster" / "good_resources.yaml"
+MODELS: dict[str, type[Resource]] = {
+    model.__name__: model for model in (WorkflowProfile, OptimizationPolicy, ClusterOptimizationPolicy, WorkflowChange)
+}
+
+
+def good_resources() -> list[dict[str, Any]]:
+    """The good objects, which a test of the cluster tier gives to the API server."""
+    return list(yaml.safe_load_all(GOOD.read_text()))
+
+
+@pytest.mark.parametrize("document", good_resources(), ids=lambda d: f"{d['kind']}-{d['metadata']['name']}")
+def test_good_objects_come_back_as_they_were_written(document: dict[str, Any]) -> None:
+    parsed = MODELS[document["kind"]].parse(document, strict=True)
+    assert parsed.to_dict() == document
+
+
+def test_a_newer_object_does_not_stop_an_older_operator() -> None:
+    document = {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "OptimizationPolicy",
+        "metadata": {"name": "x", "managedFields": []},
+        "spec": {"analysis": {"window": "1d", "horizon": "9d"}, "future": {"a": 1}},
+    }
+    assert OptimizationPolicy.parse(document).spec.analysis.window.seconds == 86400
+    with pytest.raises(ValidationError):
+        OptimizationPolicy.parse(document, strict=True)
+
+
+def test_defaults_of_a_policy_that_says_nothing() -> None:
+    spec = OptimizationPolicy.parse({"spec": {}}).spec
+    assert (spec.analysis.min_runs, spec.analysis.max_runs, str(spec.analysis.window)) == (5, 200, "14d")
+    assert (spec.apply.mode, spec.apply.max_risk, str(spec.apply.cooldown)) == ("Recommend", "Low", "24h")
+    assert (str(spec.apply.bounds.cpu.min), str(spec.apply.bounds.cpu.max)) == ("50m", "8")
+    assert (str(spec.apply.bounds.memory.min), str(spec.apply.bounds.memory.max)) == ("64Mi", "32Gi")
+    assert (spec.apply.bounds.parallelism.min, spec.apply.bounds.parallelism.max) == (1, 64)
+    assert (spec.metrics_source, spec.priority, spec.suspend) == ("default", 0, False)
+
+
+def test_problems_become_sentences_with_the_path() -> None:
+    document = {"spec": {"analysis": {"window": "2 weeks"}, "apply": {"windows": [{"duration": "6h"}]}}}
+    with pytest.raises(ValidationError) as caught:
+        OptimizationPolicy.parse(document)
+    sentences = explain(caught.value)
+    assert sentences[0].startswith("spec.analysis.window: '2 weeks' is not a duration")
+    assert sentences[1] == "spec.apply.windows[0].schedule: Field required"
+
+
+@pytest.mark.parametrize("document", [None, [], "x", {}, {"spec": None}, {"spec": []}])
+def test_what_is_no_object_is_refused_clearly(document: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WorkflowProfile.parse(document)
+    assert all(": " in sentence for sentence in explain(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(Category, core.Category), (Severity, core.Severity), (Level, core.Level)]
+)
+def test_the_core_and_the_api_use_the_same_words(ours: type[StrEnum], theirs: type[StrEnum]) -> None:
+    assert [member.value for member in ours] == [member.value for member in theirs]
+
+
+def test_recommendations_take_what_the_core_calls_its_fields() -> None:
+    shared = set(RecommendationStatus.model_fields) - {"state"}
+    assert shared <= set(core.Recommendation.__dataclass_fields__)
+
+
+def test_a_status_says_nothing_it_was_not_told() -> None:
+    assert WorkflowProfileStatus().to_dict() == {}
+    assert WorkflowProfileStatus(score=0).to_dict() == {"score": 0}
+
+
+@pytest.mark.parametrize(
+    ("selector", "labels", "selected"),
+    [
+        ({}, {}, True),
+        ({"matchLabels": {}}, {"a": "b"}, True),
+        ({"matchLabels": {"a": "b"}}, {"a": "b", "c": "d"}, True),
+        ({"matchLabels": {"a": "b"}}, {"a": "x"}, False),
+        ({"matchLabels": {"a": ""}}, {}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "c"]}]}, {"a": "c"}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}, {}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}, {}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]}, {"a": "b"}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {"a": ""}, True),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {}, False),
+        ({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, {}, True),
+        ({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "c", "operator": "Exists"}]}, {"a": "b"}, False),
+    ],
+)
+def test_label_selectors_follow_kubernetes(selector: dict[str, Any], labels: dict[str, str], selected: bool) -> None:
+    assert LabelSelector.model_validate(selector).matches(labels) is selected
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_times_come_back(seconds: int) -> None:
+    assert parse_time(format_time(seconds)) == seconds
+
+
+def test_times_in_other_notations() -> None:
+    assert format_time(parse_time("2027-01-31T01:00:00+01:00")) == "2027-01-31T00:00:00Z"
+    assert parse_time("2027-01-31T00:00:00") == parse_time("2027-01-31T00:00:00Z")
+    with pytest.raises(ValueError, match="'next spring' is not a time"):
+        parse_time("next spring")
+
+
+def test_the_api_version_is_the_contract() -> None:
+    assert API_VERSION == "concertmaster.dev/v1alpha1"
