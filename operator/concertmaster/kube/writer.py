@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, S
 from concertmaster.kube.objects import ObjectRef
 
 LARGEST_STATUS = 16 * 1024
-TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil"})
+TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # moving on is no news
 
 
 class Written(StrEnum):
@@ -82,10 +84,25 @@ def size(status: Mapping[str, Any]) -> int:
 
 
 class StatusWriter:
-    """Writes statuses with bounded parallelism. One per operator: it remembers what the server refused."""
+    """Writes statuses with bounded parallelism and rate. One per operator: it remembers what the server refused."""
 
-    def __init__(self, client: KubeClient, *, parallelism: int = 4, largest: int = LARGEST_STATUS) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        parallelism: int = 4,
+        per_second: float = 0.0,
+        largest: int = LARGEST_STATUS,
+        stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``per_second`` 0 means as fast as the server answers."""
         self._client = client
+        self._spacing = 1.0 / per_second if per_second > 0 else 0.0
+        self._stop = stop or threading.Event()
+        self._clock = clock
+        self._turns = threading.Lock()
+        self._next_turn = float("-inf")
         self._parallelism = max(1, parallelism)
         self._largest = largest
         self._refused: dict[str, str] = {}  # uid -> digest of a document the server's schema refused
@@ -124,6 +141,7 @@ class StatusWriter:
         if bytes_ > self._largest:
             message = f"the status has {bytes_} bytes, more than the {self._largest} allowed; it was not written"
             return StatusResult(ref, Written.TOO_LARGE, message)
+        self._wait_for_turn()
         try:
             answer = self._client.patch(f"{ref.path}/status", _operations(update), kind="json")
         except NotFound:
@@ -138,6 +156,15 @@ class StatusWriter:
             return StatusResult(ref, Written.FAILED, str(error))
         self._refused.pop(ref.uid, None)
         return StatusResult(ref, Written.WRITTEN, status=answer.get("status") or {})
+
+    def _wait_for_turn(self) -> None:
+        """Space the writes evenly, whatever the number of threads."""
+        if not self._spacing:
+            return
+        with self._turns:
+            turn = max(self._clock(), self._next_turn)
+            self._next_turn = turn + self._spacing
+        self._stop.wait(max(0.0, turn - self._clock()))
 
     def _rejected(self, update: StatusUpdate, wanted: str, error: Rejected) -> StatusResult:
         """A failed uid test and a schema violation have the same code; one read tells them apart."""

@@ -1,0 +1,237 @@
+"""The profiles of one cycle: which source each needs, which must be analysed anew, and what their status should say.
+
+Only what changed is analysed: new or corrected runs, another definition, policy or profile, and, a few times a day,
+the sliding of the window. What an analysis said is remembered, so that a condition can be restated without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.effective import EffectivePolicy, PolicyRef
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.types import explain
+from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.writer import StatusUpdate
+from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
+from concertmaster.runtime.definitions import Definitions, Resolved
+from concertmaster.runtime.discovery import reference
+from concertmaster.runtime.policies import as_document, unknown_source
+from concertmaster.runtime.ports import Advice, Adviser, Beat, Case, Demand, History, SourceReport, Sources
+from concertmaster.runtime.registry import Entry
+from concertmaster.runtime.scene import Scene
+
+log = logging.getLogger("concertmaster.analysis")
+
+REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One profile with everything that is known before the metrics are read."""
+
+    entry: Entry
+    profile: WorkflowProfile | None
+    policy: EffectivePolicy | None
+    losers: tuple[PolicyRef, ...]
+    resolved: Resolved
+    source: str
+    refusal: Finding | None = None  # why its source may not be asked
+
+    @property
+    def key(self) -> WorkflowKey:
+        """The workflow's identity in the history, also while its definition cannot be had."""
+        if self.resolved.definition is not None:
+            return self.resolved.definition.key
+        ref = reference(self.entry)
+        kind, name = (ref[1], ref[2]) if ref is not None else (PROFILES.kind, self.entry.name)
+        return WorkflowKey(self.entry.namespace, kind, name)
+
+
+@dataclass(slots=True)
+class _Memory:
+    inputs: int
+    advice: Advice
+    at: float
+    lasts: float  # seconds until it is looked at again although nothing is known to have changed
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one cycle."""
+
+    analyzed: int = 0
+    failed: int = 0
+    held: int = 0
+
+
+class Assessor:
+    """Keeps what was learned about each profile between cycles."""
+
+    def __init__(self, sources: Sources, history: History, adviser: Adviser) -> None:
+        self._sources = sources
+        self._history = history
+        self._adviser = adviser
+        self._definitions = Definitions()
+        self._memory: dict[str, _Memory] = {}
+        self._revisions: Counter[WorkflowKey] = Counter()
+        self._failures: dict[str, str] = {}
+
+    def subjects(self, scene: Scene) -> list[Subject]:
+        """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
+        found = [self._subject(entry, scene) for entry in scene.snapshot.profiles]
+        uids = frozenset(s.entry.uid for s in found)
+        self._definitions.keep_only(uids)
+        for uid in [u for u in self._memory if u not in uids]:
+            del self._memory[uid]
+        for uid in [u for u in self._failures if u not in uids]:
+            del self._failures[uid]
+        return found
+
+    def _subject(self, entry: Entry, scene: Scene) -> Subject:
+        try:
+            profile = WorkflowProfile.parse(as_document(entry))
+        except ValidationError as error:
+            finding = Finding(ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3]))
+            return Subject(entry, None, None, (), Resolved(None, finding), "")
+        policy, losers = scene.book.effective(profile)
+        resolved = self._definitions.resolve(entry, scene.targets)
+        source = policy.metrics_source
+        refusal = None
+        if source not in self._sources.names():
+            refusal = _metrics(Reason.SOURCE_UNKNOWN, unknown_source(source, self._sources.names()))
+        elif not self._sources.allows(source, scene.namespaces.get(entry.namespace, {})):
+            refusal = _metrics(
+                Reason.SOURCE_REFUSED,
+                f"namespace {entry.namespace} may not use metrics source {source}; "
+                "its namespaceSelector in the operator's configuration does not select the namespace's labels",
+            )
+        return Subject(entry, profile, policy, losers, resolved, source, refusal)
+
+    @staticmethod
+    def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Demand]:
+        """What to ask each source for; one demand per source, in a fixed order."""
+        wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
+        windows: dict[str, float] = {}
+        for s in subjects:
+            if s.refusal is not None or s.policy is None or s.resolved.definition is None:
+                continue
+            wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
+            windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
+        return [Demand(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)]
+
+    def take_in(self, reports: Iterable[SourceReport]) -> None:
+        """Remember which workflows have new or corrected runs."""
+        for report in reports:
+            self._revisions.update(report.changed)
+
+    def updates(
+        self, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float, tally: Tally, beat: Beat
+    ) -> Iterator[StatusUpdate]:
+        """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
+        for subject in subjects:
+            beat("analyze")
+            report = reports.get(subject.source)
+            if self._must_wait(subject, report):
+                tally.held += 1
+                continue
+            update = status_update(subject.entry, self._verdict(subject, report, now, tally), now)
+            if update is not None:
+                yield update
+
+    def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
+        """While the past is being read, advice that rests on all of it is not replaced by one that rests on a part."""
+        return bool(
+            report is not None
+            and report.more
+            and subject.entry.status.data_until is not None
+            and subject.entry.uid not in self._memory
+        )
+
+    def _verdict(self, subject: Subject, report: SourceReport | None, now: float, tally: Tally) -> Verdict:
+        target = subject.resolved.finding
+        metrics = subject.refusal
+        if metrics is None and report is not None:
+            metrics = metrics_finding(report)
+        if metrics is None:
+            metrics = Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet")
+        until = report.data_until if report is not None else None
+        remembered = self._memory.get(subject.entry.uid)
+        known = remembered.advice if remembered is not None else None
+        if subject.resolved.definition is None or subject.profile is None or subject.policy is None:
+            return Verdict(target, metrics, known, data_until=until)
+        missing = report.missing if report is not None else ()
+        definition, policy = subject.resolved.definition, subject.policy
+        inputs = hash(
+            (subject.entry.spec_text, repr(policy), repr(definition), missing, self._revisions[definition.key])
+        )
+        if remembered is not None and remembered.inputs == inputs and now - remembered.at < remembered.lasts:
+            return Verdict(target, metrics, known, data_until=until)
+        try:
+            runs = self._history.runs(
+                definition,
+                limit=policy.analysis.max_runs,
+                since=now - policy.analysis.window_seconds,
+                as_of=until if until is not None else now,
+            )
+            if not runs and metrics.status is not True:
+                return Verdict(target, metrics, known, data_until=until)  # an empty page is no news while it is down
+            advice = self._adviser(Case(subject.profile, policy, definition, runs, now, until, missing))
+        except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
+            tally.failed += 1
+            return Verdict(target, metrics, known, failure=self._failed(subject.entry, error), data_until=until)
+        tally.analyzed += 1
+        self._failures.pop(subject.entry.uid, None)
+        # A run that was still going on is over some time after its last pod ended, without any further fact.
+        going_on = any(r.outcome is Outcome.RUNNING for r in runs)
+        self._memory[subject.entry.uid] = _Memory(inputs, advice, now, 0.0 if going_on else REANALYZE_AFTER)
+        return Verdict(target, metrics, advice, fresh=True, data_until=until)
+
+    def _failed(self, entry: Entry, error: Exception) -> str:
+        """One sentence for the condition; the trace goes to the log, once per kind of failure."""
+        text = f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
+        told = f"{type(error).__name__}: {error}"
+        if self._failures.get(entry.uid) != told:
+            self._failures[entry.uid] = told
+            log.error("analysis of %s failed", entry.ref, exc_info=error)
+        return text
+
+
+def _metrics(reason: Reason, message: str) -> Finding:
+    return Finding(ConditionType.METRICS_AVAILABLE, False, reason, message)
+
+
+def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]:
+    """How many profiles each policy governs and loses, and what they point at."""
+    found: dict[PolicyRef, PolicyTally] = {}
+    for s in subjects:
+        if s.policy is None:
+            continue
+        for loser in s.losers:
+            found.setdefault(loser, PolicyTally()).losing += 1
+        if s.policy.source is None:
+            continue
+        tally = found.setdefault(s.policy.source, PolicyTally())
+        tally.matched += 1
+        tally.problems.update(dict.fromkeys(s.policy.problems))
+        ref = s.profile.spec.workflow_ref if s.profile is not None else None
+        if ref is not None:
+            tally.targets.add((ref.api_version, ref.kind, s.entry.namespace))
+    return found
+
+
+@dataclass(slots=True)
+class PolicyTally:
+    """What the subjects say about one policy."""
+
+    matched: int = 0
+    losing: int = 0
+    targets: set[tuple[str, str, str]] = field(default_factory=set)
+    problems: dict[str, None] = field(default_factory=dict)

@@ -1,0 +1,126 @@
+"""The only module that knows kopf: watch streams of our own kinds, fed into the registry.
+
+Event handlers only. Timers, daemons and change handlers put finalizers or annotations on users' objects, and indexes
+start in worse than quadratic time; none of them is needed by a loop that looks at everything anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import kopf
+
+from concertmaster.kube.client import Connection
+from concertmaster.kube.objects import Resource
+from concertmaster.runtime.registry import Effect, Registry
+
+_LONGEST_BACKOFF = 15.0
+
+
+class Backoffs:
+    """Pauses in seconds between attempts of a watch, without end: an API server that is away for an hour comes back."""
+
+    def __iter__(self) -> Iterator[float]:
+        pause = 0.5
+        while True:
+            yield pause
+            pause = min(_LONGEST_BACKOFF, pause * 2)
+
+
+def settings(*, scanning: bool) -> kopf.OperatorSettings:
+    """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
+    found = kopf.OperatorSettings()
+    found.watching.server_timeout = 300  # silent dead watches are kopf's most reported fault: bound every stream
+    found.watching.client_timeout = 330
+    found.watching.connect_timeout = 10
+    found.watching.chunk_size = 500
+    found.posting.enabled = False  # no aggregation, no rate limit: kube.events does it
+    found.execution.max_workers = 2
+    found.queueing.idle_timeout = 0.1  # two tasks per object live that long after each event
+    found.queueing.exit_timeout = 0.5
+    found.networking.request_timeout = 30
+    found.networking.connect_timeout = 10
+    found.networking.error_backoffs = Backoffs()
+    found.networking.enforce_retry_after = True
+    found.scanning.disabled = not scanning
+    found.process.ultimate_exiting_timeout = 20
+    found.peering.standalone = True
+    return found
+
+
+def operator_registry(
+    registry: Registry,
+    kinds: Sequence[Resource],
+    connection: Callable[[], Connection],
+    changed: Callable[[], None],
+) -> kopf.OperatorRegistry:
+    """Handlers that copy events of ``kinds`` into ``registry`` and call ``changed`` when one has a meaning."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        present = connection()
+        return kopf.ConnectionInfo(
+            server=present.server,
+            ca_path=present.ca_file,
+            insecure=not present.verify,
+            username=present.username,
+            password=present.password,
+            scheme=present.scheme,
+            token=present.token,
+            certificate_path=present.certificate_file,
+            private_key_path=present.key_file,
+        )
+
+    for resource in kinds:
+        _watch(handlers, resource, registry, changed)
+    return handlers
+
+
+def _watch(
+    handlers: kopf.OperatorRegistry, resource: Resource, registry: Registry, changed: Callable[[], None]
+) -> None:
+    group, _, version = resource.api_version.partition("/")
+
+    @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
+    async def seen(event: Any, **_: Any) -> None:
+        if registry.observe(resource, event["type"], event["object"]) is Effect.MEANING:
+            changed()
+
+
+async def watch(
+    handlers: kopf.OperatorRegistry,
+    options: kopf.OperatorSettings,
+    *,
+    namespaces: Collection[str],
+    ready: Callable[[], None],
+) -> None:
+    """Watch until cancelled, or until something happens that trying again cannot mend.
+
+    ``ready`` is called once kopf has started: it has taken the process's signals then, and a stop by signal would wait
+    five seconds for idle tasks. Cancelling does not.
+    """
+    started = asyncio.Event()
+    operator = asyncio.create_task(
+        kopf.operator(
+            registry=handlers,
+            settings=options,
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            ready_flag=started,
+        ),
+        name="kopf",
+    )
+    starting = asyncio.create_task(started.wait())
+    try:
+        await asyncio.wait({operator, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if started.is_set():
+            ready()
+        await operator
+    finally:
+        starting.cancel()
+        operator.cancel()
+        await asyncio.wait({operator})

@@ -1,0 +1,102 @@
+"""What the loop needs from the layers below, as Protocols on the consumer's side.
+
+The cycle isolates faults, decides what is dirty and what is written; how facts are fetched, kept, analysed and worded
+is behind these seams, so that tests put fakes there and each implementation can be replaced in one module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from concertmaster.api.conditions import Finding, Reason
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+
+Beat = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one metrics source is asked for in one cycle.
+
+    ``window_seconds`` is the longest any of the workflows looks back; ``due`` False means that only workflows never
+    read before need a query (somebody created a profile between two intervals). ``now`` is unix seconds.
+    """
+
+    source: str
+    workflows: tuple[WorkflowDefinition, ...]
+    window_seconds: float
+    now: float
+    due: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """How reading one source went.
+
+    ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
+    its end yet, run again soon. ``missing``: series the store does not have, each a sentence with its cure.
+    """
+
+    source: str
+    ok: bool
+    reason: Reason
+    message: str
+    data_until: float | None = None
+    queries: int = 0
+    more: bool = False
+    missing: tuple[str, ...] = ()
+    changed: frozenset[WorkflowKey] = frozenset()
+    unassigned: Mapping[str, int] = field(default_factory=dict)
+
+
+class Sources(Protocol):
+    """All metrics sources of the configuration, feeding one history."""
+
+    def names(self) -> Sequence[str]:
+        """The configured names."""
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        """Whether a namespace with these labels may use the source."""
+
+    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+        """Read what is new into the history. Faults of the source are in the report, never raised."""
+
+
+class History(Protocol):
+    """The run records of all workflows."""
+
+    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+        """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
+
+    def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
+        """Drop what nobody looks at: per workflow all but the newest runs (number) of the last seconds (window)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything one analysis depends on."""
+
+    profile: WorkflowProfile
+    policy: EffectivePolicy
+    definition: WorkflowDefinition
+    runs: Sequence[RunRecord]
+    now: float
+    data_until: float | None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The outcome of an analysis: the status without conditions, and what two of its conditions say."""
+
+    document: Mapping[str, Any]
+    ready: Finding
+    objectives: Finding
+
+
+Adviser = Callable[[Case], Advice]
+"""Analysis, rules and wording of one workflow. May raise: the cycle keeps the old advice and tells of the failure."""

@@ -1,0 +1,166 @@
+"""The objects that define workflows, as the cycle sees them: listed once per kind, kept packed, parsed on demand.
+
+A thousand templates as Python dicts are fifty megabytes, as compressed JSON two. Only metadata is looked at for
+discovery; a spec is unpacked when the definition of a profiled workflow must be (re)built, that is when the object or
+one it refers to has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.engines.argo.definition import trigger
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan
+from concertmaster.kube.objects import ObjectRef, Resource, target_resource
+
+_DROPPED = ("managedFields", "selfLink")
+_BULKY = ("kubectl.kubernetes.io/last-applied-configuration",)
+ARGO = "argoproj.io/v1alpha1"
+# Kinds that must be read besides the one a profile names: what triggers it, and what its steps may refer to.
+_COMPANIONS: Mapping[str, tuple[str, ...]] = {
+    "WorkflowTemplate": ("CronWorkflow", "ClusterWorkflowTemplate"),
+    "ClusterWorkflowTemplate": ("CronWorkflow", "WorkflowTemplate"),
+    "CronWorkflow": ("WorkflowTemplate", "ClusterWorkflowTemplate"),
+}
+
+TargetId = tuple[str, str, str]  # kind, namespace (empty for a cluster-wide kind), name
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object that defines a workflow. ``shed_labels``: keys it had earlier in this process and lost since.
+
+    ``starts`` is the kind and name of the template that a mere trigger starts; None for a workflow of its own.
+    """
+
+    ref: ObjectRef
+    labels: Mapping[str, str]
+    version: str
+    packed: bytes
+    starts: tuple[str, str] | None = None
+    shed_labels: frozenset[str] = frozenset()
+
+    @property
+    def id(self) -> TargetId:
+        """Kind, namespace and name."""
+        return self.ref.resource.kind, self.ref.namespace or "", self.ref.name
+
+    def unpack(self) -> dict[str, Any]:
+        """The object (without status and bulky metadata)."""
+        found = json.loads(zlib.decompress(self.packed))
+        return found if isinstance(found, dict) else {}
+
+
+class Targets:
+    """All targets of one cycle, with what could not be listed."""
+
+    def __init__(self, found: Mapping[TargetId, Target], scans: Mapping[Resource, Scan]) -> None:
+        self._found = found
+        self._scans = scans
+        self._triggers: dict[TargetId, list[Target]] = {}
+        for target in found.values():
+            if target.starts is not None:
+                key = (target.starts[0], target.ref.namespace or "", target.starts[1])
+                self._triggers.setdefault(key, []).append(target)
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(self._found.values())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, kind: str, namespace: str, name: str) -> Target | None:
+        """The target of that kind and name; ``namespace`` is ignored for a cluster-wide kind."""
+        return self._found.get((kind, namespace, name)) or self._found.get((kind, "", name))
+
+    def problem(self, api_version: str, kind: str, namespace: str) -> Problem | None:
+        """Why objects of that kind in ``namespace`` could not be listed, or None when they could."""
+        resource = target_resource(api_version, kind)
+        if resource is None:
+            return Problem(ProblemKind.KIND_MISSING, f"{kind} ({api_version}) is no kind this operator can observe")
+        found = self._scans.get(resource)
+        return found.problem_for(namespace if resource.namespaced else None) if found else None
+
+    def certain(self, api_version: str, kind: str, namespace: str) -> bool:
+        """Whether a target that is not here is known not to exist."""
+        resource = target_resource(api_version, kind)
+        found = self._scans.get(resource) if resource else None
+        return found is not None and found.problem_for(namespace) is None
+
+    def triggers(self, namespace: str, kind: str, name: str) -> list[Target]:
+        """The objects in ``namespace`` that only start the template ``kind`` ``name``."""
+        return self._triggers.get((kind, namespace, name), [])
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that could not be listed."""
+        return tuple(p for s in self._scans.values() for p in s.problems)
+
+
+NO_TARGETS = Targets({}, {})
+
+
+def kinds_to_list(references: Iterable[tuple[str, str]]) -> tuple[Resource, ...]:
+    """The kinds to list for these (apiVersion, kind) pairs, their companions included, in a stable order."""
+    wanted: dict[tuple[str, str], None] = {}
+    for api_version, kind in sorted(set(references)):
+        wanted.setdefault((api_version, kind))
+        for companion in _COMPANIONS.get(kind, ()) if api_version == ARGO else ():
+            wanted.setdefault((api_version, companion))
+    found = (target_resource(api_version, kind) for api_version, kind in wanted)
+    return tuple(r for r in found if r is not None)
+
+
+def refresh(
+    client: KubeClient,
+    resources: Sequence[Resource],
+    namespaces: Sequence[str],
+    previous: Targets,
+    beat: Callable[[], None] = lambda: None,
+) -> Targets:
+    """List ``resources`` anew. What cannot be listed just now keeps its last known state; what is denied does not."""
+    found: dict[TargetId, Target] = {}
+    scans: dict[Resource, Scan] = {}
+    for resource in resources:
+
+        def visit(obj: dict[str, Any], resource: Resource = resource) -> None:
+            target = _target(resource, obj, previous)
+            found[target.id] = target
+
+        beat()
+        scans[resource] = scan(client, resource, namespaces, visit)
+        passing = [p for p in scans[resource].problems if p.kind is ProblemKind.UNAVAILABLE]
+        for target in previous if passing else ():
+            hidden = any(p.namespace is None or p.namespace == target.ref.namespace for p in passing)
+            if target.ref.resource == resource and hidden:
+                found.setdefault(target.id, target)
+    return Targets(found, scans)
+
+
+def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target:
+    ref = ObjectRef.of(resource, obj)
+    meta = obj.get("metadata") or {}
+    version = str(meta.get("resourceVersion", ""))
+    known = previous.get(resource.kind, ref.namespace or "", ref.name)
+    if known is not None and known.ref == ref and known.version == version:
+        return known
+    labels = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
+    shed = frozenset[str]()
+    if known is not None and known.ref.uid == ref.uid:
+        shed = (known.shed_labels | known.labels.keys()) - labels.keys()
+    started = trigger(obj)
+    starts = (started.target_kind, started.target_name) if started is not None else None
+    return Target(ref, labels, version, _pack(obj), starts, shed)
+
+
+def _pack(obj: Mapping[str, Any]) -> bytes:
+    meta = {k: v for k, v in (obj.get("metadata") or {}).items() if k not in _DROPPED}
+    if meta.get("annotations"):
+        meta["annotations"] = {k: v for k, v in meta["annotations"].items() if k not in _BULKY}
+    slim = {k: v for k, v in obj.items() if k != "status"} | {"metadata": meta}
+    return zlib.compress(json.dumps(slim, separators=(",", ":")).encode(), 6)

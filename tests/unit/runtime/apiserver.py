@@ -1,0 +1,130 @@
+"""A scripted HTTP server in the place of the API server: faults on the wire, which a fake client could not show."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from kubernetes.client import Configuration
+
+from concertmaster.kube.client import KubeClient, Limits
+
+
+@dataclass
+class Request:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Answer:
+    """One scripted answer. ``hang`` seconds before it; ``drop`` closes the connection without one."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    hang: float = 0.0
+    drop: bool = False
+    raw: bytes | None = None
+
+
+class ApiServer:
+    """Answers from a script, or from a function of the request; remembers every request."""
+
+    def __init__(self, script: list[Answer] | Callable[[Request], Answer]) -> None:
+        self.requests: list[Request] = []
+        self._script = script
+        self._lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                text = self.rfile.read(length) if length else b""
+                parts = urlsplit(self.path)
+                request = Request(
+                    self.command,
+                    parts.path,
+                    {k: v[0] for k, v in parse_qs(parts.query).items()},
+                    {k.title(): v for k, v in self.headers.items()},
+                    json.loads(text) if text else None,
+                )
+                answer = outer.answer(request)
+                if answer.hang:
+                    time.sleep(answer.hang)
+                if answer.drop:
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                payload = answer.raw if answer.raw is not None else json.dumps(answer.body or {}).encode()
+                self.send_response(answer.status)
+                for key, value in answer.headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = _serve
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, request: Request) -> Answer:
+        with self._lock:
+            self.requests.append(request)
+            if callable(self._script):
+                return self._script(request)
+            return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+
+    def start(self) -> None:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+QUICK = Limits(connect=1.0, read=0.5, deadline=3.0, attempts=3, first_pause=0.01, longest_pause=0.05)
+
+
+@contextmanager
+def serving(
+    script: list[Answer] | Callable[[Request], Answer], *, limits: Limits = QUICK, token: str | None = None
+) -> Iterator[tuple[ApiServer, KubeClient]]:
+    """A scripted server and a client of it."""
+    server = ApiServer(script)
+    server.start()
+    configuration = Configuration()
+    configuration.host = server.url
+    if token:
+        configuration.api_key["BearerToken"] = f"Bearer {token}"
+    client = KubeClient(configuration, limits=limits)
+    try:
+        yield server, client
+    finally:
+        client.close()
+        server.stop()
+
+
+def failure(status: int, reason: str, message: str = "", **headers: str) -> Answer:
+    """A Status object as the API server sends it."""
+    return Answer(status, {"kind": "Status", "reason": reason, "message": message or reason, "code": status}, headers)

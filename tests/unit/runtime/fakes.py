@@ -1,0 +1,142 @@
+"""Fakes on this side of the wire: an API server's memory, and objects of our kinds in one line."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from concertmaster.kube import errors
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import PROFILES, ObjectRef, Resource
+
+
+class MemoryClient(KubeClient):
+    """Objects by path, with just enough of the API server's behaviour: uids, JSON Patch tests, 404, 409.
+
+    ``faults`` maps a predicate-free key (method, path) or path to an exception to raise, once per entry in the list.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.calls: list[tuple[str, str, Any]] = []
+        self.faults: dict[tuple[str, str], list[Exception]] = {}
+        self.lists: dict[str, Exception] = {}
+        self.on_request: Callable[[str, str], None] = lambda *_: None
+        self._uid = 0
+
+    def put(self, resource: Resource, namespace: str | None, name: str, **parts: Any) -> dict[str, Any]:
+        """Store an object as a person's kubectl would."""
+        self._uid += 1
+        meta = {
+            "name": name,
+            "uid": f"uid-{self._uid}",
+            "resourceVersion": str(self._uid),
+            "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            **({"namespace": namespace} if namespace else {}),
+            **parts.pop("metadata", {}),
+        }
+        obj = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta, "spec": {}, **parts}
+        self.objects[resource.path(namespace, name)] = obj
+        return obj
+
+    def items(self, path: str, **_: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        self.calls.append(("LIST", path, None))
+        self.on_request("LIST", path)
+        if path in self.lists:
+            raise self.lists[path]
+        plural = path.rpartition("/")[2]
+        namespace = path.partition("/namespaces/")[2].partition("/")[0]
+        for key, obj in sorted(self.objects.items()):
+            if key.split("/")[-2] != plural:
+                continue
+            if namespace and obj["metadata"].get("namespace") != namespace:
+                continue
+            yield copy.deepcopy(obj)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        body = kwargs.get("body")
+        self.calls.append((method, path, copy.deepcopy(body)))
+        self.on_request(method, path)
+        planned = self.faults.get((method, path)) or []
+        if planned:
+            raise planned.pop(0)
+        if method == "POST":
+            return self._create(path, body)
+        base = path.removesuffix("/status")
+        if base not in self.objects:
+            raise errors.NotFound(
+                f"{method} {path}: {base.rpartition('/')[2]} not found", status=404, reason="NotFound"
+            )
+        obj = self.objects[base]
+        if method == "GET":
+            return copy.deepcopy(obj)
+        if method == "DELETE":
+            if body["preconditions"]["uid"] != obj["metadata"]["uid"]:
+                raise errors.Conflict("uid", status=409)
+            return self.objects.pop(base)
+        return self._patch(obj, body)
+
+    def _create(self, path: str, body: Any) -> dict[str, Any]:
+        if path.endswith("selfsubjectaccessreviews"):
+            return {"status": {"allowed": self.allows(body["spec"]["resourceAttributes"])}}
+        meta = body["metadata"]
+        key = f"{path}/{meta['name']}"
+        if key in self.objects:
+            raise errors.Conflict(f"{key} exists", status=409, reason="AlreadyExists")
+        self._uid += 1
+        stored = copy.deepcopy(dict(body))
+        stored["metadata"] = {
+            **meta,
+            "uid": f"uid-{self._uid}",
+            "resourceVersion": str(self._uid),
+            "generation": 1,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        }
+        self.objects[key] = stored
+        return copy.deepcopy(stored)
+
+    def allows(self, attributes: Mapping[str, str]) -> bool:
+        """Answers SelfSubjectAccessReviews; replaced by tests."""
+        return True
+
+    def _patch(self, obj: dict[str, Any], body: Any) -> dict[str, Any]:
+        self._uid += 1
+        changed = copy.deepcopy(obj)
+        if isinstance(body, list):
+            for operation in body:
+                _json_patch(changed, operation)
+        else:
+            labels = body["metadata"].get("labels", {})
+            merged = {**changed["metadata"].get("labels", {}), **labels}
+            changed["metadata"]["labels"] = {k: v for k, v in merged.items() if v is not None}
+        changed["metadata"]["resourceVersion"] = str(self._uid)
+        obj.clear()
+        obj.update(changed)
+        return copy.deepcopy(obj)
+
+    def writes(self) -> list[tuple[str, str]]:
+        """Everything that changed or could have changed the cluster (access reviews ask, they do not change)."""
+        return [(m, p) for m, p, _ in self.calls if m in ("POST", "PATCH", "DELETE") and "selfsubjectaccess" not in p]
+
+
+def _json_patch(obj: dict[str, Any], operation: Mapping[str, Any]) -> None:
+    keys = operation["path"].strip("/").split("/")
+    place: Any = obj
+    for key in keys[:-1]:
+        if key not in place:
+            raise errors.Rejected(f"{operation['path']}: no such path", status=422, reason="Invalid")
+        place = place[key]
+    if operation["op"] == "test":
+        if place.get(keys[-1]) != operation["value"]:
+            raise errors.Rejected("the test of a JSON Patch failed", status=422, reason="Invalid")
+    else:
+        place[keys[-1]] = copy.deepcopy(operation["value"])
+
+
+def ref(
+    name: str = "etl", uid: str = "uid-1", resource: Resource = PROFILES, namespace: str | None = "demo"
+) -> ObjectRef:
+    """A reference to a profile."""
+    return ObjectRef(resource, namespace, name, uid)
