@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from concertmaster.core.changes import detect
+from concertmaster.core.degraded import find_degraded
 from concertmaster.core.verdict import Verdict, compare
 
 WORDS = {Verdict.IMPROVED: "better", Verdict.WORSE: "worse", Verdict.SAME: "same", Verdict.INCONCLUSIVE: "same"}
@@ -22,3 +26,10 @@ def verify_change(before: list[list[float]], after: list[list[float]]) -> dict[s
         inputs_after=[row[0] for row in after],
     )
     return {"verdict": WORDS[result.verdict], "ratio": result.ratio, "low": result.low, "high": result.high}
+
+
+def degraded(steps: list[str], rows: NDArray[np.float64]) -> dict[str, list[int] | list[str]]:
+    """Degraded runs and steps; column 0 of ``rows`` is the total, the others are the steps (milliseconds)."""
+    seconds = rows / 1000.0
+    found = find_degraded(steps, seconds[:, 1:], seconds[:, 0])
+    return {"rows": list(found.runs), "steps": list(found.steps)}

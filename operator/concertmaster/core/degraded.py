@@ -1,0 +1,156 @@
+"""Which runs were degraded, and by which steps.
+
+A problem that hits some of the runs (a slow dependency, a bad node, a cold cache) shows as a second, slower mode of a
+step's durations. Not every slow mode is a problem: a step off the critical path, or one that takes over another's
+work, may be slow without making the run longer. So a slow mode counts only when the runs in it are longer as a whole.
+Runs hit by the same set of steps are one problem; a step belongs to it when its durations differ strongly from those
+of normal runs. The question is the one of DeLag (Traini, Cortellessa, IEEE TSE 49(6), 2023); the method is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concertmaster.core.stats.effects import LARGE, cliffs_delta
+from concertmaster.core.stats.modes import gaps
+from concertmaster.core.stats.summary import Floats, as_floats
+
+MIN_RUNS = 20  # below that a second mode cannot be told from chance
+MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers, not a problem with a pattern
+MIN_PROBLEM = 3  # runs
+MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20 % longer in it
+MIN_EXTRA = 0.01  # and adds at least that share of the normal run
+PASSED_ON = 0.5  # the run as a whole loses at least that share of what the step loses
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStep:
+    """A step in a problem: its median seconds in the runs of the problem and in normal runs, and Cliff's delta."""
+
+    step: str
+    seconds: float
+    normal_seconds: float
+    effect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Runs (positions in the input) that the same steps made slow, and the seconds the median of them loses."""
+
+    runs: tuple[int, ...]
+    steps: tuple[SlowStep, ...]
+    extra_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """All problems, the largest loss over all runs first. ``reason`` says why nothing could be told."""
+
+    problems: tuple[Problem, ...]
+    enough: bool
+    reason: str | None = None
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """Positions of all degraded runs, ascending."""
+        return tuple(sorted({run for problem in self.problems for run in problem.runs}))
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Names of all steps that belong to a problem, in the order of the first problem that has them."""
+        return tuple(dict.fromkeys(slow.step for problem in self.problems for slow in problem.steps))
+
+
+def find_degraded(
+    steps: Sequence[str],
+    durations: NDArray[np.float64] | Sequence[Sequence[float | None]],
+    totals: Iterable[float | None] | Floats,
+) -> Degraded:
+    """Degraded runs among ``totals`` (seconds, shape (runs,)), explained by ``durations`` (seconds, (runs, steps)).
+
+    NaN or None in ``durations`` means that the step did not run; runs without a finite total are left out.
+    """
+    total = as_floats(totals)
+    table = _table(durations, total.size, len(steps))
+    if table is None:
+        return Degraded((), False, f"durations must have {total.size} rows (runs) and {len(steps)} columns (steps)")
+    known = np.flatnonzero(np.isfinite(total) & (total >= 0))
+    if known.size < MIN_RUNS:
+        return Degraded((), False, f"{known.size} of {MIN_RUNS} runs needed to tell a problem from chance")
+    table, total = table[known], total[known]
+    smallest = max(MIN_PROBLEM, MIN_SHARE * total.size)
+    flagged, harmless = _slow_modes(table, total, smallest)
+    groups = _groups(flagged, smallest)
+    normal = np.asarray(~flagged.any(axis=0), dtype=np.bool_)
+    problems = [_problem(steps, table, total, group, normal, harmless, known) for group in groups]
+    return Degraded(tuple(sorted(problems, key=lambda p: -p.extra_seconds * len(p.runs))), True)
+
+
+def _table(durations: object, runs: int, steps: int) -> Floats | None:
+    try:
+        table = np.asarray(durations, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if table.size == 0 and runs * steps == 0:
+        return np.empty((runs, steps))
+    return table.copy() if table.shape == (runs, steps) else None
+
+
+def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, set[int]]:
+    """Flags (modes, runs) of the runs in a step's slow mode that makes them longer; columns whose slow modes do not."""
+    flags: list[Flags] = []
+    harmless: set[int] = set()
+    for column in range(table.shape[1]):
+        seconds = table[:, column]
+        known = np.isfinite(seconds) & (seconds >= 0)
+        for gap in gaps(seconds[known]):
+            slow, usual = known & (seconds > gap), known & (seconds <= gap)
+            if slow.sum() < smallest or slow.sum() > usual.sum():
+                continue
+            step_loses = float(np.median(seconds[slow]) - np.median(seconds[usual]))
+            run_loses = float(np.median(total[slow]) - np.median(total[usual]))
+            if run_loses >= PASSED_ON * step_loses and cliffs_delta(total[slow], total[usual]) >= LARGE:
+                flags.append(slow)
+                harmless.discard(column)
+                break
+            harmless.add(column)
+    return np.array(flags, dtype=np.bool_).reshape(len(flags), total.size), harmless
+
+
+def _groups(flagged: Flags, smallest: float) -> list[NDArray[np.intp]]:
+    """Runs with the same set of slow modes; sets that are too rare are chance and left out."""
+    hit = np.flatnonzero(flagged.any(axis=0))
+    patterns, inverse, counts = np.unique(flagged[:, hit].T, axis=0, return_inverse=True, return_counts=True)
+    inverse = inverse.ravel()
+    return [hit[inverse == i] for i in range(len(patterns)) if counts[i] >= smallest]
+
+
+def _problem(
+    steps: Sequence[str],
+    table: Floats,
+    total: Floats,
+    group: NDArray[np.intp],
+    normal: Flags,
+    harmless: set[int],
+    known: NDArray[np.intp],
+) -> Problem:
+    usual = float(np.median(total[normal]))
+    slow = []
+    for column, name in enumerate(steps):
+        inside, outside = table[group, column], table[normal, column]
+        inside, outside = inside[np.isfinite(inside)], outside[np.isfinite(outside)]
+        if column in harmless or inside.size < MIN_PROBLEM or outside.size < MIN_PROBLEM:
+            continue
+        seconds, before = float(np.median(inside)), float(np.median(outside))
+        effect = cliffs_delta(inside, outside)
+        if effect >= LARGE and seconds >= MIN_SLOWER * before and seconds - before >= MIN_EXTRA * usual:
+            slow.append(SlowStep(name, seconds, before, effect))
+    slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
+    runs = tuple(int(run) for run in known[group])
+    return Problem(runs, tuple(slow), float(np.median(total[group])) - usual)

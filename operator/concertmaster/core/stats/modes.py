@@ -1,0 +1,57 @@
+"""Whether a sample has separate modes, and where the gaps between them are."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from concertmaster.core.stats.summary import Floats
+
+GRID = 512
+DEPTH = 0.3  # a gap is a place with less than this share of the density of the lower of the two modes beside it
+SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2 % of each other are the same
+
+
+def gaps(values: Floats, depth: float = DEPTH) -> list[float]:
+    """Values at the bottom of the gaps between modes of positive ``values`` (shape (n,)), ascending.
+
+    Minima of a Gaussian kernel density of the logs (bandwidth by Silverman's rule of thumb, 1986, never below the
+    resolution of the values). Empty with fewer than eight values or a single mode. Zeros count as the smallest positive
+    value.
+    """
+    positive = values[values > 0]
+    if positive.size < 8:
+        return []
+    logs = np.log(np.maximum(values, positive.min()))
+    grid, density = _density(logs, _bandwidth(logs, values))
+    inner = density[1:-1]
+    peaks = np.flatnonzero((inner >= density[:-2]) & (inner > density[2:])) + 1
+    found = []
+    for left, right in pairwise(peaks):
+        bottom = int(left + np.argmin(density[left : right + 1]))
+        lower_mode = min(float(density[:bottom].max()), float(density[bottom:].max()))
+        if density[bottom] < depth * lower_mode:
+            found.append(math.exp(float(grid[bottom])))
+    return found
+
+
+def _bandwidth(logs: Floats, values: Floats) -> float:
+    low, middle, high = np.quantile(logs, (0.25, 0.5, 0.75))
+    spread = min(float(logs.std()), float(high - low) / 1.34 or math.inf)
+    distinct = np.unique(values)
+    resolution = float(np.median(np.diff(distinct))) / math.exp(float(middle)) if distinct.size > 1 else 0.0
+    silverman = float(0.9 * spread * logs.size**-0.2)
+    return max(silverman, 0.6 * min(resolution, 1.0), SMALLEST_BANDWIDTH)
+
+
+def _density(logs: Floats, bandwidth: float) -> tuple[Floats, Floats]:
+    """Grid and unnormalised density over all but the most extreme 0.1 % on both sides."""
+    low, high = (float(q) for q in np.quantile(logs, (0.001, 0.999)))
+    edges = np.linspace(low - 4.0 * bandwidth, high + 4.0 * bandwidth, GRID + 1)
+    counts = np.histogram(logs, edges)[0].astype(np.float64)
+    width = float(edges[1] - edges[0])
+    reach = min(max(1, math.ceil(4.0 * bandwidth / width)), GRID // 2 - 1)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * width / bandwidth) ** 2)
+    return (edges[:-1] + edges[1:]) / 2.0, np.convolve(counts, kernel, "same")
