@@ -26,6 +26,6 @@ def command(config: Path, kubeconfig: Path | None) -> None:
         found = settings.load(config)
     except settings.SettingsError as error:
         raise UserError(str(error)) from None
-    from concertmaster.runtime.run import run
+    from concertmaster.runtime.run import Options, run
 
-    sys.exit(run(found, kubeconfig=kubeconfig))
+    sys.exit(run(found, Options(kubeconfig=kubeconfig)))

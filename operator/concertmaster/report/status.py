@@ -34,7 +34,7 @@ def advice_line(item: Recommendation, explain: str) -> str:
     """
     command = item.how if len(item.how) <= 120 else explain
     return clip(
-        f"{item.action}: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
+        f"{item.action}. Why: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
         f" Command: {command}",
         1000,
     )

@@ -115,7 +115,9 @@ def test_clipping_keeps_one_line_within_the_limit(text: str, limit: int) -> None
 
 def test_an_advice_line_holds_action_cause_effect_consequence_and_command() -> None:
     item = replace(_recommendation(1, "x"), action="Do A", because="B", expected="C", otherwise="D", how="kubectl e")
-    assert advice_line(item, "kubectl explain") == ("Do A: B. Expected: C. If nothing is done, D. Command: kubectl e")
+    assert advice_line(item, "kubectl explain") == (
+        "Do A. Why: B. Expected: C. If nothing is done, D. Command: kubectl e"
+    )
     assert advice_line(replace(item, how="k" * 121), "kubectl explain").endswith("Command: kubectl explain")
 
 

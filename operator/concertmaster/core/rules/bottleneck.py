@@ -31,11 +31,11 @@ def _remedy(step: StepAnalysis) -> str:
     throttled = [r.throttled_share for c in step.containers for r in c.runs if r.throttled_share is not None]
     busy = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     if throttled and sorted(throttled)[len(throttled) // 2] > 0.1:
-        return "its CPU limit throttles it: see cpu-request"
+        return "its CPU limit throttles it, see cpu-request"
     if busy and max(busy) > 0.8:
-        return "it uses all the CPU it requests: more CPU, or splitting its work, shortens it"
+        return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"
     if busy and max(busy) < 0.3:
-        return "it mostly waits (low CPU): look at its I/O and the services it calls"
+        return "it mostly waits (low CPU), so look at its I/O and the services it calls"
     return "split its work, cache its result, or give it more resources"
 
 
@@ -52,7 +52,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
         id=identifier,
         rule="bottleneck",
         step=step.step,
-        action=f"Shorten {evidence.title(step.step)} first: {_remedy(step)}",
+        action=f"Shorten {evidence.title(step.step)} first; {_remedy(step)}",
         because=(
             f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"

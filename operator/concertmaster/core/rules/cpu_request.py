@@ -121,7 +121,11 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         expected = (
             f"{text.cores(current - proposed_cores)} less reserved for {text.duration(seconds)} of pod time in each run"
             f" ({freed:.2g} core-hours{money})"
-            + (f"; at most {text.percent(slower, 1)} longer on a full node" if slower else "; no longer run time")
+            + (
+                f"; at most {text.percent(slower, 1)} longer on a full node"
+                if slower and slower >= 5e-4
+                else "; no longer run time"
+            )
         )
         otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
         category, saving = Category.COST, Interval(0.9 * saved, saved, 1.1 * saved) if saved else None

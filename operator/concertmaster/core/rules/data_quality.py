@@ -14,18 +14,21 @@ from concertmaster.core.rules.base import Evidence, Rule
 
 
 def _coverage(evidence: Evidence) -> tuple[list[str], float]:
-    """Sentences on steps with poor sampling, and the worst coverage."""
+    """Sentences on steps with poor sampling, and their share (0 to 1) of all pod time: what the gap is worth."""
     least = evidence.analysis.options.min_coverage
     sentences: list[str] = []
-    worst = 1.0
+    dark = total = 0.0
     for step in evidence.analysis.steps:
-        for container in step.containers:
-            if container.coverage is None or container.coverage >= least:
-                continue
-            worst = min(worst, container.coverage)
+        seconds = (step.duration.mean or 0.0) * step.duration.count
+        total += seconds
+        poor = [c for c in step.containers if c.coverage is not None and c.coverage < least]
+        dark += seconds if poor else 0.0
+        for container in poor:
             seen = container.executions - container.ambiguous - container.unsampled
-            sentences.append(f"{step.step}: {seen} of {container.executions} executions have memory samples")
-    return sentences, worst
+            sentences.append(
+                f"{evidence.title(step.step)}, {seen} of {container.executions} executions have memory samples"
+            )
+    return sentences, dark / total if total > 0 else 0.0
 
 
 def _unknown_ends(evidence: Evidence) -> str | None:
@@ -37,8 +40,9 @@ def _unknown_ends(evidence: Evidence) -> str | None:
 
 def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     """One recommendation that lists every gap found, worst first, with the setting for the first of them."""
-    sentences, worst = _coverage(evidence)
+    sentences, dark = _coverage(evidence)
     cures: list[str] = []
+    covered = len(sentences)
     if sentences:
         cures.append("scrape the kubelet's /metrics/cadvisor every 15s, so that short pods leave samples")
     ends = _unknown_ends(evidence)
@@ -57,17 +61,17 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         cures.append("allow-list the workflow label of pods in kube-state-metrics")
     if not sentences:
         return
-    share = 1.0 - worst if worst < 1.0 else None
+    only_small = len(sentences) == covered and dark < 0.02
     yield Recommendation(
         id="data-quality",
         rule="data-quality",
         step=None,
-        action=f"Mend the metrics first: {cures[0]}",
+        action=f"Mend the metrics; {cures[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
-        f" ({evidence.window()})",
+        f" ({evidence.window()}; {text.percent(dark)} of the pod time is unsampled)",
         otherwise="these steps get no size advice, and figures that rest on the missing data stay unknown",
         category=Category.BEST_PRACTICE,
-        severity=Severity.MEDIUM if share is not None and share > 0.8 else Severity.LOW,
+        severity=Severity.INFO if only_small else Severity.MEDIUM if dark >= 0.2 else Severity.LOW,
         risk=Level.LOW,
         effort=Level.LOW,
         current=f"{text.count(len(sentences), 'gap')}",
