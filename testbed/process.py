@@ -189,6 +189,41 @@ class Process:
             time.sleep(interval)
 
 
+PROGRESS_SECONDS = 4.0
+
+
+def run(
+    command: Sequence[str | Path], doing: str, progress: Callable[[str], None], *, timeout: float = 900.0
+) -> subprocess.CompletedProcess[str]:
+    """Run a slow command to its end; says every few seconds that it is still `doing` that.
+
+    TestbedError after `timeout` seconds; a failing command is for the caller to judge.
+    """
+    started = time.monotonic()
+    with subprocess.Popen(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        _reaper.tell("+g", child.pid)
+        try:
+            while True:
+                try:
+                    output, errors = child.communicate(timeout=PROGRESS_SECONDS)
+                    return subprocess.CompletedProcess(child.args, child.returncode, output, errors)
+                except subprocess.TimeoutExpired:
+                    elapsed = time.monotonic() - started
+                    if elapsed > timeout:
+                        raise TestbedError(f"{doing} was not done after {timeout:.0f} s") from None
+                    progress(f"{doing} ({elapsed:.0f} s)")
+        finally:
+            child.kill()
+            _reaper.tell("-g", child.pid)
+
+
 # Below the kernel's usual range of outgoing ports (32768 and up): a server that is restarted must get its port
 # again, and a port from the outgoing range could be taken by any client connection in between.
 _PORTS = range(20000, 32000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from testbed.build import Progress, ensure
 from testbed.cluster import Cluster
 from testbed.lives import KUBELET_JOB, STATE_METRICS_JOB
-from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
+from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok, run
 
 # The jobs under which clusters usually scrape the parts that `Cluster.endpoints` names.
 JOB_OF_ENDPOINT = {"kube-state-metrics": STATE_METRICS_JOB, "cadvisor": KUBELET_JOB}
@@ -78,6 +77,7 @@ class PrometheusServer:
         progress: Progress = lambda _: None,
     ) -> None:
         self._binaries = ensure(["prometheus", "promtool"], progress)
+        self._progress = progress
         self._scratch: TemporaryDirectory | None = None
         if directory is None:
             self._scratch = TemporaryDirectory()
@@ -130,9 +130,9 @@ class PrometheusServer:
             file = self.directory / "history.om"
             with file.open("w") as output:
                 output.writelines(source)
-        command = [str(self._binaries["promtool"]), "tsdb", "create-blocks-from", "openmetrics"]
-        command += ["--quiet", f"--max-block-duration={MAX_BLOCK}", str(file), str(self.directory / "data")]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        command: list[str | Path] = [self._binaries["promtool"], "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
+        command += [f"--max-block-duration={MAX_BLOCK}", file, self.directory / "data"]
+        answer = run(command, f"loading {file.stat().st_size / 1e6:.0f} MB of history", self._progress)
         if file is not source:
             file.unlink()
         if answer.returncode != 0:

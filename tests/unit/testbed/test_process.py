@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed import process
 from testbed.cluster import Cluster
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
 
@@ -110,6 +111,21 @@ def test_children_and_directories_do_not_outlive_their_parent(tmp_path: Path, ho
     parent.wait(10)
     assert until(lambda: not alive(int(child)) and not alive(grandchild))
     assert until(lambda: not Path(directory).exists())
+
+
+def test_a_slow_command_is_reported_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert process.PROGRESS_SECONDS < 5
+    monkeypatch.setattr(process, "PROGRESS_SECONDS", 0.2)
+    lines: list[str] = []
+    answer = process.run(["/bin/sh", "-c", "echo out; sleep 1; echo err >&2; exit 4"], "sleeping", lines.append)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (4, "out\n", "err\n")
+    assert len(lines) >= 2 and all(line.startswith("sleeping (") for line in lines)
+
+
+def test_a_command_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "PROGRESS_SECONDS", 0.1)
+    with pytest.raises(TestbedError, match="sleeping was not done after 0 s"):
+        process.run(["/bin/sleep", "100"], "sleeping", lambda _: None, timeout=0.3)
 
 
 def test_a_temporary_directory_goes_with_its_context() -> None:
