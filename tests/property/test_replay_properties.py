@@ -176,7 +176,7 @@ def test_no_other_runs_whatever_make_a_forecast_fail(data: st.DataObject) -> Non
 @given(st.lists(st.floats(0.1, 8), min_size=3, max_size=8), st.floats(-3, 3))
 def test_the_smoother_does_not_depend_on_where_the_features_start(x: list[float], shift: float) -> None:
     y = [0.5 * v for v in x]
-    one = smooth([[v] for v in x], y, [1.0])
-    moved = smooth([[v + shift] for v in x], y, [1.0 + shift])
+    one = smooth([[v] for v in x], y, [1.0], 1.0)
+    moved = smooth([[v + shift] for v in x], y, [1.0 + shift], 1.0)
     assert math.isclose(one.mean, moved.mean, abs_tol=1e-6)
     assert math.isclose(one.deviation, moved.deviation, abs_tol=1e-6)

@@ -18,6 +18,7 @@ from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work
 
 MIN_RUNS = 3  # two points always lie on a line; a trend can be told from three on
+LEVEL = 1.0  # the target may well be e times smaller or larger than the usual run
 STAGED_BYTES = 1e8  # less than 100 MB moves in about a second and hides in a task's own overhead
 
 
@@ -30,7 +31,7 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
     if len(own) >= MIN_RUNS:
         logs = np.log([o.makespan for o in own])
         middle = float(np.median(logs))
-        found = smooth([_features(o) for o in own], (logs - middle).tolist(), _features(target))
+        found = smooth([_features(o) for o in own], (logs - middle).tolist(), _features(target), LEVEL)
         return interval(middle + found.mean, found.deviation, len(own))
     if not peers:
         return Prediction(None, 0, "not enough data: no finished run of this workflow or engine")

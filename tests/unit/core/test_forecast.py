@@ -11,8 +11,8 @@ import pytest
 from concertmaster.core.forecast import forecast, step_durations
 from concertmaster.core.model import StepSpec, WorkflowGraph
 from concertmaster.core.replay import executed
-from concertmaster.core.replay.overhead import engine_overhead, non_negative_fit, predict, shape
-from concertmaster.core.replay.smooth import LEVEL, smooth
+from concertmaster.core.replay.overhead import non_negative_fit, overhead_terms, predict, shape
+from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work, depth, list_schedule, work_of
 from tests.unit.core.oracle_runs import Engine
 
@@ -46,7 +46,7 @@ def test_list_schedule_on_few_slots() -> None:
 
 
 def test_the_engine_terms_are_recovered() -> None:
-    a, b, c = engine_overhead([shape(w) for w in RUNS])
+    a, b, c = overhead_terms([shape(w) for w in RUNS], "w")
     assert a + 3 * b == pytest.approx(40 + 3 * 15)  # all runs have three levels: the two cannot be told apart
     assert c == pytest.approx(2)
 
@@ -54,7 +54,7 @@ def test_the_engine_terms_are_recovered() -> None:
 def test_one_odd_run_does_not_bend_the_engine_terms() -> None:
     shapes = [shape(w) for w in RUNS]
     shapes[2] = replace(shapes[2], makespan=10 * shapes[2].makespan)
-    a, b, c = engine_overhead(shapes)
+    a, b, c = overhead_terms(shapes, "w")
     assert a + 3 * b == pytest.approx(85, rel=0.1)
     assert c == pytest.approx(2, rel=0.1)
 
@@ -135,15 +135,16 @@ def test_durations_of_known_and_unknown_steps() -> None:
 def test_the_smoother_follows_a_power_law_and_knows_where_it_guesses() -> None:
     x = [[math.log(n)] for n in (10, 20, 40, 80, 160)]
     y = [0.8 * row[0] for row in x]
-    inside, outside = smooth(x, y, [math.log(30)]), smooth(x, y, [math.log(3000)])
+    inside, outside = smooth(x, y, [math.log(30)], 1.0), smooth(x, y, [math.log(3000)], 1.0)
     assert inside.mean == pytest.approx(0.8 * math.log(30), abs=0.1)
-    assert outside.mean > smooth(x, y, [math.log(160)]).mean
+    assert outside.mean > smooth(x, y, [math.log(160)], 1.0).mean
     assert outside.deviation > 2 * inside.deviation
 
 
 def test_the_smoother_without_data_is_the_prior() -> None:
-    for nothing in (smooth([], [], [1.0]), smooth([[NAN]], [1.0], [1.0]), smooth([[1.0]], [math.inf], [1.0])):
-        assert nothing.mean == 0 and nothing.deviation > LEVEL
+    for points, values in (([], []), ([[NAN]], [1.0]), ([[1.0]], [math.inf])):
+        nothing = smooth(points, values, [1.0], 0.5)
+        assert nothing.mean == 0 and nothing.deviation > 0.5
 
 
 def test_non_negative_fit_drops_what_would_be_negative() -> None:

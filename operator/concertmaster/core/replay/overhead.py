@@ -4,11 +4,12 @@ Schedulers poll, controllers rate-limit, nodes pull images and stage data: real 
 schedule of their tasks alone. Where single start times are known the replay carries these gaps along; where they are
 not, they are learnt here from the makespans of other runs, in two layers:
 
-1. a prior per engine, overhead = a + b x levels + c x tasks with a, b, c >= 0: a start-up, a latency each time a level
-   of the graph begins, a submission rate. Robust, each workflow with the same weight, however many runs it has;
-2. per workflow, a smooth correction of that prior as a function of tasks, scheduled time and machines.
+1. overhead = a + b x levels + c x tasks with a, b, c >= 0: a start-up, a latency each time a level of the graph begins,
+   a submission rate. Fitted robustly to the workflow's own runs; what other workflows of the engine show counts as one
+   more run, so that it leads where there are few runs and fades where there are many;
+2. a smooth correction of that, per workflow, as a function of tasks, scheduled time and machines.
 
-A workflow never seen falls back on its engine, an engine never seen on the plain schedule.
+A workflow never seen is left with its engine's overhead, an engine never seen with the plain schedule.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from concertmaster.core.model import Interval
 from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work, depth, list_schedule
 
+FITTED_LEVEL = 0.3  # the fit has taken the level already; what is left is the error of its form
+UNSEEN_LEVEL = 1.0  # workflows of one engine differ by a factor of e either way
 Z90 = 1.645  # normal quantile of a two-sided 90 % interval
 
 
@@ -70,13 +73,13 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
     known = [o for o in others if _usable(o)]
     peers = [o for o in known if o.engine == target.engine]
     own = [o for o in peers if o.workflow == target.workflow]
-    terms = engine_overhead(peers)
+    terms = overhead_terms(peers, target.workflow)
     prior = _prior(target, terms)
     if prior <= 0.0:
         return Prediction(None, len(own), "no task has a known duration")
     own = [o for o in own if _prior(o, terms) > 0.0]
     ratios = [math.log(o.makespan / _prior(o, terms)) for o in own]
-    found = smooth([_features(o) for o in own], ratios, _features(target))
+    found = smooth([_features(o) for o in own], ratios, _features(target), FITTED_LEVEL if own else UNSEEN_LEVEL)
     return interval(math.log(prior) + found.mean, found.deviation, len(own))
 
 
@@ -93,19 +96,21 @@ def interval(mean: float, deviation: float, runs: int) -> Prediction:
     return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
 
 
-def engine_overhead(runs: Sequence[Shape]) -> tuple[float, float, float]:
-    """Seconds per run, per level and per task that an engine adds to the plain schedule; zeros without runs.
+def overhead_terms(runs: Sequence[Shape], workflow: str) -> tuple[float, float, float]:
+    """Seconds per run, per level and per task that an engine adds to the plain schedule of ``workflow``.
 
-    Least relative absolute deviation by iterated weights, terms kept non-negative, workflows weighted equally.
+    Least relative absolute deviation by iterated weights, terms kept non-negative; zeros without runs. All runs of
+    other workflows together weigh as much as one of ``workflow``, each of these workflows the same.
     """
     runs = [r for r in runs if _usable(r)]
     if not runs:
         return (0.0, 0.0, 0.0)
     sizes = Counter(r.workflow for r in runs)
+    foreign = len(sizes.keys() - {workflow})
     features = np.array([[1.0, r.depth, r.tasks] for r in runs])
     makespans = np.array([r.makespan for r in runs])
     extra = makespans - np.array([r.scheduled for r in runs])
-    fair = np.array([1.0 / sizes[r.workflow] for r in runs])
+    fair = np.array([1.0 if r.workflow == workflow else 1.0 / (foreign * sizes[r.workflow]) for r in runs])
     scale = features.max(axis=0)
     weights = np.sqrt(fair) / makespans
     terms = np.zeros(3)

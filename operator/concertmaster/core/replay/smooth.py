@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 # All on the scale of natural logarithms. They state how runs behave in general and are not fitted to any workflow.
-LEVEL = 1.0  # how far a workflow may lie from the prior: a factor of e either way is ordinary
 SLOPE = 0.5  # exponents of growth: doubling a feature rarely more than doubles the makespan
 CURVE = 0.3  # departure from a power law
 REACH = 1.0  # a run says something about runs up to about e times its size
@@ -32,21 +31,22 @@ class Smoothed:
     deviation: float
 
 
-def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Sequence[float]) -> Smoothed:
+def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Sequence[float], level: float) -> Smoothed:
     """Prediction at ``at`` from ``values`` (logs, relative to a prior) observed at ``points`` (logs), shape (n, k).
 
-    Rows with anything that is not finite are left out; without a row the prior comes back: 0 with its full spread.
+    ``level`` says how far all values together may lie from the prior, as a standard deviation of the logarithm. Rows
+    with anything that is not finite are left out; without a row the prior comes back: 0 with its full spread.
     """
     x = np.asarray(points, dtype=float).reshape(len(values), len(at)) - np.asarray(at, dtype=float)
     y = np.asarray(values, dtype=float)
     good = np.isfinite(y) & np.isfinite(x).all(axis=1)
     x, y = x[good], y[good]
-    own = LEVEL**2 + CURVE**2
+    own = level**2 + CURVE**2
     if not len(y):
         return Smoothed(0.0, math.sqrt(own + NOISE**2))
     apart = ((x[:, None, :] - x[None, :, :]) ** 2).sum(axis=-1)
-    prior = LEVEL**2 + SLOPE**2 * (x @ x.T) + CURVE**2 * np.exp(-0.5 * apart / REACH**2)
-    cross = LEVEL**2 + CURVE**2 * np.exp(-0.5 * (x**2).sum(axis=1) / REACH**2)
+    prior = level**2 + SLOPE**2 * (x @ x.T) + CURVE**2 * np.exp(-0.5 * apart / REACH**2)
+    cross = level**2 + CURVE**2 * np.exp(-0.5 * (x**2).sum(axis=1) / REACH**2)
     noise = np.full(len(y), NOISE**2)
     for _ in range(ITERATIONS):
         weights = np.linalg.solve(prior + np.diag(noise), y)
