@@ -27,7 +27,9 @@ SHARED = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ClusterWorkflowTemplate
 CRON_JOBS = {"apiVersion": "batch/v1", "kind": "CronJob"}
 
 
-def policy(*entries: Mapping[str, object], name: str = "p", namespace: str = "etl", **spec: object) -> OptimizationPolicy:
+def policy(
+    *entries: Mapping[str, object], name: str = "p", namespace: str = "etl", **spec: object
+) -> OptimizationPolicy:
     """A policy of a namespace with ``discover`` entries."""
     return OptimizationPolicy.parse(
         {"metadata": {"name": name, "namespace": namespace}, "spec": {"discover": list(entries), **spec}}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
+from concertmaster.api import types
 from concertmaster.api.types import (
     API_VERSION,
+    ApiModel,
     Category,
     ClusterOptimizationPolicy,
     LabelSelector,
@@ -135,6 +140,28 @@ def test_times_in_other_notations() -> None:
     assert parse_time("2027-01-31T00:00:00") == parse_time("2027-01-31T00:00:00Z")
     with pytest.raises(ValueError, match="'next spring' is not a time"):
         parse_time("next spring")
+
+
+def leaves(model: type[ApiModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of a model and of the models in it, with its path."""
+    for name, field in model.model_fields.items():
+        yield f"{model.__name__}.{name}", field
+        for inner in re.findall(r"concertmaster\.api\.models\.\w+\.(\w+)", str(field.annotation)):
+            found = getattr(types, inner, None)
+            if isinstance(found, type) and issubclass(found, ApiModel):
+                yield from leaves(found)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.__name__)
+def test_examples_in_the_manual_are_valid_values(model: type[Resource]) -> None:
+    checked = 0
+    for path, field in leaves(model):
+        example = (field.examples or [None])[0]
+        if isinstance(example, str | int | bool):
+            adapter: TypeAdapter[object] = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            assert adapter.dump_python(adapter.validate_python(example), mode="json") == example, path
+            checked += 1
+    assert checked >= 20
 
 
 def test_the_api_version_is_the_contract() -> None:
