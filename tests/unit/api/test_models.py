@@ -158,7 +158,8 @@ def test_examples_in_the_manual_are_valid_values(model: type[Resource]) -> None:
     for path, field in leaves(model):
         example = (field.examples or [None])[0]
         if isinstance(example, str | int | bool):
-            adapter: TypeAdapter[object] = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            annotated: Any = Annotated[field.annotation, path, *field.metadata]
+            adapter: TypeAdapter[object] = TypeAdapter(annotated)
             assert adapter.dump_python(adapter.validate_python(example), mode="json") == example, path
             checked += 1
     assert checked >= 20
