@@ -4,56 +4,80 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from concertmaster.core.changes.model import ChangePoint, Changes, Direction
-from concertmaster.core.changes.segment import MIN_SEGMENT, Split, splits
+from concertmaster.core.changes.inputs import input_effect
+from concertmaster.core.changes.model import ChangePoint, Changes, Direction, Ramp
+from concertmaster.core.changes.ramps import find_ramps
+from concertmaster.core.changes.segment import MIN_SEGMENT, Split, serial_dependence, splits
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.robust import median_difference, theil_sen
 from concertmaster.core.stats.summary import Floats, as_floats
 
 WEEK = 7 * 86400.0
 MIN_TREND = 8  # values below which the interval of a slope is too wide to say anything
+MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
+
+Numbers = Iterable[float | None] | Floats
 
 
-def detect(
-    times: Iterable[float | None] | Floats | None,
-    values: Iterable[float | None] | Floats,
-    *,
-    inputs: Iterable[float | None] | Floats | None = None,
-) -> Changes:
-    """Change points and trend of ``values`` (one per run, any unit) in the order of ``times`` (unix seconds).
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values that can be analysed: ``index`` into the series as given, ``time`` (NaN without times), ``y`` the logs of
+    the values (or the values themselves when ``is_log`` is False), ``inputs`` (NaN where unknown); all of shape (n,).
+    """
+
+    index: NDArray[np.intp]
+    time: Floats
+    y: Floats
+    is_log: bool
+    inputs: Floats
+
+
+def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Changes:
+    """Change points, ramps and trend of ``values`` (one per run, any unit) in the order of ``times`` (unix seconds).
 
     Missing values (None, NaN, infinite) are left out, indices refer to the series as given. Without ``times`` the
     order given counts and there is no trend. With ``inputs`` (input size per run, same length) the part of each value
     that the input size explains is taken out first, so that only changes of the step itself remain.
     """
+    series = prepare(times, values, inputs)
+    if isinstance(series, str):
+        return Changes((), None, False, series)
+    y = series.y
+    effect = input_effect(y, series.inputs) if series.is_log else None
+    if effect is not None:
+        y = y - effect.explained
+    found = splits(y)
+    drifting = any(split.drifting for split in found)
+    edges = [split.index for split in found]
+    ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
+    start = edges[-1] if edges else 0
+    trend = _trend(series.time[start:], y[start:]) if series.is_log else None
+    return Changes(_points(series, y, found), trend, True, None, ramps, effect is not None, drifting)
+
+
+def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> Series | str:
+    """The usable part of a series in the order of time, or a sentence that says what is wrong with it."""
     data = as_floats(values)
     when = np.full(data.size, np.nan) if times is None else as_floats(times)
-    if when.size != data.size:
-        return Changes((), None, False, f"{data.size} values but {when.size} times: one time per value is needed")
-    keep = np.isfinite(data) if times is None else np.isfinite(data) & np.isfinite(when)
-    index = np.flatnonzero(keep)
+    sizes = np.full(data.size, np.nan) if inputs is None else as_floats(inputs)
+    if when.size != data.size or sizes.size != data.size:
+        return f"{data.size} values, {when.size} times and {sizes.size} input sizes: one of each per run is needed"
+    index = np.flatnonzero(np.isfinite(data) if times is None else np.isfinite(data) & np.isfinite(when))
     if times is not None:
         index = index[np.argsort(when[index], kind="stable")]
     if index.size < 2 * MIN_SEGMENT:
-        return Changes((), None, False, f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change")
+        return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
     y, is_log = _scale(data[index])
-    found = splits(y)
-    points = _points(found, y, is_log, index, when)
-    trend = None
-    if times is not None and is_log:
-        start = found[-1].index if found else 0
-        trend = _trend(when[index][start:], y[start:])
-    return Changes(points, trend, True)
+    return Series(index, when[index], y, is_log, sizes[index])
 
 
 def _scale(values: Floats) -> tuple[Floats, bool]:
-    """Logs where a ratio makes sense (nothing negative; zeros count as the smallest positive value), else as they
-    are.
-    """
+    """Logs where a ratio makes sense (nothing negative; zeros count as the smallest positive value), else as they are."""
     low = float(values.min())
     if low > 0:
         return np.log(values), True
@@ -63,9 +87,7 @@ def _scale(values: Floats) -> tuple[Floats, bool]:
     return np.log(np.maximum(values, positive.min())), True
 
 
-def _points(
-    found: list[Split], y: Floats, is_log: bool, index: NDArray[np.intp], when: Floats
-) -> tuple[ChangePoint, ...]:
+def _points(series: Series, y: Floats, found: list[Split]) -> tuple[ChangePoint, ...]:
     edges = [0, *(split.index for split in found), y.size]
     out = []
     for i, split in enumerate(found):
@@ -73,24 +95,40 @@ def _points(
         if shift is None:
             continue
         size = (math.nan, math.nan, math.nan)
-        if is_log:
+        if series.is_log:
             size = (_exp(shift.likely), _exp(shift.low), _exp(shift.high))
-        at = int(index[split.index])
         direction = Direction.UP if shift.likely >= 0 else Direction.DOWN
-        out.append(ChangePoint(at, float(when[at]), *size, direction, 1.0 - split.p_value))
+        at = split.index
+        out.append(ChangePoint(int(series.index[at]), float(series.time[at]), *size, direction, 1.0 - split.p_value))
     return tuple(out)
 
 
-def _exp(log: float) -> float:
-    return math.exp(min(log, 700.0))
+def _ramps(series: Series, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
+    out = []
+    for start, end, explained in find_ramps(y, edges):
+        before, after = y[: start + 1], y[end:]
+        previous = [e for e in edges[: explained[0]] if e < start]
+        following = [e for e in edges[explained[-1] + 1 :] if e > end]
+        before = before[previous[-1] if previous else 0 :]
+        after = after[: (following[0] if following else y.size) - end]
+        ratio = _exp(float(np.median(after) - np.median(before))) if series.is_log else math.nan
+        times = float(series.time[start]), float(series.time[end])
+        out.append(Ramp(int(series.index[start]), int(series.index[end]), *times, ratio, explained))
+    return tuple(out)
 
 
 def _trend(times: Floats, logs: Floats) -> Interval | None:
     """Share per week by which the level grows, from the robust slope of the logs."""
-    if times.size < MIN_TREND:
+    if times.size < MIN_TREND or not np.all(np.isfinite(times)):
         return None
-    slope = theil_sen((times - times[0]) / WEEK, logs)
+    dependence = serial_dependence(logs)
+    wider = math.sqrt((1.0 + dependence) / (1.0 - dependence))
+    slope = theil_sen((times - times[0]) / WEEK, logs, wider=wider)
     if slope is None:
         return None
     low, likely, high = (math.expm1(min(s, 50.0)) for s in (slope.low, slope.likely, slope.high))
     return Interval(low, likely, high)
+
+
+def _exp(log: float) -> float:
+    return math.exp(min(log, 700.0))

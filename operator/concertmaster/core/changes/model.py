@@ -1,4 +1,4 @@
-"""What change detection reports: change points and trends as plain values, with the reason when there are none."""
+"""What change detection reports: change points, ramps and trends as plain values, with the reason when there are none."""
 
 from __future__ import annotations
 
@@ -35,14 +35,35 @@ class ChangePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Ramp:
+    """A change that came gradually: the level moved from ``start`` to ``end`` (indices and times as in ChangePoint).
+
+    ``points`` are the positions, among the change points, of those that the ramp explains; ``ratio`` is the level at
+    the end over the level at the start (NaN where ratios say nothing).
+    """
+
+    start: int
+    end: int
+    start_time: float
+    end_time: float
+    ratio: float
+    points: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Change points in the order of time, and the robust trend since the last one.
 
     ``trend_per_week`` is a share of the level (0.1: 10 % more each week) with its 95 % interval, or None without times
     or with too few values. ``enough`` tells whether a change could have been found at all; ``reason`` says why not.
+    ``adjusted``: the part that input sizes explain was taken out first. ``drifting``: the values hang together so much
+    that the points mark changes of course, not of level.
     """
 
     points: tuple[ChangePoint, ...]
     trend_per_week: Interval | None
     enough: bool
     reason: str | None = None
+    ramps: tuple[Ramp, ...] = ()
+    adjusted: bool = False
+    drifting: bool = False

@@ -18,7 +18,7 @@ from concertmaster.core.stats.ranks import normal_scores
 from concertmaster.core.stats.robust import mad_sigma
 from concertmaster.core.stats.summary import Floats
 
-BANDWIDTHS = (1.0, 0.5, 0.25)  # of the density, in robust standard deviations: the bulk and clusters inside it
+HALVINGS = 3  # bandwidths of the density: 1, 1/2 and 1/4 robust standard deviations, the bulk and clusters inside it
 REFERENCE_POINTS = 64  # quantiles that stand for the sample in the density; more change nothing but the time
 BOUND = (
     2.5  # no single value weighs more than that many standard deviations, or a few outliers at the end would be a level
@@ -66,8 +66,7 @@ def _standardised(values: Floats) -> Floats:
         if ordered.size > REFERENCE_POINTS:
             at = (np.arange(REFERENCE_POINTS) + 0.5) * ordered.size / REFERENCE_POINTS
             ordered = ordered[at.astype(np.intp)]
-        apart = (values[:, None] - ordered[None, :]) / sigma
-        rows += [_density_score(apart / width) for width in BANDWIDTHS]
+        rows += _density_scores((values[:, None] - ordered[None, :]) / sigma)
     scores = _unit(np.stack(rows))
     return _unit(np.clip(scores, -BOUND, BOUND))
 
@@ -79,8 +78,12 @@ def _unit(scores: Floats) -> Floats:
     return unit
 
 
-def _density_score(apart: Floats) -> Floats:
-    """Minus the derivative of the log of a Gaussian kernel density; ``apart`` (n, points) is in bandwidths."""
+def _density_scores(apart: Floats) -> list[Floats]:
+    """Minus the derivative of the log of Gaussian kernel densities; ``apart`` (n, points) is in the widest bandwidth."""
     kernel = np.exp(-0.5 * apart * apart)
-    weight: Floats = np.maximum(kernel.sum(axis=1), 1e-300)
-    return np.asarray((apart * kernel).sum(axis=1) / weight, dtype=np.float64)
+    rows = []
+    for _ in range(HALVINGS):
+        weight: Floats = np.maximum(kernel.sum(axis=1), 1e-300)
+        rows.append((apart * kernel).sum(axis=1) / weight)
+        kernel = np.square(np.square(kernel))  # the same Gaussian at half the bandwidth
+    return rows

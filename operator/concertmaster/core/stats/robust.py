@@ -20,45 +20,47 @@ def mad_sigma(values: Floats) -> float:
     return MAD_TO_SIGMA * float(np.median(np.abs(values - np.median(values))))
 
 
-def median_difference(before: Floats, after: Floats, level: float = 0.95, most: int = 400) -> Interval | None:
+def median_difference(before: Floats, after: Floats, level: float = 0.95) -> Interval | None:
     """Hodges-Lehmann shift ``after - before`` with its distribution-free interval, None when a side is empty.
 
     The median of all pairwise differences; the interval inverts the rank-sum test (Hollander, Wolfe, Chicken 2014,
-    section 4.3). Long samples are thinned to ``most`` evenly spaced values, which bounds time and memory; the interval
-    is then the wider one of the thinned sample. With very few values the interval is the whole range of differences.
+    section 4.3). A large sample is represented by quantiles, which bounds time and memory and moves the result by less
+    than the interval is wide. With very few values the interval is the whole range of differences.
     """
-    if before.size == 0 or after.size == 0:
+    n, m = before.size, after.size
+    if n == 0 or m == 0:
         return None
-    a, b = thinned(before, most), thinned(after, most)
-    differences = np.sort((b[:, None] - a[None, :]).ravel())
-    n, m = a.size, b.size
-    half = normal_quantile(0.5 + level / 2) * math.sqrt(n * m * (n + m + 1) / 12.0)
-    k = max(0, int(n * m / 2.0 - half))
+    differences = np.sort((_quantiles(after)[:, None] - _quantiles(before)[None, :]).ravel())
+    half = normal_quantile(0.5 + level / 2) * math.sqrt((n + m + 1) / (12.0 * n * m))
+    k = max(0, int(differences.size * (0.5 - half)))
     return Interval(float(differences[k]), float(np.median(differences)), float(differences[-1 - k]))
 
 
-def thinned(values: Floats, most: int) -> Floats:
-    """At most ``most`` values, evenly spaced over the series, order kept."""
+def _quantiles(values: Floats, most: int = 64) -> Floats:
+    """The values, or ``most`` evenly spaced quantiles of a larger sample."""
     if values.size <= most:
         return values
-    return values[np.linspace(0, values.size - 1, most).round().astype(np.intp)]
+    return np.asarray(np.quantile(values, (np.arange(most) + 0.5) / most), dtype=np.float64)
 
 
-def theil_sen(x: Floats, y: Floats, level: float = 0.95, most: int = 400) -> Interval | None:
+def theil_sen(x: Floats, y: Floats, level: float = 0.95, wider: float = 1.0, most: int = 128) -> Interval | None:
     """Theil-Sen slope of y over x with Sen's interval (Sen 1968), in units of y per unit of x.
 
-    None with fewer than three distinct x. The interval inverts Kendall's test; beyond ``most`` points the series is
-    thinned.
+    None with fewer than three distinct x. The interval inverts Kendall's test and is stretched by ``wider``, for values
+    that hang together. Beyond ``most`` points, consecutive ones are taken together in blocks (mean of x, median of y).
     """
-    x, y = thinned(x, most), thinned(y, most)
-    i, j = np.triu_indices(x.size, k=1)
-    run = x[j] - x[i]
-    apart = run != 0
+    size = -(-x.size // most)
+    if size > 1:
+        whole = x.size // size * size
+        x, y = x[:whole].reshape(-1, size).mean(axis=1), np.median(y[:whole].reshape(-1, size), axis=1)
     if np.unique(x).size < 3:
         return None
-    slopes = np.sort((y[j] - y[i])[apart] / run[apart])
     n = x.size
-    half = normal_quantile(0.5 + level / 2) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
-    low = math.floor((slopes.size - half) / 2)
-    high = math.ceil((slopes.size + half) / 2)
-    return Interval(float(slopes[max(low, 0)]), float(np.median(slopes)), float(slopes[min(high, slopes.size - 1)]))
+    i, j = np.triu_indices(n, k=1)
+    run = x[j] - x[i]
+    apart = run != 0
+    slopes = np.sort((y[j] - y[i])[apart] / run[apart])
+    half = wider * normal_quantile(0.5 + level / 2) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
+    low = max(math.floor((slopes.size - half) / 2), 0)
+    high = min(math.ceil((slopes.size + half) / 2), slopes.size - 1)
+    return Interval(float(slopes[low]), float(np.median(slopes)), float(slopes[high]))

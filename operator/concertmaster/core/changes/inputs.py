@@ -1,0 +1,62 @@
+"""How much of a series its input sizes explain, without letting a change of the step itself distort the answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from concertmaster.core.stats.quantiles import normal_quantile
+from concertmaster.core.stats.summary import Floats
+
+MIN_VALUES = 12
+NEIGHBOURS = 4  # runs compared with each run; a level change touches only the pairs that straddle it
+SIGNIFICANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class InputEffect:
+    """``exponent``: doubling the input multiplies the value by 2 ** exponent. ``explained`` (shape (n,)) is the log of
+    the value that the input accounts for, relative to the median input.
+    """
+
+    exponent: float
+    explained: Floats
+
+
+def input_effect(logs: Floats, inputs: Floats) -> InputEffect | None:
+    """The effect of ``inputs`` (positive sizes, shape (n,)) on ``logs`` (logs of the values, in order of time).
+
+    The exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs
+    only. None when input sizes are unknown for some value, do not vary, or do not matter beyond chance (Kendall's test
+    on pairs that share no run).
+    """
+    if inputs.size != logs.size or logs.size < MIN_VALUES or not np.all(np.isfinite(inputs) & (inputs > 0)):
+        return None
+    sizes = np.log(inputs)
+    ups, rights = [], []
+    for lag in range(1, NEIGHBOURS + 1):
+        ups.append(logs[lag:] - logs[:-lag])
+        rights.append(sizes[lag:] - sizes[:-lag])
+    up, right = np.concatenate(ups), np.concatenate(rights)
+    apart = np.abs(right) > 1e-9
+    if apart.sum() < MIN_VALUES or not _related(logs, sizes):
+        return None
+    slopes, weights = up[apart] / right[apart], np.abs(right[apart])
+    order = np.argsort(slopes)
+    heaviness = np.cumsum(weights[order])
+    exponent = float(slopes[order][np.searchsorted(heaviness, heaviness[-1] / 2.0)])
+    return InputEffect(exponent, exponent * (sizes - float(np.median(sizes))))
+
+
+def _related(logs: Floats, sizes: Floats) -> bool:
+    """Do larger inputs go with larger values? A sign test over disjoint pairs of neighbours."""
+    up, right = logs[1::2] - logs[: logs.size // 2 * 2 : 2], sizes[1::2] - sizes[: sizes.size // 2 * 2 : 2]
+    told = (np.abs(right) > 1e-9) & (up != 0)
+    weight = np.abs(right[told])
+    if not told.any():
+        return False
+    agreement = float(np.sum(weight * np.sign(up[told] * right[told])))
+    spread = math.sqrt(float(np.sum(weight**2)))
+    return abs(agreement) > -normal_quantile(SIGNIFICANCE / 2.0) * spread

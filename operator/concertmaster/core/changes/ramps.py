@@ -1,0 +1,67 @@
+"""Whether changes of level came at once or gradually."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from concertmaster.core.stats.robust import mad_sigma
+from concertmaster.core.stats.summary import Floats
+
+PLACES = 16  # candidate positions for the start and the end of a ramp
+MIN_LENGTH = 6  # values; a shorter ramp cannot be told from a step
+STEP_PARAMETERS = 2  # level and place, for each step
+RAMP_PARAMETERS = 3  # a further level, start and end
+
+
+def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Ramps among the level changes of ``values`` (shape (n,)) at ``edges`` (ascending, without 0 and n).
+
+    Each is (start, end, positions in ``edges`` that it explains). Runs of changes in one direction are described
+    either by their steps or by one flat-straight-flat line; the Bayesian information criterion (Schwarz 1978) decides.
+    Residuals beyond three robust standard deviations count as three, so that outliers decide nothing.
+    """
+    bounds = [0, *edges, values.size]
+    levels = [float(np.median(values[a:b])) for a, b in pairwise(bounds)]
+    found = []
+    first = 0
+    while first < len(edges):
+        up = levels[first + 1] > levels[first]
+        last = first
+        while last + 1 < len(edges) and (levels[last + 2] > levels[last + 1]) == up:
+            last += 1
+        ramp = _ramp(values[bounds[first] : bounds[last + 2]], [e - bounds[first] for e in edges[first : last + 1]])
+        if ramp is not None:
+            start, end = ramp
+            found.append((bounds[first] + start, bounds[first] + end, tuple(range(first, last + 1))))
+        first = last + 1
+    return found
+
+
+def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
+    n = values.size
+    bounds = [0, *edges, n]
+    stepped = np.concatenate([values[a:b] - np.median(values[a:b]) for a, b in pairwise(bounds)])
+    bound = 3.0 * mad_sigma(stepped)
+    if bound <= 0:
+        return None
+    y = np.clip(stepped, -bound, bound) + (values - stepped)  # outliers pulled towards the level they belong to
+    step_squares = sum(float(np.sum((y[a:b] - y[a:b].mean()) ** 2)) for a, b in pairwise(bounds))
+    places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round())
+    start, end = (p.ravel() for p in np.meshgrid(places, places, indexing="ij"))
+    long_enough = end - start >= MIN_LENGTH
+    start, end = start[long_enough], end[long_enough]
+    if start.size == 0:
+        return None
+    shape = np.clip((np.arange(n) - start[:, None]) / (end - start)[:, None], 0.0, 1.0)
+    shape -= shape.mean(axis=1, keepdims=True)
+    centred = y - y.mean()
+    squares = float(centred @ centred) - (shape @ centred) ** 2 / np.sum(shape**2, axis=1)
+    best = int(np.argmin(squares))
+    ramp_squares = max(float(squares[best]), 1e-300)
+    gain = n * math.log(max(step_squares, 1e-300) / ramp_squares)
+    if gain <= (RAMP_PARAMETERS - STEP_PARAMETERS * len(edges)) * math.log(n):
+        return None
+    return int(start[best]), int(end[best])
