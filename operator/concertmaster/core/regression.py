@@ -2,8 +2,8 @@
 
 The runs at hand often process smaller inputs than those to come, and neither quantity is a straight line over the whole
 range: start-up dominates small inputs, memory saturates or jumps when a tool changes its method. So the prediction is a
-line through the runs with the nearest inputs only (local regression, Cleveland 1979), which never falls as inputs grow and
-goes on straight beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
+line through the runs with the nearest inputs only (local regression, Cleveland 1979). The line never falls as inputs grow,
+and it goes on straight beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
 weights; memory bends and is less noisy, hence a narrow one with weights that fade with distance.
 """
 
@@ -26,7 +26,7 @@ FEWEST_RUNS = 3
 # One-sided normal quantile of 1 %: when a rank correlation counts as an explanation.
 EXPLAINED_Z = 2.326
 # Values beyond this are no seconds and no bytes; the cut keeps sums of squares finite.
-LARGEST = 1e60
+LARGEST = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class InputRelation:
     correlation at 1 %. ``reason``: what the model is, or what is missing.
     """
 
-    inputs: Floats
-    values: Floats
+    inputs: tuple[float, ...]
+    values: tuple[float, ...]
     span: float
     fading: bool
     enough: bool
@@ -49,22 +49,23 @@ class InputRelation:
     @property
     def count(self) -> int:
         """Usable runs."""
-        return int(self.values.size)
+        return len(self.values)
 
     @property
     def largest_input(self) -> float | None:
         """The largest input seen, bytes: predictions beyond it are extrapolations."""
-        return float(self.inputs[-1]) if self.inputs.size else None
+        return self.inputs[-1] if self.inputs else None
 
     def predict(self, inputs: Sequence[float] | Floats) -> Floats:
         """Expected value per input (bytes), same shape; for an input that is not finite the median of all runs."""
         queries = np.asarray(inputs, dtype=np.float64)
-        out = np.full(queries.shape, float(np.median(self.values)) if self.values.size else math.nan)
+        out = np.full(queries.shape, float(np.median(self.values)) if self.values else math.nan)
         if self.enough:
+            x, y = np.array(self.inputs), np.array(self.values)
             flat = out.reshape(-1)
             for i, query in enumerate(queries.reshape(-1)):
                 if math.isfinite(query):
-                    flat[i] = self._at(min(max(float(query), 0.0), LARGEST), self.inputs, self.values)
+                    flat[i] = self._at(min(max(float(query), 0.0), LARGEST), x, y)
         return out
 
     def typical_error(self, at_most: int = 20) -> float | None:
@@ -72,30 +73,20 @@ class InputRelation:
         if self.count <= FEWEST_RUNS or not self.enough:
             return None
         chosen = np.unique(np.linspace(0, self.count - 1, min(self.count, max(1, at_most))).round().astype(int))
-        errors = []
-        for i in chosen:
-            rest = np.delete(self.inputs, i), np.delete(self.values, i)
-            errors.append(abs(self._at(float(self.inputs[i]), *rest) / float(self.values[i]) - 1.0))
+        x, y = np.array(self.inputs), np.array(self.values)
+        errors = [abs(self._at(float(x[i]), np.delete(x, i), np.delete(y, i)) / float(y[i]) - 1.0) for i in chosen]
         return float(np.median(errors))
 
-    def _at(self, query: float, inputs: Floats, values: Floats) -> float:
-        size = inputs.size
-        neighbours = min(size, max(FEWEST_NEIGHBOURS, round(self.span * size)))
-        # The nearest ones are contiguous, because inputs ascend: search only around the query.
-        place = int(np.searchsorted(inputs, query))
-        window = slice(max(0, place - neighbours), place + neighbours)
-        x, y = inputs[window], values[window]
-        near = np.argsort(np.abs(x - query), kind="stable")[:neighbours]
-        x, y = x[near], y[near]
-        return max(_line_at(x, y, self._weights(x, query), query), float(values.min()))
-
-    def _weights(self, x: Floats, query: float) -> Floats:
-        if not self.fading:
-            return np.ones_like(x)
-        # Beyond the largest input all neighbours lie on one side; distance then counts from the edge.
-        distance = np.abs(x - min(max(query, float(x.min())), float(x.max())))
-        reach = float(distance.max()) * 1.01
-        return np.asarray((1.0 - (distance / reach) ** 3) ** 3 if reach > 0.0 else np.ones_like(x), dtype=np.float64)
+    def _at(self, query: float, x: Floats, y: Floats) -> float:
+        neighbours = min(x.size, max(FEWEST_NEIGHBOURS, round(self.span * x.size)))
+        # Beyond the inputs seen all neighbours lie on one side; distance then counts from the edge.
+        distance = np.abs(x - min(max(query, float(x[0])), float(x[-1])))
+        reach = float(np.partition(distance, neighbours - 1)[neighbours - 1])
+        near = distance <= reach  # ties included, or the order of equal inputs would decide
+        weights = np.ones(int(near.sum()))
+        if self.fading and reach > 0.0:
+            weights = (1.0 - (distance[near] / (reach * 1.01)) ** 3) ** 3
+        return max(_line_at(x[near], y[near], weights, query), float(y.min()))
 
 
 def fit_runtime(inputs: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> InputRelation:
@@ -114,20 +105,20 @@ def _fit(
     x = np.asarray(inputs, dtype=np.float64).ravel()
     y = np.asarray(values, dtype=np.float64).ravel()
     if x.size != y.size:
-        none = np.empty(0)
-        return InputRelation(none, none, span, fading, False, False, "inputs and values differ in number")
+        return InputRelation((), (), span, fading, False, False, "inputs and values differ in number")
     good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= LARGEST) & (y > 0.0) & (y <= LARGEST)
     x, y = x[good], y[good]
     order = np.argsort(x, kind="stable")
     x, y = x[order], y[order]
-    if y.size < FEWEST_RUNS:
+    enough = y.size >= FEWEST_RUNS
+    if not enough:
         reason = f"{y.size} usable pairs of input size and value, {FEWEST_RUNS} are needed"
-        return InputRelation(x, y, span, fading, False, False, reason)
-    if x[0] == x[-1]:
-        return InputRelation(x, y, span, fading, True, False, "the input size never changes")
-    explained = _rank_correlation_z(x, y) > EXPLAINED_Z
-    reason = f"line through the nearest {span:.0%} of {y.size} runs"
-    return InputRelation(x, y, span, fading, True, explained, reason)
+    elif x[0] == x[-1]:
+        reason = "the input size never changes"
+    else:
+        reason = f"line through the nearest {span:.0%} of {y.size} runs"
+    explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z
+    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), span, fading, enough, explained, reason)
 
 
 def _line_at(x: Floats, y: Floats, weights: Floats, query: float) -> float:

@@ -7,6 +7,8 @@ loss that chooses a single request, so the choice between them has no parameter 
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +30,7 @@ WORTH = 0.1
 class InputModel:
     """Request over input size (bytes in, bytes out): max(floor, prediction + margin).
 
-    The prediction is a line, intercept + slope * input, within ``low`` and ``high``; or, when ``inputs`` is not empty, the
+    The prediction is a line, intercept + slope * input, within ``low`` and ``high``; or, when there are ``inputs``, the
     largest of the peaks at the nearest inputs seen, carried on by ``slope`` beyond the largest input. ``waste``: expected
     byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
     """
@@ -41,27 +43,27 @@ class InputModel:
     floor: float
     waste: float
     failure_share: float
-    inputs: Floats
-    peaks: Floats
+    inputs: tuple[float, ...]
+    peaks: tuple[float, ...]
 
     @property
     def kind(self) -> str:
         """``line`` or ``nearest``."""
-        return "nearest" if self.inputs.size else "line"
+        return "nearest" if self.inputs else "line"
 
     def request(self, input_size: float) -> float:
         """Memory request (bytes) for one input size (bytes); a size that is not finite gets the largest request."""
-        if not np.isfinite(input_size):
+        if not math.isfinite(input_size):
             return max(self.floor, self.high + self.margin)
-        if not self.inputs.size:
+        if not self.inputs:
             predicted = self.intercept + self.slope * input_size
             return max(self.floor, min(max(predicted, self.low), self.high) + self.margin)
-        beyond = max(0.0, input_size - float(self.inputs[-1])) * self.slope
-        at = int(np.searchsorted(self.inputs, input_size))
-        near = slice(max(0, at - NEIGHBOURS), at + NEIGHBOURS)
-        distance = np.abs(self.inputs[near] - input_size)
-        predicted = float(self.peaks[near][np.argsort(distance, kind="stable")[:NEIGHBOURS]].max())
-        return max(self.floor, min(predicted + beyond, max(self.high, predicted)) + self.margin)
+        place = bisect_left(self.inputs, input_size)
+        around = range(max(0, place - NEIGHBOURS), min(len(self.inputs), place + NEIGHBOURS))
+        nearest = sorted(around, key=lambda i: abs(self.inputs[i] - input_size))[:NEIGHBOURS]
+        beyond = max(0.0, input_size - self.inputs[-1]) * self.slope
+        predicted = max(self.peaks[i] for i in nearest) + beyond
+        return max(self.floor, min(predicted, self.high) + self.margin)
 
 
 def fit_by_input(
@@ -89,7 +91,6 @@ def fit_by_input(
     if best is None or not best[0] < (1.0 - WORTH) * single_loss:
         return None
     _, local, margin, loss = best
-    none = np.empty(0)
     at = np.array([margin])
     return InputModel(
         intercept,
@@ -100,8 +101,8 @@ def fit_by_input(
         floor,
         float(loss.waste(at)[0]),
         float(loss.tail.exceedance(at)[0]),
-        x[order] if local else none,
-        u[order] if local else none,
+        tuple(x[order].tolist()) if local else (),
+        tuple(u[order].tolist()) if local else (),
     )
 
 

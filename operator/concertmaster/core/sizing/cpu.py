@@ -18,8 +18,9 @@ import numpy as np
 from .quantities import round_cpu
 from .tail import Floats, fit_tail
 
-# More cores than any node has; the cut keeps sums finite.
+# More cores than any node has, and longer than any run; the cuts keep sums finite.
 LARGEST = 1e6
+LONGEST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def cpu_request(
     throttled = _median(throttled_shares)
     if used.size != time.size:
         return CpuSize(None, False, "mean cores and durations differ in number", throttled_share=throttled)
-    good = np.isfinite(used) & (used >= 0.0) & (used <= LARGEST) & np.isfinite(time) & (time > 0.0)
+    good = (used >= 0.0) & (used <= LARGEST) & (time > 0.0) & (time <= LONGEST)
     used, time = used[good], time[good]
     needed = max(1, options.min_runs)
     if used.size < needed:
@@ -134,7 +135,7 @@ def _cheapest(
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
     level = np.unique(np.maximum(tail.levels(), options.floor))
     on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
-    slack = 0.0 if slack_share is None or math.isnan(slack_share) else max(0.0, slack_share)
+    slack = 0.0 if slack_share is None or math.isnan(slack_share) else min(LARGEST, max(0.0, slack_share))
     order = np.argsort(used, kind="stable")
     ascending = used[order]
     seconds = np.concatenate([[0.0], np.cumsum(time[order])])
@@ -163,8 +164,8 @@ def _cheapest(
 def _median(values: Sequence[float] | Floats | None) -> float | None:
     if values is None:
         return None
-    array = np.asarray([math.nan if v is None else v for v in values], dtype=np.float64)
-    array = array[np.isfinite(array) & (array >= 0.0)]
+    array = np.asarray(values, dtype=np.float64).ravel()
+    array = array[(array >= 0.0) & (array <= LARGEST)]
     return float(np.median(array)) if array.size else None
 
 

@@ -107,7 +107,7 @@ def memory_request(
     level, total = loss.best(options)
     request = max(level, options.floor)
     at = np.array([request])
-    usable_now = current is not None and np.isfinite(current) and current > 0.0
+    usable_now = current is not None and 0.0 < current <= LARGEST
     above = int((u > request).sum())
     return MemorySize(
         request=request,
@@ -146,11 +146,11 @@ def _usable(
     when = None if times is None else np.asarray(times, dtype=np.float64).ravel()
     if any(a is not None and a.size != u.size for a in (t, x, when)):
         return None
-    good = np.isfinite(u) & (u > 0.0) & (u <= LARGEST)
+    good = (u > 0.0) & (u <= LARGEST)
     order = np.flatnonzero(good)
     if when is not None:
         order = order[np.argsort(when[good], kind="stable")]
     u, t = u[order], t[order]
-    known = np.isfinite(t) & (t >= 0.0) & (t <= LARGEST)
+    known = (t >= 0.0) & (t <= LARGEST)
     t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
     return u, t, None if x is None else x[order]

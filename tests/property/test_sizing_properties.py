@@ -1,0 +1,214 @@
+"""Invariants of sizing, regression and scale-out, over data of any kind."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.regression import fit_memory, fit_runtime
+from concertmaster.core.scaleout import fit_scaleout, recommend_workers
+from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request, round_cpu, round_memory
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+SIZE = st.floats(1e6, 1e12)
+SECONDS = st.floats(0.01, 1e6)
+SAMPLES = st.lists(st.tuples(SIZE, SECONDS, st.floats(0, 1e12)), min_size=3, max_size=60)
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=40), ANY)
+@settings(max_examples=200, deadline=None)
+def test_no_data_make_memory_sizing_raise(rows: list[tuple[float, float, float, float]], current: float) -> None:
+    columns = [list(c) for c in zip(*rows, strict=True)] or [[], [], [], []]
+    size = memory_request(columns[0], columns[1], times=columns[2], inputs=columns[3], current=current)
+    assert size.enough == (size.request is not None)
+    if size.request is not None:
+        assert math.isfinite(size.request) and size.request > 0.0
+        assert 0.0 <= size.coverage_confidence <= 1.0
+        assert size.failure_share_bound is not None and 0.0 <= size.failure_share_bound <= 1.0
+    if size.model is not None:
+        assert all(math.isfinite(size.model.request(x)) for x in (*columns[3], current))
+
+
+@given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=40), ANY, ANY, ANY, ANY)
+@settings(max_examples=200, deadline=None)
+def test_no_data_make_cpu_sizing_raise(
+    rows: list[tuple[float, float, float, float]], slack: float, path: float, request: float, limit: float
+) -> None:
+    columns = [list(c) for c in zip(*rows, strict=True)] or [[], [], [], []]
+    size = cpu_request(columns[0], columns[1], columns[2], columns[3], slack, path, request, limit)
+    if size.request is not None:
+        assert size.enough and math.isfinite(size.request) and size.request > 0.0
+    if size.enough:
+        assert size.wanted is not None and math.isfinite(size.wanted)
+        assert size.expected_slowdown_share is not None and size.expected_slowdown_share >= 0.0
+
+
+@given(st.lists(st.tuples(ANY, ANY), max_size=40), st.lists(ANY, max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_no_data_make_the_models_raise(rows: list[tuple[float, float]], queries: list[float]) -> None:
+    x, y = [a for a, _ in rows], [b for _, b in rows]
+    for fit in (fit_runtime, fit_memory):
+        model = fit(x, y)
+        predicted = model.predict(queries)
+        assert predicted.shape == (len(queries),)
+        if model.count:
+            assert np.isfinite(predicted).all()
+    scale = fit_scaleout(x, y)
+    scale.seconds(queries)
+    if scale.enough:
+        assert np.isfinite(scale.seconds([1, 2, 1000])).all()
+    recommend_workers(scale, range(1, 9), deadline=y[0] if y else None)
+
+
+@given(SAMPLES, st.floats(0.01, 100.0))
+@settings(max_examples=100, deadline=None)
+def test_memory_scales_when_its_cost_stays_the_same(rows: list[tuple[float, float, float]], factor: float) -> None:
+    """Twice the memory for half the time costs the same byte-seconds, so the request doubles."""
+    u, t, _ = (np.array(c) for c in zip(*rows, strict=True))
+    options = MemoryOptions(floor=0.0)
+    one = memory_request(u, t, options=options).request
+    other = memory_request(u * factor, t / factor, options=options).request
+    assert one is not None and other is not None
+    # Ties between two levels may be broken either way by rounding.
+    assert other == pytest.approx(one * factor, rel=0.02)
+
+
+@given(SAMPLES, st.randoms())
+@settings(max_examples=100, deadline=None)
+def test_the_order_of_runs_matters_only_through_growth(rows: list[tuple[float, float, float]], random) -> None:
+    options = MemoryOptions(drift_z=math.inf)
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    sizes = [memory_request([r[0] for r in x], [r[1] for r in x], options=options).request for x in (rows, shuffled)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=1e-6)
+
+
+@given(SAMPLES)
+@settings(max_examples=200, deadline=None)
+def test_what_is_applied_automatically_covers_every_recent_peak(rows: list[tuple[float, float, float]]) -> None:
+    size = memory_request([r[0] for r in rows], [r[1] for r in rows])
+    assert size.automatic_request is not None and size.automatic_request >= max(r[0] for r in rows)
+    assert size.quantity is not None and size.request is not None
+    assert size.quantity >= min(size.request, max(r[0] for r in rows))
+    assert abs(size.quantity / size.request - 1.0) <= 1 / 64 + 2**20 / size.request
+
+
+@given(SAMPLES)
+@settings(max_examples=100, deadline=None)
+def test_below_the_largest_peak_the_failure_bound_holds(rows: list[tuple[float, float, float]]) -> None:
+    size = memory_request([r[0] for r in rows], [r[1] for r in rows])
+    assert size.request is not None and size.failure_share_bound is not None
+    if size.request < max(r[0] for r in rows):
+        assert size.failure_share_bound <= MemoryOptions().failure_bound
+
+
+@given(SAMPLES)
+@settings(max_examples=100, deadline=None)
+def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[tuple[float, float, float]]) -> None:
+    """At the price of failures included, no level between the peaks and twice the largest is expected to cost less."""
+    u, t = [r[0] for r in rows], [r[1] for r in rows]
+    options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf)
+    for current in (np.quantile(u, 0.7), max(u), 1.5 * max(u)):
+        size = memory_request(u, t, current=float(current), options=options)
+        assert size.expected_waste_now is not None and size.expected_waste_then is not None
+        # The grid of levels beyond the largest peak is coarse for very wide tails.
+        assert size.expected_waste_then <= size.expected_waste_now * 1.05 + 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 64.0), SECONDS), min_size=3, max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_applying_the_cpu_advice_leaves_nothing_to_advise(rows: list[tuple[float, float]]) -> None:
+    used, time = [r[0] for r in rows], [r[1] for r in rows]
+    first = cpu_request(used, None, None, time, current_request=1e5)
+    assert first.request is not None
+    applied = round_cpu(first.request)
+    assert applied is not None
+    second = cpu_request(used, None, None, time, current_request=applied)
+    assert second.request is None or round_cpu(second.request) == applied
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 64.0), SECONDS), min_size=3, max_size=60), st.floats(0.001, 1000.0))
+@settings(max_examples=100, deadline=None)
+def test_cpu_does_not_depend_on_the_unit_of_time(rows: list[tuple[float, float]], factor: float) -> None:
+    used, time = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    one, other = (cpu_request(used, None, None, t).wanted for t in (time, time * factor))
+    assert one is not None and other is not None
+    assert other == pytest.approx(one, rel=0.05)
+
+
+@given(st.floats(1.0, 1e15), st.floats(1.0, 1e15))
+def test_memory_rounding_is_monotone_idempotent_and_upward(a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    one, other = round_memory(low), round_memory(high)
+    assert one is not None and other is not None
+    assert low * (1 - 1e-8) <= one <= other
+    assert round_memory(one) == one
+    assert one % 2**20 == 0
+    assert one <= max(low * (1 + 1 / 64) + 1, low + 2**20)
+
+
+@given(st.floats(0.001, 1000.0), st.floats(0.001, 1000.0))
+def test_cpu_rounding_is_monotone_idempotent_and_upward(a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    one, other = round_cpu(low), round_cpu(high)
+    assert one is not None and other is not None
+    assert low * (1 - 1e-8) <= one <= other
+    assert round_cpu(one) == one
+
+
+@given(
+    st.lists(st.tuples(st.floats(1.0, 1e12), st.floats(0.1, 1e6)), min_size=3, max_size=40),
+    st.floats(1e-3, 1e3),
+    st.floats(1e-3, 1e3),
+)
+@settings(max_examples=100, deadline=None)
+def test_models_follow_the_units(rows: list[tuple[float, float]], of_input: float, of_value: float) -> None:
+    x, y = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    assume(np.unique(x).size == x.size and np.diff(np.sort(x)).min() > 1e-6 * x.max())
+    query = float(x.max()) * 1.5
+    for fit in (fit_runtime, fit_memory):
+        one = fit(x, y).predict([query])[0]
+        other = fit(x * of_input, y * of_value).predict([query * of_input])[0]
+        assert other == pytest.approx(one * of_value, rel=1e-3)
+
+
+@given(st.lists(st.tuples(st.floats(1.0, 1e12), st.floats(0.1, 1e6)), min_size=3, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_beyond_the_largest_input_predictions_never_fall(rows: list[tuple[float, float]]) -> None:
+    x, y = [r[0] for r in rows], [r[1] for r in rows]
+    queries = max(x) * np.array([1.0, 1.1, 2.0, 5.0, 100.0])
+    for fit in (fit_runtime, fit_memory):
+        predicted = fit(x, y).predict(queries)
+        assert (np.diff(predicted) >= -1e-6 * np.abs(predicted[:-1])).all()
+        assert (predicted >= min(y) * (1 - 1e-9)).all()
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.floats(1.0, 1e5)), min_size=2, max_size=20), st.floats(0.01, 100.0))
+@settings(max_examples=100, deadline=None)
+def test_scale_out_follows_the_unit_of_time(rows: list[tuple[int, float]], factor: float) -> None:
+    n, t = [r[0] for r in rows], np.array([r[1] for r in rows])
+    one, other = fit_scaleout(n, t), fit_scaleout(n, t * factor)
+    assert one.enough == other.enough
+    if one.enough:
+        np.testing.assert_allclose(other.seconds([1, 3, 70]), factor * one.seconds([1, 3, 70]), rtol=1e-3)
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.floats(1.0, 1e5)), min_size=2, max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_with_few_points_more_workers_are_never_slower(rows: list[tuple[int, float]]) -> None:
+    model = fit_scaleout([r[0] for r in rows], [r[1] for r in rows])
+    assume(model.enough)
+    seconds = model.seconds(np.arange(1, 100))
+    assert (np.diff(seconds) <= 1e-9 * seconds[:-1]).all()

@@ -1,0 +1,246 @@
+"""Memory sizing: the request covers what it claims, pays for what it saves, and makes room when peaks grow."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from concertmaster.core.sizing import MemoryOptions, memory_request
+from concertmaster.core.sizing.memory import GIB_HOUR
+from concertmaster.core.sizing.tail import coverage_confidence, fit_tail
+from concertmaster.core.sizing.trend import carried_forward, growth_per_run, rising
+
+GIB = 2.0**30
+
+
+def peaks(n: int, mean: float = 4.0, spread: float = 0.05, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, spread, n) * GIB
+
+
+def test_a_steady_step_gets_its_largest_peak_and_a_small_margin() -> None:
+    used = peaks(40)
+    size = memory_request(used, np.full(40, 3600.0))
+    assert size.enough
+    assert size.request is not None
+    assert used.max() <= size.request <= 1.05 * used.max()
+    assert size.largest_recent_peak == used.max()
+    assert not size.drifting
+
+
+def test_room_is_given_freely_where_it_costs_nothing() -> None:
+    used = peaks(40, mean=0.1, spread=0.005)
+    short = memory_request(used, np.full(40, 2.0)).request
+    long = memory_request(used, np.full(40, 36000.0)).request
+    assert short is not None and long is not None
+    assert short > 1.2 * used.max() > 1.1 * long
+
+
+def test_a_higher_price_per_failure_never_lowers_the_request() -> None:
+    used = peaks(60)
+    requests = [
+        memory_request(used, np.full(60, 600.0), options=MemoryOptions(failure_price=p * GIB_HOUR)).request
+        for p in (0.0, 0.1, 1.0, 10.0, 100.0)
+    ]
+    assert requests == sorted(requests)
+
+
+def test_a_rare_giant_is_left_to_a_retry_only_within_the_bound() -> None:
+    used = np.r_[peaks(98), 40 * GIB, 41 * GIB]
+    order = np.random.default_rng(3).permutation(100)
+    hours = np.full(100, 3600.0)
+    bold = memory_request(used[order], hours, options=MemoryOptions(failure_bound=0.05))
+    careful = memory_request(used[order], hours, options=MemoryOptions(failure_bound=0.01))
+    assert bold.request is not None and careful.request is not None
+    assert bold.request < 6 * GIB
+    assert bold.failure_share_bound is not None and bold.failure_share_bound <= 0.05
+    assert bold.automatic_request == 41 * GIB
+    assert "2 of which had a larger peak" in bold.reason
+    assert careful.request >= 41 * GIB
+
+
+def test_few_runs_never_go_below_their_largest_peak() -> None:
+    used = np.r_[peaks(14), 30 * GIB]
+    size = memory_request(used[np.random.default_rng(0).permutation(15)], np.full(15, 3600.0))
+    assert size.request is not None and size.request >= 30 * GIB
+
+
+def test_waste_now_and_then_are_told_in_the_same_measure() -> None:
+    used = peaks(50)
+    size = memory_request(used, np.full(50, 1800.0), current=16 * GIB)
+    assert size.expected_waste_now is not None and size.expected_waste_then is not None
+    assert size.expected_waste_now == pytest.approx((16 * GIB - used.mean()) * 1800.0, rel=0.01)
+    assert size.expected_waste_then < 0.05 * size.expected_waste_now
+
+
+def test_growing_peaks_get_room_for_as_much_growth_again() -> None:
+    growing = (2.0 + 0.05 * np.arange(40)) * GIB
+    size = memory_request(growing, np.full(40, 600.0))
+    assert size.drifting
+    assert size.coverage_confidence == 0.0
+    assert size.request is not None
+    assert 5.9 * GIB < size.request < 7.0 * GIB
+    assert "peaks grow" in size.reason
+
+
+def test_growth_that_came_to_rest_is_not_carried_on() -> None:
+    noise = np.random.default_rng(2).normal(0.0, 0.02, 40)
+    saturated = (np.minimum(2.0 + 0.3 * np.arange(40), 5.0) + noise) * GIB
+    size = memory_request(saturated, np.full(40, 600.0))
+    assert size.drifting
+    assert size.request is not None and size.request < 5.6 * GIB
+
+
+def test_times_set_the_order_of_runs() -> None:
+    growing = (2.0 + 0.05 * np.arange(40)) * GIB
+    shuffle = np.random.default_rng(5).permutation(40)
+    ordered = memory_request(growing, np.full(40, 600.0))
+    by_time = memory_request(growing[shuffle], np.full(40, 600.0), times=1e9 + 60.0 * shuffle)
+    assert by_time == ordered
+
+
+def test_input_size_becomes_the_model_where_it_explains_the_peak() -> None:
+    rng = np.random.default_rng(7)
+    inputs = rng.uniform(1, 20, 60) * GIB
+    used = 1.0 * GIB + 0.5 * inputs + rng.normal(0, 0.05, 60) * GIB
+    size = memory_request(used, np.full(60, 1800.0), inputs=inputs)
+    assert size.model is not None
+    small, large = size.model.request(2 * GIB), size.model.request(18 * GIB)
+    assert 2.0 * GIB <= small <= 2.6 * GIB
+    assert 10.0 * GIB <= large <= 10.8 * GIB
+    assert size.expected_waste_then is not None and size.model.waste < 0.3 * size.expected_waste_then
+
+
+def test_a_step_shaped_dependence_is_followed_by_neighbours() -> None:
+    rng = np.random.default_rng(8)
+    inputs = rng.uniform(1, 20, 80) * GIB
+    used = np.where(inputs < 10 * GIB, 2.0, 8.0) * GIB + rng.normal(0, 0.03, 80) * GIB
+    model = memory_request(used, np.full(80, 1800.0), inputs=inputs).model
+    assert model is not None and model.kind == "nearest"
+    assert model.request(3 * GIB) < 2.6 * GIB
+    assert model.request(15 * GIB) >= 8.0 * GIB
+
+
+def test_inputs_that_explain_nothing_give_no_model() -> None:
+    inputs = np.random.default_rng(9).uniform(1, 20, 60) * GIB
+    assert memory_request(peaks(60), np.full(60, 1800.0), inputs=inputs).model is None
+    assert memory_request(peaks(60), np.full(60, 1800.0), inputs=np.full(60, np.nan)).model is None
+    assert memory_request(peaks(60), np.full(60, 1800.0), inputs=np.full(60, 5.0)).model is None
+
+
+def test_an_unknown_input_gets_the_largest_request_of_the_model() -> None:
+    inputs = np.linspace(1, 20, 60) * GIB
+    order = np.random.default_rng(1).permutation(60)
+    model = memory_request((1.0 + 0.5 * inputs / GIB)[order] * GIB, np.full(60, 1800.0), inputs=inputs[order]).model
+    assert model is not None
+    assert model.request(math.nan) >= model.request(20 * GIB)
+
+
+@pytest.mark.parametrize("bad", [[], [math.nan] * 5, [math.inf] * 5, [-1.0] * 5, [0.0] * 5, [1e9], [1e9, 2e9]])
+def test_too_few_usable_peaks_say_so(bad: list[float]) -> None:
+    size = memory_request(bad, [1.0] * len(bad))
+    assert not size.enough
+    assert size.request is None
+    assert size.automatic_request is None
+    assert size.quantity is None
+    assert "are needed" in size.reason
+
+
+def test_lengths_that_differ_say_so() -> None:
+    for size in (
+        memory_request([1e9] * 5, [1.0] * 4),
+        memory_request([1e9] * 5, [1.0] * 5, times=[1.0]),
+        memory_request([1e9] * 5, [1.0] * 5, inputs=[1.0]),
+    ):
+        assert not size.enough
+        assert "differ" in size.reason
+
+
+def test_unusable_rows_are_left_out() -> None:
+    used = peaks(30)
+    clean = memory_request(used, np.full(30, 60.0))
+    dirty = memory_request(np.r_[math.nan, used, math.inf, -5.0], np.r_[60.0, np.full(30, 60.0), 60.0, 60.0])
+    assert dirty == clean
+
+
+def test_unknown_durations_count_as_the_median() -> None:
+    used = peaks(30)
+    time_ = np.full(30, 60.0)
+    holes = time_.copy()
+    holes[[3, 9]] = (math.nan, -1.0)
+    assert memory_request(used, holes) == memory_request(used, time_)
+
+
+def test_a_constant_series_still_leaves_room() -> None:
+    size = memory_request([GIB] * 20, [60.0] * 20)
+    assert size.request is not None and size.request > GIB
+
+
+def test_coverage_confidence_is_that_of_order_statistics() -> None:
+    assert coverage_confidence(59, 0, 0.95) == pytest.approx(1 - 0.95**59)
+    assert coverage_confidence(93, 1, 0.95) == pytest.approx(1 - 0.95**93 - 93 * 0.05 * 0.95**92)
+    assert coverage_confidence(10, 10, 0.95) == 0.0
+    assert coverage_confidence(0, 0, 0.95) == 0.0
+
+
+def test_coverage_confidence_holds_in_simulation() -> None:
+    rng = np.random.default_rng(11)
+    held = np.mean(np.sort(rng.uniform(size=(4000, 40)), axis=1)[:, -2] >= 0.95)
+    assert coverage_confidence(40, 1, 0.95) == pytest.approx(held, abs=0.02)
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal"])
+def test_the_tail_is_calibrated(draw: str) -> None:
+    """The share of next values above a level is what the tail says, on average over samples."""
+    rng = np.random.default_rng(4)
+    said, seen = [], []
+    for _ in range(3000):
+        x = {
+            "normal": lambda: rng.normal(10, 1, 31),
+            "exponential": lambda: 10 + rng.exponential(1, 31),
+            "lognormal": lambda: rng.lognormal(2, 0.3, 31),
+        }[draw]()
+        tail = fit_tail(x[:30], scale=float(x[:30].max()))
+        for beyond in (0.0, 0.3):
+            level = tail.largest + beyond
+            said.append(tail.exceedance(np.array([level]))[0])
+            seen.append(x[30] > level)
+    assert np.mean(said) == pytest.approx(np.mean(seen), abs=0.008)
+
+
+def test_trend_of_few_flat_or_falling_values_is_none() -> None:
+    assert not rising(np.array([1.0, 2.0]), 2.326)
+    assert not rising(np.full(50, 3.0), 2.326)
+    assert not rising(np.arange(50.0)[::-1], 2.326)
+    assert growth_per_run(np.arange(50.0)[::-1]) == 0.0
+    assert growth_per_run(np.array([1.0])) == 0.0
+
+
+def test_growth_is_carried_forward_to_the_horizon() -> None:
+    values = np.arange(10.0)
+    assert growth_per_run(values) == 1.0
+    np.testing.assert_allclose(carried_forward(values, 1.0, 1.0), 19.0)
+
+
+def test_false_alarms_of_growth_stay_near_one_per_cent() -> None:
+    rng = np.random.default_rng(6)
+    alarms = np.mean([rising(rng.normal(size=30), 2.326) for _ in range(4000)])
+    assert alarms == pytest.approx(0.01, abs=0.006)
+
+
+def test_two_hundred_runs_take_about_a_millisecond() -> None:
+    used, hours, inputs = peaks(200), np.full(200, 3600.0), peaks(200, seed=2)
+    best = math.inf
+    for _ in range(30):
+        begin = time.perf_counter()
+        memory_request(used, hours, inputs=inputs, current=8 * GIB)
+        best = min(best, time.perf_counter() - begin)
+    assert best < 0.003  # 0.5 ms on an idle core; the bound only catches a change of order
+
+
+def test_a_million_runs_are_sized() -> None:
+    used = peaks(1_000_000)
+    size = memory_request(used, np.full(1_000_000, 60.0), inputs=used)
+    assert size.enough
