@@ -52,7 +52,7 @@ contracts: $(READY) ## import contracts: layers, a pure core, one importer per c
 	@$(BIN)/lint-imports --no-cache
 
 generate: $(READY) ## rewrite all generated files
-	@$(BIN)/concertmaster crds --write crds
+	@$(BIN)/concertmaster crds --write crds --reference docs/reference
 
 verify: $(READY) ## generated files are fresh
 	@$(BIN)/concertmaster crds --check crds

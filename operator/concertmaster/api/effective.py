@@ -48,7 +48,8 @@ class EffectiveObjectives:
     """Objectives in force. Shares are 0 to 1, costs in the pricing's currency; None is no objective.
 
     The defaults are the ones of the systems this project grew from: success 95 %, failed attempts 10 %, cache hits
-    85 %, CPU 70 % and memory 75 % of what is requested.
+    85 %. Utilization has none: before anybody sized anything nearly every workflow would miss it, and a condition that
+    is false everywhere tells nothing.
     """
 
     duration: Quantiles = Quantiles()
@@ -58,8 +59,8 @@ class EffectiveObjectives:
     max_cost_per_run: float | None = None
     min_throughput_per_hour: float | None = None
     min_cache_hit: float = 0.85
-    target_cpu_utilization: float = 0.70
-    target_memory_utilization: float = 0.75
+    target_cpu_utilization: float | None = None
+    target_memory_utilization: float | None = None
     budgets: Mapping[str, float] = field(default_factory=dict)  # metric -> most per run
 
 

@@ -167,8 +167,8 @@ def _objectives(base: Objectives, over: Objectives | None) -> tuple[EffectiveObj
         max_cost_per_run=_number(_first(layer.max_cost_per_run for layer in layers)),
         min_throughput_per_hour=_number(_first(layer.min_throughput_per_hour for layer in layers)),
         min_cache_hit=_share((layer.min_cache_hit_percent for layer in layers), default.min_cache_hit),
-        target_cpu_utilization=_share((target.cpu for target in utilization), default.target_cpu_utilization),
-        target_memory_utilization=_share((target.memory for target in utilization), default.target_memory_utilization),
+        target_cpu_utilization=_optional_share(target.cpu for target in utilization),
+        target_memory_utilization=_optional_share(target.memory for target in utilization),
         budgets={budget.metric: float(budget.max_per_run.value) for layer in layers[::-1] for budget in layer.budgets},
     )
     return merged, (*slow, *late)
@@ -270,6 +270,11 @@ def _first(values: Iterable[_T | None]) -> _T | None:
 def _share(values: Iterable[Percent | None], default: float) -> float:
     first = _first(values)
     return first.share if first is not None else default
+
+
+def _optional_share(values: Iterable[Percent | None]) -> float | None:
+    first = _first(values)
+    return first.share if first is not None else None
 
 
 def _seconds(value: Duration | None) -> float | None:

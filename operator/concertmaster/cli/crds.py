@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from concertmaster.api import schema
+from concertmaster.api import reference, schema
 from concertmaster.cli.errors import UserError
 
 
@@ -17,7 +17,10 @@ from concertmaster.cli.errors import UserError
 @click.option(
     "--check", "check_in", type=click.Path(file_okay=False, path_type=Path), help="Fail when files here differ."
 )
-def command(write_to: Path | None, check_in: Path | None) -> None:
+@click.option(
+    "--reference", "pages_to", type=click.Path(file_okay=False, path_type=Path), help="Write the reference pages here."
+)
+def command(write_to: Path | None, check_in: Path | None, pages_to: Path | None) -> None:
     """Print the custom resource definitions, ready for: kubectl apply --server-side -f -"""
     if check_in is not None:
         differences = schema.check(check_in)
@@ -26,8 +29,10 @@ def command(write_to: Path | None, check_in: Path | None) -> None:
                 f"{'; '.join(differences)}: run 'concertmaster crds --write {check_in}' and commit the result"
             )
         click.echo(f"{check_in} is fresh")
-    elif write_to is not None:
-        for path in schema.write(write_to):
+    elif write_to is not None or pages_to is not None:
+        written = schema.write(write_to) if write_to is not None else []
+        written += reference.write(pages_to) if pages_to is not None else []
+        for path in written:
             click.echo(path)
     else:
         click.echo("---\n".join(schema.render().values()), nl=False)

@@ -102,9 +102,9 @@ def evaluate_objectives(
         monthly = runs_per_month(runs)
         actual = monthly / 720.0 if monthly is not None else None
         found.append(_at_least("throughput per hour", wanted.min_throughput_per_hour, actual, lambda v: f"{v:.3g}"))
-    if wanted.min_cache_hit is not None:
-        hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
-        found.append(_at_least("cache hits", wanted.min_cache_hit, sum(hits) / len(hits) if hits else None, _percent))
+    hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
+    if wanted.min_cache_hit is not None and hits:  # a workflow without a cache has nothing to hit
+        found.append(_at_least("cache hits", wanted.min_cache_hit, sum(hits) / len(hits), _percent))
     for name, target, actual in (
         ("CPU utilization", wanted.target_cpu_utilization, utilization[0]),
         ("memory utilization", wanted.target_memory_utilization, utilization[1]),

@@ -38,11 +38,11 @@ class Objectives:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """Prices of what a run requests. The defaults are the public list prices OpenCost ships for on-demand capacity."""
+    """Prices of what a run requests. The defaults are round figures near public on-demand list prices."""
 
     currency: str = "USD"
-    cpu_core_hour: float = 0.031611
-    memory_gib_hour: float = 0.004237
+    cpu_core_hour: float = 0.031
+    memory_gib_hour: float = 0.004
     units: Mapping[str, float] = field(default_factory=dict)
 
 

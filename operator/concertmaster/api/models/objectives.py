@@ -51,13 +51,13 @@ class TargetUtilization(ApiModel):
         default=None,
         description="Wanted share of the requested CPU time that is used.",
         examples=["70"],
-        json_schema_extra=schema(default="70 when neither profile nor policy says"),
+        json_schema_extra=schema(default="no objective"),
     )
     memory: Percent | None = Field(
         default=None,
         description="Wanted share of the requested memory that is used at the peak.",
         examples=["75"],
-        json_schema_extra=schema(default="75 when neither profile nor policy says"),
+        json_schema_extra=schema(default="no objective"),
     )
 
 
