@@ -24,8 +24,8 @@ from testbed.build import ensure
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.demo.facts import DATA, FILE, ROOT
-from testbed.demo.history import DAY, DAYS, NAMESPACE, tell
-from testbed.openmetrics import Grid, render
+from testbed.demo.history import DAYS, NAMESPACE, grid, tell
+from testbed.openmetrics import render
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 from testbed.prometheus import PrometheusServer
 
@@ -166,7 +166,7 @@ def run(keep: bool) -> int:
         end = time.time()
         pods = tell(end, DATA)
         prometheus = PrometheusServer(progress=say)
-        prometheus.load_openmetrics(render(pods, Grid(end - DAYS * DAY, end)))
+        prometheus.load_openmetrics(render(pods, grid(end)))
         say(f"  {len(pods)} pods of three workflows; where the numbers come from: examples/demo/data/NOTICE.md")
         with prometheus:
             headline("kubectl apply")

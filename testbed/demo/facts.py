@@ -12,8 +12,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from testbed.demo.history import DAY, DAYS, tell
-from testbed.openmetrics import Grid, render
+from testbed.demo.history import DAYS, grid, tell
+from testbed.openmetrics import render
 from testbed.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ END = datetime(2026, 11, 16, 9, 0, tzinfo=UTC).timestamp()
 def main() -> int:
     """Record the history that ended at END, as if now were then."""
     server = PrometheusServer(progress=print)
-    server.load_openmetrics(render(tell(END, DATA), Grid(END - DAYS * DAY, END)))
+    server.load_openmetrics(render(tell(END, DATA), grid(END)))
     FILE.parent.mkdir(parents=True, exist_ok=True)
     with server:
         command = ["record", str(FILE), "--prometheus", server.url, "--window", f"{DAYS}d"]

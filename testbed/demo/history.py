@@ -1,7 +1,8 @@
 """Two weeks of three workflows, as pod lives.
 
 Run time, peak memory and CPU of every task are those of real runs (examples/demo/data/NOTICE.md says which); schedule,
-names, requests, waits and one regression are drawn, with a fixed seed. The same end time gives the same history.
+names, requests, waits and one regression are drawn, with a fixed seed. The history hangs on the last full hour, so that
+every hour shows the same picture, moved in time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from testbed.lives import ContainerLife, PodLife
+from testbed.lives import ContainerLife, Grid, PodLife
 
 DAY = 86400.0
 HOUR = 3600.0
@@ -193,6 +194,16 @@ def _graph_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float)
     step("merge", 0, max(aligned) + 2, real["merge"][0], Requests(0.1, 64 * MI))
 
 
+def anchor(end: float) -> float:
+    """The full hour the history hangs on."""
+    return end // HOUR * HOUR
+
+
+def grid(end: float, days: int = DAYS) -> Grid:
+    """Scrapes on the same grid relative to the history, whenever the demo runs."""
+    return Grid(anchor(end) - days * DAY, end)
+
+
 def tell(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
     """All pods of the ``days`` before ``end`` (unix seconds) that had ended by then."""
     real = Real.load(data)
@@ -200,12 +211,11 @@ def tell(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
     align = [task for run in sra for task in run["bowtie2"]]
     teller = Teller(random.Random(SEED))
     chance = teller.chance
-    midnight = end // DAY * DAY
     for day in range(-days, 1):
-        start = midnight + day * DAY
+        start = anchor(end) + day * DAY
         for hour in (2, 10, 18):
             begin = start + hour * HOUR + chance.randrange(20)
-            _argo_run(teller, chance.choice(blast), begin, slow=begin > end - REGRESSION_DAYS * DAY)
+            _argo_run(teller, chance.choice(blast), begin, slow=begin > anchor(end) - REGRESSION_DAYS * DAY)
         for hour in range(24):
             _cron_run(teller, align, start + hour * HOUR + 7 * 60)
         _graph_run(teller, chance.choice(sra), start + 4 * HOUR + chance.randrange(60))

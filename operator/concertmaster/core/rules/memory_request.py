@@ -38,7 +38,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     if not size.enough or size.largest_recent_peak is None or size.automatic_request is None:
         return None
     # Sampling misses what happens between two samples: the largest peak seen gets headroom, whatever the model says.
-    request = round_memory(max(size.automatic_request, size.largest_recent_peak * (1 + options.memory_headroom)))
+    enough = size.largest_recent_peak * (1 + options.memory_headroom)
+    request = round_memory(max(size.automatic_request, enough))
     if request is None:
         return None
     killed = sum(r.oom_killed for r in container.runs)
@@ -46,6 +47,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     change = request / current - 1
     if abs(change) < threshold and not killed:
         return None
+    if change > 0 and not killed and enough <= current:
+        return None  # more room would pay, but what is there suffices: nobody needs to touch it
     if change <= 0 and killed:
         return None  # killed below a limit that is not the request: never shrink on such evidence
     proposed, shown = text.memory_quantity(request), text.memory(size.largest_recent_peak)

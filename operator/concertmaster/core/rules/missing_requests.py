@@ -13,7 +13,10 @@ from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule, resource_command, step_id
 from concertmaster.core.rules.sizes import cpu_size, memory_size
+from concertmaster.core.sizing import round_memory
 from concertmaster.core.usage import ContainerUsage
+
+_ROOM = 1.25  # largest first request, in largest peaks
 
 
 def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
@@ -27,8 +30,11 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     measured: list[str] = []
     if "memory" in missing:
         size = memory_size(container, options)
-        if size.request is not None:
-            values["requests", "memory"] = text.memory_quantity(size.request)
+        if size.request is not None and size.largest_recent_peak is not None:
+            # The cost model gives short steps much room, since it costs little; a first request need not.
+            most = _ROOM * size.largest_recent_peak
+            wanted = min(max(size.request, size.largest_recent_peak), most)
+            values["requests", "memory"] = text.memory_quantity(round_memory(wanted) or wanted)
         if size.largest_recent_peak is not None:
             measured.append(f"memory peaks at {text.memory(size.largest_recent_peak)}")
     if "cpu" in missing:
