@@ -14,20 +14,21 @@ from concertmaster.core.replay.work import Work
 
 def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Makespan, critical path length and chain of ``run``, whose durations are known."""
-    work = _work(run)
+    work = as_work(run)
     path = longest_path(work.durations, work.parents)
-    found = predict(shape(work), [shape(_work(o)) for o in others])
+    found = predict(shape(work), [shape(as_work(o)) for o in others])
     seconds = math.nan if found.seconds is None else found.seconds.likely
     return {"makespan_s": seconds, "critical_path_s": path.length, "critical_tasks": list(path.chain)}
 
 
 def forecast_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Makespan of ``run``, whose durations are unknown."""
-    found = forecast(_work(run), [_work(o) for o in others])
+    found = forecast(as_work(run), [as_work(o) for o in others])
     return {"makespan_s": math.nan if found.seconds is None else found.seconds.likely}
 
 
-def _work(run: Mapping[str, Any]) -> Work:
+def as_work(run: Mapping[str, Any]) -> Work:
+    """One recorded run in the terms of the product."""
     tasks, machines = run["tasks"], run["machines"]
     return Work(
         workflow=run["family"],

@@ -15,8 +15,6 @@ from concertmaster.core.replay.run import Attempt, Chain, ExecutedRun, Limit, Pi
 from concertmaster.core.replay.simulate import chain_length, simulate
 from concertmaster.core.replay.whatif import WhatIf
 
-NOTHING: Chain = ((0.0, 0.0, 0.0),)
-
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
     """Makespan in seconds of ``run`` with ``whatif`` made; NaN when the run or the what-if is unusable.
@@ -74,8 +72,9 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
         _chain(chain[-1:] if clean and not chain[-1].failed else chain, chain[0].lag, most, factor, cpu, wait, joined)
         for chain in chains
     ]
-    for k in range(min(hits.get(name, 0), len(rows))):  # evenly spread, to favour neither short nor long items
-        rows[(2 * k + 1) * len(rows) // (2 * hits[name])] = NOTHING
+    if name in hits:  # no pod at all; evenly spread, to favour neither short nor long items
+        gone = {(2 * k + 1) * len(rows) // (2 * hits[name]) for k in range(hits[name])}
+        rows = [row for k, row in enumerate(rows) if k not in gone]
     if name in tables.batched:
         rows = _batches(rows, tables.batched[name])
     if name in tables.splits:

@@ -12,10 +12,9 @@ from itertools import pairwise
 
 from concertmaster.core.graph import drags, longest_path
 from concertmaster.core.model import RunRecord, WorkflowGraph
-from concertmaster.core.replay.change import replay
 from concertmaster.core.replay.executed import prepare
 from concertmaster.core.replay.run import Attempt, ExecutedRun
-from concertmaster.core.replay.whatif import WhatIf
+from concertmaster.core.replay.simulate import simulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,20 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
     """Seconds the run would lose if a step, with all its pods and their waits, took no time."""
     if not run.usable:
         return {}
-    if run.limits:  # any step can hold up any other: only the simulation can tell
-        return {name: max(0.0, run.replayed - replay(run, WhatIf.cache_hit(name))) for name in run.steps}
-    found = drags(longest_path(run.lengths, run.parents), run.lengths, run.parents)
-    return {name: found[run.index[name]] for name in run.steps}
+    path = longest_path(run.lengths, run.parents)
+    found = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
+    if not run.limits:
+        return {name: found[name] for name in run.steps}
+    # A limit nobody waited for can only lessen a drag; one that bound lets any step hold up any other.
+    waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
+    return {
+        name: max(0.0, run.replayed - _without(run, run.index[name])) if waited or found[name] > 0.0 else 0.0
+        for name in run.steps
+    }
+
+
+def _without(run: ExecutedRun, step: int) -> float:
+    """Makespan without the pods of one step."""
+    pieces, lengths = list(run.pieces), list(run.lengths)
+    pieces[step], lengths[step] = (), 0.0
+    return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail

@@ -39,25 +39,47 @@ def simulate(
     """Makespan in seconds. ``parents[i]``: steps that step i waits for, all of them before it in ``names``;
     ``pieces[i]``: its chains; ``lengths[i]``: the longest of them; ``ranks[i]``: whose pods go first, lowest first,
     when they are due at the same moment."""
-    binding = [limit for limit in limits if _can_bind(limit, names, pieces)]
-    return _events(names, parents, pieces, ranks, binding) if binding else _forward(parents, lengths)
+    ready = _ready(parents, lengths)
+    binding = [limit for limit in limits if _binds(limit, names, pieces, ready)]
+    if binding:
+        return _events(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0])
+    return max([begin + length for begin, length in zip(ready, lengths, strict=True)], default=0.0)
 
 
-def _can_bind(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]) -> bool:
-    if limit.steps is None:
-        return sum(map(len, pieces)) > limit.size
-    return sum(len(chains) for name, chains in zip(names, pieces, strict=True) if name in limit.steps) > limit.size
-
-
-def _forward(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> float:
-    done: list[float] = []
-    for above, length in zip(parents, lengths, strict=True):
-        ready = 0.0
+def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
+    """When each step becomes ready if nothing has to wait for a slot."""
+    out: list[float] = []
+    for above in parents:
+        begin = 0.0
         for parent in above:
-            if done[parent] > ready:
-                ready = done[parent]
-        done.append(ready + length)
-    return max(done, default=0.0)
+            end = out[parent] + lengths[parent]
+            if end > begin:
+                begin = end
+        out.append(begin)
+    return out
+
+
+def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:
+    """Whether pods that never wait would at some moment hold more slots than there are. If not, nobody ever waits."""
+    mine = [i for i, name in enumerate(names) if limit.steps is None or name in limit.steps]
+    if sum([len(pieces[i]) for i in mine]) <= limit.size:
+        return False
+    edges: list[tuple[float, int]] = []
+    for i in mine:
+        for chain in pieces[i]:
+            now = ready[i]
+            for delay, head, work in chain:
+                now += delay
+                edges.append((now, 1))
+                now += head + work
+                edges.append((now, -1))
+    edges.sort()  # at the same moment slots are given back first
+    held = 0
+    for _, change in edges:
+        held += change
+        if held > limit.size:
+            return True
+    return False
 
 
 def _events(
