@@ -171,11 +171,13 @@ class NameSegment:
 
     ``items`` are the fan-out suffixes without parentheses ("2:3"): empty means no fan-out, None that they are only
     known at run time. ``attempts`` is True where the engine numbers retries, "(0)", "(1)" ..., after this piece.
+    ``whole``: what follows also exists once for the fan-out as a whole, without a suffix.
     """
 
     text: str
     items: tuple[str, ...] | None = ()
     attempts: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

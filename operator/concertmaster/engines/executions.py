@@ -81,7 +81,10 @@ def merge_facts(facts: Iterable[PodFact]) -> list[PodFact]:
     found: dict[str, PodFact] = {}
     for fact in facts:
         other = found.get(fact.uid)
-        found[fact.uid] = fact if other is None else _merge_fact(other, fact)
+        if other is None:
+            found[fact.uid] = replace(fact, containers=merge_containers(fact.containers, ()))
+        else:
+            found[fact.uid] = _merge_fact(other, fact)
     return sorted(found.values(), key=lambda f: (f.namespace, f.pod, f.uid))
 
 

@@ -21,6 +21,7 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines.assign import assign
+from concertmaster.engines.executions import merge_facts
 from concertmaster.engines.job import STEP
 from concertmaster.engines.names import generated_base, scheduled_base
 from concertmaster.engines.ordering import begin
@@ -35,7 +36,7 @@ def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
 
     Kind is Workflow for Argo runs and CronJob or Job for Jobs. Ready to be given to ``assign`` together with the facts.
     """
-    rows = list(facts)
+    rows = merge_facts(facts)
     groups: dict[WorkflowKey, Engine] = {}
     for fact in rows:
         known = _workflow_of(fact)

@@ -19,6 +19,7 @@ from concertmaster.api.scalar import ScalarError
 from concertmaster.core.model import ContainerSpec
 
 _MAX_PROBLEMS = 40
+_MAX_REMEMBERED = 1_000
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -28,21 +29,16 @@ class Problems:
 
     def __init__(self) -> None:
         self._said: dict[str, None] = {}
-        self._more = 0
 
     def add(self, sentence: str) -> None:
         """Remember ``sentence`` unless it was said before."""
-        if sentence in self._said:
-            return
-        if len(self._said) >= _MAX_PROBLEMS:
-            self._more += 1
-            return
-        self._said[sentence] = None
+        if len(self._said) < _MAX_REMEMBERED:
+            self._said.setdefault(sentence)
 
     def all(self) -> tuple[str, ...]:
-        """Everything said so far, in order."""
-        more = (f"{self._more} further problems are not listed",) if self._more else ()
-        return (*self._said, *more)
+        """The first of what was said, in order, and how much more there was."""
+        more = len(self._said) - _MAX_PROBLEMS
+        return (*list(self._said)[:_MAX_PROBLEMS], *((f"{more} further problems are not listed",) if more > 0 else ()))
 
 
 def mapping(value: object, where: str, problems: Problems) -> Mapping[str, Any]:

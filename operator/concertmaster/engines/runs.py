@@ -167,6 +167,8 @@ class _Ready:
             if depth > _DEPTH:
                 return None
             shared = _shared_levels(above, spec)
+            if any(p.whole for p in spec.path):
+                shared = min(shared, len(items))  # the handler of the fan-out as a whole has no item
             if shared > len(items) or any(i.startswith("#") for i in items[:shared]):
                 return None
             end = self._end(above, items[:shared], depth)
@@ -181,11 +183,7 @@ class _Ready:
         return self._memo[spec.name, scope]
 
     def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
-        rows = [
-            e
-            for e in self.rows.get(spec.name, ())
-            if not scope or (e.item or "").split("/")[: len(scope)] == list(scope)
-        ]
+        rows = [e for e in self.rows.get(spec.name, ()) if _items(e)[: len(scope)] == scope]
         if not rows:  # skipped, cached or without a pod of its own: look at what it waited for
             return None if spec.waits else self._after(spec, scope, depth + 1)
         ends = [e.started if spec.daemon else e.finished for e in last_attempts(rows)]
@@ -198,11 +196,12 @@ def _items(e: StepExecution) -> tuple[str, ...]:
     return tuple(e.item.split(ITEM_JOIN)) if e.item else ()
 
 
-def _shared_levels(a: StepSpec, b: StepSpec) -> int:
-    """How many fan-outs two steps share: inside a fanned-out template an item waits for its own siblings only."""
+def _shared_levels(above: StepSpec, spec: StepSpec) -> int:
+    """How many fan-outs around ``spec`` also hold ``above``: inside a fanned-out template, and in the handler of a
+    fanned-out task, an item waits for its own siblings only."""
     shared = 0
-    for x, y in zip(a.path[:-1], b.path[:-1], strict=False):
-        if x != y:
+    for x, y in zip(above.path, spec.path[:-1], strict=False):
+        if (x.text, x.items) != (y.text, y.items):
             break
         shared += x.items != ()
     return shared
@@ -255,7 +254,7 @@ def _missing(final: Sequence[StepExecution], graph: WorkflowGraph) -> bool:
     """Whether a step that every run takes has no execution, or fewer than its declared width."""
     counts: dict[str, int] = {}
     for e in final:
-        counts[e.step] = counts.get(e.step, 0) + (e.outcome is not Outcome.FAILED)
+        counts[e.step] = counts.get(e.step, 0) + 1
     optional: set[str] = set()
     for step in graph.steps:
         may_miss = step.conditional or step.waits or step.on_exit or bool(step.memoized)

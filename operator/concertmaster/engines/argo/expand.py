@@ -73,7 +73,9 @@ class Expansion:
         """Write out an exit handler or hook under the step or workflow of ``place``; ``node`` ends its node's name."""
         attempts = self.templates.retries(called.body) is not None
         base = place or _Place()
-        above = tuple(replace(s, attempts=False) if i == len(base.path) - 1 else s for i, s in enumerate(base.path))
+        above = base.path[:-1]
+        for last in base.path[-1:]:  # a fanned-out task has a handler for each item and one for the whole
+            above = (*above, replace(last, attempts=False, whole=last.items != ()))
         here = replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
                        conditional=base.conditional or conditional, limit=None)  # fmt: skip
         return self._call(called, here, waits, ".".join(here.key))

@@ -123,6 +123,7 @@ def _go(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         value = int(value)  # the API server stores 1.0 as 1
     written = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    written = written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # Go's encoder escapes these two
     return written[1:-1] if isinstance(value, str) else written
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from concertmaster.core.model import NameSegment, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.names import ArgoPodName, fnv32a, fnv32a_before
+from concertmaster.engines.ordering import begin
 from concertmaster.engines.placing import ITEM_JOIN
 
 MAX_ATTEMPTS = 64  # retries looked for at the end of a node name
@@ -83,13 +85,15 @@ def _states(path: tuple[NameSegment, ...], start: int) -> Iterator[tuple[int, st
     """Hashes of all node names of a path, without the last attempt suffix; nothing where items are unknown."""
     rows: list[tuple[int, tuple[str, ...], int]] = [(start, (), 0)]
     for place_in_path, segment in enumerate(path):
-        if segment.items is None:
+        if segment.items is None and not segment.whole:
             return
         last = place_in_path == len(path) - 1
         grown: list[tuple[int, tuple[str, ...], int]] = []
         for state, items, attempt in rows:
             base = fnv32a(segment.text, state)
-            named = [(fnv32a(f"({i})", base), (*items, i)) for i in segment.items] or [(base, items)]
+            named = [(fnv32a(f"({i})", base), (*items, i)) for i in segment.items or ()]
+            if not named or segment.whole:
+                named.append((base, items))
             for here, labels in named:
                 if segment.attempts and not last:
                     grown += [
@@ -138,17 +142,29 @@ def _hash_of(e: StepExecution) -> int | None:
 
 def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[StepExecution]:
     """Executions whose hashes differ by an attempt suffix share an item; with retries ``declared`` a lone one is an
-    attempt 0."""
+    attempt 0.
+
+    FNV-1a mixes one byte by exclusive or, so the same pods also meet under wrong numbers (each number with the same bits
+    flipped). Of the ways to number them, the one that counts up in the order of time is right.
+    """
     stems: dict[int, list[tuple[int, StepExecution]]] = {}
     for e in rows:
         for n in range(attempts):
             stems.setdefault(fnv32a_before(_hash_of(e) or 0, f"({n})"), []).append((n, e))
+    shared = [(stem, found) for stem, found in stems.items() if len({n for n, _ in found}) > 1]
     linked: dict[str | None, StepExecution] = {}
-    for stem, found in stems.items():
-        if len({n for n, _ in found}) > 1:
+    for stem, found in sorted(shared, key=lambda row: (_disorder(row[1]), row[0])):
+        if not any(e.item in linked for _, e in found):
             linked.update((e.item, replace(e, item=f"#{stem}", attempt=n)) for n, e in found)
     out = []
     for e in rows:
         lone = replace(e, item=f"#{fnv32a_before(_hash_of(e) or 0, '(0)')}") if declared else e
         out.append(linked.get(e.item, lone))
     return out
+
+
+def _disorder(found: list[tuple[int, StepExecution]]) -> tuple[int, int, int]:
+    """How badly a numbering fits: few pods, numbers that do not count up by one in time, a first number above 0."""
+    numbers = [n for n, _ in sorted(found, key=lambda row: (begin(row[1]), row[0]))]
+    steps = sum(b - a != 1 for a, b in pairwise(numbers))
+    return -len(numbers), steps, numbers[0]

@@ -1,0 +1,166 @@
+"""Assignment as a whole, and definitions from many objects at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
+from concertmaster.engines import assign, by_object, define_all, merge_executions
+from concertmaster.engines.executions import merge_facts
+from tests.unit.engines.argo_oracle import Controller, leaf, pods, template
+
+SPEC = {
+    "entrypoint": "main",
+    "templates": [{"name": "main", "steps": [[{"name": "a", "template": "run"}]]}, leaf("run")],
+}
+CRON = template(
+    "night",
+    {"schedule": "0 2 * * *", "timezone": "UTC", "workflowSpec": {"workflowTemplateRef": {"name": "etl"}}},
+    kind="CronWorkflow",
+)
+
+
+def test_runs_of_a_trigger_belong_to_the_template_it_starts() -> None:
+    found = define_all([template("etl", SPEC), CRON])
+    (definition,) = found.definitions
+    assert (definition.schedule, definition.schedule_time_zone, definition.run_prefixes) == (
+        "0 2 * * *",
+        "UTC",
+        ("etl", "night"),
+    )
+    run = "night-1760000000"
+    assert list(assign(pods(Controller(SPEC, run).execute(), run), [definition]).executions[definition.key]) == [run]
+
+
+def test_a_suspended_trigger_and_one_with_another_entrypoint() -> None:
+    suspended = {**CRON, "spec": {**CRON["spec"], "suspend": True}}
+    assert define_all([template("etl", SPEC), suspended]).definitions[0].suspended
+    other = {
+        **CRON,
+        "spec": {"schedule": "1 1 * * *", "workflowSpec": {"entrypoint": "x", "workflowTemplateRef": {"name": "etl"}}},
+    }
+    assert "an entrypoint of its own" in define_all([template("etl", SPEC), other]).definitions[0].notes[0]
+
+
+def test_a_cluster_template_is_defined_in_each_namespace_that_uses_it() -> None:
+    cluster = {**template("shared", SPEC, kind="ClusterWorkflowTemplate"), "metadata": {"name": "shared"}}
+    ref = {"workflowTemplateRef": {"name": "shared", "clusterScope": True}}
+    cron = template("c", {"schedule": "0 2 * * *", "workflowSpec": ref}, kind="CronWorkflow")
+    found = define_all([cluster, cron], cluster_namespaces=["ops"])
+    assert [str(d.key) for d in found.definitions] == [
+        "ClusterWorkflowTemplate/data/shared",
+        "ClusterWorkflowTemplate/ops/shared",
+    ]
+    assert found.definitions[0].schedule == "0 2 * * *"
+    assert found.definitions[1].schedule is None
+
+
+def test_references_are_resolved_within_the_namespace() -> None:
+    user = {
+        "entrypoint": "m",
+        "templates": [{"name": "m", "steps": [[{"name": "x", "templateRef": {"name": "lib", "template": "run"}}]]}],
+    }
+    lib = template("lib", {"templates": [leaf("run")]})
+    elsewhere = {**lib, "metadata": {"name": "lib", "namespace": "other"}}
+    assert define_all([template("u", user), lib]).definitions[0].graph.problems == ()
+    assert "cannot be found" in define_all([template("u", user), elsewhere]).definitions[0].graph.problems[0]
+
+
+def test_objects_nobody_reads_are_named() -> None:
+    found = define_all([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}, {"kind": None}, 5])  # type: ignore[list-item]
+    assert found.definitions == ()
+    assert found.ignored == ("Pod p: no engine reads this kind", " (no name): no engine reads this kind")
+    assert by_object({"apiVersion": "other.io/v1", "kind": "CronJob"}) is None
+
+
+def test_pods_of_other_owners_are_counted_by_reason() -> None:
+    facts = [
+        PodFact("a", "w", "1", owner_kind="ReplicaSet", owner_name="r"),
+        PodFact("a", "n", "2"),
+        PodFact("a", "j", "3", owner_kind="Job"),
+        PodFact("a", "q", "4", owner_kind="Workflow"),
+    ]
+    assert {r: u.examples for r, u in assign(facts, []).unassigned.items()} == {
+        "owned by a ReplicaSet, which no engine here observes": ("a/w",),
+        "it has no owner": ("a/n",),
+        "pod of a Job whose name is unknown": ("a/j",),
+        "pod of a Workflow whose name is unknown": ("a/q",),
+    }
+
+
+def test_examples_are_few_however_many_pods_there_are() -> None:
+    (found,) = assign([PodFact("a", f"p{n}", str(n)) for n in range(100)], []).unassigned.values()
+    assert (found.count, len(found.examples)) == (100, 5)
+
+
+def main(**fields: Any) -> ContainerFact:
+    return ContainerFact("main", **fields)
+
+
+def test_two_observations_of_a_pod_become_one_by_maximum() -> None:
+    early = PodFact("a", "p", "u", created=1.0, last_seen=50.0, vanished=True,
+                    containers=(main(cpu_seconds=10.0, memory_sampled_peak=5.0, throttled_share=0.9),))  # fmt: skip
+    late = PodFact("a", "p", "u", node="n", created=1.0, finished=60.0, phase="Succeeded",
+                   containers=(main(cpu_seconds=12.0, memory_sampled_peak=4.0, throttled_share=0.5, samples=3, image="i"),
+                               ContainerFact("side")))  # fmt: skip
+    (merged,) = merge_facts([early, late])
+    assert merge_facts([late, early]) == [merged]
+    assert merge_facts([early, late, early]) == [merged]
+    assert (merged.node, merged.finished, merged.vanished, merged.phase) == ("n", 60.0, False, "Succeeded")
+    (first, _) = merged.containers
+    assert (first.cpu_seconds, first.memory_sampled_peak, first.throttled_share, first.image, first.samples) == (
+        12.0,
+        5.0,
+        0.5,
+        "i",
+        3,
+    )
+
+
+def test_a_known_end_wins_over_a_vanished_one() -> None:
+    vanished = StepExecution("a", uid="u", finished=99.0, outcome=Outcome.UNKNOWN, reason="Vanished")
+    ended = StepExecution("a", uid="u", finished=90.0, outcome=Outcome.SUCCEEDED)
+    for merged in (merge_executions(vanished, ended), merge_executions(ended, vanished)):
+        assert (merged.finished, merged.outcome, merged.reason) == (90.0, Outcome.SUCCEEDED, None)
+
+
+def test_a_known_step_wins_over_an_unknown_one() -> None:
+    known = StepExecution("a", uid="u", item="0:x", attempt=1)
+    unknown = StepExecution("template:run", uid="u", item="#5", finished=3.0)
+    merged = merge_executions(known, unknown)
+    assert (merged.step, merged.item, merged.attempt, merged.finished) == ("a", "0:x", 1, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("fact", "outcome", "reason"),
+    [
+        (PodFact("a", "p", "u", phase="Succeeded"), Outcome.SUCCEEDED, None),
+        (PodFact("a", "p", "u", phase="Failed", reason="Evicted"), Outcome.FAILED, "Evicted"),
+        (PodFact("a", "p", "u", phase="Failed", containers=(main(reason="Error"), ContainerFact("b", reason="OOMKilled"))),
+         Outcome.FAILED, "OOMKilled"),
+        (PodFact("a", "p", "u", containers=(main(reason="OOMKilled"),)), Outcome.FAILED, "OOMKilled"),
+        (PodFact("a", "p", "u", containers=(main(reason="Completed"),)), Outcome.UNKNOWN, None),
+        (PodFact("a", "p", "u", vanished=True, last_seen=5.0), Outcome.UNKNOWN, "Vanished"),
+    ],
+)  # fmt: skip
+def test_outcome_of_a_pod(fact: PodFact, outcome: Outcome, reason: str | None) -> None:
+    from concertmaster.engines.executions import execution
+
+    found = execution(fact, "s")
+    assert (found.outcome, found.reason) == (outcome, reason)
+
+
+def test_times_of_a_pod() -> None:
+    from concertmaster.engines.executions import execution
+
+    init = ContainerFact("init", init=True, started=2.0, finished=3.0)
+    fact = PodFact("a", "p", "u", created=0.0, started=1.0, containers=(init, main(started=5.0, finished=9.0)))
+    assert (execution(fact, "s").started, execution(fact, "s").finished) == (5.0, 9.0)
+    assert (
+        execution(replace(fact, containers=()), "s").started == 1.0
+    )  # the kubelet's acceptance, without anything better
+    skewed = replace(fact, finished=4.0)
+    assert execution(skewed, "s").duration == 0.0  # clocks apart never give a negative duration

@@ -1,0 +1,102 @@
+"""Workflows read off the facts when nobody declared them."""
+
+from __future__ import annotations
+
+from concertmaster.core.model import Engine, PodFact
+from concertmaster.engines import assign, build_run, infer_definitions
+from tests.unit.engines.argo_oracle import Controller, leaf, pods
+
+SPEC = {
+    "entrypoint": "main",
+    "templates": [
+        {
+            "name": "main",
+            "dag": {
+                "tasks": [
+                    {"name": "extract", "template": "extract"},
+                    {"name": "clean", "template": "clean", "dependencies": ["extract"]},
+                    {"name": "train", "template": "train", "dependencies": ["clean"], "withItems": ["a", "b"]},
+                    {"name": "report", "template": "report", "dependencies": ["clean"]},
+                    {"name": "ship", "template": "ship", "dependencies": ["train", "report"]},
+                ]
+            },
+        },
+        leaf("extract"),
+        leaf("clean", retryStrategy={"limit": 2}),
+        leaf("train"),
+        leaf("report"),
+        leaf("ship"),
+    ],
+}
+
+
+def argo_runs(count: int = 6) -> list[PodFact]:
+    out: list[PodFact] = []
+    suffixes = ["x7k2z", "bcdfg", "2h4k6", "zzzzz", "m2m2m", "q9w8v"]
+    for n, suffix in enumerate(suffixes[:count]):
+        run = f"etl-{suffix}"
+        control = Controller(
+            SPEC,
+            run,
+            duration=lambda node, n=n: 5.0 + (len(node) * 7 + n * 13) % 29,  # type: ignore[misc]
+            failures=lambda node, n=n: n % 2,  # type: ignore[misc]
+            skip=lambda node, n=n: n == 0 and node.endswith(".report"),  # type: ignore[misc]
+        )
+        out += pods(control.execute(1000.0 + 10_000.0 * n), run)
+    return out
+
+
+def test_steps_and_edges_are_read_off_the_runs() -> None:
+    (found,) = infer_definitions(argo_runs())
+    assert (str(found.key), found.engine, found.graph.inferred) == ("Workflow/data/etl", Engine.ARGO, True)
+    edges = {s.name: set(s.depends_on) for s in found.graph.steps}
+    assert edges == {
+        "extract": set(),
+        "clean": {"extract"},
+        "train": {"clean"},
+        "report": {"clean"},
+        "ship": {"train", "report"},
+    }
+    assert {s.name for s in found.graph.steps if s.fan_out} == {"train"}
+    assert {s.name for s in found.graph.steps if s.conditional} == {"report"}
+
+
+def test_inferred_definitions_place_the_pods_they_came_from() -> None:
+    facts = argo_runs()
+    definitions = infer_definitions(facts)
+    found = assign(facts, definitions)
+    assert found.pods == len(facts)
+    executions = found.executions[definitions[0].key]["etl-bcdfg"]
+    record = build_run(definitions[0].key, "etl-bcdfg", executions, definitions[0])
+    assert [(e.step, e.attempt) for e in record.steps][:3] == [("extract", 0), ("clean", 0), ("clean", 1)]
+    assert all(e.ready is not None for e in record.steps)
+
+
+def test_one_run_is_enough_to_say_something() -> None:
+    (found,) = infer_definitions(argo_runs(1))
+    assert next(s.name for s in found.graph.steps) == "extract"
+
+
+def test_jobs_and_scheduled_runs_are_grouped_by_what_made_their_names() -> None:
+    def pod(kind: str, owner: str) -> PodFact:
+        return PodFact("ops", f"{owner}-7", owner, owner_kind=kind, owner_name=owner, created=0.0, finished=1.0)
+
+    facts = [
+        pod("Job", "backup-29333333"),
+        pod("Job", "backup-29333393"),
+        pod("Job", "load-x7k2z"),
+        pod("Job", "once"),
+        pod("Workflow", "nightly-1760000000"),
+        pod("ReplicaSet", "web-1"),
+    ]
+    assert [str(d.key) for d in infer_definitions(facts)] == [
+        "CronJob/ops/backup",
+        "Job/ops/load",
+        "Job/ops/once",
+        "Workflow/ops/nightly",
+    ]
+    assert assign(facts, infer_definitions(facts)).pods == 5
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert infer_definitions([]) == []

@@ -1,0 +1,177 @@
+"""Run records: ready times, outcome, names used twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowDefinition
+from concertmaster.engines import build_run, build_runs, define
+from tests.unit.engines.argo_oracle import leaf, template
+
+
+def definition(*tasks: dict[str, Any], **spec: Any) -> WorkflowDefinition:
+    main = {"name": "main", "dag": {"tasks": list(tasks)}}
+    templates = [
+        main,
+        leaf("run"),
+        leaf("cached", memoize={"key": "k"}),
+        {"name": "pause", "suspend": {}},
+        leaf("d", daemon=True),
+    ]
+    found = define(template("etl", {"entrypoint": "main", "templates": templates, **spec}))
+    assert found is not None
+    assert found.graph.problems == ()
+    return found
+
+
+def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "template": "run", "dependencies": list(after), **fields}
+
+
+def ran(
+    step: str, begin: float, end: float | None, outcome: Outcome = Outcome.SUCCEEDED, **fields: Any
+) -> StepExecution:
+    uid = f"{step}-{begin}-{fields.get('item')}"
+    return StepExecution(step, uid=uid, created=begin, started=begin, finished=end, outcome=outcome, **fields)
+
+
+DIAMOND = definition(task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c"))
+
+
+def record(*rows: StepExecution, d: WorkflowDefinition = DIAMOND, as_of: float | None = None) -> Any:
+    return build_run(d.key, "r", rows, d, as_of=as_of)
+
+
+def ready(*rows: StepExecution, d: WorkflowDefinition = DIAMOND) -> dict[str, float | None]:
+    return {e.step: e.ready for e in record(*rows, d=d).steps}
+
+
+def test_a_step_is_ready_when_its_last_dependency_ended() -> None:
+    found = ready(ran("a", 0, 10), ran("b", 11, 20), ran("c", 11, 35), ran("d", 36, 40))
+    assert found == {"a": 0, "b": 10, "c": 10, "d": 35}
+
+
+def test_a_later_attempt_is_ready_when_the_one_before_it_ended() -> None:
+    rows = record(ran("a", 0, 10, Outcome.FAILED), ran("a", 15, 20, attempt=1), ran("b", 21, 30)).steps
+    assert [(e.step, e.attempt, e.ready) for e in rows] == [("a", 0, 0), ("a", 1, 10), ("b", 0, 20)]
+
+
+def test_a_skipped_step_is_looked_through() -> None:
+    assert ready(ran("a", 0, 10), ran("c", 11, 30), ran("d", 31, 40))["d"] == 30
+    assert ready(ran("a", 0, 10), ran("d", 11, 40))["d"] == 10
+
+
+def test_an_unknown_end_makes_the_ready_time_unknown() -> None:
+    assert ready(ran("a", 0, None), ran("b", 11, 20))["b"] is None
+
+
+def test_a_suspension_has_no_end_in_history() -> None:
+    d = definition(task("a"), {"name": "p", "template": "pause", "dependencies": ["a"]}, task("b", "p"))
+    assert ready(ran("a", 0, 10), ran("b", 500, 510), d=d)["b"] is None
+
+
+def test_successors_of_a_daemon_wait_for_its_start_only() -> None:
+    d = definition({"name": "db", "template": "d"}, task("b", "db"))
+    assert ready(ran("db", 5, 100), ran("b", 6, 20), d=d)["b"] == 5
+
+
+def test_edges_that_did_not_hold_give_no_ready_time() -> None:
+    assert ready(ran("a", 0, 500), ran("b", 100, 200))["b"] is None  # b began long before a ended
+    assert ready(ran("a", 0, 12), ran("b", 11, 200))["b"] == 11  # clocks a second apart
+
+
+def test_steps_nobody_declared_have_no_ready_time() -> None:
+    assert ready(ran("a", 0, 10), ran("template:x", 11, 20))["template:x"] is None
+    assert build_run(DIAMOND.key, "r", [ran("a", 0, 10)]).steps[0].ready is None
+
+
+def test_start_end_and_source() -> None:
+    found = record(ran("b", 11, 20), ran("a", 0, 10), ran("c", 11, 15), ran("d", 21, 30))
+    assert (found.start, found.end, found.makespan, found.source) == (0, 30, 30, Source.HISTORY)
+    assert [e.step for e in found.steps] == ["a", "b", "c", "d"]
+
+
+ALL = (ran("a", 0, 10), ran("b", 11, 20), ran("c", 11, 20), ran("d", 21, 30))
+
+
+@pytest.mark.parametrize(
+    ("rows", "as_of", "outcome"),
+    [
+        (ALL, None, Outcome.SUCCEEDED),
+        (ALL, 31.0, Outcome.SUCCEEDED),  # the graph says that nothing more will come
+        (ALL[:3], 31.0, Outcome.RUNNING),
+        (ALL[:3], 80_000.0, Outcome.RUNNING),  # a step may well take hours
+        (ALL[:3], 90_000.0, Outcome.UNKNOWN),
+        (ALL[:3], None, Outcome.UNKNOWN),
+        ((*ALL[:3], ran("d", 21, 30, Outcome.FAILED)), 31.0, Outcome.FAILED),
+        ((*ALL[:3], ran("d", 21, 30, Outcome.UNKNOWN)), 31.0, Outcome.UNKNOWN),
+        ((*ALL[:3], ran("d", 21, 30, Outcome.FAILED), ran("d", 31, 40, attempt=1)), 41.0, Outcome.SUCCEEDED),
+        ((), None, Outcome.UNKNOWN),
+    ],
+)
+def test_outcome(rows: tuple[StepExecution, ...], as_of: float | None, outcome: Outcome) -> None:
+    assert record(*rows, as_of=as_of).outcome is outcome
+
+
+def test_a_failure_that_something_was_built_on_did_not_fail_the_run() -> None:
+    """continueOn and depends on a failure let the run go on."""
+    assert record(ran("a", 0, 10, Outcome.FAILED), *ALL[1:]).outcome is Outcome.SUCCEEDED
+
+
+def test_an_exit_handler_after_a_failure_does_not_make_it_good() -> None:
+    d = definition(task("a"), onExit="run")
+    assert record(ran("a", 0, 10, Outcome.FAILED), ran("onExit", 11, 12), d=d).outcome is Outcome.FAILED
+
+
+def test_conditional_cached_and_waiting_steps_may_be_missing() -> None:
+    d = definition(
+        task("a"),
+        task("b", "a", when="x"),
+        {**task("c", "a"), "template": "cached"},
+        task("d", "b"),
+        {**task("p", "a"), "template": "pause"},
+    )
+    assert record(ran("a", 0, 10), d=d).outcome is Outcome.SUCCEEDED
+    assert record(ran("a", 0, 10), d=d, as_of=20.0).outcome is Outcome.RUNNING  # they may still come
+    assert record(ran("a", 0, 10), d=d, as_of=2000.0).outcome is Outcome.SUCCEEDED
+
+
+def test_a_fan_out_of_known_width_must_be_complete() -> None:
+    d = definition(task("a", withItems=["x", "y"]))
+    one, two = ran("a", 0, 10, item="0:x"), ran("a", 0, 12, item="1:y")
+    assert record(one, d=d, as_of=20.0).outcome is Outcome.RUNNING
+    assert record(one, two, d=d, as_of=20.0).outcome is Outcome.SUCCEEDED
+
+
+def test_inside_a_fan_out_an_item_waits_for_its_own_siblings() -> None:
+    inner = {"name": "inner", "steps": [[{"name": "x", "template": "run"}], [{"name": "y", "template": "run"}]]}
+    main = {"name": "main", "dag": {"tasks": [{"name": "n", "template": "inner", "withItems": [1, 2]}]}}
+    d = define(template("etl", {"entrypoint": "main", "templates": [main, inner, leaf("run")]}))
+    assert d is not None
+    rows = [
+        ran("n.x", 0, 10, item="0:1"),
+        ran("n.x", 0, 50, item="1:2"),
+        ran("n.y", 11, 20, item="0:1"),
+        ran("n.y", 51, 60, item="1:2"),
+    ]
+    found = {(e.step, e.item): e.ready for e in record(*rows, d=d).steps}
+    assert found["n.y", "0:1"] == 10
+    assert found["n.y", "1:2"] == 50
+
+
+def test_a_run_name_used_again_is_another_run() -> None:
+    again = [ran(e.step, (e.created or 0) + 1000, (e.finished or 0) + 1000) for e in ALL]
+    found = build_runs(DIAMOND.key, "etl", [*again, *ALL], DIAMOND)
+    assert [(r.run, r.start, r.end, r.outcome) for r in found] == [
+        ("etl", 0, 30, Outcome.SUCCEEDED),
+        ("etl@1000", 1000, 1030, Outcome.SUCCEEDED),
+    ]
+
+
+def test_long_chains_of_missing_steps_are_no_problem() -> None:
+    names = [f"s{n}" for n in range(1500)]
+    tasks = [task(n, *names[max(0, i - 1) : i]) for i, n in enumerate(names)]
+    d = definition(*tasks)
+    assert ready(ran("s0", 0, 10), ran("s1499", 11, 20), d=d)["s1499"] == 10
