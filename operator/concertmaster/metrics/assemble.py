@@ -249,10 +249,12 @@ def facts(
     return tuple(sorted(found, key=lambda fact: (fact.namespace, fact.pod, fact.uid)))
 
 
-def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, least: int = 4) -> float | None:
-    """The interval at which container usage is sampled, in seconds, from samples per sampled span; None if too few.
+def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | None = None) -> float | None:
+    """The interval at which container usage is sampled, in seconds; None when too little is known.
 
-    A low quantile is taken, because gaps make a span look sparser and nothing makes it look denser.
+    From samples per sampled span of the containers, a low quantile, because gaps make a span look sparser and nothing
+    makes it look denser; ``seen`` is what the store's best sampled container says. Both err upwards. Intervals are
+    configured in round numbers, so one close by is taken.
     """
     found: list[float] = []
     for draft in drafts:
@@ -261,12 +263,15 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, least: int = 4) 
             for row in rows:
                 begin = row.values.get("container_start_time_seconds", draft.containers[name].started)
                 last, samples = row.values.get("last"), row.values.get("samples", 0.0)
-                if begin is not None and last is not None and samples >= least and last > begin:
+                if begin is not None and last is not None and samples >= 4 and last > begin:
                     found.append((last - begin) / (samples - 0.5))
-    if not found:
-        return None
     found.sort()
-    return found[len(found) // 5]
+    guesses = [value for value in (seen, found[len(found) // 5] if found else None) if value]
+    if not guesses:
+        return None
+    best = min(guesses)
+    rounded = 5.0 * round(best / 5.0)
+    return rounded if rounded and abs(rounded - best) <= 0.05 * best else best
 
 
 def rows_of(draft: PodDraft, container: str, usage: Usage) -> tuple[list[UsageRow], bool]:

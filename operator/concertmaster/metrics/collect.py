@@ -252,14 +252,15 @@ class _Shard:
             assemble.read_usage(found, self.scope.usage, usage)
             reused |= assemble.read_reused(found, self.scope.state)
         reused |= _twice(drafts)
-        intervals = [targets.interval, assemble.estimate_interval(drafts, usage)]
         told = self.client.source.scrape_interval
-        interval = told.seconds if told else min((value for value in intervals if value), default=None)
+        interval = told.seconds if told else assemble.estimate_interval(drafts, usage, targets.interval)
         return assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
 
     def _shape(self) -> Shape:
         if self.shape is None:
-            self.shape = detect(self._ask("shape", queries.shape(self.scope)))
+            self.shape = detect(
+                self._ask("shape", queries.shape(self.scope, _window(self.since, self.end, self.options)))
+            )
         return self.shape
 
     def _hold(self, held: Sequence[PodDraft]) -> tuple[float, tuple[str, ...]]:

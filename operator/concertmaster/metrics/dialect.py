@@ -17,7 +17,7 @@ _MOVABLE = ("namespace", "pod", "container", "node", "uid")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the two families of series call their labels; ``present`` is False when there are no pods at all."""
+    """What the two families of series call their labels; ``present`` is False when the store knows no pods at all."""
 
     state: Dialect = PLAIN
     usage: Dialect = PLAIN
@@ -26,13 +26,13 @@ class Shape:
 
 
 def detect(found: Vector) -> Shape:
-    """Read the ``shape`` query: one series of each family with all its labels."""
+    """Read the ``shape`` query: one series of each family with all its labels, where it was moved at all."""
     state: dict[str, str] = {}
     usage: dict[str, str] = {}
     present = False
     for labels, _ in found:
         stat = labels.get("stat", "")
-        present = present or stat == "pod"
+        present = present or stat == "any"
         moved = {name: f"exported_{name}" for name in _MOVABLE if f"exported_{name}" in labels}
         (usage if stat == "usage" else state).update(moved)
     notes = []

@@ -18,7 +18,7 @@ a ``series`` label, because set operators ignore the name itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from concertmaster.metrics.promql import among, equalities, matcher, pod_label, quote, selector, selector_of
 
@@ -91,6 +91,7 @@ class Dialect:
 
 
 PLAIN = Dialect()
+MOVED = Dialect({"namespace": "exported_namespace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +238,21 @@ def namespaces(scope: Scope, window: Window) -> str:
     return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window)})"
 
 
-def shape(scope: Scope) -> str:
-    """One series each of the pod information of both families, all labels on: what a scrape did to their names."""
-    extra = equalities(scope.extra_matchers)
-    pod, container = selector("kube_pod_info", extra), selector("kube_pod_container_info", extra)
-    memory = selector(WORKING_SET, [*extra, matcher("container", "!=", "")])
-    return _stats(pod=f"topk(1, {pod})", container=f"topk(1, {container})", usage=f"topk(1, {memory})")
+def shape(scope: Scope, window: Window) -> str:
+    """One series each, with all its labels, of pods and containers whose namespace a scrape moved to
+    ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
+    """
+    moved = replace(scope, state=MOVED, usage=MOVED)
+    found = {
+        "pod": selector("kube_pod_info", moved.of(moved.state)),
+        "container": selector("kube_pod_container_info", moved.of(moved.state)),
+        "usage": selector(WORKING_SET, moved.of(moved.usage, matcher("container", "!=", ""))),
+    }
+    some = selector("kube_pod_info", equalities(scope.extra_matchers))
+    return _stats(
+        any=f"group (last_over_time({some}{window.range}))",
+        **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in found.items()},
+    )
 
 
 def _pods(scope: Scope, window: Window, metrics: Sequence[str], by: Sequence[str], *matchers: str) -> str:

@@ -20,6 +20,10 @@ class Malformed(ValueError):
     """The body is not an answer of the Prometheus HTTP API; the message says what is odd about it."""
 
 
+class NotWhole(Malformed):
+    """The body is not whole JSON: cut off, or no JSON at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vector:
     """One instant result: per row the values of ``columns`` ("" where a series lacks the label) and one number.
@@ -111,7 +115,7 @@ def decode(body: bytes) -> Envelope:
     except Malformed:
         raise
     except (ValueError, RecursionError) as error:
-        raise Malformed(f"its body is not whole JSON ({_brief(error)})") from None
+        raise NotWhole(f"its body is not whole JSON ({_brief(error)})") from None
     if not isinstance(found, dict) or found.get("status") not in ("success", "error"):
         raise Malformed("its JSON has no status of the Prometheus HTTP API")
     if found["status"] == "success" and "data" not in found:

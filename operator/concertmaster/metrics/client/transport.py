@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from concertmaster import __version__
@@ -34,7 +34,7 @@ from concertmaster.metrics.errors import (
     TooLarge,
     Unreachable,
 )
-from concertmaster.metrics.vector import Envelope, Malformed, decode
+from concertmaster.metrics.vector import Envelope, Malformed, NotWhole, decode
 from concertmaster.settings import Source
 
 _CONNECT_SECONDS = 5.0
@@ -175,7 +175,7 @@ class Transport:
                 body = self._body(response, until)
         except requests.exceptions.ConnectTimeout:
             raise _Again(self._unreachable("no connection within the time limit")) from None
-        except requests.exceptions.ReadTimeout:
+        except (requests.exceptions.ReadTimeout, ReadTimeoutError):
             raise self._timed_out() from None
         except requests.exceptions.SSLError as error:
             raise AuthFailed(
@@ -200,7 +200,8 @@ class Transport:
         """Read the body, holding the limits of size and time against a server that sends without end or drop by drop."""
         parts: list[bytes] = []
         size = 0
-        for part in response.iter_content(_CHUNK):
+        # Not iter_content: it waits until a chunk is full, however long the server takes over it.
+        while part := response.raw.read1(_CHUNK, decode_content=True):
             size += len(part)
             parts.append(part)
             if size > self._source.max_response_bytes:
@@ -223,13 +224,15 @@ class Transport:
         else:
             try:
                 envelope = decode(body)
+            except NotWhole as malformed:
+                if status == 200 and body.lstrip().startswith(b'{"status"'):
+                    raise _Again(self._cut()) from None
+                odd = str(malformed)
             except Malformed as malformed:
                 odd = str(malformed)
         if status == 200 and envelope is not None and envelope.status == "success":
             return envelope
         if status == 200 and envelope is None:
-            if body.lstrip().startswith(b'{"status"'):
-                raise _Again(self._cut())
             raise NotPrometheus(odd, where=self.where, remedy=CHECK_URL)
         error = refusal(status, envelope, self.where, _address(response.headers.get("Location", "")))
         if status in RETRYABLE_STATUS and not isinstance(error, TimedOut):

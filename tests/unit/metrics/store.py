@@ -1,0 +1,134 @@
+"""A metrics store that misbehaves on demand: a real HTTP server in the test's own process."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it arrived: parameters of body and URL apart, because a POST must not use the URL."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, str]
+    url: Mapping[str, str]
+
+    @property
+    def query(self) -> str:
+        return self.body.get("query", "")
+
+
+@dataclass
+class Reply:
+    """One answer. ``cut`` sends only that many bytes of the body it announced; ``drip`` sends a byte per pause."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    delay: float = 0.0
+    cut: int | None = None
+    drip: float = 0.0
+
+
+def vector(rows: Sequence[tuple[Labels, Any]], **envelope: Any) -> Reply:
+    """A successful instant answer."""
+    result = [{"metric": dict(labels), "value": [1.0, str(value)]} for labels, value in rows]
+    return success({"resultType": "vector", "result": result}, **envelope)
+
+
+def success(data: Any, **envelope: Any) -> Reply:
+    return Reply(json.dumps({"status": "success", "data": data, **envelope}).encode())
+
+
+def failure(status: int, kind: str, text: str, **headers: str) -> Reply:
+    body = json.dumps({"status": "error", "errorType": kind, "error": text}).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(body, status, {"Content-Type": "application/json", **named})
+
+
+class Store:
+    """Answers what the script says: a list of replies, the last one for ever, or a function of the request."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.script: Callable[[Asked], Reply] | list[Reply] = [vector([({}, 1)])]
+        self._lock = threading.Lock()
+        store = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self._answer("")
+
+            def do_POST(self) -> None:
+                self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+
+            def _answer(self, body: str) -> None:
+                parts = urlsplit(self.path)
+                asked = Asked(self.command, parts.path, dict(self.headers), _flat(body), _flat(parts.query))
+                reply = store.next(asked)
+                time.sleep(reply.delay)
+                try:
+                    self._send(reply)
+                except OSError:
+                    self.close_connection = True  # the client has gone, as it should after a time limit
+
+            def _send(self, reply: Reply) -> None:
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
+                self.end_headers()
+                if reply.drip:
+                    for byte in reply.body:
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
+                        time.sleep(reply.drip)
+                self.wfile.write(b"" if reply.drip else reply.body[: reply.cut])
+                if reply.cut is not None:
+                    self.close_connection = True
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def next(self, asked: Asked) -> Reply:
+        with self._lock:
+            self.asked.append(asked)
+            if callable(self.script):
+                return self.script(asked)
+            return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+
+def _flat(text: str) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs(text, keep_blank_values=True).items()}
+
+
+@contextmanager
+def running() -> Iterator[Store]:
+    """A started store, stopped at the end."""
+    store = Store()
+    thread = threading.Thread(target=lambda: store.server.serve_forever(poll_interval=0.02), daemon=True)
+    thread.start()
+    try:
+        yield store
+    finally:
+        store.server.shutdown()
+        store.server.server_close()
+        thread.join()
