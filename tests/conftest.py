@@ -1,3 +1,12 @@
 """Fixtures every tier may use: the test bed's cluster and Prometheus servers. Nothing starts before a test asks."""
 
+from __future__ import annotations
+
+import pytest
+
 pytest_plugins = ["testbed.pytest_plugin"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One switch renews every golden file; the change is then reviewed like code."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing them")
