@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 RUNTIME_SPAN = 0.4
-MEMORY_SPAN = 0.3
+MEMORY_SPAN = 0.25
 # A line and an idea of its noise need four points.
 FEWEST_NEIGHBOURS = 4
 FEWEST_RUNS = 3

@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 # Share of workers' capacity a coordinator can take, in workers; values tried in between.
 MOST_COORDINATION = 1.0
 GRID = 11
-# Weight of the prior against squared relative errors: errors of 3 % hold the value within about 0.3 of one.
-PRIOR_WEIGHT = 0.01
+# Weight of the prior against squared relative errors: points known to 3 % hold the value within about 0.2 of one.
+PRIOR_WEIGHT = 0.03
 # A job that starts on fewer workers than the coordination takes still progresses, on what is left of one worker.
 LEAST_CAPACITY = 0.5
 # More than linear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
@@ -119,12 +119,12 @@ def recommend_workers(
     candidates: Sequence[int],
     deadline: float | None = None,
     tolerance: float = 0.02,
-    margin: float = 0.05,
+    margin: float = 0.0,
 ) -> WorkerAdvice:
     """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest.
 
-    ``margin``: share by which the expected run time must stay below the deadline, for what the model does not know; about
-    the mean error measured on public runs.
+    ``margin``: share by which the expected run time must stay below the deadline. On public runs 5 % avoided one missed
+    deadline in twelve and made the choice 5 % dearer, so there is none unless asked for.
     """
     n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
     if not n.size or not model.enough:
