@@ -1,0 +1,192 @@
+"""What can happen to the file: damage, a full disk, a lock, a kill in the middle of a write."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from concertmaster.history import HistoryDamaged, HistoryError, HistoryFull, HistoryLocked, HistoryReadOnly, Store
+from concertmaster.history.errors import translate
+from concertmaster.history.schema import MIGRATIONS
+from tests.unit.history.test_store import KEY, ran
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    name = str(tmp_path / "history.db")
+    with Store(name) as store:
+        store.add({KEY: {f"r{n}": [ran(str(n), n * 100.0)] for n in range(300)}}, watermark=("s", "x", 7.0))
+    return name
+
+
+def overwrite(path: str, offset: int, content: bytes) -> None:
+    with Path(path).open("r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+@pytest.mark.parametrize(
+    ("offset", "content"),
+    [(0, b"this is not a database at all"), (4096 + 100, b"\xff" * 4000), (24, b"\x00" * 60)],
+)
+def test_a_damaged_file_is_set_aside_and_history_begins_anew(path: str, offset: int, content: bytes) -> None:
+    overwrite(path, offset, content)
+    with Store(path) as store:
+        assert store.recovered is not None
+        assert f"{path}.damaged-1" in store.recovered
+        assert store.keys() == []
+        assert store.watermark("s", "x") is None  # so that everything is read again
+        store.add({KEY: {"r": [ran("1")]}})
+    assert Path(f"{path}.damaged-1").exists()
+    with Store(path) as store:
+        assert store.recovered is None
+        assert len(store.runs(KEY)) == 1
+
+
+def test_every_damaged_file_gets_a_name_of_its_own(path: str) -> None:
+    for number in (1, 2):
+        overwrite(path, 0, b"garbage garbage garbage")
+        with Store(path) as store:
+            assert f"damaged-{number}" in (store.recovered or "")
+
+
+def test_a_truncated_file_is_damage(path: str) -> None:
+    size = Path(path).stat().st_size
+    os.truncate(path, size // 2)
+    with Store(path) as store:
+        assert store.recovered is not None
+
+
+def test_an_empty_file_is_a_new_history(tmp_path: Path) -> None:
+    name = tmp_path / "history.db"
+    name.touch()
+    with Store(str(name)) as store:
+        assert store.recovered is None
+        assert store.keys() == []
+
+
+def test_a_full_database_loses_nothing_and_says_so(path: str) -> None:
+    with Store(path) as store:
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(HistoryFull, match=r"no room to write .* Nothing was lost"):
+            store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}}, watermark=("s", "x", 99.0))
+        assert store.watermark("s", "x") == 7.0
+        assert len(store.runs(KEY)) == 300
+        store._db.execute("PRAGMA max_page_count = 1000000")
+        store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}}, watermark=("s", "x", 99.0))
+        assert store.watermark("s", "x") == 99.0
+
+
+def test_a_full_disk_loses_nothing_and_says_so(path: str) -> None:
+    """The limit on file sizes stands for a full disk: writes of the log fail."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Store(path) as store:
+        room = Path(path).stat().st_size // 2
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            with pytest.raises(HistoryFull):
+                store.add({KEY: {"big": [ran(f"big-{n}") for n in range(5000)]}}, watermark=("s", "x", 99.0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert store.watermark("s", "x") == 7.0
+        assert len(store.runs(KEY)) == 300
+        store.add({KEY: {"big": [ran("after")]}})
+    with Store(path) as store:
+        assert store.recovered is None
+        assert len(store.runs(KEY)) == 301
+
+
+def test_a_held_file_is_not_taken_for_damage(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("concertmaster.history.schema._BUSY_SECONDS", 0.1)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with Store(path) as store, pytest.raises(HistoryLocked, match="another process"):
+        store.add({KEY: {"r": [ran("x")]}})
+    other.execute("ROLLBACK")
+    other.close()
+    assert not Path(f"{path}.damaged-1").exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(HistoryReadOnly, match="historyPath"):
+        Store(str(tmp_path / "missing" / "history.db"))
+    with pytest.raises(HistoryReadOnly):
+        Store(str(tmp_path))
+
+
+def test_a_read_only_file(path: str) -> None:
+    with Store(path) as store:
+        store._db.execute("PRAGMA query_only = ON")
+        with pytest.raises(HistoryReadOnly):
+            store.add({KEY: {"r": [ran("x")]}})
+
+
+def test_a_newer_schema_is_refused_not_destroyed(path: str) -> None:
+    with sqlite3.connect(path) as raw:
+        raw.execute("INSERT INTO migrations VALUES (?, 'later')", (len(MIGRATIONS) + 1,))
+    with pytest.raises(HistoryError, match="newer version"):
+        Store(path)
+    assert not Path(f"{path}.damaged-1").exists()
+
+
+def test_another_programs_database_is_refused_not_destroyed(tmp_path: Path) -> None:
+    name = str(tmp_path / "other.db")
+    with sqlite3.connect(name) as raw:
+        raw.execute("CREATE TABLE precious (x)")
+    with pytest.raises(HistoryError, match="another program"):
+        Store(name)
+    with sqlite3.connect(name) as raw:
+        assert raw.execute("SELECT count(*) FROM precious").fetchone() == (0,)
+
+
+def test_unexpected_faults_keep_their_name() -> None:
+    assert type(translate(sqlite3.ProgrammingError("odd"), "p")) is HistoryError
+    error = sqlite3.OperationalError("bad")
+    error.sqlite_errorname = "SQLITE_CORRUPT_VTAB"
+    assert isinstance(translate(error, "p"), HistoryDamaged)
+
+
+WRITER = """
+import sys
+from concertmaster.history import Store
+from tests.unit.history.test_store import KEY, ran
+store = Store(sys.argv[1])
+n = int(sys.argv[2])
+print("ready", flush=True)
+while True:
+    rows = [ran(f"{n}-{i}", n * 100.0) for i in range(50)]
+    store.add({KEY: {f"k{n}": rows}}, watermark=("s", "killed", float(n)))
+    n += 1
+"""
+
+
+def test_a_kill_in_the_middle_of_writing_leaves_whole_transactions(path: str) -> None:
+    root = Path(__file__).resolve().parents[3]
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'operator'}{os.pathsep}{root}"}
+    start = 0
+    for delay in (0.05, 0.11, 0.17, 0.23):
+        command = [sys.executable, "-c", WRITER, path, str(start)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root, env=environment)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        with Store(path) as store:
+            assert store.recovered is None
+            last = store.watermark("s", "killed")
+            whole = [r for r in store.runs(KEY) if r.run.startswith("k")]
+            assert all(len(r.steps) == 50 for r in whole)
+            assert len(whole) == (0 if last is None else int(last) + 1)  # the watermark covers exactly what is there
+            start = len(whole)
+    assert start > 0

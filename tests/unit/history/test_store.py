@@ -1,0 +1,267 @@
+"""The store: idempotent, merging, bounded, and honest about what changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.history import Store
+from tests.unit.engines.test_runs import DIAMOND
+from tests.unit.history.test_encoding import EXECUTIONS
+
+KEY = WorkflowKey("data", "WorkflowTemplate", "etl")
+OTHER = WorkflowKey("data", "CronJob", "backup")
+DAY = 86_400.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(str(tmp_path / "history.db")) as found:
+        yield found
+
+
+def ran(uid: str, at: float = 0.0, step: str = "a", **fields: object) -> StepExecution:
+    base = StepExecution(
+        step, uid=uid, pod=f"pod-{uid}", created=at, started=at + 1, finished=at + 10, outcome=Outcome.SUCCEEDED
+    )
+    return replace(base, **fields)  # type: ignore[arg-type]
+
+
+def test_what_is_added_comes_back_as_runs(store: Store) -> None:
+    added = store.add({KEY: {"r1": [ran("1"), ran("2", 20.0, "b")], "r2": [ran("3", 100.0)]}})
+    assert (added.new, added.changed, added.workflows) == (3, 0, frozenset({KEY}))
+    found = store.runs(KEY)
+    assert [(r.run, r.start, r.end, len(r.steps), r.source) for r in found] == [
+        ("r1", 0.0, 30.0, 2, Source.HISTORY),
+        ("r2", 100.0, 110.0, 1, Source.HISTORY),
+    ]
+    assert store.keys() == [KEY]
+
+
+def test_adding_again_changes_nothing(store: Store) -> None:
+    rows = {KEY: {"r1": [ran("1", containers=(ContainerFact("wait"), ContainerFact("main", cpu_seconds=1.0)))]}}
+    store.add(rows)
+    mark, _ = store.dirty_since(0)
+    again = store.add(rows)
+    assert (again.new, again.changed, again.workflows) == (0, 0, frozenset())
+    assert store.dirty_since(mark) == (mark, [])
+
+
+def test_later_observations_are_merged_by_maximum(store: Store) -> None:
+    early = ran(
+        "1", containers=(ContainerFact("main", cpu_seconds=5.0, memory_sampled_peak=9.0),), outcome=Outcome.UNKNOWN
+    )
+    late = ran("1", containers=(ContainerFact("main", cpu_seconds=8.0, memory_sampled_peak=7.0),))
+    store.add({KEY: {"r1": [early]}})
+    assert store.add({KEY: {"r1": [late]}}).changed == 1
+    assert store.add({KEY: {"r1": [early]}}).changed == 0
+    (step,) = store.runs(KEY)[0].steps
+    assert step.outcome is Outcome.SUCCEEDED
+    assert (step.containers[0].cpu_seconds, step.containers[0].memory_sampled_peak) == (8.0, 9.0)
+
+
+def test_a_pod_that_turns_out_to_be_of_another_workflow_moves(store: Store) -> None:
+    store.add({KEY: {"r1": [ran("1")]}})
+    added = store.add({OTHER: {"r9": [ran("1")]}})
+    assert added.workflows == {KEY, OTHER}
+    assert store.runs(KEY) == []
+    assert [r.run for r in store.runs(OTHER)] == ["r9"]
+
+
+def test_limit_and_since_choose_the_newest_runs(store: Store) -> None:
+    store.add({KEY: {f"r{n}": [ran(str(n), n * DAY)] for n in range(10)}})
+    assert [r.run for r in store.runs(KEY, limit=3)] == ["r7", "r8", "r9"]
+    assert [r.run for r in store.runs(KEY, since=8 * DAY)] == ["r8", "r9"]
+    assert [r.run for r in store.runs(KEY, limit=1, since=8 * DAY)] == ["r9"]
+    assert store.runs(KEY, limit=0) == []
+    assert store.runs(OTHER) == []
+
+
+def test_a_definition_gives_ready_times_and_outcomes(store: Store) -> None:
+    store.add({DIAMOND.key: {"r": [ran("1", 0.0, "a"), ran("2", 20.0, "b"), ran("3", 25.0, "c")]}})
+    (partial,) = store.runs(DIAMOND.key, definition=DIAMOND, as_of=40.0)
+    assert partial.outcome is Outcome.RUNNING
+    store.add({DIAMOND.key: {"r": [ran("4", 40.0, "d")]}})
+    (complete,) = store.runs(DIAMOND.key, definition=DIAMOND, as_of=60.0)
+    assert complete.outcome is Outcome.SUCCEEDED
+    assert [e.ready for e in complete.steps] == [0.0, 10.0, 10.0, 35.0]
+
+
+def test_watermarks_move_with_the_facts_they_cover(store: Store) -> None:
+    assert store.watermark("default", "data") is None
+    store.add({KEY: {"r1": [ran("1")]}}, watermark=("default", "data", 100.0))
+    assert store.watermark("default", "data") == 100.0
+    assert store.watermark("default", "other") is None
+    store.set_watermark("default", "data", 150.0)
+    assert store.watermark("default", "data") == 150.0
+
+
+def test_a_failed_write_moves_no_watermark(store: Store) -> None:
+    class Unwritable:
+        uid = "2"
+        created = scheduled = started = finished = None
+
+    with pytest.raises((AttributeError, TypeError)):
+        store.add({KEY: {"r1": [ran("1"), Unwritable()]}}, watermark=("s", "x", 1.0))  # type: ignore[list-item]
+    assert store.watermark("s", "x") is None
+    assert store.runs(KEY) == []
+
+
+def test_dirty_workflows_are_those_changed_since(store: Store) -> None:
+    store.add({KEY: {"r1": [ran("1")]}})
+    mark, dirty = store.dirty_since(0)
+    assert dirty == [KEY]
+    store.add({OTHER: {"r1": [ran("2")]}})
+    later, dirty = store.dirty_since(mark)
+    assert dirty == [OTHER]
+    assert later > mark
+    assert store.dirty_since(0)[1] == [OTHER, KEY]
+
+
+def test_everything_survives_reopening(tmp_path: Path) -> None:
+    path = str(tmp_path / "history.db")
+    with Store(path) as first:
+        first.add({KEY: {"r1": [ran("1")]}}, watermark=("s", "x", 5.0))
+        runs, dirty = first.runs(KEY), first.dirty_since(0)
+    with Store(path) as second:
+        assert (second.runs(KEY), second.dirty_since(0), second.watermark("s", "x")) == (runs, dirty, 5.0)
+        assert second.recovered is None
+
+
+def test_pruning_keeps_the_newest_runs_and_nothing_too_old(store: Store) -> None:
+    store.add({KEY: {f"r{n}": [ran(str(n), n * DAY)] for n in range(10)}, OTHER: {"x": [ran("x", 0.0)]}})
+    assert store.prune(max_runs=4, before=-1.0) == 6
+    assert [r.run for r in store.runs(KEY)] == ["r6", "r7", "r8", "r9"]
+    assert store.prune(max_runs={KEY: 9}, before=7.5 * DAY) == 3
+    assert [r.run for r in store.runs(KEY)] == ["r8", "r9"]
+    assert store.runs(OTHER) == []
+
+
+def test_pruning_reaches_old_pods_of_a_name_still_in_use(store: Store) -> None:
+    store.add({KEY: {"load": [ran(str(n), n * DAY) for n in range(30)]}})
+    store.prune(max_runs=200, before=20 * DAY)
+    assert store.stats().pods == 17  # a week of slack, so that no run is cut in two
+
+
+def test_forgetting_a_workflow(store: Store) -> None:
+    store.add({KEY: {"r1": [ran("1")]}, OTHER: {"r1": [ran("2")]}})
+    store.note_definitions({KEY: "f1"}, 5.0)
+    assert store.forget(KEY) == 1
+    assert store.forget(KEY) == 0
+    assert store.keys() == [OTHER]
+    assert store.stats().pods == 1
+
+
+def test_runs_carry_the_fingerprint_in_force_when_they_started(store: Store) -> None:
+    store.add({KEY: {f"r{n}": [ran(str(n), float(n))] for n in (0, 100, 200, 300, 400)}})
+    for at, mark in ((50.0, "f1"), (150.0, "f1"), (250.0, "f2"), (350.0, "f2")):
+        store.note_definitions({KEY: mark}, at)
+    assert {r.run: r.fingerprint for r in store.runs(KEY)} == {
+        "r0": None,  # before anybody looked
+        "r100": "f1",
+        "r200": None,  # changed at an unknown moment in between
+        "r300": "f2",
+        "r400": None,
+    }
+
+
+def live(*steps: StepExecution, run: str = "r1", start: float = 0.0, end: float = 50.0) -> RunRecord:
+    return RunRecord(KEY, run, start, end, Outcome.SUCCEEDED, Source.LIVE, steps, "f9")
+
+
+def test_a_live_record_is_joined_with_what_the_metrics_saw(store: Store) -> None:
+    told = StepExecution("train", item="0:x", attempt=1, pod="pod-1", created=0.0, started=0.0, finished=12.0,
+                         outcome=Outcome.FAILED, reason="OOMKilled", cache_hit=False)  # fmt: skip
+    cached = StepExecution("load", created=12.0, finished=12.0, outcome=Outcome.CACHED, cache_hit=True)
+    seen = ran(
+        "1", 1.0, "template:x", node="n1", containers=(ContainerFact("main", cpu_seconds=3.0),), outcome=Outcome.FAILED
+    )
+    for order in ("facts first", "record first"):
+        with Store(":memory:") as fresh:
+            if order == "facts first":
+                fresh.add({KEY: {"r1": [seen]}})
+            fresh.add({}, records=[live(told, cached)])
+            fresh.add({KEY: {"r1": [seen]}})
+            (record,) = fresh.runs(KEY)
+            assert (record.source, record.outcome, record.fingerprint, len(record.steps)) == (
+                Source.LIVE,
+                Outcome.SUCCEEDED,
+                "f9",
+                2,
+            )
+            train, load = record.steps
+            assert (train.step, train.item, train.attempt, train.outcome, train.reason) == (
+                "train",
+                "0:x",
+                1,
+                Outcome.FAILED,
+                "OOMKilled",
+            )
+            assert (train.uid, train.node, train.created, train.started, train.finished) == ("1", "n1", 1.0, 2.0, 11.0)
+            assert train.containers[0].cpu_seconds == 3.0
+            assert load.cache_hit
+
+
+def test_a_live_record_told_twice_changes_nothing(store: Store) -> None:
+    assert store.add({}, records=[live(ran("1"))]).workflows == {KEY}
+    assert store.add({}, records=[live(ran("1"))]).workflows == frozenset()
+    assert store.stats().records == 1
+
+
+def test_an_earlier_run_of_the_same_name_stays_beside_the_live_one(store: Store) -> None:
+    store.add(
+        {KEY: {"r1": [ran("1", 0.0), ran("2", 10 * DAY)]}},
+        records=[live(ran("2", 10 * DAY), start=10 * DAY, end=10 * DAY + 10)],
+    )
+    assert [(r.run, r.source) for r in store.runs(KEY)] == [
+        ("r1", Source.HISTORY),
+        (f"r1@{int(10 * DAY)}", Source.LIVE),
+    ]
+
+
+def test_rows_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> None:
+    import sqlite3
+
+    path = str(tmp_path / "history.db")
+    with Store(path) as store:
+        store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)]}})
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE pods SET body = x'00' WHERE uid = '1'")
+    with Store(path) as store:
+        assert [len(r.steps) for r in store.runs(KEY)] == [1]
+        assert store.stats().unreadable == 1
+        store.add({KEY: {"r1": [ran("1")]}})  # comes again with the next overlap of windows
+        assert [len(r.steps) for r in store.runs(KEY)] == [2]
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    def work(number: int) -> None:
+        for n in range(20):
+            store.add({KEY: {f"r{number}": [ran(f"{number}-{n}", n * 1.0)]}})
+            store.runs(KEY, limit=2)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert store.stats().pods == 80
+
+
+@given(st.lists(st.lists(EXECUTIONS, max_size=5), max_size=4), st.integers(1, 3))
+@settings(max_examples=40, deadline=None)
+def test_any_batches_in_any_repetition_give_the_same_history(batches: list[list[StepExecution]], times: int) -> None:
+    with Store(":memory:") as once, Store(":memory:") as often:
+        for batch in batches:
+            once.add({KEY: {"r": batch}})
+            for _ in range(times):
+                often.add({KEY: {"r": batch}})
+        assert often.runs(KEY) == once.runs(KEY)
+        assert once.stats().pods == len({e.uid for batch in batches for e in batch})
