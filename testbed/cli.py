@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from testbed import netns, toolchain
+from testbed import manifests, netns, toolchain
 from testbed.build import cache_dir, ensure, resolve
 from testbed.components import COMPONENTS, GROUPS, expand
 from testbed.controlplane import ControlPlane, Options
@@ -23,6 +23,8 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 
 # What `up --with` accepts besides the bare control plane.
 PARTS = ("controller-manager", "scheduler", "kwok", "kube-state-metrics", "exporter", "prometheus")
+# The engines' controllers only run inside `testbed netns`, so nobody gets them without asking.
+ENGINES = ("argo", "tekton")
 
 
 def _say(text: str) -> None:
@@ -35,6 +37,8 @@ def _build(arguments: argparse.Namespace) -> int:
     paths = ensure(names, _say, keep_build_cache=arguments.keep_build_cache)
     for name, path in paths.items():
         _say(f"{name:26} {path}")
+        if manifests.has_manifests(name):
+            manifests.fetch(name)
     _say(f"{len(paths)} binaries ready in {time.monotonic() - started:.0f} s")
     return 0
 
@@ -58,6 +62,8 @@ def _up(arguments: argparse.Namespace) -> int:
         kube_state_metrics="kube-state-metrics" in wanted,
         exporter="exporter" in wanted,
         nodes=arguments.nodes,
+        argo="argo" in wanted,
+        tekton="tekton" in wanted,
     )
     # All at once: one count of what is built, and one compiler's cache for it.
     ensure([*options.binaries(), *(("prometheus", "promtool") if "prometheus" in wanted else ())], _say)
@@ -139,9 +145,10 @@ def _parser() -> argparse.ArgumentParser:
         "--with",
         dest="parts",
         nargs="*",
-        choices=PARTS,
+        choices=(*PARTS, *ENGINES),
         metavar="PART",
-        help=f"only these besides etcd and the API server, instead of all: {', '.join(PARTS)}",
+        help="only these besides etcd and the API server, instead of all but the engines: "
+        f"{', '.join((*PARTS, *ENGINES))}",
     )
     up.add_argument("--nodes", type=int, default=2, help="number of fake nodes (2)")
     up.add_argument("--state", type=Path, help="file to write for Cluster.attach")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from testbed import kwok, parts
+from testbed import engine_parts, kwok, manifests, parts
 from testbed.build import Progress, ensure
 from testbed.cluster import ADMIN, Cluster
 from testbed.parts import Part
@@ -31,7 +31,9 @@ class Options:
     """What runs besides etcd and the API server.
 
     `exporter` serves simulated cAdvisor series; `nodes` are the fake nodes kwok plays; `users` maps user names to groups;
-    `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`.
+    `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and `tekton` are
+    the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need the
+    controller manager, the scheduler and kwok, and a network namespace.
     """
 
     controller_manager: bool = False
@@ -43,11 +45,19 @@ class Options:
     metric_labels: Sequence[str] = ("*",)
     users: Mapping[str, Sequence[str]] = field(default_factory=lambda: DEFAULT_USERS)
     apiserver_args: Sequence[str] = ()
+    argo: bool = False
+    tekton: bool = False
+    full_crds: bool = False
 
     @classmethod
     def everything(cls) -> Options:
         """Controller manager, scheduler, kwok with two nodes, kube-state-metrics and the exporter."""
         return cls(controller_manager=True, scheduler=True, kwok=True, kube_state_metrics=True, exporter=True)
+
+    @classmethod
+    def engines(cls, *, full_crds: bool = False) -> Options:
+        """Everything, and the controllers of Argo and Tekton."""
+        return replace(cls.everything(), argo=True, tekton=True, full_crds=full_crds)
 
     def binaries(self) -> list[str]:
         """Names of the components these options need."""
@@ -56,6 +66,8 @@ class Options:
             (self.scheduler, "kube-scheduler"),
             (self.kwok, "kwok"),
             (self.kube_state_metrics, "kube-state-metrics"),
+            (self.argo, "argo-workflow-controller"),
+            (self.tekton, "tekton-controller"),
         )
         return ["etcd", "kube-apiserver", "kubectl", *(name for wanted, name in optional if wanted)]
 
@@ -72,6 +84,7 @@ class ControlPlane:
         self._scratch: TemporaryDirectory | None = None
         self._processes: dict[str, Process] = {}
         self._cluster: Cluster | None = None
+        self._argo_metrics = free_port()  # stands in the controller's configuration, so it is chosen before the start
 
     @property
     def cluster(self) -> Cluster:
@@ -97,6 +110,8 @@ class ControlPlane:
 
     def start(self) -> ControlPlane:
         """Start everything and wait until it answers; on any failure what was started is stopped again."""
+        if self.options.argo or self.options.tekton:
+            engine_parts.require_namespace()
         binaries = ensure(self.options.binaries(), self._progress)
         self._scratch = TemporaryDirectory()
         try:
@@ -176,13 +191,30 @@ class ControlPlane:
         if options.scheduler:
             yield parts.scheduler(binaries["kube-scheduler"], cluster)
         if options.kwok:
-            yield parts.kubelets(binaries["kwok"], cluster)
+            yield parts.kubelets(binaries["kwok"], cluster, engines=options.argo or options.tekton)
         if options.kube_state_metrics:
             yield parts.state_metrics(binaries["kube-state-metrics"], cluster, options.metric_labels)
         if options.exporter:
             yield parts.exporter(cluster)
+        if options.argo:
+            yield engine_parts.argo_controller(binaries["argo-workflow-controller"], cluster, self._argo_metrics)
+        if options.tekton:
+            yield engine_parts.tekton_controller(binaries["tekton-controller"], cluster)
+
+    def _install_engines(self) -> None:
+        """CRDs and configuration of the engines; returns when the API server serves the kinds."""
+        cluster, options = self.cluster, self.options
+        crds = [*(manifests.argo_crds(full=options.full_crds) if options.argo else ())]
+        crds += manifests.tekton_crds() if options.tekton else ()
+        configuration = manifests.argo_configuration(self._argo_metrics) if options.argo else []
+        configuration += manifests.tekton_configuration() if options.tekton else []
+        cluster.apply(*crds, *configuration)
+        names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
     def _start_parts(self, binaries: Mapping[str, Path]) -> None:
+        if self.options.argo or self.options.tekton:
+            self._install_engines()
         started = list(self._wanted_parts(binaries))
         for part in started:
             self._spawn(part.name, part.argv, part.env)

@@ -15,6 +15,7 @@ import yaml
 from testbed.process import TestbedError
 
 SOURCE = Path(__file__).with_name("stages.yaml")
+ENGINES_SOURCE = Path(__file__).with_name("stages-engines.yaml")  # Tekton pods, and what Argo's executor reports
 
 
 def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
@@ -50,9 +51,9 @@ def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
     return result
 
 
-def write_stages(target: Path, source: Path = SOURCE) -> None:
-    """Write the expanded stages as one YAML stream, as kwok's `--config` takes it."""
-    target.write_text(yaml.safe_dump_all(stages(source)))
+def write_stages(target: Path, *sources: Path) -> None:
+    """Write the expanded stages (of `stages.yaml` unless told otherwise) as one YAML stream for kwok's `--config`."""
+    target.write_text(yaml.safe_dump_all([stage for source in sources or (SOURCE,) for stage in stages(source)]))
 
 
 def node(name: str, cpu: str = "32", memory: str = "256Gi") -> dict[str, Any]:

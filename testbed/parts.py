@@ -108,11 +108,11 @@ def scheduler(binary: Path, cluster: Cluster) -> Part:
     )
 
 
-def kubelets(binary: Path, cluster: Cluster) -> Part:
-    """kwok with the project's own stages."""
+def kubelets(binary: Path, cluster: Cluster, *, engines: bool = False) -> Part:
+    """kwok with the project's own stages; `engines` adds those of Argo's and Tekton's pods (it needs their CRDs)."""
     port = free_port()
     stages = cluster.directory / "stages.yaml"
-    kwok.write_stages(stages)
+    kwok.write_stages(stages, kwok.SOURCE, *((kwok.ENGINES_SOURCE,) if engines else ()))
     return Part(
         "kwok",
         [

@@ -1,0 +1,73 @@
+"""Command lines of the workflow engines' controllers, as `testbed.parts` has them for Kubernetes' own parts.
+
+Both controllers listen on fixed ports of all addresses: they are only started inside a network namespace
+(`testbed.netns`), where nothing else can be hit or reached.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from testbed import netns
+from testbed.cluster import Cluster
+from testbed.manifests import ARGO_NAMESPACE, TEKTON_NAMESPACE
+from testbed.parts import Part
+from testbed.process import TestbedError, free_port
+
+ARGO_HEALTH_PORT = 6060
+# Images are only names here: no container ever runs.
+_TEKTON_IMAGES = ("entrypoint", "nop", "sidecarlogresults", "workingdirinit", "shell", "shell-image-win")
+
+
+def require_namespace() -> None:
+    """TestbedError with the command to use, unless this process runs in a network namespace of the test bed."""
+    if not netns.inside():
+        raise TestbedError(
+            "the controllers of Argo and Tekton listen on fixed ports, so they only run in a network namespace. "
+            "Start the command through the test bed: python -m testbed netns -- pytest tests/engines"
+        )
+
+
+def argo_controller(binary: Path, cluster: Cluster, metrics_port: int) -> Part:
+    """The Argo workflow controller. It reconciles a workflow at most once a second instead of every ten."""
+    return Part(
+        "argo-workflow-controller",
+        [
+            binary,
+            f"--kubeconfig={cluster.kubeconfig()}",
+            f"--namespace={ARGO_NAMESPACE}",
+            "--executor-image=sim/executor:1",
+            "--qps=200",
+            "--burst=400",
+            "--loglevel=warn",
+        ],
+        f"http://127.0.0.1:{ARGO_HEALTH_PORT}/healthz",
+        endpoint=("argo", f"http://127.0.0.1:{metrics_port}"),
+        env={"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s"},
+    )
+
+
+def tekton_controller(binary: Path, cluster: Cluster) -> Part:
+    """The Tekton pipelines controller. Its default client rate would make twenty runs wait for each other."""
+    metrics, probes = free_port(), free_port()
+    images = [f"-{name if '-' in name else name + '-image'}=sim/{name}:1" for name in _TEKTON_IMAGES]
+    return Part(
+        "tekton-controller",
+        [
+            binary,
+            "-disable-ha",
+            "-kube-api-qps=200",
+            "-kube-api-burst=400",
+            "-threads-per-controller=8",
+            *images,
+        ],
+        f"http://127.0.0.1:{metrics}/metrics",
+        endpoint=("tekton", f"http://127.0.0.1:{metrics}"),
+        env={
+            "KUBECONFIG": str(cluster.kubeconfig()),
+            "SYSTEM_NAMESPACE": TEKTON_NAMESPACE,
+            "METRICS_PROMETHEUS_HOST": "127.0.0.1",
+            "METRICS_PROMETHEUS_PORT": str(metrics),
+            "PROBES_PORT": str(probes),
+        },
+    )

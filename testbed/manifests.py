@@ -1,0 +1,108 @@
+"""What the engines' controllers expect to find in the API server: CRDs and configuration, from their own Go modules.
+
+The manifests of exactly the pinned version are copied into the cache when the controllers are built, because a test
+that runs without a network cannot ask for them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.build import cache_dir, module_source
+from testbed.components import BY_NAME
+from testbed.locking import locked
+
+ARGO_NAMESPACE = "argo"
+TEKTON_NAMESPACE = "tekton-pipelines"
+
+# Component -> (module, directory of its manifests, what is taken from there).
+_SOURCES = {
+    "argo-workflow-controller": (
+        "github.com/argoproj/argo-workflows/v3",
+        "manifests/base/crds",
+        ("minimal/*.yaml", "full/*.yaml"),
+    ),
+    "tekton-controller": ("github.com/tektoncd/pipeline", "config", ("300-crds/*.yaml", "config-*.yaml")),
+}
+
+
+def fetch(name: str) -> Path:
+    """Directory with the manifests of a controller, copied from its module the first time.
+
+    ValueError for a component that has none, BuildError when its module cannot be had.
+    """
+    if name not in _SOURCES:
+        raise ValueError(f"{name} has no manifests; only {', '.join(_SOURCES)} have")
+    module, below, patterns = _SOURCES[name]
+    cache = cache_dir()
+    target = cache / "manifests" / f"{name}-{BY_NAME[name].version}"
+    with locked(cache / "locks" / f"manifests-{name}", f"manifests of {name}", lambda _: None):
+        if not target.exists():
+            source = module_source(BY_NAME[name], module) / below
+            partial = target.with_name(f".{target.name}.{os.getpid()}")
+            shutil.rmtree(partial, ignore_errors=True)
+            for pattern in patterns:
+                for file in sorted(source.glob(pattern)):
+                    copy = partial / file.relative_to(source)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    copy.write_bytes(file.read_bytes())  # without the module cache's read-only mode
+            partial.rename(target)
+    return target
+
+
+def has_manifests(name: str) -> bool:
+    """Whether a component needs more than its binary."""
+    return name in _SOURCES
+
+
+def _objects(files: list[Path]) -> Iterator[dict[str, Any]]:
+    for file in files:
+        # The C parser: the full schemas are several megabytes.
+        yield from filter(None, yaml.load_all(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+def argo_crds(*, full: bool = False) -> list[dict[str, Any]]:
+    """CRDs of Argo Workflows: `full` with every field in the schema, else those that accept anything."""
+    directory = fetch("argo-workflow-controller") / ("full" if full else "minimal")
+    return [o for o in _objects(sorted(directory.glob("argoproj*.yaml"))) if o["kind"] == "CustomResourceDefinition"]
+
+
+def argo_configuration(metrics_port: int) -> list[dict[str, Any]]:
+    """Namespace and configuration of the Argo controller; metrics over plain HTTP."""
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_NAMESPACE}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "workflow-controller-configmap", "namespace": ARGO_NAMESPACE},
+            "data": {"metricsConfig": f"{{secure: false, port: {metrics_port}}}"},
+        },
+    ]
+
+
+def tekton_crds() -> list[dict[str, Any]]:
+    """CRDs of Tekton Pipelines, without the conversion webhook that is not there: only the stored version is usable."""
+    crds = list(_objects(sorted((fetch("tekton-controller") / "300-crds").glob("*.yaml"))))
+    for crd in crds:
+        if "conversion" in crd["spec"]:
+            crd["spec"]["conversion"] = {"strategy": "None"}
+    return crds
+
+
+def tekton_configuration() -> list[dict[str, Any]]:
+    """Namespace and ConfigMaps of the Tekton controller, as shipped, with metrics switched on."""
+    result: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEKTON_NAMESPACE}}]
+    for config in _objects(sorted(fetch("tekton-controller").glob("config-*.yaml"))):
+        if config["kind"] != "ConfigMap" or "webhook" in config["metadata"]["name"]:
+            continue
+        config["data"] = {key: value for key, value in (config.get("data") or {}).items() if key != "_example"}
+        if config["metadata"]["name"] == "config-observability":
+            config["data"]["metrics-protocol"] = "prometheus"  # read at start only
+        result.append(config)
+    return result
