@@ -27,15 +27,15 @@ LONGEST = 1e12
 class CpuOptions:
     """Settings of CPU sizing.
 
-    ``min_runs``: fewer usable runs give no advice. ``delay_price``: core-hours that one hour of delay of a run is worth; 320
-    is ten dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody, for what else its pod
-    holds meanwhile. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight.
+    ``min_runs``: fewer usable runs give no advice. ``delay_price``: core-hours that one hour of delay of a run is worth;
+    250 is about eight dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody, for what
+    else its pod holds meanwhile. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight.
     ``limit_factor``: growth of such a limit; what a throttled step would use cannot be seen, so the next runs have to tell.
     ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
-    delay_price: float = 320.0
+    delay_price: float = 250.0
     idle_price: float = 3.0
     throttled_bound: float = 0.05
     limit_factor: float = 2.0
