@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ Numbers = Iterable[float | None] | Floats
 @dataclass(frozen=True, slots=True)
 class Series:
     """Values that can be analysed: ``index`` into the series as given, ``time`` (NaN without times), ``y`` the logs of
-    the values (or the values themselves when ``is_log`` is False), ``inputs`` (NaN where unknown); all of shape (n,).
+    the values (or the values in units of the largest when ``is_log`` is False), ``inputs`` (NaN where unknown); all of
+    shape (n,).
     """
 
     index: NDArray[np.intp]
@@ -55,9 +56,24 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     drifting = any(split.drifting for split in found)
     edges = [split.index for split in found]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
-    start = edges[-1] if edges else 0
+    changes = Changes(_points(series, y, found), None, True, None, ramps, effect is not None, drifting)
+    start = trend_start(changes, series)
     trend = _trend(series.time[start:], y[start:]) if series.is_log else None
-    return Changes(_points(series, y, found), trend, True, None, ramps, effect is not None, drifting)
+    return replace(changes, trend_per_week=trend)
+
+
+def trend_start(changes: Changes, series: Series) -> int:
+    """Where, in the usable series, the stretch begins whose trend is still going on: at the last change, or at the
+    start of a ramp that has not come to its end yet.
+    """
+    if not changes.points:
+        return 0
+    place = {int(original): i for i, original in enumerate(series.index)}
+    last = changes.ramps[-1] if changes.ramps else None
+    going_on = last is not None and place[last.end] >= series.y.size - MIN_SEGMENT
+    if last is not None and going_on and last.points[-1] == len(changes.points) - 1:
+        return place[last.start]
+    return place[changes.points[-1].index]
 
 
 def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> Series | str:
@@ -83,7 +99,7 @@ def _scale(values: Floats) -> tuple[Floats, bool]:
         return np.log(values), True
     positive = values[values > 0]
     if low < 0 or positive.size == 0:
-        return values, False
+        return values / max(float(np.max(np.abs(values))), 1e-300), False  # no square of it may overflow
     return np.log(np.maximum(values, positive.min())), True
 
 

@@ -60,7 +60,9 @@ def split_p_value(z: float, n: int, minimum: int) -> float:
 def _standardised(values: Floats) -> Floats:
     """Scores of shape (number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary)."""
     rows = [normal_scores(values)]
-    sigma = mad_sigma(values) or float(values.std())
+    sigma, spread = mad_sigma(values), float(values.std())
+    if sigma <= 1e-6 * spread:  # most values are equal: the others set the scale
+        sigma = spread
     if sigma > 0:
         ordered = np.sort(values)
         if ordered.size > REFERENCE_POINTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -67,7 +68,8 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
         return Summary(count=0)
     # Values near the largest float would overflow when summed or squared; a power of two scales without rounding.
     scale = float(np.max(np.abs(data)))
-    unit = 2.0 ** np.floor(np.log2(scale)) if scale > 0 and (scale > 1e150 or scale < 1e-150) else 1.0
+    extreme = scale > 1e150 or 0 < scale < 1e-150
+    unit = math.ldexp(1.0, math.frexp(scale)[1] - 1) if extreme else 1.0
     scaled = data / unit
     # Rounding may push the mean of equal values beyond them; a mean outside its sample would only puzzle readers.
     low, high = float(data.min()), float(data.max())

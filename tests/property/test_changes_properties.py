@@ -1,0 +1,113 @@
+"""What must hold for any input of the change analysis: no exception, and invariance where units or order say so."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.changes import coincidences, detect, origins, outlook
+from concertmaster.core.degraded import find_degraded
+from concertmaster.core.stats.summary import summarize
+from concertmaster.core.verdict import Verdict, compare, watch
+
+anything = st.lists(
+    st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, 1.0, -1.0, 1e-300])),
+    max_size=60,
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def series(seed: int, n: int = 60) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    values = np.exp(rng.normal(0, 0.3, n))
+    values[n // 2 :] *= math.exp(rng.normal(0, 0.6))
+    return values
+
+
+@given(anything, anything)
+def test_detect_never_raises(values: list[float | None], times: list[float | None]) -> None:
+    for when in (None, times, list(range(len(values)))):
+        changes = detect(when, values, inputs=values)
+        assert all(0 <= p.index < len(values) and 0 <= p.confidence <= 1 for p in changes.points)
+        assert changes.enough or changes.reason
+        assert len(origins(when, values, times, detect(when, values))) == len(detect(when, values).points)
+        if when is not None:
+            outlook(when, values, 10.0, now=100.0)
+
+
+@given(anything)
+def test_summary_keeps_its_order(values: list[float | None]) -> None:
+    s = summarize(values)
+    if s.count:
+        assert s.minimum <= s.p50 <= s.p95 <= s.p99 <= s.maximum  # type: ignore[operator]
+        assert s.minimum <= s.mean <= s.maximum  # type: ignore[operator]
+
+
+@given(anything, anything)
+def test_verdicts_never_raise(before: list[float | None], after: list[float | None]) -> None:
+    for result in (
+        compare(before, after),
+        watch(before, after),
+        compare(before, after, inputs_before=after, inputs_after=before),
+    ):
+        assert result.low <= result.high
+        assert result.reason
+        assert 0.0 <= result.p_value <= 1.0
+
+
+@given(st.integers(0, 40), st.integers(0, 4), st.data())
+@settings(max_examples=40)
+def test_degraded_never_raises(runs: int, steps: int, data: st.DataObject) -> None:
+    cell = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
+    table = data.draw(st.lists(st.lists(cell, min_size=steps, max_size=steps), min_size=runs, max_size=runs))
+    totals = data.draw(st.lists(cell, min_size=runs, max_size=runs))
+    found = find_degraded([f"s{i}" for i in range(steps)], table, totals)
+    assert all(0 <= run < runs for run in found.runs)
+
+
+@given(seeds, st.floats(1e-6, 1e6))
+@settings(max_examples=40)
+def test_the_unit_does_not_matter(seed: int, factor: float) -> None:
+    values = series(seed)
+    assert [p.index for p in detect(None, values).points] == [p.index for p in detect(None, values * factor).points]
+    one, other = compare(values[:30], values[30:]), compare(values[:30] * factor, values[30:] * factor)
+    assert one.verdict is other.verdict
+    assert math.isclose(one.ratio, other.ratio, rel_tol=1e-3)
+
+
+@given(seeds)
+@settings(max_examples=40)
+def test_swapping_the_sides_turns_the_verdict_round(seed: int) -> None:
+    values = series(seed)
+    forth, back = compare(values[:30], values[30:]), compare(values[30:], values[:30])
+    turned = {Verdict.WORSE: Verdict.IMPROVED, Verdict.IMPROVED: Verdict.WORSE}
+    assert back.verdict is turned.get(forth.verdict, forth.verdict)
+    assert math.isclose(forth.ratio * back.ratio, 1.0, rel_tol=2e-3)
+
+
+@given(seeds, st.floats(1.0, 3.0))
+@settings(max_examples=30)
+def test_a_slower_after_is_never_a_better_verdict(seed: int, factor: float) -> None:
+    order = {Verdict.IMPROVED: 0, Verdict.SAME: 1, Verdict.INCONCLUSIVE: 1, Verdict.WORSE: 2}
+    values = series(seed)
+    assert order[compare(values[:30], values[30:]).verdict] <= order[compare(values[:30], values[30:] * factor).verdict]
+
+
+@given(seeds)
+@settings(max_examples=30)
+def test_the_order_of_runs_within_a_side_does_not_matter_to_a_verdict(seed: int) -> None:
+    values, rng = series(seed), np.random.default_rng(seed)
+    one, other = compare(values[:30], values[30:]), compare(rng.permutation(values[:30]), rng.permutation(values[30:]))
+    assert one.verdict is other.verdict
+    assert math.isclose(one.ratio, other.ratio, rel_tol=1e-3)
+
+
+@given(st.lists(st.one_of(st.none(), st.sampled_from("abc")), max_size=40), st.integers(-2, 42))
+def test_coincidences_are_near_and_real(labels: list[str | None], index: int) -> None:
+    for c in coincidences(None, {"label": labels}, index):
+        assert abs(c.runs_apart) <= 3
+        assert labels[c.index] == c.after != c.before
+        assert 0 < c.chance <= 0.25
