@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.metrics import queries
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, Options, backfill, collect
-from concertmaster.metrics.errors import MetricsError, TooLarge
+from concertmaster.metrics.errors import MetricsError, QueryRefused, TooLarge
 from concertmaster.metrics.extra import run_values
+from concertmaster.metrics.guard import fence
 from concertmaster.metrics.queries import Scope, Window
 from concertmaster.settings import Source
 from testbed.lives import PodLife
+from testbed.process import http_get
 from testbed.prometheus import PrometheusServer
 from tests.cluster import histories
 from tests.cluster.histories import DAYS, END, MIB
+from tests.property.promql_grammar import queries as random_queries
 
 MOST_QUERIES = 15
 ETL = histories.etl()
@@ -452,3 +458,30 @@ def test_user_queries_give_a_number_per_run(client: PrometheusClient) -> None:
     values = run_values(client, query, namespace="gone", at=END, window=5000)
     assert values.of_run("kept") == pytest.approx(300, rel=0.06)
     assert values.of_run("no-such-run") is None
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=random_queries)
+def test_prometheus_itself_sees_the_fence(prometheus: PrometheusServer, query: str) -> None:
+    """The parser that fences is not the one that evaluates: Prometheus' own syntax tree must say the same."""
+    try:
+        text = fence(query, namespace="team-a", window=600, extra_matchers={"cluster": 'prod"1'})
+    except QueryRefused:
+        return
+    wanted = [("namespace", "=", "team-a"), ("cluster", "=", 'prod"1')]
+    answer = json.loads(http_get(f"{prometheus.url}/api/v1/parse_query?{urlencode({'query': text})}", timeout=10))
+    found = list(_vector_selectors(answer["data"]))
+    assert found
+    for matchers in found:
+        assert set(wanted) <= matchers, text
+
+
+def _vector_selectors(node: Any) -> Iterator[set[tuple[str, str, str]]]:
+    if isinstance(node, list):
+        for one in node:
+            yield from _vector_selectors(one)
+    elif isinstance(node, dict):
+        if node.get("type") in ("vectorSelector", "matrixSelector"):
+            yield {(one["name"], one["type"], one["value"]) for one in node["matchers"]}
+        for one in node.values():
+            yield from _vector_selectors(one)

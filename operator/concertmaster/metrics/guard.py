@@ -52,18 +52,18 @@ def fence(
     try:
         text = _with_window(query, seconds)
         tree = _parse(text)
+        printed = render(tree, wanted)
         _bounded(tree)
         _usable(tree, wanted, seconds)
-        printed = render(tree, wanted)
         _assert_fenced(printed, wanted, sum(1 for _ in _selectors(tree)))
     except (Unprintable, _Refused) as error:
         raise QueryRefused(str(error), where=where, remedy=_REMEDY) from None
     return printed
 
 
-def check(query: str, where: str = "") -> None:
-    """Whether a query can be fenced at all, without knowing where it will run. Raises QueryRefused."""
-    fence(query, namespace="example", window=3600.0, where=where)
+def check(query: str, *, namespace: str = "example", where: str = "") -> None:
+    """Whether a query can be fenced, before it is known when it will run. Raises QueryRefused."""
+    fence(query, namespace=namespace, window=3600.0, where=where)
 
 
 class _Refused(ValueError):
