@@ -8,7 +8,7 @@ from concertmaster.engines.assign import assign
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.executions import merge_executions
 from concertmaster.engines.graph import from_durations
-from concertmaster.engines.infer import infer_definitions, infer_graph
+from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.placing import UNKNOWN_STEP, Assignment, Unassigned
 from concertmaster.engines.registry import ENGINES, EngineRow, by_engine, by_object
 from concertmaster.engines.runs import build_run, build_runs
@@ -25,6 +25,7 @@ __all__ = [
     "build_runs",
     "by_engine",
     "by_object",
+    "complete",
     "define",
     "define_all",
     "from_durations",

@@ -139,8 +139,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         definition, step = found
         run = label_value(fact.labels, definition.run_label) if definition.run_label else None
         if run is None:
-            label = definition.run_label or "podRunLabel"
-            yield Rejected(fact, f"selected by {definition.key}, but it carries no label {label} that names its run")
+            yield Rejected(fact, "selected by a declared graph, but without the label that names its run (podRunLabel)")
         else:
             yield Placed(definition.key, run, execution(fact, step.name))
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from concertmaster.core.model import (
     Engine,
     PodFact,
+    RunRecord,
     StepExecution,
     StepSpec,
     WorkflowDefinition,
@@ -26,6 +27,7 @@ from concertmaster.engines.job import STEP
 from concertmaster.engines.names import generated_base, scheduled_base
 from concertmaster.engines.ordering import begin
 from concertmaster.engines.registry import settle
+from concertmaster.engines.runs import with_ready
 
 _TOLERANCE = 1.0  # seconds: resolution of the times
 _RARE = 0.9  # a step in fewer of the runs than this is conditional
@@ -47,11 +49,24 @@ def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
     return [replace(d, graph=infer_graph(placed.get(d.key, {}), d)) for d in bare]
 
 
+def complete(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> tuple[WorkflowDefinition, list[RunRecord]]:
+    """A definition that declares no graph (a runSelector, or one inferred from names) with the graph its runs show, and
+    the runs with the ready times that follow from it. A declared graph is returned as it is."""
+    if not definition.graph.inferred or not runs:
+        return definition, list(runs)
+    shown = _graph([r.steps for r in runs], definition)
+    graph = replace(definition.graph, steps=shown.steps)
+    return replace(definition, graph=graph), [replace(r, steps=tuple(with_ready(r.steps, graph))) for r in runs]
+
+
 def infer_graph(
     runs: Mapping[str, Sequence[StepExecution]], definition: WorkflowDefinition | None = None
 ) -> WorkflowGraph:
-    """Steps and edges from executions by run. ``definition`` lends its declared steps' details, where it has any."""
-    settled = [settle(list(rows), definition) for rows in runs.values()]
+    """Steps and edges from assigned executions by run. ``definition`` lends its steps' details, where it has any."""
+    return _graph([settle(list(rows), definition) for rows in runs.values()], definition)
+
+
+def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefinition | None) -> WorkflowGraph:
     spans = [_spans(rows) for rows in settled]
     names = sorted({n for run in spans for n in run}, key=lambda n: (_typical_begin(n, spans), n))
     before = {n: [m for m in names if m != n and _precedes(m, n, spans)] for n in names}

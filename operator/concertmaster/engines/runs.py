@@ -70,7 +70,7 @@ def build_run(
     settled = settle(list(executions), definition)
     if definition is not None:
         settled = lay_out(settled, definition.graph)
-        settled = _with_ready(settled, definition.graph)
+        settled = with_ready(settled, definition.graph)
     settled.sort(key=lambda e: (begin(e), e.step, e.item or "", e.attempt, e.uid or ""))
     begins = [t for t in (begin(e) for e in settled) if t != float("inf")]
     ends = [e.finished for e in settled if e.finished is not None]
@@ -127,8 +127,8 @@ def _completions(spec: StepSpec | None, item: str | None) -> int | None:
     return None if spec.selector else 1
 
 
-def _with_ready(executions: list[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
-    """Executions with the time at which their dependencies were satisfied, where that can be known."""
+def with_ready(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
+    """Settled executions of one run with the time at which their dependencies were satisfied, where that can be known."""
     times = _Ready(executions, graph)
     return [e if e.ready is not None else replace(e, ready=times.of(e)) for e in executions]
 

@@ -231,7 +231,7 @@ def test_a_run_that_only_shares_a_prefix_is_counted_as_unassigned() -> None:
     found = assign(facts, [the_definition(dag("a", "b"))])
     assert found.executions == {}
     (reason,) = found.unassigned
-    assert "WorkflowTemplate/data/etl" in reason
+    assert "fits a known Argo template" in reason
     assert found.unassigned[reason].count == 2
     assert found.unassigned[reason].examples[0].startswith("data/etl-x7k2z-run-")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concertmaster.core.model import Engine, PodFact
-from concertmaster.engines import assign, build_run, infer_definitions
+from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
 from tests.unit.engines.argo_oracle import Controller, leaf, pods
 
 SPEC = {
@@ -70,6 +70,28 @@ def test_inferred_definitions_place_the_pods_they_came_from() -> None:
     record = build_run(definitions[0].key, "etl-bcdfg", executions, definitions[0])
     assert [(e.step, e.attempt) for e in record.steps][:3] == [("extract", 0), ("clean", 0), ("clean", 1)]
     assert all(e.ready is not None for e in record.steps)
+
+
+def test_a_graph_is_completed_from_the_records_of_its_runs() -> None:
+    facts = argo_runs()
+    profile = {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "WorkflowProfile",
+        "metadata": {"name": "adhoc", "namespace": "data"},
+        "spec": {"runSelector": {"kind": "Workflow", "namePrefix": "etl-"}},
+    }
+    bare = define(profile)
+    assert bare is not None
+    runs = [
+        record
+        for name, rows in assign(facts, [bare]).executions[bare.key].items()
+        for record in build_runs(bare.key, name, rows, bare)
+    ]
+    definition, completed = complete(bare, runs)
+    assert {s.name: set(s.depends_on) for s in definition.graph.steps}["ship"] == {"train", "report"}
+    assert all(e.ready is not None for r in completed for e in r.steps)
+    again, same = complete(definition, completed)
+    assert (again.graph, same) == (definition.graph, completed)
 
 
 def test_one_run_is_enough_to_say_something() -> None:

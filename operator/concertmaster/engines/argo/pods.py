@@ -23,6 +23,7 @@ from concertmaster.engines.names import (
 from concertmaster.engines.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
 from concertmaster.engines.selectors import matches
 
+_NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
 _EXECUTOR = frozenset({"wait", "init", "supervisor"})
 _TEMPLATE_LABELS = tuple(
     (key, metric_label(key), kind)
@@ -55,7 +56,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
         return
     best: tuple[tuple[int, int], WorkflowDefinition, NodeNames] | None = None
     loose: list[WorkflowDefinition] = []
-    tried: list[str] = []
+    tried = False
     for definition in candidates:
         if definition.graph.inferred:
             if _selected(run, pods, definition):
@@ -66,7 +67,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
             continue
         known = NodeNames(run, definition)
         hits = sum(1 for f in pods if _confirms(run, prefix, names[f.uid], known))
-        tried.append(str(definition.key))
+        tried = True
         if hits and (best is None or (hits, len(prefix)) > best[0]):
             best = ((hits, len(prefix)), definition, known)
         elif not hits and _only_dynamic(definition) and _templates_fit(run, prefix, names.values(), definition):
@@ -77,11 +78,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
         chosen = max(loose, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""))
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
-        reason = (
-            f"the run's name fits {' and '.join(tried)}, but none of its pods does"
-            if tried
-            else "no known Argo template's name starts the run's name, and no label names one"
-        )
+        reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
         yield from (Rejected(f, reason) for f in pods)
 
 
