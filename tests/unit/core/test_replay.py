@@ -166,10 +166,19 @@ def test_changes_combine() -> None:
 
 
 def test_a_lock_is_obeyed_and_is_no_parallelism() -> None:
-    lock = Limit(1, frozenset({"split", "check"}), "lock")
-    run = executed(engine().run(), GRAPH, (lock,))
-    assert replay(run, WhatIf.set_parallelism(100)) == replay(run)
-    assert replay(run) > actual(engine())  # obeying it would have taken longer than what was seen
+    base = engine(own={"split": 1})
+    run = executed(base.run(), GRAPH, (Limit(1, frozenset({"split"}), "lock"),))
+    assert replay(run) == replay(run, WhatIf.set_parallelism(100)) == actual(base)
+    twice = {**WORK, "split": [2 * s for s in WORK["split"]]}
+    assert replay(run, WhatIf.scale_step("split", 2.0)) == actual(engine(work=twice, own={"split": 1}))
+
+
+def test_a_limit_the_run_cannot_have_had_is_left_out_and_named() -> None:
+    base = engine()
+    run = executed(base.run(), limited(GRAPH, 1))  # declared today; the run is from before
+    assert replay(run) == actual(base)
+    assert any("not in force" in p for p in run.problems)
+    assert replay(run, WhatIf.set_parallelism(2)) == actual(engine(limit=2))
 
 
 def test_a_full_cluster_holds_no_more_than_it_was_seen_to_hold() -> None:
@@ -321,3 +330,16 @@ def test_parallelism_of_one_step_and_of_none() -> None:
     for runs, step in (([], None), ([base.run()], "ghost")):
         found = enough_parallelism(runs, fan, step)
         assert found.limit is None and found.reason
+
+
+def test_a_controller_that_creates_pods_slowly_does_not_fill_the_slots() -> None:
+    rows = tuple(
+        StepExecution(
+            "f", str(i), created=BEGIN + i, started=BEGIN + i, finished=BEGIN + i + 5, outcome=Outcome.SUCCEEDED
+        )
+        for i in range(200)
+    )
+    graph = WorkflowGraph((StepSpec("f", fan_out=True),))
+    run = executed(RunRecord(KEY, "r", BEGIN, None, Outcome.SUCCEEDED, Source.LIVE, rows), graph)
+    assert replay(run) == replay(run, WhatIf.set_parallelism(10)) == 204  # five at a time is all there ever are
+    assert replay(run, WhatIf.set_parallelism(1)) == 200 * 5

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 
 from concertmaster.core.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
-from concertmaster.core.replay.simulate import chain_length, simulate
+from concertmaster.core.replay.simulate import chain_length, lag_parts, simulate
 from concertmaster.core.replay.whatif import WhatIf
 
 
@@ -69,7 +69,15 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
     if chains and name in tables.capped:
         most = tables.capped[name] * median([chain[-1].work for chain in chains])
     rows: list[Chain] = [
-        _chain(chain[-1:] if clean and not chain[-1].failed else chain, chain[0].lag, most, factor, cpu, wait, joined)
+        _chain(
+            chain[-1:] if clean and not chain[-1].failed else chain,
+            lag_parts(chain[0], run.shared_lag),
+            most,
+            factor,
+            cpu,
+            wait,
+            joined,
+        )
         for chain in chains
     ]
     if name in hits:  # no pod at all; evenly spread, to favour neither short nor long items
@@ -84,9 +92,15 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
 
 
 def _chain(
-    chain: Sequence[Attempt], lag: float, most: float, factor: float, cpu: float, wait: float, joined: bool
+    chain: Sequence[Attempt],
+    lag: tuple[float, float],
+    most: float,
+    factor: float,
+    cpu: float,
+    wait: float,
+    joined: bool,
 ) -> tuple[Piece, ...]:
-    """Attempts as changed pieces. ``lag`` is the first attempt's, which is no back-off; ``most`` caps the work."""
+    """Attempts as changed pieces. ``lag``: the first attempt's, before and in its slot; ``most`` caps the work."""
     out = []
     for k, a in enumerate(chain):
         work = min(a.work, most) * factor
@@ -96,7 +110,7 @@ def _chain(
         if k:
             out.append((a.lag, start_up, work))
         else:
-            out.append((0.0, 0.0 if joined else lag + start_up, work))
+            out.append((0.0, 0.0, work) if joined else (lag[0], lag[1] + start_up, work))
     return tuple(out)
 
 

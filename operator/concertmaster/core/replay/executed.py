@@ -11,18 +11,20 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from concertmaster.core.graph import LONGEST, topological_order
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.core.replay.run import Attempt, ExecutedRun, Limit, StepTimes
-from concertmaster.core.replay.simulate import chain_length, pieces_of, simulate
+from concertmaster.core.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 
 # Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
 CLOCK_TOLERANCE = 2.0
 # A scheduler with room binds a pod within seconds; a longer wait means that the cluster was full or had to grow.
 FULL_CLUSTER_SECONDS = 10.0
+# A replay this share off the very run it is built from obeys limits that run did not have, as after a changed template.
+SAME_RUN = 0.1
 
 
 class Row(NamedTuple):
@@ -112,14 +114,18 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
             pods = [a for chain in found for a in chain]
             begun = min([a.finished - a.work for a in pods])
             steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
-    limits = (*limits, *_capacity(chains))
-    pieces = tuple([tuple([pieces_of(chain) for chain in found]) for found in chains])
+    shared = min([chain[0].lag for found in chains for chain in found])
+    limits = (*limits, *_capacity(chains, shared))
+    pieces = tuple([tuple([pieces_of(chain, shared) for chain in found]) for found in chains])
     lengths = tuple([max(map(chain_length, found), default=0.0) for found in pieces])
     first = [own[0].begin if own else math.inf for own in grouped]
     ranks = [0] * len(first)
     for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
         ranks[step] = rank
     replayed = simulate(layout.names, parents, pieces, lengths, ranks, limits) + end - last
+    if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
+        why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
+        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), ())
     return ExecutedRun(
         run=run.run,
         names=layout.names,
@@ -132,6 +138,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
         steps=steps,
         index=layout.index,
         limits=limits,
+        shared_lag=shared,
         tail=end - last,
         makespan=end,
         replayed=replayed,
@@ -266,12 +273,16 @@ def _throttled(execution: StepExecution) -> float | None:
     return max((s for s in shares if 0.0 <= s <= 1.0), default=None)
 
 
-def _capacity(chains: Iterable[Iterable[Sequence[Attempt]]]) -> list[Limit]:
+def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> list[Limit]:
     """The most pods seen at a time, as a limit, when pods had to wait for a node: more would only wait longer."""
-    pods = [a for found in chains for chain in found for a in chain]
-    if max([a.pending for a in pods]) <= FULL_CLUSTER_SECONDS:
+    if max([a.pending for found in chains for chain in found for a in chain]) <= FULL_CLUSTER_SECONDS:
         return []
-    held = [(a.finished - a.span - (a.lag if a.attempt == 0 else 0.0), a.finished) for a in pods]
+    held = [
+        (a.finished - a.span - (0.0 if k else lag_parts(a, shared)[1]), a.finished)
+        for found in chains
+        for chain in found
+        for k, a in enumerate(chain)
+    ]
     edges = sorted([(begin, 1) for begin, _ in held] + [(end, -1) for _, end in held])
     now = peak = 0
     for _, change in edges:

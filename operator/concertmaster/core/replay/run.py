@@ -81,9 +81,9 @@ class ExecutedRun:
     ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in the order they began,
     each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
     ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form of the simulation;
-    ``ranks``: the steps' order by their first pod. ``tail``: seconds between the last pod's end and the run's end.
-    ``makespan`` was observed, ``replayed`` is what the unchanged replay gives. Not ``usable``: ``problems`` says why,
-    and the rest is empty.
+    ``ranks``: the steps' order by their first pod. ``shared_lag``: least controller lag of a first pod. ``tail``:
+    seconds between the last pod's end and the run's end. ``makespan`` was observed, ``replayed`` is what the unchanged
+    replay gives. Not ``usable``: ``problems`` says why, and the rest is empty.
     """
 
     run: str
@@ -97,6 +97,7 @@ class ExecutedRun:
     steps: Mapping[str, StepTimes] = field(default_factory=dict)
     index: Mapping[str, int] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
+    shared_lag: float = 0.0
     tail: float = 0.0
     makespan: float = float("nan")
     replayed: float = float("nan")

@@ -15,11 +15,21 @@ from concertmaster.core.replay.run import Attempt, Chain, Limit, Piece
 END, DUE = 0, 1  # at the same moment slots are given back before they are asked for
 
 
-def pieces_of(chain: Sequence[Attempt]) -> tuple[Piece, ...]:
-    """Attempts as pieces. A first pod's slot is reserved while the controller gets round to it; a back-off holds none."""
+def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
+    """A first pod's controller lag before it asks for its slot, and while it holds it, in seconds.
+
+    After a wait for a slot the lag was counted from the slot's opening: all of it holds the slot. Otherwise only
+    ``shared``, the least any pod of the run had, is sure to; the rest is a controller working through a queue.
+    """
+    held = first.lag if first.queued > 0.0 else min(first.lag, shared)
+    return first.lag - held, held
+
+
+def pieces_of(chain: Sequence[Attempt], shared: float) -> tuple[Piece, ...]:
+    """Attempts as pieces; a back-off holds no slot."""
+    delay, held = lag_parts(chain[0], shared)
     return tuple(
-        (0.0, a.lag + a.pending + a.starting, a.work) if k == 0 else (a.lag, a.pending + a.starting, a.work)
-        for k, a in enumerate(chain)
+        (a.lag if k else delay, (0.0 if k else held) + a.pending + a.starting, a.work) for k, a in enumerate(chain)
     )
 
 
