@@ -30,13 +30,15 @@ WORTH = 0.1
 class InputModel:
     """Request over input size (bytes in, bytes out): max(floor, prediction + margin).
 
-    The prediction is a line, intercept + slope * input, within ``low`` and ``high``; or, when there are ``inputs``, the
-    largest of the peaks at the nearest inputs seen, carried on by ``slope`` beyond the largest input. ``waste``: expected
-    byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
+    The prediction is a line, intercept + slope * input, or, when there are ``inputs`` (ascending), the largest of the peaks
+    at the nearest inputs seen. From ``largest_input`` on it grows by ``beyond`` bytes per byte. It stays within ``low`` and
+    ``high``. ``waste``: expected byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
     """
 
     intercept: float
     slope: float
+    beyond: float
+    largest_input: float
     low: float
     high: float
     margin: float
@@ -55,15 +57,16 @@ class InputModel:
         """Memory request (bytes) for one input size (bytes); a size that is not finite gets the largest request."""
         if not math.isfinite(input_size):
             return max(self.floor, self.high + self.margin)
-        if not self.inputs:
-            predicted = self.intercept + self.slope * input_size
-            return max(self.floor, min(max(predicted, self.low), self.high) + self.margin)
-        place = bisect_left(self.inputs, input_size)
-        around = range(max(0, place - NEIGHBOURS), min(len(self.inputs), place + NEIGHBOURS))
-        nearest = sorted(around, key=lambda i: abs(self.inputs[i] - input_size))[:NEIGHBOURS]
-        beyond = max(0.0, input_size - self.inputs[-1]) * self.slope
-        predicted = max(self.peaks[i] for i in nearest) + beyond
-        return max(self.floor, min(predicted, self.high) + self.margin)
+        seen = min(input_size, self.largest_input)
+        if self.inputs:
+            place = bisect_left(self.inputs, seen)
+            around = range(max(0, place - NEIGHBOURS), min(len(self.inputs), place + NEIGHBOURS))
+            nearest = sorted(around, key=lambda i: abs(self.inputs[i] - seen))[:NEIGHBOURS]
+            predicted = max(self.peaks[i] for i in nearest)
+        else:
+            predicted = self.intercept + self.slope * seen
+        predicted += (input_size - seen) * self.beyond
+        return max(self.floor, min(max(predicted, self.low), self.high) + self.margin)
 
 
 def fit_by_input(
@@ -94,7 +97,9 @@ def fit_by_input(
     at = np.array([margin])
     return InputModel(
         intercept,
-        _slope_of_upper_half(x[order], u[order]) if local else slope,
+        slope,
+        _slope_of_upper_half(x[order], u[order]),
+        float(x.max()),
         low,
         high,
         margin,
