@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis import Analysis
+from concertmaster.core.analysis import Analysis, StepAnalysis
 from concertmaster.core.model import Recommendation
 from concertmaster.report.view import iso
 
 MAX_BYTES = 16 * 1024
 SHOWN = 5
+STEPS = 20
 
 Document = dict[str, Any]
 
@@ -97,6 +98,44 @@ def _summary(analysis: Analysis, active: Sequence[Recommendation], target: str) 
     return {k: v for k, v in figures.items() if v is not None}
 
 
+def step_line(step: StepAnalysis) -> str:
+    """One step in one line: how often, how long, how it fails, what it costs the run, and its marks."""
+    duration, failures = step.duration, step.failures
+    parts = [text.count(step.executions, "execution")]
+    if duration.count:
+        parts.append(
+            f"mean {text.duration(duration.mean)}, {text.duration(duration.minimum)} to {text.duration(duration.maximum)},"
+            f" p50 {text.duration(duration.p50)}, p95 {text.duration(duration.p95)}, p99 {text.duration(duration.p99)}"
+        )
+    if duration.cv is not None and duration.variance is not None:
+        parts.append(f"variance {duration.variance:.3g} s2 (CV {duration.cv:.2f})")
+    if step.path is not None:
+        parts.append(f"drag {text.duration(step.path.drag)}, critical in {text.percent(step.path.share)} of runs")
+    if failures.failed:
+        classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
+        parts.append(f"{failures.failed} failed ({classes})")
+    marks = [
+        name
+        for name, mark in (
+            ("slowOutlier", step.marks.slow_outlier),
+            ("inconsistent", step.marks.inconsistent),
+            ("overAllocated", step.marks.over_allocated),
+            ("underAllocated", step.marks.under_allocated),
+        )
+        if mark
+    ]
+    if marks:
+        parts.append(", ".join(marks))
+    return clip(f"{step.step}: {'; '.join(parts)}", 400)
+
+
+def _step_lines(analysis: Analysis) -> list[str]:
+    """The twenty steps with the largest drag, in the order of the graph; names of the graph's others are left out."""
+    seen = [s for s in analysis.steps if s.executions]
+    heavy = sorted(seen, key=lambda s: -(s.path.drag if s.path is not None else 0.0))[:STEPS]
+    return [step_line(s) for s in seen if s in heavy]
+
+
 def _runs(analysis: Analysis, next_expected: float | None) -> Document:
     figures: Document = {
         "failed": analysis.failed,
@@ -146,6 +185,7 @@ def document(
         "runs": _runs(analysis, next_expected),
         "score": analysis.score.total,
         "scoreParts": parts,
+        "steps": _step_lines(analysis),
         "summary": _summary(analysis, active, target),
     }
     return _bounded({k: v for k, v in status.items() if v is not None})
@@ -157,7 +197,9 @@ def size(status: Mapping[str, Any]) -> int:
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop recommendations from the end until the document leaves ``reserve`` bytes for the conditions."""
+    """Drop step lines, then recommendations, from the end until ``reserve`` bytes are left for the conditions."""
+    while size(status) > MAX_BYTES - reserve and len(status["steps"]) > STEPS // 2:
+        status["steps"].pop()
     while size(status) > MAX_BYTES - reserve and len(status["recommendations"]) > 1:
         gone = status["recommendations"].pop()
         if gone["state"] == "Active":

@@ -189,6 +189,12 @@ class WorkflowProfileStatus(ApiModel):
         description="Where the score comes from, one part per line.",
         examples=[["duration: 28 of 35, p95 34m10s is over the objective of 30m"]],
     )
+    steps: tuple[Line400, ...] = Field(
+        default=(),
+        max_length=20,
+        description="The steps, one line each: executions, times, failures, how they hold the run back, and marks.",
+        examples=[["train: 30 executions, mean 4m10s, 3m50s to 5m02s, p95 4m58s, CV 0.08; drag 4m01s"]],
+    )
     summary: SummaryStatus | None = Field(
         default=None, description="The figures of kubectl get.", examples=[{"target": "WorkflowTemplate/nightly-etl"}]
     )
