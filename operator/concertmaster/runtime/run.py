@@ -40,6 +40,8 @@ from concertmaster.runtime.scene import Stage
 from concertmaster.runtime.server import Server
 from concertmaster.runtime.sources import MetricsSources
 from concertmaster.runtime.telemetry import Telemetry, configure_logging
+from concertmaster.runtime.turn import LIMITS as TURN_LIMITS
+from concertmaster.runtime.turn import Place, Turn, TurnLost, place
 from concertmaster.runtime.watchdog import KindsLost, Watchdog
 from concertmaster.settings import Settings
 
@@ -69,7 +71,7 @@ def run(settings: Settings, options: Options | None = None) -> int:
     operator = Operator(settings, options or Options())
     try:
         asyncio.run(operator.run())
-    except (StartError, NoConnection, KindsLost, HistoryError) as error:
+    except (StartError, NoConnection, KindsLost, HistoryError, TurnLost) as error:
         log.error("%s", error)
         return operator.leave(1)
     except Stopped:
@@ -94,6 +96,7 @@ class Operator:
         self._health = Health(stall_after=settings.interval.seconds + options.stall_after)
         self._worker = Worker("cycle")
         self._finished = True
+        self._rested = False
 
     async def run(self) -> None:
         """Start, work, stop. Raises what keeps the operator from working."""
@@ -112,6 +115,7 @@ class Operator:
             footing = await self._unless(stopping, self._worker.run(lambda: self._check(client, access)))
             for note in footing.notes:
                 log.warning("%s", note)
+            turn = await self._turn(stack, stopping)
             log.info(
                 "started",
                 extra={
@@ -128,10 +132,32 @@ class Operator:
             loop = await self._unless(
                 stopping, self._worker.run(lambda: self._cycle(client, access, footing, registry))
             )
-            await self._serve(client, footing, registry, loop, stopping)
+            await self._serve(client, footing, registry, loop, stopping, turn)
+
+    async def _turn(self, stack: AsyncExitStack, stopping: asyncio.Event) -> Turn | None:
+        """The right to work, once no other operator of this release does; None where there is no lease to hold."""
+        where: Place | None = place()
+        if where is None:
+            self._telemetry.active.set(1)
+            return None
+        # A client of its own: it must still answer when everything else has been told to stop.
+        client = KubeClient.connect(
+            self._options.kubeconfig, limits=TURN_LIMITS, observer=self._telemetry.observe_request
+        )
+        turn = Turn(client, where, active=self._telemetry.active.set, beat=self._health.beat)
+        stack.push_async_callback(turn.leave)
+        stack.push_async_callback(self._rest)  # before the lease is given back: nobody else works until this one rests
+        await self._unless(stopping, turn.come())
+        return turn
 
     async def _serve(
-        self, client: KubeClient, footing: Footing, registry: Registry, cycle: Cycle, stopping: asyncio.Event
+        self,
+        client: KubeClient,
+        footing: Footing,
+        registry: Registry,
+        cycle: Cycle,
+        stopping: asyncio.Event,
+        turn: Turn | None,
     ) -> None:
         """Watches and loop until either ends or a signal comes."""
         pace = Pace(float(self._settings.interval.seconds))
@@ -147,12 +173,14 @@ class Operator:
         )
         looping = asyncio.create_task(loop.run(), name="loop")
         waiting = asyncio.create_task(stopping.wait(), name="stop")
+        tasks: list[asyncio.Task[Any]] = [watching, looping, waiting]
+        if turn is not None:
+            tasks.append(asyncio.create_task(turn.keep(), name="turn"))
         try:
-            done, _ = await asyncio.wait({watching, looping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stop.set()
             self._health.stopping()
-            tasks: list[asyncio.Task[Any]] = [watching, looping, waiting]
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_FAREWELL)
@@ -218,7 +246,10 @@ class Operator:
             task.cancel()
 
     async def _rest(self) -> None:
-        """Let the thread finish, but not for long."""
+        """Let the thread finish, but not for long. Called again it does nothing."""
+        if self._rested:
+            return
+        self._rested = True
         self._stop.set()
         self._finished = await asyncio.to_thread(self._worker.close, _FAREWELL)
 

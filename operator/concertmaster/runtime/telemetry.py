@@ -64,6 +64,9 @@ class Telemetry:
         self.unassigned = Gauge(
             f"{name}_unassigned_pods", "Pods of workflow engines that belong to no profile.", ["reason"], registry=r
         )
+        self.active = Gauge(
+            f"{name}_active", "1 while this operator works, 0 while it stands still for another one.", registry=r
+        )
         build = Gauge(f"{name}_build_info", "Always 1; the version is a label.", ["version"], registry=r)
         build.labels(__version__).set(1)
         ProcessCollector(namespace=name, registry=r)

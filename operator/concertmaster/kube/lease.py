@@ -1,0 +1,128 @@
+"""A Lease that tells a second operator that it is the second.
+
+One process keeps the history file and writes statuses; two would write against each other. The Deployment allows one,
+but people scale Deployments, and two releases can look at the same cluster. Only the one right the chart grants is
+needed: get and patch of one Lease by name, and create.
+
+As in Kubernetes' own leader election, time is never compared between machines: a lease is over when *this* process has
+not seen it renewed for as long as it says it lasts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound
+from concertmaster.kube.objects import Resource
+
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+
+
+class Standing(StrEnum):
+    """What an attempt to take or renew the lease came to."""
+
+    HELD = "held"
+    OTHER = "other"
+    FORBIDDEN = "forbidden"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One attempt; ``holder`` is who else has it, ``message`` why it is not known."""
+
+    standing: Standing
+    holder: str = ""
+    message: str = ""
+
+
+class Lease:
+    """Takes and renews one Lease for ``identity``. ``lasts``: seconds without renewal after which it is free."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        lasts: int = 30,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._lasts = lasts
+        self._clock = clock
+        self._wall = wall
+        self._seen: tuple[str, str] = ("", "")  # holder and renewTime as last read
+        self._seen_at = float("-inf")
+
+    def take(self) -> Outcome:
+        """Take the lease if it is free, renew it if it is ours. Never raises."""
+        try:
+            return self._take()
+        except Conflict:
+            return Outcome(Standing.UNKNOWN, message="somebody else wrote the lease at the same moment")
+        except Forbidden as error:
+            return Outcome(Standing.FORBIDDEN, message=str(error))
+        except KubeError as error:
+            return Outcome(Standing.UNKNOWN, message=str(error))
+
+    def release(self) -> None:
+        """Give it back, so that a successor need not wait. A failure only means that it waits."""
+        try:
+            present = self._client.get(LEASES.path(self._namespace, self._name))
+            if _spec(present).get("holderIdentity") == self._identity:
+                self._write(present, {"holderIdentity": "", "leaseDurationSeconds": 1})
+        except KubeError:
+            pass  # gone, denied or unreachable: the lease runs out by itself
+
+    def _take(self) -> Outcome:
+        path = LEASES.path(self._namespace, self._name)
+        try:
+            present = self._client.get(path)
+        except NotFound:
+            body = {
+                "apiVersion": LEASES.api_version,
+                "kind": LEASES.kind,
+                "metadata": {"name": self._name, "namespace": self._namespace},
+                "spec": self._claim(taking=True),
+            }
+            self._client.create(LEASES.path(self._namespace), body)
+            return Outcome(Standing.HELD)
+        spec = _spec(present)
+        holder = str(spec.get("holderIdentity") or "")
+        if holder and holder != self._identity:
+            now = self._clock()
+            seen = (holder, str(spec.get("renewTime") or ""))
+            if seen != self._seen:
+                self._seen, self._seen_at = seen, now
+            if now - self._seen_at < float(spec.get("leaseDurationSeconds") or self._lasts):
+                return Outcome(Standing.OTHER, holder)
+        self._write(present, self._claim(taking=holder != self._identity))
+        return Outcome(Standing.HELD)
+
+    def _claim(self, *, taking: bool) -> dict[str, Any]:
+        now = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        claim = {"holderIdentity": self._identity, "leaseDurationSeconds": self._lasts, "renewTime": now}
+        return claim | ({"acquireTime": now} if taking else {})
+
+    def _write(self, present: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+        """Patch exactly the version that was read; Conflict when it changed since."""
+        version = (present.get("metadata") or {}).get("resourceVersion")
+        body = {"metadata": {"resourceVersion": version}, "spec": dict(spec)}
+        self._client.patch(LEASES.path(self._namespace, self._name), body)
+
+
+def _spec(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = obj.get("spec")
+    return found if isinstance(found, Mapping) else {}
