@@ -1,0 +1,175 @@
+{{- define "concertmaster.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "concertmaster.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "concertmaster.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "concertmaster.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "concertmaster.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "concertmaster.labels" -}}
+{{ include "concertmaster.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: concertmaster
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "concertmaster.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "concertmaster.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name must be set when serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "concertmaster.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Where a value that comes from a Secret is mounted. The name of the source is a DNS label, `what` is ours. */ -}}
+{{- define "concertmaster.secretFile" -}}
+{{- printf "/etc/concertmaster/secrets/%s/%s" .source .what -}}
+{{- end -}}
+
+{{- /*
+One source as the operator's configuration wants it: references to Secrets become paths of the files they are mounted
+at. Called with the source; prints YAML.
+*/ -}}
+{{- define "concertmaster.source" -}}
+{{- $source := deepCopy . -}}
+{{- $name := .name -}}
+{{- with (.auth).basic -}}
+{{- if .passwordSecret -}}
+{{- $_ := set $source.auth "basic" (set (omit . "passwordSecret") "passwordFile" (include "concertmaster.secretFile" (dict "source" $name "what" "password"))) -}}
+{{- end -}}
+{{- end -}}
+{{- if (.auth).bearerTokenSecret -}}
+{{- $_ := set $source "auth" (set (omit $source.auth "bearerTokenSecret") "bearerTokenFile" (include "concertmaster.secretFile" (dict "source" $name "what" "token"))) -}}
+{{- end -}}
+{{- with .tls -}}
+{{- $tls := deepCopy . -}}
+{{- if or .caSecret .caConfigMap -}}
+{{- $tls = set (omit $tls "caSecret" "caConfigMap") "caFile" (include "concertmaster.secretFile" (dict "source" $name "what" "ca.crt")) -}}
+{{- end -}}
+{{- if .certSecret -}}
+{{- $tls = set (omit $tls "certSecret") "certFile" (include "concertmaster.secretFile" (dict "source" $name "what" "tls.crt")) -}}
+{{- end -}}
+{{- if .keySecret -}}
+{{- $tls = set (omit $tls "keySecret") "keyFile" (include "concertmaster.secretFile" (dict "source" $name "what" "tls.key")) -}}
+{{- end -}}
+{{- $_ := set $source "tls" $tls -}}
+{{- end -}}
+{{- range $header, $value := .headers -}}
+{{- if kindIs "map" $value -}}
+{{- if $value.valueSecret -}}
+{{- $_ := set $source.headers $header (dict "valueFile" (include "concertmaster.secretFile" (dict "source" $name "what" (printf "header-%s" $header)))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $source -}}
+{{- end -}}
+
+{{- /* Parts of the projected volume of one source: a list of projections, empty when it needs none. */ -}}
+{{- define "concertmaster.projections" -}}
+{{- $found := list -}}
+{{- with ((.auth).basic).passwordSecret -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" "password")))) -}}
+{{- end -}}
+{{- with (.auth).bearerTokenSecret -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" "token")))) -}}
+{{- end -}}
+{{- with (.tls).caSecret -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" "ca.crt")))) -}}
+{{- end -}}
+{{- with (.tls).caConfigMap -}}
+{{- $found = append $found (dict "configMap" (dict "name" .name "items" (list (dict "key" .key "path" "ca.crt")))) -}}
+{{- end -}}
+{{- with (.tls).certSecret -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" "tls.crt")))) -}}
+{{- end -}}
+{{- with (.tls).keySecret -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" "tls.key")))) -}}
+{{- end -}}
+{{- range $header, $value := .headers -}}
+{{- if kindIs "map" $value -}}
+{{- with $value.valueSecret -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" (printf "header-%s" $header))))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $found -}}
+{{- toYaml $found -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The operator's configuration file. */ -}}
+{{- define "concertmaster.config" -}}
+interval: {{ .Values.config.interval | quote }}
+historyPath: /var/lib/concertmaster/history.db
+logLevel: {{ .Values.config.logLevel }}
+listen: {address: "0.0.0.0", port: {{ .Values.service.port }}}
+namespaces: {{ toJson .Values.namespaces }}
+limits: {{ toJson .Values.config.limits }}
+clusterTemplateOwners: {{ toJson .Values.config.clusterTemplateOwners }}
+sources:
+{{- range .Values.sources }}
+- {{ include "concertmaster.source" . | nindent 2 | trim }}
+{{- end }}
+{{- end -}}
+
+{{- /* Rules for everything inside namespaces; for a ClusterRole as for a Role. */ -}}
+{{- define "concertmaster.rules" -}}
+# Our own kinds: discovery makes, relabels and withdraws profiles; the analysis is written to status only.
+- apiGroups: [concertmaster.dev]
+  resources: [workflowprofiles]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [concertmaster.dev]
+  resources: [optimizationpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [concertmaster.dev]
+  resources: [workflowchanges]
+  verbs: [list, watch]
+- apiGroups: [concertmaster.dev]
+  resources: [workflowprofiles/status, optimizationpolicies/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- if .Values.engines.argo }}
+# Definitions of workflows: read, never changed by this role.
+- apiGroups: [argoproj.io]
+  resources: [workflowtemplates, cronworkflows]
+  verbs: [list]
+{{- end }}
+{{- if .Values.engines.tekton }}
+- apiGroups: [tekton.dev]
+  resources: [pipelines]
+  verbs: [list]
+{{- end }}
+{{- if .Values.engines.cronJobs }}
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [list]
+{{- end }}
+{{- end -}}

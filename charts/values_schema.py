@@ -1,0 +1,181 @@
+"""values.schema.json: the chart refuses what it does not know, and what the operator would refuse at its start.
+
+The parts that become the operator's configuration are taken from its own model, so the two cannot drift apart. Where the
+configuration takes a file, the chart also takes a reference to a Secret.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from concertmaster import settings
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+_ANY: Schema = {"type": "object"}
+_LIST: Schema = {"type": "array", "items": {"type": "object"}}
+_STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+_NAMESPACES: Schema = {
+    "type": "array",
+    "items": {"type": "string", "pattern": r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
+    "uniqueItems": True,
+    "maxItems": 1000,
+}
+_QUANTITY: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"}
+# A place for a value that must not stand in plain text: field of the configuration -> field of the values.
+_FILES = {"passwordFile": "passwordSecret", "bearerTokenFile": "bearerTokenSecret", "valueFile": "valueSecret"}
+_TLS_FILES = {"caFile": "caSecret", "certFile": "certSecret", "keyFile": "keySecret"}
+
+
+def _section(**properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _reference() -> Schema:
+    found = _section(name={**_TEXT, "minLength": 1}, key={**_TEXT, "minLength": 1})
+    found["required"] = ["name", "key"]
+    return found
+
+
+def _plain(node: Any) -> Any:
+    """Without titles and our own marks; ``anyOf`` with null becomes the other branch (leave a value out instead)."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    branches = [b for b in node.get("anyOf", ()) if b != {"type": "null"}]
+    if len(branches) == 1:
+        node = {**{k: v for k, v in node.items() if k not in ("anyOf", "default")}, **branches[0]}
+    # `title` is an annotation unless it is the name of a property, which `properties` handles below.
+    found = {k: v for k, v in node.items() if k not in ("title", "x-unit", "format", "default")}
+    if isinstance(node.get("properties"), dict):
+        found["properties"] = {k: _plain(v) for k, v in node["properties"].items()}
+    if isinstance(node.get("patternProperties"), dict):
+        found["patternProperties"] = {k: _plain(v) for k, v in node["patternProperties"].items()}
+        found["additionalProperties"] = False
+    for key in ("items", "additionalProperties", "anyOf", "oneOf"):
+        if key in found:
+            found[key] = _plain(found[key])
+    return found
+
+
+def _with_secrets(definitions: dict[str, Any]) -> None:
+    """Let a Secret stand wherever a file may."""
+    reference = _reference()
+    for name, fields in (
+        ("BasicAuth", ("passwordFile",)),
+        ("Auth", ("bearerTokenFile",)),
+        ("Header", ("valueFile",)),
+        ("Tls", tuple(_TLS_FILES)),
+    ):
+        section = definitions[name]
+        for field in fields:
+            secret = {**_FILES, **_TLS_FILES}[field]
+            section["properties"][secret] = {**reference, "description": f"Secret that is mounted as {field}."}
+            both = {"required": [field, secret]}
+            section.setdefault("allOf", []).append({"not": both})
+            if field in section.get("required", ()):
+                section["required"] = [r for r in section["required"] if r != field]
+                section["allOf"].append({"anyOf": [{"required": [field]}, {"required": [secret]}]})
+    tls = definitions["Tls"]
+    tls["properties"]["caConfigMap"] = {**reference, "description": "ConfigMap that is mounted as caFile."}
+    tls["allOf"] += [{"not": {"required": ["caConfigMap", other]}} for other in ("caFile", "caSecret")]
+    header = definitions["Header"]
+    definitions["Header"] = {"oneOf": [{"type": "string"}, header]}
+
+
+def build() -> Schema:
+    """The whole schema."""
+    model = settings.schema()
+    definitions = {name: _plain(section) for name, section in model["$defs"].items() if name != "Listen"}
+    _with_secrets(definitions)
+    top = {name: _plain(node) for name, node in model["properties"].items()}
+    persistence = _section(
+        enabled=_FLAG,
+        existingClaim=_TEXT,
+        size=_QUANTITY,
+        storageClassName=_TEXT,
+        accessModes={
+            "type": "array",
+            "minItems": 1,
+            "items": {"enum": ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]},
+        },
+        keep=_FLAG,
+    )
+    properties: Schema = {
+        "image": _section(
+            repository={**_TEXT, "minLength": 1},
+            tag=_TEXT,
+            digest={**_TEXT, "pattern": "^(sha256:[0-9a-f]{64})?$"},
+            pullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
+        ),
+        "imagePullSecrets": _LIST,
+        "nameOverride": _TEXT,
+        "fullnameOverride": _TEXT,
+        "commonLabels": _STRINGS,
+        "crds": _section(enabled=_FLAG, keep=_FLAG),
+        "sources": {**top["sources"], "minItems": 1},
+        "namespaces": _NAMESPACES,
+        "engines": _section(argo=_FLAG, tekton=_FLAG, cronJobs=_FLAG),
+        "config": _section(
+            interval=top["interval"],
+            logLevel=top["logLevel"],
+            limits=top["limits"],
+            clusterTemplateOwners=top["clusterTemplateOwners"],
+        ),
+        "rbac": _section(create=_FLAG, userRoles=_FLAG),
+        "apply": _section(enabled=_FLAG, namespaces=_NAMESPACES),
+        "approvals": _section(admissionPolicy=_FLAG),
+        "serviceAccount": _section(create=_FLAG, name=_TEXT, annotations=_STRINGS),
+        "history": _section(persistence=persistence, sizeLimit=_QUANTITY),
+        "resources": _ANY,
+        "podAnnotations": _STRINGS,
+        "podLabels": _STRINGS,
+        "nodeSelector": _STRINGS,
+        "tolerations": _LIST,
+        "affinity": _ANY,
+        "priorityClassName": _TEXT,
+        "extraEnv": _LIST,
+        "extraVolumes": _LIST,
+        "extraVolumeMounts": _LIST,
+        "runAsUser": {"type": ["integer", "null"], "minimum": 1},
+        "service": _section(port=_PORT),
+        "metrics": _section(
+            serviceMonitor=_section(enabled=_FLAG, labels=_STRINGS, interval=_TEXT),
+            prometheusRule=_section(
+                enabled=_FLAG,
+                labels=_STRINGS,
+                recordingRules=_FLAG,
+                staleAfterSeconds={"type": "integer", "minimum": 60},
+            ),
+            dashboards=_section(enabled=_FLAG, labels=_STRINGS, annotations=_STRINGS),
+        ),
+        "networkPolicy": _section(
+            enabled=_FLAG,
+            metricsFrom=_LIST,
+            apiServerTo=_LIST,
+            apiServerPorts={"type": "array", "items": _PORT, "minItems": 1},
+            sourcesTo=_LIST,
+            sourcePorts={"type": "array", "items": _PORT},
+        ),
+        "extraObjects": _LIST,
+        # What Helm itself passes to a chart that is a dependency of another one.
+        "global": _ANY,
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Values of the Concertmaster chart",
+        "type": "object",
+        "additionalProperties": False,
+        "$defs": definitions,
+        "properties": properties,
+    }
+
+
+def render() -> str:
+    """The file's text."""
+    return json.dumps(build(), indent=1, sort_keys=True) + "\n"
