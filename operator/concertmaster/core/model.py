@@ -292,6 +292,9 @@ class StepExecution:
     input_fingerprint: str | None = None
     cache_hit: bool | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
+    after: tuple[str, ...] | None = None  # steps it really waited for in this run; None: only live objects know
+    exit_code: int | None = None
+    message: str | None = None  # what the engine says about it, on one line
 
     @property
     def duration(self) -> float | None:

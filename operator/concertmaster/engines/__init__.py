@@ -4,6 +4,7 @@
 when nothing is declared, ``assign`` puts every pod into one step of one run, ``build_runs`` makes run records.
 """
 
+from concertmaster.engines.argo.live import LiveRun, span
 from concertmaster.engines.assign import assign
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.executions import merge_executions
@@ -19,6 +20,7 @@ __all__ = [
     "Assignment",
     "Definitions",
     "EngineRow",
+    "LiveRun",
     "Unassigned",
     "assign",
     "build_run",
@@ -32,5 +34,6 @@ __all__ = [
     "infer_definitions",
     "infer_graph",
     "merge_executions",
+    "span",
     "with_triggers",
 ]

@@ -15,7 +15,7 @@ from concertmaster.engines.placing import UNKNOWN_STEP
 
 _FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # told before a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
-_DECIDED = frozenset({"containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt"})
+_DECIDED = frozenset({"containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt", "after"})
 _EARLIEST = frozenset({"created", "scheduled", "started", "ready"})
 
 
@@ -143,6 +143,7 @@ def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
         else max(ends, default=None),
         reason=better.reason if better.outcome in _SETTLED else better.reason or worse.reason,
         containers=merge_containers(a.containers, b.containers),
+        after=better.after if better.after is not None else worse.after,
         extra={**worse.extra, **better.extra},
     )
 

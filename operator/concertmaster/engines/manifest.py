@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from concertmaster.api.quantity import Quantity
@@ -119,6 +120,17 @@ def seconds(value: object, where: str, problems: Problems) -> float | None:
             return sum(float(n) * _SECONDS[u] for n, u in parts)
     problems.add(f"{where} is {shown(value)} where a duration such as 30m is expected: it is ignored")
     return None
+
+
+def timestamp(value: object) -> float | None:
+    """An API server's time ("2026-08-01T02:00:00Z") in unix seconds; None when absent or unreadable."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
 
 
 def quantity(value: object, where: str, problems: Problems) -> float | None:

@@ -60,6 +60,14 @@ class ArgoPodName:
         return template.startswith(self.template) if self.cut else template == self.template
 
 
+def argo_pod_name_of(run: str, node: str, template: str | None) -> str:
+    """Name of the pod of a node; without ``template`` in the first naming version (also that of inline templates)."""
+    if node == run:
+        return run
+    prefix = f"{run}-{template}" if template else run
+    return f"{prefix[:_MAX_ARGO_PREFIX]}-{fnv32a(node)}"
+
+
 def argo_pod_name(run: str, pod: str) -> ArgoPodName | None:
     """Read ``<run>[-<template>]-<hash>``; None when the pod is not named after the run in any known way."""
     if pod == run:

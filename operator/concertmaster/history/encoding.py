@@ -18,7 +18,7 @@ VERSION = 1
 
 _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
-    "ready", "input_size", "input_fingerprint", "cache_hit",
+    "ready", "input_size", "input_fingerprint", "cache_hit", "exit_code", "message", "after",
 )  # fmt: skip
 _CONTAINER = (
     "name", "image", "started", "finished", "reason", "cpu_request", "cpu_limit", "memory_request", "memory_limit",
@@ -73,6 +73,8 @@ def _execution(row: Sequence[Any]) -> StepExecution:
     named = dict(zip(_EXECUTION, values, strict=False))
     named["outcome"] = Outcome(named.get("outcome") or Outcome.UNKNOWN)
     named["attempt"] = named.get("attempt") or 0
+    if named.get("after") is not None:
+        named["after"] = tuple(named["after"])
     return StepExecution(**named, containers=tuple(_container(c) for c in containers), extra=extra[0] if extra else {})
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import build_runs
+from concertmaster.engines import build_runs, span
 
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
 
@@ -40,7 +40,10 @@ def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:
     """``live`` with what the metrics say about its pods: usage, node, and the pods' own times."""
     by_pod = {e.pod: e for e in rows if e.pod}
     steps = tuple(_joined(e, by_pod.get(e.pod or "")) for e in live.steps)
-    return replace(live, steps=steps)
+    start, end = span(steps)
+    return replace(
+        live, steps=steps, start=start if start is not None else live.start, end=end if end is not None else live.end
+    )
 
 
 def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:

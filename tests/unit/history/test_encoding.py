@@ -40,6 +40,9 @@ EXECUTIONS = st.builds(
     reason=TEXT,
     containers=st.lists(CONTAINERS, max_size=3).map(tuple),
     cache_hit=st.sampled_from([None, True, False]),
+    after=st.none() | st.lists(st.text(max_size=3), max_size=2).map(tuple),
+    exit_code=st.none() | st.integers(0, 255),
+    message=TEXT,
     extra=st.dictionaries(st.text(max_size=4), st.floats(allow_nan=False), max_size=2),
 )
 KEY = WorkflowKey("n", "WorkflowTemplate", "w")

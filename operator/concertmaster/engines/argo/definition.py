@@ -76,9 +76,7 @@ def define(
             parallelism_pointer=f"{at}/parallelism",
             limits=tuple(expansion.limits),
         ),
-        fingerprint=fingerprint(
-            [{k: v for k, v in spec.items() if k not in _IMMATERIAL}, sorted(templates.foreign.items())]
-        ),
+        fingerprint=fingerprint([material(spec), sorted(templates.foreign.items())]),
         labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
         schedule=schedule,
         schedule_time_zone=zone,
@@ -87,6 +85,11 @@ def define(
         notes=(*notes, *expansion.notes),
         run_prefixes=(name,) if name else (),
     )
+
+
+def material(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a workflow spec that can change how a run behaves, for its fingerprint."""
+    return {k: v for k, v in spec.items() if k not in _IMMATERIAL}
 
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:

@@ -118,7 +118,7 @@ def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefin
             groups.setdefault(e.step, []).append(e)
         else:
             out.append(e)
-    out = _dense(out)
+    out = dense_attempts(out)
     for step, rows in groups.items():
         spec = specs.get(step)
         declared = spec is not None and bool(spec.path)
@@ -126,7 +126,7 @@ def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefin
     return out
 
 
-def _dense(rows: list[StepExecution]) -> list[StepExecution]:
+def dense_attempts(rows: list[StepExecution]) -> list[StepExecution]:
     """Attempts within attempts (a retried step in a retried dag) counted through from 0."""
     nested = {(e.step, e.item) for e in rows if e.attempt >= MAX_ATTEMPTS}
     out = [e for e in rows if (e.step, e.item) not in nested]

@@ -1,0 +1,95 @@
+"""Who really waited for whom in one run, read from the links of its node table.
+
+Argo links nodes, not steps: composite nodes (dag, steps, fan-out, retry) stand between the pods. They start with what
+they hold, so they are seen through; handlers and hooks hang beside their task and hold up what comes after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from concertmaster.engines.argo.status import Node
+from concertmaster.engines.manifest import flag
+
+_Waited = tuple[float | None, frozenset[str]]
+_PIECE = re.compile(r"\([^()]*\)|\[\d+\]|\.[^.(\[]+")
+
+
+class Links:
+    """The links of one node table. Times are unix seconds; None is unknown."""
+
+    def __init__(self, nodes: Mapping[str, Node]) -> None:
+        self._nodes = nodes
+        self._parents: dict[str, list[Node]] = {}
+        self._earlier: dict[str, str] = {}
+        self._handlers: dict[str, list[Node]] = {}
+        for node in nodes.values():
+            for child in node.children:
+                self._parents.setdefault(child, []).append(node)
+            if node.kind == "Retry":
+                tries = [c for c in node.children if c in nodes and not nodes[c].hooked]
+                self._earlier.update(zip(tries[1:], tries, strict=False))
+            if node.hooked:
+                base = re.sub(r"\.(onExit|hooks\.[^.]+)$", "", node.name)
+                self._handlers.setdefault(base, []).append(node)
+        self._memo: dict[str, _Waited] = {}
+
+    def before(self, node: Node) -> tuple[float | None, tuple[str, ...]]:
+        """When ``node`` could start, and the steps it had waited for (sorted)."""
+        todo = [node.id]
+        while todo:  # by hand, because chains may be thousands of nodes long
+            current = todo[-1]
+            waiting = [p.id for p in self._seen_through(current) if p.id not in self._memo and p.id not in todo]
+            if current not in self._memo and waiting:
+                todo += waiting
+                continue
+            self._memo.setdefault(current, self._join(current))
+            todo.pop()
+        at, steps = self._memo[node.id]
+        return at, tuple(sorted(steps))
+
+    def _seen_through(self, identity: str) -> Iterator[Node]:
+        """Parents that only stand between: what they waited for is what this node waited for."""
+        node = self._nodes[identity]
+        if node.hooked or identity in self._earlier:
+            return
+        yield from (p for p in self._parents.get(identity, ()) if p.composite)
+
+    def _join(self, identity: str) -> _Waited:
+        node = self._nodes[identity]
+        earlier = self._nodes.get(self._earlier.get(identity, ""))
+        if earlier is not None:
+            return earlier.finished, frozenset({".".join(earlier.key)})
+        parents = self._parents.get(identity, ())
+        if not parents:
+            return node.started, frozenset()
+        through = {p.id for p in self._seen_through(identity)}
+        times: list[float | None] = []
+        steps: set[str] = set()
+        for parent in parents:
+            if parent.id in through:
+                at, names = self._memo.get(parent.id, (None, frozenset()))
+                times.append(at)
+                steps |= names
+                continue
+            for one in (parent, *(() if node.hooked else self._handlers_passed(parent, node))):
+                times.append(one.started if flag(one.raw.get("daemoned")) else one.finished)
+                steps.add(".".join(one.key))
+        known = [t for t in times if t is not None]
+        return (max(known) if len(known) == len(times) else None), frozenset(s for s in steps if s)
+
+    def _handlers_passed(self, parent: Node, node: Node) -> Iterator[Node]:
+        """Handlers of ``parent``, or of a composite around it that ``node`` is not part of."""
+        if not self._handlers:
+            return
+        start = _PIECE.search(parent.name)
+        prefix = parent.name[: start.start()] if start else parent.name
+        for piece in _PIECE.findall(parent.name):
+            prefix += piece
+            if prefix in self._handlers and not _inside(node.name, prefix):
+                yield from self._handlers[prefix]
+
+
+def _inside(name: str, composite: str) -> bool:
+    return name.startswith(composite) and name[len(composite) : len(composite) + 1] in (".", "[", "(")

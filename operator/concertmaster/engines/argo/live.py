@@ -1,0 +1,191 @@
+"""The live path of Argo: a Workflow's own status as a run record.
+
+The status tells outright what history can only reconstruct or not know at all: which edges were taken, attempts, cache
+hits, skipped branches, exit codes, messages. Times are the controller's; a node starts when the controller creates it,
+so the start of the containers stays unknown until the metrics tell it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.argo.definition import material
+from concertmaster.engines.argo.links import Links
+from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
+from concertmaster.engines.argo.status import Node, read_nodes
+from concertmaster.engines.manifest import Problems, fingerprint, flag, mapping, text, timestamp
+from concertmaster.engines.names import argo_pod_name_of
+from concertmaster.engines.placing import ITEM_JOIN
+
+_OUTCOMES = {
+    "Succeeded": Outcome.SUCCEEDED,
+    "Failed": Outcome.FAILED,
+    "Error": Outcome.FAILED,
+    "Skipped": Outcome.SKIPPED,
+    "Omitted": Outcome.SKIPPED,
+}
+_REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|Preempted|NodeLost)\b")
+_EXIT_CODE = re.compile(r"exit code (\d+)")
+_LABEL = "workflows.argoproj.io/"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """What a live object says about one run. ``complete``: it has ended and its steps are all there. ``problems``:
+    sentences about what could not be read."""
+
+    record: RunRecord
+    complete: bool
+    problems: tuple[str, ...] = ()
+
+
+def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
+    """The workflow a Workflow object is a run of, as far as the object itself says; None for one without a template."""
+    quiet = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", quiet)
+    labels = mapping(meta.get("labels"), "metadata.labels", quiet)
+    spec = mapping(raw.get("spec"), "spec", quiet)
+    namespace = text(meta.get("namespace"), "metadata.namespace", quiet) or "default"
+    ref = mapping(spec.get("workflowTemplateRef"), "workflowTemplateRef", quiet)
+    name = text(ref.get("name"), "workflowTemplateRef.name", quiet)
+    if name is not None:
+        kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
+        return WorkflowKey(namespace, kind, name)
+    for label, kind in (
+        ("cron-workflow", "CronWorkflow"),
+        ("workflow-template", "WorkflowTemplate"),
+        ("cluster-workflow-template", "ClusterWorkflowTemplate"),
+    ):
+        value = text(labels.get(f"{_LABEL}{label}"), label, quiet)
+        if value is not None:
+            return WorkflowKey(namespace, kind, value)
+    return None
+
+
+def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:
+    """The run record of a Workflow object, whatever state it is in. Never raises for what the object contains.
+
+    ``definition`` tells which steps a skipped or cached composite stands for.
+    """
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    status = mapping(raw.get("status"), "status", problems)
+    spec = mapping(raw.get("spec"), "spec", problems)
+    run = text(meta.get("name"), "metadata.name", problems) or ""
+    nodes = read_nodes(status, run, problems)
+    annotations = mapping(meta.get("annotations"), "metadata.annotations", problems)
+    first_version = annotations.get(f"{_LABEL}pod-name-format") == "v1"
+    links = Links(nodes)
+    steps = dense_attempts([e for n in nodes.values() for e in _executions(n, run, links, definition, first_version)])
+    steps.sort(key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt))
+    phase = str(status.get("phase") or "Pending")
+    outcome = _OUTCOMES.get(phase, Outcome.RUNNING)
+    frame = {
+        "created": timestamp(meta.get("creationTimestamp")),
+        "started": timestamp(status.get("startedAt")),
+        "finished": timestamp(status.get("finishedAt")),
+    }
+    start, end = span(steps)
+    record = RunRecord(
+        workflow=key,
+        run=run,
+        start=start if start is not None else frame["started"],
+        end=end if end is not None else frame["finished"],
+        outcome=outcome,
+        source=Source.LIVE,
+        steps=tuple(steps),
+        fingerprint=None if spec.get("workflowTemplateRef") else fingerprint([material(spec), []]),
+        extra={f"workflow_{k}": v for k, v in frame.items() if v is not None},
+    )
+    ended = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in steps)
+    return LiveRun(record, ended and bool(nodes), problems.all())
+
+
+def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:
+    """First creation and last end of the pods of a run: computed like this for live and history records alike, so that
+    the two can be compared."""
+    pods = [e for e in steps if e.pod is not None]
+    begins = [e.created for e in pods if e.created is not None]
+    ends = [e.finished for e in pods if e.finished is not None]
+    return min(begins, default=None), max(ends, default=None)
+
+
+def _executions(
+    node: Node, run: str, links: Links, definition: WorkflowDefinition | None, first_version: bool
+) -> Iterator[StepExecution]:
+    """Executions one node stands for: none for composites, several for a composite that was skipped or cached."""
+    if node.composite or node.kind == "Container":
+        return
+    ready, after = links.before(node)
+    message = node.raw.get("message")
+    said = " ".join(message.split())[:200] if isinstance(message, str) and message else None
+    cached = node.cache_hit
+    outcome = Outcome.CACHED if cached else _OUTCOMES.get(node.phase, Outcome.RUNNING)
+    inputs = node.raw.get("inputs")
+    code = _exit_code(node.raw, said)
+    base = StepExecution(
+        step=".".join(node.key),
+        item=ITEM_JOIN.join(node.items) or None,
+        attempt=_attempt(node.attempts),
+        pod=_pod(node, run, first_version) if node.kind == "Pod" and not cached else None,
+        node=text(node.raw.get("hostNodeName"), "hostNodeName", Problems()),
+        ready=ready,
+        created=node.started,
+        finished=node.finished,
+        outcome=outcome,
+        reason=_reason(said, code) if outcome is Outcome.FAILED else None,
+        input_fingerprint=fingerprint([_template(node), inputs]) if inputs else None,
+        cache_hit=cached,
+        after=after,
+        exit_code=code,
+        message=said,
+    )
+    if not base.step:
+        base = replace(base, step=_template(node) or "main")
+    for step in _steps_of(base.step, definition) if node.kind != "Pod" or cached else (base.step,):
+        yield replace(base, step=step)
+
+
+def _attempt(attempts: Sequence[int]) -> int:
+    number = 0
+    for n in attempts:
+        number = number * MAX_ATTEMPTS + n
+    return number
+
+
+def _steps_of(key: str, definition: WorkflowDefinition | None) -> tuple[str, ...]:
+    """Steps of the graph that a task name stands for: itself, or everything inside it."""
+    if definition is None or definition.graph.step(key) is not None:
+        return (key,)
+    inside = tuple(s.name for s in definition.graph.steps if s.name.startswith(f"{key}.") and not s.on_exit)
+    return inside or (key,)
+
+
+def _template(node: Node) -> str | None:
+    ref = node.raw.get("templateRef")
+    name = ref.get("template") if isinstance(ref, Mapping) else node.raw.get("templateName")
+    return name if isinstance(name, str) and name else None
+
+
+def _pod(node: Node, run: str, first_version: bool) -> str:
+    return argo_pod_name_of(run, node.name, None if first_version else _template(node))
+
+
+def _exit_code(raw: Mapping[str, Any], message: str | None) -> int | None:
+    outputs = raw.get("outputs")
+    code = outputs.get("exitCode") if isinstance(outputs, Mapping) else None
+    if isinstance(code, str) and code.isdigit():
+        return int(code)
+    found = _EXIT_CODE.search(message or "")
+    return int(found.group(1)) if found else None
+
+
+def _reason(message: str | None, code: int | None) -> str | None:
+    found = _REASON.search(message or "")
+    if found:
+        return found.group(1)
+    return "Error" if code else message

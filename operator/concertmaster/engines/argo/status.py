@@ -1,0 +1,131 @@
+"""The node table of a Workflow's status: decoding it, and what its node names and links say.
+
+Large runs keep their nodes compressed in the object, very large ones in the controller's database, where only its own
+server can read them; then the run's frame (start, end, phase) is all there is, and that is said.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.engines.manifest import Problems, flag, mapping, sequence, text, timestamp
+
+MAX_NODES_BYTES = 256 * 1024**2
+"""A node table larger than this is not unpacked; 10,000 nodes take about 10 MB."""
+
+COMPOSITE = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"})
+_PARENTHESES = re.compile(r"\((\d+)(?::([^()]*))?\)")
+_GROUP = re.compile(r"\[\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One entry of the node table. ``key``: task names from the entrypoint; ``items`` and ``attempts`` as the name has
+    them, outermost first. Times are unix seconds."""
+
+    id: str
+    name: str
+    kind: str
+    phase: str
+    key: tuple[str, ...]
+    items: tuple[str, ...]
+    attempts: tuple[int, ...]
+    started: float | None
+    finished: float | None
+    children: tuple[str, ...]
+    hooked: bool
+    raw: Mapping[str, Any]
+
+    @property
+    def composite(self) -> bool:
+        """Whether it only holds other nodes. A composite answered from a cache holds none and counts as a leaf."""
+        return self.kind in COMPOSITE and not (self.cache_hit and not self.children)
+
+    @property
+    def cache_hit(self) -> bool | None:
+        """Whether it was answered from a cache; None when it is not memoized."""
+        memo = self.raw.get("memoizationStatus")
+        return flag(memo.get("hit")) if isinstance(memo, Mapping) else None
+
+
+def read_nodes(status: Mapping[str, Any], run: str, problems: Problems) -> dict[str, Node]:
+    """All nodes by id, in the order of the table; what cannot be read is named and left out."""
+    table: object = status.get("nodes")
+    if not table and status.get("compressedNodes"):
+        table = _decompressed(status["compressedNodes"], problems)
+    if not table and status.get("offloadNodeStatusVersion"):
+        problems.add(
+            f"the nodes of run {run} are kept in the controller's database (offloadNodeStatusVersion): its steps are only "
+            "known from the metrics"
+        )
+    out: dict[str, Node] = {}
+    for identity, raw in mapping(table, "status.nodes", problems).items():
+        node = _node(identity, mapping(raw, f"status.nodes.{identity}", problems), run, problems)
+        if node is not None:
+            out[identity] = node
+    return out
+
+
+def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]] | None:
+    """Task names, items and attempts in a node name such as ``run.a(0:x)[1].b(2)``; None when it is not of this run."""
+    if not name.startswith(run):
+        return None
+    rest = name[len(run) :]
+    items: list[str] = []
+    attempts: list[int] = []
+    for found in _PARENTHESES.finditer(rest):
+        if found.group(2) is None:
+            attempts.append(int(found.group(1)))
+        else:
+            items.append(f"{found.group(1)}:{found.group(2)}")
+    bare = _GROUP.sub("", _PARENTHESES.sub("", rest))
+    if bare and not bare.startswith("."):
+        return None
+    return tuple(part for part in bare.split(".") if part), tuple(items), tuple(attempts)
+
+
+def _node(identity: str, raw: Mapping[str, Any], run: str, problems: Problems) -> Node | None:
+    name = text(raw.get("name"), f"status.nodes.{identity}.name", problems)
+    parsed = parse_node_name(name, run) if name is not None else None
+    if name is None or parsed is None:
+        problems.add(f"node {identity} of run {run} has no readable name: it is left out")
+        return None
+    key, items, attempts = parsed
+    children = sequence(raw.get("children"), f"status.nodes.{identity}.children", problems)
+    nodeflag = raw.get("nodeFlag")
+    return Node(
+        id=identity,
+        name=name,
+        kind=str(raw.get("type") or ""),
+        phase=str(raw.get("phase") or "Pending"),
+        key=key,
+        items=items,
+        attempts=attempts,
+        started=timestamp(raw.get("startedAt")),
+        finished=timestamp(raw.get("finishedAt")),
+        children=tuple(str(c) for c in children),
+        hooked=isinstance(nodeflag, Mapping) and flag(nodeflag.get("hooked")),
+        raw=raw,
+    )
+
+
+def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
+    """The node table from base64 of gzip; later controllers may pack it in other ways, which is named."""
+    try:
+        raw = base64.b64decode(str(packed), validate=True)
+        unpacker = zlib.decompressobj(wbits=31)
+        unpacked = unpacker.decompress(raw, MAX_NODES_BYTES)
+        if unpacker.unconsumed_tail:
+            problems.add(f"status.compressedNodes unpacks to more than {MAX_NODES_BYTES // 1024**2} MB: it is not read")
+            return {}
+        return mapping(json.loads(unpacked), "status.compressedNodes", problems)
+    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
+        problems.add(f"status.compressedNodes cannot be read ({type(error).__name__}): only gzip is understood")
+        return {}
