@@ -71,6 +71,9 @@ test-docs: $(READY) ## examples, documents and the demo
 bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 	@$(BIN)/python -m benchmarks.run --data $(BENCH_DATA)
 
+bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, writes, memory (about 15 minutes)
+	@$(BIN)/python -m benchmarks.fleet
+
 lock: ## renew the locked requirements (needs uv)
 	@uv pip compile --universal --generate-hashes --no-header --quiet pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --universal --generate-hashes --no-header --quiet --extra dev pyproject.toml -o requirements/dev.txt
@@ -78,4 +81,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-docs bench lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-docs bench bench-fleet lock clean
