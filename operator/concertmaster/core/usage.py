@@ -18,11 +18,16 @@ _EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts"
 
 @dataclass(frozen=True, slots=True)
 class RunUsage:
-    """One run's figures of one container. ``memory_floor`` is a limit the container was killed at, if it was."""
+    """One run's figures of one container.
+
+    ``memory_peak`` is the highest sample, ``memory_most`` the kernel's high-water mark (page cache included): the true peak
+    lies between them. ``memory_floor`` is a limit the container was killed at, if it was.
+    """
 
     time: float
     seconds: float
     memory_peak: float | None
+    memory_most: float | None
     mean_cores: float | None
     peak_cores: float | None
     throttled_share: float | None
@@ -96,6 +101,7 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
         time=time,
         seconds=sum(seconds),
         memory_peak=_largest([f.memory_peak for f, _ in usable]),
+        memory_most=_largest([f.memory_kernel_peak for f, _ in usable]),
         mean_cores=max(cores) if cores else None,
         peak_cores=_largest([f.cpu_peak_cores for f, _ in usable]),
         throttled_share=_largest([f.throttled_share for f, _ in usable]),

@@ -92,13 +92,19 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     if current is None or size_guard(container, options) is not None:
         return None
     size = cpu_size(container, step, options)
-    proposed_cores = round_cpu(size.request * (1 + options.cpu_headroom)) if size.enough and size.request else None
     means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
-    if proposed_cores is None or not means or len(means) < options.min_runs:
+    if not size.enough or len(means) < options.min_runs:
+        return None
+    typical = _median(means) or 0.0
+    if size.request is not None:
+        proposed_cores = round_cpu(size.request)
+    elif typical > current:
+        proposed_cores = round_cpu(max(means) * (1 + options.cpu_headroom))
+    else:
         return None
     threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
-    change = proposed_cores / current - 1
-    if abs(change) < threshold:
+    change = (proposed_cores or current) / current - 1
+    if proposed_cores is None or abs(change) < threshold:
         return None
     runs, proposed = len(means), text.cpu_quantity(proposed_cores)
     seconds = sum(r.seconds for r in container.runs) / len(container.runs)
@@ -152,7 +158,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         confidence=min(0.9, runs / (runs + 5.0)),
         saving_per_month=saving,
         edits=edits,
-        evidence=(f"{size.reason}, plus {text.percent(options.cpu_headroom)} headroom",),
+        evidence=(size.reason,),
         automatic=True,
     )
 

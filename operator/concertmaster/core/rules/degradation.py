@@ -114,8 +114,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         action=f"Find out what changed {'in ' + name if name else 'in this workflow'} around {_date(point.time)}",
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
-            f" {len(before)} before in {evidence.window()}, +{text.percent(point.ratio - 1)}) since {_date(point.time)}{blame}"
-            f"{_coincidence(analysis, point.time, name)}"
+            f" {len(before)} before in {evidence.window()}, +{text.percent(point.ratio - 1)}) since {_date(point.time)}"
+            f"{blame}{_coincidence(analysis, point.time, name)}"
         ),
         otherwise=f"every run stays {text.duration(now - was)} longer{weekly}",
         category=Category.PERFORMANCE,

@@ -20,6 +20,12 @@ _GIB = 1024.0**3
 _HOUR = 3600.0
 
 
+def _unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
+    """Headroom (share) for what happens between two samples: no more than the kernel's own high-water mark allows."""
+    most = max((r.memory_most for r in container.runs if r.memory_most is not None), default=None)
+    return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
+
+
 def _saving(evidence: Evidence, byte_seconds_now: float, byte_seconds_then: float) -> Interval | None:
     """Money per month that the smaller reservation frees; None without a known rate of runs."""
     rate = evidence.analysis.cost.runs_per_month
@@ -37,9 +43,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     size = memory_size(container, options)
     if not size.enough or size.largest_recent_peak is None or size.automatic_request is None:
         return None
-    # Sampling misses what happens between two samples: the largest peak seen gets headroom, whatever the model says.
-    enough = size.largest_recent_peak * (1 + options.memory_headroom)
-    request = round_memory(max(size.automatic_request, enough))
+    enough = size.largest_recent_peak * (1 + _unseen(container, size.largest_recent_peak, options.memory_headroom))
+    request = round_memory(max(size.automatic_request, enough), at_least=enough)
     if request is None:
         return None
     killed = sum(r.oom_killed for r in container.runs)

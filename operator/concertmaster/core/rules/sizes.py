@@ -21,12 +21,12 @@ def memory_size(container: ContainerUsage, options: AnalysisOptions) -> MemorySi
     """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
     rows = [r for r in container.runs if r.memory_peak is not None]
     peaks = [max(r.memory_peak or 0.0, (r.memory_floor or 0.0) if r.oom_killed else 0.0) for r in rows]
-    sizes = [r.input_size for r in rows]
+    sizes = _floats(r.input_size for r in rows)
     return memory_request(
         peaks,
         [r.seconds for r in rows],
         times=[r.time for r in rows],
-        inputs=[s for s in sizes if s is not None] if rows and all(s is not None for s in sizes) else None,
+        inputs=sizes if any(math.isfinite(s) for s in sizes) else None,
         current=container.memory_request,
         options=MemoryOptions(),
     )

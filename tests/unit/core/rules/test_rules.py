@@ -215,7 +215,7 @@ class TestCpuRequest:
             ONE.graph,
             12,
             noisy({"load": 600}),
-            containers=lambda _: (container(cpu_seconds=82, cpu_sampled_seconds=100),),
+            containers=lambda _: (container(cpu_seconds=94, cpu_sampled_seconds=100),),
         )
         assert advise(ONE, runs, "cpu-request") == []
 
