@@ -12,6 +12,7 @@ import io
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def write(
             _put(out, {"end": counts})
         temporary.chmod(0o644)
         temporary.replace(target)
+    except CodecError as error:
+        raise FactsFileError(f"{target}: cannot hold this fact: {error}.") from None
     except OSError as error:
         raise FactsFileError(
             f"{target}: cannot be written ({error.strerror}). Free space or choose another folder."
@@ -179,7 +182,7 @@ def _lines(source: Path) -> Iterator[tuple[int, Any]]:
                         raise FactsFileError(f"{source}, line {number}: is longer than {LONGEST_LINE} bytes.")
                     if line.strip():
                         yield number, _parsed(line, f"{source}, line {number}")
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FactsFileError(
             f"{source}, after line {number}: is damaged gzip ({error}). Copy or record it again."
         ) from None
@@ -214,7 +217,7 @@ def _fact(cls: type[_T], content: Any, where: str, kind: str) -> _T:
 
 
 def _put(out: IO[bytes], content: Mapping[str, Any]) -> None:
-    out.write(json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n")
+    out.write(json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
 
 
 def _object(found: Mapping[str, Any]) -> dict[str, Any]:
