@@ -8,10 +8,11 @@ every turn. So the dependence is measured first, in a way that level changes har
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from concertmaster.core.changes.aligned import Aligned
 from concertmaster.core.changes.lines import best_break
 from concertmaster.core.changes.scores import best_split, split_p_value
 from concertmaster.core.stats.ranks import normal_scores
@@ -20,6 +21,7 @@ from concertmaster.core.stats.summary import Floats
 MIN_SEGMENT = 6  # a level is judged from at least so many values
 SIGNIFICANCE = 0.005  # at most one quiet series in 200 gets a change point
 DRIFT = 0.5  # half of a deviation carries over to the next value: such a series drifts, it has no levels
+HOPELESS = 0.3  # ranks that clear; the likelihood cannot make up for it
 MOST_VALUES = 2000  # longer series are judged by medians of blocks
 
 
@@ -56,13 +58,41 @@ def splits(
             index, p = best_break(part, minimum)
             significant = p < 0.5
         else:
-            index, z = best_split(part, minimum)
-            p = split_p_value(z / bar, part.size, minimum)
+            index, p = _level_split(part, minimum, bar)
             significant = p < significance
         if significant:
             found.append(Split(start + index, p, drifting))
             todo += [(start, start + index), (start + index, end)]
-    return sorted(found, key=lambda split: split.index)
+    found.sort(key=lambda split: split.index)
+    return found if drifting else _placed(values, found, minimum)
+
+
+def _placed(values: Floats, found: list[Split], minimum: int) -> list[Split]:
+    """Each split at its most likely place between its neighbours."""
+    out: list[Split] = []
+    for i, split in enumerate(found):
+        start = out[-1].index if out else 0
+        end = found[i + 1].index if i + 1 < len(found) else values.size
+        place = start + Aligned(values[start:end], split.index - start).place(minimum)
+        out.append(replace(split, index=place))
+    return out
+
+
+def _level_split(part: Floats, minimum: int, bar: float) -> tuple[int, float]:
+    """The best split into two levels, and how probable so clear a one is without any change.
+
+    Two views of the same values are taken together: how far the ranks lie apart (p), and how much better the values fit
+    together once the second part is shifted back (log likelihood ``gain``; a loss does not count, because a further
+    change in the part spoils the fit). Looking twice has its price: of series without a change, simulated with
+    normal, exponential, heavy-tailed, clustered and real noise and 12 to 160 values, at most about a share a has
+    (p * exp(-gain / 2)) ** 0.65 below a, for a from 0.002 to 0.05.
+    """
+    index, z = best_split(part, minimum)
+    p = split_p_value(z / bar, part.size, minimum)
+    if p > HOPELESS:
+        return index, p
+    gain = max(0.0, Aligned(part, index).gain()) / bar**2
+    return index, math.exp(0.65 * (math.log(max(p, 1e-300)) - gain / 2.0))
 
 
 def serial_dependence(values: Floats) -> float:
