@@ -73,11 +73,40 @@ class Links:
                 times.append(at)
                 steps |= names
                 continue
-            for one in (parent, *(() if node.hooked else self._handlers_passed(parent, node))):
+            if node.hooked:
+                times.append(parent.finished)
+                for leaf in self._exits(parent):
+                    steps |= {".".join(n.key) for n in (leaf, *self._handlers_passed(leaf, node))}
+                continue
+            for one in (parent, *self._handlers_passed(parent, node)):
                 times.append(one.started if flag(one.raw.get("daemoned")) else one.finished)
-                steps.add(".".join(one.key))
+                steps |= {".".join(leaf.key) for leaf in self._exits(one)}
         known = [t for t in times if t is not None]
         return (max(known) if len(known) == len(times) else None), frozenset(s for s in steps if s)
+
+    def _exits(self, node: Node) -> list[Node]:
+        """The leaves a node ends with, itself if it is one."""
+        found: dict[str, Node] = {}
+        todo, seen = [node.id], set()
+        while todo:
+            current = self._nodes.get(todo.pop())
+            if current is None or current.id in seen:
+                continue
+            seen.add(current.id)
+            if not current.composite:
+                found[current.id] = current
+            elif current.kind == "Retry":
+                todo += [c for c in current.children if not self._hooked(c)][-1:]
+            elif current.kind == "TaskGroup":
+                todo += [c for c in current.children if not self._hooked(c)]
+            else:
+                outbound = current.raw.get("outboundNodes")
+                todo += [str(o) for o in outbound] if isinstance(outbound, list) else []
+        return list(found.values())
+
+    def _hooked(self, identity: str) -> bool:
+        node = self._nodes.get(identity)
+        return node is None or node.hooked
 
     def _handlers_passed(self, parent: Node, node: Node) -> Iterator[Node]:
         """Handlers of ``parent``, or of a composite around it that ``node`` is not part of."""
