@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from testbed.cluster import Cluster
 from testbed.lives import ContainerLife, Grid, JobLife, PodLife
 from testbed.openmetrics import render

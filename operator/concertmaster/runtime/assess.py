@@ -15,7 +15,7 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason, Transit
 from concertmaster.api.models.base import format_time, parse_time
 from concertmaster.kube.events import Note, Severity
 from concertmaster.kube.writer import StatusUpdate, digest, semantic
-from concertmaster.runtime.ports import Advice, SourceReport
+from concertmaster.runtime.ports import SourceReport
 from concertmaster.runtime.registry import Entry, StatusView
 
 REFRESH_AFTER = 24 * 3600.0  # seconds: dataUntil alone is no news, but once a day it may cost a write
@@ -28,13 +28,15 @@ _QUIET = frozenset({Reason.PENDING.value})
 class Verdict:
     """What a cycle found out about one profile.
 
-    ``advice`` is a fresh analysis or the remembered outcome of the last one in this process (then ``fresh`` is False).
+    ``ready`` and ``objectives`` are what the last analysis of this process said, None when there was none; ``document``
+    is its text when the analysis was made just now.
     """
 
     target: Finding
     metrics: Finding
-    advice: Advice | None = None
-    fresh: bool = False
+    ready: Finding | None = None
+    objectives: Finding | None = None
+    document: Mapping[str, Any] | None = None
     failure: str = ""
     data_until: float | None = None
 
@@ -51,7 +53,7 @@ def metrics_finding(report: SourceReport) -> Finding:
 def ready_finding(verdict: Verdict, had_advice: bool) -> Finding:
     """Ready: the first thing that keeps the advice from being complete and up to date."""
     ready = ConditionType.READY
-    kept = " The advice is the one of status.dataUntil." if had_advice or verdict.advice is not None else ""
+    kept = " The advice is the one of status.dataUntil." if had_advice or verdict.ready is not None else ""
     if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
         return Finding(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
     if verdict.failure:
@@ -59,15 +61,15 @@ def ready_finding(verdict: Verdict, had_advice: bool) -> Finding:
     if verdict.metrics.status is not True:
         reason = Reason.STALE if kept else verdict.metrics.reason
         return Finding(ready, False, reason, f"{verdict.metrics.message}{kept}")
-    if verdict.advice is None:
+    if verdict.ready is None:
         return Finding(ready, False, Reason.PENDING, "the runs of this workflow are being read for the first time")
-    return verdict.advice.ready
+    return verdict.ready
 
 
 def objectives_finding(verdict: Verdict, entry: Entry) -> Finding | None:
     """ObjectivesMet from the analysis; without one the old finding stays, or Unknown where there is none."""
-    if verdict.advice is not None:
-        return verdict.advice.objectives
+    if verdict.objectives is not None:
+        return verdict.objectives
     if conditions.find(entry.status.conditions, ConditionType.OBJECTIVES_MET) is not None:
         return None
     return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
@@ -81,8 +83,8 @@ def status_update(entry: Entry, verdict: Verdict, now: float) -> StatusUpdate | 
     if objectives is not None:
         findings.append(objectives)
     current = conditions.update(entry.status.conditions, findings, generation=entry.generation, now=now)
-    if verdict.advice is not None and verdict.fresh:
-        document = {**verdict.advice.document, "conditions": current, "observedGeneration": entry.generation}
+    if verdict.document is not None:
+        document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
         same = digest(document) == entry.status.digest
         if same and not _refresh(entry, verdict, now):
             return None

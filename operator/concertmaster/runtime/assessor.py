@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -24,8 +24,8 @@ from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
 from concertmaster.runtime.definitions import Definitions, Resolved
 from concertmaster.runtime.discovery import reference
 from concertmaster.runtime.policies import as_document, unknown_source
-from concertmaster.runtime.ports import Advice, Adviser, Beat, Case, Demand, History, SourceReport, Sources
-from concertmaster.runtime.registry import Entry
+from concertmaster.runtime.ports import Adviser, Beat, Case, Demand, History, SourceReport, Sources
+from concertmaster.runtime.registry import Entry, StatusView
 from concertmaster.runtime.scene import Scene
 
 log = logging.getLogger("concertmaster.analysis")
@@ -58,9 +58,11 @@ class Subject:
 @dataclass(slots=True)
 class _Memory:
     inputs: int
-    advice: Advice
+    ready: Finding
+    objectives: Finding
     at: float
     lasts: float  # seconds until it is looked at again although nothing is known to have changed
+    body: str | None = None  # what the server holds of it; None until it was written
 
 
 @dataclass(slots=True)
@@ -132,6 +134,12 @@ class Assessor:
         for report in reports:
             self._revisions.update(report.changed)
 
+    def holds(self, uid: str, status: StatusView) -> None:
+        """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
+        that failed and a status somebody emptied are mended alike."""
+        if uid in self._memory:
+            self._memory[uid].body = status.body
+
     def updates(
         self, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float, tally: Tally, beat: Beat
     ) -> Iterator[StatusUpdate]:
@@ -142,9 +150,12 @@ class Assessor:
             if self._must_wait(subject, report):
                 tally.held += 1
                 continue
-            update = status_update(subject.entry, self._verdict(subject, report, now, tally), now)
+            verdict = self._verdict(subject, report, now, tally)
+            update = status_update(subject.entry, verdict, now)
             if update is not None:
                 yield update
+            elif verdict.document is not None:
+                self.holds(subject.entry.uid, subject.entry.status)
 
     def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
         """While the past is being read, advice that rests on all of it is not replaced by one that rests on a part."""
@@ -164,16 +175,23 @@ class Assessor:
             metrics = Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet")
         until = report.data_until if report is not None else None
         remembered = self._memory.get(subject.entry.uid)
-        known = remembered.advice if remembered is not None else None
+        ready, objectives = (remembered.ready, remembered.objectives) if remembered is not None else (None, None)
+        known = Verdict(target, metrics, ready, objectives, data_until=until)
         if subject.resolved.definition is None or subject.profile is None or subject.policy is None:
-            return Verdict(target, metrics, known, data_until=until)
+            return known
         missing = report.missing if report is not None else ()
         definition, policy = subject.resolved.definition, subject.policy
         inputs = hash(
             (subject.entry.spec_text, repr(policy), repr(definition), missing, self._revisions[definition.key])
         )
-        if remembered is not None and remembered.inputs == inputs and now - remembered.at < remembered.lasts:
-            return Verdict(target, metrics, known, data_until=until)
+        if (
+            remembered is not None
+            and remembered.inputs == inputs
+            and remembered.body is not None
+            and remembered.body == subject.entry.status.body
+            and now - remembered.at < remembered.lasts
+        ):
+            return known
         try:
             runs = self._history.runs(
                 definition,
@@ -182,17 +200,18 @@ class Assessor:
                 as_of=until if until is not None else now,
             )
             if not runs and metrics.status is not True:
-                return Verdict(target, metrics, known, data_until=until)  # an empty page is no news while it is down
+                return known  # an empty page is no news while the source is down
             advice = self._adviser(Case(subject.profile, policy, definition, runs, now, until, missing))
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
-            return Verdict(target, metrics, known, failure=self._failed(subject.entry, error), data_until=until)
+            return replace(known, failure=self._failed(subject.entry, error))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         # A run that was still going on is over some time after its last pod ended, without any further fact.
         going_on = any(r.outcome is Outcome.RUNNING for r in runs)
-        self._memory[subject.entry.uid] = _Memory(inputs, advice, now, 0.0 if going_on else REANALYZE_AFTER)
-        return Verdict(target, metrics, advice, fresh=True, data_until=until)
+        lasts = 0.0 if going_on else REANALYZE_AFTER
+        self._memory[subject.entry.uid] = _Memory(inputs, advice.ready, advice.objectives, now, lasts)
+        return Verdict(target, metrics, advice.ready, advice.objectives, advice.document, data_until=until)
 
     def _failed(self, entry: Entry, error: Exception) -> str:
         """One sentence for the condition; the trace goes to the log, once per kind of failure."""

@@ -27,9 +27,10 @@ from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, 
 from concertmaster.runtime import assess, rights
 from concertmaster.runtime.assessor import Assessor, Subject, Tally, facts_by_policy
 from concertmaster.runtime.health import Health
+from concertmaster.runtime.memory import give_back
 from concertmaster.runtime.policies import PolicyFacts, policy_status
 from concertmaster.runtime.ports import Demand, History, SourceReport, Sources
-from concertmaster.runtime.registry import Entry, Registry
+from concertmaster.runtime.registry import Entry, Registry, StatusView
 from concertmaster.runtime.scene import Scene, Stage
 from concertmaster.runtime.telemetry import Telemetry
 from concertmaster.runtime.watchdog import Watchdog
@@ -131,6 +132,7 @@ class Cycle:
             self._policies(scene, subjects, now, record)
         self._tidy(subjects, now, record)
         self._finish(record, tally, scene, subjects, begun)
+        give_back()
         return any(report.more for report in self._reports.values())
 
     # --- stages -------------------------------------------------------------------------------------------------------
@@ -258,6 +260,7 @@ class Cycle:
 
     def _written(self, entry: Entry, status: Mapping[str, Any]) -> None:
         self._registry.wrote(entry.uid, status)
+        self._assessor.holds(entry.uid, StatusView.of(status))
         if digest(status) == entry.status.digest:
             return
         for note in assess.notes(entry, status):

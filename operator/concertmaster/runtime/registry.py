@@ -19,12 +19,15 @@ from typing import Any
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
 from concertmaster.kube.writer import digest
 
+_FRAME = frozenset({"conditions", "observedGeneration"})
+
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
     """What is remembered of a status: enough to tell whether a new one differs and which transitions it makes."""
 
     digest: str | None = None
+    body: str | None = None  # the same without conditions and observedGeneration: what the last analysis said
     conditions: tuple[Mapping[str, Any], ...] = ()
     recommendations: tuple[str, ...] = ()
     data_until: str | None = None
@@ -36,6 +39,7 @@ class StatusView:
         ids = (str(r["id"]) for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id"))
         return cls(
             digest=digest(status),
+            body=digest({k: v for k, v in status.items() if k not in _FRAME}),
             conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
             recommendations=tuple(ids),
             data_until=status.get("dataUntil"),

@@ -138,8 +138,7 @@ class MetricsSources:
         for namespace in sorted({d.key.namespace for d in reading.demand.workflows}):
             until = store.watermark(name, namespace)
             if until is None:
-                store.set_watermark(name, namespace, end)  # everything before it is the past, read newest first
-                continue
+                continue  # never read: all of it is the past, read newest first
             if gaps.fresh:
                 until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
             groups.setdefault(max(until, horizon), []).append(namespace)
@@ -204,27 +203,26 @@ class MetricsSources:
         reading.more = reading.more or any(low > want + _SLACK for low in lows.values())
 
     def _lows(self, demand: Demand) -> dict[WorkflowKey, float]:
-        """How far back each workflow was read: at first as far as its namespace is complete."""
+        """How far back each workflow was read: at first as far as its namespace is complete, else not at all."""
         store = self._keeper.store
+        newest = float(int(demand.now - self._client(demand.source).source.delay_seconds))
         found: dict[WorkflowKey, float] = {}
         for definition in demand.workflows:
             known = store.watermark(demand.source, self._past(definition.key))
-            if known is None:
-                until = store.watermark(demand.source, definition.key.namespace)
-                if until is None:  # not due and never read: this namespace begins with the past
-                    until = float(int(demand.now - self._client(demand.source).source.delay_seconds))
-                    store.set_watermark(demand.source, definition.key.namespace, until)
-                known = -until
-                store.set_watermark(demand.source, self._past(definition.key), known)
-            found[definition.key] = -known
+            until = store.watermark(demand.source, definition.key.namespace)
+            found[definition.key] = -known if known is not None else until if until is not None else newest
         return found
 
     def _lower(self, lows: dict[WorkflowKey, float], spaces: set[str], chunk: Collection, source: str) -> None:
         """A chunk was stored: workflows known down to its newer end are now known down to its older one."""
+        store = self._keeper.store
         for key, low in lows.items():
             if key.namespace in spaces and chunk.since < low <= chunk.complete_until + 1.0:
                 lows[key] = chunk.since
-                self._keeper.store.set_watermark(source, self._past(key), -chunk.since)
+                store.set_watermark(source, self._past(key), -chunk.since)
+        for namespace in spaces:
+            if store.watermark(source, namespace) is None:
+                store.set_watermark(source, namespace, chunk.complete_until)
 
     # --- both -----------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class MemoryClient(KubeClient):
         self.objects[resource.path(namespace, name)] = obj
         return obj
 
-    def items(self, path: str, **_: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+    def items(self, path: str, **_: Any) -> Iterator[dict[str, Any]]:
         self.calls.append(("LIST", path, None))
         self.on_request("LIST", path)
         if path in self.lists:
@@ -55,8 +55,8 @@ class MemoryClient(KubeClient):
                 continue
             yield copy.deepcopy(obj)
 
-    def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        body = kwargs.get("body")
+    def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        body: Any = kwargs.get("body")
         self.calls.append((method, path, copy.deepcopy(body)))
         self.on_request(method, path)
         planned = self.faults.get((method, path)) or []

@@ -1,0 +1,402 @@
+"""The cycle: what is analysed and written when, and how far a fault reaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import Outcome, WorkflowKey
+from concertmaster.kube import errors
+from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
+from concertmaster.runtime.assessor import REANALYZE_AFTER
+from concertmaster.runtime.watchdog import KindsLost
+
+from .harness import CRONJOB, INTERVAL, Bed, report, run
+
+DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+ETL = WorkflowKey("demo", "CronJob", "etl")
+
+
+@pytest.fixture
+def bed() -> Bed:
+    """One CronJob with a profile and three runs."""
+    made = Bed()
+    made.cronjob()
+    made.profile()
+    made.history.runs_of["etl"] = [run("etl", i) for i in range(3)]
+    return made
+
+
+def test_the_first_cycle_gives_advice_and_the_second_does_nothing(bed: Bed) -> None:
+    bed.run()
+    assert bed.status()["advice"] == ["3 runs"]
+    assert bed.state() == {
+        "Ready": ("True", "Analyzed"),
+        "MetricsAvailable": ("True", "Complete"),
+        "TargetResolved": ("True", "Found"),
+        "ObjectivesMet": ("True", "Met"),
+    }
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    assert len(bed.adviser.cases) == 1
+
+
+def test_discovery_brings_advice_in_the_same_cycle() -> None:
+    bed = Bed()
+    bed.cronjob(team="data")
+    bed.policy(discover=DISCOVER)
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.run()
+    assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
+    assert bed.client.objects[PROFILES.path("demo", "cronjob-etl")]["metadata"]["labels"]["team"] == "data"
+    assert bed.status(POLICIES, "team")["discoveredProfiles"] == 1
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+
+
+def test_only_what_has_new_runs_is_analysed_again(bed: Bed) -> None:
+    bed.cronjob("other")
+    bed.profile("other", "other")
+    bed.run()
+    bed.adviser.cases.clear()
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.sources.changed.add(ETL)
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert [c.definition.key for c in bed.adviser.cases] == [ETL]
+    assert [p for _, p in bed.writes()] == [f"{PROFILES.path('demo', 'etl')}/status"]
+    assert bed.status()["advice"] == ["4 runs"]
+
+
+def test_two_profiles_of_one_workflow_both_learn_of_new_runs(bed: Bed) -> None:
+    bed.profile("second")
+    bed.run()
+    bed.adviser.cases.clear()
+    bed.sources.changed.add(ETL)
+    bed.run(seconds=INTERVAL)
+    assert {c.profile.metadata.name for c in bed.adviser.cases} == {"etl", "second"}
+
+
+@pytest.mark.parametrize("change", ["profile", "policy", "definition", "missing", "time"])
+def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) -> None:
+    bed.run()
+    bed.adviser.cases.clear()
+    seconds = INTERVAL
+    if change == "profile":
+        obj = bed.client.objects[PROFILES.path("demo", "etl")]
+        obj["spec"] = {**obj["spec"], "dismissals": [{"recommendation": "a", "reason": "b"}]}
+    elif change == "policy":
+        bed.policy(objectives={"duration": {"p95": "5m"}})
+    elif change == "definition":
+        obj = bed.client.objects[CRONJOB.path("demo", "etl")]
+        obj["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = "y"
+        obj["metadata"]["resourceVersion"] = "999"
+    elif change == "missing":
+        bed.sources.reports["default"] = report(missing=("container_memory_working_set_bytes: gone.",))
+    else:
+        seconds = REANALYZE_AFTER + 1
+    bed.run(seconds=seconds)
+    assert len(bed.adviser.cases) == 1
+    bed.run(seconds=INTERVAL)
+    assert len(bed.adviser.cases) == 1
+
+
+def test_a_run_that_goes_on_is_looked_at_until_it_is_over(bed: Bed) -> None:
+    bed.history.runs_of["etl"].append(run("etl", 9, Outcome.RUNNING))
+    bed.run()
+    bed.run(seconds=INTERVAL)
+    bed.history.runs_of["etl"][-1] = run("etl", 9)
+    bed.run(seconds=INTERVAL)
+    assert len(bed.adviser.cases) == 3
+    bed.run(seconds=INTERVAL)
+    assert len(bed.adviser.cases) == 3
+
+
+def test_a_source_that_is_down_stops_nobody_else(bed: Bed) -> None:
+    bed.sources.reports["thanos"] = report("thanos", ok=False)
+    bed.cronjob("other", "web")
+    bed.client.put(NAMESPACES, None, "web")
+    bed.profile("other", "other", "web")
+    bed.policy("web", "web", metricsSource="thanos")
+    bed.run()
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+    assert bed.state(name="other", namespace="web")["MetricsAvailable"] == ("False", "SourceUnreachable")
+    assert bed.state(POLICIES, "web", "web")["MetricsAvailable"] == ("False", "SourceUnreachable")
+
+
+def test_an_unexpected_fault_of_a_source_is_isolated_too(bed: Bed) -> None:
+    bed.run()
+    bed.sources.broken.add("default")
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+    assert bed.state()["MetricsAvailable"][0] == "False"
+    bed.sources.broken.clear()
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_failing_analysis_is_told_without_its_secrets_and_stops_nobody_else(bed: Bed) -> None:
+    bed.cronjob("other")
+    bed.profile("other", "other")
+    bed.history.runs_of["other"] = [run("other", 1)]
+    bed.adviser.failing.add("etl")
+    bed.run()
+    assert bed.state()["Ready"] == ("False", "AnalysisFailed")
+    assert "hunter22" not in str(bed.status())
+    assert bed.status(name="other")["advice"] == ["1 runs"]
+    bed.adviser.failing.clear()
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_profile_nobody_can_parse_is_told_and_stops_nobody_else(bed: Bed) -> None:
+    bed.profile("odd", spec={"workflowRef": {"kind": 7}})
+    bed.run()
+    assert bed.state(name="odd")["Ready"] == ("False", "InvalidSpec")
+    assert "workflowRef" in bed.message("TargetResolved", name="odd")
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_policy_nobody_can_parse_is_out_of_force_and_told(bed: Bed) -> None:
+    bed.policy("odd", priority="high")
+    bed.run()
+    assert bed.state(POLICIES, "odd")["Ready"] == ("False", "InvalidSpec")
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([("a", ["b"]), ("b", ["a"])], ("a", "b")),
+        ([("a", ["nowhere"])], ("nowhere",)),
+        ([("a", []), ("a", [])], ("a",)),
+    ],
+)
+def test_a_graph_that_contradicts_itself_is_refused_by_name(
+    bed: Bed, steps: list[tuple[str, list[str]]], words: tuple[str, ...]
+) -> None:
+    graph = {
+        "podRunLabel": "run",
+        "steps": [
+            {"name": name, "dependsOn": after, "podSelector": {"matchLabels": {"step": name}}} for name, after in steps
+        ],
+    }
+    bed.profile("graph", spec={"graph": graph})
+    bed.run()
+    assert bed.state(name="graph")["TargetResolved"] == ("False", "GraphInvalid")
+    message = bed.message("TargetResolved", name="graph")
+    assert all(word in message for word in words)
+    assert "spec.graph" in message
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_an_unknown_source_names_the_known_ones_and_is_never_asked(bed: Bed) -> None:
+    bed.policy(metricsSource="thanos")
+    bed.run()
+    assert bed.state()["MetricsAvailable"] == ("False", "SourceUnknown")
+    assert "default" in bed.message("MetricsAvailable")
+    assert bed.state(POLICIES, "team")["MetricsAvailable"] == ("False", "SourceUnknown")
+    assert bed.sources.asked == []
+
+
+def test_a_namespace_its_source_does_not_want_is_refused(bed: Bed) -> None:
+    bed.sources.denied.add("default")
+    bed.run()
+    assert bed.state()["MetricsAvailable"] == ("False", "SourceRefused")
+    bed.client.objects[NAMESPACES.path(None, "demo")]["metadata"]["labels"] = {"trusted": "true"}
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:
+    bed.run()
+    second = Bed()
+    second.client.objects = bed.client.objects  # a new process on the same cluster, its history empty so far
+    second.history.runs_of["etl"] = [run("etl", 1)]
+    second.sources.reports["default"] = report(more=True)
+    assert second.run() is True
+    assert second.status()["advice"] == ["3 runs"]
+    second.history.runs_of["etl"] = [run("etl", i) for i in range(4)]
+    second.sources.reports["default"] = report()
+    assert second.run() is False
+    assert second.status()["advice"] == ["4 runs"]
+
+
+def test_a_first_advice_does_not_wait_for_the_whole_past(bed: Bed) -> None:
+    bed.sources.reports["default"] = report(more=True)
+    assert bed.run() is True
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_half_a_picture_decides_nothing(bed: Bed) -> None:
+    bed.run()
+    bed.profile("unseen", "other")
+    bed.patient = False
+    bed.writes()
+    bed.run(seconds=INTERVAL, watching=False)
+    assert bed.writes() == []
+    bed.patient = True
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="unseen")["TargetResolved"] == ("False", "NotFound")
+
+
+def test_a_deletion_the_watch_missed_is_noticed(bed: Bed) -> None:
+    bed.run()
+    del bed.client.objects[PROFILES.path("demo", "etl")]
+    bed.writes()
+    bed.run(seconds=INTERVAL, watching=False)
+    assert bed.registry.snapshot().profiles == ()
+    assert bed.writes() == []
+
+
+def test_an_api_server_that_is_away_is_survived(bed: Bed) -> None:
+    bed.run()
+    bed.client.lists = {k.path(): errors.Unreachable("down") for k in (PROFILES, POLICIES, CLUSTER_POLICIES)}
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    bed.client.lists = {}
+    bed.sources.changed.add(ETL)
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["4 runs"]
+
+
+def test_kinds_that_stay_away_end_the_process(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.run()
+    monkeypatch.setattr(bed.cycle._watchdog, "_lost_after", 0.0)
+    bed.client.lists[PROFILES.path()] = errors.NotFound("no such kind", status=404)
+    with pytest.raises(KindsLost, match="kubectl apply"):
+        bed.run(seconds=INTERVAL)
+
+
+def test_a_target_that_cannot_be_listed_keeps_its_profile_and_advice(bed: Bed) -> None:
+    bed.run()
+    bed.client.lists[CRONJOB.path()] = errors.Forbidden("no", status=403)
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["TargetResolved"] == ("False", "Forbidden")
+    assert "grant" in bed.message("TargetResolved")
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_a_passing_fault_of_the_list_is_not_even_noticed_by_the_profile(bed: Bed) -> None:
+    bed.run()
+    bed.writes()
+    bed.client.lists[CRONJOB.path()] = errors.Unreachable("reset")
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+
+
+def test_a_change_between_two_intervals_asks_only_for_what_is_new(bed: Bed) -> None:
+    bed.run()
+    bed.run(seconds=10.0)
+    bed.run(seconds=INTERVAL)
+    assert [d.due for d in bed.sources.asked] == [True, False, True]
+
+
+def test_write_failures_are_tried_again(bed: Bed) -> None:
+    path = f"{PROFILES.path('demo', 'etl')}/status"
+    bed.client.faults["PATCH", path] = [errors.Busy("later", status=500)]
+    bed.run()
+    assert bed.status() == {}
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_a_status_somebody_emptied_is_restored(bed: Bed) -> None:
+    bed.run()
+    bed.client.objects[PROFILES.path("demo", "etl")]["status"] = {"conditions": []}
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+
+
+def test_priority_and_losers(bed: Bed) -> None:
+    bed.policy("low", priority=1)
+    bed.policy("high", priority=2)
+    bed.client.put(CLUSTER_POLICIES, None, "all", spec={"priority": 100})
+    bed.run()
+    assert str(bed.adviser.cases[0].policy.source) == "OptimizationPolicy/high"
+    assert bed.status(POLICIES, "high")["matchedProfiles"] == 1
+    assert bed.state(POLICIES, "low")["Ready"] == ("False", "NoMatches")
+    assert "win" in bed.message("Ready", POLICIES, "low")
+    assert bed.state(CLUSTER_POLICIES, "all", None)["Ready"] == ("False", "NoMatches")
+
+
+def test_a_selector_without_matches_says_how_to_look(bed: Bed) -> None:
+    bed.policy(selector={"matchLabels": {"team": "nobody"}})
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "NoMatches")
+    assert "--show-labels" in bed.message("Ready", POLICIES, "team")
+
+
+def test_auto_without_rights_is_told_with_the_value_to_set(bed: Bed) -> None:
+    bed.policy(apply={"mode": "Auto"})
+
+    def allows(attributes: Any) -> bool:
+        return bool(attributes["resource"] != "cronjobs")
+
+    bed.client.allows = allows  # type: ignore[method-assign]
+    bed.run()
+    assert bed.state(POLICIES, "team")["WriteAccess"] == ("False", "Denied")
+    assert "apply.namespaces={demo}" in bed.message("WriteAccess", POLICIES, "team")
+
+
+def test_a_suspended_policy_says_so(bed: Bed) -> None:
+    bed.policy(suspend=True)
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "Suspended")
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_denied_creation_is_told_once_and_tried_no_further_in_that_namespace() -> None:
+    bed = Bed()
+    for i in range(5):
+        bed.cronjob(f"job-{i}")
+    bed.policy(discover=DISCOVER)
+    path = PROFILES.path("demo")
+    bed.client.faults["POST", path] = [errors.Forbidden("no", status=403)] * 5
+    bed.run()
+    assert sum(call[:2] == ("POST", path) for call in bed.client.calls) == 1
+    assert "grant" in bed.message("Ready", POLICIES, "team")
+    assert bed.status(POLICIES, "team")["discoveredProfiles"] == 0
+
+
+def test_events_are_told_on_transitions_only(bed: Bed) -> None:
+    def told() -> list[str]:
+        return sorted(o["reason"] for o in bed.objects(EVENTS))
+
+    bed.run()
+    assert told() == []
+    bed.sources.reports["default"] = report(ok=False)
+    bed.run(seconds=INTERVAL)
+    assert told() == ["SourceUnreachable", "Stale"]
+    bed.run(seconds=INTERVAL)
+    assert told() == ["SourceUnreachable", "Stale"]
+
+
+def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) -> None:
+    bed.profile("lost", "gone")
+    bed.run()
+    assert set(bed.history.tidied[0]) == {ETL, WorkflowKey("demo", "CronJob", "gone")}
+    bed.run(seconds=INTERVAL)
+    assert len(bed.history.tidied) == 1
+    bed.run(seconds=3600.0)
+    assert len(bed.history.tidied) == 2
+
+
+def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
+    bed.run()
+    bed.sources.reports["default"] = replace(report(ok=False), data_until=None)
+    bed.run(seconds=INTERVAL)
+    bed.writes()
+    for _ in range(3):
+        bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    assert len(bed.adviser.cases) == 1
