@@ -19,7 +19,7 @@ from concertmaster.core.stats.robust import mad_sigma
 from concertmaster.core.stats.summary import Floats
 
 HALVINGS = 3  # bandwidths of the density: 1, 1/2 and 1/4 robust standard deviations, the bulk and clusters inside it
-REFERENCE_POINTS = 64  # quantiles that stand for the sample in the density; more change nothing but the time
+REFERENCE_POINTS = 48  # quantiles that stand for the sample in the density; more change nothing but the time
 BOUND = (
     2.5  # no single value weighs more than that many standard deviations, or a few outliers at the end would be a level
 )
