@@ -24,15 +24,20 @@ class Links:
         self._parents: dict[str, list[Node]] = {}
         self._earlier: dict[str, str] = {}
         self._handlers: dict[str, list[Node]] = {}
+        named = {node.name: node for node in nodes.values()}
         for node in nodes.values():
             for child in node.children:
-                self._parents.setdefault(child, []).append(node)
+                self._parents.setdefault(child, []).append(self._pod_of(node))
             if node.kind == "Retry":
                 tries = [c for c in node.children if c in nodes and not nodes[c].hooked]
                 self._earlier.update(zip(tries[1:], tries, strict=False))
             if node.hooked:
                 base = re.sub(r"\.(onExit|hooks\.[^.]+)$", "", node.name)
                 self._handlers.setdefault(base, []).append(node)
+        for base, handlers in self._handlers.items():
+            for handler in handlers:  # the workflow's own exit handler hangs nowhere
+                if base in named and handler.id not in self._parents:
+                    self._parents[handler.id] = [named[base]]
         self._memo: dict[str, _Waited] = {}
 
     def before(self, node: Node) -> tuple[float | None, tuple[str, ...]]:
@@ -74,15 +79,25 @@ class Links:
                 steps |= names
                 continue
             if node.hooked:
-                times.append(parent.finished)
-                for leaf in self._exits(parent):
-                    steps |= {".".join(n.key) for n in (leaf, *self._handlers_passed(leaf, node))}
+                if _began_during(node, parent):
+                    times.append(node.started)
+                    continue
+                waited = [n for leaf in self._exits(parent) for n in (leaf, *self._handlers_passed(leaf, node))]
+                ends = [n.finished for n in waited if n.finished is not None]
+                # A composite ends when the controller sees that its leaves have: what lies between is not their time.
+                times.append(max(ends) if len(ends) == len(waited) > 0 else parent.finished)
+                steps |= {".".join(n.key) for n in waited}
                 continue
             for one in (parent, *self._handlers_passed(parent, node)):
                 times.append(one.started if flag(one.raw.get("daemoned")) else one.finished)
                 steps |= {".".join(leaf.key) for leaf in self._exits(one)}
         known = [t for t in times if t is not None]
         return (max(known) if len(known) == len(times) else None), frozenset(s for s in steps if s)
+
+    def _pod_of(self, node: Node) -> Node:
+        """The pod around a container of a containerSet: what follows waits for all of it."""
+        around = self._nodes.get(str(node.raw.get("boundaryID")))
+        return around if node.kind == "Container" and around is not None else node
 
     def _exits(self, node: Node) -> list[Node]:
         """The leaves a node ends with, itself if it is one."""
@@ -118,6 +133,11 @@ class Links:
             prefix += piece
             if prefix in self._handlers and not _inside(node.name, prefix):
                 yield from self._handlers[prefix]
+
+
+def _began_during(hook: Node, node: Node) -> bool:
+    """Whether a hook ran beside its node: hooks start as soon as their expression holds, only exit handlers wait."""
+    return hook.started is not None and node.finished is not None and hook.started < node.finished
 
 
 def _inside(name: str, composite: str) -> bool:
