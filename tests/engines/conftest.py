@@ -1,0 +1,122 @@
+"""The engines' bed: one play under the real controllers, shared by all tests of the tier.
+
+The control plane is stopped as soon as everything is read and deleted: the tests compare what was recorded. Start them
+inside a network namespace: ``python -m testbed netns -- pytest tests/engines``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.engines import define_all
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.metrics.collect import Collection, collect
+from concertmaster.settings import Source
+from testbed.controlplane import ControlPlane, Options
+from testbed.engine_parts import require_namespace
+from testbed.prometheus import PrometheusServer, scrapes_of
+from testbed.pytest_plugin import require_binaries
+from tests.engines import scene as scenes
+from tests.engines.scene import NAMESPACE, Object, Scene
+
+HERE = Path(__file__).parent
+SCRAPE_SECONDS = 2
+LIMIT = 420  # the first test also waits for the play
+
+# Labels that history needs (docs/engines); Argo needs none.
+LABEL_KEYS = (
+    "app",
+    "tekton.dev/pipeline",
+    "tekton.dev/pipelineRun",
+    "tekton.dev/pipelineTask",
+    "tekton.dev/task",
+    "tekton.dev/taskRun",
+    "tekton.dev/memberOf",
+    "batch.kubernetes.io/job-name",
+    "batch.kubernetes.io/job-completion-index",
+)
+PROFILE: Object = {
+    "apiVersion": "concertmaster.dev/v1alpha1",
+    "kind": "WorkflowProfile",
+    "metadata": {"name": "adhoc", "namespace": NAMESPACE},
+    "spec": {
+        "runSelector": {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Workflow",
+            "namePrefix": "adhoc-",
+            "matchLabels": {"app": "etl"},
+        }
+    },
+}
+DECLARING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "Task", "CronJob", "Job")
+
+
+@dataclass(frozen=True)
+class Played:
+    """The scene, and what Prometheus told once all objects were gone."""
+
+    scene: Scene
+    history: Collection
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this directory may take as long as the play (the hook sees those of all directories)."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(LIMIT))
+
+
+@pytest.fixture(scope="session")
+def played() -> Iterator[Played]:
+    """Everything ran, was read, was deleted, and was collected from Prometheus."""
+    require_namespace()
+    options = Options.engines()
+    require_binaries([*options.binaries(), "prometheus", "promtool"])
+    with ControlPlane(options) as control_plane:
+        cluster = control_plane.cluster
+        with PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
+            scene = scenes.play(cluster)
+            time.sleep(3 * SCRAPE_SECONDS)  # the last ends are scraped
+            scenes.remove(cluster)
+            time.sleep(3 * SCRAPE_SECONDS)  # and so is the emptiness
+            yield Played(scene, _collected(prometheus, scene))
+
+
+def _collected(prometheus: PrometheusServer, scene: Scene) -> Collection:
+    client = PrometheusClient(Source.model_validate({"name": "default", "url": prometheus.url}))
+    until = time.time()
+    return collect(
+        client,
+        namespaces=[NAMESPACE],
+        since=scene.begin - 60,
+        until=until,
+        now=until + client.source.delay_seconds,  # nothing more is coming
+        label_keys=LABEL_KEYS,
+    )
+
+
+@pytest.fixture(scope="session")
+def scene(played: Played) -> Scene:
+    """The objects as they stood at the end."""
+    return played.scene
+
+
+@pytest.fixture(scope="session")
+def history(played: Played) -> Collection:
+    """Facts from Prometheus after the objects were deleted."""
+    return played.history
+
+
+@pytest.fixture(scope="session")
+def definitions(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
+    """What the objects declare, and one profile with a runSelector."""
+    objects = [thing for kind in DECLARING for thing in scene.objects[kind].values()]
+    found = define_all([*objects, PROFILE], cluster_namespaces=[NAMESPACE])
+    return {definition.key: definition for definition in found.definitions}

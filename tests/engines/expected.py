@@ -1,0 +1,156 @@
+"""What each run must have done, written down by hand: one row per execution, as the workflow's author would tell it.
+
+Columns of a row: name of the node below the run's (as Argo writes it; for Tekton and Jobs see their tests), step, item,
+attempt, outcome, steps waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One execution. ``node``: what follows the run's name in the name of the engine's node."""
+
+    node: str
+    step: str
+    item: str | None
+    attempt: int
+    outcome: str
+    after: tuple[str, ...]
+
+
+def rows(text: str) -> tuple[Row, ...]:
+    """Rows from lines of ``node | step | item | attempt | outcome | after, after``."""
+    found = []
+    for line in text.strip().splitlines():
+        node, step, item, attempt, outcome, after = (part.strip() for part in line.split("|"))
+        waited = tuple(sorted(name.strip() for name in after.split(",") if name.strip()))
+        found.append(Row(node, step, item or None, int(attempt), outcome, waited))
+    return tuple(found)
+
+
+# By the start of the run's name.
+ARGO: dict[str, tuple[Row, ...]] = {
+    "fan-items": rows("""
+        .prepare           | prepare |              | 0 | Succeeded |
+        .aside             | aside   |              | 0 | Succeeded |
+        .fan(0:part:north) | fan     | 0:part:north | 0 | Succeeded | prepare
+        .fan(1:part:south) | fan     | 1:part:south | 0 | Succeeded | prepare
+        .fan(2:part:west)  | fan     | 2:part:west  | 0 | Succeeded | prepare
+        .join              | join    |              | 0 | Succeeded | fan, aside
+    """),
+    "fan-param": rows("""
+        .list          | list |         | 0 | Succeeded |
+        .each(0:a.csv) | each | 0:a.csv | 0 | Succeeded | list
+        .each(1:b.csv) | each | 1:b.csv | 0 | Succeeded | list
+        .each(2:c.csv) | each | 2:c.csv | 0 | Succeeded | list
+        .sum           | sum  |         | 0 | Succeeded | each
+    """),
+    "fan-sequence": rows("""
+        [0].page(0:0) | page | 0:0 | 0 | Succeeded |
+        [0].page(1:1) | page | 1:1 | 0 | Succeeded |
+        [0].page(2:2) | page | 2:2 | 0 | Succeeded |
+        [0].page(3:3) | page | 3:3 | 0 | Succeeded |
+        [0].page(4:4) | page | 4:4 | 0 | Succeeded |
+        [1].done      | done |     | 0 | Succeeded | page
+    """),
+    "nested": rows("""
+        [0].extract                | extract         |       | 0 | Succeeded |
+        [1].transform.clean        | transform.clean |       | 0 | Succeeded | extract
+        [1].transform.left         | transform.left  |       | 0 | Succeeded | transform.clean
+        [1].transform.right        | transform.right |       | 0 | Succeeded | transform.clean
+        [1].check(0:one)[0].first  | check.first     | 0:one | 0 | Succeeded | extract
+        [1].check(0:one)[1].second | check.second    | 0:one | 0 | Succeeded | check.first
+        [1].check(1:two)[0].first  | check.first     | 1:two | 0 | Succeeded | extract
+        [1].check(1:two)[1].second | check.second    | 1:two | 0 | Succeeded | check.first
+        [2].load                   | load            |       | 0 | Succeeded | transform.left, transform.right, check.second
+        [2].report                 | report          |       | 0 | Succeeded | transform.left, transform.right, check.second
+    """),
+    "conditions": rows("""
+        .toss      | toss      | | 0 | Succeeded |
+        .heads     | heads     | | 0 | Succeeded | toss
+        .tails     | tails     | | 0 | Skipped   | toss
+        .shaky     | shaky     | | 0 | Failed    | toss
+        .repair    | repair    | | 0 | Succeeded | shaky
+        .celebrate | celebrate | | 0 | Skipped   | shaky
+        .last      | last      | | 0 | Succeeded | heads, tails, repair
+    """),
+    "single": rows("""
+        | only | | 0 | Succeeded |
+    """),
+    "trigger-single": rows("""
+        | only | | 0 | Succeeded |
+    """),
+    "every-minute": rows("""
+        [0].tick | tick | | 0 | Succeeded |
+        [1].tock | tock | | 0 | Succeeded | tick
+    """),
+    "shared-chain": rows("""
+        [0].one | one | | 0 | Succeeded |
+        [1].two | two | | 0 | Succeeded | one
+    """),
+    "retry-oom": rows("""
+        .read          | read    |     | 0 | Succeeded |
+        .train(0:0)(0) | train   | 0:0 | 0 | Failed    | read
+        .train(0:0)(1) | train   | 0:0 | 1 | Failed    | train
+        .train(0:0)(2) | train   | 0:0 | 2 | Succeeded | train
+        .train(1:1)(0) | train   | 1:1 | 0 | Failed    | read
+        .train(1:1)(1) | train   | 1:1 | 1 | Failed    | train
+        .train(1:1)(2) | train   | 1:1 | 2 | Succeeded | train
+        .publish       | publish |     | 0 | Succeeded | train
+    """),
+    "retry-exhausted": rows("""
+        [0].fragile(0) | fragile | | 0 | Failed    |
+        [0].fragile(1) | fragile | | 1 | Failed    | fragile
+        .onExit        | onExit  | | 0 | Succeeded | fragile
+    """),
+    "handlers": rows("""
+        .hooks.running    | hooks.running  | | 0 | Succeeded |
+        .guarded          | guarded        | | 0 | Succeeded |
+        .guarded.onExit   | guarded.onExit | | 0 | Succeeded | guarded
+        .after            | after          | | 0 | Succeeded | guarded, guarded.onExit
+        .onExit[0].tell   | onExit.tell    | | 0 | Succeeded | after
+    """),
+    "suspended": rows("""
+        .before | before | | 0 | Succeeded |
+        .pause  | pause  | | 0 | Succeeded | before
+        .after  | after  | | 0 | Succeeded | pause
+    """),
+    "daemons": rows("""
+        [0].server | server | | 0 | Succeeded |
+        [1].client | client | | 0 | Succeeded | server
+    """),
+    "containers": rows("""
+        .packed | packed | | 0 | Succeeded |
+        .after  | after  | | 0 | Succeeded | packed
+    """),
+    "limited": rows("""
+        .slice(0:1) | slice | 0:1 | 0 | Succeeded |
+        .slice(1:2) | slice | 1:2 | 0 | Succeeded |
+        .slice(2:3) | slice | 2:3 | 0 | Succeeded |
+        .slice(3:4) | slice | 3:4 | 0 | Succeeded |
+        .slice(4:5) | slice | 4:5 | 0 | Succeeded |
+        .merge      | merge |     | 0 | Succeeded | slice
+    """),
+    "locked": rows("""
+        .write(0:x) | write | 0:x | 0 | Succeeded |
+        .write(1:y) | write | 1:y | 0 | Succeeded |
+        .query(0:p) | query | 0:p | 0 | Succeeded |
+        .query(1:q) | query | 1:q | 0 | Succeeded |
+        .query(2:r) | query | 2:r | 0 | Succeeded |
+    """),
+    "memoized-f6z3q": rows("""
+        .fetch | fetch | | 0 | Succeeded |
+        .use   | use   | | 0 | Succeeded | fetch
+    """),
+    "memoized-r4h8y": rows("""
+        .fetch | fetch | | 0 | Cached    |
+        .use   | use   | | 0 | Succeeded | fetch
+    """),
+    "adhoc": rows("""
+        [0].probe | probe | | 0 | Succeeded |
+        [1].apply | apply | | 0 | Succeeded | probe
+    """),
+}

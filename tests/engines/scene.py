@@ -1,0 +1,184 @@
+"""One play for the whole tier: every workflow runs to its end under the real controllers, is read live, and is deleted.
+
+What the tests compare afterwards are the objects as they stood at the end, the records made from them, and what
+Prometheus still knows when the objects are gone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.cluster import Cluster
+from testbed.process import TestbedError
+
+NAMESPACE = "engines"
+WORKFLOWS = Path(__file__).with_name("workflows")
+DEFINITIONS = ("argo-graphs", "argo-behaviour", "tekton")
+RUNS = ("argo-runs", "tekton-runs", "jobs")
+SECOND_RUNS = "argo-second-runs"
+SCHEDULES = ("cronworkflow/every-minute", "cronworkflow/trigger-single", "cronjob/each-minute")
+
+# What is read at the end, by kind; pods give the times that neither engine reports.
+KINDS = {
+    "Workflow": "workflows.argoproj.io",
+    "WorkflowTemplate": "workflowtemplates.argoproj.io",
+    "ClusterWorkflowTemplate": "clusterworkflowtemplates.argoproj.io",
+    "CronWorkflow": "cronworkflows.argoproj.io",
+    "Pipeline": "pipelines.tekton.dev",
+    "Task": "tasks.tekton.dev",
+    "PipelineRun": "pipelineruns.tekton.dev",
+    "TaskRun": "taskruns.tekton.dev",
+    "Job": "jobs.batch",
+    "CronJob": "cronjobs.batch",
+    "Pod": "pods",
+}
+RUN_KINDS = ("Workflow", "PipelineRun", "Job")
+
+Object = dict[str, Any]
+
+
+def documents(name: str) -> list[Object]:
+    """The objects of one file in `workflows/`."""
+    return [d for d in yaml.safe_load_all((WORKFLOWS / f"{name}.yaml").read_text()) if d]
+
+
+@dataclass
+class Scene:
+    """Objects as they stood when all runs had ended, by kind and name; `begin` and `end` in unix seconds."""
+
+    begin: float
+    end: float = 0.0
+    objects: dict[str, dict[str, Object]] = field(default_factory=dict)
+    pods_ever: dict[str, Object] = field(default_factory=dict)  # by uid, also those that were deleted meanwhile
+
+    def of(self, kind: str, name: str) -> Object:
+        """One object; KeyError names what there is."""
+        found = self.objects[kind]
+        if name not in found:
+            raise KeyError(f"no {kind} {name}; there are {', '.join(sorted(found))}")
+        return found[name]
+
+    def run_of(self, prefix: str, kind: str = "Workflow") -> Object:
+        """The first run whose name starts with `prefix` and a hyphen."""
+        names = sorted(n for n in self.objects[kind] if n.startswith(f"{prefix}-") or n == prefix)
+        return self.of(kind, names[0] if names else prefix)
+
+    def pods_of(self, kind: str, name: str) -> list[Object]:
+        """Pods whose controller is that object."""
+        return [
+            pod
+            for pod in self.pods_ever.values()
+            if any((o["kind"], o["name"]) == (kind, name) for o in pod["metadata"].get("ownerReferences", ()))
+        ]
+
+
+def ended(thing: Object) -> bool:
+    """Whether a Workflow, PipelineRun or Job is over."""
+    status = thing.get("status") or {}
+    if thing["kind"] == "Workflow":
+        return thing["metadata"].get("labels", {}).get("workflows.argoproj.io/completed") == "true"
+    wanted = {"Succeeded": ("True", "False"), "Complete": ("True",), "Failed": ("True",)}
+    return any(c["status"] in wanted.get(c["type"], ()) for c in status.get("conditions") or ())
+
+
+def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None] = lambda _: None) -> Scene:
+    """Apply everything, wait until all of it has ended, read it. TestbedError names what did not end in time."""
+    scene = Scene(begin=time.time())
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=30s")
+    for names in (DEFINITIONS, RUNS):
+        cluster.apply(*(d for name in names for d in documents(name)), namespace=NAMESPACE)
+    expected = {(d["kind"], d["metadata"]["name"]) for name in RUNS for d in documents(name) if d["kind"] in RUN_KINDS}
+    second = documents(SECOND_RUNS)
+    deadline = scene.begin + seconds
+    open_runs: list[str] = ["everything"]
+    while open_runs:
+        if time.time() > deadline:
+            raise TestbedError(f"not ended after {seconds:.0f} s: {', '.join(open_runs)}")
+        time.sleep(1.5)
+        runs = _read(cluster, RUN_KINDS)
+        scene.pods_ever.update({p["metadata"]["uid"]: p for p in _read(cluster, ("Pod",))["Pod"].values()})
+        if second and all(ended(runs["Workflow"][_first_of(d)]) for d in second):
+            cluster.apply(*second, namespace=NAMESPACE)
+            expected |= {("Workflow", d["metadata"]["name"]) for d in second}
+            second = []
+            continue
+        done = {(kind, name) for kind, things in runs.items() for name, thing in things.items() if ended(thing)}
+        open_runs = [f"{kind} {name}" for kind, name in sorted(expected - done)]
+        open_runs += [schedule for schedule in SCHEDULES if not _fired(schedule, done)]
+        open_runs += [f"{d['kind']} {d['metadata']['name']}" for d in second]
+        if not open_runs:
+            expected |= _stop_schedules(cluster, runs)
+            open_runs = [f"{kind} {name}" for kind, name in sorted(expected - done)]
+        say(f"{time.time() - scene.begin:.0f} s: open {open_runs}")
+    _wait_for_pods(cluster, deadline)
+    scene.objects = _read(cluster, tuple(KINDS))
+    scene.pods_ever.update({p["metadata"]["uid"]: p for p in scene.objects["Pod"].values()})
+    scene.end = time.time()
+    return scene
+
+
+def _first_of(second: Object) -> str:
+    """The run that has to be over before a second one makes sense: the first of the same template."""
+    template = second["spec"]["workflowTemplateRef"]["name"]
+    return next(
+        d["metadata"]["name"]
+        for d in documents("argo-runs")
+        if d["spec"].get("workflowTemplateRef", {}).get("name") == template
+    )
+
+
+def _fired(schedule: str, done: set[tuple[str, str]]) -> bool:
+    kind, name = schedule.split("/")
+    run_kind = "Workflow" if kind == "cronworkflow" else "Job"
+    return any(k == run_kind and n.startswith(f"{name}-") for k, n in done)
+
+
+def _stop_schedules(cluster: Cluster, runs: dict[str, dict[str, Object]]) -> set[tuple[str, str]]:
+    """Suspend all schedules; returns the runs they had started by then."""
+    for schedule in SCHEDULES:
+        cluster.kubectl("patch", schedule, "-n", NAMESPACE, "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    started = set()
+    for schedule in SCHEDULES:
+        kind, name = schedule.split("/")
+        run_kind = "Workflow" if kind == "cronworkflow" else "Job"
+        started |= {(run_kind, run) for run in _read(cluster, RUN_KINDS)[run_kind] if run.startswith(f"{name}-")}
+    return started
+
+
+def _read(cluster: Cluster, kinds: tuple[str, ...]) -> dict[str, dict[str, Object]]:
+    """Objects by kind and name; the cluster-wide kinds come along."""
+    result: dict[str, dict[str, Object]] = {kind: {} for kind in kinds}
+    for thing in _items(cluster, ",".join(KINDS[kind] for kind in kinds)):
+        result[thing["kind"]][thing["metadata"]["name"]] = thing
+    return result
+
+
+def _items(cluster: Cluster, resources: str) -> Iterator[Object]:
+    yield from cluster.get(resources, "-n", NAMESPACE)["items"]
+
+
+def _wait_for_pods(cluster: Cluster, deadline: float) -> None:
+    """Runs may be over before their last pods are: a daemon, a pod past its deadline."""
+    while open_pods := [p for p in _items(cluster, "pods") if p["status"].get("phase") in ("Pending", "Running")]:
+        if time.time() > deadline:
+            raise TestbedError(f"pods still running: {', '.join(p['metadata']['name'] for p in open_pods)}")
+        time.sleep(1)
+
+
+def remove(cluster: Cluster, *, seconds: float = 60.0) -> None:
+    """Delete all that ran, and wait until the pods are gone."""
+    kinds = ("cronworkflows.argoproj.io", "cronjobs.batch", "workflows.argoproj.io", "pipelineruns.tekton.dev")
+    for resource in (*kinds, "taskruns.tekton.dev", "jobs.batch", "pods"):
+        cluster.kubectl("delete", resource, "--all", "-n", NAMESPACE, "--wait=false")
+    deadline = time.time() + seconds
+    while left := [p["metadata"]["name"] for p in _items(cluster, "pods")]:
+        if time.time() > deadline:
+            raise TestbedError(f"pods not gone after {seconds:.0f} s: {', '.join(left)}")
+        time.sleep(1)

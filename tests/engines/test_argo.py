@@ -1,0 +1,232 @@
+"""Records of live Argo runs against the status their controller wrote, one test per construct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.argo.live import read_run, workflow_of
+from tests.engines.expected import ARGO, Row
+from tests.engines.scene import NAMESPACE, Object, Scene
+from tests.engines.times import created, near, unix
+
+Definitions = Mapping[WorkflowKey, WorkflowDefinition]
+ADHOC = WorkflowKey(NAMESPACE, "WorkflowProfile", "adhoc")
+
+
+class Run:
+    """A record beside the object it was made from."""
+
+    def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
+        self.expected = ARGO[name]
+        self.object = scene.run_of(name)
+        self.name = self.object["metadata"]["name"]
+        self.key = workflow_of(self.object) or ADHOC
+        self.live = read_run(self.object, self.key, definitions.get(self.key))
+        self.nodes: dict[str, Object] = {n["name"]: n for n in self.object["status"]["nodes"].values()}
+        self.pods = {
+            p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p
+            for p in scene.pods_of("Workflow", self.name)
+        }
+
+    @property
+    def record(self) -> RunRecord:
+        return self.live.record
+
+    def step(self, name: str, item: str | None = None, attempt: int = 0) -> StepExecution:
+        """One execution of the record."""
+        return next(e for e in self.record.steps if (e.step, e.item, e.attempt) == (name, item, attempt))
+
+
+@pytest.fixture
+def run(scene: Scene, definitions: Definitions, request: pytest.FixtureRequest) -> Run:
+    """The run whose construct the test is about, already compared with its status."""
+    found = Run(scene, definitions, request.param)
+    agree(found)
+    return found
+
+
+def about(name: str) -> pytest.MarkDecorator:
+    """The test's run."""
+    return pytest.mark.parametrize("run", [name], indirect=True)
+
+
+def agree(run: Run) -> None:
+    """Everything the status says is in the record, and nothing else."""
+    record, status = run.record, run.object["status"]
+    assert run.live.problems == ()
+    assert run.live.complete
+    assert (record.run, record.workflow, record.source) == (run.name, run.key, Source.LIVE)
+    assert record.outcome is (Outcome.SUCCEEDED if status["phase"] == "Succeeded" else Outcome.FAILED)
+    found = {(e.step, e.item, e.attempt): e for e in record.steps}
+    assert len(found) == len(record.steps)
+    assert set(found) == {(row.step, row.item, row.attempt) for row in run.expected}
+    for row in run.expected:
+        same(found[row.step, row.item, row.attempt], row, run.nodes[run.name + row.node], run)
+
+
+def same(e: StepExecution, row: Row, node: Object, run: Run) -> None:
+    """One execution against its node: edges, outcome, code, message, cache and node exactly, times to the second."""
+    assert e.outcome is Outcome(row.outcome), row
+    assert e.after == row.after, row
+    assert near(e.finished, unix(node["finishedAt"])), row
+    assert e.node == node.get("hostNodeName"), row
+    assert e.message == node.get("message"), row
+    code = node.get("outputs", {}).get("exitCode")
+    assert e.exit_code == (None if code is None else int(code)), row
+    memo = node.get("memoizationStatus")
+    assert e.cache_hit is (memo["hit"] if memo else None), row
+    pod = run.pods.get(node["name"])
+    assert e.pod == (pod["metadata"]["name"] if pod else None), row
+    assert near(e.created, unix(node["startedAt"])), row
+    ends = [unix(run.nodes[run.name + r.node]["finishedAt"]) for r in run.expected if r.step in row.after]
+    if row.after:
+        assert e.ready in ends, row
+    elif not row.node.startswith(".hooks"):
+        assert near(e.ready, unix(run.object["status"]["startedAt"]), 3.0), row
+
+
+@about("fan-items")
+def test_fan_out_over_items(run: Run) -> None:
+    assert run.key.kind == "WorkflowTemplate"
+
+
+@about("fan-param")
+def test_fan_out_over_a_parameter(run: Run) -> None:
+    assert [e.item for e in run.record.steps if e.step == "each"] == ["0:a.csv", "1:b.csv", "2:c.csv"]
+
+
+@about("fan-sequence")
+def test_fan_out_over_a_sequence_within_a_template_limit(run: Run, definitions: Definitions) -> None:
+    assert most_at_once(run, "page") == 2
+    assert [(limit.steps, limit.limit) for limit in definitions[run.key].graph.limits] == [(("page", "done"), 2)]
+
+
+@about("nested")
+def test_nested_referenced_and_inline_templates(run: Run) -> None:
+    assert run.step("load").pod is not None
+    assert run.step("report").pod is not None
+
+
+@about("conditions")
+def test_conditions_and_depends_expressions(run: Run) -> None:
+    assert run.step("tails").message == "when 'heads == tails' evaluated false"
+    assert run.step("celebrate").message == "omitted: depends condition not met"
+    assert run.step("shaky").reason == "Error"
+
+
+@about("single")
+def test_a_workflow_of_one_template(run: Run) -> None:
+    assert run.step("only").pod == run.name
+
+
+@about("shared-chain")
+def test_a_cluster_template(run: Run) -> None:
+    assert run.key == WorkflowKey(NAMESPACE, "ClusterWorkflowTemplate", "shared-chain")
+
+
+@about("every-minute")
+def test_a_schedule_with_its_own_workflow(run: Run, definitions: Definitions) -> None:
+    assert run.key == WorkflowKey(NAMESPACE, "CronWorkflow", "every-minute")
+    assert definitions[run.key].schedule == "* * * * *"
+
+
+@about("trigger-single")
+def test_a_schedule_that_only_starts_a_template(run: Run, definitions: Definitions) -> None:
+    assert run.key == WorkflowKey(NAMESPACE, "WorkflowTemplate", "single")
+    assert WorkflowKey(NAMESPACE, "CronWorkflow", "trigger-single") not in definitions
+
+
+@about("retry-oom")
+def test_retries_after_running_out_of_memory(run: Run) -> None:
+    for item in ("0:0", "1:1"):
+        assert [run.step("train", item, n).reason for n in range(3)] == ["OOMKilled", "OOMKilled", None]
+        assert [run.step("train", item, n).exit_code for n in range(3)] == [137, 137, 0]
+        for n in (1, 2):  # the back-off of two seconds lies between the end of one attempt and the next
+            assert run.step("train", item, n).ready == run.step("train", item, n - 1).finished
+
+
+@about("retry-exhausted")
+def test_retries_that_do_not_help_and_an_exit_handler(run: Run) -> None:
+    assert run.record.outcome is Outcome.FAILED
+    assert run.step("fragile", None, 1).exit_code == 2
+
+
+@about("handlers")
+def test_handlers_and_hooks(run: Run) -> None:
+    assert run.step("after").ready == run.step("guarded.onExit").finished
+
+
+@about("suspended")
+def test_suspending_takes_time_but_no_pod(run: Run) -> None:
+    pause = run.step("pause")
+    assert pause.pod is None and pause.created is not None and pause.finished is not None
+    assert pause.finished - pause.created >= 3.0
+
+
+@about("daemons")
+def test_a_daemon_runs_beside_its_successors(run: Run, definitions: Definitions) -> None:
+    spec = definitions[run.key].graph.step("server")
+    assert spec is not None and spec.daemon
+    assert run.step("client").ready == run.step("server").finished  # the moment it was ready, says the controller
+
+
+@about("containers")
+def test_a_set_of_containers_is_one_pod(run: Run, definitions: Definitions) -> None:
+    spec = definitions[run.key].graph.step("packed")
+    assert spec is not None and {c.name for c in spec.containers} >= {"fetch", "main"}
+
+
+@about("limited")
+def test_parallelism_of_the_workflow(run: Run, definitions: Definitions) -> None:
+    assert definitions[run.key].graph.parallelism == 2
+    assert most_at_once(run, "slice") == 3  # the controller itself lets one more begin
+
+
+@about("locked")
+def test_mutexes_and_semaphores(run: Run, definitions: Definitions) -> None:
+    graph = definitions[run.key].graph
+    write, query = graph.step("write"), graph.step("query")
+    assert write is not None and query is not None
+    assert (write.locks, query.locks) == (("mutex/ledger",), ("semaphore/lock-limits/database",))
+    waited = [e for e in run.record.steps if e.pod and not near(e.created, created(pod_of(run, e)), 2.0)]
+    assert sorted(e.step for e in waited) == ["query", "write"]  # the node is there long before the pod
+
+
+@about("memoized-f6z3q")
+def test_a_memoized_step_that_misses_its_cache(run: Run) -> None:
+    assert run.step("fetch").cache_hit is False
+    assert run.step("use").cache_hit is None
+
+
+@about("memoized-r4h8y")
+def test_a_memoized_step_that_hits_its_cache(run: Run) -> None:
+    assert run.step("fetch").cache_hit is True
+    assert run.step("fetch").pod is None
+
+
+@about("adhoc")
+def test_a_run_without_a_template(run: Run) -> None:
+    assert workflow_of(run.object) is None
+    assert run.key == ADHOC
+
+
+def test_every_run_is_compared(scene: Scene) -> None:
+    """No workflow of the play is left out by accident, but for the one nobody observes."""
+    compared = {scene.run_of(name)["metadata"]["name"] for name in ARGO}
+    assert set(scene.objects["Workflow"]) - compared == {"stranger-6xk4j"}
+
+
+def pod_of(run: Run, e: StepExecution) -> Object:
+    """The pod of an execution."""
+    return next(p for p in run.pods.values() if p["metadata"]["name"] == e.pod)
+
+
+def most_at_once(run: Run, step: str) -> int:
+    """How many of a step's pods existed unfinished at the same time, at most (times are whole seconds)."""
+    spans = [(e.created, e.finished) for e in run.record.steps if e.step == step]
+    known = [(a, b) for a, b in spans if a is not None and b is not None]
+    assert len(known) == len(spans)
+    return max(sum(a <= t < b for a, b in known) for t, _ in known)
