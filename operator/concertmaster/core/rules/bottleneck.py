@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.analysis import StepAnalysis
+from concertmaster.core.analysis import Analysis, StepAnalysis
 from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.replay import CriticalShare, WhatIf
@@ -39,10 +39,16 @@ def _remedy(step: StepAnalysis) -> str:
     return "split its work, cache its result, or give it more resources"
 
 
+def _even_share(analysis: Analysis) -> float:
+    """One and a half times what each step would have if the critical path were even: a chain of equals has no bottleneck."""
+    critical = sum(s.path is not None and s.path.share >= 0.5 for s in analysis.steps)
+    return min(0.6, 1.5 / critical) if critical else 0.0
+
+
 def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespan: float) -> Recommendation | None:
     analysis = evidence.analysis
     share = path.drag / makespan
-    if share < evidence.settings.number("minDragPercent", 15.0) / 100:
+    if share < max(evidence.settings.number("minDragPercent", 15.0) / 100, _even_share(analysis)):
         return None
     predicted = gain(analysis.executed, analysis.definition.graph, WhatIf.scale_step(step.step, 0.5))
     if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:
