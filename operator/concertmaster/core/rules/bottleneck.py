@@ -48,7 +48,9 @@ def _even_share(analysis: Analysis) -> float:
 def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespan: float) -> Recommendation | None:
     analysis = evidence.analysis
     share = path.drag / makespan
-    if share < max(evidence.settings.number("minDragPercent", 15.0) / 100, _even_share(analysis)):
+    if share < evidence.settings.number("minDragPercent", 15.0) / 100 or path.seconds / makespan < _even_share(
+        analysis
+    ):
         return None
     predicted = gain(analysis.executed, analysis.definition.graph, WhatIf.scale_step(step.step, 0.5))
     if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:

@@ -1,0 +1,82 @@
+"""``kubectl get``, ``describe`` and ``explain`` as they really look, pinned for ten typical workflows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from concertmaster.report.status import size
+from testbed.cluster import Cluster
+from tests.builders import NOW
+from tests.cases import Case, cases
+
+FILES = Path(__file__).parents[1] / "golden" / "files" / "kubectl"
+VOLATILE = (
+    (re.compile(r"(Creation Timestamp:|Last Transition Time:) +\S+"), r"\1  <time>"),
+    (re.compile(r"(Resource Version:|UID:) +\S+"), r"\1  <id>"),
+)
+
+
+def scrub(text: str, namespace: str) -> str:
+    """Times, ids and the test's namespace."""
+    for pattern, by in VOLATILE:
+        text = pattern.sub(by, text)
+    return text.replace(namespace, "demo")
+
+
+def check(name: str, text: str, update: bool) -> None:
+    file = FILES / name
+    if update:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text(), f"{name} differs; look at the difference, then renew it with --update-golden"
+
+
+def put(cluster: Cluster, namespace: str, case: Case) -> dict[str, object]:
+    """A profile with the status of the case, on the real API server."""
+    manifest = {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "WorkflowProfile",
+        "metadata": {"name": case.name, "namespace": namespace},
+        "spec": {
+            "workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}
+        },
+    }
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    status = case.advice().status(policy="OptimizationPolicy/team-data", data_until=NOW)
+    patch = json.dumps({"status": status})
+    cluster.kubectl("-n", namespace, "patch", "wfp", case.name, "--subresource=status", "--type=merge", "-p", patch)
+    return status
+
+
+@pytest.fixture(scope="module")
+def crds(cluster: Cluster) -> Cluster:
+    root = Path(__file__).parents[2]
+    cluster.kubectl("apply", "--server-side", "-f", str(root / "crds"))
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=60s")
+    return cluster
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
+def test_describe(case: Case, crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
+    status = put(crds, namespace, case)
+    assert size(status) < 14 * 1024
+    text = crds.kubectl("-n", namespace, "describe", "wfp", case.name)
+    assert text.index("Advice:") < text.index("Recommendations:") if status["recommendations"] else True
+    check(f"{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
+
+
+def test_get(crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
+    for case in cases():
+        put(crds, namespace, case)
+    table = crds.kubectl("-n", namespace, "get", "wfp")
+    table = re.sub(r" {2,}", "  ", re.sub(r" +\d+[smh]\d*s? +", "  <age>  ", table))
+    check("get.txt", scrub(table, namespace), request.config.getoption("--update-golden"))
+
+
+def test_explain(crds: Cluster, request: pytest.FixtureRequest) -> None:
+    text = crds.kubectl("explain", "wfp.status") + crds.kubectl("explain", "wfp.status.recommendations")
+    check("explain.txt", text, request.config.getoption("--update-golden"))
