@@ -96,7 +96,9 @@ def test_the_readme_shows_this_output(demo: str, request: pytest.FixtureRequest)
 def _updated(text: str, demo: str) -> str:
     """The README with its two kubectl blocks taken from the demo: the table, and the advice of one profile."""
     table = re.search(r"=== kubectl get wfp -A\n(.*?)\n\n", demo, re.DOTALL)
-    advice = re.search(r"describe wfp -n demo wftmpl-blast-search\n.*?(Status:\n  Advice:\n.*?)  Conditions:", demo, re.DOTALL)
+    advice = re.search(
+        r"describe wfp -n demo wftmpl-blast-search\n.*?(Status:\n  Advice:\n.*?)  Conditions:", demo, re.DOTALL
+    )
     assert table is not None
     assert advice is not None
     text = re.sub(

@@ -1,0 +1,113 @@
+"""Documents that lie fail: links resolve, examples are valid, commands run, and every rule has its page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from concertmaster import settings
+from concertmaster.api.types import KINDS
+from concertmaster.core.rules import RULES
+
+ROOT = Path(__file__).resolve().parents[2]
+LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+MODELS = {kind.name: kind.model for kind in KINDS}
+
+
+def _tracked(pattern: str) -> list[Path]:
+    found = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return [ROOT / name for name in found]
+
+
+PAGES = _tracked("*.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def _documents() -> Iterator[tuple[str, dict[str, object]]]:
+    """Every object of ours in examples and in the pages' YAML blocks."""
+    for file in _tracked("examples/*.yaml"):
+        for number, document in enumerate(yaml.safe_load_all(file.read_text())):
+            if isinstance(document, dict) and document.get("kind") in MODELS:
+                yield f"{file.relative_to(ROOT)}#{number}", document
+    for page in PAGES:
+        for number, (language, text) in enumerate(BLOCK.findall(page.read_text())):
+            if language == "yaml":
+                for document in yaml.safe_load_all(text):
+                    if isinstance(document, dict) and document.get("kind") in MODELS:
+                        yield f"{page.relative_to(ROOT)}#{number}", document
+
+
+@pytest.mark.parametrize(("where", "document"), list(_documents()), ids=[w for w, _ in _documents()])
+def test_examples_are_valid(where: str, document: dict[str, object]) -> None:
+    MODELS[str(document["kind"])].parse(document, strict=True)
+
+
+def test_the_example_configuration_is_valid() -> None:
+    assert settings.load(ROOT / "examples" / "concertmaster.yaml").source("default") is not None
+
+
+def test_every_rule_has_a_page_and_is_listed() -> None:
+    listed = (ROOT / "docs" / "rules" / "README.md").read_text()
+    for rule in RULES:
+        page = ROOT / "docs" / "rules" / f"{rule.name}.md"
+        assert page.is_file(), f"no page for {rule.name}"
+        assert f"[{rule.name}]({rule.name}.md)" in listed
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_settings_of_a_page_are_those_of_the_rule(rule: object) -> None:
+    name = getattr(rule, "name", "")
+    source = (ROOT / "operator" / "concertmaster" / "core" / "rules" / f"{name.replace('-', '_')}.py").read_text()
+    used = set(re.findall(r'settings\.number\(\s*"(\w+)"', source))
+    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "rules" / f"{name}.md").read_text(), re.MULTILINE))
+    assert used == documented
+
+
+def test_offline_commands_of_the_readme_run() -> None:
+    commands = re.findall(r"^\$ (concertmaster analyze --facts \S+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert commands
+    for command in commands:
+        words = [sys.executable, "-m", *command.split()]
+        answer = subprocess.run(
+            words,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+            timeout=60,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr
+
+
+def test_make_targets_named_in_pages_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        for name in re.findall(r"`make ([a-z-]+)", page.read_text()):
+            assert name in targets, f"{page.relative_to(ROOT)} names make {name}"
+
+
+def test_operator_is_still_the_standard_library() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    code = "import operator; assert operator.add(1, 2) == 3, operator"
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, check=True, timeout=30)
