@@ -1,0 +1,45 @@
+"""One cluster for all tests of the chart: RBAC on, audit log on, the kinds of other products there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.controlplane import ControlPlane, Options
+from testbed.process import TemporaryDirectory
+from testbed.pytest_plugin import require_binaries
+
+from .bed import OTHER_KINDS, Audit, Bed, Helm
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this directory (the hook sees those of all directories)."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """The cluster: controllers and scheduler run, and simulated kubelets play pods, so that a rollout finishes."""
+    options = Options(controller_manager=True, scheduler=True, kwok=True, nodes=1)
+    require_binaries([*options.binaries(), "helm"])
+    with TemporaryDirectory("concertmaster-chart-") as directory:
+        audit = Audit(directory)
+        chosen = Options(controller_manager=True, scheduler=True, kwok=True, nodes=1, apiserver_args=audit.arguments())
+        with ControlPlane(chosen) as plane:
+            plane.cluster.apply(*OTHER_KINDS)
+            plane.cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            helm = Helm(directory, plane.cluster.kubeconfig())
+            yield Bed(plane, plane.cluster, helm, audit, directory)
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm without a cluster, for lint and template."""
+    require_binaries(["helm"])
+    return Helm(tmp_path_factory.mktemp("helm"))

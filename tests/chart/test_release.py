@@ -1,0 +1,280 @@
+"""The chart's life on a real API server with the real Helm: install, upgrade, roll back, remove, and every toggle."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.cluster import KubectlError
+from tests.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
+
+from .bed import CHART, Bed, HelmError, source
+from .test_render import EVERYTHING
+
+pytestmark = pytest.mark.timeout(240)
+
+LASTING = {"sim/duration": "100000"}  # the simulated container goes on running
+URL = "http://127.0.0.1:9"
+OURS = (
+    "clusteroptimizationpolicies.concertmaster.dev",
+    "optimizationpolicies.concertmaster.dev",
+    "workflowchanges.concertmaster.dev",
+    "workflowprofiles.concertmaster.dev",
+)
+
+
+@pytest.fixture
+def place(bed: Bed, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own; the release ``cm`` in it is gone afterwards.
+
+    The kinds stay and are taken over by the next release: an API server needs long to forget a kind, now and then minutes.
+    """
+    name = bed.namespace(f"chart-{abs(hash(request.node.name)) % 10**8}")
+    yield name
+    bed.remove("cm", name)
+    bed.cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def crds(bed: Bed) -> dict[str, Any]:
+    """Our CustomResourceDefinitions by name."""
+    found = bed.cluster.get("crd", "-l", "app.kubernetes.io/part-of=concertmaster")["items"]
+    return {c["metadata"]["name"]: c for c in found}
+
+
+def left_behind(bed: Bed) -> list[str]:
+    """Every object of the cluster that carries the release's label."""
+    kinds = "deploy,cm,secret,svc,sa,pvc,role,rolebinding,clusterrole,clusterrolebinding,networkpolicy,pod,lease"
+    more = "validatingadmissionpolicy,validatingadmissionpolicybinding,servicemonitor,prometheusrule"
+    out = bed.cluster.kubectl("get", f"{kinds},{more}", "-A", "-l", "app.kubernetes.io/instance=cm", "-o", "name")
+    return out.split()
+
+
+def test_install_rollout_and_notes(bed: Bed, place: str) -> None:
+    printed = bed.install("cm", place, {"podAnnotations": LASTING, "sources": [source(URL)]})
+    notes = printed.partition("NOTES:")[2]
+    assert notes.count("kubectl ") == 3
+    bed.cluster.kubectl("-n", place, "rollout", "status", "deployment/cm-concertmaster", "--timeout=60s")
+    assert sorted(crds(bed)) == list(OURS)
+    # The second command of the notes works as it stands.
+    manifest = notes.partition("<<'EOF'\n")[2].partition("   EOF")[0]
+    bed.cluster.kubectl("apply", "-f", "-", input=manifest)
+    assert bed.cluster.get("copol", "baseline")["spec"]["discover"][0]["kind"] == "CronJob"
+    bed.cluster.kubectl("delete", "copol", "baseline")
+
+
+def test_namespaced_install_and_its_notes(bed: Bed, place: str) -> None:
+    printed = bed.install("cm", place, {"namespaces": [place], "sources": [source(URL)]})
+    manifest = printed.partition("<<'EOF'\n")[2].partition("   EOF")[0]
+    bed.cluster.kubectl("apply", "-f", "-", input=manifest)
+    assert bed.cluster.get("opol", "baseline", "-n", place)["metadata"]["namespace"] == place
+
+
+def newer_chart(directory: Path) -> Path:
+    """A later release: one field more in one kind, and a later version."""
+    chart = directory / "concertmaster"
+    shutil.copytree(CHART, chart)
+    file = chart / "templates" / "crds" / "workflowprofiles.concertmaster.dev.yaml"
+    text = file.read_text()
+    mark = "          spec:\n"
+    head, found, tail = text.partition(mark)
+    assert found
+    before, properties, after = tail.partition("            properties:\n")
+    assert properties
+    added = "              nextYear:\n                type: string\n                maxLength: 10\n"
+    file.write_text(head + found + before + properties + added + after)
+    meta = yaml.safe_load((chart / "Chart.yaml").read_text()) | {"version": "0.2.0", "appVersion": "0.2.0"}
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(meta))
+    return chart
+
+
+def test_upgrade_changes_the_kinds_and_rollback_changes_them_back(bed: Bed, place: str, tmp_path: Path) -> None:
+    bed.install("cm", place, {"sources": [source(URL)]})
+    ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}
+    apply(bed.cluster, profile(place, "kept", workflowRef=ref))
+    future = profile(place, "future", workflowRef=ref, nextYear="soon")
+    with pytest.raises(KubectlError, match="unknown field"):
+        apply(bed.cluster, future)
+    bed.helm("upgrade", "cm", str(newer_chart(tmp_path)), "-n", place, values={"sources": [source(URL)]})
+    wait_for("the new field", lambda: "nextYear" in json.dumps(crds(bed)[OURS[3]]["spec"]))
+    wait_for(
+        "the new field to be served",
+        lambda: bed.cluster.run_kubectl("apply", "-f", "-", input=json.dumps(future)).returncode == 0,
+    )
+    assert bed.cluster.get("wfp", "future", "-n", place)["spec"]["nextYear"] == "soon"
+    bed.helm("rollback", "cm", "1", "-n", place)
+    assert "nextYear" not in json.dumps(crds(bed)[OURS[3]]["spec"])
+    names = {p["metadata"]["name"] for p in bed.cluster.get("wfp", "-n", place)["items"]}
+    assert names == {"kept", "future"}, "a rollback must not lose resources"
+
+
+def test_removal_keeps_the_resources_by_default(bed: Bed, place: str) -> None:
+    bed.install("cm", place, {"sources": [source(URL)]})
+    apply(bed.cluster, policy(place, "mine"))
+    bed.remove("cm", place)
+    assert sorted(crds(bed)) == list(OURS)
+    assert bed.cluster.get("opol", "mine", "-n", place)
+    wait_for("nothing else left", lambda: not left_behind(bed))
+    # Installing again takes the kinds over, resources and all.
+    bed.install("cm", place, {"sources": [source(URL)]})
+    assert bed.cluster.get("opol", "mine", "-n", place)
+
+
+def test_removal_takes_everything_when_asked(bed: Bed, place: str) -> None:
+    bed.install("cm", place, {"crds": {"keep": False}, "sources": [source(URL)]})
+    apply(bed.cluster, policy(place, "mine"))
+    bed.remove("cm", place)
+    wait_for("kinds gone", lambda: not crds(bed))
+    wait_for("nothing else left", lambda: not left_behind(bed))
+
+
+def test_keep_can_be_changed_before_the_removal(bed: Bed, place: str) -> None:
+    bed.install("cm", place, {"sources": [source(URL)]})
+    bed.helm("upgrade", "cm", str(CHART), "-n", place, "--reuse-values", "--set", "crds.keep=false")
+    bed.remove("cm", place)
+    wait_for("kinds gone", lambda: not crds(bed))
+
+
+def test_kinds_installed_by_other_means_are_left_to_them(bed: Bed, place: str) -> None:
+    bed.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART.parents[1] / "crds"))
+    bed.install("cm", place, {"crds": {"enabled": False}, "sources": [source(URL)]})
+    bed.remove("cm", place)
+    assert sorted(crds(bed)) == list(OURS)
+
+
+def test_everything_switched_on_is_accepted_by_the_api_server(bed: Bed, place: str) -> None:
+    """Each toggle's objects are validated strictly by the API server and appear."""
+    values = copy.deepcopy(EVERYTHING)
+    values["apply"]["namespaces"] = [place]
+    values.pop("priorityClassName")
+    bed.install("cm", place, values)
+    found = {name.partition("/")[0].partition(".")[0] for name in left_behind(bed)}
+    assert found >= {
+        "deployment",
+        "configmap",
+        "service",
+        "serviceaccount",
+        "persistentvolumeclaim",
+        "role",
+        "rolebinding",
+        "clusterrole",
+        "clusterrolebinding",
+        "networkpolicy",
+        "validatingadmissionpolicy",
+        "validatingadmissionpolicybinding",
+        "servicemonitor",
+        "prometheusrule",
+    }
+    dashboards = bed.cluster.get("configmap", "cm-concertmaster-dashboards", "-n", place)["data"]
+    assert {json.loads(text)["uid"] for text in dashboards.values()} == {
+        "concertmaster-fleet",
+        "concertmaster-workflow",
+    }
+    assert bed.cluster.get("configmap", "cm-more", "-n", place)["data"] == {"a": "b"}
+    bed.remove("cm", place)
+    left = bed.cluster.get("pvc", "cm-concertmaster-history", "-n", place)
+    assert left["metadata"]["name"], "history.persistence.keep leaves the claim"
+
+
+def test_the_pod_passes_restricted_pod_security(bed: Bed, place: str) -> None:
+    """The namespace enforces the restricted profile; the pod appears nevertheless, and a plain one does not."""
+    bed.cluster.kubectl("label", "namespace", place, "pod-security.kubernetes.io/enforce=restricted")
+    values = {k: v for k, v in EVERYTHING.items() if k in ("sources", "history", "config", "extraEnv")}
+    bed.install("cm", place, {**values, "podAnnotations": LASTING})
+    selector = "app.kubernetes.io/instance=cm"
+    wait_for("the pod", lambda: bed.cluster.get("pod", "-n", place, "-l", selector)["items"])
+    plain = bed.cluster.run_kubectl("run", "plain", "-n", place, "--image=any")
+    assert plain.returncode != 0 and "PodSecurity" in plain.stderr
+
+
+def change(namespace: str, **decision: str) -> dict[str, Any]:
+    """A WorkflowChange."""
+    return {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "WorkflowChange",
+        "metadata": {"name": "c", "namespace": namespace},
+        "spec": {
+            "profileRef": {"name": "p"},
+            "recommendation": "memory-request.a",
+            "planDigest": "ab" * 32,
+            **decision,
+        },
+    }
+
+
+def test_approvals_carry_the_name_of_who_approves(bed: Bed, place: str) -> None:
+    bed.install("cm", place, {"approvals": {"admissionPolicy": True}, "sources": [source(URL)]})
+    cluster = bed.cluster
+    apply(cluster, change(place))
+    cluster.kubectl(
+        "create", "rolebinding", "ana", "-n", place, "--clusterrole=cm-concertmaster-approve", "--user=ana@example.com"
+    )
+    ana = cluster.kubeconfig("ana@example.com")
+
+    def decide(by: str) -> tuple[int, str]:
+        patch = json.dumps({"spec": {"decision": "Approve", "decidedBy": by}})
+        answer = cluster.run_kubectl("patch", "wfc", "c", "-n", place, "--type=merge", "-p", patch, kubeconfig=ana)
+        return answer.returncode, answer.stderr
+
+    def refused() -> bool:
+        code, text = decide("boss@example.com")
+        if code == 0:
+            # Admission policies take a moment until they are in force; the decision is undone by making it anew.
+            cluster.kubectl("delete", "wfc", "c", "-n", place)
+            apply(cluster, change(place))
+            return False
+        return "spec.decidedBy must be your own user name, ana@example.com" in text
+
+    wait_for("the policy in force", refused)
+    assert decide("ana@example.com")[0] == 0
+    assert cluster.get("wfc", "c", "-n", place)["spec"]["decidedBy"] == "ana@example.com"
+    # A later change of something else (labels, say) by another user is no decision.
+    cluster.kubectl("label", "wfc", "c", "-n", place, "a=b")
+
+
+def test_people_get_the_rights_of_their_cluster_roles(bed: Bed, place: str) -> None:
+    bed.install("cm", place, {"sources": [source(URL)]})
+    cluster = bed.cluster
+    for user, role in (("ana@example.com", "edit"), ("viewer@example.com", "view")):
+        cluster.kubectl("create", "rolebinding", role, "-n", place, f"--clusterrole={role}", f"--user={user}")
+
+    def may(user: str, verb: str, kind: str) -> bool:
+        answer = cluster.run_kubectl("auth", "can-i", verb, kind, "-n", place, kubeconfig=cluster.kubeconfig(user))
+        return answer.stdout.strip() == "yes"
+
+    wait_for("aggregation", lambda: may("ana@example.com", "create", "workflowprofiles.concertmaster.dev"))
+    assert may("viewer@example.com", "get", "workflowprofiles.concertmaster.dev")
+    assert not may("viewer@example.com", "create", "workflowprofiles.concertmaster.dev")
+    assert may("ana@example.com", "get", "workflowchanges.concertmaster.dev")
+    assert not may("ana@example.com", "update", "workflowchanges.concertmaster.dev"), "editing is not approving"
+
+
+def test_a_cluster_that_is_too_old_is_refused(bed: Bed) -> None:
+    with pytest.raises(HelmError, match="kubeVersion"):
+        bed.helm("template", "cm", str(CHART), "--kube-version", "1.29.3")
+
+
+def test_two_releases_live_side_by_side(bed: Bed, place: str) -> None:
+    """A second release leaves the kinds to the first, and neither touches the other's objects."""
+    other = bed.namespace(f"{place}-b")
+    apply(bed.cluster, cronjob(other, "etl"))
+    bed.install("cm", place, {"namespaces": [place], "sources": [source(URL)]})
+    bed.install(
+        "second",
+        other,
+        {
+            "namespaces": [other],
+            "crds": {"enabled": False},
+            "sources": [source(URL)],
+        },
+    )
+    bed.remove("second", other)
+    assert sorted(crds(bed)) == list(OURS)
+    assert left_behind(bed)
+    bed.cluster.kubectl("delete", "namespace", other, "--wait=false")

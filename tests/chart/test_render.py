@@ -1,0 +1,354 @@
+"""The chart on paper: lint, refused values, and what every toggle renders. No cluster is started."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts import readme, sync, values_schema
+from concertmaster import settings
+from testbed.build import ensure
+from testbed.process import run
+
+from .bed import CHART, Helm, HelmError, find
+
+SECRET = {"name": "prometheus-login", "key": "secret"}
+EVERYTHING: dict[str, Any] = {
+    "sources": [
+        {
+            "name": "default",
+            "url": "https://prometheus.example:9443/prefix",
+            "auth": {"basic": {"username": "reader", "passwordSecret": SECRET}},
+            "tls": {"caConfigMap": {"name": "ca", "key": "ca.crt"}, "certSecret": SECRET, "keySecret": SECRET},
+            "headers": {"X-Scope-OrgID": "team", "X-Api-Key": {"valueSecret": SECRET}},
+            "extraMatchers": {"cluster": "prod-1"},
+        },
+        {"name": "second", "url": "http://second.example", "auth": {"bearerTokenSecret": SECRET}},
+    ],
+    "config": {
+        "interval": "2m",
+        "limits": {"backfill": "7d", "statusWritesPerSecond": 10},
+        "clusterTemplateOwners": [{"name": "etl", "namespace": "data"}],
+    },
+    "apply": {"enabled": True, "namespaces": ["data", "ml"]},
+    "approvals": {"admissionPolicy": True},
+    "history": {"persistence": {"enabled": True, "storageClassName": "fast", "keep": True}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "kps"}},
+        "prometheusRule": {"enabled": True},
+        "dashboards": {"enabled": True, "annotations": {"folder": "ops"}},
+    },
+    "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]},
+    "commonLabels": {"team": "platform"},
+    "priorityClassName": "high",
+    "imagePullSecrets": [{"name": "pull"}],
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}, "data": {"a": "b"}}
+    ],
+}
+
+
+def test_lint_strict(helm: Helm, tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(EVERYTHING))
+    helm("lint", "--strict", str(CHART))
+    helm("lint", "--strict", str(CHART), "--values", str(file))
+
+
+def test_generated_files_are_fresh() -> None:
+    assert sync.stale() == []
+
+
+def test_a_stale_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = sync.generated()
+    wanted[sync.CHART / "values.schema.json"] += " "
+    monkeypatch.setattr(sync, "generated", lambda: wanted)
+    assert sync.stale() == ["charts/concertmaster/values.schema.json"]
+
+
+def test_template_marks_in_a_description_are_not_executed(helm: Helm, tmp_path: Path) -> None:
+    crd = "kind: CustomResourceDefinition\nmetadata:\n  name: x\nspec: {text: 'a {{ .Values.secret }} b'}\n"
+    chart = tmp_path / "c"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 0.1.0\n")
+    (chart / "values.yaml").write_text("crds: {enabled: true, keep: true}\n")
+    (chart / "templates" / "crd.yaml").write_text(sync.crd_template(crd))
+    (found,) = helm.template(chart=chart)
+    assert found["spec"]["text"] == "a {{ .Values.secret }} b"
+    assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"aply": {}}, "aply"),
+        ({"apply": {"enable": True}}, "enable"),
+        ({"apply": {"enabled": "yes"}}, "boolean"),
+        ({"crds": {"kept": True}}, "kept"),
+        ({"sources": []}, "sources"),
+        ({"sources": [{"name": "default"}]}, "url"),
+        ({"sources": [{"name": "Default!", "url": "http://x"}]}, "pattern"),
+        ({"sources": [{"name": "default", "url": "http://x", "extraMatcher": {}}]}, "extraMatcher"),
+        ({"sources": [{"name": "default", "url": "http://x", "auth": {"token": "abc"}}]}, "token"),
+        ({"sources": [{"name": "a", "url": "http://x", "auth": {"basic": {"username": "u"}}}]}, "passwordFile"),
+        (
+            {"sources": [{"name": "a", "url": "http://x", "auth": {"bearerTokenSecret": {"name": "s"}}}]},
+            "key",
+        ),
+        (
+            {
+                "sources": [
+                    {"name": "a", "url": "http://x", "auth": {"bearerTokenFile": "/f", "bearerTokenSecret": SECRET}}
+                ]
+            },
+            "not",
+        ),
+        ({"namespaces": ["Data"]}, "pattern"),
+        ({"config": {"interval": "5 minutes"}}, "interval"),
+        ({"config": {"limits": {"statusWritesPerSecond": 0}}}, "statusWritesPerSecond"),
+        ({"image": {"digest": "sha256:abc"}}, "digest"),
+        ({"metrics": {"prometheusRule": {"staleAfterSeconds": 1}}}, "staleAfterSeconds"),
+        ({"networkPolicy": {"apiServerPorts": [70000]}}, "apiServerPorts"),
+        ({"runAsUser": 0}, "runAsUser"),
+        ({"history": {"persistence": {"size": "2 GB"}}}, "size"),
+    ],
+)
+def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str) -> None:
+    with pytest.raises(HelmError, match="values don't meet the specifications") as refusal:
+        helm.template(values)
+    assert word in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"apply": {"enabled": True}}, "apply.namespaces"),
+        ({"apply": {"enabled": True, "namespaces": ["b"]}, "namespaces": ["a"]}, "not among namespaces"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(helm: Helm, values: dict[str, Any], word: str) -> None:
+    with pytest.raises(HelmError) as refusal:
+        helm.template(values)
+    assert word in str(refusal.value)
+
+
+def test_what_the_schema_lets_through_the_operator_accepts(helm: Helm) -> None:
+    """The rendered configuration is one the operator reads, Secrets as paths of the files they are mounted at."""
+    text = find(helm.template(EVERYTHING), "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    found = settings.parse(text)
+    first, second = found.sources
+    assert first.auth.basic is not None
+    root = "/etc/concertmaster/secrets"
+    assert first.auth.basic.password_file == f"{root}/default/password"
+    assert (first.tls.ca_file, first.tls.key_file) == (f"{root}/default/ca.crt", f"{root}/default/tls.key")
+    assert first.headers["X-Api-Key"].value_file == f"{root}/default/header-X-Api-Key"
+    assert first.headers["X-Scope-OrgID"].value == "team"
+    assert second.auth.bearer_token_file == f"{root}/second/token"
+    assert (str(found.interval), str(found.limits.backfill)) == ("2m", "7d")
+    assert found.cluster_template_owners[0].namespace == "data"
+
+
+def test_every_file_of_the_configuration_is_mounted(helm: Helm) -> None:
+    objects = helm.template(EVERYTHING)
+    pod = find(objects, "Deployment")["spec"]["template"]["spec"]
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    files = {
+        f"{mounts[v['name']]}/{item['path']}"
+        for v in pod["volumes"]
+        for part in (v.get("projected") or {}).get("sources", ())
+        for item in next(iter(part.values()))["items"]
+    }
+    named = settings.parse(find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"])
+    wanted = {path for s in named.sources for path in settings._files(s)}
+    assert files == wanted and len(files) == 6
+
+
+def test_no_secret_stands_in_plain_text(helm: Helm) -> None:
+    """The chart renders references only; a credential in a header's value is refused by the operator's own check."""
+    values = copy.deepcopy(EVERYTHING)
+    values["sources"][0]["headers"]["Authorization"] = "Bearer canary"
+    text = find(helm.template(values), "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    with pytest.raises(settings.SettingsError, match="holds a credential") as refusal:
+        settings.parse(text)
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, EVERYTHING, {"namespaces": ["a", "b"]}], ids=["default", "everything", "scoped"]
+)
+def test_the_pod_is_restricted(helm: Helm, values: dict[str, Any]) -> None:
+    deployment = find(helm.template(values), "Deployment")["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    assert deployment["replicas"] == 1 and deployment["strategy"] == {"type": "Recreate"}
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "memory" in container["resources"]["limits"] and "cpu" not in container["resources"]["limits"]
+    for volume in pod["volumes"]:
+        assert volume.keys() & {"configMap", "emptyDir", "projected", "persistentVolumeClaim"}, volume
+    writable = {m["mountPath"] for m in container["volumeMounts"] if not m.get("readOnly")}
+    assert writable == {"/var/lib/concertmaster", "/tmp"}
+
+
+def test_a_platform_that_assigns_users_gets_none(helm: Helm) -> None:
+    context = find(helm.template({"runAsUser": None}), "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_a_new_configuration_starts_a_new_pod(helm: Helm) -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        template = find(helm.template(values), "Deployment")["spec"]["template"]
+        return str(template["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum({}) == checksum({"podLabels": {"a": "b"}})
+    assert checksum({}) != checksum({"config": {"interval": "1m"}})
+
+
+def rules(objects: list[Any], kind: str) -> set[tuple[str, str, str]]:
+    """Every (group, resource, verb) that roles of ``kind`` grant, those for people left out."""
+    return {
+        (group, resource, verb)
+        for o in objects
+        if o["kind"] == kind and not o["metadata"]["name"].endswith(("-view", "-edit", "-approve"))
+        for rule in o["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+WRITING = {"create", "update", "patch", "delete", "deletecollection", "*"}
+
+
+def test_the_default_writes_nothing_but_its_own_kinds(helm: Helm) -> None:
+    granted = rules(helm.template(), "ClusterRole")
+    writes = {(g, r) for g, r, verb in granted if verb in WRITING}
+    assert writes == {
+        ("concertmaster.dev", "workflowprofiles"),
+        ("concertmaster.dev", "workflowprofiles/status"),
+        ("concertmaster.dev", "optimizationpolicies/status"),
+        ("concertmaster.dev", "clusteroptimizationpolicies/status"),
+        ("events.k8s.io", "events"),
+    }
+    assert not {r for _, r, _ in granted if r in ("secrets", "configmaps", "pods/exec")}
+    assert not {x for rule in granted for x in rule if x == "*"}
+
+
+def test_namespaced_mode_has_nothing_of_the_cluster(helm: Helm) -> None:
+    objects = helm.template({"namespaces": ["a", "b"], "rbac": {"userRoles": False}, "crds": {"enabled": False}})
+    assert not [o["kind"] for o in objects if o["kind"].startswith("Cluster")]
+    places = {o["metadata"]["namespace"] for o in objects if o["kind"] == "Role"}
+    assert places == {"a", "b", "ops"}
+    assert {r for _, r, _ in rules(objects, "Role")}.isdisjoint({"namespaces", "customresourcedefinitions"})
+
+
+def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
+    before, after = helm.template(), helm.template({"apply": {"enabled": True, "namespaces": ["data"]}})
+    assert rules(before, "ClusterRole") == rules(after, "ClusterRole")
+    more = rules(after, "Role") - rules(before, "Role")
+    assert more == {
+        (group, resource, verb)
+        for group, resource in (
+            ("argoproj.io", "workflowtemplates"),
+            ("argoproj.io", "cronworkflows"),
+            ("tekton.dev", "pipelines"),
+            ("batch", "cronjobs"),
+        )
+        for verb in ("get", "patch")
+    }
+    added = [o for o in after if o["kind"] in ("Role", "RoleBinding") and o["metadata"]["name"].endswith("-apply")]
+    assert {o["metadata"]["namespace"] for o in added} == {"data"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "gone"),
+    [
+        ("argo", {"workflowtemplates", "cronworkflows", "clusterworkflowtemplates"}),
+        ("tekton", {"pipelines"}),
+        ("cronJobs", {"cronjobs"}),
+    ],
+)
+def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: set[str]) -> None:
+    apply = {"enabled": True, "namespaces": ["data"]}
+    whole, less = helm.template({"apply": apply}), helm.template({"apply": apply, "engines": {engine: False}})
+    for kind in ("ClusterRole", "Role"):
+        lost = {r for _, r, _ in rules(whole, kind)} - {r for _, r, _ in rules(less, kind)}
+        assert lost <= gone
+    assert {r for _, r, _ in rules(less, "ClusterRole")}.isdisjoint(gone)
+
+
+def test_crds_follow_their_toggles(helm: Helm) -> None:
+    def crds(**toggles: bool) -> list[Any]:
+        return [o for o in helm.template({"crds": toggles}) if o["kind"] == "CustomResourceDefinition"]
+
+    assert len(crds()) == 4
+    assert all(c["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for c in crds(keep=True))
+    assert all("annotations" not in c["metadata"] for c in crds(keep=False))
+    assert crds(enabled=False) == []
+    plain = {p.name: yaml.safe_load(p.read_text()) for p in (sync.ROOT / "crds").glob("*.yaml")}
+    assert {c["metadata"]["name"]: c["spec"] for c in crds()} == {
+        c["metadata"]["name"]: c["spec"] for c in plain.values()
+    }
+
+
+def test_network_policy_lets_out_what_the_sources_need(helm: Helm) -> None:
+    values = {**EVERYTHING, "networkPolicy": {"enabled": True, "apiServerTo": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}}
+    spec = find(helm.template(values), "NetworkPolicy")["spec"]
+    dns, api, stores = spec["egress"]
+    assert {p["port"] for p in dns["ports"]} == {53}
+    assert [p["port"] for p in api["ports"]] == [443, 6443]
+    assert api["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+    assert {p["port"] for p in stores["ports"]} == {80, 9443}
+    assert spec["ingress"][0]["ports"] == [{"port": "http", "protocol": "TCP"}]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_alert_rules_are_valid_promql(helm: Helm, tmp_path: Path) -> None:
+    found = find(helm.template({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")["spec"]
+    assert {g["name"] for g in found["groups"]} == {"concertmaster.alerts", "concertmaster.rules"}
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump(found))
+    promtool = ensure(["promtool"], lambda _: None)["promtool"]
+    answer = run([promtool, "check", "rules", "--lint=all", "--lint-fatal", file], "checking rules", lambda _: None)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    off = {"metrics": {"prometheusRule": {"enabled": True, "recordingRules": False}}}
+    (only,) = find(helm.template(off), "PrometheusRule")["spec"]["groups"]
+    assert only["name"] == "concertmaster.alerts"
+
+
+def test_names_stay_within_limits(helm: Helm) -> None:
+    objects = helm.template(EVERYTHING | {"fullnameOverride": "x" * 63})
+    assert all(len(o["metadata"]["name"]) <= 63 for o in objects if o["kind"] != "CustomResourceDefinition")
+    assert all(len(v) <= 63 for o in objects for v in (o["metadata"].get("labels") or {}).values())
+
+
+def test_the_release_fits_into_a_secret(helm: Helm) -> None:
+    """Helm keeps chart and manifest, packed, in one Secret of at most 1 MiB."""
+    files = b"".join(p.read_bytes() for p in sorted(CHART.rglob("*")) if p.is_file())
+    text = json.dumps(helm.template(EVERYTHING)).encode()
+    assert len(base64.b64encode(base64.b64encode(gzip.compress(base64.b64encode(files) + text)))) < 800_000
+
+
+def test_the_readme_documents_every_value() -> None:
+    text = (CHART / "values.yaml").read_text()
+    with pytest.raises(readme.Undocumented, match="no comment for extra"):
+        readme.documented(text + "extra: 1\n")
+    with pytest.raises(readme.Undocumented, match="stands above no key"):
+        readme.documented(text + "# -- lost\n\n")
+    known = set(values_schema.build()["properties"]) - {"global"}
+    assert {v.key.partition(".")[0] for v in readme.documented(text)} == known
