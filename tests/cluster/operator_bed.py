@@ -102,6 +102,17 @@ def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float
     return list(render(pods, Grid(end - days * 86400.0, end), jobs))
 
 
+def with_series(
+    text: list[str], name: str, labels: Mapping[str, str], start: float, end: float, value: float
+) -> list[str]:
+    """OpenMetrics text with one more gauge, sampled every minute from ``start`` to ``end``."""
+    shown = ",".join(f'{k}="{v}"' for k, v in labels.items())
+    samples = [f"{name}{{{shown}}} {value} {start + 60.0 * i:.0f}\n" for i in range(int((end - start) // 60.0) + 1)]
+    body = "".join(text).removesuffix("# EOF\n")
+    family = "" if f"# TYPE {name} " in body else f"# TYPE {name} gauge\n"
+    return [body, family, *samples, "# EOF\n"]
+
+
 def cronjob(namespace: str, name: str, **labels: str) -> dict[str, Any]:
     """A CronJob object whose runs ``runs_of_cronjob`` plays."""
     container = {

@@ -27,6 +27,7 @@ from .operator_bed import (
     runs_of_cronjob,
     settings,
     wait_for,
+    with_series,
 )
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
@@ -333,6 +334,41 @@ def test_priority_and_namespace_decide_which_policy_is_in_force(
             assert "priority" in lost["message"]
     finally:
         bed.kubectl("delete", "copol", f"all-{namespace}")
+
+
+def test_users_queries_stay_in_their_namespace_and_bad_ones_are_told(
+    bed: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    end = time.time() - 30.0
+    text = history(*runs_of_cronjob(namespace, "etl", 5, end), end)
+    for i in range(6):
+        for place, seconds in ((namespace, 100.0), ("somebody-else", 9999.0)):
+            start = end - 7200.0 - 3600.0 * i
+            text = with_series(
+                text, "my_step_seconds", {"namespace": place, "run": f"run-{i}"}, start, start + 600, seconds
+            )
+    prometheus = make_prometheus(history=text)
+    good = {"name": "train", "durationQuery": "max by (run) (last_over_time(my_step_seconds[$window]))"}
+    greedy = {
+        "name": "train",
+        "durationQuery": 'max by (run) (last_over_time(my_step_seconds{namespace="somebody-else"}[$window]))',
+    }
+    apply(bed, profile(namespace, "good", graph={"steps": [good]}))
+    apply(bed, profile(namespace, "greedy", graph={"steps": [greedy]}))
+    with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
+        found = wait_for("advice", lambda: advised(bed, namespace, "good"))
+        assert found["status"]["runs"]["observed"] == 6
+        assert found["status"]["summary"]["p50"] == "1m40s"
+        refused = wait_for(
+            "the refusal",
+            lambda: (
+                (c := condition(get(bed, "wfp", namespace, "greedy"), "MetricsAvailable")).get("reason")
+                == "QueryInvalid"
+                and c
+            ),
+        )
+        assert "somebody-else" in refused["message"] or "namespace" in refused["message"]
+        assert "9999" not in json.dumps(get(bed, "wfp", namespace, "greedy"))
 
 
 def test_rules_and_rights_a_policy_lacks_are_told(

@@ -29,7 +29,8 @@ class Verdict:
     """What a cycle found out about one profile.
 
     ``ready`` and ``objectives`` are what the last analysis of this process said, None when there was none; ``document``
-    is its text when the analysis was made just now.
+    is its text when the analysis was made just now. ``query_problem`` is what is wrong with a query of the user's own:
+    the rest of the analysis stands without it.
     """
 
     target: Finding
@@ -38,6 +39,7 @@ class Verdict:
     objectives: Finding | None = None
     document: Mapping[str, Any] | None = None
     failure: str = ""
+    query_problem: str = ""
     data_until: float | None = None
 
 
@@ -48,6 +50,12 @@ def metrics_finding(report: SourceReport) -> Finding:
         message = f"some series are missing: {'; '.join(report.missing[:3])}{more}"
         return Finding(ConditionType.METRICS_AVAILABLE, True, Reason.PARTIAL, message)
     return Finding(ConditionType.METRICS_AVAILABLE, report.ok, report.reason, report.message)
+
+
+def _with_query_problem(metrics: Finding, problem: str) -> Finding:
+    if not problem or metrics.status is not True:
+        return metrics
+    return Finding(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
 
 
 def ready_finding(verdict: Verdict, had_advice: bool) -> Finding:
@@ -78,7 +86,8 @@ def objectives_finding(verdict: Verdict, entry: Entry) -> Finding | None:
 def status_update(entry: Entry, verdict: Verdict, now: float) -> StatusUpdate | None:
     """The write this verdict asks for, or None when the status says all of it already."""
     had_advice = bool(entry.status.digest) and entry.status.data_until is not None
-    findings = [verdict.target, verdict.metrics, ready_finding(verdict, had_advice)]
+    metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
+    findings = [verdict.target, metrics, ready_finding(verdict, had_advice)]
     objectives = objectives_finding(verdict, entry)
     if objectives is not None:
         findings.append(objectives)

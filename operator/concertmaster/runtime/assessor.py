@@ -18,6 +18,7 @@ from concertmaster.api.effective import EffectivePolicy, PolicyRef
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.types import explain
 from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.history import HistoryError
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.writer import StatusUpdate
 from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
@@ -62,6 +63,7 @@ class _Memory:
     objectives: Finding
     at: float
     lasts: float  # seconds until it is looked at again although nothing is known to have changed
+    query_problem: str = ""
     body: str | None = None  # what the server holds of it; None until it was written
 
 
@@ -167,54 +169,97 @@ class Assessor:
         )
 
     def _verdict(self, subject: Subject, report: SourceReport | None, now: float, tally: Tally) -> Verdict:
-        target = subject.resolved.finding
+        """What to say about one profile: a fresh analysis where something changed, else what is remembered."""
+        known = self._known(subject, report)
+        definition, policy = subject.resolved.definition, subject.policy
+        if definition is None or policy is None or subject.profile is None:
+            return known
+        missing = report.missing if report is not None else ()
+        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing)
+        inputs = hash(
+            (subject.entry.spec_text, repr(policy), repr(definition), missing, self._revisions[definition.key])
+        )
+        if self._holds_still(subject, inputs, now):
+            return known
+        try:
+            return self._analyzed(subject, case, inputs, known, tally)
+        except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
+            tally.failed += 1
+            return replace(known, failure=self._failed(subject.entry, error))
+
+    def _known(self, subject: Subject, report: SourceReport | None) -> Verdict:
+        """The verdict without a new analysis."""
         metrics = subject.refusal
         if metrics is None and report is not None:
             metrics = metrics_finding(report)
         if metrics is None:
             metrics = Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet")
-        until = report.data_until if report is not None else None
         remembered = self._memory.get(subject.entry.uid)
-        ready, objectives = (remembered.ready, remembered.objectives) if remembered is not None else (None, None)
-        known = Verdict(target, metrics, ready, objectives, data_until=until)
-        if subject.resolved.definition is None or subject.profile is None or subject.policy is None:
-            return known
-        missing = report.missing if report is not None else ()
-        definition, policy = subject.resolved.definition, subject.policy
-        inputs = hash(
-            (subject.entry.spec_text, repr(policy), repr(definition), missing, self._revisions[definition.key])
+        declared = report.query_problems.get(subject.key, "") if report is not None else ""
+        return Verdict(
+            subject.resolved.finding,
+            metrics,
+            remembered.ready if remembered is not None else None,
+            remembered.objectives if remembered is not None else None,
+            query_problem=declared or (remembered.query_problem if remembered is not None else ""),
+            data_until=report.data_until if report is not None else None,
         )
-        if (
+
+    def _holds_still(self, subject: Subject, inputs: int, now: float) -> bool:
+        """Whether the last analysis stands: same inputs, not too old, and the server holds what it said."""
+        remembered = self._memory.get(subject.entry.uid)
+        return (
             remembered is not None
             and remembered.inputs == inputs
             and remembered.body is not None
             and remembered.body == subject.entry.status.body
             and now - remembered.at < remembered.lasts
-        ):
+        )
+
+    def _analyzed(self, subject: Subject, case: Case, inputs: int, known: Verdict, tally: Tally) -> Verdict:
+        """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
+        analysis = case.policy.analysis
+        runs = self._history.runs(
+            case.definition,
+            limit=analysis.max_runs,
+            since=case.now - analysis.window_seconds,
+            as_of=case.data_until if case.data_until is not None else case.now,
+        )
+        available = known.metrics.status is True
+        if not runs and not available:
             return known
-        try:
-            runs = self._history.runs(
-                definition,
-                limit=policy.analysis.max_runs,
-                since=now - policy.analysis.window_seconds,
-                as_of=until if until is not None else now,
+        problem = ""
+        if case.policy.extra_metrics and available:
+            runs, problem = self._sources.extras(
+                subject.source,
+                case.definition,
+                case.policy.extra_metrics,
+                runs,
+                now=case.now,
+                window=analysis.window_seconds,
             )
-            if not runs and metrics.status is not True:
-                return known  # an empty page is no news while the source is down
-            advice = self._adviser(Case(subject.profile, policy, definition, runs, now, until, missing))
-        except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
-            tally.failed += 1
-            return replace(known, failure=self._failed(subject.entry, error))
+        before = self._memory.get(subject.entry.uid)
+        declared = "" if before is not None and known.query_problem == before.query_problem else known.query_problem
+        advice = self._adviser(replace(case, runs=runs))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         # A run that was still going on is over some time after its last pod ended, without any further fact.
-        going_on = any(r.outcome is Outcome.RUNNING for r in runs)
-        lasts = 0.0 if going_on else REANALYZE_AFTER
-        self._memory[subject.entry.uid] = _Memory(inputs, advice.ready, advice.objectives, now, lasts)
-        return Verdict(target, metrics, advice.ready, advice.objectives, advice.document, data_until=until)
+        lasts = 0.0 if any(r.outcome is Outcome.RUNNING for r in runs) else REANALYZE_AFTER
+        self._memory[subject.entry.uid] = _Memory(
+            inputs, advice.ready, advice.objectives, case.now, lasts, query_problem=problem
+        )
+        return replace(
+            known,
+            ready=advice.ready,
+            objectives=advice.objectives,
+            document=advice.document,
+            query_problem=declared or problem,
+        )
 
     def _failed(self, entry: Entry, error: Exception) -> str:
         """One sentence for the condition; the trace goes to the log, once per kind of failure."""
+        if isinstance(error, HistoryError):
+            return str(error)
         text = f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
         told = f"{type(error).__name__}: {error}"
         if self._failures.get(entry.uid) != told:

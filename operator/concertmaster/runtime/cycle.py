@@ -11,8 +11,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
 from typing import Any, TypeVar
@@ -30,6 +28,7 @@ from concertmaster.runtime.health import Health
 from concertmaster.runtime.memory import give_back
 from concertmaster.runtime.policies import PolicyFacts, policy_status
 from concertmaster.runtime.ports import Demand, History, SourceReport, Sources
+from concertmaster.runtime.record import Record
 from concertmaster.runtime.registry import Entry, Registry, StatusView
 from concertmaster.runtime.scene import Scene, Stage
 from concertmaster.runtime.telemetry import Telemetry
@@ -43,31 +42,6 @@ _KEPT_UNREAD = (200, 14 * 86400.0)  # runs and seconds of a profile whose policy
 _SETTLE_TRIES = 40
 _SETTLE_PAUSE = 0.25  # seconds between looks at a registry that is still being filled
 _T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class Record:
-    """What the log line of one cycle says."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    writes: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-    failed: bool = False
-
-    @contextmanager
-    def stage(self, name: str, telemetry: Telemetry) -> Iterator[None]:
-        """Time one stage for the line and for /metrics."""
-        begun = perf_counter()
-        try:
-            with telemetry.stage(name):
-                yield
-        finally:
-            self.seconds[name] = round(perf_counter() - begun, 3)
-
-    def problem(self, text: str) -> None:
-        """Something the line should mention; the cycle counts as not wholly successful."""
-        self.failed = True
-        self.problems.append(text)
 
 
 class Cycle:
@@ -292,23 +266,17 @@ class Cycle:
         t.cycles.labels("failure" if record.failed else "success").inc()
         if not record.failed:
             t.last_success.set(self._clock())
-        fields: dict[str, Any] = {
-            "seconds": round(seconds, 3),
-            "stages": record.seconds,
-            "profiles": len(subjects),
-            "policies": len(scene.book.views) if scene else 0,
-            "targets": len(scene.targets) if scene else 0,
-            "analyzed": tally.analyzed,
-            "held": tally.held,
-            "queries": sum(r.queries for r in self._reports.values()),
-            "writes": dict(record.writes),
-        }
-        if scene is not None and (scene.created or scene.withdrawn):
-            fields |= {"created": scene.created, "withdrawn": scene.withdrawn}
-        if record.problems:
-            fields |= {"problems": record.problems[:10], "more_problems": max(0, len(record.problems) - 10)}
-        level = logging.WARNING if record.failed else logging.INFO
-        log.log(level, "cycle", extra={"fields": fields})
+        more = {"created": scene.created, "withdrawn": scene.withdrawn} if scene and scene.changed else {}
+        record.log(
+            seconds,
+            profiles=len(subjects),
+            policies=len(scene.book.views) if scene else 0,
+            targets=len(scene.targets) if scene else 0,
+            analyzed=tally.analyzed,
+            held=tally.held,
+            queries=sum(r.queries for r in self._reports.values()),
+            **more,
+        )
 
 
 def _batches(items: Iterator[_T], size: int) -> Iterator[list[_T]]:

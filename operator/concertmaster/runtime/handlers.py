@@ -7,6 +7,8 @@ start in worse than quadratic time; none of them is needed by a loop that looks 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
@@ -29,8 +31,28 @@ class Backoffs:
             pause = min(_LONGEST_BACKOFF, pause * 2)
 
 
+class CalmDown(logging.Filter):
+    """kopf reports every attempt of every watch with the whole answer in it: let one short line a minute through."""
+
+    def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every = every
+        self._clock = clock
+        self._last = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line may pass, shortened."""
+        now = self._clock()
+        if now - self._last < self._every:
+            return False
+        self._last = now
+        record.msg, record.args = f"watching: {record.getMessage()[:300]}", ()
+        return True
+
+
 def settings(*, scanning: bool) -> kopf.OperatorSettings:
     """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(CalmDown())
     found = kopf.OperatorSettings()
     found.watching.server_timeout = 300  # silent dead watches are kopf's most reported fault: bound every stream
     found.watching.client_timeout = 330

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from concertmaster.api.conditions import Finding, Reason
 from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 
@@ -39,6 +40,7 @@ class SourceReport:
 
     ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
     its end yet, run again soon. ``missing``: series the store does not have, each a sentence with its cure.
+    ``query_problems``: what is wrong with users' own queries, by the workflow they belong to.
     """
 
     source: str
@@ -51,6 +53,7 @@ class SourceReport:
     missing: tuple[str, ...] = ()
     changed: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)
+    query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
 
 
 class Sources(Protocol):
@@ -64,6 +67,18 @@ class Sources(Protocol):
 
     def collect(self, demand: Demand, beat: Beat) -> SourceReport:
         """Read what is new into the history. Faults of the source are in the report, never raised."""
+
+    def extras(
+        self,
+        source: str,
+        definition: WorkflowDefinition,
+        metrics: Sequence[ExtraMetric],
+        runs: Sequence[RunRecord],
+        *,
+        now: float,
+        window: float,
+    ) -> tuple[Sequence[RunRecord], str]:
+        """``runs`` with the values of users' extra metrics, and what is wrong with a query (empty: nothing)."""
 
 
 class History(Protocol):

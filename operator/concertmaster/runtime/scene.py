@@ -46,6 +46,11 @@ class Scene:
     withdrawn: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def changed(self) -> bool:
+        """Whether discovery made or withdrew profiles."""
+        return bool(self.created or self.withdrawn)
+
 
 class Stage:
     """Builds the scene, keeping targets from cycle to cycle. ``namespaces`` empty: the whole cluster."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.api.conditions import Reason
-from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.api.models.common import ExtraMetric
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.metrics.client import PrometheusClient
@@ -24,6 +25,7 @@ from concertmaster.runtime.gaps import Gaps
 from concertmaster.runtime.keeper import Keeper
 from concertmaster.runtime.labels import labels_in_use
 from concertmaster.runtime.ports import Beat, Demand, SourceReport
+from concertmaster.runtime.userqueries import UserQueries
 from concertmaster.settings import Settings, Source
 
 log = logging.getLogger("concertmaster.sources")
@@ -77,6 +79,7 @@ class MetricsSources:
         self._connect = connect
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
+        self._queries = UserQueries(keeper, settings.limits.extra_queries_per_cycle)
 
     def names(self) -> Sequence[str]:
         """The configured names."""
@@ -100,10 +103,13 @@ class MetricsSources:
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
         ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
+        self._queries.begin()
         try:
             if demand.due:
                 self._forward(client, reading, gaps)
             self._back(client, reading, gaps)
+            if demand.due:
+                self._durations(client, reading)
         except MetricsError as error:
             ok, reason, message = False, _REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), str(error)
         except HistoryDamaged as error:
@@ -125,7 +131,21 @@ class MetricsSources:
             missing=gaps.sentences,
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
+            query_problems=self._queries.problems(demand.workflows),
         )
+
+    def extras(
+        self,
+        source: str,
+        definition: WorkflowDefinition,
+        metrics: Sequence[ExtraMetric],
+        runs: Sequence[RunRecord],
+        *,
+        now: float,
+        window: float,
+    ) -> tuple[Sequence[RunRecord], str]:
+        """See ``ports.Sources``."""
+        return self._queries.extras(self._client(source), definition, metrics, runs, now=now, window=window)
 
     # --- forward --------------------------------------------------------------------------------------------------
 
@@ -223,6 +243,13 @@ class MetricsSources:
         for namespace in spaces:
             if store.watermark(source, namespace) is None:
                 store.set_watermark(source, namespace, chunk.complete_until)
+
+    def _durations(self, client: PrometheusClient, reading: _Reading) -> None:
+        """Durations of steps without pods, by users' own queries."""
+        demand = reading.demand
+        read = self._queries.durations(client, demand.workflows, now=demand.now, reach=self._reach(demand))
+        reading.changed |= read.changed
+        reading.more = reading.more or read.more
 
     # --- both -----------------------------------------------------------------------------------------------------
 

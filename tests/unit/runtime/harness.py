@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.common import ExtraMetric
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
@@ -45,6 +46,7 @@ class FakeSources:
     denied: set[str] = field(default_factory=set)
     asked: list[Demand] = field(default_factory=list)
     changed: set[WorkflowKey] = field(default_factory=set)
+    extra_problem: str = ""
 
     def names(self) -> Sequence[str]:
         return tuple(self.reports)
@@ -60,6 +62,18 @@ class FakeSources:
         report = replace(self.reports[demand.source], changed=frozenset(self.changed))
         self.changed.clear()
         return report
+
+    def extras(
+        self,
+        source: str,
+        definition: WorkflowDefinition,
+        metrics: Sequence[ExtraMetric],
+        runs: Sequence[RunRecord],
+        *,
+        now: float,
+        window: float,
+    ) -> tuple[Sequence[RunRecord], str]:
+        return runs, self.extra_problem
 
 
 @dataclass
