@@ -4,14 +4,14 @@
 when nothing is declared, ``assign`` puts every pod into one step of one run, ``build_runs`` makes run records.
 """
 
-from concertmaster.engines.argo.live import LiveRun, span
 from concertmaster.engines.assign import assign
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.executions import merge_executions
 from concertmaster.engines.graph import from_durations
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
+from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.placing import UNKNOWN_STEP, Assignment, Unassigned
-from concertmaster.engines.registry import ENGINES, EngineRow, by_engine, by_object
+from concertmaster.engines.registry import ENGINES, EngineRow, LiveReader, by_engine, by_object, live_reader
 from concertmaster.engines.runs import build_run, build_runs
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Assignment",
     "Definitions",
     "EngineRow",
+    "LiveReader",
     "LiveRun",
     "Unassigned",
     "assign",
@@ -33,6 +34,7 @@ __all__ = [
     "from_durations",
     "infer_definitions",
     "infer_graph",
+    "live_reader",
     "merge_executions",
     "span",
     "with_triggers",

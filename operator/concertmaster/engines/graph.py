@@ -7,7 +7,6 @@ query. Nothing is taken on trust: cycles, unknown dependencies and repeated name
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import (
@@ -22,7 +21,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines.executions import execution
 from concertmaster.engines.manifest import Problems, fingerprint, mapping, sequence, text
-from concertmaster.engines.ordering import find_cycle, pair_retries
+from concertmaster.engines.ordering import ordered_steps, pair_retries
 from concertmaster.engines.placing import Context, Placed, Placement, Rejected
 from concertmaster.engines.selectors import label_value, matches, read_selector
 
@@ -96,30 +95,7 @@ def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, .
             problems.add(f"step {name!r} has neither podSelector nor durationQuery: nothing can be observed of it")
         depends_on = tuple(dict.fromkeys(b for b in before if b))
         steps[name] = StepSpec(name, depends_on=depends_on, selector=selector, duration_query=query)
-    return _ordered(steps, problems)
-
-
-def _ordered(steps: dict[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
-    """Topological order. Unknown names and edges that close a cycle are dropped, each with a message."""
-    left: dict[str, StepSpec] = {}
-    for name, step in steps.items():
-        for unknown in (d for d in step.depends_on if d not in steps):
-            problems.add(f"step {name!r} depends on unknown step {unknown!r}")
-        if name in step.depends_on:
-            problems.add(f"step {name!r} depends on itself")
-        left[name] = replace(step, depends_on=tuple(d for d in step.depends_on if d in steps and d != name))
-    out: dict[str, StepSpec] = {}
-    while left:
-        ready = [s for s in left.values() if all(d in out for d in s.depends_on)]
-        if not ready:
-            cycle = find_cycle({n: s.depends_on for n, s in left.items()})
-            problems.add(f"the graph has a cycle: {' -> '.join(cycle)}")
-            step = left[cycle[0]]
-            left[cycle[0]] = replace(step, depends_on=tuple(d for d in step.depends_on if d not in left))
-            continue
-        for step in ready:
-            out[step.name] = left.pop(step.name)
-    return tuple(out.values())
+    return ordered_steps(steps, problems)
 
 
 def claims(fact: PodFact, definition: WorkflowDefinition) -> StepSpec | None:

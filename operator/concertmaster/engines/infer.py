@@ -28,15 +28,17 @@ from concertmaster.engines.names import generated_base, scheduled_base
 from concertmaster.engines.ordering import begin
 from concertmaster.engines.registry import settle
 from concertmaster.engines.runs import with_ready
+from concertmaster.engines.selectors import label_value
 
 _TOLERANCE = 1.0  # seconds: resolution of the times
 _RARE = 0.9  # a step in fewer of the runs than this is conditional
 
 
 def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
-    """Definitions for all pods owned by Workflows and Jobs, in order of their keys.
+    """Definitions for all pods owned by Workflows, Jobs and (where labelled) TaskRuns, in order of their keys.
 
-    Kind is Workflow for Argo runs and CronJob or Job for Jobs. Ready to be given to ``assign`` together with the facts.
+    Kind is Workflow for Argo runs, CronJob or Job for Jobs, Pipeline or PipelineRun for Tekton. Ready to be given to
+    ``assign`` together with the facts.
     """
     rows = merge_facts(facts)
     groups: dict[WorkflowKey, Engine] = {}
@@ -100,6 +102,13 @@ def _workflow_of(fact: PodFact) -> tuple[WorkflowKey, Engine] | None:
         cron = scheduled_base(name)
         base = cron or generated_base(name) or name
         return WorkflowKey(fact.namespace, "CronJob" if cron else "Job", base), Engine.JOB
+    if fact.owner_kind == "TaskRun":
+        pipeline = label_value(fact.labels, "tekton.dev/pipeline")
+        run = label_value(fact.labels, "tekton.dev/pipelineRun")
+        if pipeline is not None:
+            return WorkflowKey(fact.namespace, "Pipeline", pipeline), Engine.TEKTON
+        if run is not None:
+            return WorkflowKey(fact.namespace, "PipelineRun", generated_base(run) or run), Engine.TEKTON
     return None
 
 

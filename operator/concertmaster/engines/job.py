@@ -39,6 +39,8 @@ from concertmaster.engines.selectors import label_value, matches
 STEP = "job"
 _INDEX = re.compile(r"-(\d+)-[a-z0-9]{5}$")
 _INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+_JOB_DECLARED = ("backoffLimit", "backoffLimitPerIndex", "activeDeadlineSeconds", "parallelism", "completions")
+_DECLARED = frozenset({"concurrencyPolicy", "startingDeadlineSeconds", "ttlSecondsAfterFinished", "schedule"})
 _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "selector", "manualSelector"})
 
 
@@ -70,6 +72,8 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         suspended=flag(outer.get("suspend")),
         managed_by=managed_by(meta),
         run_prefixes=(name,) if name else (),
+        pointer=at,
+        declared={k: v for k, v in {**spec, **outer}.items() if k in _DECLARED and v is not None},
     )
 
 
@@ -97,6 +101,8 @@ def job_step(spec: Mapping[str, Any], problems: Problems, *, at: str, patchable:
         retry_limit=6 if limit is None else limit,  # Kubernetes' default
         memoized=False,
         indexed=spec.get("completionMode") == "Indexed",
+        pointer=at if patchable else None,
+        declared={k: spec[k] for k in _JOB_DECLARED if spec.get(k) is not None},
     )
 
 
@@ -117,12 +123,17 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
 def job_execution(fact: PodFact, steps: Sequence[StepSpec], name: str = STEP) -> StepExecution:
     """One pod of a Job as an execution; the completion index comes from its label, else from its name."""
     step = next((s for s in steps if s.name == name), steps[0] if steps else StepSpec(name))
+    sidecars = {c.name for c in step.containers if c.sidecar}
+    return execution(fact, step.name, index_of(fact, step) if step.fan_out or step.indexed else None, beside=sidecars)
+
+
+def index_of(fact: PodFact, step: StepSpec | None) -> str | None:
+    """Completion index of a pod, from its label, else (for an Indexed Job) from its name."""
     index = label_value(fact.labels, _INDEX_LABEL)
-    if index is None and step.indexed:
+    if index is None and step is not None and step.indexed:
         found = _INDEX.search(fact.pod)
         index = found.group(1) if found else None
-    sidecars = {c.name for c in step.containers if c.sidecar}
-    return execution(fact, step.name, index if step.fan_out or step.indexed else None, beside=sidecars)
+    return index
 
 
 def _owner(

@@ -5,8 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import Outcome, StepExecution
+from concertmaster.core.model import Outcome, StepExecution, StepSpec
+from concertmaster.engines.manifest import Problems
 from concertmaster.engines.placing import ITEM_JOIN
+
+
+def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
+    """Steps in a topological order. Unknown names and edges that close a cycle are dropped, each with a message."""
+    left: dict[str, StepSpec] = {}
+    for name, step in steps.items():
+        for unknown in (d for d in step.depends_on if d not in steps):
+            problems.add(f"step {name!r} depends on unknown step {unknown!r}")
+        if name in step.depends_on:
+            problems.add(f"step {name!r} depends on itself")
+        left[name] = replace(step, depends_on=tuple(d for d in step.depends_on if d in steps and d != name))
+    out: dict[str, StepSpec] = {}
+    while left:
+        ready = [s for s in left.values() if all(d in out for d in s.depends_on)]
+        if not ready:
+            cycle = find_cycle({n: s.depends_on for n, s in left.items()})
+            problems.add(f"the graph has a cycle: {' -> '.join(cycle)}")
+            step = left[cycle[0]]
+            left[cycle[0]] = replace(step, depends_on=tuple(d for d in step.depends_on if d not in left))
+            continue
+        for step in ready:
+            out[step.name] = left.pop(step.name)
+    return tuple(out.values())
 
 
 def find_cycle(before: Mapping[str, Sequence[str]]) -> list[str]:

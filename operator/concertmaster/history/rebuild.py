@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import build_runs, span
 
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
@@ -60,8 +60,25 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         started=seen.started if seen.started is not None else live.started,
         finished=ended if ended is not None else live.finished,
         reason=live.reason or seen.reason,
-        containers=seen.containers or live.containers,
+        containers=_containers(live.containers, seen.containers),
     )
+
+
+def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) -> tuple[ContainerFact, ...]:
+    """Usage from the metrics, times from the live object where it has them: all containers of a Tekton pod start
+    together and wait, so only the TaskRun knows when each one worked."""
+    told = {c.name: c for c in live}
+    joined = [
+        replace(
+            c,
+            started=t.started if (t := told.get(c.name)) is not None and t.started is not None else c.started,
+            finished=t.finished if t is not None and t.finished is not None else c.finished,
+            reason=c.reason if c.reason is not None else (t.reason if t is not None else None),
+        )
+        for c in seen
+    ]
+    known = {c.name for c in seen}
+    return (*joined, *(c for c in live if c.name not in known))
 
 
 def _within(e: StepExecution, live: RunRecord) -> bool:

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowKey
-from concertmaster.engines.argo.live import LiveRun, read_run, workflow_of
+from concertmaster.engines import LiveRun
+from concertmaster.engines.argo.live import read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
 from tests.unit.engines.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
 from tests.unit.engines.test_argo_pods import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition

@@ -29,6 +29,11 @@ _IMMATERIAL = frozenset(
     {"ttlStrategy", "podGC", "artifactGC", "volumeClaimGC", "archiveLogs", "workflowMetadata", "metrics", "suspend"}
 )
 
+_DECLARED = frozenset(
+    {"onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism", "retryStrategy",
+     "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules"}
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -84,6 +89,8 @@ def define(
         managed_by=managed_by(meta),
         notes=(*notes, *expansion.notes),
         run_prefixes=(name,) if name else (),
+        pointer=at,
+        declared={k: v for k, v in {**spec, **(outer if cron else {})}.items() if k in _DECLARED and v is not None},
     )
 
 

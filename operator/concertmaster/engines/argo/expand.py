@@ -21,12 +21,13 @@ from concertmaster.engines.argo.references import (
     shared_volumes,
 )
 from concertmaster.engines.argo.tasks import Task, read_tasks
-from concertmaster.engines.argo.templates import Called, Templates, read_leaf, read_locks
+from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf, read_locks
 from concertmaster.engines.manifest import mapping, text, whole
 
 MAX_STEPS = 2_000
 MAX_CALLS = 10_000
 MAX_DEPTH = 40
+_EDGES = ("dependencies", "depends")
 
 Waits = dict[str, bool]
 """Steps somebody waits for; the value says whether data may pass over the edge."""
@@ -46,6 +47,7 @@ class _Place:
     on_exit: bool = False
     locks: tuple[str, ...] = ()
     limit: int | None = None  # parallelism of the enclosing template, where it limits this very fan-out
+    task: Task | None = None  # the task that calls the template to be written out
 
 
 class Expansion:
@@ -77,7 +79,7 @@ class Expansion:
         for last in base.path[-1:]:  # a fanned-out task has a handler for each item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
         here = replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
-                       conditional=base.conditional or conditional, limit=None)  # fmt: skip
+                       conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
         return self._call(called, here, waits, ".".join(here.key))
 
     def _call(self, called: Called, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
@@ -180,6 +182,7 @@ class Expansion:
             width=_times(place.width, spread),
             conditional=place.conditional or bool(task.raw.get("when")) or any(task.before.values()),
             limit=place.limit if spread is not None else None,
+            task=task,
         )
         if callee is None:
             ends = self._leaf(Called(text(task.raw.get("template"), "", self.problems) or "", {}, scope, None), here, behind,
@@ -235,6 +238,10 @@ class Expansion:
             daemon=leaf.daemon if leaf else False,
             locks=tuple(dict.fromkeys((*place.locks, *read_locks(called.body, where, self.problems)))),
             path=place.path,
+            pointer=called.at,
+            declared=declared(called),
+            task_pointer=place.task.at if place.task is not None else None,
+            task={k: place.task.raw[k] for k in _EDGES if place.task.raw.get(k)} if place.task is not None else {},
         )
         return (name,)
 

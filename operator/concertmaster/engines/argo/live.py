@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
@@ -17,6 +17,7 @@ from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.status import Node, read_nodes
+from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.manifest import Problems, fingerprint, flag, mapping, text, timestamp
 from concertmaster.engines.names import argo_pod_name_of
 from concertmaster.engines.placing import ITEM_JOIN
@@ -31,16 +32,6 @@ _OUTCOMES = {
 _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|Preempted|NodeLost)\b")
 _EXIT_CODE = re.compile(r"exit code (\d+)")
 _LABEL = "workflows.argoproj.io/"
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRun:
-    """What a live object says about one run. ``complete``: it has ended and its steps are all there. ``problems``:
-    sentences about what could not be read."""
-
-    record: RunRecord
-    complete: bool
-    problems: tuple[str, ...] = ()
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -103,15 +94,6 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     )
     ended = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in steps)
     return LiveRun(record, ended and bool(nodes), problems.all())
-
-
-def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:
-    """First creation and last end of the pods of a run: computed like this for live and history records alike, so that
-    the two can be compared."""
-    pods = [e for e in steps if e.pod is not None]
-    begins = [e.created for e in pods if e.created is not None]
-    ends = [e.finished for e in pods if e.finished is not None]
-    return min(begins, default=None), max(ends, default=None)
 
 
 def _executions(

@@ -20,6 +20,16 @@ None when there is none. The caller knows the namespace."""
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _PODLESS = frozenset({"suspend", "http", "plugin"})
+_DECLARED = (
+    "retryStrategy",
+    "timeout",
+    "activeDeadlineSeconds",
+    "parallelism",
+    "memoize",
+    "inputs",
+    "outputs",
+    "metrics",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,11 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
         daemon=flag(templates.value(body, "daemon")),
         podless=kind in _PODLESS,
     )
+
+
+def declared(called: Called) -> dict[str, object]:
+    """The template's fields that advice is about, as literally written."""
+    return {key: called.body[key] for key in _DECLARED if called.body.get(key) is not None}
 
 
 def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tuple[str, ...]:

@@ -1,0 +1,221 @@
+"""Tekton Pipelines as definitions.
+
+Edges are what the controller itself takes for edges: ``runAfter`` and references to another task's results. Tasks under
+``finally`` run together once all others have ended. The steps of a Task run one after the other in one pod whose request
+is the sum over them, which is why every step's container is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.model import ContainerSpec, Engine, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.engines.manifest import (
+    Problems,
+    container,
+    fingerprint,
+    managed_by,
+    mapping,
+    pointer,
+    seconds,
+    sequence,
+    text,
+    whole,
+)
+from concertmaster.engines.ordering import ordered_steps
+
+Resolve = Callable[[str, str], Mapping[str, Any] | None]
+
+_REFERENCE = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.\[]")
+_READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
+
+
+def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDefinition:
+    """The definition a Pipeline declares. Never raises for what the object contains."""
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    spec = mapping(raw.get("spec"), "spec", problems)
+    name = text(meta.get("name"), "metadata.name", problems) or ""
+    reader = _Reader(resolve, problems)
+    steps = pipeline_steps(spec, reader)
+    return WorkflowDefinition(
+        key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", "Pipeline", name),
+        engine=Engine.TEKTON,
+        graph=WorkflowGraph(steps=steps, problems=problems.all()),
+        fingerprint=fingerprint([spec, sorted(reader.foreign.items())]),
+        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
+        managed_by=managed_by(meta),
+        notes=tuple(reader.notes),
+        run_prefixes=(name,) if name else (),
+    )
+
+
+def pipeline_steps(spec: Mapping[str, Any], reader: _Reader) -> tuple[StepSpec, ...]:
+    """Steps of a pipeline spec in a topological order, those under ``finally`` last."""
+    tasks = reader.tasks(spec, "tasks", ())
+    body = ordered_steps(tasks, reader.problems)
+    ends = tuple(s.name for s in body)
+    last = reader.tasks(spec, "finally", ends)
+    return (*body, *(s for s in last.values() if s.name not in tasks))
+
+
+class _Reader:
+    """Reads pipeline tasks; remembers the Tasks they refer to."""
+
+    def __init__(self, resolve: Resolve | None, problems: Problems) -> None:
+        self.problems = problems
+        self.foreign: dict[str, Mapping[str, Any]] = {}
+        self.notes: dict[str, None] = {}
+        self._resolve = resolve
+
+    def tasks(self, spec: Mapping[str, Any], section: str, behind: tuple[str, ...]) -> dict[str, StepSpec]:
+        """Steps of ``spec.tasks`` or ``spec.finally`` (which waits for all steps ``behind``), by name."""
+        rows = [
+            (i, mapping(raw, f"spec.{section}[{i}]", self.problems))
+            for i, raw in enumerate(sequence(spec.get(section), f"spec.{section}", self.problems))
+        ]
+        bindings = {str(r.get("name")): _bound(r) for _, r in rows}
+        out: dict[str, StepSpec] = {}
+        for i, row in rows:
+            where = f"spec.{section}[{i}]"
+            name = text(row.get("name"), f"{where}.name", self.problems)
+            if name is None:
+                self.problems.add(f"{where} has no name: it is ignored")
+            elif name in out:
+                self.problems.add(f"two tasks are called {name!r}: the first one is used")
+            else:
+                out[name] = self._step(name, row, where, pointer("spec", section, i), behind, bindings)
+        return out
+
+    def _step(
+        self,
+        name: str,
+        row: Mapping[str, Any],
+        where: str,
+        at: str,
+        behind: tuple[str, ...],
+        bindings: Mapping[str, frozenset[str]],
+    ) -> StepSpec:
+        on_exit = bool(behind)
+        listed = sequence(row.get("runAfter"), f"{where}.runAfter", self.problems)
+        after = [n for n in (text(v, f"{where}.runAfter", self.problems) for v in listed) if n]
+        reads = [m[0] for m in _REFERENCE.findall(json.dumps({k: row[k] for k in _READS if k in row}, default=str))]
+        data = {n for n in reads if n != name}
+        data |= {n for n in after if bindings.get(n, frozenset()) & bindings.get(name, frozenset())}
+        depends_on = behind if on_exit else tuple(dict.fromkeys((*after, *sorted(set(reads) - {name}))))
+        width, fan_out = _matrix(row, where, self.problems)
+        timeout = text(row.get("timeout"), f"{where}.timeout", self.problems)
+        template, containers, podless = self._work(row, where, at)
+        retries = whole(row.get("retries"), f"{where}.retries", self.problems)
+        return StepSpec(
+            name=name,
+            depends_on=depends_on,
+            template=template,
+            fan_out=fan_out,
+            width=width,
+            ordering_only=() if on_exit else tuple(d for d in depends_on if d not in data),
+            containers=containers,
+            has_timeout=timeout is not None,
+            timeout_seconds=seconds(timeout, f"{where}.timeout", self.problems),
+            retry_limit=retries or 0,
+            memoized=False,
+            on_exit=on_exit,
+            conditional=bool(row.get("when") or row.get("conditions")),
+            waits=podless,
+        )
+
+    def _work(self, row: Mapping[str, Any], where: str, at: str) -> tuple[str | None, tuple[ContainerSpec, ...], bool]:
+        """Task name, containers and whether it has no pod (custom tasks, child pipelines)."""
+        if row.get("taskSpec") is not None:
+            spec = mapping(row["taskSpec"], f"{where}.taskSpec", self.problems)
+            if spec.get("apiVersion") and spec.get("kind") not in (None, "Task"):
+                return str(spec.get("kind")), (), True
+            return None, task_containers(spec, f"{where}.taskSpec", self.problems, f"{at}/taskSpec"), False
+        if row.get("pipelineRef") is not None or row.get("pipelineSpec") is not None:
+            self.notes.setdefault(f"Task {row.get('name')} runs a pipeline of its own: its steps are not looked into.")
+            return None, (), True
+        ref = mapping(row.get("taskRef"), f"{where}.taskRef", self.problems)
+        kind = text(ref.get("kind"), f"{where}.taskRef.kind", self.problems) or "Task"
+        name = text(ref.get("name"), f"{where}.taskRef.name", self.problems)
+        if kind not in ("Task", "ClusterTask"):
+            return name, (), True
+        if ref.get("resolver") or ref.get("bundle") or name is None:
+            if ref.get("resolver") or ref.get("bundle"):
+                self.notes.setdefault(
+                    f"Task {row.get('name')} comes from outside the cluster: change its resources there."
+                )
+            else:
+                self.problems.add(f"{where} has neither taskRef nor taskSpec")
+            return name, (), False
+        found = self._resolve(kind, name) if self._resolve is not None else None
+        if found is None:
+            self.problems.add(f"{where} refers to {kind} {name!r}, which cannot be found")
+            return name, (), False
+        spec = mapping(mapping(found, name, self.problems).get("spec"), f"{kind} {name}", self.problems)
+        self.foreign[f"{kind} {name}"] = spec
+        self.notes.setdefault(f"Task {row.get('name')} runs {kind} {name}: change its resources there.")
+        return name, task_containers(spec, f"{kind} {name}", self.problems, None), False
+
+
+def task_containers(
+    spec: Mapping[str, Any], where: str, problems: Problems, at: str | None
+) -> tuple[ContainerSpec, ...]:
+    """Containers of a task spec: steps as "step-<name>" (numbered when unnamed), then sidecars."""
+    default = mapping(spec.get("stepTemplate"), f"{where}.stepTemplate", problems)
+    shared = mapping(default.get("computeResources", default.get("resources")), f"{where}.stepTemplate", problems)
+    out = []
+    for section, prefix, sidecar in (("steps", "step", False), ("sidecars", "sidecar", True)):
+        for i, raw in enumerate(sequence(spec.get(section), f"{where}.{section}", problems)):
+            row = mapping(raw, f"{where}.{section}[{i}]", problems)
+            name = text(row.get("name"), f"{where}.{section}[{i}].name", problems)
+            old = "computeResources" not in row and "resources" in row  # v1beta1's name of the field
+            out.append(
+                container(
+                    row,
+                    f"{where}.{section}[{i}]",
+                    problems,
+                    at=None if at is None else f"{at}/{section}/{i}",
+                    name=f"{prefix}-{name}" if name else f"{prefix}-unnamed-{i}",
+                    sidecar=sidecar,
+                    resources_field="resources" if old else "computeResources",
+                    defaults=None if sidecar else shared,
+                )
+            )
+    return tuple(out)
+
+
+def _bound(row: Mapping[str, Any]) -> frozenset[str]:
+    """Workspaces a pipeline task binds: through a shared volume, files can pass without a declared result."""
+    rows = row.get("workspaces")
+    found: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
+    return frozenset(str(w.get("workspace") or w.get("name")) for w in found if isinstance(w, Mapping))
+
+
+def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int | None, bool]:
+    """Width of a matrix (None when only known at run time) and whether there is one."""
+    if row.get("matrix") is None:
+        return None, False
+    spec = mapping(row["matrix"], f"{where}.matrix", problems)
+    params = sequence(spec.get("params"), f"{where}.matrix.params", problems)
+    width, names = 1, set()
+    for raw in params:
+        param = mapping(raw, f"{where}.matrix.params", problems)
+        value = param.get("value")
+        if not isinstance(value, list) or any(isinstance(v, str) and "[*]" in v for v in value):
+            return None, True
+        width *= max(1, len(value))
+        names.add(str(param.get("name")))
+    includes = sequence(spec.get("include"), f"{where}.matrix.include", problems)
+    if not params:
+        return len(includes) or None, True
+    if includes:  # an include adds a combination or extends one, which depends on all values
+        return None, True
+    return width, True
+
+
+def reader(resolve: Resolve | None, problems: Problems) -> _Reader:
+    """A reader of pipeline tasks, for pipeline specs that stand in a run."""
+    return _Reader(resolve, problems)

@@ -1,0 +1,262 @@
+"""The live path of Tekton: a PipelineRun and its TaskRuns as a run record.
+
+Step times are in the TaskRuns only: all containers of a pod start together and wait for their turn, so the container's
+start says nothing; the controller writes the moment each step was released into its status.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import (
+    ContainerFact,
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowKey,
+)
+from concertmaster.engines.live import LiveRun, span
+from concertmaster.engines.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
+from concertmaster.engines.tekton.definition import pipeline_steps, reader
+
+_LABEL = "tekton.dev/"
+
+
+def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
+    """The Pipeline a PipelineRun is a run of; None when its pipeline stands in the run itself."""
+    quiet = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", quiet)
+    spec = mapping(raw.get("spec"), "spec", quiet)
+    ref = mapping(spec.get("pipelineRef"), "pipelineRef", quiet)
+    labels = mapping(meta.get("labels"), "labels", quiet)
+    name = text(ref.get("name"), "pipelineRef.name", quiet)
+    if name is None and ref:
+        name = text(labels.get(f"{_LABEL}pipeline"), "label", quiet)
+    namespace = text(meta.get("namespace"), "metadata.namespace", quiet) or "default"
+    return None if name is None else WorkflowKey(namespace, "Pipeline", name)
+
+
+def read_run(
+    raw: Mapping[str, Any],
+    task_runs: Sequence[Mapping[str, Any]],
+    key: WorkflowKey,
+    definition: WorkflowDefinition | None = None,
+) -> LiveRun:
+    """The run record of a PipelineRun with its TaskRuns, whatever state they are in. Never raises for what they contain.
+
+    Edges come from the pipeline spec this run really used (``status.pipelineSpec``), else from ``definition``.
+    """
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    status = mapping(raw.get("status"), "status", problems)
+    spec = mapping(raw.get("spec"), "spec", problems)
+    used = mapping(status.get("pipelineSpec", spec.get("pipelineSpec")), "status.pipelineSpec", problems)
+    graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
+    run = text(meta.get("name"), "metadata.name", problems) or ""
+    tasks = _task_names(status, problems)
+    steps: list[StepExecution] = []
+    present = set()
+    for task_run in task_runs:
+        name = _name(task_run)
+        task = tasks.get(name) or _labels(task_run).get(f"{_LABEL}pipelineTask")
+        if not isinstance(task, str):
+            problems.add(f"TaskRun {name} of run {run} names no pipeline task: it is left out")
+            continue
+        present.add(name)
+        steps += _attempts(task_run, task, run, problems)
+    for name, task in tasks.items():
+        if name not in present:
+            problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")
+    steps += _skipped(status, problems)
+    steps = _with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime")))
+    steps.sort(key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt))
+    outcome, _, _ = _condition(status, problems)
+    start, end = span(steps)
+    frame = {
+        "created": timestamp(meta.get("creationTimestamp")),
+        "started": timestamp(status.get("startTime")),
+        "finished": timestamp(status.get("completionTime")),
+    }
+    record = RunRecord(
+        workflow=key,
+        run=run,
+        start=start if start is not None else frame["started"],
+        end=end if end is not None else frame["finished"],
+        outcome=outcome,
+        source=Source.LIVE,
+        steps=tuple(steps),
+        fingerprint=fingerprint([spec["pipelineSpec"]]) if spec.get("pipelineSpec") else None,
+        extra={f"workflow_{k}": v for k, v in frame.items() if v is not None},
+    )
+    ended = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in steps)
+    return LiveRun(record, ended and bool(steps) and present >= set(tasks), problems.all())
+
+
+def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Problems) -> Iterator[StepExecution]:
+    """All attempts of one TaskRun: earlier ones are kept in ``retriesStatus``, the last one is the status itself."""
+    status = mapping(task_run.get("status"), "TaskRun status", problems)
+    retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
+    earlier = [mapping(s, "retriesStatus", problems) for s in retried]
+    item = _item(_name(task_run), task, run)
+    for attempt, one in enumerate((*earlier, status)):
+        outcome, reason, message = _condition(one, problems)
+        if attempt < len(earlier):
+            outcome = Outcome.FAILED
+        containers = tuple(_containers(one, problems))
+        starts = [c.started for c in containers if c.started is not None]
+        codes = [c for c in (_exit_code(s) for s in _states(one)) if c]
+        pod = text(one.get("podName"), "podName", problems)
+        yield StepExecution(
+            step=task,
+            item=item,
+            attempt=attempt,
+            pod=pod,
+            created=timestamp(one.get("startTime")),
+            started=min(starts, default=None),
+            finished=timestamp(one.get("completionTime")),
+            outcome=outcome,
+            reason=_reason(one, reason) if outcome is Outcome.FAILED else None,
+            containers=containers,
+            exit_code=codes[0] if codes else (0 if outcome is Outcome.SUCCEEDED and containers else None),
+            message=" ".join(message.split())[:200] if message else None,
+            input_fingerprint=_inputs(task_run, one),
+        )
+
+
+def _containers(status: Mapping[str, Any], problems: Problems) -> Iterator[ContainerFact]:
+    for raw in sequence(status.get("steps"), "steps", problems):
+        row = mapping(raw, "steps[]", problems)
+        done = mapping(row.get("terminated"), "terminated", problems)
+        running = mapping(row.get("running"), "running", problems)
+        name = text(row.get("container"), "container", problems) or f"step-{row.get('name')}"
+        reason = text(done.get("reason"), "reason", problems)
+        yield ContainerFact(
+            name=name,
+            image=text(row.get("imageID"), "imageID", problems),
+            started=timestamp(done.get("startedAt", running.get("startedAt"))),
+            finished=timestamp(done.get("finishedAt")),
+            reason=None if reason == "Completed" else reason,
+        )
+
+
+def _states(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    rows = status.get("steps")
+    found = rows if isinstance(rows, list) else []
+    return [s["terminated"] for s in found if isinstance(s, Mapping) and isinstance(s.get("terminated"), Mapping)]
+
+
+def _exit_code(state: Mapping[str, Any]) -> int | None:
+    code = state.get("exitCode")
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, str | None]:
+    for raw in sequence(status.get("conditions"), "conditions", problems):
+        row = mapping(raw, "conditions[]", problems)
+        if row.get("type") == "Succeeded":
+            outcome = {"True": Outcome.SUCCEEDED, "False": Outcome.FAILED}.get(str(row.get("status")), Outcome.RUNNING)
+            return outcome, text(row.get("reason"), "reason", problems), text(row.get("message"), "message", problems)
+    return Outcome.RUNNING, None, None
+
+
+def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:
+    """Why a container ended tells more than "Failed"."""
+    why = [s.get("reason") for s in _states(status) if s.get("reason") not in (None, "Completed", "Skipped")]
+    if reason in (None, "Failed") and why:
+        return "OOMKilled" if "OOMKilled" in why else str(why[0])
+    return reason
+
+
+def _skipped(status: Mapping[str, Any], problems: Problems) -> Iterator[StepExecution]:
+    for raw in sequence(status.get("skippedTasks"), "skippedTasks", problems):
+        row = mapping(raw, "skippedTasks[]", problems)
+        name = text(row.get("name"), "skippedTasks[].name", problems)
+        if name is not None:
+            said = text(row.get("reason"), "skippedTasks[].reason", problems)
+            yield StepExecution(step=name, outcome=Outcome.SKIPPED, message=said)
+
+
+def _with_edges(
+    steps: Sequence[StepExecution], graph: Sequence[StepSpec], start: float | None, last: float | None
+) -> list[StepExecution]:
+    """Ready times and edges taken: skipped tasks are looked through, handlers start when all others have ended."""
+    specs = {s.name: s for s in graph}
+    ran: dict[str, list[StepExecution]] = {}
+    for e in steps:
+        if e.outcome is not Outcome.SKIPPED:
+            ran.setdefault(e.step, []).append(e)
+    waited: dict[str, frozenset[str]] = {}
+    for spec in graph:  # in a topological order
+        names: set[str] = set()
+        for d in spec.depends_on:
+            names |= {d} if d in ran else waited.get(d, frozenset())
+        waited[spec.name] = frozenset(names)
+    by_attempt = {(e.step, e.item, e.attempt): e for e in steps}
+    out = []
+    for e in steps:
+        found = specs.get(e.step)
+        if e.attempt > 0:
+            before = by_attempt.get((e.step, e.item, e.attempt - 1))
+            out.append(replace(e, ready=before.finished if before else None, after=(e.step,)))
+            continue
+        if found is None or e.outcome is Outcome.SKIPPED:
+            out.append(e)
+            continue
+        above = waited[found.name]
+        ends = [_end(ran[n]) for n in above]
+        known = [t for t in ends if t is not None]
+        ready = start if not above else (max(known) if len(known) == len(ends) else None)
+        if found.on_exit and last is not None:
+            ready = last
+        out.append(replace(e, ready=ready, after=tuple(sorted(above))))
+    return out
+
+
+def _end(rows: Sequence[StepExecution]) -> float | None:
+    last: dict[str | None, StepExecution] = {}
+    for e in rows:
+        if e.item not in last or e.attempt > last[e.item].attempt:
+            last[e.item] = e
+    ends = [e.finished for e in last.values()]
+    known = [t for t in ends if t is not None]
+    return max(known) if known and len(known) == len(ends) else None
+
+
+def _task_names(status: Mapping[str, Any], problems: Problems) -> dict[str, str]:
+    out = {}
+    for raw in sequence(status.get("childReferences"), "childReferences", problems):
+        row = mapping(raw, "childReferences[]", problems)
+        name, task = row.get("name"), row.get("pipelineTaskName")
+        if row.get("kind") == "TaskRun" and isinstance(name, str) and isinstance(task, str):
+            out[name] = task
+    return out
+
+
+def _item(name: str, task: str, run: str) -> str | None:
+    """Index within a matrix, from the TaskRun's name."""
+    if name in (f"{run}-{task}", ""):
+        return None
+    found = re.search(r"-(\d+)$", name)
+    return found.group(1) if found and not task.endswith(found.group(0)) else None
+
+
+def _inputs(task_run: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
+    spec = task_run.get("spec")
+    params = spec.get("params") if isinstance(spec, Mapping) else None
+    return fingerprint([status.get("taskSpec"), params]) if params else None
+
+
+def _labels(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    quiet = Problems()
+    return mapping(mapping(raw.get("metadata"), "metadata", quiet).get("labels"), "labels", quiet)
+
+
+def _name(raw: Mapping[str, Any]) -> str:
+    quiet = Problems()
+    return text(mapping(raw.get("metadata"), "metadata", quiet).get("name"), "name", quiet) or ""

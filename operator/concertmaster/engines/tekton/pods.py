@@ -1,0 +1,99 @@
+"""The history path of Tekton: pods back to runs, tasks, matrix items and attempts.
+
+With the tekton.dev labels in kube-state-metrics' allow-list this is exact. Without them only the TaskRun's name is left,
+"<run>-<task>" or "<run>-<task>-<n>", which is read against the pipelines that are known; names that Tekton had to
+shorten cannot be read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.engines.executions import execution
+from concertmaster.engines.names import belongs_to, generated_base
+from concertmaster.engines.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.selectors import label_value, matches
+
+_PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
+_RETRY = re.compile(r"-retry(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    definition: WorkflowDefinition
+    run: str
+    step: str
+    item: str | None
+
+
+def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+    """Place pods owned by TaskRuns."""
+    candidates = by_namespace(definitions)
+    for fact in facts:
+        known = candidates.get(fact.namespace, [])
+        run = label_value(fact.labels, _RUN)
+        found = _labelled(fact, run, known) if run is not None else _named(fact, known)
+        if found is None:
+            yield Rejected(
+                fact,
+                "its PipelineRun belongs to no observed Pipeline"
+                if run is not None
+                else "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline",
+            )
+            continue
+        yield Placed(found.definition.key, found.run, _execution(fact, found))
+
+
+def _labelled(fact: PodFact, run: str, known: Sequence[WorkflowDefinition]) -> _Read | None:
+    pipeline = label_value(fact.labels, _PIPELINE)
+    definition = next((d for d in known if d.key.kind == "Pipeline" and d.key.name == pipeline), None)
+    if definition is None:
+        picked = [d for d in known if d.graph.inferred and _selected(fact, run, d)]
+        definition = max(picked, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""), default=None)
+    task = label_value(fact.labels, _TASK)
+    if definition is None or task is None:
+        return None
+    spec = definition.graph.step(task)
+    tail = (fact.owner_name or "")[len(run) :]
+    number = re.search(r"-(\d+)$", tail)
+    fans_out = spec.fan_out if spec is not None else tail != f"-{task}"
+    item = number.group(1) if number and fans_out and tail != f"-{task}" else None
+    return _Read(definition, run, task, item)
+
+
+def _selected(fact: PodFact, run: str, definition: WorkflowDefinition) -> bool:
+    if definition.run_prefixes and belongs_to(run, definition.run_prefixes) is None:
+        return False
+    return matches(definition.run_selector, fact.labels)
+
+
+def _named(fact: PodFact, known: Sequence[WorkflowDefinition]) -> _Read | None:
+    """The longest task name that ends the TaskRun's name and leaves a run of that pipeline."""
+    name = fact.owner_name or ""
+    best: _Read | None = None
+    for definition in known:
+        for spec in definition.graph.steps:
+            found = re.fullmatch(rf"(.+)-{re.escape(spec.name)}" + (r"-(\d+)" if spec.fan_out else "()"), name)
+            if found is None or not _is_run(found.group(1), definition):
+                continue
+            if best is None or len(spec.name) > len(best.step):
+                best = _Read(definition, found.group(1), spec.name, found.group(2) or None)
+    return best
+
+
+def _is_run(run: str, definition: WorkflowDefinition) -> bool:
+    prefix = belongs_to(run, definition.run_prefixes)
+    if prefix is None:
+        return False
+    return run == prefix or generated_base(run) == prefix.rstrip("-") or run[len(prefix) + 1 :].isdigit()
+
+
+def _execution(fact: PodFact, read: _Read) -> StepExecution:
+    spec = read.definition.graph.step(read.step) or StepSpec(read.step)
+    sidecars = {c.name for c in fact.containers if c.name.startswith("sidecar-")}
+    sidecars |= {c.name for c in spec.containers if c.sidecar}
+    retry = _RETRY.search(fact.pod)
+    return execution(fact, read.step, read.item, int(retry.group(1)) if retry else 0, beside=sidecars)
