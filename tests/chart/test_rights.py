@@ -1,0 +1,304 @@
+"""The rights the chart grants are the rights the operator uses: nothing missing, nothing unused.
+
+The operator runs with the ServiceAccount's token through everything it can do, and the API server's audit log is compared
+with the rules of the roles.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.prometheus import PrometheusServer
+from tests.cluster.operator_bed import (
+    Operator,
+    apply,
+    condition,
+    cronjob,
+    history,
+    policy,
+    profile,
+    runs_of_cronjob,
+    wait_for,
+)
+
+from .bed import Bed, deployed, source
+
+pytestmark = pytest.mark.timeout(240)
+
+ARGO = "argoproj.io/v1alpha1"
+DISCOVER = [
+    {"apiVersion": ARGO, "kind": "WorkflowTemplate"},
+    {"apiVersion": ARGO, "kind": "ClusterWorkflowTemplate"},
+    {"apiVersion": "tekton.dev/v1", "kind": "Pipeline"},
+    {"apiVersion": "batch/v1", "kind": "CronJob"},
+]
+FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
+Triple = tuple[str, str, str]  # group, resource, verb
+
+
+@pytest.fixture
+def place(bed: Bed, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own with the release ``cm``'s objects removed afterwards."""
+    name = bed.namespace(f"rights-{abs(hash(request.node.name)) % 10**8}")
+    yield name
+    bed.remove("cm", name)
+    bed.cluster.run_kubectl("delete", "copol", "--all")
+    bed.cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def prometheus(place: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
+    """Two days of the hourly CronJob ``etl``."""
+    end = time.time() - 30.0
+    return make_prometheus(history=history(*runs_of_cronjob(place, "etl", 30, end), end))
+
+
+def granted(bed: Bed, release: str, namespaces: list[str]) -> set[Triple]:
+    """Every right bound to the release's ServiceAccount."""
+    cluster = bed.cluster
+    label = f"app.kubernetes.io/instance={release}"
+    roles = [r for n in namespaces for r in cluster.get("role", "-n", n, "-l", label)["items"]]
+    bound = {b["roleRef"]["name"] for b in cluster.get("clusterrolebinding", "-l", label)["items"]}
+    roles += [r for r in cluster.get("clusterrole", "-l", label)["items"] if r["metadata"]["name"] in bound]
+    return {
+        (group, resource, verb)
+        for role in roles
+        for rule in role["rules"] or ()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+# What every authenticated client may ask for by Kubernetes' own system:basic-user and system:discovery.
+EVERYBODY = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
+
+
+def used(bed: Bed, place: str) -> tuple[set[Triple], set[str]]:
+    """Rights used, and requests that were denied."""
+    calls = bed.audit.calls(place, "cm-concertmaster")
+    assert calls
+    rights = {(c.group, c.resource, c.verb) for c in calls if c.resource and c.code not in (401, 403)}
+    denied = {f"{c.verb} {c.uri}" for c in calls if c.code in (401, 403)}
+    paths = {c.uri.partition("?")[0] for c in calls if not c.resource}
+    assert all(p.startswith(("/api", "/version")) for p in paths), paths
+    return rights - EVERYBODY, denied
+
+
+def refuse_status(bed: Bed, kinds: list[str]) -> None:
+    """Let the API server refuse statuses of objects labelled ``refuse``, as an older schema would."""
+    bed.cluster.apply(
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "refuse-status"},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {
+                    "resourceRules": [
+                        {
+                            "apiGroups": ["concertmaster.dev"],
+                            "apiVersions": ["*"],
+                            "operations": ["UPDATE"],
+                            "resources": [f"{kind}/status" for kind in kinds],
+                        }
+                    ]
+                },
+                "validations": [
+                    {
+                        "expression": "!has(object.metadata.labels) || !('refuse' in object.metadata.labels)",
+                        "message": "refused for the test",
+                        "reason": "Invalid",
+                    }
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": "refuse-status"},
+            "spec": {"policyName": "refuse-status", "validationActions": ["Deny"]},
+        },
+    )
+
+
+def targets(place: str) -> list[dict[str, Any]]:
+    """One object of every kind of workflow."""
+    container = {"name": "main", "image": "example/a:1", "command": ["a"]}
+    spec = {"entrypoint": "main", "templates": [{"name": "main", "container": container}]}
+    meta = {"name": "one", "namespace": place}
+    return [
+        cronjob(place, "etl", team="data"),
+        cronjob(place, "brief"),
+        {"apiVersion": ARGO, "kind": "WorkflowTemplate", "metadata": meta, "spec": spec},
+        {"apiVersion": ARGO, "kind": "ClusterWorkflowTemplate", "metadata": {"name": f"{place}-all"}, "spec": spec},
+        {
+            "apiVersion": ARGO,
+            "kind": "CronWorkflow",
+            "metadata": meta,
+            "spec": {"schedule": "0 * * * *", "workflowSpec": {"workflowTemplateRef": {"name": "one"}}},
+        },
+        {
+            "apiVersion": "tekton.dev/v1",
+            "kind": "Pipeline",
+            "metadata": meta,
+            "spec": {"tasks": [{"name": "a", "taskSpec": {"steps": [{"name": "s", "image": "example/a:1"}]}}]},
+        },
+    ]
+
+
+def cluster_policy(name: str, labels: dict[str, str], **spec: Any) -> dict[str, Any]:
+    """A ClusterOptimizationPolicy."""
+    return {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "ClusterOptimizationPolicy",
+        "metadata": {"name": name, "labels": labels},
+        "spec": spec,
+    }
+
+
+def advised(bed: Bed, place: str) -> bool:
+    """Whether the CronJob's profile has its analysis."""
+    found = bed.cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", place, "-o", "json")
+    return found.returncode == 0 and condition(json.loads(found.stdout), "Ready").get("reason") == "Analyzed"
+
+
+def live_through_everything(bed: Bed, place: str, op: Operator, *, cluster_wide: bool) -> None:
+    """Discovery of every kind, advice, Events, relabelling, withdrawal, refused statuses of every kind."""
+    cluster = bed.cluster
+    wait_for("advice", lambda: advised(bed, place))
+    cluster.kubectl("label", "cronjob", "etl", "-n", place, "team=ml", "--overwrite")
+    cluster.kubectl("delete", "cronjob", "brief", "-n", place)
+    ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nowhere"}
+    lost = profile(place, "lost", workflowRef=ref)
+    refused = [profile(place, "refused", workflowRef=ref), policy(place, "refused")]
+    for obj in refused:
+        obj["metadata"]["labels"] = {"refuse": "1"}
+    if cluster_wide:
+        refused.append(cluster_policy(f"refused-{place}", {"refuse": "1"}))
+    apply(cluster, lost, *refused)
+
+    def relabelled() -> bool:
+        found = cluster.get("wfp", "cronjob-etl", "-n", place)["metadata"]["labels"]
+        return bool(found.get("team") == "ml")
+
+    wait_for("the label", relabelled)
+    names = lambda: {p["metadata"]["name"] for p in cluster.get("wfp", "-n", place)["items"]}  # noqa: E731
+    wait_for("withdrawal", lambda: "cronjob-brief" not in names())
+    reasons = lambda: {e["reason"] for e in cluster.get("events", "-n", place)["items"]}  # noqa: E731
+    wait_for("an Event about the missing target", lambda: "NotFound" in reasons() or len(reasons()) > 0)
+
+    def problems() -> str:
+        return json.dumps([line.get("problems") for line in op.cycles()])
+
+    for obj in refused:
+        where = f"{place}/refused" if "namespace" in obj["metadata"] else obj["metadata"]["name"]
+        wait_for(f"{obj['kind']} refused", lambda where=where, kind=obj["kind"]: f"{kind} {where}: " in problems())
+    op.next_cycles(1)
+
+
+def test_rights_of_the_whole_cluster_are_all_used_and_enough(
+    bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    bed.install("cm", place, {"sources": [source(prometheus.url)], "config": FAST})
+    refuse_status(bed, ["workflowprofiles", "optimizationpolicies", "clusteroptimizationpolicies"])
+    here = {"matchLabels": {"kubernetes.io/metadata.name": place}}
+    wide = cluster_policy("all", {}, discover=DISCOVER, namespaceSelector=here)
+    apply(bed.cluster, *targets(place), wide, policy(place, "team"))
+    with deployed(bed, "cm", place, tmp_path) as op:
+        live_through_everything(bed, place, op, cluster_wide=True)
+        assert op.stop() < 10
+    rights, denied = used(bed, place)
+    assert denied == set()
+    assert rights == granted(bed, "cm", [place])
+
+
+def test_rights_in_listed_namespaces_are_all_used_and_enough(
+    bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    """Denials are of what lies outside the namespaces by design, and each is told instead of failing something."""
+    bed.install("cm", place, {"namespaces": [place], "sources": [source(prometheus.url)], "config": FAST})
+    refuse_status(bed, ["workflowprofiles", "optimizationpolicies"])
+    wanted = [d for d in DISCOVER if d["kind"] != "ClusterWorkflowTemplate"]
+    apply(bed.cluster, *targets(place), policy(place, "team", discover=wanted))
+    with deployed(bed, "cm", place, tmp_path) as op:
+        live_through_everything(bed, place, op, cluster_wide=False)
+    rights, denied = used(bed, place)
+    assert rights == granted(bed, "cm", [place])
+    outside = {entry.partition("?")[0] for entry in denied}
+    assert outside <= {
+        "list /api/v1/namespaces",
+        "list /apis/argoproj.io/v1alpha1/clusterworkflowtemplates",
+    }, outside
+
+
+def test_an_engine_switched_off_is_told_in_the_profile(
+    bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    values = {"engines": {"tekton": False}, "sources": [source(prometheus.url)], "config": FAST}
+    bed.install("cm", place, values)
+    ref = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "one"}
+    apply(bed.cluster, *targets(place), profile(place, "pipe", workflowRef=ref))
+    with deployed(bed, "cm", place, tmp_path):
+        found = wait_for(
+            "the condition",
+            lambda: condition(bed.cluster.get("wfp", "pipe", "-n", place), "TargetResolved"),
+        )
+    assert found["status"] != "True"
+    assert "may not list pipelines.tekton.dev" in found["message"]
+
+
+def write_access(bed: Bed, place: str) -> dict[str, Any]:
+    """The policy's condition."""
+    return condition(bed.cluster.get("opol", "team", "-n", place), "WriteAccess")
+
+
+def test_write_access_follows_the_chart(bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path) -> None:
+    """Denied with the Helm values to set; setting exactly these grants it, without a restart."""
+    values = {"sources": [source(prometheus.url)], "config": FAST}
+    bed.install("cm", place, values)
+    discover = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+    apply(bed.cluster, *targets(place), policy(place, "team", discover=discover, apply={"mode": "Auto"}))
+    with deployed(bed, "cm", place, tmp_path) as op:
+        wait_for("denied", lambda: write_access(bed, place).get("reason") == "Denied")
+        message = write_access(bed, place)["message"]
+        setting = message.partition("--set '")[2].partition("'")[0]
+        assert setting == f"apply.enabled=true,apply.namespaces={{{place}}}"
+        before = bed.cluster.get("cronjob", "etl", "-n", place)["metadata"]["resourceVersion"]
+        op.next_cycles(1)
+        assert bed.cluster.get("cronjob", "etl", "-n", place)["metadata"]["resourceVersion"] == before
+    bed.helm("upgrade", "cm", str(Path(__file__).parents[2] / "charts/concertmaster"), "-n", place,
+             "--reuse-values", "--set", setting)  # fmt: skip
+    with deployed(bed, "cm", place, tmp_path):
+        wait_for("granted", lambda: write_access(bed, place).get("reason") == "Granted")
+
+
+def test_a_second_replica_stands_still(bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path) -> None:
+    bed.install("cm", place, {"sources": [source(prometheus.url)], "config": FAST})
+    apply(bed.cluster, *targets(place), policy(place, "team", discover=[{"apiVersion": "batch/v1", "kind": "CronJob"}]))
+    for part in ("a", "b"):
+        (tmp_path / part).mkdir()
+    with (
+        deployed(bed, "cm", place, tmp_path / "a", pod="cm-a") as first,
+    ):
+        wait_for("the first works", lambda: first.get("/readyz")[0] == 200)
+        with deployed(bed, "cm", place, tmp_path / "b", pod="cm-b") as second:
+            line = wait_for(
+                "the second to say so",
+                lambda: [x for x in second.read() if "standing still: cm-a holds the lease" in x["msg"]],
+            )
+            assert len(line) == 1
+            first.next_cycles(1)
+            assert second.get("/healthz")[0] == 200
+            assert second.get("/readyz")[0] == 503
+            assert second.cycles() == []
+            assert (first.metric("concertmaster_active"), second.metric("concertmaster_active")) == (1, 0)
+            first.stop()
+            wait_for("the second takes over", lambda: second.metric("concertmaster_active") == 1, 20)
+            wait_for("the second works", lambda: second.get("/readyz")[0] == 200)
