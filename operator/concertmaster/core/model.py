@@ -214,6 +214,10 @@ class StepSpec:
     path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty where names say nothing
     selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for graphs declared by a person
     duration_query: str | None = None  # PromQL that gives seconds per run where a step has no pods
+    pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
+    declared: Mapping[str, object] = field(default_factory=dict)  # its fields that advice is about, as written
+    task_pointer: str | None = None  # JSON pointer of the dag task that calls it directly
+    task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +265,8 @@ class WorkflowDefinition:
     run_selector: tuple[LabelRequirement, ...] = ()  # further labels a run's pods must carry
     run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person
     series_run_label: str | None = None  # the same for the results of duration queries
+    pointer: str | None = None  # JSON pointer of the part that describes a run ("/spec", "/spec/workflowSpec" ...)
+    declared: Mapping[str, object] = field(default_factory=dict)  # fields of the whole that advice is about, as written
 
 
 # --- run records: what one run did ----------------------------------------------------------------------------------
@@ -413,3 +419,4 @@ class Recommendation:
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
+    kustomize: str | None = None  # the edits as a patch for Git; None without edits
