@@ -15,9 +15,11 @@ from cronsim import CronSim, CronSimError
 from concertmaster.api.effective import EffectiveObjectives, EffectivePolicy, EffectivePricing
 from concertmaster.core import commands
 from concertmaster.core.analysis import Analysis, analyze
+from concertmaster.core.insights import Insights, insights
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
 from concertmaster.core.rules import DataGaps, recommend
+from concertmaster.report import insights as told
 from concertmaster.report import status
 from concertmaster.report.view import View, workflow_view
 
@@ -28,11 +30,17 @@ class Advice:
 
     profile: str
     analysis: Analysis
+    insights: Insights
     recommendations: tuple[Recommendation, ...]
+
+    def sentences(self) -> list[str]:
+        """The insights, one line each."""
+        return told.sentences(self.insights, self.analysis.succeeded)
 
     def view(self) -> View:
         """The JSON-able view."""
-        return workflow_view(self.analysis, self.recommendations)
+        found = workflow_view(self.analysis, self.recommendations)
+        return found | {"insights": told.view(self.insights), "insightSentences": self.sentences()}
 
     def status(
         self, *, policy: str | None = None, data_until: float | None = None, dismissed: Collection[str] = ()
@@ -42,6 +50,7 @@ class Advice:
         return status.document(
             self.analysis,
             self.recommendations,
+            insights=self.sentences(),
             target=f"{key.kind}/{key.name}",
             explain={r.id: commands.explain(self.profile, key.namespace, r.id) for r in self.recommendations},
             policy=policy,
@@ -123,4 +132,4 @@ def advise(
     )
     settings = {name: RuleSettings(rule.enabled, dict(rule.settings)) for name, rule in policy.rules.items()}
     found = recommend(analysis, profile, settings=settings, gaps=DataGaps(tuple(missing), unassigned))
-    return Advice(profile, analysis, tuple(found))
+    return Advice(profile, analysis, insights(analysis, objectives_of(policy.objectives)), tuple(found))

@@ -38,6 +38,7 @@ def _workflow(view: dict[str, Any]) -> list[str]:
         "",
     ]
     lines += [f"- {sentence}" for sentence in trend_sentences(view["trend"])]
+    lines += [f"- {sentence}." for sentence in view.get("insightSentences", ())]
     lines += [f"- Note: {problem}" for problem in view["problems"]]
     rows = [
         [

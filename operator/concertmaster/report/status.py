@@ -158,6 +158,7 @@ def document(
     policy: str | None = None,
     data_until: float | None = None,
     next_expected: float | None = None,
+    insights: Sequence[str] = (),
     dismissed: Collection[str] = (),
 ) -> Document:
     """The status without conditions and observedGeneration, which belong to the caller.
@@ -179,6 +180,7 @@ def document(
     status: Document = {
         "advice": advice or [waiting_line(analysis, next_expected)],
         "dataUntil": iso(data_until),
+        "insights": [clip(line, 400) for line in insights[:10]],
         "moreRecommendations": max(0, len(active) - SHOWN),
         "policy": policy,
         "recommendations": shown,

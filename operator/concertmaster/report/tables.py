@@ -119,6 +119,7 @@ def workflow_text(view: dict[str, Any]) -> str:
             f" {_seconds(makespan['p99'])}, from {_seconds(makespan['min'])} to {_seconds(makespan['max'])}"
         )
     lines += [f"  change: {sentence}" for sentence in trend_sentences(view["trend"])]
+    lines += [f"  insight: {sentence}" for sentence in view.get("insightSentences", ())]
     if per_run:
         month = view["cost"]["perMonth"]
         lines.append(

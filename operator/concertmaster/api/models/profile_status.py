@@ -153,6 +153,13 @@ class WorkflowProfileStatus(ApiModel):
         description="Up to when the data behind this status is complete.",
         examples=["2027-01-31T00:40:00Z"],
     )
+    insights: tuple[Line400, ...] = Field(
+        default=(),
+        max_length=10,
+        description="What else the runs tell: the next run, the effect of the last change, slow runs and their cause, "
+        "objectives at risk.",
+        examples=[["The next run will take about 21m04s, with 90 % probability 19m10s to 24m30s"]],
+    )
     more_recommendations: int | None = Field(
         default=None,
         ge=0,

@@ -1,0 +1,86 @@
+"""Insights as sentences, and as plain data for machines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.insights import ChangeEffect, Insights, SlowRuns
+from concertmaster.core.verdict import Verdict
+from concertmaster.report.view import iso, number
+
+
+def _slow(found: SlowRuns, total: int) -> str:
+    steps = text.listing(list(found.steps)) or "no single step"
+    return (
+        f"{len(found.runs)} of {total} runs were {text.duration(found.extra_seconds)} slower than the rest,"
+        f" because of {steps} (the last: {found.runs[-1]})"
+    )
+
+
+def _change(found: ChangeEffect) -> str:
+    effect = found.effect
+    head = f"The last change ({found.what}, first run ended {iso(found.time)})"
+    counts = f"{effect.runs_after} runs after against {effect.runs_before} before"
+    if not math.isfinite(effect.ratio):
+        return f"{head} cannot be judged yet: {effect.reason}"
+    span = f"95 % interval {100 * (effect.low - 1):+.0f} to {100 * (effect.high - 1):+.0f} %, {counts}"
+    if effect.verdict is Verdict.WORSE:
+        return f"{head} made runs {text.percent(effect.ratio - 1)} longer ({span})"
+    if effect.verdict is Verdict.IMPROVED:
+        return f"{head} made runs {text.percent(1 - effect.ratio)} shorter ({span})"
+    if effect.verdict is Verdict.SAME:
+        return f"{head} left the run time as it was ({span})"
+    return f"{head} has no clear effect on the run time yet ({span})"
+
+
+def sentences(found: Insights, total: int) -> list[str]:
+    """One line each; ``total`` is the number of succeeded runs looked at."""
+    lines = []
+    if found.next_run.seconds is not None:
+        seconds = found.next_run.seconds
+        lines.append(
+            f"The next run will take about {text.duration(seconds.likely)}, with 90 % probability"
+            f" {text.duration(seconds.low)} to {text.duration(seconds.high)}"
+        )
+    if found.change is not None:
+        lines.append(_change(found.change))
+    lines += [_slow(slow, total) for slow in found.slow[:3]]
+    for name, outlook in found.risks:
+        if outlook.at is not None:
+            lines.append(
+                f"At the present trend the objective {name} will be missed around {iso(outlook.at.likely)}"
+                f" (between {iso(outlook.at.low)} and {iso(outlook.at.high)})"
+            )
+    return lines
+
+
+def view(found: Insights) -> dict[str, Any]:
+    """The same as data."""
+    seconds, change = found.next_run.seconds, found.change
+    return {
+        "nextRunSeconds": {"low": number(seconds.low), "likely": number(seconds.likely), "high": number(seconds.high)}
+        if seconds is not None
+        else None,
+        "lastChange": {
+            "since": iso(change.time),
+            "what": change.what,
+            "verdict": change.effect.verdict.value,
+            "ratio": number(change.effect.ratio, 4),
+            "low": number(change.effect.low, 4),
+            "high": number(change.effect.high, 4),
+            "runsBefore": change.effect.runs_before,
+            "runsAfter": change.effect.runs_after,
+        }
+        if change is not None
+        else None,
+        "slowRuns": [
+            {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)} for s in found.slow
+        ],
+        "objectivesAtRisk": [
+            {"objective": name, "around": iso(o.at.likely), "from": iso(o.at.low), "to": iso(o.at.high)}
+            for name, o in found.risks
+            if o.at is not None
+        ],
+    }
