@@ -176,9 +176,8 @@ class Assessor:
             return known
         missing = report.missing if report is not None else ()
         case = Case(subject.profile, policy, definition, (), now, known.data_until, missing)
-        inputs = hash(
-            (subject.entry.spec_text, repr(policy), repr(definition), missing, self._revisions[definition.key])
-        )
+        edition, revision = subject.resolved.edition, self._revisions[definition.key]
+        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, revision))
         if self._holds_still(subject, inputs, now):
             return known
         try:

@@ -7,7 +7,7 @@ triggers, or the profile itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
@@ -32,10 +32,14 @@ Part = tuple[str, str, str, str]  # kind, namespace, name, version ("" for an ob
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The definition (None: there is none to be had now) and the condition TargetResolved."""
+    """The definition (None: there is none to be had now) and the condition TargetResolved.
+
+    ``edition`` tells whether the definition was built anew since it was last seen, without comparing all of it.
+    """
 
     definition: WorkflowDefinition | None
     finding: Finding
+    edition: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Definitions:
 
     def __init__(self) -> None:
         self._cache: dict[str, _Cached] = {}
+        self._editions = 0
 
     def resolve(self, entry: Entry, targets: Targets) -> Resolved:
         """The definition of one profile under the present targets."""
@@ -86,8 +91,7 @@ class Definitions:
             started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
             definition = with_triggers(definition, started)
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}"))
-        self._cache[entry.uid] = _Cached(entry.spec_text, tuple(dict.fromkeys(parts)), trigger_parts, resolved)
-        return resolved
+        return self._remember(entry, tuple(dict.fromkeys(parts)), trigger_parts, resolved)
 
     def keep_only(self, uids: frozenset[str]) -> None:
         """Forget profiles that are gone."""
@@ -108,7 +112,14 @@ class Definitions:
         else:
             message = "runs are picked by runSelector; the step graph is inferred from their times"
             resolved = Resolved(definition, _finding(True, Reason.NO_DEFINITION, message))
-        self._cache[entry.uid] = _Cached(entry.spec_text, (), (), resolved)
+        return self._remember(entry, (), (), resolved)
+
+    def _remember(
+        self, entry: Entry, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: Resolved
+    ) -> Resolved:
+        self._editions += 1
+        resolved = replace(resolved, edition=self._editions)
+        self._cache[entry.uid] = _Cached(entry.spec_text, parts, triggers, resolved)
         return resolved
 
 
