@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution, WorkflowDefinition
-from concertmaster.engines import UNKNOWN_STEP, assign, build_run, define
+from concertmaster.engines import UNKNOWN_STEP, assign, build_run, build_runs, define
 from tests.unit.engines.argo_oracle import Controller, Node, fnv, leaf, pods, template
 
 RUN = "etl-x7k2z"
@@ -263,6 +264,37 @@ def test_a_changed_template_keeps_run_and_template() -> None:
     found = assign(facts, [the_definition(dag("a", "new", "newer"))])
     steps = sorted(e.step for runs in found.executions.values() for rows in runs.values() for e in rows)
     assert steps == ["a", f"{UNKNOWN_STEP}run"]
+
+
+def test_rounds_of_a_recursion_are_one_run() -> None:
+    """A template that calls itself: later rounds have node names no list holds, but still the template's name."""
+    loop = {
+        "name": "main",
+        "steps": [[{"name": "work", "template": "run"}], [{"name": "again", "template": "main", "when": "x"}]],
+    }
+    d = define(template("etl", {"entrypoint": "main", "templates": [loop, leaf("run")]}))
+    assert d is not None
+    names = [f"{RUN}{'[1].again' * n}[0].work" for n in range(4)]
+    nodes = [Node(n, "run", "work", (), 0, 0.0, 20.0 * i, 20.0 * i + 10, False) for i, n in enumerate(names)]
+    executions = assign(pods(nodes, RUN), [d]).executions[d.key][RUN]
+    (record,) = build_runs(d.key, RUN, executions, d)
+    assert {e.step for e in record.steps} == {"work"}
+    assert len({e.item for e in record.steps}) == 4
+    assert record.outcome is Outcome.SUCCEEDED
+
+
+def test_a_huge_list_of_items_is_one_fan_out_of_unknown_names() -> None:
+    items = json.dumps([f"item {n}" for n in range(100_000)])
+    tasks = [{"name": "a", "template": "list"}, {"name": "many", "template": "run", "withParam": items}]
+    spec = spec_of({"dag": {"tasks": tasks}}, leaf("list"), leaf("run"))
+    d = the_definition(spec)
+    many = d.graph.step("many")
+    assert many is not None
+    assert (many.width, many.path[-1].items) == (100_000, None)
+    small = spec_of({"dag": {"tasks": [tasks[0], {**tasks[1], "withParam": "x"}]}}, leaf("list"), leaf("run"))
+    control = Controller(small, RUN, param_items={"many": [f"item {n}" for n in range(50)]})
+    facts = pods(control.execute(), RUN)
+    assert {e.step for e in placed(facts, d).values()} == {"a", "many"}
 
 
 def test_helper_pods_of_argo_are_no_steps() -> None:

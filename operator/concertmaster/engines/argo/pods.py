@@ -150,16 +150,17 @@ def _in_definition(
 
 
 def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: WorkflowDefinition) -> StepExecution:
-    """A pod whose node name is in no list: the template alone may tell the step. The hash stands for the item."""
+    """A pod whose node name is in no list: the template alone may tell the step. The hash stands for the item, so that
+    pods nobody can tell apart (items of withParam, rounds of a recursion) are not taken for repetitions of one."""
     fits = [s for s in definition.graph.steps if name.template is not None and name.may_be(s.template or "")]
     if definition.graph.inferred:
         step = fits[0].name if len(fits) == 1 else name.template or ("main" if name.root else f"{UNKNOWN_STEP}unknown")
         return execution(fact, step, *_guess(run, name), beside=_EXECUTOR)
     item = None if name.hash is None else f"#{name.hash}"
-    dynamic = [s for s in fits if s.fan_out and s.width is None]
+    dynamic = [s for s in fits if s.fan_out and (s.width is None or any(p.items is None for p in s.path))]
     for found in (dynamic, fits):
         if len(found) == 1:
-            return _execution(fact, Match(found[0], item if found[0].fan_out else None, 0))
+            return _execution(fact, Match(found[0], item, 0))
     return execution(fact, f"{UNKNOWN_STEP}{name.template or 'unknown'}", item, beside=_EXECUTOR)
 
 

@@ -168,9 +168,9 @@ def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, 
 def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:
     """Why a container ended tells more than "Failed"."""
     why = [s.get("reason") for s in _states(status) if s.get("reason") not in (None, "Completed", "Skipped")]
-    if reason in (None, "Failed") and why:
-        return "OOMKilled" if "OOMKilled" in why else str(why[0])
-    return reason
+    if "OOMKilled" in why:  # the TaskRun itself says StepOOM
+        return "OOMKilled"
+    return str(why[0]) if why and reason in (None, "Failed") else reason
 
 
 def _skipped(status: Mapping[str, Any], problems: Problems) -> Iterator[StepExecution]:
