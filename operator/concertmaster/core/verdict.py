@@ -108,9 +108,14 @@ def watch(
     last = counts[1] >= max_runs
     if groups is None or counts[1] < min_runs:
         return _too_few(counts, decided=last, wanted=max(min_runs, MIN_RUNS))
-    critical = anytime_critical(groups.degrees, groups.information, level, expected_shift)
+    t = groups.t()
+    if last:
+        critical = student_quantile(1.0 - level / 4.0, groups.degrees)
+        p = min(1.0, 4.0 * student_tail(abs(t), groups.degrees))
+    else:
+        critical = anytime_critical(groups.degrees, groups.information, level / 2.0, expected_shift)
+        p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information, expected_shift))
     ratio, low, high = _interval(groups, critical)
-    p = min(1.0, 1.0 / evidence(groups.t(), groups.degrees, groups.information, expected_shift))
     verdict, reason = _judged(low, high, margin)
     decided = last or verdict is not Verdict.INCONCLUSIVE
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)

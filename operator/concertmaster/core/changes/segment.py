@@ -19,7 +19,7 @@ from concertmaster.core.stats.ranks import normal_scores
 from concertmaster.core.stats.summary import Floats
 
 MIN_SEGMENT = 6  # a level is judged from at least so many values
-SIGNIFICANCE = 0.005  # at most one quiet series in 200 gets a change point
+SIGNIFICANCE = 0.004  # at most one quiet series in 250 gets a change point
 DRIFT = 0.5  # half of a deviation carries over to the next value: such a series drifts, it has no levels
 TWO_VIEWS = 0.65  # the price of looking twice, see _level_split
 HOPELESS = 0.3  # ranks that clear; the likelihood cannot make up for it
