@@ -208,7 +208,12 @@ def test_scale_out_follows_the_unit_of_time(rows: list[tuple[int, float]], facto
 @given(st.lists(st.tuples(st.integers(1, 64), st.floats(1.0, 1e5)), min_size=2, max_size=3))
 @settings(max_examples=100, deadline=None)
 def test_with_few_points_more_workers_are_never_slower(rows: list[tuple[int, float]]) -> None:
-    model = fit_scaleout([r[0] for r in rows], [r[1] for r in rows])
+    n = sorted(r[0] for r in rows)
+    model = fit_scaleout(n, sorted((r[1] for r in rows), reverse=True))  # else it was measured to be slower
     assume(model.enough)
-    seconds = model.seconds(np.arange(1, 100))
-    assert (np.diff(seconds) <= 1e-9 * seconds[:-1]).all()
+    curve = model.curve(np.arange(1, 100))
+    assert (np.diff(curve) <= 1e-9 * curve[:-1]).all()
+    for workers, seconds in model.measured:
+        assert model.seconds(workers) == seconds
+        assert (model.seconds(np.arange(1, workers)) >= seconds).all()
+        assert (model.seconds(np.arange(workers, 100)) <= seconds).all()

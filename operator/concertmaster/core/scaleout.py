@@ -2,9 +2,13 @@
 
 T(n) = fixed + work / (n - coordination) + chatter * n. The first two terms are Amdahl's; the last one, from Ernest
 (Venkataraman et al., NSDI 2016), is what makes more workers slower again. ``coordination`` is new: distributed jobs often
-give up to one worker's worth of capacity to a driver or application master, which bends the curve at small n far more than
+give about one worker's worth of capacity to a driver or application master, which bends the curve at small n far more than
 any of Ernest's terms can. It is held near one unless the points say otherwise. A second effect at small n, memory that does
 not suffice, is recognised by a speed-up that is more than linear; such points say nothing about larger n and are left out.
+
+Measured numbers of workers keep their measured time. What is said of the others is on the careful side, because it is read
+to meet deadlines: how the tasks of a job divide onto n workers shows only when n workers are tried, and the last wave of
+tasks may be nearly empty. So a small part of the work is added where nothing was measured (``uneven``).
 """
 
 from __future__ import annotations
@@ -18,11 +22,17 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Share of workers' capacity a coordinator can take, in workers; values tried in between.
-MOST_COORDINATION = 1.0
-GRID = 11
-# Weight of the prior against squared relative errors: points known to 3 % hold the value within about 0.2 of one.
-PRIOR_WEIGHT = 0.03
+# Workers' worth of capacity a coordinator can take, tried in steps, and what is expected unless the points say otherwise.
+MOST_COORDINATION = 1.5
+EXPECTED_COORDINATION = 1.1
+GRID = 16
+# Weight of that expectation against squared relative errors: points known to 3 % hold the value within about 0.1 of it.
+PRIOR_WEIGHT = 0.1
+# Weight of "all of it scales" when starved points are left out and two remain: two medians cannot tell a fixed part from
+# their noise, and a job that runs short of memory is mostly work on data.
+FIXED_WEIGHT = 0.05
+# Part of the work that an uneven division adds at the largest number of workers measured: one task in sixty.
+UNEVEN = 1.0 / 60.0
 # A job that starts on fewer workers than the coordination takes still progresses, on what is left of one worker.
 LEAST_CAPACITY = 0.5
 # More than linear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
@@ -36,7 +46,8 @@ LARGEST = 1e12
 class ScaleOut:
     """Fitted run time over workers: ``fixed``, ``work``, ``chatter`` in seconds, all at least zero; ``coordination`` in
     workers. ``starved``: (workers, seconds) measured where too few workers ran short of something, ascending. ``error``:
-    largest relative error (0 to 1) at the points used. ``points``: different numbers of workers seen."""
+    largest relative error (0 to 1) of the curve at the points used. ``points``: different numbers of workers seen.
+    ``measured``: (workers, median seconds), ascending. ``uneven``: seconds added at the largest of these."""
 
     fixed: float
     work: float
@@ -47,12 +58,33 @@ class ScaleOut:
     points: int = 0
     error: float | None = None
     starved: tuple[tuple[float, float], ...] = ()
+    measured: tuple[tuple[float, float], ...] = ()
+    uneven: float = 0.0
 
     def seconds(self, workers: Sequence[float] | Floats | float) -> Floats:
-        """Run time (s) for each number of workers, same shape; NaN below one worker, or without data."""
+        """Run time (s) to reckon with for each number of workers, same shape; NaN below one worker, or without data.
+
+        As measured where it was measured. Elsewhere the curve plus the time an uneven division may take; unless more
+        workers are known to slow the job down, within what the neighbours that were measured took.
+        """
         n = np.asarray(workers, dtype=np.float64)
         valid = np.isfinite(n) & (n >= 1.0)
         n = np.where(valid, n, np.nan)
+        out = self.curve(n)
+        if not self.measured:
+            return out
+        seen, took = (np.array(column) for column in zip(*self.measured, strict=True))
+        out = out + self.uneven * np.minimum(n / seen[-1], 1.0)
+        place = np.searchsorted(seen, n)
+        fewer, more = np.append(np.inf, took)[place], np.append(took, 0.0)[place]
+        if self.chatter == 0.0:
+            out = np.where(fewer >= more, np.clip(out, more, fewer), out)
+        exact = seen[np.minimum(place, seen.size - 1)] == n
+        return np.asarray(np.where(exact, more, out), dtype=np.float64)
+
+    def curve(self, workers: Sequence[float] | Floats | float) -> Floats:
+        """The fitted curve itself (s), which is as likely too high as too low; at starved points as measured."""
+        n = np.asarray(workers, dtype=np.float64)
         capacity = np.maximum(n - self.coordination, LEAST_CAPACITY)
         out = self.fixed + self.work / capacity + self.chatter * n
         for at, measured in reversed(self.starved):
@@ -88,14 +120,20 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     first = _first_fed(n, t)
     used, times = n[first:], t[first:]
     most = min(MOST_COORDINATION, float(used[0]) - LEAST_CAPACITY)
-    best_total, weights, coordination = math.inf, np.zeros(2), most
+    expected = min(EXPECTED_COORDINATION, most)
+    scaling = FIXED_WEIGHT if first and used.size == 2 else 0.0
+    best_total, weights, coordination = math.inf, np.zeros(2), expected
     for tried in np.linspace(0.0, most, GRID):
         columns = [np.ones_like(used), 1.0 / (used - tried)]
         if used.size >= POINTS_FOR_CHATTER:
             columns.append(used)
         # Relative errors: a second in a minute matters as much as a minute in an hour.
-        found, error = _non_negative(np.stack(columns, axis=1) / times[:, None], np.ones_like(times))
-        total = error + PRIOR_WEIGHT * float(tried - most) ** 2
+        design, target = np.stack(columns, axis=1) / times[:, None], np.ones_like(times)
+        if scaling:
+            design = np.vstack([design, [math.sqrt(scaling) / times[-1], 0.0]])
+            target = np.append(target, 0.0)
+        found, error = _non_negative(design, target)
+        total = error + PRIOR_WEIGHT * float(tried - expected) ** 2
         if total < best_total:
             best_total, weights, coordination = total, found, float(tried)
     reason = f"fitted to {n.size} numbers of workers"
@@ -110,8 +148,10 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
         reason=reason,
         points=int(n.size),
         starved=tuple((float(a), float(b)) for a, b in zip(n[:first], t[:first], strict=True)),
+        measured=tuple((float(a), float(b)) for a, b in zip(n, t, strict=True)),
+        uneven=UNEVEN * float(weights[1]),
     )
-    return replace(fitted, error=float(np.max(np.abs(fitted.seconds(used) / times - 1.0))))
+    return replace(fitted, error=float(np.max(np.abs(fitted.curve(used) / times - 1.0))))
 
 
 def recommend_workers(
@@ -123,8 +163,8 @@ def recommend_workers(
 ) -> WorkerAdvice:
     """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest.
 
-    ``margin``: share by which the expected run time must stay below the deadline. On public runs 5 % avoided one missed
-    deadline in twelve and made the choice 5 % dearer, so there is none unless asked for.
+    ``margin``: share by which the expected run time must stay below the deadline, besides the allowance that
+    ``ScaleOut.seconds`` makes where nothing was measured.
     """
     n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
     if not n.size or not model.enough:
@@ -154,7 +194,7 @@ def _first_fed(n: Floats, t: Floats) -> int:
     first = 0
     while n.size - first > 2:
         # Capacity times run time: constant for perfect scaling, growing otherwise, never falling much.
-        coordination = min(MOST_COORDINATION, float(n[first]) - LEAST_CAPACITY)
+        coordination = min(1.0, float(n[first]) - LEAST_CAPACITY)
         effort = (n[first : first + 2] - coordination) * t[first : first + 2]
         if effort[0] <= STARVED_FACTOR * effort[1]:
             break
