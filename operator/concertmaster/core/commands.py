@@ -1,8 +1,8 @@
-"""One command that carries out a recommendation, ready to be pasted.
+"""One command that carries out a recommendation, ready to be pasted, and the same change as a kustomize patch for Git.
 
-JSON Patch for custom resources (their lists are atomic, so any other patch type would replace them whole), with ``test``
-operations on the names and literal old values: pasted after somebody else changed the object, it fails and says so.
-CronJobs and Jobs have ``kubectl set resources``.
+JSON Patch for every kind (the lists of custom resources are atomic, so any other patch type would replace them whole),
+with ``test`` operations on the names and the literal old values, ``null`` for what is not there yet: pasted after
+somebody else changed the object, it fails and says so.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from concertmaster.core.model import ContainerSpec, Edit, Engine, StepSpec, WorkflowDefinition
+from concertmaster.core.model import ContainerSpec, Edit, WorkflowDefinition
 
-_TEMPLATE = re.compile(r"^(?P<head>.*/templates/\d+)/")
+_TEMPLATE = re.compile(r"^(?P<head>.*/templates/\d+)(/|$)")
 _BUILT_IN = {"CronJob": "cronjob", "Job": "job"}
+_GROUPS = {
+    "CronJob": ("batch", "v1"),
+    "Job": ("batch", "v1"),
+    "Pipeline": ("tekton.dev", "v1"),
+    "Task": ("tekton.dev", "v1"),
+}
+_ARGO = ("argoproj.io", "v1alpha1")
 
 JsonPatch = list[dict[str, object]]
 
@@ -33,55 +40,108 @@ def resource_edit(container: ContainerSpec, resource: str, value: str, section: 
     return Edit(f"{container.resources_pointer}/{section}/{resource}", current, value)
 
 
-def resource_patch(step: StepSpec | None, container: ContainerSpec, edits: tuple[Edit, ...]) -> JsonPatch:
-    """JSON Patch for edits of one container's resources, adding the parents that do not exist yet."""
-    patch: JsonPatch = []
-    pointer = container.resources_pointer or ""
-    found = _TEMPLATE.match(pointer)
-    if found and step is not None and step.template is not None:
-        patch.append({"op": "test", "path": found["head"] + "/name", "value": step.template})
-    existing: dict[str, dict[str, str]] = {k: dict(v) for k, v in container.resources.items()}
+def field_edit(pointer: str, current: object, proposed: object) -> Edit:
+    """The edit that sets any other field: both values as JSON, so that text and number stay apart; None: not there."""
+    return Edit(pointer, None if current is None else json.dumps(current), json.dumps(proposed))
+
+
+def json_patch(definition: WorkflowDefinition, edits: Iterable[Edit]) -> JsonPatch:
+    """JSON Patch for the edits of one object: guards on template and container names first, then each change behind a
+    test of what is there now. Parents that do not exist yet are added once."""
+    containers = {
+        c.resources_pointer: c for s in definition.graph.steps for c in s.containers if c.resources_pointer is not None
+    }
+    guards: dict[str, str] = {}
+    changes: JsonPatch = []
+    existing = {at: {k: dict(v) for k, v in c.resources.items()} for at, c in containers.items()}
     for edit in edits:
-        section, resource = edit.pointer.rsplit("/", 2)[1:]
-        if not existing:
-            patch.append({"op": "add", "path": pointer, "value": {section: {resource: edit.proposed}}})
-        elif section not in existing:
-            patch.append({"op": "add", "path": f"{pointer}/{section}", "value": {resource: edit.proposed}})
-        elif resource not in existing[section]:
-            patch.append({"op": "add", "path": edit.pointer, "value": edit.proposed})
+        at = next((p for p in containers if edit.pointer.startswith(p + "/")), None)
+        guards.update(_guards(definition, edit.pointer, containers[at] if at else None))
+        if at is not None:
+            if (
+                not existing[at] and definition.key.kind not in _BUILT_IN
+            ):  # the API server fills in {} for its own kinds
+                changes.append(_absent(at))
+            changes += _resource(edit, at, existing[at])
         else:
-            patch.append({"op": "test", "path": edit.pointer, "value": existing[section][resource]})
-            patch.append({"op": "replace", "path": edit.pointer, "value": edit.proposed})
-        existing.setdefault(section, {})[resource] = edit.proposed or ""
+            changes += _field(edit)
+    names: JsonPatch = [{"op": "test", "path": path, "value": value} for path, value in guards.items()]
+    return names + changes
+
+
+def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSpec | None) -> dict[str, str]:
+    """Names that must still stand at places of lists the pointer goes through."""
+    found = _TEMPLATE.match(pointer)
+    if found:
+        for step in definition.graph.steps:
+            places = [step.pointer, *(c.resources_pointer for c in step.containers)]
+            heads = [m["head"] for m in (_TEMPLATE.match(p) for p in places if p is not None) if m is not None]
+            if found["head"] in heads and step.template:
+                return {f"{found['head']}/name": step.template}
+    if container is not None and container.resources_pointer is not None:
+        owner = container.resources_pointer.rpartition("/")[0]
+        if owner.rpartition("/")[2].isdigit():
+            return {f"{owner}/name": container.name}
+    return {}
+
+
+def _resource(edit: Edit, at: str, existing: dict[str, dict[str, str]]) -> JsonPatch:
+    section, resource = edit.pointer.rsplit("/", 2)[1:]
+    patch: JsonPatch
+    if not existing:
+        patch = [{"op": "add", "path": at, "value": {section: {resource: edit.proposed}}}]
+    elif section not in existing:
+        path = f"{at}/{section}"
+        patch = [_absent(path), {"op": "add", "path": path, "value": {resource: edit.proposed}}]
+    elif resource not in existing[section]:
+        patch = [_absent(edit.pointer), {"op": "add", "path": edit.pointer, "value": edit.proposed}]
+    else:
+        patch = [
+            {"op": "test", "path": edit.pointer, "value": existing[section][resource]},
+            {"op": "replace", "path": edit.pointer, "value": edit.proposed},
+        ]
+    existing.setdefault(section, {})[resource] = edit.proposed or ""
     return patch
 
 
-def _resource_name(definition: WorkflowDefinition) -> str:
-    return _BUILT_IN.get(definition.key.kind, definition.key.kind.lower())
+def _field(edit: Edit) -> JsonPatch:
+    proposed = json.loads(edit.proposed or "null")
+    if edit.current is None:
+        return [_absent(edit.pointer), {"op": "add", "path": edit.pointer, "value": proposed}]
+    return [
+        {"op": "test", "path": edit.pointer, "value": json.loads(edit.current)},
+        {"op": "replace", "path": edit.pointer, "value": proposed},
+    ]
 
 
-def set_resources(
-    definition: WorkflowDefinition, step: StepSpec | None, container: ContainerSpec, edits: tuple[Edit, ...]
-) -> str | None:
-    """The command that sets the given requests and limits of one container, or None when nothing can be patched."""
-    if not edits or container.resources_pointer is None:
+def _absent(path: str) -> dict[str, object]:
+    return {"op": "test", "path": path, "value": None}
+
+
+def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
+    """The command that makes the edits, or None without any."""
+    if not edits:
         return None
-    target = f"kubectl -n {shlex.quote(definition.key.namespace)}"
-    if definition.engine is Engine.JOB:
-        flags: dict[str, list[str]] = {}
-        for edit in edits:
-            section, resource = edit.pointer.rsplit("/", 2)[1:]
-            flags.setdefault(section, []).append(f"{resource}={edit.proposed}")
-        options = " ".join(f"--{section}={','.join(values)}" for section, values in flags.items())
-        return (
-            f"{target} set resources {_resource_name(definition)}/{definition.key.name} -c {container.name} {options}"
-        )
-    if definition.key.kind == "ClusterWorkflowTemplate":
-        target = "kubectl"
-    patch = json.dumps(resource_patch(step, container, edits), separators=(",", ":"))
-    return f"{target} patch {_resource_name(definition)} {definition.key.name} --type=json -p {shlex.quote(patch)}"
+    kind, name = definition.key.kind, definition.key.name
+    target = "kubectl" if kind == "ClusterWorkflowTemplate" else f"kubectl -n {shlex.quote(definition.key.namespace)}"
+    written = json.dumps(json_patch(definition, edits), separators=(",", ":"))
+    return f"{target} patch {_BUILT_IN.get(kind, kind.lower())} {name} --type=json -p {shlex.quote(written)}"
 
 
-def selector_flag(labels: Mapping[str, str]) -> str:
-    """``-l a=b,c=d`` for kubectl."""
-    return "-l " + ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
+def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
+    """The edits as an entry of a kustomization's ``patches``, for a repository; None without edits.
+
+    It keeps the tests: when the files in Git differ from what runs, building the kustomization fails instead of
+    overwriting somebody's change.
+    """
+    if not edits:
+        return None
+    kind = definition.key.kind
+    group, version = _GROUPS.get(kind, _ARGO)
+    lines = [
+        "patches:",
+        f"- target: {{group: {group}, version: {version}, kind: {kind}, name: {definition.key.name}}}",
+        "  patch: |-",
+    ]
+    lines += [f"    - {json.dumps(operation)}" for operation in json_patch(definition, edits)]
+    return "\n".join(lines) + "\n"

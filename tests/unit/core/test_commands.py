@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import shlex
 
+import yaml
+
 from concertmaster.core import commands
 from concertmaster.core.model import (
     ContainerSpec,
@@ -28,7 +30,7 @@ def test_a_patch_tests_the_template_name_and_the_literal_old_value() -> None:
     spec = step("load", index=3)
     edit = commands.resource_edit(spec.containers[0], "memory", "448Mi")
     assert edit == Edit(f"{POINTER}/requests/memory", "1Gi", "448Mi")
-    command = commands.set_resources(definition(spec), spec, spec.containers[0], (edit,))
+    command = commands.patch(definition(spec), (edit,))
     assert command is not None
     assert command.startswith("kubectl -n demo patch workflowtemplate nightly-etl --type=json -p ")
     assert _patch_of(command) == [
@@ -42,38 +44,76 @@ def test_missing_parents_are_added_once_and_siblings_kept() -> None:
     bare = ContainerSpec("main", resources_pointer=POINTER)
     spec = StepSpec("load", template="load", containers=(bare,))
     edits = tuple(e for r, v in (("memory", "448Mi"), ("cpu", "250m")) if (e := commands.resource_edit(bare, r, v)))
-    assert commands.resource_patch(spec, bare, edits)[1:] == [
+    assert commands.json_patch(definition(spec), edits)[1:] == [
+        {"op": "test", "path": POINTER, "value": None},
         {"op": "add", "path": POINTER, "value": {"requests": {"memory": "448Mi"}}},
+        {"op": "test", "path": f"{POINTER}/requests/cpu", "value": None},
         {"op": "add", "path": f"{POINTER}/requests/cpu", "value": "250m"},
     ]
     limited = ContainerSpec("main", resources_pointer=POINTER, resources={"limits": {"memory": "2Gi"}})
+    spec = StepSpec("load", template="load", containers=(limited,))
     edit = commands.resource_edit(limited, "memory", "448Mi")
     assert edit is not None
-    assert commands.resource_patch(spec, limited, (edit,))[1:] == [
-        {"op": "add", "path": f"{POINTER}/requests", "value": {"memory": "448Mi"}}
+    assert commands.json_patch(definition(spec), (edit,))[1:] == [
+        {"op": "test", "path": f"{POINTER}/requests", "value": None},
+        {"op": "add", "path": f"{POINTER}/requests", "value": {"memory": "448Mi"}},
     ]
 
 
-def test_cron_jobs_are_set_with_kubectl_set_resources() -> None:
-    container = ContainerSpec(
-        "report",
-        resources_pointer="/spec/jobTemplate/spec/template/spec/containers/0/resources",
-        resources={"requests": {"cpu": "1"}},
-    )
+def test_a_cron_jobs_container_is_tested_by_name() -> None:
+    at = "/spec/jobTemplate/spec/template/spec/containers/0"
+    container = ContainerSpec("report", resources_pointer=f"{at}/resources", resources={"requests": {"cpu": "1"}})
     spec = StepSpec("report", containers=(container,))
     cron = WorkflowDefinition(WorkflowKey("demo", "CronJob", "report"), Engine.JOB, WorkflowGraph((spec,)))
     edit = commands.resource_edit(container, "cpu", "250m")
     assert edit is not None
-    assert (
-        commands.set_resources(cron, spec, container, (edit,))
-        == "kubectl -n demo set resources cronjob/report -c report --requests=cpu=250m"
-    )
+    command = commands.patch(cron, (edit,))
+    assert command is not None
+    assert command.startswith("kubectl -n demo patch cronjob report --type=json -p ")
+    assert _patch_of(command) == [
+        {"op": "test", "path": f"{at}/name", "value": "report"},
+        {"op": "test", "path": f"{at}/resources/requests/cpu", "value": "1"},
+        {"op": "replace", "path": f"{at}/resources/requests/cpu", "value": "250m"},
+    ]
+
+
+def test_other_fields_keep_their_type_and_test_what_is_there() -> None:
+    spec = step("load", index=3, pointer="/spec/templates/3")
+    of = definition(spec)
+    fresh = commands.field_edit("/spec/templates/3/retryStrategy", None, {"limit": "2"})
+    there = commands.field_edit("/spec/parallelism", 2, 6)
+    assert (there.current, there.proposed) == ("2", "6")
+    assert commands.json_patch(of, (fresh, there)) == [
+        {"op": "test", "path": "/spec/templates/3/name", "value": "load"},
+        {"op": "test", "path": "/spec/templates/3/retryStrategy", "value": None},
+        {"op": "add", "path": "/spec/templates/3/retryStrategy", "value": {"limit": "2"}},
+        {"op": "test", "path": "/spec/parallelism", "value": 2},
+        {"op": "replace", "path": "/spec/parallelism", "value": 6},
+    ]
+
+
+def test_the_kustomize_form_makes_the_same_patch() -> None:
+    spec = step("load", index=3)
+    of = definition(spec)
+    edit = commands.resource_edit(spec.containers[0], "memory", "448Mi")
+    assert edit is not None
+    written = commands.kustomize(of, (edit,))
+    assert written is not None
+    (entry,) = yaml.safe_load(written)["patches"]
+    assert entry["target"] == {
+        "group": "argoproj.io",
+        "version": "v1alpha1",
+        "kind": "WorkflowTemplate",
+        "name": "nightly-etl",
+    }
+    assert yaml.safe_load(entry["patch"]) == commands.json_patch(of, (edit,))
 
 
 def test_what_cannot_be_patched_gives_no_command() -> None:
     container = ContainerSpec("main")
     assert commands.resource_edit(container, "cpu", "1") is None
-    assert commands.set_resources(definition(), None, container, ()) is None
+    assert commands.patch(definition(), ()) is None
+    assert commands.kustomize(definition(), ()) is None
 
 
 def test_names_are_quoted_for_the_shell() -> None:

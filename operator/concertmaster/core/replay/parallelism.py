@@ -38,15 +38,18 @@ class EnoughParallelism:
 def enough_parallelism(
     runs: Sequence[RunRecord | ExecutedRun],
     graph: WorkflowGraph,
-    step: str | None = None,
+    step: str | tuple[str | None, ...] | None = None,
     tolerance: float = TOLERANCE,
 ) -> EnoughParallelism:
     """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``tolerance`` (a share of time).
 
+    A tuple sets several limits alike: those of several steps, or (None, step) where one field limits both.
+
     Makespan is taken as falling in the limit (Graham's anomalies are rare and small), so bisection finds it.
     """
     usable = [run for run in prepare(runs, graph) if run.usable]
-    width = max((_width(run, step) for run in usable), default=0)
+    scopes = step if isinstance(step, tuple) else (step,)
+    width = max((_width(run, scope) for run in usable for scope in scopes), default=0)
     if not usable:
         return EnoughParallelism(None, None, None, None, 0, 0, "not enough data: no run can be replayed")
     now = sum(run.replayed for run in usable) / len(usable)
@@ -54,7 +57,8 @@ def enough_parallelism(
         return EnoughParallelism(None, None, None, now, width, len(usable), "nothing runs side by side")
 
     def mean(limit: int | None) -> float:
-        return sum(replay(run, WhatIf.set_parallelism(limit, step)) for run in usable) / len(usable)
+        change = WhatIf(parallelism=tuple((scope, limit) for scope in scopes))
+        return sum(replay(run, change) for run in usable) / len(usable)
 
     best = mean(None)
     low, high, found = 1, width, best

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from concertmaster.core.analysis import Analysis
+from concertmaster.core.commands import kustomize
 from concertmaster.core.model import Level, Recommendation, Severity
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import (
@@ -14,15 +16,21 @@ from concertmaster.core.rules import (
     degradation,
     memory_request,
     missing_requests,
+    parallelism,
+    retry_policy,
 )
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
+from concertmaster.core.rules.conflicts import resolve
+from concertmaster.core.rules.fleet import Fleet, FleetMember, member
 
-__all__ = ["RULES", "DataGaps", "Evidence", "Rule", "rank", "recommend"]
+__all__ = ["RULES", "DataGaps", "Evidence", "Fleet", "FleetMember", "Rule", "member", "rank", "recommend"]
 
 RULES: tuple[Rule, ...] = (
     bottleneck.RULE,
     memory_request.RULE,
     cpu_request.RULE,
+    parallelism.RULE,
+    retry_policy.RULE,
     degradation.RULE,
     missing_requests.RULE,
     data_quality.RULE,
@@ -61,11 +69,14 @@ def recommend(
     *,
     settings: Mapping[str, RuleSettings] | None = None,
     gaps: DataGaps | None = None,
+    fleet: Fleet | None = None,
 ) -> list[Recommendation]:
-    """All recommendations for one workflow, ranked. ``settings`` by rule name; a rule not named runs with its defaults."""
+    """All recommendations for one workflow, ranked and free of contradictions. ``settings`` by rule name; a rule not
+    named runs with its defaults. Rules that compare workflows stay silent without a ``fleet``."""
     found: list[Recommendation] = []
     for rule in RULES:
         own = (settings or {}).get(rule.name, RuleSettings())
         if own.enabled:
-            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps())))
-    return rank(found, analysis.cost.per_month)
+            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet)))
+    ranked = resolve(rank(found, analysis.cost.per_month))
+    return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]

@@ -7,13 +7,16 @@ advice: where a cause belongs to another rule, it points there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from concertmaster.core import commands, text
 from concertmaster.core.analysis import Analysis
+from concertmaster.core.gain import Gain
 from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
 from concertmaster.core.options import RuleSettings
+from concertmaster.core.rules.fleet import Fleet
 from concertmaster.core.usage import ContainerUsage
 
 
@@ -34,6 +37,7 @@ class Evidence:
     profile: str
     settings: RuleSettings = field(default_factory=RuleSettings)
     gaps: DataGaps = field(default_factory=DataGaps)
+    fleet: Fleet | None = None
 
     @property
     def namespace(self) -> str:
@@ -115,12 +119,45 @@ def resource_command(
     spec = next((c for c in step.containers if c.name == container.name), None) if step else None
     if spec is None:
         return fallback, ()
-    edits = tuple(
-        e
-        for e in (
-            commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items()
-        )
-        if e is not None
+    found = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())
+    return field_command(evidence, tuple(e for e in found if e is not None), fallback)
+
+
+def field_command(evidence: Evidence, edits: tuple[Edit, ...], fallback: str) -> tuple[str, tuple[Edit, ...]]:
+    """Command that makes the edits, and the edits; ``fallback`` without any."""
+    return commands.patch(evidence.analysis.definition, edits) or fallback, edits
+
+
+def median(values: Iterable[float]) -> float | None:
+    """The upper median (an observed value, not a mean of two), None without values."""
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2] if ordered else None
+
+
+def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
+    """Mean of per-run values with its 90 % interval (normal approximation of the standard error), times ``scale``."""
+    rows = list(values)
+    if not rows:
+        return None
+    mean = sum(rows) / len(rows)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in rows) / max(1, len(rows) - 1) / len(rows))
+    low, high = mean - 1.645 * spread, mean + 1.645 * spread
+    return (
+        Interval(low * scale, mean * scale, high * scale)
+        if scale >= 0
+        else Interval(high * scale, mean * scale, low * scale)
     )
-    command = commands.set_resources(evidence.analysis.definition, step, spec, edits)
-    return (command, edits) if command else (fallback, ())
+
+
+def gain_severity(share: float) -> Severity:
+    """Severity of time to be gained: High from 40 % of the run, Medium from 15 %, else Low."""
+    return Severity.HIGH if share >= 0.4 else Severity.MEDIUM if share >= 0.15 else Severity.LOW
+
+
+def worth(evidence: Evidence, predicted: Gain, setting: str, default: float) -> tuple[Interval, Interval] | None:
+    """Share and seconds of a replayed gain when it reaches the percentage of ``setting`` and is no accident (the whole
+    interval is on the good side), else None."""
+    if predicted.share is None or predicted.seconds is None:
+        return None
+    least = evidence.settings.number(setting, default) / 100
+    return (predicted.share, predicted.seconds) if predicted.share.likely >= least and predicted.share.low > 0 else None

@@ -12,9 +12,18 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.gain import gain
-from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.replay import WhatIf
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, resource_command, saving_severity, step_id
+from concertmaster.core.rules.base import (
+    Evidence,
+    Rule,
+    gain_sentence,
+    mean_interval,
+    median,
+    resource_command,
+    saving_severity,
+    step_id,
+)
 from concertmaster.core.rules.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import round_cpu
 from concertmaster.core.usage import ContainerUsage
@@ -22,13 +31,9 @@ from concertmaster.core.usage import ContainerUsage
 _HOUR = 3600.0
 
 
-def _median(values: list[float]) -> float | None:
-    return sorted(values)[len(values) // 2] if values else None
-
-
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
     shares = [r.throttled_share for r in container.runs if r.throttled_share is not None]
-    share = _median(shares)
+    share = median(shares)
     least = evidence.settings.number("throttledPercent", 10.0) / 100
     if (
         share is None
@@ -95,7 +100,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
     if not size.enough or len(means) < options.min_runs:
         return None
-    typical = _median(means) or 0.0
+    typical = median(means) or 0.0
     if size.request is not None:
         proposed_cores = round_cpu(size.request)
     elif typical > current:
@@ -115,7 +120,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
     verb = "Lower" if change < 0 else "Raise"
     because = (
-        f"it used {text.cores(_median(means))} in the median run and {text.cores(max(means))} in the busiest"
+        f"it used {text.cores(typical)} in the median run and {text.cores(max(means))} in the busiest"
         f" {evidence.runs(runs)}, {text.percent(max(means) / current)} of the request"
     )
     if change < 0:
@@ -134,7 +139,9 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
             )
         )
         otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
-        category, saving = Category.COST, Interval(0.9 * saved, saved, 1.1 * saved) if saved else None
+        category = Category.COST
+        priced = (current - proposed_cores) / _HOUR * evidence.analysis.pricing.cpu_core_hour * rate if rate else 0.0
+        saving = mean_interval([r.seconds for r in container.runs], priced) if priced > 0 else None
         severity = saving_severity(evidence, saving, -change)
     else:
         expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
-from concertmaster.core.rules.base import Evidence, Rule, resource_command, saving_severity, step_id
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval, resource_command, saving_severity, step_id
 from concertmaster.core.rules.sizes import memory_size, size_guard
 from concertmaster.core.sizing import round_memory
 from concertmaster.core.usage import ContainerUsage
@@ -26,14 +26,13 @@ def _unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
     return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
 
 
-def _saving(evidence: Evidence, byte_seconds_now: float, byte_seconds_then: float) -> Interval | None:
-    """Money per month that the smaller reservation frees; None without a known rate of runs."""
+def _saving(evidence: Evidence, container: ContainerUsage, freed: float) -> Interval | None:
+    """Money per month that ``freed`` bytes less are worth over the run times seen; None without a known rate of runs."""
     rate = evidence.analysis.cost.runs_per_month
     if rate is None:
         return None
-    price = evidence.analysis.pricing.memory_gib_hour
-    saved = (byte_seconds_now - byte_seconds_then) / _GIB / _HOUR * price * rate
-    return Interval(0.9 * saved, saved, 1.1 * saved) if saved > 0 else None
+    price = freed / _GIB / _HOUR * evidence.analysis.pricing.memory_gib_hour * rate
+    return mean_interval([r.seconds for r in container.runs], price) if price > 0 else None
 
 
 def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
@@ -67,7 +66,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     seconds = sum(r.seconds for r in container.runs) / runs
     if change < 0:
         saved_gib_hours = (current - request) * seconds / _GIB / _HOUR
-        saving = _saving(evidence, current * seconds, request * seconds)
+        saving = _saving(evidence, container, current - request)
         money = f", {text.money(saving.likely, evidence.analysis.pricing.currency)} a month" if saving else ""
         return Recommendation(
             id=identifier,

@@ -43,7 +43,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             values["requests", "cpu"] = text.cpu_quantity(cpu.request)
         means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
         if means:
-            measured.append(f"CPU use averages {text.cpu(sum(means) / len(means))} cores")
+            measured.append(f"CPU use averages {text.cores(sum(means) / len(means))}")
     if len(values) != len(missing):
         return None  # data-quality says what is missing; a made-up request would be worse than none
     proposed = ", ".join(f"{resource} {value}" for (_, resource), value in values.items())

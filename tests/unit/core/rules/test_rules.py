@@ -237,7 +237,7 @@ class TestMissingRequests:
         assert {e.pointer.rsplit("/", 1)[1] for e in item.edits} == {"cpu", "memory"}
         assert "memory peaks at 600Mi" in item.because
         patch = json.loads(shlex.split(item.how)[-1])
-        assert [p["op"] for p in patch] == ["test", "add", "add"]
+        assert [p["op"] for p in patch] == ["test", "test", "add", "test", "add"]
 
     def test_is_silent_when_set_or_unmeasured(self) -> None:
         assert advise(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "missing-requests") == []

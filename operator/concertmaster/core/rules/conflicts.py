@@ -1,0 +1,106 @@
+"""What keeps two recommendations from contradicting, or counting the same gain twice.
+
+The list comes ranked. Two that set the same field cannot both be followed: the better one stays and says so. Two that
+shorten the same step share one gain: the later one says that its gain is not on top. ``bottleneck`` names a place, not a
+remedy: where another rule has the remedy for that place, it points there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import Recommendation
+
+# Rules that describe a state; a rule that names a remedy for the same step is what to follow.
+_DESCRIBE = ("bottleneck",)
+# The left rule explains what the right one would treat as a symptom of the same step.
+_CAUSES = (
+    ("memory-request", "retry-policy"),
+    ("node-skew", "straggler"),
+    ("node-skew", "variance"),
+    ("straggler", "variance"),
+    ("cpu-request", "variance"),
+    ("cpu-request", "split-long-step"),
+    ("cpu-request", "io-bound"),
+    ("degradation", "variance"),
+    ("degradation", "objective-at-risk"),
+    ("parallelism", "queue-time"),
+)
+
+
+def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
+    """The recommendations without contradictions, in the order given."""
+    return _point(_overlaps(_explained(_one_per_field(ranked))))
+
+
+def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:
+    """The first that sets a field keeps it; a later one goes, and what it wanted is told as evidence of the first."""
+    owner: dict[str, int] = {}
+    kept: list[Recommendation] = []
+    for item in ranked:
+        taken = next((owner[e.pointer] for e in item.edits if e.pointer in owner), None)
+        if taken is not None:
+            first = kept[taken]
+            note = f"{item.id} would set the same field ({item.current} to {item.proposed}): {item.because}"
+            kept[taken] = replace(first, evidence=(*first.evidence, note))
+            continue
+        for edit in item.edits:
+            owner[edit.pointer] = len(kept)
+        kept.append(item)
+    return kept
+
+
+def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
+    """A symptom says which recommendation treats its cause, and stands behind it."""
+    out: list[Recommendation] = []
+    late: list[tuple[int, Recommendation]] = []
+    for item in items:
+        causes = [a for a, b in _CAUSES if b == item.rule]
+        found = next((o for o in items if o.rule in causes and (o.step == item.step or not item.step)), None)
+        if found is None or f"see {found.id}" in item.action:
+            out.append(item)
+            continue
+        changed = replace(item, action=f"{item.action}; first see {found.id}")
+        if found in items[: items.index(item)]:
+            out.append(changed)
+        else:
+            late.append((items.index(found), changed))
+    for place, item in late:
+        at = next(i for i, o in enumerate(out) if o.id == items[place].id)
+        out.insert(at + 1, item)
+    return out
+
+
+def _overlaps(items: Sequence[Recommendation]) -> list[Recommendation]:
+    """Time is gained once: of several that shorten the same step, all but the first say so."""
+    first: dict[str, str] = {}
+    out = []
+    for item in items:
+        if item.step is None or item.gain_share is None or item.rule in _DESCRIBE:
+            out.append(item)
+        elif item.step not in first:
+            first[item.step] = item.id
+            out.append(item)
+        else:
+            out.append(replace(item, expected=f"{item.expected}, not on top of {first[item.step]}"))
+    return out
+
+
+def _point(items: Sequence[Recommendation]) -> list[Recommendation]:
+    """A description points to the first remedy for the same step and stands behind it."""
+    out = [i for i in items if i.rule not in _DESCRIBE]
+    for item in (i for i in items if i.rule in _DESCRIBE):
+        place = items.index(item)
+        remedies = [o for o in items if o.step == item.step and o.gain_share is not None and o.rule not in _DESCRIBE]
+        if remedies and item.step is not None:
+            names = " and ".join(o.id for o in remedies[:2])
+            head = item.action.partition(";")[0]
+            changed = replace(item, action=f"{head}; how: {names}")
+            place = max(place, items.index(remedies[0]))
+        else:
+            changed = item
+        before = {o.id for o in items[: place + 1]}
+        at = sum(o.id in before for o in out)
+        out.insert(at, changed)
+    return out

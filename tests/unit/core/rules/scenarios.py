@@ -1,0 +1,135 @@
+"""One workflow per rule on which it fires: for its own test, its page's example, and the real API server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from concertmaster.core.model import ContainerFact
+from tests.builders import MI, container
+from tests.unit.core.rules.world import Manifest, Pod, Scene, Work, argo, noise, scene, task
+
+SCENARIOS: dict[str, Callable[[], Scene]] = {}
+
+
+def scenario(rule: str) -> Callable[[Callable[[], Scene]], Callable[[], Scene]]:
+    """Registers the scene on which ``rule`` fires."""
+
+    def register(make: Callable[[], Scene]) -> Callable[[], Scene]:
+        SCENARIOS[rule] = make
+        return make
+
+    return register
+
+
+@scenario("parallelism")
+def parallelism() -> Scene:
+    """Eight searches of 100 s, two at a time."""
+    of = argo(
+        task("split"),
+        task("search", "split", withItems=list("abcdefgh")),
+        task("join", "search"),
+        templates={"main": {"parallelism": 2}},
+    )
+    value = noise()
+    return scene(of, 42, lambda _: {"split": value(20), "search": [value(100) for _ in range(8)], "join": value(30)})
+
+
+@scenario("retry-policy")
+def retry_policy() -> Scene:
+    """Every seventh fetch is evicted, and nothing tries again."""
+    of = argo(task("fetch"), task("load", "fetch"))
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"fetch": Pod(value(120), fails="Evicted" if i % 7 == 3 else None), "load": value(60)}
+
+    return scene(of, 42, work)
+
+
+STEPS = {"extract": 60.0, "transform": 300.0, "load": 30.0}
+
+
+def etl(**templates: Manifest) -> Manifest:
+    """Three steps one after the other."""
+    return argo(task("extract"), task("transform", "extract"), task("load", "transform"), templates=templates)
+
+
+def measured(**overrides: object) -> tuple[ContainerFact, ...]:
+    """A container that uses what it requests, but for the overrides."""
+    return (container(**{"cpu_seconds": None, "cpu_sampled_seconds": None, **overrides}),)
+
+
+def resources(**sections: dict[str, str]) -> Manifest:
+    """A template with these requests and limits."""
+    return {"container": {"image": "registry.example/etl:1", "resources": sections}}
+
+
+@scenario("bottleneck")
+def bottleneck() -> Scene:
+    """Most of the run is one step."""
+    value = noise()
+    return scene(etl(), 42, lambda _: {name: value(seconds) for name, seconds in STEPS.items()})
+
+
+@scenario("memory-request")
+def memory_request() -> Scene:
+    """One step never uses more than a fifth of the memory it requests."""
+    value, peak = noise(), noise(2, 0.1)
+
+    def work(_: int) -> Work:
+        facts = measured(memory_sampled_peak=200 * MI * peak(1.0))
+        return {n: Pod(value(s), containers=facts if n == "transform" else measured(memory_sampled_peak=960 * MI))
+                for n, s in STEPS.items()}  # fmt: skip
+
+    return scene(etl(), 42, work)
+
+
+@scenario("cpu-request")
+def cpu_request() -> Scene:
+    """The limit of the longest step throttles it in 40 % of its periods."""
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
+    value = noise()
+
+    def work(_: int) -> Work:
+        throttled = measured(cpu_limit=1.0, throttled_share=0.4)
+        return {n: Pod(value(s), containers=throttled if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    return scene(etl(transform=limited), 42, work)
+
+
+@scenario("degradation")
+def degradation() -> Scene:
+    """A new image makes one step 1.4 times as slow from the 29th run on."""
+    value = noise(spread=0.05)
+
+    def work(i: int) -> Work:
+        new = i >= 28
+        facts = measured(image="registry.example/etl:2" if new else "registry.example/etl:1")
+        slow = Pod(value(420 if new else 300), containers=facts)
+        return {"extract": value(60), "transform": slow, "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("missing-requests")
+def missing_requests() -> Scene:
+    """One step requests nothing."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        bare = measured(cpu_request=None, memory_request=None)
+        return {n: Pod(value(s), containers=bare if n == "load" else measured()) for n, s in STEPS.items()}
+
+    return scene(etl(load=resources()), 42, work)
+
+
+@scenario("data-quality")
+def data_quality() -> Scene:
+    """Nine of ten pods of a step are too short to be sampled."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        short = measured(memory_sampled_peak=None if i % 10 else 100 * MI, memory_kernel_peak=None)
+        return {"extract": Pod(value(9), containers=short), "transform": value(60), "load": value(30)}
+
+    return scene(etl(), 42, work)

@@ -1,0 +1,74 @@
+"""Every rule has a page that tells the truth: its settings, and a line it really gives. ``--update-golden`` renews lines."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from concertmaster.core.rules import RULES
+from concertmaster.report.status import advice_line
+from tests.unit.core.rules.scenarios import SCENARIOS
+
+PAGES = Path(__file__).resolve().parents[4] / "docs" / "rules"
+LINE = re.compile(r"^> .*$", re.MULTILINE)
+SETTING = re.compile(r"(?:number\(|worth\([^\"]*)\s*\"(\w+)\"")
+NAMES = [rule.name for rule in RULES]
+
+
+def test_every_rule_has_a_scene_and_a_place_in_the_list() -> None:
+    assert set(SCENARIOS) == set(NAMES)
+    listed = re.findall(r"^\| \[([\w-]+)\]\(([\w-]+)\.md\)", (PAGES / "README.md").read_text(), re.MULTILINE)
+    assert sorted(name for name, _ in listed) == sorted(NAMES)
+    assert all(name == page for name, page in listed)
+    assert {p.stem for p in PAGES.glob("*.md")} == {*NAMES, "README"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_the_page_lists_every_setting(rule: object) -> None:
+    evaluate = rule.evaluate  # type: ignore[attr-defined]
+    module = inspect.getmodule(evaluate)
+    assert module is not None
+    page = (PAGES / f"{rule.name}.md").read_text()  # type: ignore[attr-defined]
+    wanted = set(SETTING.findall(inspect.getsource(module)))
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert listed == wanted
+    for part in ("**Looks at**", "**Fires**", "tays silent**", "**Expected**", "**Severity**", "**Risk**"):
+        assert part in page, part
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_is_what_the_rule_says(name: str, request: pytest.FixtureRequest) -> None:
+    item = SCENARIOS[name]().advice(name)[0]
+    line = f"> {advice_line(item, f'kubectl concertmaster explain -n demo wfp {item.id}')}"
+    file = PAGES / f"{name}.md"
+    page = file.read_text()
+    if request.config.getoption("--update-golden"):
+        page = LINE.sub(lambda _: line, page) if LINE.search(page) else f"{page.rstrip()}\n\n**Example**\n\n{line}\n"
+        file.write_text(page)
+    assert LINE.findall(page) == [line]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_sentence_carries_number_window_cause_command_and_consequence(name: str) -> None:
+    for item in SCENARIOS[name]().advice(name):
+        assert item.rule == name
+        assert item.id == name or item.id.startswith(f"{name}."), item.id
+        assert re.search(r"\d", item.because), item
+        assert "14d" in item.because, item
+        assert re.search(r"\d+ ?(%|Mi|Gi|m\b|s\b|h\d|d\d|cores?\b|runs?\b|executions?\b)", item.because), item
+        assert any(c.isdigit() for c in item.expected) or "no " in item.expected, item
+        assert item.how.startswith("kubectl "), item
+        assert item.otherwise, item
+        for sentence in (item.action, item.because, item.expected, item.otherwise, item.current, item.proposed):
+            assert "\n" not in sentence
+            assert not sentence.endswith((".", " ", ";")), sentence
+        assert len(item.action) <= 160, item.action
+        assert len(item.expected) <= 160, item.expected
+        assert len(item.because) <= 400, item.because
+        assert bool(item.edits) == bool(item.kustomize)
+        assert bool(item.edits) == (" patch " in item.how), item.how
+        if item.gain_share is not None:
+            assert item.gain_share.low <= item.gain_share.likely <= item.gain_share.high
