@@ -157,6 +157,11 @@ def test_per_metric_queries_bring_the_same(prometheus: PrometheusServer, client:
     assert len(plain.facts) > 10
 
 
+def test_pods_too_many_to_be_named_are_asked_for_by_namespace(client: PrometheusClient) -> None:
+    assert look(client, "etl", -20_000, 0, named_pods=0).facts == look(client, "etl", -20_000, 0).facts
+    assert look(client, "noid", -10_000, 0, named_pods=0).facts == look(client, "noid", -10_000, 0).facts
+
+
 def test_no_regular_expression_on_names_in_per_metric_queries() -> None:
     scope = Scope(namespaces=("a", "b"), run_labels=("example.com/run",), per_metric=True)
     for text in _all_queries(scope):
@@ -168,9 +173,9 @@ def _all_queries(scope: Scope, pods: Sequence[str] = ("a.b", "c")) -> list[str]:
     window = Window(900, 420)
     return [
         queries.timeline(scope, window),
-        queries.ends(scope, window),
-        queries.resources(scope, window),
-        queries.labels(scope, window, ("tekton.dev/pipelineTask",)),
+        queries.ends(scope, window, pods),
+        queries.resources(scope, window, pods),
+        queries.labels(scope, window, ("tekton.dev/pipelineTask",), pods),
         queries.jobs(scope, window),
         queries.targets(scope, window),
         queries.presence(scope, window, pods),

@@ -6,7 +6,7 @@ where it was; what a scope holds too much of is asked for again in halves, by na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from concertmaster.core.model import JobFact, PodFact
@@ -228,10 +228,12 @@ class _Shard:
     def _describe(self, drafts: dict[str, PodDraft], window: Window) -> None:
         """Ends, resources, labels and, where an end is not known, when the pod was last seen."""
         scope, state = self.scope, self.scope.state
-        assemble.read_ends(self._ask("ends", queries.ends(scope, window)), state, drafts)
-        assemble.read_resources(self._ask("resources", queries.resources(scope, window)), state, drafts)
+        names = self._names(drafts.values())
+        assemble.read_ends(self._ask("ends", queries.ends(scope, window, names)), state, drafts)
+        assemble.read_resources(self._ask("resources", queries.resources(scope, window, names)), state, drafts)
         if self.label_keys or scope.run_labels:
-            assemble.read_labels(self._ask("labels", queries.labels(scope, window, self.label_keys)), state, drafts)
+            text = queries.labels(scope, window, self.label_keys, names)
+            assemble.read_labels(self._ask("labels", text), state, drafts)
         unclear = [draft for draft in drafts.values() if draft.finished is None]
         if unclear:
             text = queries.presence(scope, window, self._names(unclear))
@@ -282,7 +284,7 @@ class _Shard:
             else ()
         )
 
-    def _names(self, drafts: Sequence[PodDraft]) -> tuple[str, ...]:
+    def _names(self, drafts: Iterable[PodDraft]) -> tuple[str, ...]:
         """The pods' names where they are few enough to be put into a query, else none."""
         names = {draft.pod for draft in drafts}
         return tuple(sorted(names)) if len(names) <= self.options.named_pods else ()

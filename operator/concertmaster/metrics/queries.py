@@ -144,22 +144,23 @@ def timeline(scope: Scope, window: Window) -> str:
     return _pods(scope, window, TIMELINE, labels)
 
 
-def ends(scope: Scope, window: Window) -> str:
-    """Phase and reasons of the same pods, 1 each."""
+def ends(scope: Scope, window: Window, pods: Sequence[str] = ()) -> str:
+    """Phase and reasons, 1 each, of the pods named, or of those that ``timeline`` finds when none are."""
     names = ("phase", "container", "reason")
     matchers = (matcher("phase", "=~", "Failed|Succeeded|"), matcher("reason", "!=", "Completed"))
-    return _pods(scope, window, ENDS, (*_POD, *names), *matchers) + " > 0"
+    return _pods(scope, window, ENDS, (*_POD, *names), *matchers, pods=pods) + " > 0"
 
 
-def resources(scope: Scope, window: Window) -> str:
+def resources(scope: Scope, window: Window, pods: Sequence[str] = ()) -> str:
     """Requests and limits of the same pods' containers, in cores and bytes."""
-    return _pods(scope, window, RESOURCES, (*_POD, "container", "resource"), matcher("resource", "=~", "cpu|memory"))
+    kinds = matcher("resource", "=~", "cpu|memory")
+    return _pods(scope, window, RESOURCES, (*_POD, "container", "resource"), kinds, pods=pods)
 
 
-def labels(scope: Scope, window: Window, keys: Sequence[str]) -> str:
+def labels(scope: Scope, window: Window, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
     """The pod labels named by ``keys`` of the same pods, as labels of series of value 1."""
     wanted = sorted({f"label_{pod_label(key)}" for key in (*keys, *scope.run_labels)})
-    return _pods(scope, window, ("kube_pod_labels",), (*_POD, *wanted))
+    return _pods(scope, window, ("kube_pod_labels",), (*_POD, *wanted), pods=pods)
 
 
 def jobs(scope: Scope, window: Window) -> str:
@@ -255,14 +256,18 @@ def shape(scope: Scope, window: Window) -> str:
     )
 
 
-def _pods(scope: Scope, window: Window, metrics: Sequence[str], by: Sequence[str], *matchers: str) -> str:
-    """``metrics`` of the pods that count, grouped by the labels ``by``."""
+def _pods(
+    scope: Scope, window: Window, metrics: Sequence[str], by: Sequence[str], *matchers: str, pods: Sequence[str] = ()
+) -> str:
+    """``metrics`` of pods, grouped by the labels ``by``: of the pods named, else of all that ended or vanished.
+
+    Names pick their series from the store's index; finding out who ended looks at every pod of the namespaces.
+    """
     key = scope.state.names(_POD)
-    found = _last(scope, window, metrics, scope.of(scope.state, *matchers))
-    return (
-        f"max by (__name__, series, {scope.state.names(by)}) ({found}"
-        f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)}))"
-    )
+    found = _last(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
+    if not pods:
+        found += f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)})"
+    return f"max by (__name__, series, {scope.state.names(by)}) ({found})"
 
 
 def _relevant(scope: Scope, window: Window) -> str:

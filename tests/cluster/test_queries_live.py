@@ -1,0 +1,91 @@
+"""The bulk queries on series scraped from a real kube-state-metrics: staleness markers, restarts, real labels.
+
+Container usage comes from the test bed's exporter and is simulated; everything else is real.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from concertmaster.core.model import PodFact
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.metrics.collect import Collection, Options, collect
+from concertmaster.settings import Source
+from testbed.cluster import Cluster
+from tests.cluster.test_testbed import job, pods_of, unix, until
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> PrometheusClient:
+    return PrometheusClient(
+        Source.model_validate({"name": "default", "url": cluster.endpoints["prometheus"], "delaySeconds": 0})
+    )
+
+
+def look(client: PrometheusClient, namespace: str, since: float) -> Collection:
+    now = time.time()
+    return collect(
+        client,
+        namespaces=[namespace],
+        since=since,
+        until=now,
+        now=now,
+        label_keys=("batch.kubernetes.io/job-name",),
+        options=Options(),
+    )
+
+
+def collected(client: PrometheusClient, namespace: str, since: float, count: int) -> dict[str, PodFact]:
+    """Facts by Job, as soon as there are ``count`` pods."""
+    found = until(lambda: facts if len(facts := look(client, namespace, since).facts) >= count else None, timeout=60)
+    return {fact.owner_name or "": fact for fact in found}
+
+
+def test_jobs_of_a_real_cluster(cluster: Cluster, namespace: str, client: PrometheusClient) -> None:
+    since = time.time() - 5
+    resources = {"requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+    work = {"sim/duration": "12", "sim/cpu": "500m", "sim/memory-peak": "100Mi"}
+    too_much = {**work, "sim/memory-peak": "300Mi"}
+    cluster.apply(
+        job("fine", work, resources=resources),
+        job("oom", too_much, resources=resources, backoffLimit=0),
+        job("busy", {"sim/duration": "600"}),
+        namespace=namespace,
+    )
+    facts = collected(client, namespace, since, 2)
+    assert sorted(facts) == ["fine", "oom"]
+    (pod,) = pods_of(cluster, namespace, "fine")
+    fine, oom = facts["fine"], facts["oom"]
+    assert (fine.uid, fine.pod, fine.node) == (pod["metadata"]["uid"], pod["metadata"]["name"], pod["spec"]["nodeName"])
+    assert fine.created == unix(pod["metadata"]["creationTimestamp"])
+    assert fine.started == unix(pod["status"]["startTime"])
+    state = pod["status"]["containerStatuses"][0]["state"]["terminated"]
+    (inside,) = fine.containers
+    assert (fine.finished, inside.started) == (unix(state["finishedAt"]), unix(state["startedAt"]))
+    assert (fine.phase, inside.reason, fine.labels) == ("Succeeded", None, {"batch_kubernetes_io_job_name": "fine"})
+    assert (inside.cpu_request, inside.cpu_limit, inside.memory_request, inside.memory_limit) == (
+        0.25,
+        None,
+        64 * 2**20,
+        128 * 2**20,
+    )
+    assert inside.image == "app:1"
+    assert inside.cpu_seconds is not None and 3 <= inside.cpu_seconds <= 6.1
+    assert inside.memory_sampled_peak == pytest.approx(100 * 2**20, rel=0.1)
+    assert inside.samples and not inside.ambiguous
+    assert (oom.phase, oom.containers[0].reason) == ("Failed", "OOMKilled")
+
+
+def test_a_pod_deleted_while_it_runs_vanishes(cluster: Cluster, namespace: str, client: PrometheusClient) -> None:
+    since = time.time() - 5
+    cluster.apply(job("short", {"sim/duration": "600"}), namespace=namespace)
+    until(lambda: [pod for pod in pods_of(cluster, namespace, "short") if pod["status"].get("phase") == "Running"])
+    time.sleep(6)  # a few scrapes of it running
+    assert look(client, namespace, since).facts == ()
+    deleted = time.time()
+    cluster.kubectl("delete", "job", "short", "-n", namespace, "--grace-period=0", "--force")
+    fact = collected(client, namespace, since, 1)["short"]
+    assert (fact.vanished, fact.phase, fact.finished) == (True, None, None)
+    assert fact.last_seen is not None and deleted - 10 <= fact.last_seen <= deleted + 10
