@@ -101,10 +101,12 @@ def watch(
     """Sequential test: ask after every new run with all runs since the change; stop when ``decided``.
 
     However often it is asked, a change without effect is called Worse in at most half of ``level`` of all cases, and
-    Improved likewise. Same is decided as soon as the interval lies within the ``margin``. At ``max_runs`` it is
-    decided in any case, then Inconclusive unless one of the others holds.
+    Improved likewise. Half of the level is for all looks before ``max_runs`` together, the other half for the last
+    one, at which it is decided in any case: then with the fixed-sample interval, and Inconclusive unless one of the
+    others holds. Same is decided as soon as the interval lies within the ``margin``. Runs beyond ``max_runs`` are not
+    looked at.
     """
-    groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
+    groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = counts[1] >= max_runs
     if groups is None or counts[1] < min_runs:
         return _too_few(counts, decided=last, wanted=max(min_runs, MIN_RUNS))
@@ -163,9 +165,13 @@ def _judged(low: float, high: float, margin: float) -> tuple[Verdict, str]:
 
 
 def _prepared(
-    before: Durations, after: Durations, inputs_before: Durations | None, inputs_after: Durations | None
+    before: Durations,
+    after: Durations,
+    inputs_before: Durations | None,
+    inputs_after: Durations | None,
+    most_after: int | None = None,
 ) -> tuple[GroupShift | None, bool, tuple[int, int]]:
-    sides = [_side(before, inputs_before), _side(after, inputs_after)]
+    sides = [_side(before, inputs_before, None), _side(after, inputs_after, most_after)]
     counts = (sides[0][0].size, sides[1][0].size)
     if min(counts) < MIN_RUNS:
         return None, False, counts
@@ -177,13 +183,13 @@ def _prepared(
     return group_shift(sides[0][0], sides[1][0]), False, counts
 
 
-def _side(durations: Durations, inputs: Durations | None) -> tuple[Floats, Floats]:
-    """Logs of the usable durations and of their input sizes (NaN where unknown)."""
+def _side(durations: Durations, inputs: Durations | None, most: int | None) -> tuple[Floats, Floats]:
+    """Logs of the usable durations (the first ``most``) and of their input sizes (NaN where unknown)."""
     seconds = as_floats(durations)
     sizes = np.full(seconds.size, np.nan) if inputs is None else as_floats(inputs)
     if sizes.size != seconds.size:
         sizes = np.full(seconds.size, np.nan)
-    usable = np.isfinite(seconds) & (seconds > 0)
+    usable = np.flatnonzero(np.isfinite(seconds) & (seconds > 0))[:most]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_sizes = np.where(sizes > 0, np.log(sizes), np.nan)
     log_sizes[~np.isfinite(log_sizes)] = np.nan

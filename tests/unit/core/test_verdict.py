@@ -97,6 +97,12 @@ def test_the_sequential_form_ends_at_max_runs() -> None:
     assert result.verdict is Verdict.INCONCLUSIVE
 
 
+def test_runs_beyond_max_runs_change_nothing() -> None:
+    rng = np.random.default_rng(11)
+    before, after = runs(rng, 15), runs(rng, 40)
+    assert watch(before, after, max_runs=20) == watch(before, after[:20], max_runs=20)
+
+
 def test_asking_after_every_run_does_not_raise_false_alarms() -> None:
     rng = np.random.default_rng(9)
     called = {True: 0, False: 0}
