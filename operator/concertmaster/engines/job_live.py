@@ -125,11 +125,18 @@ def _containers(rows: object, problems: Problems, codes: list[int], *, init: boo
         if isinstance(code, int) and not isinstance(code, bool):
             codes.append(code)
         reason = text(done.get("reason"), "reason", problems)
+        restarts = row.get("restartCount")
+        first = done.get("startedAt", running.get("startedAt"))
+        if restarts:  # the status keeps one earlier start: of more restarts the first is not known
+            earlier = mapping(row.get("lastState"), "lastState", problems)
+            first = (
+                mapping(earlier.get("terminated"), "terminated", problems).get("startedAt") if restarts == 1 else None
+            )
         yield ContainerFact(
             name=text(row.get("name"), "name", problems) or "",
             image=text(row.get("image"), "image", problems),
             init=init,
-            started=timestamp(done.get("startedAt", running.get("startedAt"))),
+            started=timestamp(first),
             finished=timestamp(done.get("finishedAt")),
             reason=None if reason == "Completed" else reason,
         )
