@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
-from concertmaster.engines.placing import UNKNOWN_STEP
+from concertmaster.engines.placing import QUERIED, UNKNOWN_STEP
 
 _FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # told before a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
@@ -125,6 +125,8 @@ def _measured(c: ContainerFact) -> tuple[bool, float, float]:
 
 def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
     """Two observations of one pod as one: what is known wins over what is not, a known end over a vanished one."""
+    if (a.uid or "").startswith(QUERIED):  # seen again with every query: it had ended when it was first seen
+        return replace(b, finished=min((t for t in (a.finished, b.finished) if t is not None), default=None))
     better = b if _certainty(b) >= _certainty(a) else a
     worse = a if better is b else b
     changes = _merged(

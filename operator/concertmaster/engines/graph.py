@@ -22,13 +22,10 @@ from concertmaster.core.model import (
 from concertmaster.engines.executions import execution
 from concertmaster.engines.manifest import Problems, fingerprint, mapping, sequence, text
 from concertmaster.engines.ordering import ordered_steps, pair_retries
-from concertmaster.engines.placing import Context, Placed, Placement, Rejected
+from concertmaster.engines.placing import QUERIED, Context, Placed, Placement, Rejected
 from concertmaster.engines.selectors import label_value, matches, read_selector
 
 KIND = "WorkflowProfile"
-QUERIED = "query:"
-"""Prefix of the uid of an execution that comes from a duration query instead of a pod."""
-
 _ENGINES = {"Workflow": Engine.ARGO, "PipelineRun": Engine.TEKTON, "Job": Engine.JOB, "JobSet": Engine.JOB}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import StepExecution, WorkflowGraph
-from concertmaster.engines.graph import QUERIED
 from concertmaster.engines.ordering import begin
+from concertmaster.engines.placing import QUERIED
 
 
 def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:

@@ -14,6 +14,9 @@ UNKNOWN_STEP = "template:"
 """Prefix of the step of a pod whose template is known but whose step is not."""
 
 
+QUERIED = "query:"
+"""Prefix of the uid of an execution that comes from a duration query instead of a pod."""
+
 ITEM_JOIN = " / "
 """Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Engine, Outcome, PodFact, WorkflowDefinition
-from concertmaster.engines import assign, build_run, define, from_durations
+from concertmaster.engines import assign, build_run, define, from_durations, merge_executions
 
 RUN_LABEL = "example.com/run"
 
@@ -163,6 +163,12 @@ def test_a_run_without_any_pod_ends_when_its_durations_were_read() -> None:
     record = build_run(d.key, "r1", rows, d)
     assert [(e.step, e.started, e.finished) for e in record.steps] == [("plan", 475.0, 495.0), ("act", 495.0, 500.0)]
     assert record.makespan == 25.0
+
+
+def test_a_duration_seen_again_keeps_the_time_it_was_first_seen() -> None:
+    d = graph(step("a", durationQuery="q"))
+    first, again = from_durations(d, "a", {"r1": 5.0}, 100.0)["r1"], from_durations(d, "a", {"r1": 5.0}, 400.0)["r1"]
+    assert merge_executions(first, again) == merge_executions(again, first) == first
 
 
 def test_impossible_durations_are_left_out() -> None:
