@@ -21,6 +21,7 @@ COMMANDS = {
         "concertmaster.cli.analyze",
         "analyse workflows from a Prometheus or a facts file, without cluster rights",
     ),
+    "what-if": ("concertmaster.cli.whatif", "replay the observed runs of a workflow with a change made"),
     "record": ("concertmaster.cli.record", "write the facts of a time span to a file"),
     "list": ("concertmaster.cli.listing", "recommendations of the profiles in a namespace"),
     "explain": ("concertmaster.cli.explain", "everything known about one recommendation"),

@@ -69,17 +69,16 @@ def command(
 
     Without --definitions the graphs are inferred from the observed times, which is said beside the result.
     """
-    objects = gather.load_objects(definitions)
-    if facts_file is not None:
-        if url or config:
-            raise click.UsageError("give either --facts or a Prometheus, not both")
-        facts = gather.from_file(facts_file, objects)
-    else:
-        source = gather.find_source(url, config, source_name, bearer_token_file, ca_file, matchers)
-        facts = gather.from_prometheus(source, namespaces=namespaces, window=window, objects=objects, now=until)
-    if namespaces:
-        facts = replace(facts, pods=tuple(p for p in facts.pods if p.namespace in namespaces))
-    views = analyze(facts, window=window, names=names, min_runs=min_runs)
+    facts = gather.read_facts(
+        facts_file,
+        lambda: gather.find_source(url, config, source_name, bearer_token_file, ca_file, matchers),
+        named=bool(url or config),
+        namespaces=namespaces,
+        objects=gather.load_objects(definitions),
+        window=window,
+        until=until,
+    )
+    views = [found.view() for found in analyze(facts, window=window, names=names, min_runs=min_runs)]
     if not views:
         raise UserError(_nothing(facts, names))
     click.echo(_render(views, output), nl=output != "markdown")
@@ -87,8 +86,8 @@ def command(
 
 def analyze(
     facts: gather.Facts, *, window: float = 14 * 86400.0, names: Sequence[str] = (), min_runs: int | None = None
-) -> list[dict[str, Any]]:
-    """Views of all workflows found in the facts, the most expensive advice first."""
+) -> list[advisor.Advice]:
+    """Advice on all workflows found in the facts, the most expensive first."""
     declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
     known = list(declared)
     first = engines.assign(facts.pods, known, job_owners=facts.job_owners)
@@ -115,7 +114,7 @@ def analyze(
             )
         )
     advice.sort(key=lambda a: (-(a.analysis.cost.per_month or 0.0), str(a.analysis.definition.key)))
-    return [a.view() for a in advice]
+    return advice
 
 
 class _Policies:

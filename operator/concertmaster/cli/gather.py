@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -202,6 +202,28 @@ def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
     header = recording.header
     merged = {_identity(o): o for o in (*recording.objects, *objects)}
     return Facts(header.since, header.until, recording.facts, recording.jobs, tuple(merged.values()), header.notes)
+
+
+def read_facts(
+    facts_file: Path | None,
+    source: Callable[[], settings.Source],
+    *,
+    named: bool,
+    namespaces: Sequence[str],
+    objects: Sequence[Mapping[str, Any]],
+    window: float,
+    until: float | None,
+) -> Facts:
+    """Facts from a file, or else from the source the options name (``named``: they do name one). Raises UserError."""
+    if facts_file is None:
+        facts = from_prometheus(source(), namespaces=namespaces, window=window, objects=objects, now=until)
+    elif named:
+        raise click.UsageError("give either --facts or a Prometheus, not both")
+    else:
+        facts = from_file(facts_file, objects)
+    if namespaces:
+        facts = replace(facts, pods=tuple(p for p in facts.pods if p.namespace in namespaces))
+    return facts
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

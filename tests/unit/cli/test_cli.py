@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def call(*arguments: str | Path, **options: object) -> subprocess.CompletedProce
 
 def test_help_lists_every_command_and_each_has_its_own() -> None:
     text = call("--help").stdout
-    for name in ("run", "analyze", "record", "list", "explain", "doctor", "crds", "check-config"):
+    for name in ("run", "analyze", "what-if", "record", "list", "explain", "doctor", "crds", "check-config"):
         assert f"  {name} " in text
         own = call(name, "--help")
         assert own.returncode == 0, own.stderr
@@ -49,6 +50,14 @@ def test_analyze_finds_the_regression_in_the_example_facts() -> None:
     assert len(change) == 1
     assert change[0]["ratio"] == pytest.approx(1.3, abs=0.06)  # drawn: 1.3 (examples/demo/data/NOTICE.md)
     assert change[0]["since"].startswith("2026-11-11")  # drawn: five days before the end
+
+
+def test_what_if_replays_the_observed_runs() -> None:
+    half = call("what-if", "blast-search", "--facts", FACTS, "--scale", "search=0.5")
+    assert half.returncode == 0, half.stderr
+    assert re.search(r"^42 runs replayed, mean 31m\d\ds: 15m\d\ds shorter \(49\.\d %\)", half.stdout)
+    narrow = call("what-if", "blast-search", "--facts", FACTS, "--limit", "2")
+    assert "longer" in narrow.stdout, narrow.stdout + narrow.stderr
 
 
 def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Path) -> None:
@@ -79,6 +88,12 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["check-config", "/nowhere.yaml"], 1, "cannot be read"),
         (["doctor", "--skip-cluster"], 2, "nothing to look at"),
         (["frobnicate"], 2, "No such command"),
+        (["what-if", "blast-search", "--facts", str(FACTS)], 2, "name a change"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "x=2"], 1, "has no step x; it has index"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "search"], 2, "--scale is written"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "0"], 1, "lets nothing run"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--workers", "search"], 1, "always ran with 6 pods"),
+        (["what-if", "nope", "--facts", str(FACTS), "--limit", "1"], 1, "no workflow named nope"),
     ],
 )
 def test_mistakes_end_with_one_message_and_no_traceback(arguments: list[str], status: int, message: str) -> None:
