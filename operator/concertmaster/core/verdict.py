@@ -20,6 +20,7 @@ from concertmaster.core.stats.shift import GroupShift, group_shift
 from concertmaster.core.stats.summary import Floats, as_floats
 
 MIN_RUNS = 3  # a side; fewer give no idea of the spread
+MOST_RUNS = 2000  # a side; more are thinned evenly, the interval is then far narrower than any margin
 LEVEL = 0.04  # nominal; on real step durations 4.6 % of comparisons without a change are then called a change
 MARGIN = 0.05  # changes smaller than this do not matter: same
 # The sequential form is most sensitive to shifts of this many standard deviations of a run (a shift of 20 % when runs vary
@@ -190,6 +191,8 @@ def _side(durations: Durations, inputs: Durations | None, most: int | None) -> t
     if sizes.size != seconds.size:
         sizes = np.full(seconds.size, np.nan)
     usable = np.flatnonzero(np.isfinite(seconds) & (seconds > 0))[:most]
+    if usable.size > MOST_RUNS:
+        usable = usable[np.linspace(0, usable.size - 1, MOST_RUNS).astype(np.intp)]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_sizes = np.where(sizes > 0, np.log(sizes), np.nan)
     log_sizes[~np.isfinite(log_sizes)] = np.nan
