@@ -10,29 +10,24 @@ from concertmaster.core.model import (
     ContainerFact,
     Outcome,
     PodFact,
-    RunRecord,
-    Source,
     StepExecution,
     WorkflowDefinition,
     WorkflowKey,
 )
 from concertmaster.engines.executions import execution
 from concertmaster.engines.job import STEP, index_of, settle
-from concertmaster.engines.live import LiveRun, span
+from concertmaster.engines.live import LiveRun, RunObject, live_run
 from concertmaster.engines.manifest import Problems, mapping, sequence, text, timestamp
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The CronJob that made a Job, else the Job itself."""
-    quiet = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", quiet)
-    namespace = text(meta.get("namespace"), "metadata.namespace", quiet) or "default"
-    for raw_owner in sequence(meta.get("ownerReferences"), "ownerReferences", quiet):
-        owner = mapping(raw_owner, "ownerReferences[]", quiet)
+    thing = RunObject.of(raw)
+    for raw_owner in sequence(thing.meta.get("ownerReferences"), "ownerReferences", thing.problems):
+        owner = mapping(raw_owner, "ownerReferences[]", thing.problems)
         if owner.get("kind") == "CronJob" and isinstance(owner.get("name"), str):
-            return WorkflowKey(namespace, "CronJob", owner["name"])
-    name = text(meta.get("name"), "metadata.name", quiet)
-    return None if name is None else WorkflowKey(namespace, "Job", name)
+            return WorkflowKey(thing.namespace, "CronJob", owner["name"])
+    return WorkflowKey(thing.namespace, "Job", thing.name) if thing.name else None
 
 
 def read_run(
@@ -42,34 +37,16 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The run record of a Job with those of its pods that still exist. Never raises for what they contain."""
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    status = mapping(raw.get("status"), "status", problems)
-    run = text(meta.get("name"), "metadata.name", problems) or ""
+    thing = RunObject.of(raw)
+    status, problems = thing.status, thing.problems
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
     steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
-    steps.sort(key=lambda e: (e.created if e.created is not None else float("inf"), e.item or "", e.attempt))
     outcome, reason = _outcome(status, problems)
-    start, end = span(steps)
-    frame = {
-        "created": timestamp(meta.get("creationTimestamp")),
-        "started": timestamp(status.get("startTime")),
-        "finished": timestamp(status.get("completionTime")),
-    }
-    record = RunRecord(
-        workflow=key,
-        run=run,
-        start=start if start is not None else frame["started"],
-        end=end if end is not None else frame["finished"],
-        outcome=outcome,
-        source=Source.LIVE,
-        steps=tuple(steps),
-        extra={f"workflow_{k}": v for k, v in frame.items() if v is not None},
-    )
     if reason is not None and outcome is Outcome.FAILED:
-        problems.add(f"Job {run} failed: {reason}")
+        problems.add(f"Job {thing.name} failed: {reason}")
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
-    return LiveRun(record, outcome is not Outcome.RUNNING and len(steps) >= max(1, counted), problems.all())
+    complete = len(steps) >= max(1, counted)
+    return live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
 
 
 def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, problems: Problems) -> StepExecution:

@@ -6,20 +6,92 @@ and messages, none of which the metrics can tell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.engines.manifest import Problems, mapping, text, timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
     """What a live object says about one run. ``complete``: it has ended and its steps are all there. ``problems``:
-    sentences about what could not be read."""
+    sentences about what could not be read. ``created``, ``started``, ``finished``: the engine's own times of the run
+    (unix seconds), which a record leaves to its pods."""
 
     record: RunRecord
     complete: bool
     problems: tuple[str, ...] = ()
+    created: float | None = None
+    started: float | None = None
+    finished: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunObject:
+    """The parts every live run object has. ``problems`` collects what is odd about it."""
+
+    namespace: str
+    name: str
+    meta: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+    problems: Problems
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> RunObject:
+        """Split a live object; never raises for what it contains."""
+        problems = Problems()
+        meta = mapping(raw.get("metadata"), "metadata", problems)
+        return cls(
+            text(meta.get("namespace"), "metadata.namespace", problems) or "default",
+            text(meta.get("name"), "metadata.name", problems) or "",
+            meta,
+            mapping(raw.get("spec"), "spec", problems),
+            mapping(raw.get("status"), "status", problems),
+            problems,
+        )
+
+    def text_at(self, part: Mapping[str, Any], *path: str) -> str | None:
+        """Text at ``path`` below ``part``, None when it is not there."""
+        for key in path[:-1]:
+            part = mapping(part.get(key), key, self.problems)
+        return text(part.get(path[-1]), path[-1], self.problems)
+
+
+def live_run(
+    thing: RunObject,
+    key: WorkflowKey,
+    steps: Sequence[StepExecution],
+    outcome: Outcome,
+    *,
+    started: str,
+    finished: str,
+    fingerprint: str | None = None,
+    complete: bool = True,
+) -> LiveRun:
+    """The record of a live object from its executions. ``started`` and ``finished`` name the status fields that hold
+    the engine's own times; ``complete`` False says that steps are missing."""
+    ordered = sorted(
+        steps,
+        key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
+    )
+    begin, end = span(ordered)
+    at, until = timestamp(thing.status.get(started)), timestamp(thing.status.get(finished))
+    record = RunRecord(
+        workflow=key,
+        run=thing.name,
+        start=begin if begin is not None else at,
+        end=end if end is not None else until,
+        outcome=outcome,
+        source=Source.LIVE,
+        steps=tuple(ordered),
+        fingerprint=fingerprint,
+    )
+    over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
+    created = timestamp(thing.meta.get("creationTimestamp"))
+    return LiveRun(record, over and complete, thing.problems.all(), created, at, until)
 
 
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:

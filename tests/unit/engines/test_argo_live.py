@@ -52,7 +52,7 @@ def test_a_run_is_read_exactly(spec: dict[str, Any]) -> None:
     assert (record.source, record.outcome, record.run, record.workflow) == (Source.LIVE, Outcome.SUCCEEDED, RUN, KEY)
     assert record.start == min(n.created for n in nodes)
     assert record.end == max(n.finished for n in nodes)
-    assert record.extra["workflow_created"] == 999.0
+    assert (found.created, found.started) == (999.0, 1000.0)
 
 
 @given(specs(), st.integers(0, 3))

@@ -319,7 +319,7 @@ def test_a_run_is_read_with_attempts_edges_and_times() -> None:
         ("lint", None, 0, None, None, None, None, None),
     ]
     record = found.record
-    assert (record.start, record.end, record.outcome, record.extra["workflow_started"]) == (
+    assert (record.start, record.end, record.outcome, found.started) == (
         10,
         75,
         Outcome.SUCCEEDED,

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.status import Node, read_nodes
-from concertmaster.engines.live import LiveRun, span
-from concertmaster.engines.manifest import Problems, fingerprint, flag, mapping, text, timestamp
+from concertmaster.engines.live import LiveRun, RunObject, live_run
+from concertmaster.engines.manifest import Problems, fingerprint, flag, mapping, text
 from concertmaster.engines.names import argo_pod_name_of
 from concertmaster.engines.placing import ITEM_JOIN
 
@@ -36,24 +36,20 @@ _LABEL = "workflows.argoproj.io/"
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The workflow a Workflow object is a run of, as far as the object itself says; None for one without a template."""
-    quiet = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", quiet)
-    labels = mapping(meta.get("labels"), "metadata.labels", quiet)
-    spec = mapping(raw.get("spec"), "spec", quiet)
-    namespace = text(meta.get("namespace"), "metadata.namespace", quiet) or "default"
-    ref = mapping(spec.get("workflowTemplateRef"), "workflowTemplateRef", quiet)
-    name = text(ref.get("name"), "workflowTemplateRef.name", quiet)
+    thing = RunObject.of(raw)
+    name = thing.text_at(thing.spec, "workflowTemplateRef", "name")
     if name is not None:
+        ref = mapping(thing.spec.get("workflowTemplateRef"), "workflowTemplateRef", thing.problems)
         kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
-        return WorkflowKey(namespace, kind, name)
+        return WorkflowKey(thing.namespace, kind, name)
     for label, kind in (
         ("cron-workflow", "CronWorkflow"),
         ("workflow-template", "WorkflowTemplate"),
         ("cluster-workflow-template", "ClusterWorkflowTemplate"),
     ):
-        value = text(labels.get(f"{_LABEL}{label}"), label, quiet)
+        value = thing.text_at(thing.meta, "labels", f"{_LABEL}{label}")
         if value is not None:
-            return WorkflowKey(namespace, kind, value)
+            return WorkflowKey(thing.namespace, kind, value)
     return None
 
 
@@ -62,38 +58,21 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
 
     ``definition`` tells which steps a skipped or cached composite stands for.
     """
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    status = mapping(raw.get("status"), "status", problems)
-    spec = mapping(raw.get("spec"), "spec", problems)
-    run = text(meta.get("name"), "metadata.name", problems) or ""
-    nodes = read_nodes(status, run, problems)
-    annotations = mapping(meta.get("annotations"), "metadata.annotations", problems)
-    first_version = annotations.get(f"{_LABEL}pod-name-format") == "v1"
+    thing = RunObject.of(raw)
+    nodes = read_nodes(thing.status, thing.name, thing.problems)
+    first_version = thing.text_at(thing.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
     links = Links(nodes)
-    steps = dense_attempts([e for n in nodes.values() for e in _executions(n, run, links, definition, first_version)])
-    steps.sort(key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt))
-    phase = str(status.get("phase") or "Pending")
-    outcome = _OUTCOMES.get(phase, Outcome.RUNNING)
-    frame = {
-        "created": timestamp(meta.get("creationTimestamp")),
-        "started": timestamp(status.get("startedAt")),
-        "finished": timestamp(status.get("finishedAt")),
-    }
-    start, end = span(steps)
-    record = RunRecord(
-        workflow=key,
-        run=run,
-        start=start if start is not None else frame["started"],
-        end=end if end is not None else frame["finished"],
-        outcome=outcome,
-        source=Source.LIVE,
-        steps=tuple(steps),
-        fingerprint=None if spec.get("workflowTemplateRef") else fingerprint([material(spec), []]),
-        extra={f"workflow_{k}": v for k, v in frame.items() if v is not None},
+    found = [e for n in nodes.values() for e in _executions(n, thing.name, links, definition, first_version)]
+    return live_run(
+        thing,
+        key,
+        dense_attempts(found),
+        _OUTCOMES.get(str(thing.status.get("phase")), Outcome.RUNNING),
+        started="startedAt",
+        finished="finishedAt",
+        fingerprint=None if thing.spec.get("workflowTemplateRef") else fingerprint([material(thing.spec), []]),
+        complete=bool(nodes),
     )
-    ended = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in steps)
-    return LiveRun(record, ended and bool(nodes), problems.all())
 
 
 def _executions(

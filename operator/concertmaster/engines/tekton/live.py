@@ -14,14 +14,12 @@ from typing import Any
 from concertmaster.core.model import (
     ContainerFact,
     Outcome,
-    RunRecord,
-    Source,
     StepExecution,
     StepSpec,
     WorkflowDefinition,
     WorkflowKey,
 )
-from concertmaster.engines.live import LiveRun, span
+from concertmaster.engines.live import LiveRun, RunObject, live_run
 from concertmaster.engines.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
@@ -30,16 +28,11 @@ _LABEL = "tekton.dev/"
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The Pipeline a PipelineRun is a run of; None when its pipeline stands in the run itself."""
-    quiet = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", quiet)
-    spec = mapping(raw.get("spec"), "spec", quiet)
-    ref = mapping(spec.get("pipelineRef"), "pipelineRef", quiet)
-    labels = mapping(meta.get("labels"), "labels", quiet)
-    name = text(ref.get("name"), "pipelineRef.name", quiet)
-    if name is None and ref:
-        name = text(labels.get(f"{_LABEL}pipeline"), "label", quiet)
-    namespace = text(meta.get("namespace"), "metadata.namespace", quiet) or "default"
-    return None if name is None else WorkflowKey(namespace, "Pipeline", name)
+    thing = RunObject.of(raw)
+    name = thing.text_at(thing.spec, "pipelineRef", "name")
+    if name is None and thing.spec.get("pipelineRef"):
+        name = thing.text_at(thing.meta, "labels", f"{_LABEL}pipeline")
+    return None if name is None else WorkflowKey(thing.namespace, "Pipeline", name)
 
 
 def read_run(
@@ -52,13 +45,10 @@ def read_run(
 
     Edges come from the pipeline spec this run really used (``status.pipelineSpec``), else from ``definition``.
     """
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    status = mapping(raw.get("status"), "status", problems)
-    spec = mapping(raw.get("spec"), "spec", problems)
-    used = mapping(status.get("pipelineSpec", spec.get("pipelineSpec")), "status.pipelineSpec", problems)
+    thing = RunObject.of(raw)
+    run, status, problems = thing.name, thing.status, thing.problems
+    used = mapping(status.get("pipelineSpec", thing.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
-    run = text(meta.get("name"), "metadata.name", problems) or ""
     tasks = _task_names(status, problems)
     steps: list[StepExecution] = []
     present = set()
@@ -74,28 +64,17 @@ def read_run(
         if name not in present:
             problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")
     steps += _skipped(status, problems)
-    steps = _with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime")))
-    steps.sort(key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt))
-    outcome, _, _ = _condition(status, problems)
-    start, end = span(steps)
-    frame = {
-        "created": timestamp(meta.get("creationTimestamp")),
-        "started": timestamp(status.get("startTime")),
-        "finished": timestamp(status.get("completionTime")),
-    }
-    record = RunRecord(
-        workflow=key,
-        run=run,
-        start=start if start is not None else frame["started"],
-        end=end if end is not None else frame["finished"],
-        outcome=outcome,
-        source=Source.LIVE,
-        steps=tuple(steps),
-        fingerprint=fingerprint([spec["pipelineSpec"]]) if spec.get("pipelineSpec") else None,
-        extra={f"workflow_{k}": v for k, v in frame.items() if v is not None},
+    own = thing.spec.get("pipelineSpec")
+    return live_run(
+        thing,
+        key,
+        _with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime"))),
+        _condition(status, problems)[0],
+        started="startTime",
+        finished="completionTime",
+        fingerprint=fingerprint([own]) if own else None,
+        complete=bool(steps) and present >= set(tasks),
     )
-    ended = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in steps)
-    return LiveRun(record, ended and bool(steps) and present >= set(tasks), problems.all())
 
 
 def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Problems) -> Iterator[StepExecution]:
