@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from concertmaster.api.models.common import ExtraMetric, Per
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import from_durations
-from concertmaster.engines.graph import QUERIED
+from concertmaster.engines.placing import QUERIED
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.errors import BadQuery, MetricsError
 from concertmaster.runtime.keeper import Keeper
