@@ -21,7 +21,7 @@ from concertmaster.core.stats.summary import Floats, as_floats
 
 MIN_RUNS = 3  # a side; fewer give no idea of the spread
 MOST_RUNS = 2000  # a side; more are thinned evenly, the interval is then far narrower than any margin
-LEVEL = 0.04  # nominal; on real step durations 4.6 % of comparisons without a change are then called a change
+LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7 % of comparisons without a change are then called a change
 MARGIN = 0.05  # changes smaller than this do not matter: same
 # The sequential form is most sensitive to shifts of this many standard deviations of a run (a shift of 20 % when runs vary
 # by 20 %). Any value is valid; another one only moves the power.

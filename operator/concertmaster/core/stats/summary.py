@@ -110,10 +110,14 @@ def _summarize_few(values: Sequence[float | None]) -> Summary | None:
     if n > 1:
         variance = math.fsum([(v - mean) ** 2 for v in data]) / (n - 1) if low != high else 0.0
         cv = math.sqrt(variance) / mean if mean > 0.0 else None
-    percentiles = []
-    for share in PERCENTILES:
-        place = share * (n - 1)
-        below = int(place)
-        above = min(below + 1, n - 1)
-        percentiles.append(data[below] + (data[above] - data[below]) * (place - below))
-    return Summary(n, mean, low, high, variance, *percentiles, cv)
+    p50, p95, p99 = (_percentile(data, share) for share in PERCENTILES)
+    return Summary(n, mean, low, high, variance, p50, p95, p99, cv)
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    """Between the two neighbouring order statistics, as NumPy does it."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    if below == len(ordered) - 1:
+        return ordered[below]
+    return ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
