@@ -208,7 +208,7 @@ def test_attempts_are_refused_with_the_reason(query: str, reason: str) -> None:
     ],
 )
 def test_ordinary_queries_pass(query: str) -> None:
-    check(query, namespace=OWN)
+    check(query)
     assert confined(fence(query, namespace=OWN, window=600, extra_matchers=CLUSTER))
 
 

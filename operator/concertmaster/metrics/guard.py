@@ -23,7 +23,7 @@ from concertmaster.metrics.promql_text import Term, Unprintable, children, rende
 
 WINDOW = "$window"
 MAX_LENGTH = 2048  # characters, as in the resources' schema
-MAX_DEPTH = 24  # brackets inside one another, and levels of the syntax tree besides
+MAX_DEPTH = 24  # brackets inside one another
 MAX_OPERATORS = 60
 MAX_SPAN = timedelta(days=31)  # ranges and offsets
 MAX_POINTS = 11_000  # evaluations of a subquery, nested ones multiplied; Prometheus' own bound on points
@@ -46,24 +46,24 @@ def fence(
         raise QueryRefused("there is no namespace to confine the query to", where=where, remedy=_REMEDY)
     if not 0 < window < float("inf"):
         raise QueryRefused(f"a window of {window} seconds is no span of time", where=where, remedy=_REMEDY)
-    seconds = math.ceil(window)
     wanted: list[Term] = [("namespace", "=", namespace)]
     wanted += [(name, "=", value) for name, value in sorted((extra_matchers or {}).items())]
     try:
-        text = _with_window(query, seconds)
-        tree = _parse(text)
+        tree = _understood(query, math.ceil(window), wanted)
+        _reachable(tree, wanted)
         printed = render(tree, wanted)
-        _bounded(tree)
-        _usable(tree, wanted, seconds)
         _assert_fenced(printed, wanted, sum(1 for _ in _selectors(tree)))
     except (Unprintable, _Refused) as error:
         raise QueryRefused(str(error), where=where, remedy=_REMEDY) from None
     return printed
 
 
-def check(query: str, *, namespace: str = "example", where: str = "") -> None:
-    """Whether a query can be fenced, before it is known when it will run. Raises QueryRefused."""
-    fence(query, namespace=namespace, window=3600.0, where=where)
+def check(query: str, *, where: str = "") -> None:
+    """Whether a query can be fenced at all, before it is known where and when it will run. Raises QueryRefused."""
+    try:
+        _understood(query, 3600, [("namespace", "=", "example")])
+    except (Unprintable, _Refused) as error:
+        raise QueryRefused(str(error), where=where, remedy=_REMEDY) from None
 
 
 class _Refused(ValueError):
@@ -104,14 +104,14 @@ def _parse(text: str) -> Any:
         raise _Refused(f"the query is not valid PromQL: {' '.join(str(error).split())[:200]}") from None
 
 
-def _walk(expr: Any, depth: int = 0) -> Iterator[tuple[Any, int]]:
-    yield expr, depth
+def _walk(expr: Any) -> Iterator[Any]:
+    yield expr
     for child in children(expr):
-        yield from _walk(child, depth + 1)
+        yield from _walk(child)
 
 
 def _selectors(tree: Any) -> Iterator[Any]:
-    return (expr for expr, _ in _walk(tree) if isinstance(expr, p.VectorSelector))
+    return (expr for expr in _walk(tree) if isinstance(expr, p.VectorSelector))
 
 
 def _bounded(tree: Any, points: float = 1.0) -> None:
@@ -130,28 +130,33 @@ def _bounded(tree: Any, points: float = 1.0) -> None:
         _bounded(child, points)
 
 
-def _usable(tree: Any, wanted: list[Term], seconds: int) -> None:
-    """Every selector names a metric and does not ask for what it cannot get; the window is used outside strings."""
+def _understood(query: str, seconds: int, wanted: list[Term]) -> Any:
+    """The syntax tree of a query that is made of known parts, within bounds, and uses the window."""
+    tree = _parse(_with_window(query, seconds))
+    render(tree, wanted)
+    _bounded(tree)
     if isinstance(tree, p.MatrixSelector | p.SubqueryExpr | p.StringLiteral):
         raise _Refused(
             "the query gives ranges or text, one number per series is needed: wrap it, as in last_over_time(...)"
         )
-    forced = {name: value for name, _, value in wanted}
-    count = 0
     for expr in _selectors(tree):
-        count += 1
-        found = terms(expr)
-        names = [(operator, value) for name, operator, value in found if name == "__name__"]
+        names = [(operator, value) for name, operator, value in terms(expr) if name == "__name__"]
         if not any(operator == "=" or (operator == "=~" and not value.startswith(".")) for operator, value in names):
             raise _Refused("every selector must name its metric")
-        for name, operator, value in found:
-            if operator == "=" and name in forced and value != forced[name]:
-                raise _Refused(f"the query asks for {name}={value!r}, it may only read {name}={forced[name]!r}")
-    if not count:
-        raise _Refused("the query selects no series")
-    ranges = [expr.range for expr, _ in _walk(tree) if isinstance(expr, p.MatrixSelector | p.SubqueryExpr)]
+    # A text inside quotes may look like the range that was asked for.
+    ranges = [expr.range for expr in _walk(tree) if isinstance(expr, p.MatrixSelector | p.SubqueryExpr)]
     if timedelta(seconds=seconds) not in ranges:
         raise _Refused(f"the query must use {WINDOW} as the range of a selector")
+    return tree
+
+
+def _reachable(tree: Any, wanted: list[Term]) -> None:
+    """No selector asks for another namespace by name: it would find nothing, and its author should know why."""
+    forced = {name: value for name, _, value in wanted}
+    for expr in _selectors(tree):
+        for name, operator, value in terms(expr):
+            if operator == "=" and name in forced and value != forced[name]:
+                raise _Refused(f"the query asks for {name}={value!r}, it may only read {name}={forced[name]!r}")
 
 
 def _assert_fenced(printed: str, wanted: list[Term], count: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from concertmaster.metrics.assemble import PodDraft
+from concertmaster.metrics.drafts import PodDraft
 from concertmaster.metrics.vector import Vector
 
 GRACE = 900.0  # seconds a pod must be gone before a replaced or unknown target is taken as proof

@@ -10,9 +10,10 @@ import pytest
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.metrics import assemble, missing, queries, vanish
-from concertmaster.metrics.assemble import PodDraft, cgroup_uid, estimate_interval
+from concertmaster.metrics.assemble import cgroup_uid, estimate_interval
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, Options, backfill, collect
+from concertmaster.metrics.drafts import PodDraft
 from concertmaster.metrics.errors import (
     AuthFailed,
     BadQuery,

@@ -1,4 +1,4 @@
-"""The operator's configuration: one YAML file, read once at start, every mistake named with file, field and cure.
+"""The operator's configuration as a typed model.
 
 Credentials never stand in it. They are named by file path and read by whoever needs them, at the moment they are
 needed, so that a rotated token is picked up and neither a log line nor a ``repr`` can hold one.
@@ -6,15 +6,13 @@ needed, so that a rotated token is picked up and neither a log line nor a ``repr
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from concertmaster.api.scalars import Duration
@@ -24,7 +22,7 @@ _SENSITIVE_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-k
 _DNS = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]{0,127}$"
 _HEADER = r"^[A-Za-z0-9-]{1,64}$"
-_PATTERNS = {
+PATTERNS = {
     _DNS: "must be lower-case letters, digits and -, at most 63, beginning and ending with a letter or digit",
     _LABEL: "must be a label name: letters, digits and _, not beginning with a digit",
     _HEADER: "must be a header name: letters, digits and -",
@@ -35,10 +33,6 @@ LabelName = Annotated[str, StringConstraints(pattern=_LABEL)]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
 HeaderName = Annotated[str, StringConstraints(pattern=_HEADER)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-
-
-class SettingsError(ValueError):
-    """A configuration that cannot be used; one line per mistake: file, field, what is wrong, what to do."""
 
 
 class _Section(BaseModel):
@@ -299,112 +293,6 @@ class Settings(_Section):
         if not PurePosixPath(self.history_path).is_absolute():
             found.append("historyPath is relative: it depends on the folder the operator is started in.")
         return found
-
-
-def load(path: str | Path) -> Settings:
-    """Read and check a configuration file. Raises SettingsError, whose text lists every mistake found."""
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"{file}: cannot be read ({error.strerror or error}). Give the path of a YAML file."
-        ) from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
-    return parse(text, name=str(file))
-
-
-def parse(text: str, *, name: str = "configuration") -> Settings:
-    """Check the text of a configuration; ``name`` stands for the file in messages. Raises SettingsError."""
-    try:
-        found = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        raise SettingsError(_yaml_message(name, error)) from None
-    if not isinstance(found, dict):
-        raise SettingsError(
-            f"{name}: must be a mapping that has at least sources: [{{name: default, url: http://...}}]."
-        )
-    try:
-        return Settings.model_validate(found)
-    except ValidationError as error:
-        lines = [f"{name}: {_where(one['loc'])}: {_what(one)}" for one in error.errors(include_url=False)]
-        raise SettingsError("\n".join(lines)) from None
-
-
-def schema() -> dict[str, Any]:
-    """JSON schema of the file, with descriptions and defaults, for printing and for editors."""
-    found = Settings.model_json_schema(by_alias=True)
-    found["title"] = "Configuration of the Concertmaster operator"
-    return found
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key written twice is a mistake, not a silent choice of the last one."""
-
-
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is set twice", key.start_mark)
-            seen.add(key.value)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _yaml_message(name: str, error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f"{name}, line {mark.line + 1}" if mark is not None else name
-    problem = getattr(error, "problem", None) or "cannot be read"
-    return f"{place}: is not valid YAML: {problem}. Correct that line."
-
-
-def _where(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "(whole file)"
-
-
-def _what(error: Any) -> str:
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown_field(error["loc"])
-    if kind == "missing":
-        return "is required and missing"
-    if kind == "value_error":
-        return str(context.get("error", error["msg"])).removeprefix("Value error, ")
-    if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
-    message = str(error["msg"])
-    return message[:1].lower() + message[1:]
-
-
-def _unknown_field(location: tuple[int | str, ...]) -> str:
-    known = _fields_at(location[:-1])
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
-    return f"unknown field; {hint}"
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields a section has, found by walking the model along the error's location."""
-    model: type[BaseModel] = Settings
-    for part in location:
-        names = {(field.alias or name): field for name, field in model.model_fields.items()}
-        if isinstance(part, str) and part in names:
-            model = _section_of(names[part].annotation) or model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for found in map(_section_of, get_args(annotation)) if found is not None), None)
 
 
 def _files(source: Source) -> list[str]:

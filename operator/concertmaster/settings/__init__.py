@@ -1,0 +1,32 @@
+"""The operator's configuration: one YAML file, read once at start."""
+
+from concertmaster.settings.load import SettingsError, load, parse, schema
+from concertmaster.settings.model import (
+    Auth,
+    BasicAuth,
+    ClusterTemplateOwner,
+    Header,
+    LabelSelector,
+    Limits,
+    Listen,
+    Settings,
+    Source,
+    Tls,
+)
+
+__all__ = [
+    "Auth",
+    "BasicAuth",
+    "ClusterTemplateOwner",
+    "Header",
+    "LabelSelector",
+    "Limits",
+    "Listen",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "Tls",
+    "load",
+    "parse",
+    "schema",
+]

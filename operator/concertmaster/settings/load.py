@@ -1,0 +1,122 @@
+"""Reading the configuration file: every mistake is named with file, field and cure, and no value is repeated."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from concertmaster.settings.model import PATTERNS, Settings
+
+
+class SettingsError(ValueError):
+    """A configuration that cannot be used; one line per mistake: file, field, what is wrong, what to do."""
+
+
+def load(path: str | Path) -> Settings:
+    """Read and check a configuration file. Raises SettingsError, whose text lists every mistake found."""
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{file}: cannot be read ({error.strerror or error}). Give the path of a YAML file."
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
+    return parse(text, name=str(file))
+
+
+def parse(text: str, *, name: str = "configuration") -> Settings:
+    """Check the text of a configuration; ``name`` stands for the file in messages. Raises SettingsError."""
+    try:
+        found = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise SettingsError(_yaml_message(name, error)) from None
+    if not isinstance(found, dict):
+        raise SettingsError(
+            f"{name}: must be a mapping that has at least sources: [{{name: default, url: http://...}}]."
+        )
+    try:
+        return Settings.model_validate(found)
+    except ValidationError as error:
+        lines = [f"{name}: {_where(one['loc'])}: {_what(one)}" for one in error.errors(include_url=False)]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of the file, with descriptions and defaults, for printing and for editors."""
+    found = Settings.model_json_schema(by_alias=True)
+    found["title"] = "Configuration of the Concertmaster operator"
+    return found
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key written twice is a mistake, not a silent choice of the last one."""
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is set twice", key.start_mark)
+            seen.add(key.value)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _yaml_message(name: str, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"{name}, line {mark.line + 1}" if mark is not None else name
+    problem = getattr(error, "problem", None) or "cannot be read"
+    return f"{place}: is not valid YAML: {problem}. Correct that line."
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "(whole file)"
+
+
+def _what(error: Any) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_field(error["loc"])
+    if kind == "missing":
+        return "is required and missing"
+    if kind == "value_error":
+        return str(context.get("error", error["msg"])).removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        return PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
+    message = str(error["msg"])
+    return message[:1].lower() + message[1:]
+
+
+def _unknown_field(location: tuple[int | str, ...]) -> str:
+    known = _fields_at(location[:-1])
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
+    return f"unknown field; {hint}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields a section has, found by walking the model along the error's location."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        names = {(field.alias or name): field for name, field in model.model_fields.items()}
+        if isinstance(part, str) and part in names:
+            model = _section_of(names[part].annotation) or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for found in map(_section_of, get_args(annotation)) if found is not None), None)
