@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,15 @@ def test_summary_keeps_its_order(values: list[float | None]) -> None:
     if s.count:
         assert s.minimum <= s.p50 <= s.p95 <= s.p99 <= s.maximum  # type: ignore[operator]
         assert s.minimum <= s.mean <= s.maximum  # type: ignore[operator]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
+def test_short_lists_are_summarized_as_numpy_does(values: list[float]) -> None:
+    few, array = summarize(values), summarize(np.array(values))
+    for name in ("count", "mean", "minimum", "maximum", "variance", "p50", "p95", "p99"):
+        expected = getattr(array, name)
+        assert getattr(few, name) == (None if expected is None else pytest.approx(expected, rel=1e-9, abs=1e-6))
+    assert (few.cv is None) == (few.mean is None or few.mean <= 0.0 or few.count < 2)
 
 
 @given(anything, anything)

@@ -7,7 +7,7 @@ durations from succeeded runs, rates from runs with a known outcome, sizes from 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core.changes import Changes, detect
 from concertmaster.core.cost import CostSummary, summarize_cost
@@ -130,7 +130,6 @@ def _step(
     name: str,
     spec: StepSpec | None,
     rows: Sequence[tuple[RunRecord, StepExecution]],
-    runs: Sequence[RunRecord],
     path: CriticalShare | None,
 ) -> StepAnalysis:
     good = [(r, e) for r, e in rows if e.outcome is Outcome.SUCCEEDED and e.duration is not None]
@@ -151,20 +150,18 @@ def _step(
         waiting=summarize([d for d in (_difference(e.scheduled, e.created) for _, e in rows) if d is not None]),
         starting=summarize([d for d in (_difference(e.started, e.scheduled) for _, e in rows) if d is not None]),
         failures=summarize_failures((r.run, e) for r, e in rows),
-        containers=container_usage(spec, name, runs),
+        containers=container_usage(spec, rows),
         path=path,
         trend=detect([v[0] for v in series], [v[1] for v in series], inputs=inputs),
         marks=Marks(),
     )
 
 
-def _marks(step: StepAnalysis, steps: Sequence[StepAnalysis], options: AnalysisOptions) -> Marks:
-    means = [s.duration.mean for s in steps if s.duration.mean is not None]
+def _marks(step: StepAnalysis, means: Summary, options: AnalysisOptions) -> Marks:
+    """``means``: summary of all steps' mean durations."""
     slow = None
-    if step.duration.mean is not None and len(means) >= 3:
-        over = summarize(means)
-        if over.mean is not None and over.variance is not None:
-            slow = step.duration.mean > over.mean + over.variance**0.5
+    if step.duration.mean is not None and means.count >= 3 and means.mean is not None and means.variance is not None:
+        slow = step.duration.mean > means.mean + means.variance**0.5
     cv = step.duration.cv
     memory = [u for u in (c.memory_utilization for c in step.containers) if u is not None]
     cpu = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
@@ -196,13 +193,9 @@ def analyze(
     on_path = critical_share(replayable, definition.graph)
     names = [s.name for s in definition.graph.steps]
     names += sorted(name for name in by_step if name not in set(names))
-    bare = [_step(name, definition.graph.step(name), by_step.get(name, []), kept, on_path.get(name)) for name in names]
-    steps = tuple(
-        StepAnalysis(
-            **{f: getattr(s, f) for f in StepAnalysis.__slots__ if f != "marks"}, marks=_marks(s, bare, options)
-        )
-        for s in bare
-    )
+    bare = [_step(name, definition.graph.step(name), by_step.get(name, []), on_path.get(name)) for name in names]
+    means = summarize([s.duration.mean for s in bare])
+    steps = tuple(replace(s, marks=_marks(s, means, options)) for s in bare)
     makespan = summarize([r.makespan for r in good if r.makespan is not None])
     queue = summarize([w for w in (_queue_time(r) for r in kept) if w is not None])
     cost = summarize_cost(kept, pricing)

@@ -50,24 +50,17 @@ def execution_cost(execution: StepExecution, pricing: Pricing) -> Cost | None:
     for container in execution.containers:
         if container.init:
             continue
-        cpu_used = container.cpu_seconds / 3600.0 if container.cpu_seconds is not None else None
-        memory_used = container.memory_peak / _GIB * hours if container.memory_peak is not None else None
-        for request, use, price in (
-            (container.cpu_request, cpu_used, pricing.cpu_core_hour),
-            (
-                container.memory_request / _GIB if container.memory_request is not None else None,
-                memory_used,
-                pricing.memory_gib_hour,
-            ),
-        ):
-            if request is None and use is None:
-                continue
+        if container.cpu_request is not None or container.cpu_seconds is not None:
             known = True
-            reserved = (request or 0.0) * hours
-            consumed = use if use is not None else 0.0
-            requested += reserved * price
-            used += consumed * price
-            charged += max(reserved, consumed) * price
+            reserved = (container.cpu_request or 0.0) * hours * pricing.cpu_core_hour
+            consumed = (container.cpu_seconds or 0.0) / 3600.0 * pricing.cpu_core_hour
+            requested, used, charged = requested + reserved, used + consumed, charged + max(reserved, consumed)
+        peak = container.memory_peak
+        if container.memory_request is not None or peak is not None:
+            known = True
+            reserved = (container.memory_request or 0.0) / _GIB * hours * pricing.memory_gib_hour
+            consumed = (peak or 0.0) / _GIB * hours * pricing.memory_gib_hour
+            requested, used, charged = requested + reserved, used + consumed, charged + max(reserved, consumed)
     if not known:
         return None
     failed = execution.outcome is Outcome.FAILED
@@ -79,15 +72,15 @@ def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
     """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
     priced = [execution_cost(e, pricing) for e in run.steps]
     known = [c for c in priced if c is not None]
-    units = sum(amount * pricing.units[name] for name, amount in run.extra.items() if name in pricing.units)
+    units = sum([amount * pricing.units[name] for name, amount in run.extra.items() if name in pricing.units])
     if not known and not units:
         return None
     return Cost(
-        requested=math.fsum(c.requested for c in known),
-        used=math.fsum(c.used for c in known),
-        wasted=math.fsum(c.wasted for c in known),
+        requested=math.fsum([c.requested for c in known]),
+        used=math.fsum([c.used for c in known]),
+        wasted=math.fsum([c.wasted for c in known]),
         units=units,
-        total=math.fsum(c.total for c in known) + units,
+        total=math.fsum([c.total for c in known]) + units,
         unpriced_steps=len(priced) - len(known),
     )
 

@@ -87,49 +87,52 @@ def _seconds(fact: ContainerFact, execution: StepExecution) -> float | None:
     return execution.duration
 
 
-def _largest(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return max(known) if known else None
-
-
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
-    usable = [(f, e) for f, e in rows if not f.ambiguous]
-    seconds = [s for s in (_seconds(f, e) for f, e in usable) if s is not None]
-    cores = [c for c in (mean_cores(f, _seconds(f, e)) for f, e in usable) if c is not None]
-    killed = [f for f, _ in rows if f.reason == "OOMKilled"]
-    return RunUsage(
-        time=time,
-        seconds=sum(seconds),
-        memory_peak=_largest([f.memory_peak for f, _ in usable]),
-        memory_most=_largest([f.memory_kernel_peak for f, _ in usable]),
-        mean_cores=max(cores) if cores else None,
-        peak_cores=_largest([f.cpu_peak_cores for f, _ in usable]),
-        throttled_share=_largest([f.throttled_share for f, _ in usable]),
-        oom_killed=bool(killed),
-        memory_floor=_largest([f.memory_limit for f in killed]),
-        input_size=_largest([e.input_size for _, e in rows]),
-    )
+    seconds = 0.0
+    peak = most = cores = peak_cores = throttled = floor = size = None
+    killed = False
+    for fact, execution in rows:
+        size = _larger(size, execution.input_size)
+        if fact.reason == "OOMKilled":
+            killed = True
+            floor = _larger(floor, fact.memory_limit)
+        if fact.ambiguous:
+            continue
+        own = _seconds(fact, execution)
+        seconds += own or 0.0
+        peak = _larger(peak, fact.memory_peak)
+        most = _larger(most, fact.memory_kernel_peak)
+        cores = _larger(cores, mean_cores(fact, own))
+        peak_cores = _larger(peak_cores, fact.cpu_peak_cores)
+        throttled = _larger(throttled, fact.throttled_share)
+    return RunUsage(time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size)
 
 
-def container_usage(spec: StepSpec | None, step: str, runs: Sequence[RunRecord]) -> tuple[ContainerUsage, ...]:
-    """Usage of every main container of a step over the given runs (oldest first).
+def _larger(known: float | None, value: float | None) -> float | None:
+    return value if known is None or (value is not None and value > known) else known
+
+
+def container_usage(
+    spec: StepSpec | None, executions: Sequence[tuple[RunRecord, StepExecution]]
+) -> tuple[ContainerUsage, ...]:
+    """Usage of every main container of a step, from its executions with the runs they belong to (oldest run first).
 
     Requests come from the definition where it declares the container, else from the newest execution. Containers that
     only the engine's executor adds are left out.
     """
     per_container: dict[str, dict[str, tuple[float, list[tuple[ContainerFact, StepExecution]]]]] = {}
     newest: dict[str, ContainerFact] = {}
-    for run in runs:
-        for execution in run.steps:
-            if execution.step != step or execution.outcome in (Outcome.SKIPPED, Outcome.CACHED):
+    for run, execution in executions:
+        if execution.outcome is Outcome.SKIPPED or execution.outcome is Outcome.CACHED:
+            continue
+        for fact in execution.containers:
+            if fact.init or fact.name in _EXECUTOR_CONTAINERS:
                 continue
-            for fact in execution.containers:
-                if fact.init or fact.name in _EXECUTOR_CONTAINERS:
-                    continue
-                by_run = per_container.setdefault(fact.name, {})
-                time = run.end if run.end is not None else execution.finished or 0.0
-                by_run.setdefault(run.run, (time, []))[1].append((fact, execution))
-                newest[fact.name] = fact
+            by_run = per_container.setdefault(fact.name, {})
+            if run.run not in by_run:
+                by_run[run.run] = (run.end if run.end is not None else execution.finished or 0.0, [])
+            by_run[run.run][1].append((fact, execution))
+            newest[fact.name] = fact
     declared = {c.name: c for c in spec.containers} if spec else {}
     return tuple(
         _container(name, declared.get(name), newest[name], by_run) for name, by_run in sorted(per_container.items())

@@ -118,6 +118,5 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     """Between the two neighbouring order statistics, as NumPy does it."""
     place = share * (len(ordered) - 1)
     below = int(place)
-    if below == len(ordered) - 1:
-        return ordered[below]
-    return ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    return min(low + (high - low) * (place - below), high)
