@@ -1,6 +1,6 @@
 """The engines' bed: one play under the real controllers, shared by all tests of the tier.
 
-The control plane is stopped as soon as everything is read and deleted: the tests compare what was recorded. Start them
+The control plane stops as soon as everything is read and deleted: the tests compare what was recorded. Start them
 inside a network namespace: ``python -m testbed netns -- pytest tests/engines``.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from concertmaster.engines import define_all
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, collect
 from concertmaster.settings import Source
+from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
 from testbed.engine_parts import require_namespace
 from testbed.prometheus import PrometheusServer, scrapes_of
@@ -54,6 +56,7 @@ PROFILE: Object = {
         }
     },
 }
+FULL_CRDS = ("fan-items", "nested", "library", "retry-oom", "containers", "locked")
 DECLARING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "Task", "CronJob", "Job")
 
 
@@ -74,19 +77,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def played() -> Iterator[Played]:
-    """Everything ran, was read, was deleted, and was collected from Prometheus."""
+def played() -> Played:
+    """Everything ran, was read, was deleted, and was collected from Prometheus; nothing runs any more."""
+    with bed(Options.engines()) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
+        scene = scenes.play(cluster)
+        time.sleep(3 * SCRAPE_SECONDS)  # the last ends are scraped
+        scenes.remove(cluster)
+        time.sleep(3 * SCRAPE_SECONDS)  # and so is the emptiness
+        return Played(scene, _collected(prometheus, scene))
+
+
+@contextmanager
+def bed(options: Options) -> Iterator[Cluster]:
+    """A control plane with engines. One at a time: their ports are fixed."""
     require_namespace()
-    options = Options.engines()
     require_binaries([*options.binaries(), "prometheus", "promtool"])
     with ControlPlane(options) as control_plane:
-        cluster = control_plane.cluster
-        with PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
-            scene = scenes.play(cluster)
-            time.sleep(3 * SCRAPE_SECONDS)  # the last ends are scraped
-            scenes.remove(cluster)
-            time.sleep(3 * SCRAPE_SECONDS)  # and so is the emptiness
-            yield Played(scene, _collected(prometheus, scene))
+        yield control_plane.cluster
 
 
 def _collected(prometheus: PrometheusServer, scene: Scene) -> Collection:
@@ -100,6 +107,14 @@ def _collected(prometheus: PrometheusServer, scene: Scene) -> Collection:
         now=until + client.source.delay_seconds,  # nothing more is coming
         label_keys=LABEL_KEYS,
     )
+
+
+@pytest.fixture(scope="session")
+def full_crds_scene(played: Played) -> Scene:
+    """A few Argo runs on a server that has Argo's full CRDs, after the play is over."""
+    options = Options(controller_manager=True, scheduler=True, kwok=True, argo=True, full_crds=True)
+    with bed(options) as cluster:
+        return scenes.play_some(cluster, FULL_CRDS)
 
 
 @pytest.fixture(scope="session")

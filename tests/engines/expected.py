@@ -154,3 +154,43 @@ ARGO: dict[str, tuple[Row, ...]] = {
         [1].apply | apply | | 0 | Succeeded | probe
     """),
 }
+
+# By the start of the run's name; ``node`` is the TaskRun without the run's name, then "#" and the attempt.
+TEKTON: dict[str, tuple[Row, ...]] = {
+    "chain": rows("""
+        -build#0  | build  | | 0 | Succeeded |
+        -test#0   | test   | | 0 | Succeeded | build
+        -report#0 | report | | 0 | Succeeded | build
+        -ship#0   | ship   | | 0 | Succeeded | build, test
+    """),
+    "grid": rows("""
+        -prepare#0 | prepare |   | 0 | Succeeded |
+        -each-0#0  | each    | 0 | 0 | Succeeded | prepare
+        -each-1#0  | each    | 1 | 0 | Succeeded | prepare
+        -each-2#0  | each    | 2 | 0 | Succeeded | prepare
+        -gather#0  | gather  |   | 0 | Succeeded | each
+    """),
+    "guarded": rows("""
+        -first#0   | first   | | 0 | Succeeded |
+        -allowed#0 | allowed | | 0 | Succeeded | first
+        | skipped | | 0 | Skipped | first
+        -behind#0  | behind  | | 0 | Succeeded | first
+        -sweep#0   | sweep   | | 0 | Succeeded | first, allowed, behind
+    """),
+    "flaky": rows("""
+        -shaky#0 | shaky | | 0 | Failed    |
+        -shaky#1 | shaky | | 1 | Succeeded | shaky
+        -next#0  | next  | | 0 | Succeeded | shaky
+    """),
+    "broken": rows("""
+        -bad#0   | bad       | | 0 | Failed    |
+        | unreached | | 0 | Skipped | bad
+        -sweep#0 | sweep     | | 0 | Succeeded | bad
+    """),
+    "late": rows("""
+        -slow#0 | slow | | 0 | Failed |
+    """),
+    "embedded": rows("""
+        -alone#0 | alone | | 0 | Succeeded |
+    """),
+}

@@ -182,7 +182,7 @@ def test_a_set_of_containers_is_one_pod(run: Run, definitions: Definitions) -> N
 @about("limited")
 def test_parallelism_of_the_workflow(run: Run, definitions: Definitions) -> None:
     assert definitions[run.key].graph.parallelism == 2
-    assert most_at_once(run, "slice") == 3  # the controller itself lets one more begin
+    assert most_at_once(run, "slice") in (2, 3)  # the controller itself sometimes lets one more begin
 
 
 @about("locked")

@@ -32,19 +32,19 @@ def scheduled(pod: Object) -> float | None:
     return unix(rows[0]["lastTransitionTime"]) if rows else None
 
 
-def _states(pod: Object, beside: tuple[str, ...]) -> list[Object]:
-    rows = [s["state"] for s in pod["status"].get("containerStatuses", ()) if s["name"] not in beside]
+def _states(pod: Object, which: str, beside: tuple[str, ...] = ()) -> list[Object]:
+    rows = [s.get(which) or {} for s in pod["status"].get("containerStatuses", ()) if s["name"] not in beside]
     return [state.get("terminated") or state.get("running") or {} for state in rows]
 
 
 def started(pod: Object, beside: tuple[str, ...] = ("wait",)) -> float | None:
-    """First start of a container other than ``beside``."""
-    found = [t for t in (unix(s.get("startedAt")) for s in _states(pod, beside)) if t is not None]
-    return min(found, default=None)
+    """First start of a container other than ``beside``, also when it was restarted since."""
+    states = [*_states(pod, "lastState", beside), *_states(pod, "state", beside)]
+    return min((t for t in (unix(s.get("startedAt")) for s in states) if t is not None), default=None)
 
 
 def finished(pod: Object) -> float | None:
     """Last end of a container; None while one runs."""
-    found = [unix(s.get("finishedAt")) for s in _states(pod, ())]
+    found = [unix(s.get("finishedAt")) for s in _states(pod, "state")]
     known = [t for t in found if t is not None]
     return max(known) if known and len(known) == len(found) else None

@@ -1,0 +1,27 @@
+"""The same reading where Argo's CRDs carry their full schemas: the server then prunes, checks and defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.engines import define_all
+from tests.engines.scene import Scene
+from tests.engines.test_argo import Run, agree
+
+
+@pytest.mark.parametrize("name", ["fan-items", "nested", "retry-oom", "containers", "locked"])
+def test_runs_on_full_crds(name: str, full_crds_scene: Scene) -> None:
+    found = define_all(full_crds_scene.objects["WorkflowTemplate"].values()).definitions
+    run = Run(full_crds_scene, {definition.key: definition for definition in found}, name)
+    agree(run)
+
+
+def test_definitions_are_the_same_on_both_kinds_of_crds(scene: Scene, full_crds_scene: Scene) -> None:
+    """A schema must not change what a template is taken for, or an upgrade would look like a change of the workflow."""
+    minimal, full = (
+        {d.key: d for d in define_all(s.objects["WorkflowTemplate"].values()).definitions}
+        for s in (scene, full_crds_scene)
+    )
+    for key, definition in full.items():
+        assert definition.graph == minimal[key].graph
+        assert definition.fingerprint == minimal[key].fingerprint

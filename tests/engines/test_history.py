@@ -1,0 +1,224 @@
+"""What Prometheus alone still knows when all objects are gone: times and places are right, the rest is Unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from concertmaster.core.model import Outcome, PodFact, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import Assignment, assign, build_runs
+from concertmaster.engines.argo.live import workflow_of
+from concertmaster.engines.registry import live_reader
+from concertmaster.history.store import Store
+from concertmaster.metrics.collect import Collection
+from tests.engines.expected import ARGO, TEKTON, Row
+from tests.engines.scene import NAMESPACE, Object, Scene
+from tests.engines.test_argo import ADHOC
+from tests.engines.times import created, finished, near, scheduled, started, unix
+
+Definitions = Mapping[WorkflowKey, WorkflowDefinition]
+STRANGER = "stranger-6xk4j"
+EMBEDDED = "embedded-2cs9p-alone-pod"
+UNDECLARED = "adhoc"  # picked by a selector: without an object only templates are known, no step names
+WITHOUT_ITEMS = {"each"}  # items of withParam are only known while the run's object exists
+
+
+@pytest.fixture(scope="module")
+def assignment(history: Collection, definitions: Definitions) -> Assignment:
+    return assign(history.facts, definitions.values(), job_owners=history.job_owners)
+
+
+@pytest.fixture(scope="module")
+def records(assignment: Assignment, definitions: Definitions) -> dict[str, RunRecord]:
+    """Every rebuilt run by its name."""
+    return {
+        record.run: record
+        for key, runs in assignment.executions.items()
+        for run, executions in runs.items()
+        for record in build_runs(key, run, executions, definitions[key])
+    }
+
+
+def owner(pod: Object) -> tuple[str, str]:
+    """Kind and name of a pod's controller."""
+    found = pod["metadata"]["ownerReferences"][0]
+    return found["kind"], found["name"]
+
+
+def test_every_pod_comes_back(scene: Scene, history: Collection) -> None:
+    assert {fact.uid for fact in history.facts} == set(scene.pods_ever)
+    assert [note for note in history.missing if note.essential] == []
+    assert history.warnings == ()
+
+
+def test_pod_times_are_right(scene: Scene, history: Collection) -> None:
+    for fact in history.facts:
+        pod = scene.pods_ever[fact.uid]
+        assert (fact.owner_kind, fact.owner_name) == owner(pod), fact.pod
+        assert near(fact.created, created(pod)), fact.pod
+        assert near(fact.scheduled, scheduled(pod)), fact.pod
+        if not fact.vanished:
+            assert near(fact.finished, finished(pod)), fact.pod
+
+
+def test_a_pod_that_was_deleted_while_it_ran_ends_with_its_last_sample(scene: Scene, history: Collection) -> None:
+    vanished = [fact for fact in history.facts if fact.vanished]
+    assert [fact.owner_name for fact in vanished] == ["late-5gk8r-slow"]
+    end = scene.of("TaskRun", "late-5gk8r-slow")["status"]["completionTime"]
+    fact: PodFact = vanished[0]
+    assert (fact.finished, fact.phase) == (None, None)
+    assert near(fact.last_seen, unix(end), 17.0)  # the moment it was last there is looked for every 15 s
+    assert (fact.last_seen or 0.0) <= (unix(end) or 0.0)
+
+
+@pytest.mark.parametrize("name", sorted(ARGO.keys() - {UNDECLARED}))
+def test_argo_runs_are_rebuilt(name: str, scene: Scene, records: Mapping[str, RunRecord]) -> None:
+    """Step, item, attempt and pod times of every pod; nothing that only the object knew."""
+    thing = scene.run_of(name)
+    run = thing["metadata"]["name"]
+    record = records[run]
+    assert record.workflow == (workflow_of(thing) or ADHOC)
+    pods = {p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p for p in scene.pods_of("Workflow", run)}
+    found = {e.uid: e for e in record.steps}
+    expected = [row for row in ARGO[name] if run + row.node in pods]
+    assert len(found) == len(record.steps) == len(expected)
+    for row in expected:
+        pod = pods[run + row.node]
+        _same(found[pod["metadata"]["uid"]], row, pod)
+    assert record.source is Source.HISTORY
+    assert near(record.start, min(created(p) or 0.0 for p in pods.values()))
+    assert near(record.end, max(finished(p) or 0.0 for p in pods.values()))
+
+
+def _same(e: StepExecution, row: Row, pod: Object) -> None:
+    assert (e.step, e.attempt) == (row.step, row.attempt), row
+    if row.step in WITHOUT_ITEMS:
+        assert e.item is not None and e.item.startswith("#"), row
+    else:
+        assert e.item == row.item, row
+    _timed(e, row, pod)
+
+
+def _timed(e: StepExecution, row: Row, pod: Object) -> None:
+    assert e.outcome is Outcome(row.outcome), row
+    assert near(e.created, created(pod)), row
+    assert near(e.scheduled, scheduled(pod)), row
+    assert near(e.started, started(pod)), row
+    assert near(e.finished, finished(pod)), row
+    assert e.node == pod["spec"]["nodeName"], row
+    only_live = (e.after, e.cache_hit, e.exit_code, e.message, e.input_fingerprint)
+    assert only_live == (None, None, None, None, None), row
+
+
+def test_skipped_cached_and_suspended_steps_leave_no_trace(records: Mapping[str, RunRecord]) -> None:
+    """They are not there, rather than there with a time of zero."""
+    steps = {name: {e.step for e in record.steps} for name, record in records.items()}
+    assert not steps["conditions-m4t6p"] & {"tails", "celebrate"}
+    assert steps["memoized-r4h8y"] == {"use"}
+    assert steps["suspended-t9b6v"] == {"before", "after"}
+
+
+def test_out_of_memory_is_told(records: Mapping[str, RunRecord]) -> None:
+    found = [e for e in records["retry-oom-d3f7g"].steps if e.step == "train"]
+    assert [e.reason for e in sorted(found, key=lambda e: (e.item or "", e.attempt))] == [
+        "OOMKilled",
+        "OOMKilled",
+        None,
+    ] * 2
+
+
+def test_runs_without_a_template_are_known_by_template(scene: Scene, records: Mapping[str, RunRecord]) -> None:
+    """The selector finds the run; the pods of its two steps, made from one template, are told apart by time only."""
+    run = scene.run_of(UNDECLARED)["metadata"]["name"]
+    record = records[run]
+    assert (record.workflow, [e.step for e in record.steps]) == (ADHOC, ["work", "work"])
+    pods = sorted(scene.pods_of("Workflow", run), key=lambda p: created(p) or 0.0)
+    for e, row, pod in zip(record.steps, ARGO[UNDECLARED], pods, strict=True):
+        _timed(e, row, pod)
+
+
+@pytest.mark.parametrize("name", sorted(TEKTON.keys() - {"embedded"}))
+def test_tekton_runs_are_rebuilt(name: str, scene: Scene, records: Mapping[str, RunRecord]) -> None:
+    """Task, matrix index, attempt and pod times; a pod deleted at its timeout has an Unknown end."""
+    run = scene.run_of(name, "PipelineRun")["metadata"]["name"]
+    record = records[run]
+    assert record.workflow == WorkflowKey(NAMESPACE, "Pipeline", name)
+    pods = {p["metadata"]["name"]: p for p in scene.pods_ever.values()}
+    found = {e.pod: e for e in record.steps}
+    expected = {_pod_name(run, row): row for row in TEKTON[name] if row.node}
+    assert set(found) == set(expected)
+    for pod_name, row in expected.items():
+        e, pod = found[pod_name], pods[pod_name]
+        assert (e.step, e.item, e.attempt) == (row.step, row.item, row.attempt), row
+        if name == "late":
+            assert (e.outcome, e.reason) == (Outcome.UNKNOWN, "Vanished")
+            assert near(e.created, created(pod)) and near(e.started, started(pod))
+        else:
+            _timed(e, row, pod)
+    assert record.outcome is (Outcome.UNKNOWN if name == "late" else record.outcome)
+
+
+def _pod_name(run: str, row: Row) -> str:
+    task_run, attempt = row.node.split("#")
+    return f"{run}{task_run}-pod" + (f"-retry{attempt}" if attempt != "0" else "")
+
+
+def test_what_belongs_to_nothing_is_counted(assignment: Assignment, scene: Scene) -> None:
+    """Every pod is in exactly one place; the runs nobody observes are counted with their reasons."""
+    counted = sum(found.count for found in assignment.unassigned.values())
+    assert assignment.pods + counted == len(scene.pods_ever)
+    examples = {example: reason for reason, found in assignment.unassigned.items() for example in found.examples}
+    assert set(examples) == {f"{NAMESPACE}/{STRANGER}", f"{NAMESPACE}/{EMBEDDED}"}
+    assert examples[f"{NAMESPACE}/{STRANGER}"].startswith("no known Argo template's name starts the run's name")
+    assert examples[f"{NAMESPACE}/{EMBEDDED}"] == "its PipelineRun belongs to no observed Pipeline"
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "PipelineRun", "Job"])
+def test_live_and_history_are_joined(kind: str, scene: Scene, assignment: Assignment, definitions: Definitions) -> None:
+    """The store gives edges and outcomes of the object with the times of the pods, whichever comes first."""
+    joined_runs = 0
+    for run, thing in scene.objects[kind].items():
+        reader = live_reader(thing)
+        assert reader is not None
+        key = reader.workflow_of(thing) or ADHOC
+        if run not in assignment.executions.get(key, {}):
+            continue
+        children = [t for t in scene.objects["TaskRun"].values() if _parent(t) == run]
+        children = scene.pods_of("Job", run) if kind == "Job" else children
+        live = reader.read(thing, children, key, definitions[key]).record
+        with Store(":memory:") as store:
+            store.add({key: {run: assignment.executions[key][run]}})
+            before = store.runs(key, definition=definitions[key])
+            store.add({}, records=[live])
+            joined = store.runs(key, definition=definitions[key])
+        with Store(":memory:") as store:
+            store.add({}, records=[live])
+            store.add({key: {run: assignment.executions[key][run]}})
+            assert store.runs(key, definition=definitions[key]) == joined
+        assert [r.source for r in (*before, *joined)] == [Source.HISTORY, Source.LIVE]
+        _joined(joined[0], scene)
+        if run != "late-5gk8r":  # the metrics know its end only roughly
+            assert (joined[0].start, joined[0].end) == (before[0].start, before[0].end), run
+        joined_runs += 1
+    assert joined_runs >= len(scene.objects[kind]) - 2
+
+
+def _parent(task_run: Object) -> str:
+    return str(task_run["metadata"]["labels"]["tekton.dev/pipelineRun"])
+
+
+def _joined(record: RunRecord, scene: Scene) -> None:
+    """Pod times are the pods'; what ran knows its edges and what it used."""
+    pods = {p["metadata"]["name"]: p for p in scene.pods_ever.values()}
+    for e in record.steps:
+        if e.pod is None:
+            continue
+        pod = pods[e.pod]
+        assert e.after is not None, e
+        assert e.uid == pod["metadata"]["uid"], e
+        assert near(e.created, created(pod)), e
+        assert near(e.scheduled, scheduled(pod)), e
+        assert near(e.started, started(pod), 2.0), e  # Tekton's first step is released a moment later
+        assert finished(pod) is None or near(e.finished, finished(pod)), e
+        assert all(c.cpu_request is not None for c in e.containers if c.name not in ("wait", "init", "prepare")), e

@@ -1,0 +1,169 @@
+"""Records of live PipelineRuns against the status their controller wrote, one test per construct."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.tekton.live import read_run, workflow_of
+from tests.engines.expected import TEKTON, Row
+from tests.engines.scene import NAMESPACE, Object, Scene
+from tests.engines.times import near, unix
+
+Definitions = Mapping[WorkflowKey, WorkflowDefinition]
+
+
+class Run:
+    """A record beside the objects it was made from. ``tries``: status of each attempt, by TaskRun and number."""
+
+    def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
+        self.expected = TEKTON[name]
+        self.object = scene.run_of(name, "PipelineRun")
+        self.name = self.object["metadata"]["name"]
+        self.key = workflow_of(self.object) or WorkflowKey(NAMESPACE, "WorkflowProfile", name)
+        self.task_runs = [
+            t
+            for t in scene.objects["TaskRun"].values()
+            if t["metadata"]["labels"]["tekton.dev/pipelineRun"] == self.name
+        ]
+        self.live = read_run(self.object, self.task_runs, self.key, definitions.get(self.key))
+        self.tries: dict[str, Object] = {}
+        for task_run in self.task_runs:
+            status = task_run["status"]
+            for attempt, one in enumerate((*status.get("retriesStatus", ()), status)):
+                self.tries[f"{task_run['metadata']['name']}#{attempt}"] = one
+        self.pods = {p["metadata"]["name"]: p for p in scene.pods_ever.values()}
+
+    @property
+    def record(self) -> RunRecord:
+        return self.live.record
+
+    def step(self, name: str, item: str | None = None, attempt: int = 0) -> StepExecution:
+        """One execution of the record."""
+        return next(e for e in self.record.steps if (e.step, e.item, e.attempt) == (name, item, attempt))
+
+
+@pytest.fixture
+def run(scene: Scene, definitions: Definitions, request: pytest.FixtureRequest) -> Run:
+    """The run whose construct the test is about, already compared with its status."""
+    found = Run(scene, definitions, request.param)
+    agree(found)
+    return found
+
+
+def about(name: str) -> pytest.MarkDecorator:
+    """The test's run."""
+    return pytest.mark.parametrize("run", [name], indirect=True)
+
+
+def agree(run: Run) -> None:
+    """Everything the statuses say is in the record, and nothing else."""
+    record, status = run.record, run.object["status"]
+    assert run.live.problems == ()
+    assert run.live.complete
+    assert (record.run, record.workflow, record.source) == (run.name, run.key, Source.LIVE)
+    good = status["conditions"][0]["status"] == "True"
+    assert record.outcome is (Outcome.SUCCEEDED if good else Outcome.FAILED)
+    found = {(e.step, e.item, e.attempt): e for e in record.steps}
+    assert len(found) == len(record.steps)
+    assert set(found) == {(row.step, row.item, row.attempt) for row in run.expected}
+    for row in run.expected:
+        e = found[row.step, row.item, row.attempt]
+        assert e.outcome is Outcome(row.outcome), row
+        if e.outcome is Outcome.SKIPPED:
+            assert e.message == next(s["reason"] for s in status["skippedTasks"] if s["name"] == row.step), row
+            assert (e.pod, e.created, e.finished) == (None, None, None), row
+        else:
+            same(e, row, run.tries[run.name + row.node], run)
+
+
+def same(e: StepExecution, row: Row, tried: Object, run: Run) -> None:
+    """One attempt against its status: edges, outcome, code and message exactly, times to the second."""
+    assert e.after == row.after, row
+    assert e.pod == tried["podName"], row
+    assert near(e.created, unix(tried["startTime"])), row
+    assert near(e.finished, unix(tried["completionTime"])), row
+    assert e.message == " ".join(tried["conditions"][0]["message"].split()), row
+    assert e.cache_hit is None, row
+    ended = {s["container"]: s["terminated"] for s in tried["steps"]}
+    assert {c.name for c in e.containers} == set(ended), row
+    for container in e.containers:
+        assert near(container.started, unix(ended[container.name]["startedAt"])), (row, container)
+        assert near(container.finished, unix(ended[container.name]["finishedAt"])), (row, container)
+    assert near(e.started, min(unix(s["startedAt"]) or 0.0 for s in ended.values())), row
+    bad = [s["exitCode"] for s in ended.values() if s["exitCode"]]
+    assert e.exit_code == (bad[0] if bad else 0), row
+    waited = [run.tries[run.name + r.node]["completionTime"] for r in run.expected if r.step in row.after and r.node]
+    ready = [unix(text) for text in waited or [run.object["status"]["startTime"]]]
+    assert any(near(e.ready, moment) for moment in ready), row
+
+
+@about("chain")
+def test_order_and_results(run: Run, definitions: Definitions) -> None:
+    specs = {s.name: s for s in definitions[run.key].graph.steps}
+    assert specs["test"].ordering_only == ("build",)  # runAfter alone
+    assert specs["report"].ordering_only == ()  # a result is used
+    assert specs["ship"].ordering_only == ("test",)
+
+
+@about("chain")
+def test_steps_of_a_task_follow_one_another(run: Run) -> None:
+    """The containers of the pod all started at once; the steps did not."""
+    fetch, build = run.step("build").containers
+    assert fetch.started is not None and fetch.finished is not None and build.started is not None
+    assert near(build.started, fetch.finished)
+    pod = run.pods[run.step("build").pod or ""]
+    starts = {s["state"]["terminated"]["startedAt"] for s in pod["status"]["containerStatuses"]}
+    assert len(starts) == 1
+
+
+@about("grid")
+def test_a_matrix(run: Run, definitions: Definitions) -> None:
+    spec = definitions[run.key].graph.step("each")
+    assert spec is not None and (spec.fan_out, spec.width) == (True, 3)
+
+
+@about("guarded")
+def test_conditions_and_finally(run: Run) -> None:
+    assert run.step("skipped").message == "When Expressions evaluated to false"
+    assert near(run.step("sweep").ready, unix(run.object["status"]["finallyStartTime"]))
+
+
+@about("flaky")
+def test_retries_of_a_task(run: Run) -> None:
+    first, second = run.step("shaky"), run.step("shaky", None, 1)
+    assert (first.reason, first.exit_code) == ("OOMKilled", 137)
+    assert (second.reason, second.ready) == (None, first.finished)
+
+
+@about("broken")
+def test_a_failing_task_stops_the_rest_but_not_finally(run: Run) -> None:
+    assert run.step("unreached").message == "PipelineRun was stopping"
+    assert run.step("bad").exit_code == 4
+
+
+@about("late")
+def test_a_timeout(run: Run, definitions: Definitions) -> None:
+    assert run.step("slow").reason == "TaskRunTimeout"
+    spec = definitions[run.key].graph.step("slow")
+    assert spec is not None and spec.timeout_seconds == 20.0
+
+
+@about("embedded")
+def test_a_pipeline_inside_its_run(run: Run) -> None:
+    assert workflow_of(run.object) is None
+
+
+def test_requests_of_a_pod_are_the_sum_over_its_steps(definitions: Definitions) -> None:
+    """The scheduler sees one pod whose containers all count, although they run one after the other."""
+    spec = definitions[WorkflowKey(NAMESPACE, "Pipeline", "chain")].graph.step("build")
+    assert spec is not None
+    assert sum(c.cpu_request or 0.0 for c in spec.containers) == pytest.approx(0.4)
+
+
+def test_every_run_is_compared(scene: Scene) -> None:
+    assert {scene.run_of(name, "PipelineRun")["metadata"]["name"] for name in TEKTON} == set(
+        scene.objects["PipelineRun"]
+    )
