@@ -65,6 +65,10 @@ test-unit: $(READY) ## unit, property and golden tests (no cluster, no Go)
 test-cluster: $(READY) ## real API server, Prometheus and Kubernetes parts
 	@$(BIN)/pytest -q tests/cluster
 
+test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespace
+	@$(BIN)/python -m testbed build engines
+	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
+
 test-docs: $(READY) ## examples, documents and the demo
 	@$(BIN)/pytest -q tests/docs
 
@@ -81,4 +85,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-docs bench bench-fleet lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-docs bench bench-fleet lock clean
