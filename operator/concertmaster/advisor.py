@@ -19,6 +19,7 @@ from concertmaster.core.insights import Insights, insights
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
 from concertmaster.core.rules import DataGaps, recommend
+from concertmaster.engines import complete
 from concertmaster.report import insights as told
 from concertmaster.report import status
 from concertmaster.report.view import View, workflow_view
@@ -121,7 +122,11 @@ def advise(
     missing: Iterable[str] = (),
     unassigned: int = 0,
 ) -> Advice:
-    """Analyse and recommend. ``missing`` and ``unassigned`` are what the metrics store could not tell."""
+    """Analyse and recommend. ``missing`` and ``unassigned`` are what the metrics store could not tell.
+
+    A definition without a graph of its own (runs picked by name) gets the one its runs show.
+    """
+    definition, runs = complete(definition, runs)
     analysis = analyze(
         definition,
         runs,

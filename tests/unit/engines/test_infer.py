@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from concertmaster.core.model import Engine, PodFact
+from dataclasses import replace
+
+from concertmaster.advisor import advise
+from concertmaster.api.policy import resolve
+from concertmaster.core.model import Engine, PodFact, WorkflowGraph
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
 from tests.unit.engines.argo_oracle import Controller, leaf, pods
 
@@ -92,6 +96,19 @@ def test_a_graph_is_completed_from_the_records_of_its_runs() -> None:
     assert all(e.ready is not None for r in completed for e in r.steps)
     again, same = complete(definition, completed)
     assert (again.graph, same) == (definition.graph, completed)
+
+
+def test_advice_on_runs_without_a_template_rests_on_the_graph_they_show() -> None:
+    facts = argo_runs()
+    bare = replace(infer_definitions(facts)[0], graph=WorkflowGraph(inferred=True))
+    runs = [
+        record
+        for name, rows in assign(facts, [bare]).executions[bare.key].items()
+        for record in build_runs(bare.key, name, rows, bare)
+    ]
+    found = advise(bare, runs, resolve(None, None), profile="adhoc", now=70_000.0)
+    assert {s.name for s in found.analysis.definition.graph.steps} == {"extract", "clean", "train", "report", "ship"}
+    assert found.analysis.inferred
 
 
 def test_one_run_is_enough_to_say_something() -> None:
