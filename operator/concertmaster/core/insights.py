@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from concertmaster.core.analysis import Analysis
 from concertmaster.core.changes import Outlook, OutlookState, outlook
@@ -23,6 +24,8 @@ from concertmaster.core.verdict import Comparison, compare
 
 # What is forecast is one more run like the last one, whose own length is not known yet.
 _UNKNOWN = math.nan
+# Share of a usual run that slow runs must lose to be worth a sentence: with few runs smaller groups may be chance.
+MIN_EXTRA = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,12 @@ def _slow(runs: Sequence[RunRecord], steps: Sequence[str]) -> tuple[SlowRuns, ..
     if not runs or not steps:
         return ()
     table = [[_longest(run, step) for step in steps] for run in runs]
-    found = find_degraded(steps, table, [run.makespan for run in runs])
+    totals = [run.makespan or math.nan for run in runs]
+    least = MIN_EXTRA * median(totals)
     return tuple(
         SlowRuns(tuple(runs[i].run for i in problem.runs), tuple(s.step for s in problem.steps), problem.extra_seconds)
-        for problem in found.problems
+        for problem in find_degraded(steps, table, totals).problems
+        if problem.extra_seconds >= least
     )
 
 
