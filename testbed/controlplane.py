@@ -33,7 +33,7 @@ class Options:
     `exporter` serves simulated cAdvisor series; `nodes` are the fake nodes kwok plays; `users` maps user names to groups;
     `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and `tekton` are
     the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need the
-    controller manager, the scheduler and kwok, and a network namespace.
+    controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables.
     """
 
     controller_manager: bool = False
@@ -48,6 +48,7 @@ class Options:
     argo: bool = False
     tekton: bool = False
     full_crds: bool = False
+    argo_settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def everything(cls) -> Options:
@@ -197,7 +198,8 @@ class ControlPlane:
         if options.exporter:
             yield parts.exporter(cluster)
         if options.argo:
-            yield engine_parts.argo_controller(binaries["argo-workflow-controller"], cluster, self._argo_metrics)
+            binary = binaries["argo-workflow-controller"]
+            yield engine_parts.argo_controller(binary, cluster, self._argo_metrics, options.argo_settings)
         if options.tekton:
             yield engine_parts.tekton_controller(binaries["tekton-controller"], cluster)
 

@@ -6,6 +6,7 @@ Both controllers listen on fixed ports of all addresses: they are only started i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from testbed import netns
@@ -28,8 +29,11 @@ def require_namespace() -> None:
         )
 
 
-def argo_controller(binary: Path, cluster: Cluster, metrics_port: int) -> Part:
-    """The Argo workflow controller. It reconciles a workflow at most once a second instead of every ten."""
+def argo_controller(binary: Path, cluster: Cluster, metrics_port: int, settings: Mapping[str, str]) -> Part:
+    """The Argo workflow controller. It reconciles a workflow at most once a second instead of every ten.
+
+    `settings` are more of its environment variables.
+    """
     return Part(
         "argo-workflow-controller",
         [
@@ -43,7 +47,7 @@ def argo_controller(binary: Path, cluster: Cluster, metrics_port: int) -> Part:
         ],
         f"http://127.0.0.1:{ARGO_HEALTH_PORT}/healthz",
         endpoint=("argo", f"http://127.0.0.1:{metrics_port}"),
-        env={"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s"},
+        env={"LEADER_ELECTION_DISABLE": "true", "DEFAULT_REQUEUE_TIME": "1s", **settings},
     )
 
 

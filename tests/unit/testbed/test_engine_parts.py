@@ -1,0 +1,107 @@
+"""The engines' controllers in the test bed: manifests without a network, and no start outside a network namespace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed import engine_parts, kwok, manifests, netns
+from testbed.controlplane import ControlPlane, Options
+from testbed.process import TestbedError
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A Go module with manifests in place of the real ones; the list has one entry for each time it was asked for."""
+    monkeypatch.setenv("CONCERTMASTER_TESTBED_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "module"
+    files: dict[str, list[dict[str, Any]]] = {
+        "manifests/base/crds/minimal/argoproj.io_workflows.yaml": [crd("workflows", preserve=True)],
+        "manifests/base/crds/minimal/kustomization.yaml": [{"kind": "Kustomization"}],
+        "manifests/base/crds/full/argoproj.io_workflows.yaml": [crd("workflows")],
+        "config/300-crds/300-task.yaml": [crd("tasks", conversion={"strategy": "Webhook"})],
+        "config/config-defaults.yaml": [config("config-defaults", {"_example": "long"})],
+        "config/config-observability.yaml": [config("config-observability", {"_example": "long", "other": "kept"})],
+        "config/config-leader-election-webhook.yaml": [config("config-leader-election-webhook", {})],
+        "config/500-webhooks.yaml": [{"kind": "ValidatingWebhookConfiguration"}],
+    }
+    for name, objects in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump_all(objects))
+        path.chmod(0o444)
+    asked: list[str] = []
+
+    def source(component: object, name: str) -> Path:
+        asked.append(name)
+        return root
+
+    monkeypatch.setattr(manifests, "module_source", source)
+    return asked
+
+
+def crd(name: str, *, conversion: dict[str, Any] | None = None, preserve: bool = False) -> dict[str, Any]:
+    spec: dict[str, Any] = {"names": {"plural": name}, "preserve": preserve}
+    if conversion is not None:
+        spec["conversion"] = conversion
+    return {"kind": "CustomResourceDefinition", "metadata": {"name": name}, "spec": spec}
+
+
+def config(name: str, data: dict[str, str]) -> dict[str, Any]:
+    return {"kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def test_manifests_are_fetched_once(module: list[str]) -> None:
+    first = manifests.fetch("argo-workflow-controller")
+    assert manifests.fetch("argo-workflow-controller") == first
+    assert module == ["github.com/argoproj/argo-workflows/v3"]
+    assert not list(first.parent.glob(".*"))
+
+
+def test_minimal_and_full_crds(module: list[str]) -> None:
+    assert [c["spec"]["preserve"] for c in manifests.argo_crds()] == [True]
+    assert [c["spec"]["preserve"] for c in manifests.argo_crds(full=True)] == [False]
+
+
+def test_tekton_works_without_its_webhook(module: list[str]) -> None:
+    assert [c["spec"]["conversion"] for c in manifests.tekton_crds()] == [{"strategy": "None"}]
+    made = {o["metadata"]["name"]: o.get("data") for o in manifests.tekton_configuration()}
+    assert made == {
+        manifests.TEKTON_NAMESPACE: None,
+        "config-defaults": {},
+        "config-observability": {"other": "kept", "metrics-protocol": "prometheus"},
+    }
+
+
+def test_a_component_without_manifests_is_named() -> None:
+    with pytest.raises(ValueError, match="etcd has no manifests"):
+        manifests.fetch("etcd")
+    assert not manifests.has_manifests("etcd")
+
+
+def test_controllers_do_not_start_outside_a_network_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their ports are fixed: outside they would be reachable, and clash."""
+    monkeypatch.delenv(netns.MARK, raising=False)
+    with pytest.raises(TestbedError, match=r"python -m testbed netns -- pytest tests/engines"):
+        ControlPlane(Options.engines()).start()
+    monkeypatch.setenv(netns.MARK, "1")
+    engine_parts.require_namespace()
+
+
+def test_the_engines_options_ask_for_both_controllers() -> None:
+    names = Options.engines().binaries()
+    assert {"argo-workflow-controller", "tekton-controller"} <= set(names)
+    assert not {"argo-workflow-controller", "tekton-controller"} & set(Options.everything().binaries())
+
+
+def test_stages_of_the_engines_stand_beside_the_others(tmp_path: Path) -> None:
+    kwok.write_stages(tmp_path / "stages.yaml", kwok.SOURCE, kwok.ENGINES_SOURCE)
+    names = [stage["metadata"]["name"] for stage in yaml.safe_load_all((tmp_path / "stages.yaml").read_text())]
+    assert len(set(names)) == len(names)
+    assert {"pod-start", "tekton-release", "tekton-step", "argo-outputs"} <= set(names)
+    kwok.write_stages(tmp_path / "plain.yaml")
+    plain = [stage["metadata"]["name"] for stage in yaml.safe_load_all((tmp_path / "plain.yaml").read_text())]
+    assert set(names) - set(plain) == {"tekton-release", "tekton-step", "argo-outputs"}
