@@ -163,6 +163,7 @@ class ContainerSpec:
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sidecar: bool = False
     init: bool = False
+    empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,7 @@ def container(
         resources=literal,
         sidecar=sidecar,
         init=init,
+        empty_resources=spec.get(resources_field) == {},
     )
 
 

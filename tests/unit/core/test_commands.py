@@ -118,3 +118,15 @@ def test_what_cannot_be_patched_gives_no_command() -> None:
 
 def test_names_are_quoted_for_the_shell() -> None:
     assert commands.explain("a b", "demo", "x.y") == "kubectl concertmaster explain -n demo 'a b' x.y"
+
+
+def test_an_empty_object_is_told_from_none() -> None:
+    """The API server writes ``resources: {}`` into its own kinds; the file in Git need not have it."""
+    bare = ContainerSpec("main", resources_pointer=POINTER, empty_resources=True)
+    of = definition(StepSpec("load", template="load", containers=(bare,)))
+    edit = commands.resource_edit(bare, "memory", "448Mi")
+    assert edit is not None
+    assert commands.json_patch(of, (edit,))[1] == {"op": "test", "path": POINTER, "value": {}}
+    written = commands.kustomize(of, (edit,))
+    assert written is not None
+    assert "{}" not in written

@@ -16,12 +16,18 @@ from concertmaster.core.rules import (
     degradation,
     memory_request,
     missing_requests,
+    parallel_steps,
     parallelism,
+    queue_time,
     retry_policy,
+    straggler,
+    timeout,
+    variance,
 )
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
 from concertmaster.core.rules.fleet import Fleet, FleetMember, member
+from concertmaster.core.rules.rows import Rows
 
 __all__ = ["RULES", "DataGaps", "Evidence", "Fleet", "FleetMember", "Rule", "member", "rank", "recommend"]
 
@@ -34,6 +40,11 @@ RULES: tuple[Rule, ...] = (
     degradation.RULE,
     missing_requests.RULE,
     data_quality.RULE,
+    parallel_steps.RULE,
+    straggler.RULE,
+    timeout.RULE,
+    variance.RULE,
+    queue_time.RULE,
 )
 
 _SEVERITY = {
@@ -74,9 +85,10 @@ def recommend(
     """All recommendations for one workflow, ranked and free of contradictions. ``settings`` by rule name; a rule not
     named runs with its defaults. Rules that compare workflows stay silent without a ``fleet``."""
     found: list[Recommendation] = []
+    rows = Rows(analysis)
     for rule in RULES:
         own = (settings or {}).get(rule.name, RuleSettings())
         if own.enabled:
-            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet)))
+            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
     ranked = resolve(rank(found, analysis.cost.per_month))
     return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]

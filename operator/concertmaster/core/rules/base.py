@@ -17,6 +17,7 @@ from concertmaster.core.gain import Gain
 from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules.fleet import Fleet
+from concertmaster.core.rules.rows import Rows
 from concertmaster.core.usage import ContainerUsage
 
 
@@ -38,6 +39,12 @@ class Evidence:
     settings: RuleSettings = field(default_factory=RuleSettings)
     gaps: DataGaps = field(default_factory=DataGaps)
     fleet: Fleet | None = None
+    shared: Rows | None = None
+
+    @property
+    def rows(self) -> Rows:
+        """The executions by step and run; shared by all rules when the caller provided them."""
+        return self.shared if self.shared is not None else Rows(self.analysis)
 
     @property
     def namespace(self) -> str:

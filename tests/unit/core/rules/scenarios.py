@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from concertmaster.core.model import ContainerFact
 from tests.builders import MI, container
-from tests.unit.core.rules.world import Manifest, Pod, Scene, Work, argo, noise, scene, task
+from tests.unit.core.rules.world import Manifest, Pod, Scene, Work, argo, noise, reads, scene, task
 
 SCENARIOS: dict[str, Callable[[], Scene]] = {}
 
@@ -131,5 +131,74 @@ def data_quality() -> Scene:
     def work(i: int) -> Work:
         short = measured(memory_sampled_peak=None if i % 10 else 100 * MI, memory_kernel_peak=None)
         return {"extract": Pod(value(9), containers=short), "transform": value(60), "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("timeout")
+def timeout() -> Scene:
+    """One transform hung for three hours; nothing has a limit."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {
+            "extract": value(60),
+            "transform": Pod(10800, fails="Error") if i == 30 else value(300),
+            "load": value(30),
+        }
+
+    return scene(etl(), 42, work)
+
+
+@scenario("straggler")
+def straggler() -> Scene:
+    """The third of eight items takes four times as long as the others, each time."""
+    of = argo(task("split"), task("search", "split", withItems=list("abcdefgh")), task("join", "search"))
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {
+            "split": value(20),
+            "search": [Pod(value(400 if k == 2 else 100), size=4e6 if k == 2 else 1e6) for k in range(8)],
+            "join": value(30),
+        }
+
+    return scene(of, 42, work)
+
+
+@scenario("parallel-steps")
+def parallel_steps() -> Scene:
+    """``audit`` waits for ``clean`` and reads nothing of it."""
+    of = argo(
+        task("extract"),
+        task("clean", "extract", **reads("extract")),
+        task("audit", "clean", **reads("extract")),
+        task("load", "clean", "audit", **reads("clean", "audit")),
+    )
+    value = noise()
+    seconds = {"extract": 60, "clean": 200, "audit": 180, "load": 30}
+    return scene(of, 42, lambda _: {n: value(s) for n, s in seconds.items()})
+
+
+@scenario("variance")
+def variance() -> Scene:
+    """Every fifth transform takes five times as long, always on the same node."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        slow = i % 5 == 2
+        pod = Pod(value(1000 if slow else 200), node="node-b-7" if slow else f"node-a-{i % 3}")
+        return {"extract": value(60), "transform": pod, "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("queue-time")
+def queue_time() -> Scene:
+    """The longest step waits three minutes for a node."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {"extract": value(60), "transform": Pod(value(300), wait=value(180)), "load": value(30)}
 
     return scene(etl(), 42, work)

@@ -35,6 +35,11 @@ def task(name: str, *after: str, **more: Any) -> Manifest:
     return {"name": name, "template": name, **({"dependencies": list(after)} if after else {}), **more}
 
 
+def reads(*steps: str) -> Manifest:
+    """Arguments of a task that reads the results of these steps."""
+    return {"arguments": {"parameters": [{"name": s, "value": f"{{{{tasks.{s}.outputs.result}}}}"} for s in steps]}}
+
+
 def argo(*tasks: Manifest, templates: Mapping[str, Manifest] | None = None, **spec: Any) -> Manifest:
     """A WorkflowTemplate of these tasks; ``templates`` adds fields to a task's template, ``main`` to the dag's own."""
     changes = dict(templates or {})

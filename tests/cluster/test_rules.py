@@ -1,0 +1,140 @@
+"""The commands of rules on the real API server: each does what its advice says, and none overwrites a foreign change."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from concertmaster.core.model import Recommendation
+from testbed.cluster import Cluster
+from tests.unit.core.rules.scenarios import SCENARIOS
+from tests.unit.core.rules.world import Scene
+
+CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
+# Rules whose advice is a place to look at, not a field to set.
+LOOK = {
+    "batch-small-steps",
+    "best-practices",
+    "bottleneck",
+    "budget",
+    "data-quality",
+    "degradation",
+    "demand-forecast",
+    "io-bound",
+    "node-skew",
+    "objective-at-risk",
+    "overlap-stages",
+    "queue-time",
+    "sidecar-overhead",
+    "split-long-step",
+    "straggler",
+    "variance",
+}
+PATCHES = sorted(set(SCENARIOS) - LOOK)
+
+
+@pytest.fixture(scope="module")
+def argo(cluster: Cluster) -> Cluster:
+    """The shared cluster with Argo's kinds."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+    kinds = ("workflowtemplates", "clusterworkflowtemplates", "cronworkflows")
+    names = [f"crd/{kind}.argoproj.io" for kind in kinds]
+    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    return cluster
+
+
+def paste(cluster: Cluster, namespace: str, command: str) -> Any:
+    """Run a command as a person would, in the test's namespace."""
+    words = shlex.split(command.replace("kubectl -n demo ", f"kubectl -n {namespace} ", 1))
+    assert words[0] == "kubectl"
+    return cluster.run_kubectl(*words[1:])
+
+
+def at(stored: Any, pointer: str) -> Any:
+    """The value a JSON pointer names, None where nothing is."""
+    for part in pointer.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(stored, list):
+            stored = stored[int(key)]
+        else:
+            stored = (stored or {}).get(key)
+    return stored
+
+
+def proposed(item: Recommendation, pointer: str) -> Any:
+    """What an edit writes: quantities as text, everything else as the JSON it is."""
+    text = next(e.proposed for e in item.edits if e.pointer == pointer)
+    return text if "/resources/" in pointer else json.loads(text or "null")
+
+
+def patching(rule: str) -> tuple[Scene, Recommendation]:
+    scene = SCENARIOS[rule]()
+    return scene, next(r for r in scene.advice(rule) if r.edits)
+
+
+def get(cluster: Cluster, namespace: str, scene: Scene) -> Any:
+    manifest = scene.manifest
+    name = manifest["metadata"]["name"]
+    return json.loads(cluster.kubectl("-n", namespace, "get", manifest["kind"].lower(), name, "-o", "json"))
+
+
+def create(cluster: Cluster, namespace: str, scene: Scene) -> None:
+    manifest = {**scene.manifest, "metadata": {"name": scene.manifest["metadata"]["name"]}}
+    cluster.kubectl("-n", namespace, "create", "-f", "-", input=json.dumps(manifest))
+
+
+@pytest.mark.parametrize("rule", PATCHES)
+def test_the_pasted_command_sets_the_proposed_value(argo: Cluster, namespace: str, rule: str) -> None:
+    scene, item = patching(rule)
+    create(argo, namespace, scene)
+    answer = paste(argo, namespace, item.how)
+    assert answer.returncode == 0, answer.stderr
+    stored = get(argo, namespace, scene)
+    for edit in item.edits:
+        assert at(stored, edit.pointer) == proposed(item, edit.pointer)
+
+
+@pytest.mark.parametrize("rule", PATCHES)
+def test_a_second_paste_after_a_foreign_change_fails(argo: Cluster, namespace: str, rule: str) -> None:
+    scene, item = patching(rule)
+    create(argo, namespace, scene)
+    assert paste(argo, namespace, item.how).returncode == 0
+    edit = item.edits[0]
+    foreign: Any = proposed(item, edit.pointer)
+    foreign = {"number": 7} if isinstance(foreign, dict) else [] if isinstance(foreign, list) else foreign
+    if isinstance(foreign, int):
+        foreign = foreign + 1
+    elif isinstance(foreign, str):
+        foreign = "3Gi" if edit.pointer.endswith("memory") else "3"
+    change = json.dumps([{"op": "replace", "path": edit.pointer, "value": foreign}])
+    kind, name = scene.manifest["kind"].lower(), scene.manifest["metadata"]["name"]
+    if not edit.pointer.endswith("/schedule"):  # any other schedule than what was proposed: the API server reads it
+        argo.kubectl("-n", namespace, "patch", kind, name, "--type=json", "-p", change)
+    before = get(argo, namespace, scene)["spec"]
+    answer = paste(argo, namespace, item.how)
+    assert answer.returncode != 0
+    assert get(argo, namespace, scene)["spec"] == before
+
+
+@pytest.mark.parametrize("rule", PATCHES)
+def test_the_kustomize_form_makes_the_same_change(cluster: Cluster, tmp_path: Path, rule: str) -> None:
+    scene, item = patching(rule)
+    manifest = {**scene.manifest, "metadata": {"name": scene.manifest["metadata"]["name"]}}
+    (tmp_path / "workflow.json").write_text(json.dumps(manifest))
+    assert item.kustomize is not None
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [workflow.json]\n{item.kustomize}")
+    built = yaml.safe_load(cluster.kubectl("kustomize", str(tmp_path)))
+    for edit in item.edits:
+        assert at(built, edit.pointer) == proposed(item, edit.pointer)
+
+
+@pytest.mark.parametrize("rule", sorted(LOOK & set(SCENARIOS)))
+def test_advice_to_look_at_something_names_the_plugin(rule: str) -> None:
+    for item in SCENARIOS[rule]().advice(rule):
+        assert not item.edits
+        assert item.how.startswith("kubectl concertmaster ")
