@@ -59,10 +59,7 @@ def at(stored: Any, pointer: str) -> Any:
     """The value a JSON pointer names, None where nothing is."""
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(stored, list):
-            stored = stored[int(key)]
-        else:
-            stored = (stored or {}).get(key)
+        stored = stored[int(key)] if isinstance(stored, list) else (stored or {}).get(key)
     return stored
 
 

@@ -58,10 +58,8 @@ def json_patch(definition: WorkflowDefinition, edits: Iterable[Edit]) -> JsonPat
         at = next((p for p in containers if edit.pointer.startswith(p + "/")), None)
         guards.update(_guards(definition, edit.pointer, containers[at] if at else None))
         if at is not None:
-            if (
-                not existing[at] and definition.key.kind not in _BUILT_IN
-            ):  # the API server fills in {} for its own kinds
-                changes.append(_absent(at))
+            if not existing[at]:
+                changes.append({"op": "test", "path": at, "value": {} if containers[at].empty_resources else None})
             changes += _resource(edit, at, existing[at])
         else:
             changes += _field(edit)
@@ -143,5 +141,7 @@ def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | 
         f"- target: {{group: {group}, version: {version}, kind: {kind}, name: {definition.key.name}}}",
         "  patch: |-",
     ]
-    lines += [f"    - {json.dumps(operation)}" for operation in json_patch(definition, edits)]
+    # An empty object may have been filled in by the API server: the file in Git need not have it.
+    written = [o for o in json_patch(definition, edits) if o.get("value") != {}]
+    lines += [f"    - {json.dumps(operation)}" for operation in written]
     return "\n".join(lines) + "\n"
