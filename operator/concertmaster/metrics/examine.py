@@ -11,31 +11,16 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from concertmaster.metrics import queries
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.errors import MetricsError
+from concertmaster.metrics.missing import SERIES, Series
 from concertmaster.metrics.promql import equalities, matcher, selector
 
 _HOURS = 6
-_STATE = "the metric allow-list or relabelling of the kube-state-metrics scrape"
 _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
-
-# Series, what is lost without it, where to mend it, whether advice needs it.
-_SERIES: tuple[tuple[str, str, str, bool], ...] = (
-    ("kube_pod_info", "no pod can be told to be part of a run", _STATE, True),
-    ("kube_pod_status_phase", "success and failure stay unknown", _STATE, True),
-    ("kube_pod_container_state_started", "durations of steps stay unknown", _STATE, True),
-    ("kube_pod_completion_time", "the end of a pod is only known to a scrape", _STATE, True),
-    ("kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _STATE, True),
-    ("kube_pod_created", "waiting before scheduling stays unknown", _STATE, False),
-    ("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _STATE, False),
-    ("kube_pod_start_time", "time for image pull and start stays unknown", _STATE, False),
-    ("kube_pod_container_info", "image changes cannot be told", _STATE, False),
-    ("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
-    ("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
-    ("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET, False),
-)
 
 
 class Mark(StrEnum):
@@ -70,8 +55,8 @@ class Examination:
         yield reach
         if reach.mark is Mark.FAIL:
             return
-        for metric, effect, place, needed in _SERIES:
-            yield self._guard(metric, lambda m=metric, e=effect, p=place, n=needed: self._series(m, e, p, n))  # type: ignore[misc]
+        for series in SERIES:
+            yield self._guard(series.name, partial(self._series, series))
         yield self._guard("honor_labels", self._honor_labels)
         yield self._guard("cgroup id", self._cgroup_id)
         yield self._guard("one cluster", self._clusters)
@@ -97,12 +82,12 @@ class Examination:
         version = f"version {info.version}" if info.version else "its version is not told"
         return Check("metrics store", Mark.OK, f"{self._client.source.url} answers, {version}")
 
-    def _series(self, metric: str, effect: str, place: str, needed: bool) -> Check:
-        count = self._value(f"count({self._over(metric)})", metric)
+    def _series(self, series: Series) -> Check:
+        count = self._value(f"count({self._over(series.name)})", series.name)
         if count:
-            return Check(metric, Mark.OK, f"{count:.0f} series in the last {_HOURS} h")
-        mark = Mark.FAIL if needed else Mark.WARN
-        return Check(metric, mark, f"no series in the last {_HOURS} h: {effect}", f"keep {metric} in {place}")
+            return Check(series.name, Mark.OK, f"{count:.0f} series in the last {_HOURS} h")
+        mark = Mark.FAIL if series.essential else Mark.WARN
+        return Check(series.name, mark, f"no series in the last {_HOURS} h: {series.effect}", series.fix)
 
     def _honor_labels(self) -> Check:
         moved = self._value(

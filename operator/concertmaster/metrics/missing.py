@@ -35,26 +35,50 @@ class Missing:
         return f"{self.series}: {self.effect}; {self.fix}."
 
 
-_PODS: tuple[tuple[str, Callable[[PodFact], object], str, bool], ...] = (
-    ("kube_pod_created", lambda pod: pod.created, "waiting before a pod is scheduled stays unknown", False),
-    ("kube_pod_status_scheduled_time", lambda pod: pod.scheduled, "time in the scheduler's queue stays unknown", False),
-    ("kube_pod_start_time", lambda pod: pod.started, "time for image pull and start stays unknown", False),
-    ("kube_pod_status_phase", lambda pod: pod.phase, "success and failure of pods stay unknown", True),
-)
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series that facts are made of: what stays unknown without it, how to get it, and whether advice needs it."""
 
-_CONTAINERS: tuple[tuple[str, Callable[[ContainerFact], object], str, str, bool], ...] = (
-    ("kube_pod_container_state_started", lambda c: c.started, "durations of steps stay unknown", _KEEP, True),
-    ("kube_pod_container_info", lambda c: c.image, "image changes cannot be told", _KEEP, False),
-    ("container_cpu_usage_seconds_total", lambda c: c.cpu_seconds, "CPU use stays unknown", _KUBELET, True),
-    ("container_memory_working_set_bytes", lambda c: c.memory_sampled_peak, "memory use stays unknown", _KUBELET, True),
-    (
-        "container_memory_max_usage_bytes",
-        lambda c: c.memory_kernel_peak,
-        "memory peaks between two scrapes are not seen",
-        _KUBELET,
-        False,
-    ),
+    name: str
+    effect: str
+    fix: str
+    essential: bool = False
+
+    @property
+    def missing(self) -> Missing:
+        """The finding that it is not there."""
+        return Missing(self.name, self.effect, self.fix, essential=self.essential)
+
+
+SERIES: tuple[Series, ...] = (
+    Series("kube_pod_info", "no pod can be told to be part of a run", _KEEP, True),
+    Series("kube_pod_status_phase", "success and failure of pods stay unknown", _KEEP, True),
+    Series("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
+    Series("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
+    Series("kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _KEEP, True),
+    Series("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
+    Series("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
+    Series("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
+    Series("kube_pod_container_info", "image changes cannot be told", _KEEP),
+    Series("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
+    Series("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
+    Series("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
 )
+_BY_NAME = {series.name: series for series in SERIES}
+
+_PODS: dict[str, Callable[[PodFact], object]] = {
+    "kube_pod_created": lambda pod: pod.created,
+    "kube_pod_status_scheduled_time": lambda pod: pod.scheduled,
+    "kube_pod_start_time": lambda pod: pod.started,
+    "kube_pod_status_phase": lambda pod: pod.phase,
+}
+_CONTAINERS: dict[str, Callable[[ContainerFact], object]] = {
+    "kube_pod_container_state_started": lambda inside: inside.started,
+    "kube_pod_container_info": lambda inside: inside.image,
+    "container_cpu_usage_seconds_total": lambda inside: inside.cpu_seconds,
+    "container_memory_working_set_bytes": lambda inside: inside.memory_sampled_peak,
+    "container_memory_max_usage_bytes": lambda inside: inside.memory_kernel_peak,
+}
 
 
 def absent(facts: Sequence[PodFact]) -> list[Missing]:
@@ -62,9 +86,7 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
     ended = [pod for pod in facts if not pod.vanished]
     found = []
     if len(ended) >= LEAST:
-        for series, get, effect, essential in _PODS:
-            if all(get(pod) is None for pod in ended):
-                found.append(Missing(series, effect, _KEEP, essential=essential))
+        found += [_BY_NAME[name].missing for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
         if all(pod.reason is None for pod in ended) and _failed_without_reason(ended):
             found.append(
                 Missing(
@@ -75,9 +97,11 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
             )
     containers = [inside for pod in facts for inside in pod.containers if not inside.init]
     if len(containers) >= LEAST:
-        for series, value, effect, fix, essential in _CONTAINERS:
-            if all(value(inside) is None for inside in containers):
-                found.append(Missing(series, effect, fix, essential=essential))
+        found += [
+            _BY_NAME[name].missing
+            for name, get in _CONTAINERS.items()
+            if all(get(inside) is None for inside in containers)
+        ]
         limited = [inside for inside in containers if inside.cpu_limit is not None and inside.cpu_seconds is not None]
         if len(limited) >= LEAST and all(inside.throttled_share is None for inside in limited):
             found.append(Missing("container_cpu_cfs_throttled_periods_total", "throttling is not seen", _KUBELET))

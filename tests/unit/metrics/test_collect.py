@@ -259,6 +259,35 @@ def test_extra_matchers_and_parameters_are_on_every_query(store: Store) -> None:
         assert asked.query.count('cluster="prod-1"') == selectors
 
 
+def test_the_worst_case_keeps_the_budget(store: Store) -> None:
+    """Labels in use, moved labels, pods without a known end, lives of all lengths: fifteen requests, not one more."""
+    lives = {"short": 600, "hours": 4 * 3600, "day": 20 * 3600, "days": 80 * 3600}
+    pods = [{"exported_namespace": "etl", "exported_pod": name, "uid": name} for name in lives]
+
+    def script(asked: Asked) -> Reply:
+        query = asked.query
+        if '"any"' in query:
+            moved = {"exported_namespace": "etl", "exported_pod": "short", "namespace": "monitoring", "pod": "ksm-0"}
+            return vector([({"stat": "any"}, 1), ({"stat": "pod", **moved}, 1), ({"stat": "usage", **moved}, 1)])
+        if "exported_namespace" not in query:
+            return vector([])
+        if '"interval"' in query:
+            return vector(rows(query))
+        if "kube_pod_created" in query:
+            made = [({"__name__": "kube_pod_created", **pod}, NOW - lives[pod["uid"]]) for pod in pods]
+            return vector([*[({"__name__": "kube_pod_info", **pod}, 1) for pod in pods], *made])
+        if '"ended"' in query:
+            return vector(
+                [({"stat": "seen", "uid": pod["uid"], "job": "ksm", "instance": "k:1"}, NOW - 60) for pod in pods]
+            )
+        return vector([])
+
+    store.script = script
+    found = look(client(store), run_labels=("example.com/run",))
+    assert len(found.facts) == len(lives)
+    assert found.queries == len(store.asked) == 15
+
+
 # --- user queries -----------------------------------------------------------------------------------------------------
 
 TOKENS = "sum by (run, step) (last_over_time(llm_tokens_total[$window]))"

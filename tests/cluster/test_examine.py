@@ -1,0 +1,114 @@
+"""The store's part of ``concertmaster doctor`` on real Prometheus servers: healthy, broken in each way, and absent."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.metrics.examine import Check, Examination, Mark
+from concertmaster.settings import Source
+from testbed.openmetrics import Grid, render
+from testbed.pytest_plugin import MakePrometheus
+from tests.cluster.histories import END, pod
+
+GRID = Grid(END - 4000, END, kubelet_offset=0.0)
+LIVES = [pod("etl", f"step-{n}", -3900 + 10 * n, 3840) for n in range(3)]
+
+
+def examined(url: str, **fields: object) -> dict[str, Check]:
+    source = Source.model_validate({"name": "default", "url": url, "delaySeconds": 0, "deadlineSeconds": 2, **fields})
+    with PrometheusClient(source, sleep=lambda _: None) as client:
+        return {check.name: check for check in Examination(client, END).run()}
+
+
+def history(change: Callable[[str], Iterable[str]] = lambda line: [line]) -> Iterable[str]:
+    for piece in render(LIVES, GRID):
+        for line in piece.splitlines(keepends=True):
+            yield from change(line)
+
+
+def test_a_healthy_store_passes(make_prometheus: MakePrometheus) -> None:
+    checks = examined(make_prometheus(history=history()).url)
+    assert {name: check.found for name, check in checks.items() if check.mark is not Mark.OK} == {}
+    assert checks["kube_pod_info"].found.endswith("series in the last 6 h")
+    assert checks["retention"].found == "10y"
+
+
+def _without_id(line: str) -> Iterable[str]:
+    return [re.sub(r',id="[^"]*"', "", line)]
+
+
+def _moved(line: str) -> Iterable[str]:
+    if not line.startswith("kube_"):
+        return [line]
+    return [line.replace('namespace="etl"', 'namespace="monitoring",exported_namespace="etl"')]
+
+
+def _two_clusters(line: str) -> Iterable[str]:
+    if not line.startswith("kube_pod_info{"):
+        return [line]
+    return [line.replace("{", f'{{cluster="{name}",', 1) for name in ("prod-1", "prod-2")]
+
+
+def _slow(line: str) -> Iterable[str]:
+    stamp = line.rsplit(" ", 1)[-1].strip()
+    keep = not line.startswith("container_") or (int(float(stamp)) - int(GRID.start)) % 120 == 0
+    return [line] if keep else []
+
+
+def _allow_list(line: str) -> Iterable[str]:
+    dropped = ("kube_pod_created", "kube_pod_status_phase", "container_memory_max_usage_bytes")
+    return [] if line.startswith(dropped) else [line]
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (_without_id, {"cgroup id": (Mark.WARN, "keep the label id")}),
+        (_moved, {"honor_labels": (Mark.WARN, "honorLabels: true")}),
+        (_two_clusters, {"one cluster": (Mark.FAIL, "extraMatchers")}),
+        (_slow, {"scrape interval": (Mark.WARN, "every 15s to 30s")}),
+        (
+            _allow_list,
+            {
+                "kube_pod_created": (Mark.WARN, "kube-state-metrics"),
+                "kube_pod_status_phase": (Mark.FAIL, "kube-state-metrics"),
+                "container_memory_max_usage_bytes": (Mark.WARN, "cadvisor"),
+            },
+        ),
+    ],
+    ids=["no id", "no honor_labels", "two clusters", "slow scrape", "allow-list"],
+)
+def test_each_defect_is_found_alone_and_with_its_cure(
+    make_prometheus: MakePrometheus, change: Callable[[str], Iterable[str]], wanted: dict[str, tuple[Mark, str]]
+) -> None:
+    checks = examined(make_prometheus(history=history(change)).url)
+    odd = {name: check for name, check in checks.items() if check.mark is not Mark.OK}
+    assert {name: check.mark for name, check in odd.items()} == {name: mark for name, (mark, _) in wanted.items()}
+    for name, (_, fix) in wanted.items():
+        assert fix in odd[name].fix
+
+
+def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePrometheus) -> None:
+    url = make_prometheus(history=history(_two_clusters)).url
+    assert examined(url, extraMatchers={"cluster": "prod-1"})["one cluster"].mark is Mark.OK
+
+
+def test_an_empty_store_fails_what_advice_needs(make_prometheus: MakePrometheus) -> None:
+    checks = examined(make_prometheus().url)
+    assert checks["metrics store"].mark is Mark.OK
+    assert checks["kube_pod_info"].mark is Mark.FAIL
+    assert checks["kube_pod_created"].mark is Mark.WARN
+
+
+def test_a_store_that_does_not_answer_is_one_finding() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        checks = examined(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    (check,) = checks.values()
+    assert (check.name, check.mark) == ("metrics store", Mark.FAIL)
+    assert "Connection refused" in check.found
