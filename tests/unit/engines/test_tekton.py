@@ -315,7 +315,7 @@ def test_a_run_is_read_with_attempts_edges_and_times() -> None:
         ("test", "1", 0, "p-test-1", 20, 21, 40, ("fetch",)),
         ("test", "1", 1, "p-test-1-retry1", 40, 45, 60, ("test",)),
         ("deploy", None, 0, "p-deploy", 60, 61, 70, ("fetch", "test")),
-        ("clean", None, 0, "p-clean", 71, 72, 75, ("deploy", "fetch", "test")),
+        ("clean", None, 0, "p-clean", 70, 72, 75, ("deploy", "fetch", "test")),
         ("lint", None, 0, None, None, None, None, None),
     ]
     record = found.record

@@ -191,8 +191,8 @@ def _with_edges(
         ends = [_end(ran[n]) for n in above]
         known = [t for t in ends if t is not None]
         ready = start if not above else (max(known) if len(known) == len(ends) else None)
-        if found.on_exit and last is not None:
-            ready = last
+        if found.on_exit and last is not None and (ready is None or not above):
+            ready = last  # a last resort: the controller may note the start of handlers after they have started
         out.append(replace(e, ready=ready, after=tuple(sorted(above))))
     return out
 
