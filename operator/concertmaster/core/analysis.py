@@ -122,22 +122,29 @@ def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, St
     return found
 
 
-def _difference(later: float | None, earlier: float | None) -> float | None:
-    return None if later is None or earlier is None else max(0.0, later - earlier)
-
-
 def _step(
     name: str,
     spec: StepSpec | None,
     rows: Sequence[tuple[RunRecord, StepExecution]],
     path: CriticalShare | None,
 ) -> StepAnalysis:
-    good = [(r, e) for r, e in rows if e.outcome is Outcome.SUCCEEDED and e.duration is not None]
+    durations: list[float] = []
+    waiting: list[float] = []
+    starting: list[float] = []
     per_run: dict[str, tuple[float, float, float | None]] = {}
-    for run, execution in good:
-        time, seconds, size = per_run.get(run.run, (run.end or 0.0, 0.0, None))
-        longest = max(seconds, execution.duration or 0.0)
-        per_run[run.run] = (time, longest, execution.input_size if execution.input_size is not None else size)
+    for run, execution in rows:
+        created, scheduled, started = execution.created, execution.scheduled, execution.started
+        if scheduled is not None and created is not None:
+            waiting.append(max(0.0, scheduled - created))
+        if started is not None and scheduled is not None:
+            starting.append(max(0.0, started - scheduled))
+        seconds = execution.duration
+        if execution.outcome is not Outcome.SUCCEEDED or seconds is None:
+            continue
+        durations.append(seconds)
+        time, longest, size = per_run.get(run.run, (run.end or 0.0, 0.0, None))
+        size = execution.input_size if execution.input_size is not None else size
+        per_run[run.run] = (time, max(longest, seconds), size)
     series = sorted(per_run.values(), key=lambda v: v[0])
     sizes = [v[2] for v in series]
     inputs = [v for v in sizes if v is not None] if all(v is not None for v in sizes) and sizes else None
@@ -146,9 +153,9 @@ def _step(
         spec=spec,
         executions=len(rows),
         runs=len({r.run for r, _ in rows}),
-        duration=summarize([e.duration for _, e in good if e.duration is not None]),
-        waiting=summarize([d for d in (_difference(e.scheduled, e.created) for _, e in rows) if d is not None]),
-        starting=summarize([d for d in (_difference(e.started, e.scheduled) for _, e in rows) if d is not None]),
+        duration=summarize(durations),
+        waiting=summarize(waiting),
+        starting=summarize(starting),
         failures=summarize_failures((r.run, e) for r, e in rows),
         containers=container_usage(spec, rows),
         path=path,
@@ -239,8 +246,8 @@ def analyze(
 
 def _queue_time(run: RunRecord) -> float | None:
     """Longest wait of the run's pods for a node, in seconds; None when no pod tells it."""
-    waits = [w for w in (_difference(e.scheduled, e.created) for e in run.steps) if w is not None]
-    return max(waits) if waits else None
+    waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
+    return max(0.0, *waits) if waits else None
 
 
 def _utilization(steps: Sequence[StepAnalysis]) -> tuple[float | None, float | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.options import Pricing
@@ -39,7 +40,16 @@ class CostSummary:
     per_month: float | None
 
 
-def execution_cost(execution: StepExecution, pricing: Pricing) -> Cost | None:
+class ExecutionCost(NamedTuple):
+    """One execution in currency units; a plain tuple because there are so many of them."""
+
+    requested: float
+    used: float
+    wasted: float
+    total: float
+
+
+def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
     """Cost of one execution, or None when neither its length nor its size is known."""
     seconds = execution.span
     if seconds is None:
@@ -65,7 +75,7 @@ def execution_cost(execution: StepExecution, pricing: Pricing) -> Cost | None:
         return None
     failed = execution.outcome is Outcome.FAILED
     wasted = charged if failed else max(0.0, charged - used)
-    return Cost(requested=requested, used=used, wasted=wasted, units=0.0, total=charged)
+    return ExecutionCost(requested, used, wasted, charged)
 
 
 def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:

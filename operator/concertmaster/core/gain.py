@@ -14,7 +14,7 @@ import numpy as np
 
 from concertmaster.core.graph import SHORTEST
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
-from concertmaster.core.replay.change import replay
+from concertmaster.core.replay.change import replays
 from concertmaster.core.replay.executed import prepare
 from concertmaster.core.replay.run import ExecutedRun
 from concertmaster.core.replay.whatif import WhatIf
@@ -39,22 +39,18 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
     """Gain of ``whatif`` over the observed ``runs`` (records, or executed graphs from ``replay.prepare``)."""
     if whatif.problem:
         return Gain(None, None, 0, whatif.problem)
-    before, after = [], []
-    for run in prepare(runs, graph):
-        base = replay(run)
-        if base > SHORTEST:  # NaN, of a run that cannot be replayed, is not
-            before.append(base)
-            after.append(replay(run, whatif))
-    if not before:
+    usable = [run for run in prepare(runs, graph) if run.replayed > SHORTEST]  # NaN is not
+    if not usable:
         return Gain(None, None, 0, "not enough data: no run can be replayed")
-    base_seconds, saved = np.array(before), np.array(before) - np.array(after)
+    base_seconds = np.array([run.replayed for run in usable])
+    saved = base_seconds - np.array(replays(usable, whatif))
     saved[np.abs(saved) < 1e-9 * base_seconds] = 0.0
     low, high = paired_interval(saved, base_seconds)
-    reason = None if len(before) > 1 else "one run only: no interval can be told"
+    reason = None if len(usable) > 1 else "one run only: no interval can be told"
     return Gain(
         Interval(low[0], float(saved.mean()), high[0]),
         Interval(low[1], float(saved.sum() / base_seconds.sum()), high[1]),
-        len(before),
+        len(usable),
         reason,
     )
 
@@ -68,11 +64,18 @@ def paired_interval(
     """
     runs = len(saved)
     weights = _resamples(runs, draws)
-    seconds = weights @ saved / runs
-    share = (weights @ saved) / (weights @ base)
-    ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
-    (low_s, high_s), (low_r, high_r) = np.quantile(seconds, ends), np.quantile(share, ends)
-    return (float(low_s), float(low_r)), (float(high_s), float(high_r))
+    total = weights @ saved
+    means = np.sort(np.stack([total / runs, total / (weights @ base)]), axis=1)
+    low, high = (_at(means, share) for share in ((1.0 - level) / 2.0, (1.0 + level) / 2.0))
+    return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+
+
+def _at(ordered: np.ndarray, share: float) -> np.ndarray:
+    """Quantile of every row, values ascending; between the two neighbouring ones."""
+    place = share * (ordered.shape[1] - 1)
+    below = int(place)
+    above = min(below + 1, ordered.shape[1] - 1)
+    return np.asarray(ordered[:, below] + (ordered[:, above] - ordered[:, below]) * (place - below))
 
 
 @lru_cache(maxsize=4)

@@ -91,26 +91,33 @@ def clean_duration(value: object) -> float:
     return number if 0.0 < number < LONGEST else 0.0
 
 
-def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]]) -> LongestPath:
+def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]], ordered: bool = False) -> LongestPath:
     """Longest path through nodes 0..n-1, exact, in O(nodes + edges).
 
-    ``durations`` are seconds (bad values count as zero), ``parents[i]`` the positions node i waits for.
+    ``durations`` are seconds (bad values count as zero), ``parents[i]`` the positions node i waits for. ``ordered``:
+    every node is known to come after those it waits for.
     """
     n = min(len(durations), len(parents))
-    found = topological_order(parents[:n])
-    if found.cyclic:
-        return LongestPath(math.nan, (), (), (), ())
+    order: Sequence[int] = range(n)
+    if not ordered:
+        found = topological_order(parents[:n])
+        if found.cyclic:
+            return LongestPath(math.nan, (), (), (), ())
+        order = found.order
     spent = [clean_duration(d) for d in durations[:n]]
     head, best = [0.0] * n, [-1] * n
-    for node in found.order:
+    for node in order:
         begin, last = 0.0, -1
         for parent in parents[node]:
             if 0 <= parent < n and (last < 0 or head[parent] > begin):
                 begin, last = head[parent], parent
         head[node], best[node] = begin + spent[node], last
-    tail = [0.0] * n
-    for node in reversed(found.order):
-        tail[node] = spent[node] + max((tail[c] for c in found.children[node]), default=0.0)
+    tail = [0.0] * n  # of a node not yet reached: the longest of its children's
+    for node in reversed(order):
+        through = tail[node] = spent[node] + tail[node]
+        for parent in parents[node]:
+            if 0 <= parent < n and tail[parent] < through:
+                tail[parent] = through
     if not n:
         return LongestPath(0.0, (), (), (), ())
     node = max(range(n), key=head.__getitem__)
@@ -118,7 +125,7 @@ def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]]) -
     while best[node] >= 0:
         node = best[node]
         chain.append(node)
-    return LongestPath(length, tuple(reversed(chain)), tuple(head), tuple(tail), found.order)
+    return LongestPath(length, tuple(reversed(chain)), tuple(head), tuple(tail), tuple(order))
 
 
 def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Sequence[int]]) -> list[float]:

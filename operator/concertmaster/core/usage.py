@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from concertmaster.core.model import ContainerFact, ContainerSpec, Outcome, RunRecord, StepExecution, StepSpec
 
@@ -16,8 +17,7 @@ from concertmaster.core.model import ContainerFact, ContainerSpec, Outcome, RunR
 _EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
 
 
-@dataclass(frozen=True, slots=True)
-class RunUsage:
+class RunUsage(NamedTuple):
     """One run's figures of one container.
 
     ``memory_peak`` is the highest sample, ``memory_most`` the kernel's high-water mark (page cache included): the true peak

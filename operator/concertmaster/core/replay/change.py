@@ -21,14 +21,23 @@ def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
 
     Without a what-if it gives the observed makespan, up to the order in which a limit let pods in.
     """
-    if not run.usable:
-        return math.nan
     if whatif is None:
         return run.replayed
+    return replays((run,), whatif)[0]
+
+
+def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
+    """Makespans in seconds of many runs with the same ``whatif`` made; NaN where ``replay`` gives NaN."""
     if whatif.problem:
-        return math.nan
+        return [math.nan for _ in runs]
     tables = _Tables(whatif)
-    return sum(weight * _changed(run, whatif, tables, hits) for weight, hits in _mixture(run, whatif))
+    return [_mixed(run, whatif, tables) if run.usable else math.nan for run in runs]
+
+
+def _mixed(run: ExecutedRun, whatif: WhatIf, tables: _Tables) -> float:
+    if not whatif.hits:
+        return _changed(run, whatif, tables, {})
+    return sum([weight * _changed(run, whatif, tables, hits) for weight, hits in _mixture(run, whatif)])
 
 
 class _Tables:
@@ -40,19 +49,29 @@ class _Tables:
         self.start_up = dict(whatif.start_up)
         self.clean = frozenset(whatif.clean)
         self.joins = frozenset(pair for group in whatif.merged for pair in pairwise(group))
+        self.everywhere = None in self.clean or None in self.start_up
+        named = (
+            self.scales,
+            self.cpu,
+            self.capped,
+            self.batched,
+            self.splits,
+            self.start_up,
+            self.clean,
+            dict(whatif.hits),
+        )
+        self.names = {name for table in named for name in table} | {after for _, after in self.joins}
 
-    def touched(self, run: ExecutedRun, hits: Mapping[str, int]) -> Iterable[int]:
+    def touched(self, run: ExecutedRun) -> Iterable[int]:
         """Positions of the steps whose pods change."""
-        if None in self.clean or None in self.start_up:
+        if self.everywhere:
             return range(len(run.names))
-        tables = (self.scales, self.cpu, self.capped, self.batched, self.splits, self.start_up, self.clean, hits)
-        names = {name for table in tables for name in table} | {after for _, after in self.joins}
-        return [run.index[name] for name in names if name is not None and name in run.index]
+        return [run.index[name] for name in self.names if name is not None and name in run.index]
 
 
 def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[str, int]) -> float:
     pieces, lengths = list(run.pieces), list(run.lengths)
-    for step in tables.touched(run, hits):
+    for step in tables.touched(run):
         pieces[step] = found = tuple(_step(run, step, tables, hits))
         lengths[step] = max(map(chain_length, found), default=0.0)
     return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
@@ -64,7 +83,7 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
     clean = None in tables.clean or name in tables.clean
     factor, cpu = tables.scales.get(name, 1.0), tables.cpu.get(name, 1.0)
     wait = tables.start_up.get(name, tables.start_up.get(None, 1.0))
-    joined = any((run.names[before], name) in tables.joins for before in run.parents[step])
+    joined = bool(tables.joins) and any((run.names[before], name) in tables.joins for before in run.parents[step])
     most = math.inf
     if chains and name in tables.capped:
         most = tables.capped[name] * median([chain[-1].work for chain in chains])
@@ -127,6 +146,8 @@ def _batches(rows: Sequence[Chain], size: int) -> list[Chain]:
 
 def _edges(run: ExecutedRun, whatif: WhatIf) -> Sequence[Sequence[int]]:
     """Dependencies without the dropped ones; the step then waits for what the dropped one waited for."""
+    if not whatif.dropped:
+        return run.parents
     parents: list[Sequence[int]] = list(run.parents)
     for before, after in whatif.dropped:
         i, j = run.index.get(after, -1), run.index.get(before, -1)
@@ -136,6 +157,8 @@ def _edges(run: ExecutedRun, whatif: WhatIf) -> Sequence[Sequence[int]]:
 
 
 def _limits(run: ExecutedRun, whatif: WhatIf) -> Sequence[Limit]:
+    if not whatif.parallelism:
+        return run.limits
     limits = list(run.limits)
     for scope, size in whatif.parallelism:
         steps = None if scope is None else frozenset((scope,))

@@ -102,7 +102,7 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
     """Seconds the run would lose if a step, with all its pods and their waits, took no time."""
     if not run.usable:
         return {}
-    path = longest_path(run.lengths, run.parents)
+    path = longest_path(run.lengths, run.parents, ordered=True)
     found = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
     if not run.limits:
         return {name: found[name] for name in run.steps}

@@ -61,12 +61,13 @@ def prepare(
 ) -> list[ExecutedRun]:
     """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
     locks = tuple(locks)
-    declared = _layout(graph)
+    declared: Layout | None = None
     out = []
     for run in runs:
         if isinstance(run, ExecutedRun):
             out.append(run)
             continue
+        declared = declared or _layout(graph)
         extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in declared.index]))
         out.append(_executed(run, _layout(graph, extra) if extra else declared, locks))
     return out
@@ -101,23 +102,26 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
         binding = waits
         if own and waits:
             latest = own[0].begin - start + CLOCK_TOLERANCE
-            binding = tuple([p for p in waits if done[p] <= latest])
-            if len(binding) < len(waits):
-                loose = ", ".join(layout.names[p] for p in waits if p not in binding)
-                problems.append(f"step {name!r} began before {loose} ended: in this run it did not wait for it")
+            loose = [p for p in waits if done[p] > latest]
+            if loose:
+                binding = tuple([p for p in waits if p not in loose])
+                why = ", ".join([layout.names[p] for p in loose])
+                problems.append(f"step {name!r} began before {why} ended: in this run it did not wait for it")
         ready = max([done[p] for p in binding]) if binding else 0.0
-        found = [_chain(attempts, start, ready, free) for attempts in _items(own)]
+        found = tuple([_chain(attempts, start, ready, free) for attempts in _items(own)])
         parents.append(binding)
-        chains.append(tuple(found))
-        done.append(max([chain[-1].finished for chain in found], default=ready))
-        if found:
-            pods = [a for chain in found for a in chain]
-            begun = min([a.finished - a.work for a in pods])
-            steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
+        chains.append(found)
+        if not found:
+            done.append(ready)
+            continue
+        done.append(max([chain[-1].finished for chain in found]))
+        pods = found[0] if len(found) == 1 else [a for chain in found for a in chain]
+        begun = min([a.finished - a.work for a in pods])
+        steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
     shared = min([chain[0].lag for found in chains for chain in found])
     limits = (*limits, *_capacity(chains, shared))
     pieces = tuple([tuple([pieces_of(chain, shared) for chain in found]) for found in chains])
-    lengths = tuple([max(map(chain_length, found), default=0.0) for found in pieces])
+    lengths = tuple([max([chain_length(chain) for chain in found], default=0.0) for found in pieces])
     first = [own[0].begin if own else math.inf for own in grouped]
     ranks = [0] * len(first)
     for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
@@ -152,12 +156,11 @@ def _rows(run: RunRecord) -> tuple[list[Row], int]:
     rows: list[Row] = []
     unknown = 0
     for position, execution in enumerate(run.steps):
-        begin = execution.created
+        begin, end = execution.created, execution.finished
         if begin is None or not _finite(begin):
             begin = next((t for t in (execution.scheduled, execution.started) if t is not None and _finite(t)), None)
-        end = execution.finished
         if begin is not None and end is not None and _finite(end):
-            rows.append(Row(position, begin, max(begin, end), execution))
+            rows.append(Row(position, begin, end if end > begin else begin, execution))
         elif execution.outcome not in (Outcome.SKIPPED, Outcome.CACHED):
             unknown += 1
     rows.sort(key=lambda row: row.begin)
@@ -201,8 +204,8 @@ def _declared_limits(graph: WorkflowGraph) -> tuple[Limit, ...]:
 
 def _items(rows: Sequence[Row]) -> list[list[Row]]:
     """Executions of one step by fan-out item, attempts in order. Pods that share item and attempt are items apart."""
-    if len(rows) == 1:
-        return [[rows[0]]]
+    if len(rows) <= 1:
+        return [list(rows)] if rows else []
     out: dict[tuple[str | None, int], list[Row]] = {}
     seen: dict[tuple[str | None, int], int] = {}
     for row in rows:
@@ -236,26 +239,27 @@ def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[in
     out: list[Attempt] = []
     for number, (position, begin, end, execution) in enumerate(attempts):
         begin, finished = begin - start, end - start
-        ready = min(ready, begin)  # stamps of whole seconds: a pod never waits a negative time
+        if begin < ready:  # stamps of whole seconds: a pod never waits a negative time
+            ready = begin
         opened = min(max(ready, free[position] - start), begin) if position in free else ready
         scheduled = _between(execution.scheduled, start, begin, finished)
         started = _between(execution.started, start, scheduled, finished)
         out.append(
             Attempt(
-                step=execution.step,
-                item=execution.item,
-                attempt=execution.attempt,
-                ready=ready,
-                queued=opened - ready,
-                lag=begin - opened,
-                pending=scheduled - begin,
-                starting=started - scheduled,
-                work=finished - started,
-                finished=finished,
-                failed=execution.outcome is Outcome.FAILED or number < len(attempts) - 1,
-                outcome=execution.outcome,
-                throttled_share=_throttled(execution) if execution.containers else None,
-                source=position,
+                execution.step,
+                execution.item,
+                execution.attempt,
+                ready,
+                opened - ready,  # queued
+                begin - opened,  # lag
+                scheduled - begin,  # pending
+                started - scheduled,  # starting
+                finished - started,  # work
+                finished,
+                execution.outcome is Outcome.FAILED or number < len(attempts) - 1,
+                execution.outcome,
+                _throttled(execution) if execution.containers else None,
+                position,
             )
         )
         ready = finished
@@ -264,13 +268,16 @@ def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[in
 
 def _between(stamp: float | None, start: float, low: float, high: float) -> float:
     """A stamp relative to the run's start and inside its pod's life; an unknown one falls on the earlier end."""
-    return low if stamp is None or not _finite(stamp) else min(max(stamp - start, low), high)
+    if stamp is None or not -math.inf < stamp < math.inf:
+        return low
+    after = stamp - start
+    return low if after < low else high if after > high else after
 
 
 def _throttled(execution: StepExecution) -> float | None:
     """Share of throttled periods of the most throttled main container, where known."""
     shares = [c.throttled_share for c in execution.containers if c.throttled_share is not None and not c.init]
-    return max((s for s in shares if 0.0 <= s <= 1.0), default=None)
+    return max([s for s in shares if 0.0 <= s <= 1.0], default=None) if shares else None
 
 
 def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> list[Limit]:

@@ -62,8 +62,7 @@ class Attempt(NamedTuple):
         return self.queued + self.lag + self.span
 
 
-@dataclass(frozen=True, slots=True)
-class StepTimes:
+class StepTimes(NamedTuple):
     """One step in one run: when it became ready, first started its work and ended (seconds after the run's start);
     seconds of work over all its pods, and how many there were."""
 

@@ -27,14 +27,19 @@ def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
 
 def pieces_of(chain: Sequence[Attempt], shared: float) -> tuple[Piece, ...]:
     """Attempts as pieces; a back-off holds no slot."""
-    delay, held = lag_parts(chain[0], shared)
-    return tuple(
-        (a.lag if k else delay, (0.0 if k else held) + a.pending + a.starting, a.work) for k, a in enumerate(chain)
-    )
+    first = chain[0]
+    delay, held = lag_parts(first, shared)
+    head: Piece = (delay, held + first.pending + first.starting, first.work)
+    if len(chain) == 1:
+        return (head,)
+    return (head, *[(a.lag, a.pending + a.starting, a.work) for a in chain[1:]])
 
 
 def chain_length(chain: Chain) -> float:
     """Seconds of a chain that never waits for a slot."""
+    if len(chain) == 1:
+        delay, head, work = chain[0]
+        return delay + head + work
     return sum([delay + head + work for delay, head, work in chain])
 
 
@@ -49,24 +54,25 @@ def simulate(
     """Makespan in seconds. ``parents[i]``: steps that step i waits for, all of them before it in ``names``;
     ``pieces[i]``: its chains; ``lengths[i]``: the longest of them; ``ranks[i]``: whose pods go first, lowest first,
     when they are due at the same moment."""
-    ready = _ready(parents, lengths)
-    binding = [limit for limit in limits if _binds(limit, names, pieces, ready)]
-    if binding:
+    ready, ends = _unlimited(parents, lengths)
+    if limits and any(_binds(limit, names, pieces, ready) for limit in limits):
         return _events(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0])
-    return max([begin + length for begin, length in zip(ready, lengths, strict=True)], default=0.0)
+    return max(ends, default=0.0)
 
 
-def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
-    """When each step becomes ready if nothing has to wait for a slot."""
-    out: list[float] = []
-    for above in parents:
+def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> tuple[list[float], list[float]]:
+    """When each step becomes ready, and when it ends, if nothing has to wait for a slot."""
+    ready: list[float] = []
+    ends: list[float] = []
+    for above, length in zip(parents, lengths, strict=True):
         begin = 0.0
         for parent in above:
-            end = out[parent] + lengths[parent]
+            end = ends[parent]
             if end > begin:
                 begin = end
-        out.append(begin)
-    return out
+        ready.append(begin)
+        ends.append(begin + length)
+    return ready, ends
 
 
 def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from concertmaster.core.stats.summary import Floats
@@ -15,6 +17,8 @@ _TAIL_TOP_LAST = 2.938163982698783
 _TAIL_BOTTOM = (0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416)
 _TAIL = 0.02425
 
+MOST_KEPT = 2000  # scores of longer series are computed anew, not kept in memory
+
 
 def midranks(values: Floats) -> Floats:
     """Ranks 1..n of ``values`` (shape (n,), finite); equal values share the mean of their ranks."""
@@ -26,7 +30,19 @@ def midranks(values: Floats) -> Floats:
 def normal_scores(values: Floats) -> Floats:
     """Van der Waerden scores: the normal quantiles at rank / (n + 1). They keep the efficiency of a t-test on normal
     noise and lose nothing to outliers on any other (van der Waerden 1952)."""
-    return normal_quantiles(midranks(values) / (values.size + 1.0))
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    if values.size > MOST_KEPT or (ordered[1:] == ordered[:-1]).any():
+        return normal_quantiles(midranks(values) / (values.size + 1.0))
+    scores = np.empty(values.size)
+    scores[order] = _untied_scores(values.size)
+    return scores
+
+
+@lru_cache(maxsize=64)
+def _untied_scores(n: int) -> Floats:
+    """Scores of n different values in ascending order: they depend on n alone, and series of one length are common."""
+    return normal_quantiles(np.arange(1.0, n + 1.0) / (n + 1.0))
 
 
 def normal_quantiles(p: Floats) -> Floats:
