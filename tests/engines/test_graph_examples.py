@@ -1,0 +1,166 @@
+"""The examples for engines without pods, with a small exporter and a real Prometheus: runs come, go, and are known."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.engines import define
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.runtime.keeper import Keeper
+from concertmaster.runtime.userqueries import UserQueries
+from concertmaster.settings import Source
+from testbed.prometheus import PrometheusServer, Scrape
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NAMESPACE = "ml"
+PATIENCE = 30.0  # seconds for a scrape on a busy machine
+RUNS = {
+    "scheduled-1": {"extract": 60.0, "clean": 120.0, "enrich": 200.0, "load": 30.0},
+    "scheduled-2": {"extract": 65.0, "clean": 130.0, "enrich": 90.0, "load": 31.0},
+}
+AGENT = {"plan": (2.0, 800), "retrieve": (6.0, 1500), "answer": (9.0, 4200)}  # seconds, tokens
+COST, HITS, REQUESTS = 0.031, 2, 5
+
+
+@dataclass
+class Exporter:
+    """Serves whatever `page` holds. Series of a run end when the next one begins, as with real short-lived work."""
+
+    page: str = ""
+    server: ThreadingHTTPServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        exporter = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = exporter.page.encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """No noise."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.server.server_port}"
+
+
+def airflow_page(run: str, steps: Mapping[str, float]) -> str:
+    return "".join(
+        f'airflow_task_duration_seconds{{dag_id="sales",task_id="{step}",run_id="{run}"}} {seconds}\n'
+        for step, seconds in steps.items()
+    )
+
+
+def agent_page(run: str) -> str:
+    lines = []
+    for step, (seconds, tokens) in AGENT.items():
+        where = f'{{run="{run}",step="{step}"}}'
+        lines += [f"agent_step_seconds{where} {seconds}", f"llm_tokens_total{where} {tokens}"]
+    lines.append(f'llm_cost_usd_total{{run="{run}",step="answer"}} {COST}')
+    lines.append(f'llm_cache_hits_total{{run="{run}",step="retrieve"}} {HITS}')
+    lines.append(f'llm_requests_total{{run="{run}",step="retrieve"}} {REQUESTS}')
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[PrometheusClient]:
+    """A store in which all runs have come and gone."""
+    exporter = Exporter()
+    scrape = Scrape("exporter", exporter.target, interval="1s", labels={"namespace": NAMESPACE})
+    with PrometheusServer([scrape]) as prometheus:
+        for number, (run, steps) in enumerate(RUNS.items()):
+            exporter.page = airflow_page(run, steps) + agent_page(f"agent-{number}")
+            wait_until(lambda: scraped(prometheus) == {run}, run)  # noqa: B023 - called at once
+        exporter.page = ""
+        wait_until(lambda: scraped(prometheus) == set(), "nothing")
+        yield PrometheusClient(Source.model_validate({"name": "default", "url": prometheus.url}))
+    exporter.server.shutdown()
+
+
+def scraped(prometheus: PrometheusServer) -> set[str]:
+    """Runs whose series are there now."""
+    return {row["metric"]["run_id"] for row in prometheus.query("airflow_task_duration_seconds")}
+
+
+def wait_until(check: Callable[[], bool], what: str) -> None:
+    """Return once it is true; an assertion naming ``what`` when it is not in time."""
+    deadline = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < deadline, f"{what} was not scraped"
+        time.sleep(0.2)
+
+
+def example(name: str) -> tuple[WorkflowProfile, WorkflowDefinition]:
+    """The profile of an example as the API server would take it, and its definition."""
+    raw = yaml.safe_load((EXAMPLES / name / "profile.yaml").read_text())
+    definition = define(raw)
+    assert definition is not None and definition.graph.problems == ()
+    return WorkflowProfile.model_validate(raw), definition
+
+
+def records(client: PrometheusClient, name: str) -> list[RunRecord]:
+    """What the operator's own path makes of the example's runs: durations kept in the history, extra metrics joined."""
+    profile, definition = example(name)
+    now = time.time() + client.source.delay_seconds  # nothing more is coming
+    keeper = Keeper(":memory:")
+    try:
+        queries = UserQueries(keeper, most=100)
+        queries.begin()
+        read = queries.durations(client, [definition], now=now, reach=3600.0)
+        assert read.changed == {definition.key}
+        assert queries.problems([definition]) == {}
+        runs = keeper.runs(definition, limit=10, since=0.0, as_of=now + 86_400)
+        runs, problem = queries.extras(client, definition, profile.spec.extra_metrics, runs, now=now, window=3600.0)
+    finally:
+        keeper.close()
+    assert problem == ""
+    return sorted(runs, key=lambda r: r.run)
+
+
+def test_task_durations_of_airflow(client: PrometheusClient) -> None:
+    found = records(client, "airflow")
+    assert [r.run for r in found] == list(RUNS)
+    for record, steps in zip(found, RUNS.values(), strict=True):
+        assert record.outcome is Outcome.SUCCEEDED
+        assert {e.step: e.duration for e in record.steps} == pytest.approx(steps)
+        longest = steps["extract"] + max(steps["clean"], steps["enrich"]) + steps["load"]
+        assert record.makespan == pytest.approx(longest)
+        by_name = {e.step: e for e in record.steps}
+        assert by_name["clean"].ready == by_name["enrich"].ready == by_name["extract"].finished
+        assert by_name["load"].ready == max(by_name[name].finished or 0.0 for name in ("clean", "enrich"))
+
+
+def test_an_agent_with_tokens_cost_and_cache_hits(client: PrometheusClient) -> None:
+    found = records(client, "llm-agent")
+    assert [r.run for r in found] == ["agent-0", "agent-1"]
+    for record in found:
+        assert record.extra == pytest.approx(
+            {"tokens": sum(t for _, t in AGENT.values()), "cost": COST, "cache-hits": HITS, "requests": REQUESTS}
+        )
+        assert {e.step: e.extra["tokens"] for e in record.steps} == {step: t for step, (_, t) in AGENT.items()}
+        assert record.makespan == pytest.approx(sum(seconds for seconds, _ in AGENT.values()))
+
+
+def test_without_a_window_a_finished_run_would_be_invisible(client: PrometheusClient) -> None:
+    """Why $window is mandatory."""
+    at = time.time()
+    assert client.instant("sum by (run) (llm_tokens_total)", at, name="test").rows == ()
+    assert len(client.instant("sum by (run) (last_over_time(llm_tokens_total[1h]))", at, name="test").rows) == 2
