@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from tests.engines.scene import NAMESPACE, Object, Scene
 
 HERE = Path(__file__).parent
 SCRAPE_SECONDS = 2
+LARGE = 17_000  # bytes from which Argo compresses the node table, instead of a megabyte
 LIMIT = 420  # the first test also waits for the play
 
 # Labels that history needs (docs/engines); Argo needs none.
@@ -79,7 +80,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def played() -> Played:
     """Everything ran, was read, was deleted, and was collected from Prometheus; nothing runs any more."""
-    with bed(Options.engines()) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
+    options = replace(Options.engines(), argo_settings={"MAX_WORKFLOW_SIZE": str(LARGE)})
+    with bed(options) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
         scene = scenes.play(cluster)
         time.sleep(3 * SCRAPE_SECONDS)  # the last ends are scraped
         scenes.remove(cluster)

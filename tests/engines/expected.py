@@ -149,6 +149,20 @@ ARGO: dict[str, tuple[Row, ...]] = {
         .fetch | fetch | | 0 | Cached    |
         .use   | use   | | 0 | Succeeded | fetch
     """),
+    "turns-j3w6d": rows("""
+        [0].act | act | | 0 | Succeeded |
+    """),
+    "turns-v2m9k": rows("""
+        [0].act | act | | 0 | Succeeded |
+    """),
+    "sidecars": rows("""
+        .query | query | | 0 | Succeeded |
+        .after | after | | 0 | Succeeded | query
+    """),
+    "wide": (
+        *(Row(f".part({n}:{n})", "part", f"{n}:{n}", 0, "Succeeded", ()) for n in range(32)),
+        Row(".join", "join", None, 0, "Succeeded", ("part",)),
+    ),
     "adhoc": rows("""
         [0].probe | probe | | 0 | Succeeded |
         [1].apply | apply | | 0 | Succeeded | probe
