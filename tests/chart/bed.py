@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,9 +204,19 @@ def _environment(container: Mapping[str, Any], pod: str, namespace: str) -> dict
 
 @contextmanager
 def deployed(
-    bed: Bed, release: str, namespace: str, root: Path, *, pod: str = "concertmaster-0", python: Path | None = None
+    bed: Bed,
+    release: str,
+    namespace: str,
+    root: Path,
+    *,
+    pod: str = "concertmaster-0",
+    python: Sequence[str] = (sys.executable,),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Operator]:
-    """The operator of an installed release as a process. ``root`` stands for the container's root directory."""
+    """The operator of an installed release as a process. ``root`` stands for the container's root directory.
+
+    ``python`` and ``environment`` are those of the image; without them it is run from the source directory.
+    """
     cluster = bed.cluster
     deployment = find(
         cluster.get("deployment", "-n", namespace, "-l", f"app.kubernetes.io/instance={release}")["items"], "Deployment"
@@ -228,10 +238,10 @@ def deployed(
     kubeconfig = cluster.kubeconfig(service_account=spec["serviceAccountName"], namespace=namespace)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(python or sys.executable), "-m", "concertmaster", *container["args"][:-1], str(moved)],
+            [*python, "-m", "concertmaster", *container["args"][:-1], str(moved)],
             env={
                 "PATH": "/usr/bin:/bin",
-                "PYTHONPATH": str(ROOT / "operator"),
+                **(environment or {"PYTHONPATH": str(ROOT / "operator")}),
                 "HOME": str(root),
                 "KUBECONFIG": str(kubeconfig),
                 **_environment(container, pod, namespace),
