@@ -205,7 +205,7 @@ def grid(end: float, days: int = DAYS) -> Grid:
 
 
 def tell(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
-    """All pods of the ``days`` before ``end`` (unix seconds) that had ended by then."""
+    """All pods of the ``days`` before ``end`` (unix seconds) that had ended by the last full hour."""
     real = Real.load(data)
     blast, sra = real.family("blast-"), real.family("srasearch-")
     align = [task for run in sra for task in run["bowtie2"]]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -91,6 +95,47 @@ def test_the_readme_shows_this_output(demo: str, request: pytest.FixtureRequest)
         for line in block.splitlines()[1:-1]:
             if line and not line.startswith("$"):
                 assert scrub(line) in shown, line
+
+
+@pytest.mark.timeout(420)
+def test_on_a_terminal_it_stays_up_until_ctrl_c_and_leaves_nothing_behind() -> None:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "testbed.demo"],
+        cwd=ROOT,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
+        start_new_session=True,
+    )
+    os.close(follower)
+    seen = b""
+    while b"concertmaster list -n demo" not in seen:
+        seen += os.read(leader, 65536)
+    text = seen.decode(errors="replace")
+    config = re.search(r"export KUBECONFIG=(\S+)", text)
+    prometheus = re.search(r"Prometheus +(http://\S+)", text)
+    assert config is not None
+    assert prometheus is not None
+    assert Path(config[1]).is_file()
+    with urllib.request.urlopen(f"{prometheus[1]}/-/ready", timeout=10) as answer:
+        assert answer.status == 200
+    os.killpg(process.pid, signal.SIGINT)
+    threading.Thread(target=_drain, args=(leader,), daemon=True).start()
+    assert process.wait(60) == 0
+    assert not Path(config[1]).exists()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{prometheus[1]}/-/ready", timeout=10)
+
+
+def _drain(leader: int) -> None:
+    """Read what is still written, so that the writer is not blocked."""
+    try:
+        while os.read(leader, 65536):
+            pass
+    except OSError:
+        pass
 
 
 def _updated(text: str, demo: str) -> str:
