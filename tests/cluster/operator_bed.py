@@ -254,6 +254,9 @@ def operator(
         )
     try:
         yield Operator(process, config["listen"]["port"], log, file)
+    except BaseException as error:
+        error.add_note(f"the operator's last words:\n{log.read_text()[-6000:]}")
+        raise
     finally:
         if process.poll() is None:
             process.kill()
