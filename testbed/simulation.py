@@ -15,7 +15,8 @@ Annotations (all optional; amounts are Kubernetes quantities; they describe the 
 - `sim/fail-percent`: fail with this probability, drawn from the uid as well.
 - `sim/network-receive`, `sim/network-transmit`, `sim/fs-read`, `sim/fs-write`: bytes over the whole run; 0.
 
-Other containers use next to nothing and end with the main one.
+Other containers use next to nothing and end with the main one. A pod that still runs `activeDeadlineSeconds` after it
+was admitted fails at that moment, as the kubelet has it.
 """
 
 from __future__ import annotations

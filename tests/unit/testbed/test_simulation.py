@@ -178,6 +178,10 @@ def test_a_scrape_fails_while_the_api_server_is_away() -> None:
 def test_stages_expand_to_kwok_objects() -> None:
     stages = {stage["metadata"]["name"]: stage for stage in kwok.stages()}
     assert {"node-ready", "pod-admit", "pod-start", "pod-succeed", "pod-fail", "pod-oom", "pod-delete"} <= stages.keys()
+    endings = ("pod-succeed", "pod-fail", "pod-oom", "pod-restart-failed", "pod-restart-oom")
+    for name in endings:  # kwok picks one at random where two fit: a pod past its deadline must fit one only
+        assert stages[name]["spec"]["selector"]["matchExpressions"][0]["key"].partition("oomat")[2].count("plays") == 2
+    assert stages["pod-deadline"]["spec"]["selector"]["matchExpressions"][0]["key"].endswith("alive and late")
     oom = stages["pod-oom"]["spec"]
     (expression,) = oom["selector"]["matchExpressions"]
     assert expression["values"] == ["true"] and expression["key"].endswith(
