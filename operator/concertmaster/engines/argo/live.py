@@ -30,6 +30,7 @@ _OUTCOMES = {
     "Omitted": Outcome.SKIPPED,
 }
 _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|Preempted|NodeLost)\b")
+_DEADLINE = re.compile(r"longer than the specified deadline|exceeded (its|workflow) deadline")  # kubelet and controller
 _EXIT_CODE = re.compile(r"exit code (\d+)")
 _LABEL = "workflows.argoproj.io/"
 
@@ -149,4 +150,6 @@ def _reason(message: str | None, code: int | None) -> str | None:
     found = _REASON.search(message or "")
     if found:
         return found.group(1)
+    if _DEADLINE.search(message or ""):
+        return "DeadlineExceeded"
     return "Error" if code else message
