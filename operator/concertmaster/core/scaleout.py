@@ -40,6 +40,7 @@ STARVED_FACTOR = 1.2
 # Three terms and the coordination are too many for three points: growth with n needs a fourth.
 POINTS_FOR_CHATTER = 4
 LARGEST = 1e12
+SMALLEST = 1e-12  # seconds; shorter times are no measurements, and dividing by them overflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     t = np.asarray(seconds, dtype=np.float64).ravel()
     if n.size != t.size:
         return ScaleOut(math.nan, 0.0, 0.0, 0.0, False, "workers and seconds differ in number")
-    good = np.isfinite(n) & np.isfinite(t) & (n >= 1.0) & (n <= LARGEST) & (t > 0.0) & (t <= LARGEST)
+    good = np.isfinite(n) & np.isfinite(t) & (n >= 1.0) & (n <= LARGEST) & (t >= SMALLEST) & (t <= LARGEST)
     n, t = _medians(n[good], t[good])
     if n.size < 2:
         level = float(t[0]) if t.size else math.nan

@@ -11,7 +11,7 @@ import pytest
 from concertmaster.core.forecast import forecast, step_durations
 from concertmaster.core.model import StepSpec, WorkflowGraph
 from concertmaster.core.replay import executed
-from concertmaster.core.replay.overhead import non_negative_fit, overhead_terms, predict, shape
+from concertmaster.core.replay.overhead import interval, non_negative_fit, overhead_terms, predict, shape
 from concertmaster.core.replay.smooth import smooth
 from concertmaster.core.replay.work import Work, depth, list_schedule, work_of
 from tests.unit.core.oracle_runs import Engine
@@ -166,3 +166,17 @@ def test_an_executed_run_as_work() -> None:
     assert list(work.durations) == [5, 7, 8, 18]
     assert work.makespan == record.makespan
     assert list_schedule(work.durations, work.parents, 0) == 5 + 8 + 18
+
+
+@pytest.mark.parametrize(("runs", "told", "student"), [(3, 1, 2.920), (6, 1, 2.015), (14, 4, 1.812), (3, 4, 2.920)])
+def test_intervals_are_as_wide_as_students(runs: int, told: int, student: float) -> None:
+    found = interval(math.log(100.0), 0.1, runs, told).seconds
+    assert found is not None
+    assert math.log(found.high / 100.0) == pytest.approx(0.1 * student, rel=0.06)
+    assert found.low * found.high == pytest.approx(100.0**2)
+
+
+def test_an_interval_that_rests_on_no_run_is_that_of_the_prior() -> None:
+    found = interval(0.0, 0.2, 0).seconds
+    assert found is not None
+    assert math.log(found.high) == pytest.approx(0.2 * 1.645)

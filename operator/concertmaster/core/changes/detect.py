@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from concertmaster.core.changes.inputs import input_effect
 from concertmaster.core.changes.model import ChangePoint, Changes, Direction, Ramp
 from concertmaster.core.changes.ramps import find_ramps
-from concertmaster.core.changes.segment import MIN_SEGMENT, Split, serial_dependence, splits
+from concertmaster.core.changes.segment import MIN_SEGMENT, MOST_VALUES, Split, serial_dependence, splits
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.robust import median_difference, theil_sen
 from concertmaster.core.stats.summary import Floats, as_floats
@@ -52,13 +52,16 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     effect = input_effect(y, series.inputs) if series.is_log else None
     if effect is not None:
         y = y - effect.explained
-    found = splits(y)
+    dependence = serial_dependence(y) if y.size <= MOST_VALUES else None
+    found = splits(y, dependence=dependence)
     drifting = any(split.drifting for split in found)
     edges = [split.index for split in found]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
     changes = Changes(_points(series, y, found), None, True, None, ramps, effect is not None, drifting)
     start = trend_start(changes, series)
-    trend = _trend(series.time[start:], y[start:]) if series.is_log else None
+    if start or dependence is None:
+        dependence = serial_dependence(y[start:])
+    trend = _trend(series.time[start:], y[start:], dependence) if series.is_log else None
     return replace(changes, trend_per_week=trend)
 
 
@@ -133,11 +136,10 @@ def _ramps(series: Series, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
     return tuple(out)
 
 
-def _trend(times: Floats, logs: Floats) -> Interval | None:
-    """Share per week by which the level grows, from the robust slope of the logs."""
+def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:
+    """Share per week by which the level grows, from the robust slope of the logs, which hang together that much."""
     if times.size < MIN_TREND or not np.all(np.isfinite(times)):
         return None
-    dependence = serial_dependence(logs)
     wider = math.sqrt((1.0 + dependence) / (1.0 - dependence))
     slope = theil_sen((times - times[0]) / WEEK, logs, wider=wider)
     if slope is None:

@@ -75,7 +75,7 @@ def _standardised(values: Floats) -> Floats:
 
 def _unit(scores: Floats) -> Floats:
     centred = scores - scores.mean(axis=1, keepdims=True)
-    spread = centred.std(axis=1, keepdims=True)
+    spread = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
     unit: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
     return unit
 

@@ -37,15 +37,24 @@ class Split:
 
 
 def splits(
-    values: Floats, *, minimum: int = MIN_SEGMENT, significance: float = SIGNIFICANCE, most: int = MOST_VALUES
+    values: Floats,
+    *,
+    minimum: int = MIN_SEGMENT,
+    significance: float = SIGNIFICANCE,
+    most: int = MOST_VALUES,
+    dependence: float | None = None,
 ) -> list[Split]:
-    """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal."""
+    """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal.
+
+    ``dependence``: that of the values, where it is known already.
+    """
     n = values.size
     if n < 2 * minimum or values.min() == values.max():
         return []
     if n > most:
         return _long_series(values, minimum, significance, most)
-    dependence = serial_dependence(values)
+    if dependence is None:
+        dependence = serial_dependence(values)
     drifting = dependence > DRIFT
     bar = math.sqrt((1.0 + dependence) / (1.0 - dependence))
     found: list[Split] = []

@@ -29,6 +29,7 @@ from concertmaster.core.replay.work import Work, depth, list_schedule
 FITTED_LEVEL = 0.3  # the fit has taken the level already; what is left is the error of its form
 UNSEEN_LEVEL = 1.0  # workflows of one engine differ by a factor of e either way
 Z90 = 1.645  # normal quantile of a two-sided 90 % interval
+FEWEST_FREE = 2  # degrees of freedom; with fewer an interval would say nothing at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,17 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
     return interval(math.log(prior) + found.mean, found.deviation, len(own))
 
 
-def interval(mean: float, deviation: float, runs: int) -> Prediction:
+def interval(mean: float, deviation: float, runs: int, told: int = 1) -> Prediction:
     """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, told from ``runs`` runs.
 
-    The 90 % quantile is Student's for a spread known from few runs (first term of Fisher and Cornish's expansion,
-    1960), the normal one when the spread is the prior's.
+    The 90 % quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
+    ``told``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.
     """
-    quantile = Z90 + (Z90**3 + Z90) / (4.0 * max(2, runs - 1)) if runs else Z90
+    quantile = Z90
+    if runs:
+        free = max(FEWEST_FREE, runs - told)
+        # First two terms of Fisher and Cornish's expansion (1960): 5 % short at two degrees of freedom, exact at ten.
+        quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # a double ends near exp(709)
         return Prediction(None, runs, "the runs at hand lead to no finite prediction")
     apart = math.exp(quantile * deviation)
