@@ -29,6 +29,7 @@ def series(seed: int, n: int = 60) -> np.ndarray:
 
 
 @given(anything, anything)
+@settings(deadline=None)
 def test_detect_never_raises(values: list[float | None], times: list[float | None]) -> None:
     for when in (None, times, list(range(len(values)))):
         changes = detect(when, values, inputs=values)
@@ -40,6 +41,7 @@ def test_detect_never_raises(values: list[float | None], times: list[float | Non
 
 
 @given(anything)
+@settings(deadline=None)
 def test_summary_keeps_its_order(values: list[float | None]) -> None:
     s = summarize(values)
     if s.count:
@@ -48,6 +50,7 @@ def test_summary_keeps_its_order(values: list[float | None]) -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
+@settings(deadline=None)
 def test_short_lists_are_summarized_as_numpy_does(values: list[float]) -> None:
     few, array = summarize(values), summarize(np.array(values))
     for name in ("count", "mean", "minimum", "maximum", "variance", "p50", "p95", "p99"):
@@ -57,6 +60,7 @@ def test_short_lists_are_summarized_as_numpy_does(values: list[float]) -> None:
 
 
 @given(anything, anything)
+@settings(deadline=None)
 def test_verdicts_never_raise(before: list[float | None], after: list[float | None]) -> None:
     for result in (
         compare(before, after),
@@ -69,7 +73,7 @@ def test_verdicts_never_raise(before: list[float | None], after: list[float | No
 
 
 @given(st.integers(0, 40), st.integers(0, 4), st.data())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_degraded_never_raises(runs: int, steps: int, data: st.DataObject) -> None:
     cell = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True))
     table = data.draw(st.lists(st.lists(cell, min_size=steps, max_size=steps), min_size=runs, max_size=runs))
@@ -79,7 +83,7 @@ def test_degraded_never_raises(runs: int, steps: int, data: st.DataObject) -> No
 
 
 @given(seeds, st.floats(1e-6, 1e6))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_unit_does_not_matter(seed: int, factor: float) -> None:
     values = series(seed)
     assert [p.index for p in detect(None, values).points] == [p.index for p in detect(None, values * factor).points]
@@ -89,7 +93,7 @@ def test_the_unit_does_not_matter(seed: int, factor: float) -> None:
 
 
 @given(seeds)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_swapping_the_sides_turns_the_verdict_round(seed: int) -> None:
     values = series(seed)
     forth, back = compare(values[:30], values[30:]), compare(values[30:], values[:30])
@@ -99,7 +103,7 @@ def test_swapping_the_sides_turns_the_verdict_round(seed: int) -> None:
 
 
 @given(seeds, st.floats(1.0, 3.0))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_a_slower_after_is_never_a_better_verdict(seed: int, factor: float) -> None:
     order = {Verdict.IMPROVED: 0, Verdict.SAME: 1, Verdict.INCONCLUSIVE: 1, Verdict.WORSE: 2}
     values = series(seed)
@@ -107,7 +111,7 @@ def test_a_slower_after_is_never_a_better_verdict(seed: int, factor: float) -> N
 
 
 @given(seeds)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_the_order_of_runs_within_a_side_does_not_matter_to_a_verdict(seed: int) -> None:
     values, rng = series(seed), np.random.default_rng(seed)
     one, other = compare(values[:30], values[30:]), compare(rng.permutation(values[:30]), rng.permutation(values[30:]))
@@ -116,6 +120,7 @@ def test_the_order_of_runs_within_a_side_does_not_matter_to_a_verdict(seed: int)
 
 
 @given(st.lists(st.one_of(st.none(), st.sampled_from("abc")), max_size=40), st.integers(-2, 42))
+@settings(deadline=None)
 def test_coincidences_are_near_and_real(labels: list[str | None], index: int) -> None:
     for c in coincidences(None, {"label": labels}, index):
         assert abs(c.runs_apart) <= 3
