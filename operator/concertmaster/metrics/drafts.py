@@ -46,7 +46,7 @@ class PodDraft:
     reasons: set[str] = field(default_factory=set)
     containers: dict[str, ContainerDraft] = field(default_factory=dict)
     ended: float | None = None  # first time seen terminal
-    seen: dict[tuple[str, str], float] = field(default_factory=dict)  # (job, instance) -> last sample
+    seen: dict[tuple[str, str], float | None] = field(default_factory=dict)  # (job, instance) -> last sample, if known
 
     def container(self, name: str) -> ContainerDraft:
         """The draft of a container, made when it is new."""
@@ -65,7 +65,7 @@ class PodDraft:
     @property
     def last_seen(self) -> float | None:
         """The last sample of the pod object."""
-        return max(self.seen.values(), default=None)
+        return max((time for time in self.seen.values() if time is not None), default=None)
 
     @property
     def begin(self) -> float | None:
@@ -156,7 +156,9 @@ def read_presence(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft
         draft = drafts.get(uid)
         if draft is None:
             continue
-        if stat == "seen":
+        if stat == "by":
+            draft.seen.setdefault((job, instance), None)
+        elif stat == "seen":
             draft.seen[(job, instance)] = value
         elif stat == "ended":
             draft.ended = value

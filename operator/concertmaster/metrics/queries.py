@@ -133,7 +133,7 @@ class Window:
         """The window as a range."""
         return f"[{self.length}s]"
 
-    def subquery(self, finest: int = 15, points: int = 1440) -> str:
+    def subquery(self, *, finest: int, points: int = 1440) -> str:
         """The window as a subquery range, with a step that keeps it at ``points`` points or fewer."""
         return f"[{self.length}s:{max(finest, -(-self.length // points))}s]"
 
@@ -188,13 +188,20 @@ def targets(scope: Scope, window: Window) -> str:
 
 
 def presence(scope: Scope, window: Window, pods: Sequence[str]) -> str:
-    """When pods were last seen, by which target (``stat="seen"``), and first seen terminal (``stat="ended"``)."""
+    """Which targets exposed pods (``stat="by"``), when they last did (``seen``), when pods were first seen terminal
+    (``ended``).
+
+    Times come from a subquery: a series that lived between two of its steps, where staleness markers end it at the
+    next scrape, is missed by it. Hence the fine step, and ``by``, which misses nothing.
+    """
     info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
     phase = selector("kube_pod_status_phase", scope.of(scope.state, _TERMINAL, pods=pods))
     key = scope.state.names(_POD)
+    steps = window.subquery(finest=5, points=5000)
     return _stats(
-        seen=f"max by ({key}, job, instance) (max_over_time(timestamp({info}){window.subquery()}))",
-        ended=f"min by ({key}) (min_over_time(timestamp({phase} == 1){window.subquery()}))",
+        by=f"group by ({key}, job, instance) (last_over_time({info}{window.range}))",
+        seen=f"max by ({key}, job, instance) (max_over_time(timestamp({info}){steps}))",
+        ended=f"min by ({key}) (min_over_time(timestamp({phase} == 1){steps}))",
     )
 
 
@@ -228,7 +235,7 @@ def usage(scope: Scope, window: Window, pods: Sequence[str]) -> str:
     return _stats(
         peak=f"{by} (max_over_time({memory}{window.range}))",
         samples=f"{by} (count_over_time({memory}{window.range}))",
-        last=f"{by} (max_over_time(timestamp({cpu}){window.subquery()}))",
+        last=f"{by} (max_over_time(timestamp({cpu}){window.subquery(finest=5)}))",
         burst=f"{by} (max_over_time(rate({cpu}[2m]){window.subquery(finest=30)}))",
         reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
     )

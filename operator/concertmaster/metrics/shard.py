@@ -61,7 +61,7 @@ class Shard:
         drafts = read_timeline(self._ask("timeline", queries.timeline(self.scope, window)), state)
         if drafts:
             self._describe(drafts, window)
-        settled, held = vanish.split(drafts.values(), targets, self.end)
+        settled, held = vanish.split(drafts.values(), targets, self.since, self.end)
         until, given_up = self._hold(held)
         facts = self._measure(settled, targets)
         return Collection(
@@ -127,9 +127,9 @@ class Shard:
 
     def _hold(self, held: Sequence[PodDraft]) -> tuple[float, tuple[str, ...]]:
         """How far the watermark may move with these pods held back, and what is given up."""
-        seen = [draft.last_seen for draft in held if draft.last_seen is not None]
-        if not seen:
+        if not held:
             return self.end, ()
+        seen = [self.since if draft.last_seen is None else draft.last_seen for draft in held]
         wanted = min(seen) - self.options.shortest
         longest = self.end - self.options.hold
         if wanted < longest:

@@ -54,23 +54,26 @@ def read_targets(found: Vector) -> TargetState:
     )
 
 
-def split(drafts: Iterable[PodDraft], targets: TargetState, now: float) -> tuple[list[PodDraft], list[PodDraft]]:
-    """Drafts that may become facts, and drafts held back. ``now`` is the pinned time of the queries."""
+def split(
+    drafts: Iterable[PodDraft], targets: TargetState, since: float, now: float
+) -> tuple[list[PodDraft], list[PodDraft]]:
+    """Drafts that may become facts, and drafts held back.
+
+    ``now`` is the pinned time of the queries; ``since`` stands for the last sight of pods too short to have one.
+    """
     settled: list[PodDraft] = []
     held: list[PodDraft] = []
     for draft in drafts:
-        (settled if draft.terminal or _gone(draft, targets, now) else held).append(draft)
+        (settled if draft.terminal or _gone(draft, targets, since, now) else held).append(draft)
     return settled, held
 
 
-def _gone(draft: PodDraft, targets: TargetState, now: float) -> bool:
-    last = draft.last_seen
-    if last is None:
-        return False
+def _gone(draft: PodDraft, targets: TargetState, since: float, now: float) -> bool:
     exposed_by = set(draft.seen)
     if exposed_by & targets.up:
         return True
-    if exposed_by & targets.down or now - last <= GRACE:
+    last = since if draft.last_seen is None else draft.last_seen
+    if not exposed_by or exposed_by & targets.down or now - last <= GRACE:
         return False
     if not targets.known:
         # The store does not show "up" (a tenancy proxy may hide it); pods exposed now are the next best proof.

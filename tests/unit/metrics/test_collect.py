@@ -361,11 +361,19 @@ def targets(up: Any = (), down: Any = (), now: Any = (), seen: Any = (K1,)) -> T
         pytest.param(draft(NOW - 1000, K1), targets(now=[K1]), True, id="up is not visible, others are exposed"),
         pytest.param(draft(NOW - 1000, K1), targets(), False, id="nothing is known"),
         pytest.param(PodDraft("etl", "p", "u"), targets(up=[K1]), False, id="never seen"),
+        pytest.param(PodDraft("etl", "p", "u", seen={K1: None}), targets(up=[K1]), True, id="too short for a time"),
+        pytest.param(
+            PodDraft("etl", "p", "u", seen={K1: None}),
+            targets(up=[K2]),
+            True,
+            id="gone since the window began at the latest",
+        ),
+        pytest.param(PodDraft("etl", "p", "u", seen={K1: None}), targets(down=[K1]), False, id="no time, and down"),
         pytest.param(draft(NOW - 1, K1, phases={"Failed"}), targets(down=[K1]), True, id="its end was seen"),
     ],
 )
 def test_which_pods_are_believed_gone(found: PodDraft, state: TargetState, gone: bool) -> None:
-    settled, held = split([found], state, NOW)
+    settled, held = split([found], state, NOW - 1000, NOW)
     assert (settled, held) == (([found], []) if gone else ([], [found]))
 
 
@@ -617,9 +625,9 @@ def test_label_names_of_kube_state_metrics(key: str, name: str) -> None:
 
 
 def test_long_windows_have_coarse_steps() -> None:
-    assert Window(600).subquery() == "[600s:15s]"
-    assert Window(86_400).subquery() == "[86400s:60s]"
-    assert Window(7 * 86_400).subquery() == "[604800s:420s]"
+    assert Window(600).subquery(finest=15) == "[600s:15s]"
+    assert Window(86_400).subquery(finest=15) == "[86400s:60s]"
+    assert Window(7 * 86_400).subquery(finest=5, points=5000) == "[604800s:121s]"
 
 
 def test_namespaces_are_put_into_queries_exactly() -> None:
