@@ -18,7 +18,7 @@ from concertmaster.core.analysis import Analysis, analyze
 from concertmaster.core.insights import Insights, insights
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
-from concertmaster.core.rules import DataGaps, recommend
+from concertmaster.core.rules import DataGaps, Fleet, recommend
 from concertmaster.engines import complete
 from concertmaster.report import insights as told
 from concertmaster.report import status
@@ -121,8 +121,10 @@ def advise(
     now: float,
     missing: Iterable[str] = (),
     unassigned: int = 0,
+    fleet: Fleet | None = None,
 ) -> Advice:
-    """Analyse and recommend. ``missing`` and ``unassigned`` are what the metrics store could not tell.
+    """Analyse and recommend. ``missing`` and ``unassigned`` are what the metrics store could not tell, ``fleet`` the
+    workflows that share nodes with this one (None: rules that compare workflows stay silent).
 
     A definition without a graph of its own (runs picked by name) gets the one its runs show.
     """
@@ -136,5 +138,12 @@ def advise(
         pricing=pricing_of(policy.pricing),
     )
     settings = {name: RuleSettings(rule.enabled, dict(rule.settings)) for name, rule in policy.rules.items()}
-    found = recommend(analysis, profile, settings=settings, gaps=DataGaps(tuple(missing), unassigned))
+    found = recommend(
+        analysis,
+        profile,
+        settings=settings,
+        gaps=DataGaps(tuple(missing), unassigned),
+        fleet=fleet,
+        wanted=objectives_of(policy.objectives),
+    )
     return Advice(profile, analysis, insights(analysis, objectives_of(policy.objectives)), tuple(found))

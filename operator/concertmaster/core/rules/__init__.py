@@ -8,18 +8,25 @@ from dataclasses import replace
 from concertmaster.core.analysis import Analysis
 from concertmaster.core.commands import kustomize
 from concertmaster.core.model import Level, Recommendation, Severity
-from concertmaster.core.options import RuleSettings
+from concertmaster.core.options import Objectives, RuleSettings
 from concertmaster.core.rules import (
+    batch_small_steps,
     bottleneck,
+    budget,
+    cache_step,
     cpu_request,
     data_quality,
     degradation,
+    io_bound,
     memory_request,
     missing_requests,
+    node_skew,
+    objective_at_risk,
     parallel_steps,
     parallelism,
     queue_time,
     retry_policy,
+    sidecar_overhead,
     straggler,
     timeout,
     variance,
@@ -45,6 +52,13 @@ RULES: tuple[Rule, ...] = (
     timeout.RULE,
     variance.RULE,
     queue_time.RULE,
+    batch_small_steps.RULE,
+    cache_step.RULE,
+    objective_at_risk.RULE,
+    budget.RULE,
+    io_bound.RULE,
+    node_skew.RULE,
+    sidecar_overhead.RULE,
 )
 
 _SEVERITY = {
@@ -81,14 +95,18 @@ def recommend(
     settings: Mapping[str, RuleSettings] | None = None,
     gaps: DataGaps | None = None,
     fleet: Fleet | None = None,
+    wanted: Objectives | None = None,
 ) -> list[Recommendation]:
     """All recommendations for one workflow, ranked and free of contradictions. ``settings`` by rule name; a rule not
-    named runs with its defaults. Rules that compare workflows stay silent without a ``fleet``."""
+    named runs with its defaults. Rules that compare workflows stay silent without a ``fleet``, those about objectives
+    without ``wanted``."""
     found: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = (settings or {}).get(rule.name, RuleSettings())
         if own.enabled:
-            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
+            found.extend(
+                rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows, wanted or Objectives()))
+            )
     ranked = resolve(rank(found, analysis.cost.per_month))
     return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]

@@ -15,7 +15,7 @@ from concertmaster.core import commands, text
 from concertmaster.core.analysis import Analysis
 from concertmaster.core.gain import Gain
 from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
-from concertmaster.core.options import RuleSettings
+from concertmaster.core.options import Objectives, RuleSettings
 from concertmaster.core.rules.fleet import Fleet
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.usage import ContainerUsage
@@ -40,6 +40,7 @@ class Evidence:
     gaps: DataGaps = field(default_factory=DataGaps)
     fleet: Fleet | None = None
     shared: Rows | None = None
+    wanted: Objectives = field(default_factory=Objectives)
 
     @property
     def rows(self) -> Rows:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import Recommendation
+from concertmaster.core.model import Category, Recommendation
 
 # Rules that describe a state; a rule that names a remedy for the same step is what to follow.
 _DESCRIBE = ("bottleneck",)
@@ -57,7 +57,15 @@ def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
     late: list[tuple[int, Recommendation]] = []
     for item in items:
         causes = [a for a, b in _CAUSES if b == item.rule]
-        found = next((o for o in items if o.rule in causes and (o.step == item.step or not item.step)), None)
+        # What only saves money (a smaller request) explains no slowness.
+        found = next(
+            (
+                o
+                for o in items
+                if o.rule in causes and o.category is not Category.COST and (o.step == item.step or not item.step)
+            ),
+            None,
+        )
         if found is None or f"see {found.id}" in item.action:
             out.append(item)
             continue

@@ -63,7 +63,9 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
         effort=Level.LOW,
         current="not set",
         proposed=proposed,
-        expected=f"a guaranteed {proposed} for each pod; the reservation is what {len(container.runs)} measured runs needed",
+        expected=(
+            f"a guaranteed {proposed} for each pod; the reservation is what {len(container.runs)} measured runs needed"
+        ),
         how=how,
         confidence=0.9 if len(container.runs) >= options.min_runs else 0.5,
         edits=edits,

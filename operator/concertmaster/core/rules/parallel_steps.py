@@ -69,7 +69,8 @@ def _advice(
         gain_share=share,
         edits=edits,
         evidence=(
-            "no parameter, artifact, condition or shared volume goes from one to the other; effects outside the workflow"
+            "no parameter, artifact, condition or shared volume goes from one to the other; effects outside the"
+            " workflow"
             " (a table, a bucket) cannot be seen from here: check them first",
             "replayed without the edge, with the limits and nodes as they were",
         ),

@@ -100,7 +100,8 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
         step=None,
         action=action,
         because=(
-            f"{text.percent(share_now)} of the run time, {text.duration(sum(totals) / len(totals))} per run, is {noun} on"
+            f"{text.percent(share_now)} of the run time, {text.duration(sum(totals) / len(totals))} per run, is"
+            f" {noun} on"
             f" the critical path {evidence.runs(len(runs))}, {cause}"
         ),
         otherwise=otherwise,

@@ -142,7 +142,9 @@ def _more(
         effort=Level.LOW,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
-        expected=f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}",
+        expected=(
+            f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
+        ),
         how=how,
         confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if advice.assumed else 1.0),
         edits=edits,
@@ -166,7 +168,8 @@ def _memory_note(own: _Attempts) -> tuple[str, ...]:
     if not own.out_of_memory:
         return ()
     return (
-        f"{text.count(own.out_of_memory, 'execution')} that ran out of memory were left out: the same memory fails again,"
+        f"{text.count(own.out_of_memory, 'execution')} that ran out of memory were left out: the same memory fails"
+        " again,"
         " see memory-request",
     )
 
@@ -191,7 +194,8 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Re
         step=step,
         action=f"Retry {name} once instead of {before}; mend the cause",
         because=(
-            f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped {evidence.runs(len(analysis.runs))}; what"
+            f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
+            f" {evidence.runs(len(analysis.runs))}; what"
             f" failed ({_why(own.classes)}) fails again"
         ),
         otherwise=f"each failing execution keeps burning {text.duration(each)} of pod time before anybody hears of it",

@@ -84,10 +84,13 @@ def _hang(evidence: Evidence, row: _Times) -> Recommendation | None:
         action=f"Stop {name} after {text.duration(found.seconds)}"
         + (f" instead of {text.duration(now)}" if now else ""),
         because=(
-            f"{hung} of {text.count(len(row.all), 'execution')} hung, the longest for {text.duration(longest)}, while no"
+            f"{hung} of {text.count(len(row.all), 'execution')} hung, the longest for {text.duration(longest)},"
+            " while no"
             f" other took more than {text.duration(found.longest)} {evidence.runs(row.step.runs)}"
         ),
-        otherwise=f"the next hang holds the run and its nodes until somebody looks, as one did for {text.duration(longest)}",
+        otherwise=(
+            f"the next hang holds the run and its nodes until somebody looks, as one did for {text.duration(longest)}"
+        ),
         category=Category.RELIABILITY,
         severity=Severity.HIGH if longest - found.seconds >= 3600 else Severity.MEDIUM,
         risk=Level.LOW if found.runs >= 20 else Level.MEDIUM,
@@ -129,7 +132,8 @@ def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
         step=row.step.step,
         action=f"Raise the time limit of {name} from {text.duration(now)} to {text.duration(seconds)}",
         because=(
-            f"{cause} {evidence.runs(row.step.runs)}; 99 % of healthy executions stay below {text.duration(found.bound)}"
+            f"{cause} {evidence.runs(row.step.runs)}; 99 % of healthy executions stay below"
+            f" {text.duration(found.bound)}"
         ),
         otherwise="healthy executions keep being killed"
         if killed
@@ -177,7 +181,8 @@ def _missing(evidence: Evidence, rows: list[_Times]) -> Recommendation | None:
         step=None,
         action=f"Give {text.listing(names)} a time limit",
         because=(
-            f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none hung, and"
+            f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
+            " hung, and"
             " limits of"
             f" {text.duration(min(limits.values()))} to {text.duration(max(limits.values()))} would have stopped none"
         ),

@@ -14,10 +14,11 @@ import numpy as np
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
-from concertmaster.core.gain import Gain, paired_interval
-from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity, StepExecution
-from concertmaster.core.replay import ExecutedRun, WhatIf, replay
+from concertmaster.core.gain import Gain
+from concertmaster.core.model import Category, Level, Recommendation, Severity, StepExecution
+from concertmaster.core.replay import ExecutedRun
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, step_id, worth
+from concertmaster.core.rules.replays import scaled
 from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.stats.summary import summarize
 
@@ -69,20 +70,11 @@ def _steady(
     runs: Sequence[ExecutedRun], step: str, longest: dict[str, StepExecution], level: float
 ) -> tuple[Gain, float, float]:
     """Gain when the step never takes longer than ``level`` seconds, and the 95th percentile of run times now and then."""
-    before, after = [], []
-    for run in runs:
-        if run.usable:
-            taken = longest[run.run].duration if run.run in longest else None
-            before.append(run.replayed)
-            after.append(replay(run, WhatIf.scale_step(step, min(1.0, level / taken))) if taken else run.replayed)
-    base, saved = np.array(before), np.array(before) - np.array(after)
-    low, high = paired_interval(saved, base)
-    found = Gain(
-        Interval(low[0], float(saved.mean()), high[0]),
-        Interval(low[1], float(saved.sum() / base.sum()), high[1]),
-        len(before),
-    )
-    return found, float(np.quantile(base, 0.95)), float(np.quantile(after, 0.95))
+    factors = {run: {step: min(1.0, level / e.duration)} for run, e in longest.items() if e.duration}
+    found, before, after = scaled(runs, factors)
+    if not before:
+        return found, math.nan, math.nan
+    return found, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
 
 
 def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommendation | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from concertmaster.core.model import ContainerFact
+from concertmaster.core.options import Budget, Objectives, Pricing
 from tests.builders import MI, container
 from tests.unit.core.rules.world import Manifest, Pod, Scene, Work, argo, noise, reads, scene, task
 
@@ -200,5 +203,111 @@ def queue_time() -> Scene:
 
     def work(_: int) -> Work:
         return {"extract": value(60), "transform": Pod(value(300), wait=value(180)), "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("batch-small-steps")
+def batch_small_steps() -> Scene:
+    """Sixteen items of 5 s, four at a time, and each pod takes 20 s to start."""
+    of = argo(task("check", withItems=list("abcdefghijklmnop")), templates={"main": {"parallelism": 4}})
+    value = noise()
+    return scene(of, 42, lambda _: {"check": [Pod(value(5), wait=5.0, startup=15.0) for _ in range(16)]})
+
+
+@scenario("cache-step")
+def cache_step() -> Scene:
+    """A step whose input changes once a day is run three times a day."""
+    keyed = {
+        "inputs": {"parameters": [{"name": "day"}]},
+        "outputs": {"parameters": [{"name": "model", "valueFrom": {"path": "/tmp/model"}}]},
+    }
+    of = argo(task("fetch"), task("model", "fetch"), task("tell", "model"), templates={"model": keyed})
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"fetch": value(60), "model": Pod(value(600), inputs=f"day-{i // 3}"), "tell": value(30)}
+
+    return scene(of, 42, work)
+
+
+@scenario("objective-at-risk")
+def objective_at_risk() -> Scene:
+    """One step grows by a tenth a week; the median is to stay below seven minutes."""
+    value = noise(spread=0.02)
+
+    def work(i: int) -> Work:
+        return {"extract": value(60), "transform": value(240 * 1.1 ** (i / 21)), "load": value(30)}
+
+    return scene(etl(), 42, work, objectives=Objectives(duration_p50=420.0))
+
+
+@scenario("budget")
+def budget() -> Scene:
+    """Every third run asks the model 250,000 tokens' worth, of 200,000 it may."""
+    of = argo(task("draft"), task("review", "draft"))
+    value = noise()
+
+    def work(i: int) -> Work:
+        many = 190_000.0 if i % 3 == 0 else 90_000.0
+        return {
+            "draft": Pod(value(60), extra={"tokens": many}, inputs=f"topic-{i // 2}"),
+            "review": Pod(value(30), extra={"tokens": 60_000.0}),
+        }
+
+    made = scene(
+        of,
+        42,
+        work,
+        objectives=Objectives(budgets=(Budget("tokens", 200_000.0),)),
+        pricing=Pricing(units={"tokens": 0.000002}),
+    )
+    totals = [sum(e.extra.get("tokens", 0.0) for e in r.steps) for r in made.runs]
+    return replace(made, runs=tuple(replace(r, extra={"tokens": t}) for r, t in zip(made.runs, totals, strict=True)))
+
+
+@scenario("io-bound")
+def io_bound() -> Scene:
+    """A step that uses a tenth of a core, and is stalled on the disk 60 % of its time."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        slow = measured(
+            cpu_seconds=0.1 * seconds, cpu_sampled_seconds=seconds, io_waiting_seconds=0.6 * seconds, fs_read_bytes=9e9
+        )
+        return {"extract": value(60), "transform": Pod(seconds, containers=slow), "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("node-skew")
+def node_skew() -> Scene:
+    """Nodes of pool b are half as fast again."""
+    value, chance = noise(), random.Random(7)
+
+    def work(_: int) -> Work:
+        pods = {}
+        for name, seconds in STEPS.items():
+            old = chance.random() < 0.4
+            node = f"pool-b-{chance.randrange(3)}" if old else f"pool-a-{chance.randrange(5)}"
+            pods[name] = Pod(value(seconds * (1.5 if old else 1.0)), node=node)
+        return pods
+
+    return scene(etl(), 42, work)
+
+
+@scenario("sidecar-overhead")
+def sidecar_overhead() -> Scene:
+    """A mesh proxy requests half a core in each pod and uses a hundredth."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        def pod(seconds: float) -> Pod:
+            proxy = container(name="proxy", cpu_request=0.5, memory_request=256 * MI, cpu_seconds=0.01 * seconds,
+                              cpu_sampled_seconds=seconds, memory_sampled_peak=50 * MI)  # fmt: skip
+            return Pod(seconds, containers=(*measured(), proxy))
+
+        return {n: pod(value(s)) for n, s in STEPS.items()}
 
     return scene(etl(), 42, work)

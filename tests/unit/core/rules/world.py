@@ -231,7 +231,9 @@ class Scene:
     def advice(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
         """What one rule says (None: all of them)."""
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
-        return recommend(self.analysis(), "wfp", settings=chosen, gaps=self.gaps, fleet=self.fleet)
+        return recommend(
+            self.analysis(), "wfp", settings=chosen, gaps=self.gaps, fleet=self.fleet, wanted=self.objectives
+        )
 
     def one(self, rule: str, **settings: str) -> Recommendation:
         """The only thing one rule says."""

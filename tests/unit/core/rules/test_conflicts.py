@@ -1,0 +1,103 @@
+"""Advice without contradictions: one recommendation per field, causes before symptoms, no gain counted twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, Severity
+from concertmaster.core.rules import RULES
+from concertmaster.core.rules.conflicts import resolve
+from tests.unit.core.rules import scenarios
+from tests.unit.core.rules.scenarios import STEPS, measured, resources
+from tests.unit.core.rules.world import Pod, Work, noise, scene
+
+GAIN = Interval(0.1, 0.2, 0.3)
+
+
+def item(rule: str, step: str | None = "load", **more: object) -> Recommendation:
+    made = Recommendation(
+        id=f"{rule}.{step}" if step else rule,
+        rule=rule,
+        step=step,
+        action="Shorten load first; split its work",
+        because="it took 5m in 42 runs (14d)",
+        otherwise="it stays so",
+        category=Category.PERFORMANCE,
+        severity=Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current="1",
+        proposed="2",
+        expected="20 % of each run",
+        how="kubectl explain",
+        confidence=0.5,
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def test_a_field_is_set_once_and_the_loser_becomes_evidence() -> None:
+    edit = (Edit("/spec/parallelism", "2", "6"),)
+    first, second = item("parallelism", None, edits=edit), item("queue-time", None, edits=edit)
+    (kept,) = resolve([first, second])
+    assert kept.id == "parallelism"
+    assert "queue-time would set the same field (1 to 2)" in kept.evidence[-1]
+
+
+def test_different_fields_of_one_step_both_stay() -> None:
+    found = resolve(
+        [
+            item("memory-request", edits=(Edit("/a/memory", "1", "2"),)),
+            item("cpu-request", edits=(Edit("/a/cpu", "1", "2"),)),
+        ]
+    )
+    assert [r.id for r in found] == ["memory-request.load", "cpu-request.load"]
+
+
+def test_a_cause_goes_before_its_symptom() -> None:
+    raised = item("memory-request", category=Category.RELIABILITY)
+    found = resolve([item("retry-policy"), item("timeout"), raised])
+    assert [r.rule for r in found] == ["timeout", "memory-request", "retry-policy"]
+    assert found[-1].action.endswith("; first see memory-request.load")
+    elsewhere = resolve([item("retry-policy", "fetch"), raised])
+    assert [r.rule for r in elsewhere] == ["retry-policy", "memory-request"]
+
+
+def test_what_only_saves_money_explains_no_slowness() -> None:
+    found = resolve([item("io-bound"), item("cpu-request", category=Category.COST)])
+    assert "first see" not in found[0].action
+
+
+def test_gains_of_one_step_are_not_added_up() -> None:
+    found = resolve([item("straggler", gain_share=GAIN), item("cache-step", gain_share=GAIN), item("timeout")])
+    assert found[0].expected == "20 % of each run"
+    assert found[1].expected == "20 % of each run, not on top of straggler.load"
+    assert found[2].expected == "20 % of each run"
+
+
+def test_the_bottleneck_points_to_the_remedy_and_stands_behind_it() -> None:
+    found = resolve([item("bottleneck", gain_share=GAIN), item("straggler", gain_share=GAIN)])
+    assert [r.rule for r in found] == ["straggler", "bottleneck"]
+    assert found[1].action == "Shorten load first; how: straggler.load"
+    (alone,) = resolve([item("bottleneck", gain_share=GAIN)])
+    assert alone.action == "Shorten load first; split its work"
+
+
+def test_a_throttled_bottleneck_in_real_advice() -> None:
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
+    value = noise()
+
+    def work(_: int) -> Work:
+        throttled = measured(cpu_limit=1.0, throttled_share=0.4)
+        return {n: Pod(value(s), containers=throttled if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    ids = [r.id for r in scene(scenarios.etl(transform=limited), 42, work).advice()]
+    assert ids.index("cpu-request.transform") < ids.index("bottleneck.transform")
+
+
+def test_no_scene_gives_two_recommendations_for_one_field_or_one_id_twice() -> None:
+    for make in scenarios.SCENARIOS.values():
+        found = make().advice()
+        pointers = [e.pointer for r in found for e in r.edits]
+        assert len(pointers) == len(set(pointers))
+        assert len({r.id for r in found}) == len(found)
+        assert {r.rule for r in found} <= {r.name for r in RULES}
