@@ -27,6 +27,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.replay import WhatIf
 from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id, worth
+from concertmaster.core.rules.places import shared
 
 
 def _keyed(rows: list[StepExecution]) -> list[Keyed]:
@@ -47,6 +48,8 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
     """Argo's memoization. Without declared inputs there is no key, without outputs nothing to keep: no patch then."""
     definition = evidence.analysis.definition
     names = _parameters(spec)
+    if shared(evidence.analysis, spec):
+        return ()
     if definition.engine is not Engine.ARGO or spec.pointer is None or not names or "outputs" not in spec.declared:
         return ()
     key = "-".join([spec.template or spec.name, *(f"{{{{inputs.parameters.{n}}}}}" for n in names)])

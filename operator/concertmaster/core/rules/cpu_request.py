@@ -24,6 +24,7 @@ from concertmaster.core.rules.base import (
     saving_severity,
     step_id,
 )
+from concertmaster.core.rules.places import places
 from concertmaster.core.rules.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import round_cpu
 from concertmaster.core.usage import ContainerUsage
@@ -174,11 +175,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     """At most one recommendation per container: a throttling limit goes before the size of the request."""
     if not evidence.analysis.enough:
         return
-    for step in evidence.analysis.steps:
-        for container in step.containers:
-            found = _throttled(evidence, step, container) or _oversized(evidence, step, container)
-            if found is not None:
-                yield found
+    for place in places(evidence.analysis):
+        found = _throttled(evidence, place.step, place.container) or _oversized(evidence, place.step, place.container)
+        if found is not None:
+            yield place.told(found)
 
 
 RULE = Rule("cpu-request", evaluate, tie_break=8)

@@ -12,6 +12,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, resource_command, saving_severity, step_id
+from concertmaster.core.rules.places import places
 from concertmaster.core.rules.sizes import memory_size, size_guard
 from concertmaster.core.sizing import round_memory
 from concertmaster.core.usage import ContainerUsage
@@ -141,11 +142,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     """One recommendation per container whose request is off by more than the threshold."""
     if not evidence.analysis.enough:
         return
-    for step in evidence.analysis.steps:
-        for container in step.containers:
-            found = _advice(evidence, step, container)
-            if found is not None:
-                yield found
+    for place in places(evidence.analysis):
+        found = _advice(evidence, place.step, place.container)
+        if found is not None:
+            yield place.told(found)
 
 
 RULE = Rule("memory-request", evaluate, tie_break=7)

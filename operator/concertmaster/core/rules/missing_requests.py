@@ -12,6 +12,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule, resource_command, step_id
+from concertmaster.core.rules.places import places
 from concertmaster.core.rules.sizes import cpu_size, memory_size
 from concertmaster.core.sizing import round_memory
 from concertmaster.core.usage import ContainerUsage
@@ -77,11 +78,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     """One recommendation per container without a request, once enough runs were measured."""
     if not evidence.analysis.enough:
         return
-    for step in evidence.analysis.steps:
-        for container in step.containers:
-            found = _advice(evidence, step, container)
-            if found is not None:
-                yield found
+    for place in places(evidence.analysis):
+        found = _advice(evidence, place.step, place.container)
+        if found is not None:
+            yield place.told(found)
 
 
 RULE = Rule("missing-requests", evaluate, tie_break=6)

@@ -27,6 +27,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.retries import Chain, RetryAdvice, retry_advice
 from concertmaster.core.rules.base import Evidence, Rule, field_command, median, step_id
+from concertmaster.core.rules.places import shared
 
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # the program is not to blame, and a later try may pass
 _HOPELESS = 0.1  # a retry that helps less often than this
@@ -183,7 +184,9 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Re
         return None
     spec = analysis.definition.graph.step(step)
     identifier = step_id("retry-policy", step)
-    how, edits = field_command(evidence, _edits(evidence, spec, 1, own.classes), evidence.explain(identifier))
+    alone = spec is not None and not shared(analysis, spec)  # another step's retries may help
+    wanted = _edits(evidence, spec, 1, own.classes) if alone else ()
+    how, edits = field_command(evidence, wanted, evidence.explain(identifier))
     failed = sum(not c.attempts[-1] for c in own.chains)
     each = own.repeated_seconds / max(1, failed)
     share = text.percent(own.repeated_seconds / own.seconds)

@@ -14,6 +14,7 @@ from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.failures import FailureClass
 from concertmaster.core.model import Category, Edit, Engine, Level, Recommendation, Severity, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, field_command, step_id
+from concertmaster.core.rules.places import shared
 from concertmaster.core.timeouts import TimeoutAdvice, round_up, timeout_advice
 
 _HUNG = 2.0  # times the limit its siblings call for: a slow execution is no hang
@@ -46,8 +47,11 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         yield _Times(step, spec, *([e.duration for e in r if e.duration is not None] for r in (good, rows)))
 
 
-def _edit(evidence: Evidence, spec: StepSpec, seconds: float) -> tuple[Edit, ...]:
-    if spec.pointer is None or evidence.analysis.definition.engine not in (Engine.ARGO, Engine.JOB):
+def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
+    """``alone``: no patch for a template that other steps run too; their times were not looked at."""
+    if spec.pointer is None or (alone and shared(evidence.analysis, spec)):
+        return ()
+    if evidence.analysis.definition.engine not in (Engine.ARGO, Engine.JOB):
         return ()
     if "timeout" in spec.declared:
         return (commands.field_edit(f"{spec.pointer}/timeout", spec.declared["timeout"], f"{round(seconds)}s"),)
@@ -156,18 +160,18 @@ def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
     )
 
 
-def _missing(evidence: Evidence, rows: list[_Times]) -> Recommendation | None:
-    """One recommendation for all steps without a limit."""
+def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) -> Recommendation | None:
+    """One recommendation for all steps without a limit, but for templates (``spoken``) that others spoke of."""
     limits: dict[str, float] = {}
     edits: dict[str, Edit] = {}
     lines: list[str] = []
     for row in rows:
         found = _advice(evidence, row.good)
-        if row.spec.has_timeout or found.seconds is None:
+        if row.spec.has_timeout or found.seconds is None or row.spec.pointer in spoken - {None}:
             continue
         limits[row.step.step] = found.seconds
         lines.append(f"{row.step.step}: {text.duration(found.seconds)}, longest seen {text.duration(found.longest)}")
-        for edit in _edit(evidence, row.spec, found.seconds):
+        for edit in _edit(evidence, row.spec, found.seconds, alone=False):
             if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < found.seconds:
                 edits[edit.pointer] = edit  # two steps may run one template: the longer one counts
     if not limits:
@@ -207,13 +211,15 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if not evidence.analysis.enough:
         return
     quiet: list[_Times] = []
+    spoken: set[str | None] = set()
     for row in _times(evidence):
         found = _hang(evidence, row) or _tight(evidence, row)
         if found is not None:
+            spoken.add(row.spec.pointer)
             yield found
         else:
             quiet.append(row)
-    missing = _missing(evidence, quiet)
+    missing = _missing(evidence, quiet, spoken)
     if missing is not None:
         yield missing
 

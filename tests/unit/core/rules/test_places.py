@@ -1,0 +1,64 @@
+"""Steps that run one template share its fields: advice looks at all of them."""
+
+from __future__ import annotations
+
+import copy
+
+from tests.builders import MI
+from tests.unit.core.rules.scenarios import measured
+from tests.unit.core.rules.world import Manifest, Pod, Work, argo, noise, scene, task
+
+
+def _twice() -> Manifest:
+    """Steps ``small`` and ``large`` both run the template ``work``."""
+    of = copy.deepcopy(argo(task("work"), task("large", "work")))
+    tasks = of["spec"]["templates"][0]["dag"]["tasks"]
+    tasks[0]["name"] = "small"
+    tasks[1].update(template="work", dependencies=["small"])
+    del of["spec"]["templates"][2]
+    return of
+
+
+def test_a_request_suits_every_step_that_runs_the_template() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {
+            "small": Pod(value(100), containers=measured(memory_sampled_peak=100 * MI)),
+            "large": Pod(value(100), containers=measured(memory_sampled_peak=500 * MI)),
+        }
+
+    item = scene(_twice(), 42, work).one("memory-request")
+    assert "was 500Mi" in item.because
+    assert "runs the same template and counted in" in item.because
+    assert int(item.proposed.removesuffix("Mi")) >= 500
+
+
+def test_a_request_that_one_of_them_needs_stays() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {
+            "small": Pod(value(100), containers=measured(memory_sampled_peak=100 * MI)),
+            "large": Pod(value(100), containers=measured(memory_sampled_peak=980 * MI)),
+        }
+
+    assert scene(_twice(), 42, work).advice("memory-request") == []
+
+
+def test_a_missing_time_limit_is_the_larger_one() -> None:
+    value = noise()
+    item = scene(_twice(), 42, lambda _: {"small": value(60), "large": value(600)}).one("timeout")
+    (edit,) = item.edits
+    assert int(edit.proposed or "") > 600
+
+
+def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"small": Pod(9000, fails="Error") if i == 30 else value(60), "large": value(600)}
+
+    found = scene(_twice(), 42, work).advice("timeout")
+    assert [r.id for r in found] == ["timeout.small"]
+    assert found[0].edits == ()
