@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -21,24 +20,8 @@ from concertmaster.report import markdown, tables
 
 
 @click.command("analyze")
-@click.option(
-    "--facts",
-    "facts_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File written by concertmaster record.",
-)
-@gather.source_options
-@click.option(
-    "-n", "--namespace", "namespaces", multiple=True, help="Only this namespace; may be given again. Default: all."
-)
-@click.option(
-    "--definitions",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="YAML file or directory with WorkflowTemplates, CronJobs, WorkflowProfiles, policies; may be given again.",
-)
+@gather.facts_option
 @click.option("--workflow", "names", multiple=True, help="Only workflows of this name; may be given again.")
-@click.option("--window", default="14d", show_default=True, callback=gather.duration, help="How far back to look.")
 @click.option("--min-runs", type=click.IntRange(1, 1000), help="Fewest finished runs before anything is recommended.")
 @click.option(
     "-o",
@@ -48,36 +31,14 @@ from concertmaster.report import markdown, tables
     show_default=True,
     help="table: one line per workflow; wide: everything.",
 )
-@click.option("--until", metavar="TIME", callback=gather.moment, help="End of the window. Default: now.")
 def command(
-    facts_file: Path | None,
-    url: str | None,
-    config: Path | None,
-    source_name: str,
-    bearer_token_file: str | None,
-    ca_file: str | None,
-    matchers: tuple[str, ...],
-    namespaces: tuple[str, ...],
-    definitions: tuple[Path, ...],
-    names: tuple[str, ...],
-    window: float,
-    until: float | None,
-    min_runs: int | None,
-    output: str,
+    read: Callable[[], gather.Facts], window: float, names: tuple[str, ...], min_runs: int | None, output: str
 ) -> None:
     """Analyse all workflows that can be seen and print what to change. Needs no rights in any cluster.
 
     Without --definitions the graphs are inferred from the observed times, which is said beside the result.
     """
-    facts = gather.read_facts(
-        facts_file,
-        lambda: gather.find_source(url, config, source_name, bearer_token_file, ca_file, matchers),
-        named=bool(url or config),
-        namespaces=namespaces,
-        objects=gather.load_objects(definitions),
-        window=window,
-        until=until,
-    )
+    facts = read()
     views = [found.view() for found in analyze(facts, window=window, names=names, min_runs=min_runs)]
     if not views:
         raise UserError(_nothing(facts, names))

@@ -27,12 +27,7 @@ from concertmaster.metrics.examine import Check, Examination, Mark
 )
 @click.option("--skip-cluster", is_flag=True, help="Look at the metrics store only.")
 def command(
-    url: str | None,
-    config: Path | None,
-    source_name: str,
-    bearer_token_file: str | None,
-    ca_file: str | None,
-    matchers: tuple[str, ...],
+    source: gather.SourceOptions,
     namespace: str | None,
     kubeconfig: Path | None,
     skip_cluster: bool,
@@ -41,12 +36,12 @@ def command(
 
     Exit status 1 when something keeps advice from being made.
     """
-    if skip_cluster and not (url or config):
+    if skip_cluster and not source.named:
         raise click.UsageError("nothing to look at: give --prometheus URL or --config FILE")
     checks: list[Check] = []
-    if url or config:
-        source = gather.find_source(url, config, source_name, bearer_token_file, ca_file, matchers)
-        checks += _told(f"Metrics store {source.url}", examine(source))
+    if source.named:
+        found = source.find()
+        checks += _told(f"Metrics store {found.url}", examine(found))
     if not skip_cluster:
         checks += _told("Cluster", cluster(kubeconfig, namespace))
     bad = [c for c in checks if c.mark is Mark.FAIL]

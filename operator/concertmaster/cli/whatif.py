@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import click
 
@@ -75,11 +74,15 @@ def told(advice: Advice, found: Gain) -> str:
     if found.seconds is None or found.share is None:
         raise UserError(found.reason or "the runs cannot be replayed")
     low, likely, high = found.seconds.low, found.seconds.likely, found.seconds.high
-    word = "shorter" if likely >= 0 else "longer"
+    if low < 0 < high:
+        span = f"{text.duration(-low)} longer to {text.duration(high)} shorter"
+    else:
+        ends = sorted((abs(low), abs(high)))
+        span = f"{text.duration(ends[0])} to {text.duration(ends[1])}"
     return (
-        f"{found.runs_used} runs replayed, mean {text.duration(now)}: {text.duration(abs(likely))} {word}"
-        f" ({text.percent(abs(found.share.likely), 1)}); 90 % interval of the gain {text.duration(low)} to"
-        f" {text.duration(high)} a run" + (f" ({found.reason})" if found.reason else "")
+        f"{found.runs_used} runs replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
+        f" {'shorter' if likely >= 0 else 'longer'} ({text.percent(abs(found.share.likely), 1)}), 90 % interval {span}"
+        + (f"; {found.reason}" if found.reason else "")
     )
 
 
@@ -134,50 +137,17 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("what-if")
 @click.argument("workflow")
-@click.option(
-    "--facts",
-    "facts_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File written by concertmaster record.",
-)
-@gather.source_options
-@click.option("-n", "--namespace", "namespaces", multiple=True, help="Only this namespace; may be given again.")
-@click.option(
-    "--definitions", multiple=True, type=click.Path(path_type=Path), help="YAML file or directory with the workflow."
-)
-@click.option("--window", default="14d", show_default=True, callback=gather.duration, help="How far back to look.")
-@click.option("--until", metavar="TIME", callback=gather.moment, help="End of the window. Default: now.")
+@gather.facts_option
 @_options
 def command(
-    workflow: str,
-    facts_file: Path | None,
-    url: str | None,
-    config: Path | None,
-    source_name: str,
-    bearer_token_file: str | None,
-    ca_file: str | None,
-    matchers: tuple[str, ...],
-    namespaces: tuple[str, ...],
-    definitions: tuple[Path, ...],
-    window: float,
-    until: float | None,
-    workers: str | None,
-    **options: object,
+    workflow: str, read: Callable[[], gather.Facts], window: float, workers: str | None, **options: object
 ) -> None:
     """Replay the runs of WORKFLOW with a change made and print the gain with its interval.
 
     Several changes are made together. The observed runs are simulated again with their own durations, waits and limits;
     nothing in the cluster is touched.
     """
-    facts = gather.read_facts(
-        facts_file,
-        lambda: gather.find_source(url, config, source_name, bearer_token_file, ca_file, matchers),
-        named=bool(url or config),
-        namespaces=namespaces,
-        objects=gather.load_objects(definitions),
-        window=window,
-        until=until,
-    )
+    facts = read()
     advice = analyze(facts, window=window, names=[workflow])
     if not advice:
         raise UserError(f"no workflow named {workflow} was found among {len(facts.pods)} pods")
