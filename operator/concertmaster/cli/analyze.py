@@ -13,14 +13,14 @@ from concertmaster import advisor, engines
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.policy import resolve, select
 from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
-from concertmaster.cli import gather
+from concertmaster.cli import gather, options
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.report import markdown, tables
 
 
 @click.command("analyze")
-@gather.facts_option
+@options.facts_option
 @click.option("--workflow", "names", multiple=True, help="Only workflows of this name; may be given again.")
 @click.option("--min-runs", type=click.IntRange(1, 1000), help="Fewest finished runs before anything is recommended.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from concertmaster import settings
-from concertmaster.cli import gather
+from concertmaster.cli import options
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
@@ -20,14 +20,14 @@ from concertmaster.metrics.examine import Check, Examination, Mark
 
 
 @click.command("doctor")
-@gather.source_options
+@options.source_options
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
 @click.option(
     "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
 )
 @click.option("--skip-cluster", is_flag=True, help="Look at the metrics store only.")
 def command(
-    source: gather.SourceOptions,
+    source: options.SourceOptions,
     namespace: str | None,
     kubeconfig: Path | None,
     skip_cluster: bool,

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import click
 import yaml
 
 from concertmaster import settings
-from concertmaster.api.scalars import Duration
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import JobFact, PodFact
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,148 +36,6 @@ class Facts:
             for j in self.jobs
             if j.owner_kind is not None and j.owner_name is not None
         }
-
-
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """The options by which a command names its metrics store."""
-
-    url: str | None
-    config: Path | None
-    source_name: str
-    bearer_token_file: str | None
-    ca_file: str | None
-    matchers: tuple[str, ...]
-
-    @property
-    def named(self) -> bool:
-        """Whether they name one at all."""
-        return bool(self.url or self.config)
-
-    def find(self) -> settings.Source:
-        """The source. Raises UserError or a usage error with what to change."""
-        return find_source(self.url, self.config, self.source_name, self.bearer_token_file, self.ca_file, self.matchers)
-
-
-def source_options(command: F) -> F:
-    """Adds the options and hands them to the command as ``source``."""
-
-    @functools.wraps(command)
-    def call(**values: Any) -> Any:
-        names = (f.name for f in fields(SourceOptions))
-        return command(source=SourceOptions(**{name: values.pop(name) for name in names}), **values)
-
-    for option in reversed(
-        (
-            click.option("--prometheus", "url", metavar="URL", help="Base URL of a Prometheus, Thanos, Mimir ..."),
-            click.option(
-                "--config",
-                "config",
-                type=click.Path(dir_okay=False, path_type=Path),
-                help="Operator configuration to take the source from, with --source.",
-            ),
-            click.option(
-                "--source", "source_name", default="default", show_default=True, help="Name of the source in --config."
-            ),
-            click.option("--bearer-token-file", type=click.Path(dir_okay=False), help="File with a token for the URL."),
-            click.option("--ca-file", type=click.Path(dir_okay=False), help="Certificate authority of the URL."),
-            click.option(
-                "--matcher",
-                "matchers",
-                multiple=True,
-                metavar="LABEL=VALUE",
-                help="Label every series must have, as cluster=prod-1.",
-            ),
-        )
-    ):
-        call = option(call)
-    return cast("F", call)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The options that say what to look at: namespaces, definitions and a window (seconds) that ends at ``until``."""
-
-    namespaces: tuple[str, ...]
-    definitions: tuple[Path, ...]
-    window: float
-    until: float | None
-
-    def objects(self) -> list[Mapping[str, Any]]:
-        """The Kubernetes objects of the definition files. Raises UserError."""
-        return load_objects(self.definitions)
-
-    def ask(self, source: settings.Source, objects: Sequence[Mapping[str, Any]]) -> Facts:
-        """The facts of the span from a metrics store. Raises UserError."""
-        return from_prometheus(source, namespaces=self.namespaces, window=self.window, objects=objects, now=self.until)
-
-
-def span_options(command: F) -> F:
-    """Adds the options and hands them to the command as ``span``."""
-
-    @functools.wraps(command)
-    def call(**values: Any) -> Any:
-        return command(span=Span(**{f.name: values.pop(f.name) for f in fields(Span)}), **values)
-
-    for option in reversed(
-        (
-            click.option(
-                "-n",
-                "--namespace",
-                "namespaces",
-                multiple=True,
-                help="Only this namespace; may be given again. Default: all.",
-            ),
-            click.option(
-                "--definitions",
-                multiple=True,
-                type=click.Path(path_type=Path),
-                help="YAML file or directory with workflows, profiles and policies; may be given again.",
-            ),
-            click.option("--window", default="14d", show_default=True, callback=duration, help="How far back to look."),
-            click.option("--until", metavar="TIME", callback=moment, help="End of the window. Default: now."),
-        )
-    ):
-        call = option(call)
-    return cast("F", call)
-
-
-def facts_option(command: F) -> F:
-    """Adds ``--facts`` beside source and span, and hands the command a function ``read`` that gets the facts."""
-
-    @functools.wraps(command)
-    def call(source: SourceOptions, span: Span, facts_file: Path | None, **values: Any) -> Any:
-        return command(read=lambda: read_facts(facts_file, source, span), window=span.window, **values)
-
-    option = click.option(
-        "--facts",
-        "facts_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File written by concertmaster record, instead of a metrics store.",
-    )
-    return cast("F", option(source_options(span_options(call))))
-
-
-def duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """A click callback: ``14d`` to seconds."""
-    try:
-        seconds = float(Duration(value).seconds)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}; write it as 14d, 36h or 90m") from None
-    if seconds <= 0:
-        raise click.BadParameter("must be longer than zero")
-    return seconds
-
-
-def moment(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """A click callback: RFC 3339 to unix seconds."""
-    if value is None:
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter("write it as 2026-11-16T09:00:00Z") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def find_source(
@@ -294,19 +147,6 @@ def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
     header = recording.header
     merged = {_identity(o): o for o in (*recording.objects, *objects)}
     return Facts(header.since, header.until, recording.facts, recording.jobs, tuple(merged.values()), header.notes)
-
-
-def read_facts(facts_file: Path | None, source: SourceOptions, span: Span) -> Facts:
-    """Facts from a file, or else from the source the options name. Raises UserError."""
-    if facts_file is None:
-        facts = span.ask(source.find(), span.objects())
-    elif source.named:
-        raise click.UsageError("give either --facts or a Prometheus, not both")
-    else:
-        facts = from_file(facts_file, span.objects())
-    if span.namespaces:
-        facts = replace(facts, pods=tuple(p for p in facts.pods if p.namespace in span.namespaces))
-    return facts
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

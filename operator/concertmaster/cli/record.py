@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from concertmaster import engines
-from concertmaster.cli import gather
+from concertmaster.cli import options
 from concertmaster.cli.errors import UserError
 
 POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
@@ -15,9 +15,9 @@ POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
 
 @click.command("record")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@gather.source_options
-@gather.span_options
-def command(file: Path, source: gather.SourceOptions, span: gather.Span) -> None:
+@options.source_options
+@options.span_options
+def command(file: Path, source: options.SourceOptions, span: options.Span) -> None:
     """Write the facts of all runs that ended in the window to FILE (gzip when it ends in .gz).
 
     The file holds names, times, sizes and reasons, no logs and no environment. The format is described in

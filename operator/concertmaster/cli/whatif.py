@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from concertmaster.advisor import Advice
-from concertmaster.cli import gather
+from concertmaster.cli import gather, options
 from concertmaster.cli.analyze import analyze
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
@@ -109,7 +109,7 @@ def _workers(runs: Sequence[RunRecord], step: str) -> str:
     return table(["PODS", "TIME", "", "POD-HOURS"], lines) + f"\n{advice}"
 
 
-def _options(command: Callable[..., None]) -> Callable[..., None]:
+def _changes(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.option("--scale", multiple=True, metavar="STEP=FACTOR", help="The step takes FACTOR times as long."),
@@ -137,10 +137,10 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("what-if")
 @click.argument("workflow")
-@gather.facts_option
-@_options
+@options.facts_option
+@_changes
 def command(
-    workflow: str, read: Callable[[], gather.Facts], window: float, workers: str | None, **options: object
+    workflow: str, read: Callable[[], gather.Facts], window: float, workers: str | None, **change: object
 ) -> None:
     """Replay the runs of WORKFLOW with a change made and print the gain with its interval.
 
@@ -153,7 +153,7 @@ def command(
         raise UserError(f"no workflow named {workflow} was found among {len(facts.pods)} pods")
     analysis = advice[0].analysis
     known = {s.step for s in analysis.steps}
-    whatif = _change(**options)  # type: ignore[arg-type]
+    whatif = _change(**change)  # type: ignore[arg-type]
     if whatif.problem:
         raise UserError(whatif.problem)
     unknown = (_named(whatif) | ({workers} if workers else set())) - known
