@@ -23,6 +23,8 @@ def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[i
     either by their steps or by one flat-straight-flat line; the Bayesian information criterion (Schwarz 1978) decides.
     Residuals beyond three robust standard deviations count as three, so that outliers decide nothing.
     """
+    if not edges:
+        return []
     bounds = [0, *edges, values.size]
     levels = [float(np.median(values[a:b])) for a, b in pairwise(bounds)]
     found = []

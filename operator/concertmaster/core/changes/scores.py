@@ -74,8 +74,9 @@ def _standardised(values: Floats) -> Floats:
 
 
 def _unit(scores: Floats) -> Floats:
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    spread = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
+    n = scores.shape[1]  # sums, as means of small arrays take NumPy several times as long
+    centred = scores - scores.sum(axis=1, keepdims=True) / n
+    spread = np.sqrt(np.square(centred).sum(axis=1, keepdims=True) / n)
     unit: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
     return unit
 

@@ -119,8 +119,8 @@ def serial_dependence(values: Floats) -> float:
     if n < 4:
         return 0.0
     scores = normal_scores(values)
-    one = float(np.mean((scores[1:] - scores[:-1]) ** 2))
-    two = float(np.mean((scores[2:] - scores[:-2]) ** 2))
+    near, far = scores[1:] - scores[:-1], scores[2:] - scores[:-2]
+    one, two = float(near @ near) / near.size, float(far @ far) / far.size
     if one <= 0:
         return 0.0
     return min(0.99, max(0.0, two / one - 1.0 - 1.645 * math.sqrt(2.0 / n)))
