@@ -63,11 +63,16 @@ test-unit: $(READY) ## unit, property and golden tests (no cluster, no Go)
 	@$(BIN)/pytest -q -n 2 tests/unit tests/property tests/golden
 
 test-cluster: $(READY) ## real API server, Prometheus and Kubernetes parts
+	@$(BIN)/python -m testbed build
 	@$(BIN)/pytest -q tests/cluster
 
 test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespace
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
+
+test-chart: $(READY) ## chart, image and rights on the real Helm and API server
+	@$(BIN)/python -m testbed build chart
+	@$(BIN)/pytest -q tests/chart
 
 test-docs: $(READY) ## examples, documents and the demo
 	@$(BIN)/pytest -q tests/docs
@@ -85,4 +90,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-docs bench bench-fleet lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-chart test-docs bench bench-fleet lock clean

@@ -48,11 +48,13 @@ CHECKS = (
 )
 TIERS = (
     *CHECKS,
-    Tier("unit", _pytest("-n", "2", "tests/unit", "tests/property", "tests/golden"), 600),
-    Tier("cluster", _pytest("tests/cluster"), 900, bed=True),
+    Tier("unit", _pytest("-n", "2", "tests/unit", "tests/property", "tests/golden"), 900),
+    Tier("cluster", _pytest("tests/cluster"), 1200, bed=True),
+    Tier("engines", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/engines")), 900, bed=True),
+    Tier("chart", _pytest("tests/chart"), 900, bed=True),
     Tier("docs", _pytest("tests/docs"), 600, bed=True),
 )
-BUILD = Tier("test bed", (sys.executable, "-m", "testbed", "build"), 45 * 60)
+BUILD = Tier("test bed", (sys.executable, "-m", "testbed", "build", "all"), 50 * 60)
 
 
 def _say(text: str) -> None:
