@@ -1,0 +1,46 @@
+"""The vocabulary of the whole project: what was observed (facts, run records) and what is declared (definitions).
+
+All values are frozen, so that analysis can be pure and tests can compare whole objects. Units are fixed: times are unix
+seconds (float), durations seconds, CPU is cores or core-seconds, memory bytes. ``None`` means *unknown*; it is never
+replaced by zero, because advice built on an invented zero is worse than no advice.
+"""
+
+from concertmaster.core.model.definitions import (
+    ContainerSpec,
+    Engine,
+    GroupLimit,
+    LabelRequirement,
+    NameSegment,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
+from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
+from concertmaster.core.model.recommendations import Category, Edit, Interval, Level, Recommendation, Severity
+from concertmaster.core.model.runs import Outcome, RunRecord, Source, StepExecution
+
+__all__ = [
+    "Category",
+    "ContainerFact",
+    "ContainerSpec",
+    "Edit",
+    "Engine",
+    "GroupLimit",
+    "Interval",
+    "JobFact",
+    "LabelRequirement",
+    "Level",
+    "NameSegment",
+    "Outcome",
+    "PodFact",
+    "Recommendation",
+    "RunRecord",
+    "Severity",
+    "Source",
+    "StepExecution",
+    "StepSpec",
+    "WorkflowDefinition",
+    "WorkflowGraph",
+    "WorkflowKey",
+]

@@ -1,0 +1,150 @@
+"""Definitions: what the cluster's objects declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Engine(StrEnum):
+    """The workflow engines that can be observed."""
+
+    ARGO = "Argo"
+    TEKTON = "Tekton"
+    JOB = "Job"
+    GRAPH = "Graph"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowKey:
+    """Stable identity of a workflow across its runs."""
+
+    namespace: str
+    kind: str  # WorkflowTemplate, ClusterWorkflowTemplate, CronWorkflow, Pipeline, CronJob, Job, WorkflowProfile ...
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container as declared, with the JSON pointer of its patchable ``resources`` (None: not patchable)."""
+
+    name: str
+    image: str | None = None
+    cpu_request: float | None = None
+    cpu_limit: float | None = None
+    memory_request: float | None = None
+    memory_limit: float | None = None
+    resources_pointer: str | None = None
+    # "requests"/"limits" as literally written, so that a patch can test the old value and knows which parents exist
+    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    sidecar: bool = False
+    init: bool = False
+    empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds
+
+
+@dataclass(frozen=True, slots=True)
+class NameSegment:
+    """One piece of the name an engine gives a step's nodes; the pieces of a path are written one after the other.
+
+    ``items`` are the fan-out suffixes without parentheses ("2:3"): empty means no fan-out, None that they are only
+    known at run time. ``attempts`` is True where the engine numbers retries, "(0)", "(1)" ..., after this piece.
+    ``whole``: what follows also exists once for the fan-out as a whole, without a suffix.
+    """
+
+    text: str
+    items: tuple[str, ...] | None = ()
+    attempts: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRequirement:
+    """One term of a label selector; ``operator`` is In, NotIn, Exists or DoesNotExist. Terms are joined by "and"."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """One node of the declared graph. ``name`` is the key under which executions of all runs are merged."""
+
+    name: str
+    depends_on: tuple[str, ...] = ()
+    template: str | None = None
+    fan_out: bool = False
+    width: int | None = None  # declared fan-out width; None when only known at run time
+    parallelism: int | None = None  # limit on this step's own fan-out
+    ordering_only: tuple[str, ...] = ()  # dependencies that carry no data reference
+    containers: tuple[ContainerSpec, ...] = ()
+    has_timeout: bool | None = None
+    timeout_seconds: float | None = None
+    retry_limit: int | None = None
+    memoized: bool | None = None
+    on_exit: bool = False
+    conditional: bool = False
+    waits: bool = False  # suspend and the like: its time is waiting, it has no pod
+    daemon: bool = False  # keeps running beside its successors, which start once it is ready
+    locks: tuple[str, ...] = ()  # mutexes and semaphores it needs, as "<kind>/<name>"
+    indexed: bool = False  # Indexed Job: the completion index tells items apart
+    path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty where names say nothing
+    selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for graphs declared by a person
+    duration_query: str | None = None  # PromQL that gives seconds per run where a step has no pods
+    pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
+    declared: Mapping[str, object] = field(default_factory=dict)  # its fields that advice is about, as written
+    task_pointer: str | None = None  # JSON pointer of the dag task that calls it directly
+    task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """At most ``limit`` of these steps' pods run at a time, per invocation of the template that declares it."""
+
+    steps: tuple[str, ...]
+    limit: int
+    pointer: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowGraph:
+    """Steps in a topological order. ``problems`` names what is wrong with a declared graph (cycle, unknown step ...);
+    ``inferred`` is True when the edges were derived from observed times because no declaration was at hand."""
+
+    steps: tuple[StepSpec, ...] = ()
+    parallelism: int | None = None
+    inferred: bool = False
+    problems: tuple[str, ...] = ()
+    parallelism_pointer: str | None = None
+    limits: tuple[GroupLimit, ...] = ()
+
+    def step(self, name: str) -> StepSpec | None:
+        """The step of that name, or None."""
+        return next((s for s in self.steps if s.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowDefinition:
+    """A workflow as its engine's object declares it."""
+
+    key: WorkflowKey
+    engine: Engine
+    graph: WorkflowGraph
+    fingerprint: str | None = None  # hash of the parts of the spec that can change how a run behaves
+    labels: Mapping[str, str] = field(default_factory=dict)
+    schedule: str | None = None
+    schedule_time_zone: str | None = None
+    suspended: bool = False
+    managed_by: str | None = None  # Argo CD, Flux, Helm ... with the name of the owner, for people
+    notes: tuple[str, ...] = ()  # constructs that cannot be analysed, each a sentence
+    run_prefixes: tuple[str, ...] = ()  # names that runs start with, each followed by "-": own name, triggers' names
+    run_selector: tuple[LabelRequirement, ...] = ()  # further labels a run's pods must carry
+    run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person
+    series_run_label: str | None = None  # the same for the results of duration queries
+    pointer: str | None = None  # JSON pointer of the part that describes a run ("/spec", "/spec/workflowSpec" ...)
+    declared: Mapping[str, object] = field(default_factory=dict)  # fields of the whole that advice is about, as written

@@ -1,0 +1,97 @@
+"""Facts: one row per container of a pod, as the metrics store tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFact:
+    """What one container of one pod requested, used and how it ended.
+
+    ``memory_sampled_peak`` (highest sampled working set) is a lower bound of the true peak, ``memory_kernel_peak`` (the
+    kernel's high-water mark, page cache included) an upper one. ``samples`` counts memory samples, ``expected_samples``
+    how many a full coverage would have given. ``ambiguous`` marks rows whose series cannot be told apart from another
+    pod's or another start of the same container: no size advice may rest on them.
+    """
+
+    name: str
+    image: str | None = None
+    init: bool = False
+    started: float | None = None
+    finished: float | None = None
+    reason: str | None = None  # why it terminated, when not "Completed": OOMKilled, Error, DeadlineExceeded ...
+    cpu_request: float | None = None
+    cpu_limit: float | None = None
+    memory_request: float | None = None
+    memory_limit: float | None = None
+    cpu_seconds: float | None = None
+    cpu_sampled_seconds: float | None = None  # wall time the CPU counter covers; shorter than the life of short pods
+    cpu_peak_cores: float | None = None  # highest short-window rate, where the source can tell
+    throttled_share: float | None = None  # throttled CFS periods / periods; only exists with a CPU limit
+    memory_sampled_peak: float | None = None
+    memory_kernel_peak: float | None = None
+    samples: int | None = None
+    expected_samples: int | None = None
+    oom_events: float | None = None
+    cpu_waiting_seconds: float | None = None  # PSI
+    io_waiting_seconds: float | None = None  # PSI
+    fs_read_bytes: float | None = None
+    fs_write_bytes: float | None = None
+    ambiguous: bool = False
+
+    @property
+    def memory_peak(self) -> float | None:
+        """Best estimate of the peak in bytes: the sampled working set, else the kernel's upper bound."""
+        return self.memory_sampled_peak if self.memory_sampled_peak is not None else self.memory_kernel_peak
+
+    @property
+    def coverage(self) -> float | None:
+        """Share (0 to 1) of the expected memory samples that exist, or None when neither number is known."""
+        if self.samples is None or not self.expected_samples:
+            return None
+        return min(1.0, self.samples / self.expected_samples)
+
+
+@dataclass(frozen=True, slots=True)
+class PodFact:
+    """One finished or vanished pod. Identity is ``uid``; names are reused by engines and by people."""
+
+    namespace: str
+    pod: str
+    uid: str
+    node: str | None = None
+    owner_kind: str | None = None  # Workflow, TaskRun, Job ... (the pod's controller)
+    owner_name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)  # as kube-state-metrics names them, without "label_"
+    created: float | None = None
+    scheduled: float | None = None
+    started: float | None = None  # accepted by the kubelet, before image pull
+    finished: float | None = None
+    last_seen: float | None = None  # last sample of a pod that vanished before its end was scraped
+    phase: str | None = None  # Succeeded | Failed | None
+    reason: str | None = None  # pod level: Evicted, Preempting, NodeLost, DeadlineExceeded ...
+    vanished: bool = False
+    network_receive_bytes: float | None = None
+    network_transmit_bytes: float | None = None
+    containers: tuple[ContainerFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobFact:
+    """One Job as the metrics store tells it. It carries no uid there: a name used again cannot be told apart.
+
+    ``succeeded`` is None while it runs or when its end was not seen. A failed Job has no ``finished``: its pods do.
+    """
+
+    namespace: str
+    name: str
+    owner_kind: str | None = None  # CronJob, JobSet ...
+    owner_name: str | None = None
+    succeeded: bool | None = None
+    reason: str | None = None  # of the failure: BackoffLimitExceeded, DeadlineExceeded ...
+    parallelism: float | None = None
+    completions: float | None = None
+    started: float | None = None
+    finished: float | None = None

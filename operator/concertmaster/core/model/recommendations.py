@@ -1,0 +1,85 @@
+"""Recommendations: what a rule says, and what it would set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    """What a recommendation improves."""
+
+    PERFORMANCE = "Performance"
+    COST = "Cost"
+    RELIABILITY = "Reliability"
+    SCALABILITY = "Scalability"
+    BEST_PRACTICE = "BestPractice"
+
+
+class Severity(StrEnum):
+    """How much it matters, by criteria stated on each rule's page."""
+
+    INFO = "Info"
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+    CRITICAL = "Critical"
+
+
+class Level(StrEnum):
+    """Effort and risk scale."""
+
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with its likely range, all in the same unit."""
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One field of the target to set. ``current`` and ``proposed`` are literal YAML scalars."""
+
+    pointer: str
+    current: str | None
+    proposed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One piece of advice about one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
+
+    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank advice; None where
+    they do not apply.
+    ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
+    """
+
+    id: str  # "<rule>.<step>" or "<rule>" for the workflow as a whole; stable across cycles
+    rule: str
+    step: str | None
+    action: str
+    because: str
+    otherwise: str  # what happens if one does nothing
+    category: Category
+    severity: Severity
+    risk: Level
+    effort: Level
+    current: str
+    proposed: str
+    expected: str
+    how: str
+    confidence: float
+    gain_seconds: Interval | None = None
+    gain_share: Interval | None = None  # of the run's makespan, 0 to 1
+    saving_per_month: Interval | None = None
+    edits: tuple[Edit, ...] = ()
+    evidence: tuple[str, ...] = ()
+    automatic: bool = False
+    kustomize: str | None = None  # the edits as a patch for Git; None without edits
