@@ -99,7 +99,8 @@ def bed(options: Options) -> Iterator[Cluster]:
 
 
 def _collected(prometheus: PrometheusServer, scene: Scene) -> Collection:
-    client = PrometheusClient(Source.model_validate({"name": "default", "url": prometheus.url}))
+    source = {"name": "default", "url": prometheus.url, "scrapeInterval": f"{SCRAPE_SECONDS}s"}
+    client = PrometheusClient(Source.model_validate(source))
     until = time.time()
     return collect(
         client,

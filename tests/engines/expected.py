@@ -159,6 +159,10 @@ ARGO: dict[str, tuple[Row, ...]] = {
         .query | query | | 0 | Succeeded |
         .after | after | | 0 | Succeeded | query
     """),
+    "overdue": rows("""
+        .slow  | slow  | | 0 | Failed  |
+        .never | never | | 0 | Skipped | slow
+    """),
     "wide": (
         *(Row(f".part({n}:{n})", "part", f"{n}:{n}", 0, "Succeeded", ()) for n in range(32)),
         Row(".join", "join", None, 0, "Succeeded", ("part",)),

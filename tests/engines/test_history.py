@@ -73,6 +73,18 @@ def test_a_pod_that_was_deleted_while_it_ran_ends_with_its_last_sample(scene: Sc
     assert (fact.last_seen or 0.0) <= (unix(end) or 0.0) + 2 * SCRAPE_SECONDS
 
 
+def test_usage_of_a_pod_that_lived_long_enough(history: Collection) -> None:
+    """Simulated usage: a tenth of a core, memory that rises to 64Mi, sampled every two seconds."""
+    fact = next(f for f in history.facts if f.pod.startswith("daemons-") and "-server-" in f.pod)
+    main = next(c for c in fact.containers if c.name == "main")
+    assert main.started is not None and fact.finished is not None
+    seconds = fact.finished - main.started
+    assert main.cpu_seconds == pytest.approx(0.1 * seconds, abs=0.1 * 3 * SCRAPE_SECONDS)
+    assert main.memory_sampled_peak == pytest.approx(64 * 2**20, rel=0.05)
+    assert main.coverage is not None and main.coverage > 0.7
+    assert (main.cpu_request, main.memory_request) == (0.1, 64 * 2**20)
+
+
 @pytest.mark.parametrize("name", sorted(ARGO.keys() - {UNDECLARED}))
 def test_argo_runs_are_rebuilt(name: str, scene: Scene, records: Mapping[str, RunRecord]) -> None:
     """Step, item, attempt and pod times of every pod; nothing that only the object knew."""

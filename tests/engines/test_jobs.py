@@ -116,7 +116,7 @@ def test_restarts_in_place(scene: Scene, records: Mapping[str, RunRecord], defin
     assert len(record.steps) == 1
     pod = scene.pods_of("Job", "restarting")[0]
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 1
-    assert record.steps[0].duration is not None and record.steps[0].duration >= 4.0
+    assert record.steps[0].duration is not None and record.steps[0].duration >= 12.0
 
 
 def test_a_schedule(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
