@@ -130,7 +130,7 @@ def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
     better = b if _certainty(b) >= _certainty(a) else a
     worse = a if better is b else b
     changes = _merged(
-        better, worse, skip={"containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt"}
+        better, worse, skip={"after", "containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt"}
     )
     placed = worse if better.step.startswith(UNKNOWN_STEP) and not worse.step.startswith(UNKNOWN_STEP) else better
     ends = [e.finished for e in (a, b) if e.finished is not None]
