@@ -5,10 +5,12 @@ when nothing is declared, ``assign`` puts every pod into one step of one run, ``
 """
 
 from concertmaster.engines.assign import assign
+from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, ended
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.executions import merge_executions
 from concertmaster.engines.graph import from_durations
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
+from concertmaster.engines.jobs import job_ends
 from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.placing import UNKNOWN_STEP, Assignment, Unassigned
 from concertmaster.engines.registry import ENGINES, EngineRow, LiveReader, by_engine, by_object, live_reader
@@ -18,22 +20,29 @@ __all__ = [
     "ENGINES",
     "UNKNOWN_STEP",
     "Assignment",
+    "Children",
+    "Claims",
     "Definitions",
     "EngineRow",
     "LiveReader",
     "LiveRun",
     "Unassigned",
+    "as_in_history",
     "assign",
     "build_run",
     "build_runs",
     "by_engine",
     "by_object",
+    "children",
     "complete",
     "define",
     "define_all",
+    "end_alone",
+    "ended",
     "from_durations",
     "infer_definitions",
     "infer_graph",
+    "job_ends",
     "live_reader",
     "merge_executions",
     "span",

@@ -41,12 +41,14 @@ def read_run(
     status, problems = thing.status, thing.problems
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
     steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
-    outcome, reason = _outcome(status, problems)
+    outcome, reason, at = _outcome(status, problems)
     if reason is not None and outcome is Outcome.FAILED:
         problems.add(f"Job {thing.name} failed: {reason}")
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
-    return live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    # A failed Job has no completion time.
+    return found if found.finished is not None else replace(found, finished=at)
 
 
 def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, problems: Problems) -> StepExecution:
@@ -127,10 +129,11 @@ def _ready(e: StepExecution, steps: Sequence[StepExecution], status: Mapping[str
     return next((o.finished for o in steps if (o.item, o.attempt) == (e.item, e.attempt - 1)), None)
 
 
-def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None]:
+def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
+    """How the Job ended, why, and since when that has been known (unix seconds)."""
     for raw in sequence(status.get("conditions"), "conditions", problems):
         row = mapping(raw, "conditions[]", problems)
         if row.get("status") == "True" and row.get("type") in ("Complete", "Failed"):
             done = Outcome.SUCCEEDED if row["type"] == "Complete" else Outcome.FAILED
-            return done, text(row.get("reason"), "reason", problems)
-    return Outcome.RUNNING, None
+            return done, text(row.get("reason"), "reason", problems), timestamp(row.get("lastTransitionTime"))
+    return Outcome.RUNNING, None, None

@@ -1,7 +1,8 @@
 """Run records from what the file holds: pods seen in the metrics, and records taken from live objects.
 
 A live record knows edges, attempts and outcomes; the metrics know what the pods used. Both are kept as they came and
-joined by pod name when a run is read, so that either may arrive first.
+joined by pod name when a run is read, so that either may arrive first. A record without steps tells the end of a run
+and leaves the rest to its pods.
 """
 
 from __future__ import annotations
@@ -9,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import (
+    ContainerFact,
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowKey,
+)
 from concertmaster.engines import build_runs, span
 
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
@@ -26,6 +35,8 @@ def rebuild(
     """All runs of the name ``run``, oldest first."""
     if live is None:
         return build_runs(key, run, rows, definition, as_of=as_of)
+    if not live.steps:
+        return _ended(live, build_runs(key, run, rows, definition, as_of=as_of) if rows else [])
     own = [e for e in rows if _within(e, live)]
     others = [e for e in rows if not _within(e, live)]
     before = build_runs(key, run, others, definition, as_of=as_of) if others else []
@@ -34,6 +45,41 @@ def rebuild(
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
     return sorted([*before, joined], key=lambda r: (r.start or 0.0, r.run))
+
+
+def same_run(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records of one name can be about one run, by their times."""
+    if one.start is None or other.start is None:
+        return True
+    first, second = (one, other) if one.start <= other.start else (other, one)
+    return first.end is None or (second.start or 0.0) <= first.end + _SLACK
+
+
+def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """``runs`` with the outcome that ``end`` tells of one of them.
+
+    What the engine's object says about the outcome holds; what the metrics say about a Job only fills a gap. A failed
+    run without any pod is a run all the same; one that ended otherwise is left out until its pods are known, since
+    its times would not be comparable.
+    """
+    fits = [i for i, r in enumerate(runs) if _began_with(r, end)]
+    if not fits:
+        alone = replace(end, run=f"{end.run}@{int(end.start or 0.0)}") if runs else end
+        return sorted(
+            [*runs, *([alone] if end.outcome is Outcome.FAILED else [])], key=lambda r: (r.start or 0.0, r.run)
+        )
+    at = min(fits, key=lambda i: abs((runs[i].start or 0.0) - (end.start or 0.0)))
+    told = runs[at].outcome
+    if end.source is Source.LIVE or told in (Outcome.UNKNOWN, Outcome.RUNNING):
+        told = end.outcome
+    return [replace(r, outcome=told) if i == at else r for i, r in enumerate(runs)]
+
+
+def _began_with(run: RunRecord, end: RunRecord) -> bool:
+    """Whether the pods of ``run`` came up while what ``end`` tells of was going on."""
+    if run.start is None or end.start is None:
+        return True
+    return end.start - _SLACK <= run.start and (end.end is None or run.start <= end.end + _SLACK)
 
 
 def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowKey
+from concertmaster.core.model import RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
+from concertmaster.history.rebuild import same_run
 
 _CHUNK = 500  # values per query
 T = TypeVar("T")
@@ -111,12 +112,22 @@ def write_pod(db: sqlite3.Connection, key: WorkflowKey, run: str, e: StepExecuti
     )
 
 
-def write_record(db: sqlite3.Connection, record: RunRecord) -> bool:
-    """Insert or replace one live record; False when it says nothing new."""
-    row = (make_id(db, record.workflow), record.run, record.end, encode_record(record))
+def write_record(db: sqlite3.Connection, record: RunRecord, lost: list[str]) -> bool:
+    """Insert or replace one live record; False when it says nothing new.
+
+    The mere end of a run does not replace a record of its steps, nor what the metrics say of it what the engine said.
+    """
+    ended = record.end if record.end is not None else record.start  # of a failed Job the metrics tell no end
+    row = (make_id(db, record.workflow), record.run, ended, encode_record(record))
     same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", row[:2]).fetchone()
     if same is not None and same[0] == row[3]:
         return False
+    if same is not None and not record.steps:
+        name = f"{record.workflow}/{record.run}"
+        known = _readable(partial(decode_record, key=record.workflow, run=record.run), same[0], name, lost)
+        better = known is not None and (known.steps or (known.source, record.source) == (Source.LIVE, Source.HISTORY))
+        if known is not None and better and same_run(known, record):
+            return False
     db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", row)
     return True
 

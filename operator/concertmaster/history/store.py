@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import merge_executions
 from concertmaster.history import rows
 from concertmaster.history.errors import translate, translated
@@ -79,6 +79,8 @@ class Store:
     ) -> Added:
         """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs.
 
+        A record without steps tells how a run ended; its pods tell the rest.
+
         ``watermark`` is (source, shard, unix seconds up to which the facts are complete) and is moved in the same
         transaction. Executions need a uid. Either everything is written or nothing.
         """
@@ -98,7 +100,7 @@ class Store:
                 new, changed = new + (before is None), changed + (before is not None)
                 known[e.uid or ""] = (key, run, merged)
                 rows.write_pod(self._db, key, run, merged)
-            touched |= {r.workflow for r in records if rows.write_record(self._db, r)}
+            touched |= {r.workflow for r in records if rows.write_record(self._db, r, self._lost)}
             if touched:
                 rows.mark_changed(self._db, touched)
             if watermark is not None:
@@ -171,7 +173,8 @@ class Store:
             live = rows.records_of_runs(self._db, number, key, names, self._lost)
             query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
             marks = self._db.execute(query, (number,)).fetchall()
-        found = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of) if r.steps]
+        found = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of)]
+        found = [r for r in found if r.steps or r.outcome is Outcome.FAILED]
         found = [_fingerprinted(r, marks) for r in found if since is None or r.end is None or r.end >= since]
         found.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
         return found if limit is None else found[-limit:] if limit > 0 else []

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from concertmaster.api.conditions import Reason
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import assign
+from concertmaster.engines import assign, job_ends
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, Options, backfill, collect
@@ -259,11 +259,13 @@ class MetricsSources:
         for warning in found.warnings:
             log.info("source %s: %s", reading.demand.source, warning)
         gaps.learn(found, present=present)
-        placed = assign(found.facts, reading.definitions(namespaces), job_owners=found.job_owners)
+        definitions = reading.definitions(namespaces)
+        placed = assign(found.facts, definitions, job_owners=found.job_owners)
+        ends = job_ends(found.jobs, definitions, placed.executions)
         for reason, pods in placed.unassigned.items():
             reading.unassigned[reason] += pods.count
-        if placed.executions:
-            reading.changed |= self._keeper.store.add(placed.executions).workflows
+        if placed.executions or ends:
+            reading.changed |= self._keeper.store.add(placed.executions, records=ends).workflows
 
     def _reach(self, demand: Demand) -> float:
         """Seconds back that are worth reading."""

@@ -1,0 +1,214 @@
+"""Whose run a live object is, whether it is over, and what is certain of one that cannot be read wholly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from concertmaster.core.model import (
+    Engine,
+    JobFact,
+    LabelRequirement,
+    Outcome,
+    PodFact,
+    RunRecord,
+    Source,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
+from concertmaster.engines import (
+    Claims,
+    LiveRun,
+    as_in_history,
+    assign,
+    children,
+    end_alone,
+    ended,
+    job_ends,
+    live_reader,
+)
+from tests.unit.engines.argo_oracle import Controller, pods, stamp
+from tests.unit.engines.test_argo_pods import NESTED, RUN, the_definition
+from tests.unit.engines.test_job import job
+from tests.unit.engines.test_job import pod as job_pod
+from tests.unit.engines.test_job_live import live_job
+from tests.unit.engines.test_manifest import JSON
+from tests.unit.engines.test_tekton import pipeline, pipeline_run, task
+
+
+def picked(
+    name: str, engine: Engine = Engine.ARGO, namespace: str = "data", prefix: str = "", **labels: str
+) -> WorkflowDefinition:
+    """A profile with a runSelector."""
+    return WorkflowDefinition(
+        WorkflowKey(namespace, "WorkflowProfile", name),
+        engine,
+        WorkflowGraph(inferred=True),
+        run_prefixes=(prefix,) if prefix else (),
+        run_selector=tuple(LabelRequirement(k, "In", (v,)) for k, v in labels.items()),
+    )
+
+
+def workflow(name: str, **parts: Any) -> dict[str, Any]:
+    """A Workflow without a template."""
+    raw = Controller(NESTED, name).workflow()
+    raw["spec"] = parts.pop("spec", {})
+    raw["metadata"].update(parts)
+    return raw
+
+
+def test_a_run_belongs_to_the_template_it_names() -> None:
+    etl = the_definition(NESTED)
+    run = Controller(NESTED, "whatever").workflow()
+    assert Claims([etl, picked("any", prefix="what")]).of(run) is etl
+    assert Claims([picked("any", prefix="other")]).of(run) is None
+    assert Claims([]).of(run) is None
+
+
+def test_a_run_without_a_template_is_picked_by_the_longest_prefix_and_all_labels() -> None:
+    wide, narrow = picked("wide", prefix="adhoc"), picked("narrow", prefix="adhoc-big")
+    team = picked("team", team="data")
+    claims = Claims([wide, narrow, team, picked("elsewhere", namespace="other", prefix="adhoc")])
+    assert claims.of(workflow("adhoc-1")) is wide
+    assert claims.of(workflow("adhoc-big-1")) is narrow
+    assert claims.of(workflow("x", labels={"team": "data"})) is team
+    assert claims.of(workflow("x", spec={"podMetadata": {"labels": {"team": "data"}}})) is team
+    assert claims.of(workflow("x", labels={"team": "ml"})) is None
+
+
+def test_jobs_belong_to_their_cron_job_and_those_of_a_set_to_none() -> None:
+    backup = job()
+    loose = picked("jobs", Engine.JOB, "ops", prefix="backup")
+    assert Claims([backup, loose]).of(live_job()) is backup
+    assert Claims([loose]).of(live_job()) is loose
+    of_a_set = live_job()
+    of_a_set["metadata"]["ownerReferences"] = [{"kind": "JobSet", "name": "backup"}]
+    assert Claims([backup, loose]).of(of_a_set) is None
+    made = live_job()
+    made["metadata"] |= {"ownerReferences": [], "name": "backup-x7k2z"}
+    once = job("Job")
+    assert Claims([once]).of(made) is once
+
+
+def test_a_pipeline_run_belongs_to_its_pipeline() -> None:
+    build = pipeline(task("fetch"))
+    assert Claims([build]).of(pipeline_run()) is build
+    assert Claims([build]).engines == {Engine.TEKTON}
+
+
+@pytest.mark.parametrize(
+    ("raw", "over"),
+    [
+        (Controller(NESTED, RUN).workflow(), True),
+        (Controller(NESTED, RUN).workflow(phase="Error"), True),
+        (Controller(NESTED, RUN).workflow(phase="Running"), False),
+        (pipeline_run(), True),
+        (pipeline_run(conditions=[{"type": "Succeeded", "status": "Unknown"}]), False),
+        (live_job(), True),
+        (live_job("Failed"), True),
+        (live_job(None), False),
+        (live_job("Suspended"), False),
+        ({"kind": "ConfigMap", "status": {"phase": "Succeeded"}}, False),
+    ],
+)
+def test_only_finished_runs_are_over(raw: dict[str, Any], over: bool) -> None:
+    assert ended(raw) is over
+
+
+def test_what_is_listed_with_a_run() -> None:
+    assert children(Controller(NESTED, RUN).workflow()) is None
+    task_runs = children(pipeline_run())
+    assert task_runs is not None
+    assert (task_runs.kind, task_runs.selector) == ("TaskRun", "tekton.dev/pipelineRun=build-x7k2z")
+    raw = live_job()
+    raw["spec"] = {"selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u1"}}}
+    found = children(raw)
+    assert found is not None
+    assert (found.kind, found.selector) == ("Pod", "batch.kubernetes.io/controller-uid=u1")
+
+
+@given(JSON, JSON, JSON)
+@settings(max_examples=60, deadline=None)
+def test_no_object_makes_the_questions_fail(meta: Any, spec: Any, status: Any) -> None:
+    claims = Claims([the_definition(NESTED), job(), picked("any", team="data"), picked("j", Engine.JOB, prefix="a")])
+    for api, kind in (("argoproj.io/v1alpha1", "Workflow"), ("batch/v1", "Job"), ("tekton.dev/v1", "PipelineRun")):
+        raw = {"apiVersion": api, "kind": kind, "metadata": meta, "spec": spec, "status": status}
+        claims.of(raw)
+        ended(raw)
+        children(raw)
+
+
+def read(raw: dict[str, Any], *parts: dict[str, Any]) -> LiveRun:
+    reader = live_reader(raw)
+    assert reader is not None
+    key = reader.workflow_of(raw)
+    assert key is not None
+    return reader.read(raw, parts, key, None)
+
+
+def test_the_end_of_a_run_whose_nodes_are_elsewhere() -> None:
+    found = read(Controller(NESTED, RUN).workflow(nodes={}, offloadNodeStatusVersion="fnv:1", finishedAt=stamp(1500)))
+    end = end_alone(found)
+    assert end is not None
+    assert (end.start, end.end, end.outcome, end.steps) == (1000.0, 1500.0, Outcome.SUCCEEDED, ())
+    assert end_alone(read(Controller(NESTED, RUN).workflow(phase="Running"))) is None
+
+
+def test_a_failed_job_without_pods_ended_when_it_was_found_to_have_failed() -> None:
+    raw = live_job("Failed", completionTime=None)
+    raw["status"]["conditions"][0]["lastTransitionTime"] = stamp(300)
+    end = end_alone(read(raw))
+    assert end is not None
+    assert (end.start, end.end, end.outcome) == (1.0, 300.0, Outcome.FAILED)
+
+
+def test_steps_of_runs_without_a_declared_graph_are_called_as_in_the_history() -> None:
+    control = Controller(NESTED, RUN)
+    nodes = control.execute()
+    anything = picked("any", prefix="etl")
+    live = read(control.workflow()).record
+    seen = assign(pods(nodes, RUN), [anything]).executions[anything.key][RUN]
+    named = as_in_history(live, anything)
+    assert {e.pod: e.step for e in named.steps if e.pod} == {e.pod: e.step for e in seen}
+    known = {e.step for e in named.steps}
+    assert {a for e in named.steps for a in e.after or ()} <= known
+    assert as_in_history(live, the_definition(NESTED)) is live
+
+
+def ends(job_fact: JobFact, *facts: PodFact) -> list[RunRecord]:
+    backup = job()
+    return job_ends([job_fact], [backup], assign(facts, [backup]).executions)
+
+
+FAILED = JobFact("ops", "backup-29333333", "CronJob", "backup", succeeded=False, started=10.0)
+
+
+def test_a_failed_job_tells_its_end_whether_it_has_pods_or_not() -> None:
+    (alone,) = ends(FAILED)
+    assert (str(alone.workflow), alone.run, alone.outcome) == ("CronJob/ops/backup", "backup-29333333", Outcome.FAILED)
+    assert (alone.source, alone.start, alone.end, alone.steps) == (Source.HISTORY, 10.0, None, ())
+    assert ends(FAILED, job_pod("backup-29333333", "u1", phase=None)) == [alone]
+    assert ends(replace(FAILED, owner_kind=None, owner_name=None)) == [alone]
+
+
+def test_a_job_whose_pods_tell_everything_and_one_of_somebody_else_add_nothing() -> None:
+    done = replace(FAILED, succeeded=True, finished=30.0)
+    assert ends(done, job_pod("backup-29333333", "u1")) == []
+    assert ends(done) == []
+    assert [r.outcome for r in ends(done, job_pod("backup-29333333", "u1", phase=None))] == [Outcome.SUCCEEDED]
+    assert ends(replace(FAILED, succeeded=None)) == []
+    assert ends(replace(FAILED, owner_name="other")) == []
+    assert ends(replace(FAILED, owner_kind="Workflow")) == []
+
+
+def test_executions_without_pods_keep_their_names() -> None:
+    record = RunRecord(
+        WorkflowKey("data", "WorkflowProfile", "any"), "etl-1", 0.0, 1.0, Outcome.SUCCEEDED, Source.LIVE,
+        (StepExecution("gate", outcome=Outcome.SKIPPED, after=("a",)),),
+    )  # fmt: skip
+    assert as_in_history(record, picked("any")) == record

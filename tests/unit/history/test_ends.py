@@ -1,0 +1,97 @@
+"""Records that tell only how a run ended: joined with the pods of that run, never with those of another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.history import Store
+from tests.unit.history.test_store import ran
+
+KEY = WorkflowKey("ops", "CronJob", "backup")
+LOST = ran("1", 10.0, outcome=Outcome.UNKNOWN, finished=None)
+
+
+def end(outcome: Outcome = Outcome.FAILED, source: Source = Source.LIVE, start: float | None = 9.0,
+        until: float | None = 60.0, run: str = "r1") -> RunRecord:  # fmt: skip
+    return RunRecord(KEY, run, start, until, outcome, source, ())
+
+
+def runs(*records: RunRecord, pods: dict[str, list[StepExecution]] | None = None) -> list[RunRecord]:
+    """What comes back, whichever comes first."""
+    with Store(":memory:") as store:
+        store.add({KEY: pods or {}}, records=records)
+        found = store.runs(KEY)
+    with Store(":memory:") as store:
+        for record in records:
+            store.add({}, records=[record])
+        store.add({KEY: pods or {}})
+        assert store.runs(KEY) == found
+    return found
+
+
+def outcomes(found: list[RunRecord]) -> list[tuple[str, Outcome, int]]:
+    return [(r.run, r.outcome, len(r.steps)) for r in found]
+
+
+@pytest.mark.parametrize("source", list(Source))
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SUCCEEDED])
+def test_pods_that_do_not_tell_the_outcome_get_it_from_the_object(outcome: Outcome, source: Source) -> None:
+    (found,) = runs(end(outcome, source), pods={"r1": [LOST]})
+    assert (found.outcome, found.source, found.start) == (outcome, Source.HISTORY, 10.0)
+    assert found.steps[0].outcome is Outcome.UNKNOWN
+
+
+def test_pods_that_tell_the_outcome_yield_to_the_engine_and_not_to_the_metrics() -> None:
+    pods = {"r1": [ran("1", 10.0)]}
+    assert outcomes(runs(end(source=Source.HISTORY), pods=pods)) == [("r1", Outcome.SUCCEEDED, 1)]
+    assert outcomes(runs(end(source=Source.LIVE), pods=pods)) == [("r1", Outcome.FAILED, 1)]
+
+
+def test_times_are_those_of_the_pods() -> None:
+    (found,) = runs(end(Outcome.SUCCEEDED), pods={"r1": [ran("1", 10.0)]})
+    assert (found.start, found.end) == (10.0, 20.0)
+
+
+def test_only_a_failed_run_is_told_without_any_pod() -> None:
+    assert outcomes(runs(end(Outcome.FAILED))) == [("r1", Outcome.FAILED, 0)]
+    assert runs(end(Outcome.SUCCEEDED)) == []
+
+
+def test_a_name_used_again_is_not_mistaken() -> None:
+    day = 86_400.0
+    earlier, later = ran("1", 10.0), ran("2", day + 10.0, outcome=Outcome.UNKNOWN, finished=None)
+    found = runs(end(start=day, until=day + 60.0), pods={"r1": [earlier, later]})
+    assert [r.outcome for r in found][-1] is Outcome.FAILED
+    found = runs(end(start=day, until=day + 60.0), pods={"r1": [earlier]})
+    assert outcomes(found) == [("r1", Outcome.SUCCEEDED, 1), ("r1@86400", Outcome.FAILED, 0)]
+
+
+def test_the_end_alone_never_replaces_the_steps_of_the_same_run() -> None:
+    whole = replace(end(Outcome.SUCCEEDED), steps=(ran("1", 10.0),))
+    with Store(":memory:") as store:
+        store.add({}, records=[whole])
+        for worse in (end(source=Source.HISTORY), end(source=Source.LIVE)):
+            assert store.add({}, records=[worse]).workflows == frozenset()
+        assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
+        store.add({}, records=[end(start=9e5, until=9.1e5)])  # a later run of that name
+        assert store.runs(KEY)[-1].outcome is Outcome.FAILED
+
+
+def test_steps_replace_an_end_and_the_engine_the_metrics() -> None:
+    with Store(":memory:") as store:
+        store.add({}, records=[end(Outcome.SUCCEEDED, Source.HISTORY)])
+        store.add({}, records=[end(Outcome.FAILED, Source.LIVE)])
+        assert store.add({}, records=[end(Outcome.SUCCEEDED, Source.HISTORY)]).workflows == frozenset()
+        assert outcomes(store.runs(KEY)) == [("r1", Outcome.FAILED, 0)]
+        store.add({}, records=[replace(end(Outcome.SUCCEEDED), steps=(ran("1", 10.0),))])
+        assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
+
+
+def test_an_end_without_a_time_of_its_own_is_forgotten_with_its_age() -> None:
+    with Store(":memory:") as store:
+        store.add({}, records=[end(until=None, source=Source.HISTORY)])
+        store.prune(max_runs=10, before=1e6)
+        assert store.stats().records == 0
