@@ -1,0 +1,28 @@
+"""Data: a change rests on what was seen lately and on enough of it."""
+
+from __future__ import annotations
+
+from concertmaster.core.gates.base import Situation, Verdict, closed, passed
+from concertmaster.core.plan import Kind, Plan
+from concertmaster.core.text import duration, percent
+
+NAME = "data"
+
+
+def check(plan: Plan, situation: Situation) -> Verdict:
+    """Closed on stale metrics, and for requests on too few samples of the step."""
+    until, most = situation.data_until, situation.max_data_age
+    if until is None:
+        return closed(NAME, "NoData", "nothing is known of when the metrics were read last")
+    age = situation.now - until
+    if age > most:
+        message = f"the metrics end {duration(age)} ago, at most {duration(most)} is accepted; see MetricsAvailable"
+        return closed(NAME, "StaleData", message)
+    if plan.kind is Kind.RESOURCES:
+        covered, least = situation.coverage, situation.min_coverage
+        if covered is None or covered < least:
+            share = "an unknown share" if covered is None else percent(covered)
+            return closed(
+                NAME, "LowCoverage", f"{share} of the executions has samples, at least {percent(least)} is needed"
+            )
+    return passed(NAME, f"the metrics are {duration(max(0.0, age))} old")

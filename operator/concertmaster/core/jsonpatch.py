@@ -1,0 +1,104 @@
+"""JSON Patch (RFC 6902) on plain documents: the part that plans need, so that a patch can be tried before it is sent.
+
+Only ``test``, ``add``, ``replace`` and ``remove``, and like the API server a ``test`` of ``null`` holds for a key that
+is not there.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Operation = dict[str, Any]
+
+
+class PatchFailed(Exception):
+    """An operation does not fit the document; the message names it."""
+
+
+def parts(pointer: str) -> list[str]:
+    """The unescaped parts of a JSON pointer."""
+    if not pointer.startswith("/"):
+        raise PatchFailed(f"{pointer!r} is no JSON pointer below the root")
+    return [p.replace("~1", "/").replace("~0", "~") for p in pointer.split("/")[1:]]
+
+
+def join(found: Iterable[str]) -> str:
+    """The JSON pointer of these parts."""
+    return "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in found)
+
+
+def find(document: Any, pointer: str) -> tuple[bool, Any]:
+    """Whether something is at ``pointer``, and what."""
+    place = document
+    for part in parts(pointer):
+        if isinstance(place, Mapping) and part in place:
+            place = place[part]
+        elif isinstance(place, list) and _index(part, len(place)) is not None:
+            place = place[int(part)]
+        else:
+            return False, None
+    return True, place
+
+
+def apply(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
+    """A changed copy of ``document``. Raises PatchFailed at the first operation that does not fit."""
+    changed = copy.deepcopy(document)
+    for operation in operations:
+        _one(changed, operation)
+    return changed
+
+
+def holds(document: Any, operations: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every ``test`` among the operations is true of the document as it is."""
+    try:
+        apply(document, [o for o in operations if o.get("op") == "test"])
+    except PatchFailed:
+        return False
+    return True
+
+
+def compact(value: Any) -> str:
+    """Canonical JSON on one line: equal documents give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _one(document: Any, operation: Mapping[str, Any]) -> None:
+    op, path = operation.get("op"), str(operation.get("path"))
+    there, value = find(document, path)
+    *above, last = parts(path)
+    found, parent = find(document, join(above)) if above else (True, document)
+    if op == "test":
+        wanted = operation.get("value")
+        if not found or (not there and wanted is not None) or not _same(value, wanted):
+            raise PatchFailed(f"{path} is {json.dumps(value)} where {json.dumps(wanted)} was expected")
+        return
+    if not found or not isinstance(parent, dict):
+        raise PatchFailed(f"{path}: nothing can be set there")
+    if op in ("replace", "remove") and not there:
+        raise PatchFailed(f"{path} is not there")
+    if op == "remove":
+        del parent[last]
+    elif op in ("add", "replace"):
+        parent[last] = copy.deepcopy(operation.get("value"))
+    else:
+        raise PatchFailed(f"operation {op!r} is not used here")
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equality as JSON has it: 1 is not true, and text is never a number."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def _index(part: str, length: int) -> int | None:
+    if not part.isdigit() or (len(part) > 1 and part[0] == "0"):
+        return None
+    return int(part) if int(part) < length else None

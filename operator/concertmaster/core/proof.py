@@ -1,0 +1,267 @@
+"""Did a change reach its aim? Runs that started after it against those that ended before it, asked after every run.
+
+*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin. Every aim is spoilt by harm:
+kills for lack of memory, more failing runs, a clear slowdown; harm ends the proof early, good news waits for
+``min_runs``. Durations go through the sequential test of ``verdict.watch``. Failing runs are judged by how likely so
+many of them were under the failure rate before (Beta-binomial prediction, Jeffreys prior); the k-th failure spends
+1 / (k (k + 1)) of the level, which sums to all of it however many come. A clear slowdown need not wait for the
+sequential test: when the first two runs (three behind a short baseline) all take half as long again as the longest run
+before, on no larger input, chance explains it once in hundreds of changes (the ranks alone: 1 in 496 behind 30 runs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from concertmaster.core.cost import run_cost
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.options import Pricing
+from concertmaster.core.plan import Aim, Predicted
+from concertmaster.core.text import count, duration, percent
+from concertmaster.core.verdict import MARGIN, MIN_RUNS, Comparison, Verdict, compare, watch
+
+HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
+FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
+QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
+MOST_BASELINE = 60  # runs before a change it is compared with, the newest
+CLEARLY = 1.5  # times the longest run before
+STUCK = 2.0  # times the longest run before: a run still going on counts as one that took this long
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the policy says about proofs."""
+
+    min_runs: int = 5
+    max_runs: int = 30
+    max_age: float = 7 * 86400.0
+    restore_same: bool = True
+    restore_inconclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where a proof stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from it.
+
+    ``measured`` is the effect so far in the measure of the aim.
+    """
+
+    verdict: Verdict | None
+    restore: bool
+    reason: str
+    baseline_runs: int
+    verified_runs: int
+    measured: Predicted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Finished runs before and after a change, each in the order of their starts."""
+
+    before: tuple[RunRecord, ...]
+    after: tuple[RunRecord, ...]
+
+
+def sides(runs: Sequence[RunRecord], *, applied: float, since: float | None, now: float) -> Sides:
+    """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
+
+    ``since`` is the last earlier change of the workflow: what ran before it is no baseline. Of the runs after, those
+    that started behind one that still goes on are left out, or fast runs would be counted before slow ones.
+    """
+    dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
+    begin = since if since is not None else -math.inf
+    before = [r for r in dated if _finished(r) and (r.end or 0.0) <= applied and (r.start or 0.0) >= begin]
+    before = before[-MOST_BASELINE:]
+    longest = max((r.makespan or 0.0 for r in before), default=math.inf)
+    after: list[RunRecord] = []
+    for run in dated:
+        if run.start is None or run.start < applied or run.start > now:
+            continue
+        if _finished(run):
+            after.append(run)
+        elif run.outcome is Outcome.RUNNING:
+            if now - run.start <= STUCK * longest:
+                break
+            after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
+    return Sides(tuple(before), tuple(after))
+
+
+def prove(
+    aim: Aim, found: Sides, terms: Terms, *, age: float, step: str | None = None, lowers_memory: bool = False,
+    pricing: Pricing | None = None,
+) -> Proof:  # fmt: skip
+    """The proof of a change of ``step`` (None: of the workflow) that was made ``age`` seconds ago."""
+    sizes = _sizes(found)
+    runs = (len(found.before), min(len(found.after), terms.max_runs))
+    harm = _killed(found, step, lowers_memory) or _failing(found) or _clearly_slower(found, sizes)
+    if harm:
+        return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing))
+    seconds = _watched(found, sizes, terms)
+    measured = _measured(aim, found, sizes, pricing)
+    slower = seconds.verdict is Verdict.WORSE and (aim is Aim.FASTER or seconds.ratio >= 1.0 + MARGIN)
+    if slower:
+        return Proof(Verdict.WORSE, True, seconds.reason, *runs, measured)
+    over = age >= terms.max_age
+    if runs[1] < terms.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
+        if not over:
+            return Proof(None, False, _waiting(runs, terms), *runs, measured)
+        reason = (
+            f"{count(runs[0], 'run')} before and {runs[1]} after it within {duration(terms.max_age)}: too few to tell"
+        )
+        return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs, measured)
+    last = runs[1] >= terms.max_runs or over
+    return replace(_judged(aim, found, seconds, terms, last), measured=measured)
+
+
+def _judged(aim: Aim, found: Sides, seconds: Comparison, terms: Terms, last: bool) -> Proof:
+    runs = (len(found.before), min(len(found.after), terms.max_runs))
+    if aim is Aim.FASTER:
+        if seconds.verdict is Verdict.IMPROVED:
+            return Proof(Verdict.IMPROVED, False, seconds.reason, *runs)
+        if seconds.verdict is Verdict.SAME:
+            return Proof(Verdict.SAME, terms.restore_same, seconds.reason, *runs)
+    elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
+        reason = f"runs are not slower by more than {percent(HARMLESS)}: {seconds.reason}"
+        better = aim is Aim.CHEAPER or _failed(found.after) < _failed(found.before)
+        return Proof(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
+    if not last:
+        return Proof(None, False, _waiting(runs, terms), *runs)
+    reason = f"after {count(runs[1], 'run')} it still cannot be told: {seconds.reason}"
+    return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs)
+
+
+def _watched(found: Sides, sizes: _Sizes, terms: Terms) -> Comparison:
+    before, after = _good(found.before), _good(found.after)
+    return watch(
+        [r.makespan for r in before],
+        [r.makespan for r in after],
+        inputs_before=[sizes.get(r.run) for r in before],
+        inputs_after=[sizes.get(r.run) for r in after],
+        min_runs=MIN_RUNS,
+        max_runs=terms.max_runs,
+    )
+
+
+def _measured(aim: Aim, found: Sides, sizes: _Sizes, pricing: Pricing | None) -> Predicted | None:
+    """The effect with its 90 % interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
+    duration."""
+    if aim is Aim.SAFER:
+        if not found.after or not found.before:
+            return None
+        low = likely = high = _failed(found.after) - _failed(found.before)
+        return Predicted("Failures", low, likely, high)
+    before, after = _good(found.before), _good(found.after)
+    figures: list[list[float | None]] = [[r.makespan for r in side] for side in (before, after)]
+    if aim is Aim.CHEAPER:
+        prices = pricing or Pricing()
+        figures = [
+            [c.requested if (c := run_cost(r, prices)) is not None else None for r in side] for side in (before, after)
+        ]
+    seen = compare(
+        figures[0],
+        figures[1],
+        inputs_before=[sizes.get(r.run) for r in before],
+        inputs_after=[sizes.get(r.run) for r in after],
+        level=0.10,
+    )
+    if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
+        return None
+    measure = "Cost" if aim is Aim.CHEAPER else "Duration"
+    return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
+
+
+def _killed(found: Sides, step: str | None, lowers_memory: bool) -> str | None:
+    """A kill for memory where there was none before, after less memory was asked for."""
+    if not lowers_memory:
+        return None
+    after = [r for r in found.after if _oom(r, step)]
+    before = sum(_oom(r, step) for r in found.before)
+    if not after or before or len(found.before) < QUIET_RUNS:
+        return None
+    killed = count(len(after), "run")
+    return f"{killed} after it had a container killed for lack of memory, none of {len(found.before)} before"
+
+
+def _failing(found: Sides) -> str | None:
+    """More failing runs than the rate before explains."""
+    if len(found.before) < MIN_RUNS:
+        return None
+    earlier = sum(_bad(r) for r in found.before)
+    a, b = earlier + 0.5, len(found.before) - earlier + 0.5
+    failures = 0
+    for number, run in enumerate(found.after, start=1):
+        failures += _bad(run)
+        if not _bad(run):
+            continue
+        if _at_least(failures, number, a, b) <= FAILURE_LEVEL / (failures * (failures + 1)):
+            return f"{failures} of {number} runs after it failed, {earlier} of {len(found.before)} before"
+    return None
+
+
+def _clearly_slower(found: Sides, sizes: _Sizes) -> str | None:
+    """The first runs after the change are all far beyond anything before it."""
+    before, after = _good(found.before), _good(found.after)
+    looked = 2 if len(before) >= 20 else 3
+    if len(before) < 8 or len(after) < looked:
+        return None
+    longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)
+    first = after[:looked]
+    if any((r.makespan or 0.0) < CLEARLY * longest or sizes[r.run] > largest for r in first):
+        return None
+    shortest = min(r.makespan or 0.0 for r in first)
+    span = f"took {duration(shortest)} and more, none of {len(before)} before more than {duration(longest)}"
+    return f"slower: the first {looked} runs {span}"
+
+
+def _at_least(k: int, n: int, a: float, b: float) -> float:
+    """P(at least k of n) when the rate has the density Beta(a, b)."""
+    lead = math.lgamma(n + 1) - _log_beta(a, b)
+    tail = 0.0
+    for i in range(k, n + 1):
+        tail += math.exp(lead - math.lgamma(i + 1) - math.lgamma(n - i + 1) + _log_beta(a + i, b + n - i))
+    return min(1.0, tail)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+_Sizes = dict[str, float]
+
+
+def _sizes(found: Sides) -> _Sizes:
+    """What makes runs comparable: the input size where all runs tell it, else the number of items they worked on
+    (attempts left out, or a change that causes retries would explain its own harm)."""
+    runs = (*found.before, *found.after)
+    inputs = {r.run: sum(e.input_size for e in r.steps if e.input_size is not None) for r in runs}
+    if runs and all(size > 0 for size in inputs.values()):
+        return inputs
+    return {r.run: float(len({(e.step, e.item) for e in r.steps})) for r in runs}
+
+
+def _good(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    return [r for r in runs if r.outcome is Outcome.SUCCEEDED]
+
+
+def _bad(run: RunRecord) -> bool:
+    return run.outcome is Outcome.FAILED
+
+
+def _failed(runs: Sequence[RunRecord]) -> float:
+    """Share of failed runs."""
+    return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
+
+
+def _oom(run: RunRecord, step: str | None) -> bool:
+    rows = [e for e in run.steps if step is None or e.step == step]
+    return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
+
+
+def _finished(run: RunRecord) -> bool:
+    return run.end is not None and run.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
+
+
+def _waiting(runs: tuple[int, int], terms: Terms) -> str:
+    return f"{runs[1]} of {terms.min_runs} to {terms.max_runs} runs seen since the change, {runs[0]} before it"

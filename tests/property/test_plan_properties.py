@@ -1,0 +1,127 @@
+"""Plans on random objects: there and back again, and never outside the fields that may be changed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core import jsonpatch
+from concertmaster.core.amounts import quantity
+from concertmaster.core.model import Edit
+from concertmaster.core.plan import Reach, Refused, allowed, plan, within
+from tests.unit.core.changes_world import advice
+
+cpus = st.sampled_from(["100m", "250m", "0.5", "1", "1.5", "2", "3500m", 1, 2, 0.5])
+memories = st.sampled_from(["64Mi", "1Gi", "1.5Gi", "512M", "1e9", 1073741824])
+names = st.sampled_from(["a", "b/c", "d~e", "train", "load"])
+
+
+@st.composite
+def resources(draw: st.DrawFn) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for section in ("requests", "limits"):
+        if draw(st.booleans()):
+            row = {}
+            if draw(st.booleans()):
+                row["cpu"] = draw(cpus)
+            if draw(st.booleans()):
+                row["memory"] = draw(memories)
+            found[section] = row
+    return found
+
+
+@st.composite
+def templates(draw: st.DrawFn) -> dict[str, Any]:
+    rows = []
+    for name in draw(st.lists(names, min_size=1, max_size=4, unique=True)):
+        kind = draw(st.sampled_from(["container", "script"]))
+        body: dict[str, Any] = {"image": "x"}
+        if draw(st.booleans()):
+            body["resources"] = draw(resources())
+        row: dict[str, Any] = {"name": name, kind: body}
+        if draw(st.booleans()):
+            row["sidecars"] = [{"name": "s", "image": "x", "resources": draw(resources())}]
+        if draw(st.booleans()):
+            row["parallelism"] = draw(st.integers(1, 9))
+        rows.append(row)
+    spec: dict[str, Any] = {"templates": rows}
+    if draw(st.booleans()):
+        spec["parallelism"] = draw(st.integers(1, 9))
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": "etl", "namespace": "demo", "uid": "u", "resourceVersion": "1"},
+        "spec": spec,
+    }
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[Edit]]:
+    raw = draw(templates())
+    places = ["/spec/parallelism"]
+    for i, row in enumerate(raw["spec"]["templates"]):
+        kind = "container" if "container" in row else "script"
+        base = f"/spec/templates/{i}"
+        places += [f"{base}/parallelism", f"{base}/{kind}/resources/requests/cpu"]
+        places += [f"{base}/{kind}/resources/requests/memory"]
+        if "sidecars" in row:
+            places += [f"{base}/sidecars/0/resources/requests/cpu"]
+    edits = []
+    for pointer in draw(st.lists(st.sampled_from(places), min_size=1, max_size=4, unique=True)):
+        there, literal = jsonpatch.find(raw, pointer)
+        current = None if not there else literal if isinstance(literal, str) else str(literal)
+        if pointer.endswith("parallelism"):
+            proposed = str(draw(st.integers(1, 20)))
+        else:
+            proposed = str(draw(cpus if pointer.endswith("cpu") else memories))
+        edits.append(Edit(pointer, current, proposed))
+    return raw, edits
+
+
+reach = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases(), st.booleans())
+def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise: bool) -> None:
+    raw, edits = case
+    before = copy.deepcopy(raw)
+    try:
+        found = plan(advice(*edits), raw, profile="etl", namespace="demo", reach=reach if stepwise else None)
+    except Refused:
+        assert stepwise or all(  # only because nothing would change
+            quantity(e.current if not e.pointer.endswith("lelism") else int(e.current or 0)) == quantity(e.proposed)
+            or str(e.current) == e.proposed
+            for e in edits
+        )
+        return
+    changed = jsonpatch.apply(raw, found.operations("1"))
+    assert raw == before
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    for kind, operations in (("patch", found.patch), ("inverse", found.inverse)):
+        assert within("WorkflowTemplate", operations) is None, kind
+    for setting in found.settings:
+        assert allowed("WorkflowTemplate", setting.pointer) == setting.resource
+        assert jsonpatch.find(changed, setting.pointer) == (True, setting.new_literal)
+        if stepwise and setting.resource != "parallelism" and setting.old:
+            assert abs(setting.new / setting.old - 1) <= 0.5 + 1e-3 or not 0.05 <= setting.old <= 2.0**36
+    again = plan(advice(*edits), raw, profile="etl", namespace="demo", reach=reach if stepwise else None)
+    assert again.digest == found.digest
+    leaves = {p for p, _ in _leaves(changed, "")} ^ {p for p, _ in _leaves(raw, "")}
+    assert all(allowed("WorkflowTemplate", p) for p in leaves if not p.endswith(("resources", "requests")))
+    assert [p for p, v in _leaves(raw, "") if (p, v) not in _leaves(changed, "")] == [
+        p
+        for p, v in _leaves(raw, "")
+        if p in {s.pointer for s in found.settings} or (v == {} and (p, v) not in _leaves(changed, ""))
+    ]
+
+
+def _leaves(value: Any, path: str) -> list[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        return [x for k, v in value.items() for x in _leaves(v, f"{path}{jsonpatch.join([k])}")]
+    if isinstance(value, list):
+        return [x for i, v in enumerate(value) for x in _leaves(v, f"{path}/{i}")]
+    return [(path, value)]

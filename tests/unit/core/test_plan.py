@@ -1,0 +1,248 @@
+"""Plans: minimal, guarded, allow-listed, reversible, and the same for the same advice on the same object."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from concertmaster.core import jsonpatch
+from concertmaster.core.amounts import quantity
+from concertmaster.core.model import Category, Edit
+from concertmaster.core.plan import Aim, Kind, Reach, Refused, Target, allowed, digest_of, within
+
+from .changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
+
+REACH = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
+
+
+def test_a_plan_tests_names_and_the_literal_old_value_and_sets_one_field() -> None:
+    found = planned()
+    assert list(found.patch) == [
+        {"op": "test", "path": "/spec/templates/1/name", "value": "train"},
+        {"op": "test", "path": f"{TRAIN}/cpu", "value": "2"},
+        {"op": "replace", "path": f"{TRAIN}/cpu", "value": "1500m"},
+    ]
+    assert found.operations("41")[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
+    assert found.kind is Kind.RESOURCES
+    assert found.aim is Aim.CHEAPER
+    assert found.says() == "CPU request from 2 to 1500m"
+
+
+def test_the_inverse_tests_our_value_and_brings_the_old_one_back() -> None:
+    raw = template()
+    found = planned(raw=raw)
+    changed = jsonpatch.apply(raw, found.operations("41"))
+    assert changed != raw
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    foreign = jsonpatch.apply(changed, [{"op": "replace", "path": f"{TRAIN}/cpu", "value": "3"}])
+    with pytest.raises(jsonpatch.PatchFailed, match="1500m"):
+        jsonpatch.apply(foreign, found.inverse)
+
+
+def test_two_requests_of_a_container_without_any_are_added_and_taken_back_in_order() -> None:
+    raw = template(resources=None)
+    del raw["spec"]["templates"][1]["container"]["resources"]
+    item = advice(cpu(None, "1"), Edit(f"{TRAIN}/memory", None, "1Gi"))
+    found = planned(item, raw)
+    changed = jsonpatch.apply(raw, found.patch)
+    assert changed["spec"]["templates"][1]["container"]["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}}
+    assert jsonpatch.apply(changed, found.inverse) == raw
+
+
+def test_a_number_in_the_manifest_is_tested_as_a_number() -> None:
+    raw = template(resources={"requests": {"cpu": 2}})
+    found = planned(raw=raw)
+    assert {"op": "test", "path": f"{TRAIN}/cpu", "value": 2} in found.patch
+    assert jsonpatch.apply(jsonpatch.apply(raw, found.patch), found.inverse) == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "item"),
+    [
+        (template(), faster()),
+        (template(), faster(Edit("/spec/templates/0/parallelism", None, "3"))),
+        (
+            cron_job({"requests": {"cpu": "2"}}),
+            advice(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", "2", "1")),
+        ),
+        (
+            cron_job(),
+            advice(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", None, "1")),
+        ),
+        (cron_job(parallelism=2), faster(Edit("/spec/jobTemplate/spec/parallelism", "2", "3"))),
+        (
+            {
+                "apiVersion": "tekton.dev/v1",
+                "kind": "Task",
+                "metadata": {"name": "build", "namespace": "demo", "uid": "u"},
+                "spec": {
+                    "stepTemplate": {"computeResources": {"requests": {"cpu": "2"}}},
+                    "steps": [{"name": "a", "computeResources": {"requests": {"memory": "1Gi"}}}],
+                },
+            },
+            advice(
+                Edit("/spec/steps/0/computeResources/requests/memory", "1Gi", "512Mi"),
+                Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1"),
+            ),
+        ),
+        (
+            {
+                "apiVersion": "tekton.dev/v1",
+                "kind": "Pipeline",
+                "metadata": {"name": "ci", "namespace": "demo", "uid": "u"},
+                "spec": {"tasks": [{"name": "build", "taskSpec": {"steps": [{"name": "a", "image": "x"}]}}]},
+            },
+            advice(Edit("/spec/tasks/0/taskSpec/steps/0/computeResources/requests/cpu", None, "1")),
+        ),
+    ],
+)
+def test_every_kind_of_place_can_be_changed_and_restored(raw: dict[str, Any], item: Any) -> None:
+    found = planned(item, raw)
+    changed = jsonpatch.apply(raw, found.patch)
+    assert changed != raw
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    assert within(found.target.kind, found.patch) is None
+    assert within(found.target.kind, found.inverse) is None
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "/metadata/annotations/x",
+        "/spec/templates/1/container/image",
+        "/spec/templates/1/container/resources/limits/cpu",
+        "/spec/templates/1/container/resources/requests/nvidia.com~1gpu",
+        "/spec/templates/1/container/resources/requests",
+        "/spec/templates/1/container/command/0",
+        "/spec/serviceAccountName",
+        "/spec/parallelism/x",
+        "/spec/templates/-/parallelism",
+        "/spec/templates/1/securityContext/runAsUser",
+    ],
+)
+def test_nothing_but_parallelism_and_requests_is_ever_planned(pointer: str) -> None:
+    assert allowed("WorkflowTemplate", pointer) is None
+    with pytest.raises(Refused, match="only parallelism and requests"):
+        planned(advice(Edit(pointer, None, "1")))
+
+
+def test_advice_that_also_sets_a_limit_is_refused_as_a_whole() -> None:
+    with pytest.raises(Refused, match="limits/memory"):
+        planned(advice(cpu(), Edit("/spec/templates/1/container/resources/limits/memory", None, "4Gi")))
+
+
+def test_running_runs_and_unknown_kinds_are_never_changed() -> None:
+    for kind in ("Job", "Workflow", "PipelineRun", "Deployment", "Pod"):
+        with pytest.raises(Refused, match=f"kind {kind} are never changed"):
+            planned(faster(), {**template(), "kind": kind})
+
+
+def test_a_patch_is_judged_leaf_by_leaf() -> None:
+    sneaky = [{"op": "add", "path": "/spec/templates/1/container/resources", "value": {"limits": {"cpu": "9"}}}]
+    assert within("WorkflowTemplate", sneaky) == "/spec/templates/1/container/resources/limits/cpu"
+    assert within("WorkflowTemplate", [{"op": "remove", "path": "/spec/templates"}]) == "/spec/templates"
+    assert (
+        within("WorkflowTemplate", [{"op": "move", "from": "/a", "path": "/spec/parallelism"}]) == "/spec/parallelism"
+    )
+    assert within("WorkflowTemplate", [{"op": "replace", "path": "/spec", "value": {}}]) == "/spec"
+
+
+def test_advice_for_another_value_is_refused_as_changed() -> None:
+    with pytest.raises(Refused, match="'2' now and was '4'") as told:
+        planned(advice(cpu("4", "1")))
+    assert told.value.changed
+    with pytest.raises(Refused, match="absent") as told:
+        planned(advice(Edit("/spec/templates/1/script/resources/requests/cpu", "2", "1")))
+    assert told.value.changed
+
+
+def test_work_for_a_person_gives_no_plan() -> None:
+    with pytest.raises(Refused, match="sets no field"):
+        planned(advice())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.5", 0.5), ("500m", 0.5), ("1e3", 1000.0), ("2Gi", 2.0**31), ("1E", 1e18)]
+)
+def test_quantities_in_every_notation(text: str, value: float) -> None:
+    assert quantity(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["1e3Mi", "Mi", "", "1 Gi", "-1", "1GB", "1_000", "٣", None, True, {}, "{{x}}"])
+def test_what_is_no_quantity_is_refused(text: object) -> None:
+    assert quantity(text) is None
+
+
+@pytest.mark.parametrize("literal", ["1e3Mi", "{{inputs.parameters.cpu}}", True])
+def test_an_unreadable_value_in_the_object_is_never_changed(literal: object) -> None:
+    raw = template(resources={"requests": {"cpu": literal}})
+    shown = literal if isinstance(literal, str) else json.dumps(literal)
+    with pytest.raises(Refused, match="no amount"):
+        planned(advice(cpu(shown, "1")), raw)
+
+
+def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> None:
+    part = planned(advice(cpu("2", "200m")), reach=REACH)
+    assert part.settings[0].new_literal == "1"
+    assert not part.whole
+    assert part.settings[0].change == pytest.approx(-0.5)
+    up = planned(advice(cpu("2", "9")), reach=REACH)
+    assert up.settings[0].new_literal == "3"
+    near = planned(advice(cpu("2", "1500m")), reach=REACH)
+    assert near.settings[0].new_literal == "1500m"
+    assert near.whole
+    bound = planned(advice(cpu("2", "1100m")), reach=Reach(0.5, (1.5, 8.0), REACH.memory))
+    assert bound.settings[0].new_literal == "1500m"
+    with pytest.raises(Refused, match="leave nothing"):
+        planned(advice(cpu("2", "1")), reach=Reach(0.5, (2.0, 8.0), REACH.memory))
+    memory = planned(advice(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), reach=REACH)
+    assert memory.settings[0].new_literal == "1Gi"
+
+
+def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:
+    whole = planned(advice(cpu("2", "1")), monthly_cost=100.0).predicted
+    part = planned(advice(cpu("2", "0.5")), reach=REACH, monthly_cost=100.0).predicted
+    assert whole is not None
+    assert part is not None
+    assert (whole.measure, whole.low, whole.likely, whole.high) == ("Cost", -0.3, -0.2, -0.1)
+    assert part.likely == pytest.approx(-0.2 * 1.0 / 1.5)
+    gain = planned(faster()).predicted
+    assert gain is not None
+    assert (gain.measure, gain.likely) == ("Duration", -0.2)
+
+
+def test_aims_follow_the_category() -> None:
+    assert planned(faster()).aim is Aim.FASTER
+    assert planned(advice(cpu(), category=Category.RELIABILITY)).aim is Aim.SAFER
+
+
+def test_the_digest_survives_a_touch_and_changes_with_everything_that_matters() -> None:
+    base = planned()
+    touched = template()
+    touched["metadata"] |= {"resourceVersion": "99", "labels": {"a": "b"}}
+    assert planned(raw=touched).digest == base.digest
+    other = template()
+    other["metadata"]["uid"] = "u-9"
+    swapped = template()
+    swapped["spec"]["templates"][1]["name"] = "load"
+    variants = [
+        planned(advice(cpu("2", "1400m"))),
+        planned(advice(cpu(), id="cpu-request.other")),
+        planned(raw=other),
+        planned(raw=swapped),
+    ]
+    assert len({base.digest, *(v.digest for v in variants)}) == 5
+    assert digest_of("demo", "etl", base.recommendation, base.target, base.patch) == base.digest
+    assert digest_of("demo", "other", base.recommendation, base.target, base.patch) != base.digest
+    moved = Target("v", "WorkflowTemplate", "other", "demo", "u-1", "")
+    assert digest_of("demo", "etl", base.recommendation, moved, base.patch) != base.digest
+
+
+def test_the_kustomize_form_is_the_same_change() -> None:
+    found = planned()
+    entry = json.loads(found.kustomize)
+    assert entry["target"] == {"group": "argoproj.io", "version": "v1alpha1", "kind": "WorkflowTemplate", "name": "etl"}
+    assert json.loads(entry["patch"]) == list(found.patch)
+    assert "\n" not in found.kustomize
