@@ -1,0 +1,86 @@
+"""Differences between the schemas of two releases that would break what users have stored or written.
+
+Adding is safe: a field, an enum value, a wider bound. Everything else takes something away from somebody: a removed or
+newly required field, another type, a narrower bound or enum, another list key, a new rule. Each is named with its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_LOWER = ("minimum", "minLength", "minItems", "minProperties")  # may only fall
+_UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")  # may only rise
+_SAME = (
+    "type",
+    "format",
+    "pattern",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-int-or-string",
+)
+
+
+def crd_breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What of ``old``, a CustomResourceDefinition, ``new`` no longer accepts or serves."""
+    before, after = old["spec"], new["spec"]
+    pairs = [(key, before[key], after[key]) for key in ("scope", "group")]
+    pairs += [(f"names.{key}", before["names"][key], after["names"][key]) for key in ("kind", "plural")]
+    found = [f"{key}: {was} became {now}" for key, was, now in pairs if was != now]
+    lost = set(before["names"].get("shortNames", ())) - set(after["names"].get("shortNames", ()))
+    found += [f"names.shortNames: {name} is gone" for name in sorted(lost)]
+    versions = {v["name"]: v for v in after["versions"]}
+    for version in before["versions"]:
+        name = version["name"]
+        if name not in versions or not versions[name]["served"]:
+            found.append(f"version {name} is no longer served")
+            continue
+        schemas = (version["schema"]["openAPIV3Schema"], versions[name]["schema"]["openAPIV3Schema"])
+        found += [f"{name}{text}" for text in _schema(*schemas, "")]
+    return found
+
+
+def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key in _SAME:
+        if key in new and old.get(key) != new[key]:
+            yield f"{path}: {key} {old.get(key)} became {new[key]}"
+        elif key in old and key not in new and key != "pattern":
+            yield f"{path}: {key} {old[key]} is gone"
+    for keys, narrower in ((_LOWER, _greater), (_UPPER, _less)):
+        for key in keys:
+            if key in new and (key not in old or narrower(new[key], old[key])):
+                yield f"{path}: {key} {old.get(key, 'none')} became {new[key]}"
+    if "enum" in new and (
+        lost := set(old.get("enum", ())) - set(new["enum"]) or ("enum" not in old and set(new["enum"]))
+    ):
+        yield f"{path}: enum without {', '.join(sorted(map(str, lost)))}"
+    yield from (f"{path}: {name} is required now" for name in sorted(_required(new) - _required(old)))
+    rules = {r["rule"] for r in new.get("x-kubernetes-validations", ())}
+    more = rules - {r["rule"] for r in old.get("x-kubernetes-validations", ())}
+    # A rule of the status is no promise broken: the operator alone writes it.
+    if not path.startswith(".status"):
+        yield from (f"{path}: new rule {rule}" for rule in sorted(more))
+    fields = new.get("properties", {})
+    for name, child in old.get("properties", {}).items():
+        if name not in fields:
+            yield f"{path}.{name} is gone"
+        else:
+            yield from _schema(child, fields[name], f"{path}.{name}")
+    for key, mark in (("items", "[]"), ("additionalProperties", "{}")):
+        if isinstance(old.get(key), Mapping):
+            if not isinstance(new.get(key), Mapping):
+                yield f"{path}: {key} is gone"
+            else:
+                yield from _schema(old[key], new[key], path + mark)
+
+
+def _required(schema: Mapping[str, Any]) -> set[str]:
+    return set(schema.get("required", ()))
+
+
+def _greater(a: float, b: float) -> bool:
+    return a > b
+
+
+def _less(a: float, b: float) -> bool:
+    return a < b

@@ -1,0 +1,180 @@
+"""Upgrades take nothing away: stored resources stay valid, old history stays readable, and newer things do no harm."""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts.compatibility import crd_breaks
+from concertmaster.api.models.policy import OptimizationPolicy
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.history import HistoryError, Store
+from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
+
+from .bed import ROOT
+
+RELEASES = Path(__file__).parent / "releases"
+LAST = sorted(RELEASES.iterdir())[-1]
+KINDS = sorted(p.name for p in LAST.glob("*.yaml"))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A CustomResourceDefinition."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_the_last_release_accepted_is_accepted(name: str) -> None:
+    """A break needs a new version of the kind; the copy under releases/ is replaced at a release only."""
+    assert crd_breaks(load(LAST / name), load(ROOT / "crds" / name)) == []
+
+
+def schema(crd: dict[str, Any], *path: str) -> dict[str, Any]:
+    """The part of the schema at ``path``."""
+    node: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for part in path:
+        node = node["properties"][part]
+    return node
+
+
+def rename(crd: dict[str, Any]) -> None:
+    crd["spec"]["names"]["shortNames"] = []
+
+
+def remove(crd: dict[str, Any]) -> None:
+    del schema(crd, "spec")["properties"]["suspend"]
+
+
+def require(crd: dict[str, Any]) -> None:
+    schema(crd, "spec")["required"] = ["priority"]
+
+
+def narrow(crd: dict[str, Any]) -> None:
+    schema(crd, "spec", "extraMetrics")["maxItems"] = 1
+
+
+def tighten(crd: dict[str, Any]) -> None:
+    schema(crd, "spec", "metricsSource")["pattern"] = "^a$"
+
+
+def choose(crd: dict[str, Any]) -> None:
+    enum = schema(crd, "spec", "apply", "mode")["enum"]
+    enum.remove("Auto")
+
+
+def rule(crd: dict[str, Any]) -> None:
+    schema(crd, "spec").setdefault("x-kubernetes-validations", []).append({"rule": "self.priority < 5"})
+
+
+def unserve(crd: dict[str, Any]) -> None:
+    crd["spec"]["versions"][0]["served"] = False
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (rename, "opol is gone"),
+        (remove, ".spec.suspend is gone"),
+        (require, "priority is required now"),
+        (narrow, "maxItems"),
+        (tighten, "pattern"),
+        (choose, "enum without Auto"),
+        (rule, "new rule self.priority < 5"),
+        (unserve, "no longer served"),
+    ],
+)
+def test_a_break_is_named(change: Callable[[dict[str, Any]], None], word: str) -> None:
+    old = load(ROOT / "crds" / "optimizationpolicies.concertmaster.dev.yaml")
+    new = copy.deepcopy(old)
+    change(new)
+    (text,) = crd_breaks(old, new)
+    assert word in text
+
+
+def test_additions_are_no_breaks() -> None:
+    old = load(ROOT / "crds" / "optimizationpolicies.concertmaster.dev.yaml")
+    new = copy.deepcopy(old)
+    schema(new, "spec")["properties"]["more"] = {"type": "string"}
+    schema(new, "spec", "extraMetrics")["maxItems"] += 1
+    schema(new, "spec", "apply", "mode")["enum"].append("Dream")
+    new["spec"]["versions"].append({**copy.deepcopy(new["spec"]["versions"][0]), "name": "v1beta1", "storage": False})
+    assert crd_breaks(old, new) == []
+
+
+def document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """An object as the API server hands it out."""
+    meta = {"name": "a", "namespace": "b", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"apiVersion": "concertmaster.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+REF = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}
+
+
+@pytest.mark.parametrize(
+    ("model", "spec"),
+    [
+        (WorkflowProfile, {"workflowRef": {**REF, "cluster": "far"}, "nextYear": {"a": [1]}}),
+        (OptimizationPolicy, {"priority": 3, "nextYear": True, "analysis": {"window": "7d", "depth": 5}}),
+    ],
+)
+def test_fields_of_a_newer_release_are_left_out(model: Any, spec: dict[str, Any]) -> None:
+    """With the newer kinds installed and an older operator running; unknown fields neither fail nor stop anything."""
+    known = model.parse(document(model.__name__, spec))
+    assert known.metadata.name == "a"
+    assert not hasattr(known.spec, "next_year")
+
+
+def test_a_file_of_every_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    for version in range(len(MIGRATIONS)):
+        path = tmp_path / f"v{version}.db"
+        with sqlite3.connect(path) as old:
+            old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            old.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
+            for number, statements in enumerate(MIGRATIONS[:version], 1):
+                for statement in statements:
+                    old.execute(statement)
+                old.execute("INSERT INTO migrations VALUES (?, '2026-01-01')", (number,))
+            if version:
+                old.execute("INSERT INTO watermarks VALUES ('default', 'data', 5.0)")
+        old.close()
+        store = Store(str(path))
+        assert store.recovered is None
+        assert store.watermark("default", "data") == (5.0 if version else None)
+        store.close()
+        with sqlite3.connect(path) as now:
+            assert now.execute("SELECT max(version) FROM migrations").fetchone() == (len(MIGRATIONS),)
+        now.close()
+
+
+def test_a_failed_migration_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "h.db"
+    Store(str(path)).close()
+    broken = (*MIGRATIONS, ("CREATE TABLE extra (a)", "INSERT INTO nowhere VALUES (1)"))
+    monkeypatch.setattr("concertmaster.history.schema.MIGRATIONS", broken)
+    with pytest.raises(HistoryError):
+        Store(str(path))
+    monkeypatch.undo()
+    with sqlite3.connect(path) as now:
+        names = {row[0] for row in now.execute("SELECT name FROM sqlite_master")}
+    now.close()
+    assert "extra" not in names
+    Store(str(path)).close()
+
+
+def test_a_file_of_a_newer_release_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    Store(str(path)).close()
+    with sqlite3.connect(path) as newer:
+        newer.execute("INSERT INTO migrations VALUES (?, '2030-01-01')", (len(MIGRATIONS) + 1,))
+    newer.close()
+    with pytest.raises(HistoryError, match="newer version") as refusal:
+        Store(str(path))
+    assert "move the file away" in str(refusal.value)
+    assert path.exists()
