@@ -29,13 +29,17 @@ def _where_time_goes(step: StepAnalysis) -> str:
 
 def _remedy(step: StepAnalysis) -> str:
     throttled = [r.throttled_share for c in step.containers for r in c.runs if r.throttled_share is not None]
-    busy = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
+    uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
+    # Against one core where more is requested: a busy single thread does not wait.
+    busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
     if throttled and sorted(throttled)[len(throttled) // 2] > 0.1:
         return "its CPU limit throttles it, see cpu-request"
-    if busy and max(busy) > 0.8:
+    if uses and max(uses) > 0.8:
         return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"
     if busy and max(busy) < 0.3:
         return "it mostly waits (low CPU), so look at its I/O and the services it calls"
+    if uses and max(uses) < 0.5 and max(busy) > 0.7:
+        return "one of its threads does all the work, so use more threads or split it"
     return "split its work, cache its result, or give it more resources"
 
 

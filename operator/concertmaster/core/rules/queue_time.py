@@ -29,7 +29,7 @@ def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], l
     return steps, totals
 
 
-def _factors(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
+def without(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
     """Scheduling and start-up of each step without the part called ``field``."""
     part: dict[str, float] = {}
     whole: dict[str, float] = {}
@@ -78,7 +78,7 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
     share_now = sum(totals) / sum(run.makespan for run in runs)
     if share_now < evidence.settings.number("minSharePercent", 10.0) / 100:
         return None
-    gains = worth(evidence, gain(runs, analysis.definition.graph, _factors(runs, field)), "minGainPercent", 5.0)
+    gains = worth(evidence, gain(runs, analysis.definition.graph, without(runs, field)), "minGainPercent", 5.0)
     if gains is None:
         return None
     share, seconds = gains

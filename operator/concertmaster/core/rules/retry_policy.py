@@ -128,7 +128,8 @@ def _more(
         id=identifier,
         rule="retry-policy",
         step=step,
-        action=f"Let {name} retry {text.count(limit, 'time')}" + (f" instead of {now}" if now else ", with a back-off"),
+        action=f"Let {name} retry {'once' if limit == 1 else f'{limit} times'}"
+        + (f" instead of {now}" if now else ", with a back-off"),
         because=(
             f"{failed} of its {text.count(chains, 'execution')} failed for good {evidence.runs(len(analysis.runs))}:"
             f" {_why(own.classes)}; {seen}"
@@ -242,6 +243,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         target = _target(wanted, attempts, own)
         advice = retry_advice(own.chains, target)
         now = spec.retry_limit
+        if now is None:  # only known at run time: what was tried before giving up tells
+            now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)
         if (
             failed < evidence.settings.number("minFailures", 2)
             or now is None

@@ -6,10 +6,25 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from concertmaster.core.model import ContainerFact
+from concertmaster.core.model import ContainerFact, WorkflowKey
 from concertmaster.core.options import Budget, Objectives, Pricing
-from tests.builders import MI, container
-from tests.unit.core.rules.world import Manifest, Pod, Scene, Work, argo, noise, reads, scene, task
+from concertmaster.core.rules import Fleet, FleetMember, member
+from concertmaster.core.rules.fleet import FleetRun
+from tests.builders import DAY, MI, NOW, container
+from tests.unit.core.rules.world import (
+    Manifest,
+    Pod,
+    Scene,
+    Work,
+    argo,
+    cron_job,
+    define,
+    noise,
+    reads,
+    scene,
+    simulate,
+    task,
+)
 
 SCENARIOS: dict[str, Callable[[], Scene]] = {}
 
@@ -311,3 +326,83 @@ def sidecar_overhead() -> Scene:
         return {n: pod(value(s)) for n, s in STEPS.items()}
 
     return scene(etl(), 42, work)
+
+
+@scenario("split-long-step")
+def split_long_step() -> Scene:
+    """One busy pod is three quarters of the run."""
+    value = noise()
+    return scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(1200), "load": value(30)})
+
+
+@scenario("overlap-stages")
+def overlap_stages() -> Scene:
+    """What is slow to fetch is quick to train: the barrier makes both slow ones wait for each other."""
+    shards = {"withItems": list("abcd")}
+    of = argo(task("fetch", **shards), task("train", "fetch", **shards))
+    value = noise()
+    return scene(
+        of,
+        42,
+        lambda _: {"fetch": [value(s) for s in (300, 60, 60, 60)], "train": [value(s) for s in (60, 300, 60, 60)]},
+    )
+
+
+def daily_member(name: str, hour: float, cores: float, seconds: float, days: int = 14, **more: object) -> FleetMember:
+    """A workflow that runs once a day at that hour (UTC) on so many cores."""
+    midnight = NOW - NOW % DAY
+    runs = tuple(
+        FleetRun(
+            midnight - d * DAY + hour * 3600,
+            midnight - d * DAY + hour * 3600 + seconds,
+            cores * seconds,
+            cores * seconds,
+        )
+        for d in range(days, 0, -1)
+    )
+    upcoming = tuple(midnight + d * DAY + hour * 3600 for d in range(1, 5))
+    return FleetMember(WorkflowKey("demo", "CronJob", name), runs, more.get("upcoming", upcoming))  # type: ignore[arg-type]
+
+
+def at_two(wait: float) -> Scene:
+    """A CronJob at two o'clock whose pod waits so long for a node."""
+    of = cron_job(schedule="0 2 * * *", resources={"requests": {"cpu": "4", "memory": "8Gi"}})
+    value = noise()
+    midnight = NOW - NOW % DAY
+    graph = define(of).graph
+    runs = tuple(
+        simulate(
+            graph,
+            {"job": Pod(value(900), wait=value(wait), containers=measured(name="report", cpu_request=4.0))},
+            number=d,
+            start=midnight - d * DAY + 7200,
+        )
+        for d in range(13, 0, -1)
+    )
+    return Scene(of, runs)
+
+
+@scenario("schedule-clash")
+def schedule_clash() -> Scene:
+    """Two others take the nodes from two to three."""
+    fleet = Fleet((daily_member("crawl", 2.0, 40.0, 3000), daily_member("index", 2.1, 20.0, 2400)))
+    return replace(at_two(600.0), fleet=fleet)
+
+
+@scenario("demand-forecast")
+def demand_forecast() -> Scene:
+    """The report at two takes four cores for a quarter of an hour, on top of a crawl."""
+    made = at_two(1.0)
+    own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs,
+                 [NOW - NOW % DAY + d * DAY + 7200 for d in range(1, 4)])  # fmt: skip
+    return replace(
+        made, fleet=Fleet((own, daily_member("crawl", 2.5, 0.5, 1800), daily_member("index", 9.0, 0.5, 1800)))
+    )
+
+
+@scenario("best-practices")
+def best_practices() -> Scene:
+    """An image without a tag, no limits, no retries, and nobody hears of a failure."""
+    untagged = {"container": {"image": "etl", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}
+    value = noise()
+    return scene(etl(load=untagged), 42, lambda _: {n: value(s) for n, s in STEPS.items()})

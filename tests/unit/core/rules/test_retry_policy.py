@@ -16,7 +16,7 @@ from tests.unit.core.rules.world import Pod, Work, argo, cron_job, scene, task
 def test_failures_that_pass_get_the_smallest_limit_that_reaches_the_objective() -> None:
     item = scenarios.retry_policy().one("retry-policy")
     assert item.id == "retry-policy.fetch"
-    assert item.action == "Let fetch retry 1 time, with a back-off"
+    assert item.action == "Let fetch retry once, with a back-off"
     assert "6 of its 42 executions failed for good in 42 runs (14d): 6 Eviction" in item.because
     assert item.severity is Severity.HIGH
     assert item.risk is Level.MEDIUM  # no retry was ever seen
@@ -105,3 +105,16 @@ def test_silence_where_the_limit_already_suffices() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "3"}}})
     work = scene(of, 42, lambda i: {"load": Pod(60, failures=((10, "Evicted"),) if i % 4 == 0 else ())})
     assert work.advice("retry-policy") == []
+
+
+def test_a_limit_that_is_not_known_is_read_from_what_was_tried() -> None:
+    of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "{{workflow.parameters.tries}}"}}})
+
+    def work(i: int) -> Work:
+        return {
+            "load": Pod(60, failures=((10, "Error"),) if i % 5 == 0 else (), fails="Error" if i % 10 == 0 else None)
+        }
+
+    item = scene(of, 42, work).one("retry-policy")
+    assert item.current == "1 retry"
+    assert int(item.proposed.split()[0]) > 1

@@ -350,3 +350,24 @@ def test_a_disabled_rule_says_nothing() -> None:
     found = recommend(analysis, "wfp", settings={"bottleneck": RuleSettings(enabled=False)})
     assert found
     assert all(r.rule != "bottleneck" for r in found)
+
+
+@pytest.mark.parametrize(
+    ("request_cores", "used", "hint"),
+    [
+        (4.0, 0.95, "one of its threads"),
+        (1.0, 0.1, "mostly waits"),
+        (1.0, 0.9, "uses all the CPU"),
+        (4.0, 2.5, "split its work"),
+    ],
+)
+def test_the_hint_at_a_bottleneck_says_what_it_was_doing(request_cores: float, used: float, hint: str) -> None:
+    spec = step("transform", ["extract"], 1)
+    sized = replace(spec, containers=(replace(spec.containers[0], cpu_request=request_cores),))
+    of = definition(step("extract"), sized, step("load", ["transform"], 2))
+
+    def facts(_: str) -> tuple[ContainerFact, ...]:
+        return (container(cpu_request=request_cores, cpu_seconds=100 * used, cpu_sampled_seconds=100.0),)
+
+    runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
+    assert hint in advise(of, runs, "bottleneck")[0].action

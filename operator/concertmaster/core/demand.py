@@ -1,0 +1,164 @@
+"""How much the next days will ask for: runs, CPU and memory by the hour, from schedules and from what runs took.
+
+A workflow with a schedule starts when its schedule says; one without starts as often as it did at that hour of the day,
+weekdays and weekends apart once two weeks were seen. A workflow too new to know is taken to be like the median of at
+least five others of its kind, and said to be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+HOUR = 3600.0
+DAY = 86400.0
+OWN = 3  # runs from which a workflow speaks for itself
+SIMILAR = 5  # other workflows needed to stand in for a new one
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One run seen: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
+
+    start: float
+    end: float
+    core_seconds: float
+    gib_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workflow: its name, what kind it is (only like is compared with like), its runs, and its next starts."""
+
+    name: str
+    kind: str
+    runs: Sequence[Past]
+    upcoming: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HourDemand:
+    """One hour from ``start`` on: expected starts of runs, mean cores and GiB reserved, the cores that nine hours of ten
+    like it stay below, and the cores by workflow."""
+
+    start: float
+    runs: float
+    cores: float
+    gib: float
+    cores_high: float
+    by_workflow: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The hours ahead in order. ``estimated``: workflows taken from similar ones; ``unknown``: left out."""
+
+    hours: tuple[HourDemand, ...]
+    estimated: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    seconds: float
+    cores: float
+    gib: float
+    variance: float  # of the cores
+
+
+def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) -> Demand:
+    """Demand of the next ``hours`` hours, beginning with the next full one."""
+    first = (math.floor(now / HOUR) + 1) * HOUR
+    shapes = {w.name: _shape(w.runs) for w in workloads}
+    starts: list[float] = [0.0] * hours
+    gib = [0.0] * hours
+    variance = [0.0] * hours
+    parts: list[dict[str, float]] = [{} for _ in range(hours)]
+    estimated: list[str] = []
+    unknown: list[str] = []
+    for load in workloads:
+        shape = shapes[load.name]
+        if len(load.runs) < OWN or shape is None:
+            alike = [
+                s for w in workloads if w.kind == load.kind and len(w.runs) >= OWN and (s := shapes[w.name]) is not None
+            ]
+            if len(alike) < SIMILAR:
+                unknown.append(load.name)
+                continue
+            shape = _middle(alike)
+            estimated.append(load.name)
+        for at, weight in _starts(load, now, first, hours):
+            begin = int((at - first) // HOUR)
+            if 0 <= begin < hours:
+                starts[begin] += weight
+            for k in range(max(0, begin), min(hours, int((at + shape.seconds - first) // HOUR) + 1)):
+                low = first + k * HOUR
+                part = max(0.0, min(at + shape.seconds, low + HOUR) - max(at, low)) / HOUR * weight
+                if part > 0:
+                    parts[k][load.name] = parts[k].get(load.name, 0.0) + part * shape.cores
+                    gib[k] += part * shape.gib
+                    variance[k] += part * part * shape.variance
+    out = []
+    for k in range(hours):
+        cores = math.fsum(parts[k].values())
+        ranked = tuple(sorted(parts[k].items(), key=lambda kv: (-kv[1], kv[0])))
+        out.append(
+            HourDemand(first + k * HOUR, starts[k], cores, gib[k], cores + 1.2816 * math.sqrt(variance[k]), ranked)
+        )
+    return Demand(tuple(out), tuple(estimated), tuple(unknown))
+
+
+def _shape(runs: Sequence[Past]) -> _Shape | None:
+    """What a run of the workflow is like: medians, since a single odd run is no plan."""
+    usable = [r for r in runs if r.end > r.start]
+    if not usable:
+        return None
+    cores = [r.core_seconds / (r.end - r.start) for r in usable]
+    mean = sum(cores) / len(cores)
+    return _Shape(
+        median(r.end - r.start for r in usable),
+        median(cores),
+        median(r.gib_seconds / (r.end - r.start) for r in usable),
+        sum((c - mean) ** 2 for c in cores) / max(1, len(cores) - 1),
+    )
+
+
+def _middle(shapes: Sequence[_Shape]) -> _Shape:
+    cores = [s.cores for s in shapes]
+    mean = sum(cores) / len(cores)
+    return _Shape(
+        median(s.seconds for s in shapes),
+        median(cores),
+        median(s.gib for s in shapes),
+        sum((c - mean) ** 2 for c in cores) / (len(cores) - 1),
+    )
+
+
+def _starts(load: Workload, now: float, first: float, hours: int) -> Iterable[tuple[float, float]]:
+    """Starts to come with their weight: one each where a schedule tells them, else the rate seen at that hour."""
+    if load.upcoming:
+        return [(t, 1.0) for t in load.upcoming if now < t < first + hours * HOUR]
+    begins = [r.start for r in load.runs]
+    span = now - min(begins, default=now)
+    if span < DAY:
+        return []
+    apart = span >= 14 * DAY
+    counts: dict[tuple[bool, int], int] = {}
+    for t in begins:
+        key = (apart and _weekend(t), int(t % DAY // HOUR))
+        counts[key] = counts.get(key, 0) + 1
+    days = span / DAY
+    of = {False: days * (5 / 7 if apart else 1.0), True: days * 2 / 7}
+    found = []
+    for k in range(hours):
+        t = first + k * HOUR
+        key = (apart and _weekend(t), int(t % DAY // HOUR))
+        if key in counts:
+            found.append((t, counts[key] / of[key[0]]))
+    return found
+
+
+def _weekend(time: float) -> bool:
+    return int(time // DAY + 3) % 7 >= 5  # the epoch began on a Thursday

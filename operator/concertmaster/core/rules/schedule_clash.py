@@ -1,0 +1,122 @@
+"""``schedule-clash``: a scheduled workflow that waits for nodes because others run at the same time.
+
+Both must be seen: waiting on the critical path, and other workflows' reservations at the hours of the runs. The start
+that meets the least of them is proposed, no further away than needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from concertmaster.core import commands, text
+from concertmaster.core.gain import gain
+from concertmaster.core.model import Category, Edit, Level, Recommendation
+from concertmaster.core.replay import ExecutedRun, critical_chain
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median, worth
+from concertmaster.core.rules.fleet import FleetMember
+from concertmaster.core.rules.queue_time import without
+
+_MINUTE = 60.0
+_HOURLY = (10, 20, 30, 40, 50)
+_DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
+
+
+def _load(members: Sequence[FleetMember], start: float, end: float) -> dict[str, float]:
+    """Mean cores each of the others reserved between two times."""
+    found: dict[str, float] = {}
+    for member in members:
+        for run in member.runs:
+            overlap = min(end, run.end) - max(start, run.start)
+            if overlap > 0 and run.end > run.start:
+                cores = run.core_seconds / (run.end - run.start) * overlap / max(1.0, end - start)
+                found[member.key.name] = found.get(member.key.name, 0.0) + cores
+    return found
+
+
+def _moved(schedule: str, minutes: int) -> str | None:
+    """A plain daily or hourly cron line moved by so many minutes; None for any other line."""
+    parts = schedule.split()
+    if len(parts) != 5 or not parts[0].isdigit():
+        return None
+    if parts[1] == "*":
+        return " ".join([str((int(parts[0]) + minutes) % 60), *parts[1:]])
+    at = int(parts[1]) * 60 + int(parts[0]) + minutes if parts[1].isdigit() else -1
+    if not 0 <= at < 1440:
+        return None  # another day: what else hangs on the day cannot be seen
+    return " ".join([str(at % 60), str(at // 60), *parts[2:]])
+
+
+def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
+    return [sum(a.pending for a in critical_chain(run)) for run in runs]
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation for a schedule that meets others, when a start without them is near."""
+    analysis, fleet = evidence.analysis, evidence.fleet
+    schedule = analysis.definition.schedule
+    runs = [run for run in analysis.executed if run.usable]
+    if fleet is None or not schedule or not analysis.enough or not runs:
+        return
+    others = fleet.others(analysis.definition.key)
+    spans = [(r.start, r.end) for r in analysis.runs if r.start is not None and r.end is not None]
+    wait = median(_waits(runs)) or 0.0
+    now: dict[str, float] = {}
+    for start, end in spans:
+        for name, cores in _load(others, start, end).items():
+            now[name] = now.get(name, 0.0) + cores / len(spans)
+    total = sum(now.values())
+    if wait < evidence.settings.number("minWaitSeconds", 30.0) or total <= 0:
+        return
+    best: tuple[float, int, int, str] | None = None
+    for minutes in _HOURLY if schedule.split()[1:2] == ["*"] else _DAILY:
+        line = _moved(schedule, minutes)
+        if line is None:
+            continue
+        load = sum(sum(_load(others, s + minutes * _MINUTE, e + minutes * _MINUTE).values()) for s, e in spans) / len(
+            spans
+        )
+        if best is None or (round(load, 3), abs(minutes)) < best[:2]:
+            best = (round(load, 3), abs(minutes), minutes, line)
+    if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
+        return
+    replayed = gain(runs, analysis.definition.graph, without(runs, "pending"))
+    gains = worth(evidence, replayed, "minGainPercent", 5.0)
+    if gains is None:
+        return
+    (load, _, minutes, line), (share, seconds) = best, gains
+    literal = analysis.definition.declared.get("schedule")
+    edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
+    how, edits = field_command(evidence, edits, evidence.explain("schedule-clash"))
+    names = sorted(now, key=lambda n: (-now[n], n))
+    direction = "later" if minutes > 0 else "earlier"
+    yield Recommendation(
+        id="schedule-clash",
+        rule="schedule-clash",
+        step=None,
+        action=f"Start {analysis.definition.key.name} {text.duration(abs(minutes) * _MINUTE)} {direction}",
+        because=(
+            f"its runs wait {text.duration(wait)} for nodes (median {evidence.runs(len(runs))}) while {text.listing(names)}"
+            f" {'reserves' if len(names) == 1 else 'reserve'} {text.cores(total)} on average; {direction} it would meet"
+            f" {text.cores(load)}"
+        ),
+        otherwise=f"these workflows keep competing for the same nodes, {text.duration(wait)} of each run",
+        category=Category.SCALABILITY,
+        severity=gain_severity(share.likely),
+        risk=Level.MEDIUM,
+        effort=Level.LOW,
+        current=schedule,
+        proposed=line,
+        expected=f"at most {gain_sentence(share, seconds)}, if no wait is left",
+        how=how,
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=share,
+        edits=edits,
+        evidence=(
+            *(f"{n}: {text.cores(now[n])} on average while this workflow ran" for n in names[:5]),
+            "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
+        ),
+    )
+
+
+RULE = Rule("schedule-clash", evaluate, tie_break=5)

@@ -1,0 +1,36 @@
+"""``schedule-clash``: waiting while others hold the nodes, and a start that meets less of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.core.rules import Fleet
+from tests.unit.core.rules import scenarios
+from tests.unit.core.rules.scenarios import at_two, daily_member
+from tests.unit.core.rules.world import cron_job, noise, scene
+
+
+def test_moves_the_start_to_where_it_meets_nobody() -> None:
+    item = scenarios.schedule_clash().one("schedule-clash")
+    assert "crawl and index reserve" in item.because
+    # crawl and index hold the nodes from 2:00 to 2:50: half an hour before, the runs of 25 min are over by then
+    assert item.proposed == "30 1 * * *"
+    assert "earlier it would meet 0 cores" in item.because
+    (edit,) = item.edits
+    assert (edit.pointer, edit.current, edit.proposed) == ("/spec/schedule", '"0 2 * * *"', '"30 1 * * *"')
+    assert item.expected.startswith("at most ")
+
+
+def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
+    fleet = scenarios.schedule_clash().fleet
+    assert replace(at_two(2.0), fleet=fleet).advice("schedule-clash") == []
+    assert at_two(600.0).advice("schedule-clash") == []
+    assert replace(at_two(600.0), fleet=Fleet()).advice("schedule-clash") == []
+    always = Fleet(tuple(daily_member(f"w{h}", float(h), 30.0, 3600) for h in range(24)))
+    assert replace(at_two(600.0), fleet=always).advice("schedule-clash") == []
+
+
+def test_lines_that_are_not_plain_get_no_advice() -> None:
+    value = noise()
+    odd = scene(cron_job(schedule="*/10 2 * * 1-5"), 20, lambda _: {"job": value(100)})
+    assert replace(odd, fleet=scenarios.schedule_clash().fleet).advice("schedule-clash") == []
