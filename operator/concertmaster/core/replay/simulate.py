@@ -54,25 +54,40 @@ def simulate(
     """Makespan in seconds. ``parents[i]``: steps that step i waits for, all of them before it in ``names``;
     ``pieces[i]``: its chains; ``lengths[i]``: the longest of them; ``ranks[i]``: whose pods go first, lowest first,
     when they are due at the same moment."""
-    ready, ends = _unlimited(parents, lengths)
-    if limits and any(_binds(limit, names, pieces, ready) for limit in limits):
-        return _events(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0])
-    return max(ends, default=0.0)
+    if limits:
+        ready = _ready(parents, lengths)
+        if any(_binds(limit, names, pieces, ready) for limit in limits):
+            return _events(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0])
+    return _unlimited(parents, lengths)
 
 
-def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> tuple[list[float], list[float]]:
-    """When each step becomes ready, and when it ends, if nothing has to wait for a slot."""
-    ready: list[float] = []
+def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> float:
+    """Makespan if nothing has to wait for a slot."""
     ends: list[float] = []
+    last = 0.0
     for above, length in zip(parents, lengths, strict=True):
+        end = 0.0
+        for parent in above:
+            if ends[parent] > end:
+                end = ends[parent]
+        end += length
+        ends.append(end)
+        if end > last:
+            last = end
+    return last
+
+
+def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
+    """When each step becomes ready if nothing has to wait for a slot."""
+    out: list[float] = []
+    for above in parents:
         begin = 0.0
         for parent in above:
-            end = ends[parent]
+            end = out[parent] + lengths[parent]
             if end > begin:
                 begin = end
-        ready.append(begin)
-        ends.append(begin + length)
-    return ready, ends
+        out.append(begin)
+    return out
 
 
 def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:
