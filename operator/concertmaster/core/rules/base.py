@@ -162,10 +162,10 @@ def gain_severity(share: float) -> Severity:
     return Severity.HIGH if share >= 0.4 else Severity.MEDIUM if share >= 0.15 else Severity.LOW
 
 
-def worth(evidence: Evidence, predicted: Gain, setting: str, default: float) -> tuple[Interval, Interval] | None:
-    """Share and seconds of a replayed gain when it reaches the percentage of ``setting`` and is no accident (the whole
+def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:
+    """Share and seconds of a replayed gain when it reaches ``least_percent`` of the run and is no accident (the whole
     interval is on the good side), else None."""
     if predicted.share is None or predicted.seconds is None:
         return None
-    least = evidence.settings.number(setting, default) / 100
-    return (predicted.share, predicted.seconds) if predicted.share.likely >= least and predicted.share.low > 0 else None
+    enough = predicted.share.likely >= least_percent / 100 and predicted.share.low > 0
+    return (predicted.share, predicted.seconds) if enough else None

@@ -59,7 +59,7 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
         found = gain(runs, evidence.analysis.definition.graph, WhatIf.batch_items(pods.step, size))
         if found.share is not None:
             tried.append((size, found, found.share.likely))
-    shorter = [t for t in tried if worth(evidence, t[1], "minGainPercent", 5.0) is not None]
+    shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
     if shorter:
         best = max(t[2] for t in shorter)
         size, found, _ = next(t for t in shorter if t[2] >= best - 0.02)
@@ -141,7 +141,7 @@ def _merge(
     evidence: Evidence, runs: Sequence[ExecutedRun], row: tuple[str, ...], pods: dict[str, _Pods]
 ) -> Recommendation | None:
     replayed = gain(runs, evidence.analysis.definition.graph, WhatIf.merge_steps(*row))
-    gains = worth(evidence, replayed, "minGainPercent", 5.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
     share, seconds = gains

@@ -77,7 +77,7 @@ def _advice(
     ratio, age = found.hit_ratio or 0.0, text.duration(found.max_age).removesuffix("m00s").removesuffix("h00m")
     hours = f"{round((found.max_age or 0.0) / 3600)}h"
     replayed = gain(analysis.executed, analysis.definition.graph, WhatIf.cache_hit(step.step, ratio))
-    gains = worth(evidence, replayed, "minGainPercent", 5.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     saving = _saving(evidence, rows, found.hits)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month

@@ -75,7 +75,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recomm
     on_disk = stalled is not None and stalled >= _STALLED
     left = 1.0 - stalled if on_disk and stalled is not None else min(1.0, cores)
     replayed = gain(analysis.executed, analysis.definition.graph, WhatIf.scale_step(step.step, left))
-    gains = worth(evidence, replayed, "minGainPercent", 10.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 10.0))
     if gains is None:
         return None
     share, seconds = gains

@@ -102,7 +102,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if slow is None:
         return
     replayed, _, _ = scaled(analysis.executed, _factors(evidence, slow))
-    gains = worth(evidence, replayed, "minGainPercent", 3.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 3.0))
     if gains is None:
         return
     share, seconds = gains

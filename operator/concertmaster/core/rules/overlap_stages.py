@@ -57,7 +57,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         if len(factors) < 0.8 * len(runs):
             continue
         replayed, _, _ = scaled(runs, {run: {spec.name: f} for run, f in factors.items()})
-        gains = worth(evidence, replayed, "minGainPercent", 5.0)
+        gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
         if gains is None:
             continue
         share, seconds = gains

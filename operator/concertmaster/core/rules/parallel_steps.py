@@ -96,7 +96,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             if before is None or before.daemon:
                 continue
             replayed = gain(analysis.executed, graph, WhatIf.drop_edge(name, after.name))
-            gains = worth(evidence, replayed, "minGainPercent", 5.0)
+            gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
             if gains is not None:
                 found.append(_advice(evidence, after, before, *gains))
     found.sort(key=lambda r: (-(r.gain_share.likely if r.gain_share else 0.0), r.id))

@@ -69,7 +69,7 @@ def _raise(
     if scope.limit is None or found.limit is None or found.limit <= scope.limit:
         return None
     change = WhatIf(parallelism=tuple((s, found.limit) for s in scope.limits))
-    gains = worth(evidence, gain(runs, analysis.definition.graph, change), "minGainPercent", 5.0)
+    gains = worth(gain(runs, analysis.definition.graph, change), evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
     share, seconds = gains

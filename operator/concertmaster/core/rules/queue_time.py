@@ -78,7 +78,9 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
     share_now = sum(totals) / sum(run.makespan for run in runs)
     if share_now < evidence.settings.number("minSharePercent", 10.0) / 100:
         return None
-    gains = worth(evidence, gain(runs, analysis.definition.graph, without(runs, field)), "minGainPercent", 5.0)
+    gains = worth(
+        gain(runs, analysis.definition.graph, without(runs, field)), evidence.settings.number("minGainPercent", 5.0)
+    )
     if gains is None:
         return None
     share, seconds = gains

@@ -80,7 +80,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
         return
     replayed = gain(runs, analysis.definition.graph, without(runs, "pending"))
-    gains = worth(evidence, replayed, "minGainPercent", 5.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return
     (load, _, minutes, line), (share, seconds) = best, gains

@@ -56,7 +56,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             continue  # dividing it is work for somebody: minutes do not pay for that
         busy = _busy(step)
         found = _parts(evidence, step.step) if busy is not None and busy >= _BUSY else None
-        gains = worth(evidence, found[1], "minGainPercent", 10.0) if found is not None else None
+        gains = worth(found[1], evidence.settings.number("minGainPercent", 10.0)) if found is not None else None
         if found is None or gains is None or busy is None:
             continue
         (parts, _), (share, seconds) = found, gains

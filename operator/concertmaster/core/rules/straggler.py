@@ -56,7 +56,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
         return None
     analysis = evidence.analysis
     replayed = gain(analysis.executed, analysis.definition.graph, WhatIf.without_stragglers(step.step, _EVEN))
-    gains = worth(evidence, replayed, "minGainPercent", 5.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
     share, seconds = gains

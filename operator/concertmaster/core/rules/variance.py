@@ -90,7 +90,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:
         return None
     replayed, now, then = _steady(analysis.executed, step.step, longest, middle)
-    gains = worth(evidence, replayed, "minGainPercent", 5.0)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
     share, seconds = gains

@@ -14,7 +14,7 @@ from tests.unit.core.rules.scenarios import SCENARIOS
 
 PAGES = Path(__file__).resolve().parents[4] / "docs" / "rules"
 LINE = re.compile(r"^> .*$", re.MULTILINE)
-SETTING = re.compile(r"(?:number\(|worth\([^\"]*)\s*\"(\w+)\"")
+SETTING = re.compile(r"settings\.number\(\s*\"(\w+)\"")
 NAMES = [rule.name for rule in RULES]
 
 
