@@ -131,10 +131,9 @@ class Assessor:
             windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
         return [Demand(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)]
 
-    def take_in(self, reports: Iterable[SourceReport]) -> None:
-        """Remember which workflows have new or corrected runs."""
-        for report in reports:
-            self._revisions.update(report.changed)
+    def take_in(self, changed: Iterable[WorkflowKey]) -> None:
+        """Remember that these workflows have new or corrected runs."""
+        self._revisions.update(changed)
 
     def holds(self, uid: str, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write

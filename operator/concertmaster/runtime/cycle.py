@@ -27,7 +27,7 @@ from concertmaster.runtime.assessor import Assessor, Subject, Tally, facts_by_po
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.memory import give_back
 from concertmaster.runtime.policies import PolicyFacts, policy_status
-from concertmaster.runtime.ports import Demand, History, SourceReport, Sources
+from concertmaster.runtime.ports import Demand, History, Live, SourceReport, Sources
 from concertmaster.runtime.record import Record
 from concertmaster.runtime.registry import Entry, Registry, StatusView
 from concertmaster.runtime.scene import Scene, Stage
@@ -62,6 +62,7 @@ class Cycle:
         health: Health,
         telemetry: Telemetry,
         interval: float,
+        live: Live | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -77,6 +78,7 @@ class Cycle:
         self._health = health
         self._telemetry = telemetry
         self._interval = interval
+        self._live = live
         self._clock = clock
         self._sleep = sleep
         self._collected: dict[str, float] = {}
@@ -99,6 +101,7 @@ class Cycle:
         record.problems += scene.notes
         with record.stage("collect", self._telemetry):
             self._collect(self._assessor.demands(subjects, now, due=True), now, record)
+            self._runs(subjects, record)
         # Analysing and writing are one stream, a batch at a time; the time of the writes is told apart.
         with record.stage("analyze", self._telemetry):
             self._profiles(subjects, now, record, tally)
@@ -146,7 +149,24 @@ class Cycle:
             if not report.ok:
                 record.problem(report.message)
         self._reports = found
-        self._assessor.take_in(found.values())
+        for report in found.values():
+            self._assessor.take_in(report.changed)
+
+    def _runs(self, subjects: Sequence[Subject], record: Record) -> None:
+        """Finished runs from the engines' own objects, where that is wanted."""
+        if self._live is None:
+            return
+        definitions = [s.resolved.definition for s in subjects if s.resolved.definition is not None]
+        try:
+            seen = self._live.look(definitions, self._health.beat)
+        except Stopped:
+            raise
+        except Exception as error:
+            log.exception("reading live runs failed in an unexpected way")
+            record.problem(f"reading live runs failed ({type(error).__name__}); the operator's log has the details")
+            return
+        self._assessor.take_in(seen.changed)
+        record.problems += seen.notes  # what live objects do not tell, the metrics do: no failure of the cycle
 
     def _broken(self, source: str, error: Exception) -> SourceReport:
         """A report for a fault of our own, keeping what was known."""

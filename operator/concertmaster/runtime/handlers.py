@@ -1,4 +1,4 @@
-"""The only module that knows kopf: watch streams of our own kinds, fed into the registry.
+"""The only module that knows kopf: watch streams of our own kinds, fed into the registry, and of users' runs.
 
 Event handlers only. Timers, daemons and change handlers put finalizers or annotations on users' objects, and indexes
 start in worse than quadratic time; none of them is needed by a loop that looks at everything anyway.
@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import kopf
 
 from concertmaster.kube.client import Connection
 from concertmaster.kube.objects import Resource
+from concertmaster.runtime.pending import pack
 from concertmaster.runtime.registry import Effect, Registry
+from concertmaster.runtime.runkinds import RunKind
 
 _LONGEST_BACKOFF = 15.0
+_PAGE = 500  # of our own kinds
+_PAGE_OF_RUNS = 50  # one may be a megabyte
 
 
 class Backoffs:
@@ -50,14 +54,17 @@ class CalmDown(logging.Filter):
         return True
 
 
+_CALM = CalmDown()
+
+
 def settings(*, scanning: bool) -> kopf.OperatorSettings:
     """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
-    logging.getLogger("kopf._cogs.clients.watching").addFilter(CalmDown())
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_CALM)
     found = kopf.OperatorSettings()
     found.watching.server_timeout = 300  # silent dead watches are kopf's most reported fault: bound every stream
     found.watching.client_timeout = 330
     found.watching.connect_timeout = 10
-    found.watching.chunk_size = 500
+    found.watching.chunk_size = _PAGE
     found.posting.enabled = False  # no aggregation, no rate limit: kube.events does it
     found.execution.max_workers = 2
     found.queueing.idle_timeout = 0.1  # two tasks per object live that long after each event
@@ -79,6 +86,14 @@ def operator_registry(
     changed: Callable[[], None],
 ) -> kopf.OperatorRegistry:
     """Handlers that copy events of ``kinds`` into ``registry`` and call ``changed`` when one has a meaning."""
+    handlers = _logged_in(connection)
+    for resource in kinds:
+        _watch(handlers, resource, registry, changed)
+    return handlers
+
+
+def _logged_in(connection: Callable[[], Connection]) -> kopf.OperatorRegistry:
+    """A registry of handlers with the operator's own credentials."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
@@ -96,8 +111,6 @@ def operator_registry(
             private_key_path=present.key_file,
         )
 
-    for resource in kinds:
-        _watch(handlers, resource, registry, changed)
     return handlers
 
 
@@ -146,3 +159,50 @@ async def watch(
         starting.cancel()
         operator.cancel()
         await asyncio.wait({operator})
+
+
+class Runs(Protocol):
+    """Who takes finished runs."""
+
+    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+        """Whether this object is worth keeping."""
+
+    def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
+        """Keep it."""
+
+
+def _no_signals(record: logging.LogRecord) -> bool:
+    """kopf regrets that it cannot take the process's signals in a thread of its own. It is not to have them."""
+    return "OS signals are ignored" not in record.getMessage()
+
+
+async def watch_runs(
+    kinds: Collection[RunKind],
+    runs: Runs,
+    arrived: Callable[[], None],
+    connection: Callable[[], Connection],
+    *,
+    namespaces: Collection[str],
+) -> None:
+    """Hand finished runs of ``kinds`` over to ``runs`` until cancelled; ``arrived`` is called after each."""
+    logging.getLogger("kopf._core.reactor.running").addFilter(_no_signals)
+    handlers, options = _logged_in(connection), settings(scanning=False)
+    options.watching.chunk_size = _PAGE_OF_RUNS
+    options.process.ultimate_exiting_timeout = None  # it would kill the thread the process lives in
+    for kind in kinds:
+        group, _, version = kind.resource.api_version.partition("/")
+        if kind.selector is not None:
+            options.watching.label_selectors[group, version, kind.resource.plural] = kind.selector
+        _watch_run(handlers, kind.resource, runs, arrived)
+    await watch(handlers, options, namespaces=namespaces, ready=lambda: None)
+
+
+def _watch_run(handlers: kopf.OperatorRegistry, resource: Resource, runs: Runs, arrived: Callable[[], None]) -> None:
+    group, _, version = resource.api_version.partition("/")
+
+    @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
+    async def seen(event: Any, **_: Any) -> None:
+        obj = event["object"]
+        if runs.wants(resource, obj):
+            runs.take(resource, obj, await asyncio.to_thread(pack, resource, obj))
+            arrived()

@@ -92,6 +92,22 @@ class History(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of live runs since the last look: workflows with new records, and sentences about what is not known
+    from live objects and why."""
+
+    changed: frozenset[WorkflowKey] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+class Live(Protocol):
+    """Finished runs, read from the engines' own objects into the history while they exist."""
+
+    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+        """Once per cycle, with all workflows that are observed. Faults of single runs and kinds are in the notes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Everything one analysis depends on."""
 

@@ -33,9 +33,12 @@ from concertmaster.runtime.assessor import Assessor
 from concertmaster.runtime.cycle import Cycle
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.keeper import Keeper
+from concertmaster.runtime.live import LiveRuns
 from concertmaster.runtime.loop import Loop, Pace, Worker
 from concertmaster.runtime.preflight import Footing, Patience, StartError
 from concertmaster.runtime.registry import Registry
+from concertmaster.runtime.runkinds import RunKinds
+from concertmaster.runtime.runwatch import RunWatch
 from concertmaster.runtime.scene import Stage
 from concertmaster.runtime.server import Server
 from concertmaster.runtime.sources import MetricsSources
@@ -95,6 +98,7 @@ class Operator:
         self._telemetry = Telemetry()
         self._health = Health(stall_after=settings.interval.seconds + options.stall_after)
         self._worker = Worker("cycle")
+        self._runs: RunWatch | None = None
         self._finished = True
         self._rested = False
 
@@ -206,6 +210,7 @@ class Operator:
             owners.setdefault(owner.name, set()).add(owner.namespace)
         keeper = Keeper(s.history_path)
         sources = MetricsSources(s, keeper, stop=self._stop)
+        live = self._live(client, access, keeper) if s.live else None
         return Cycle(
             registry=registry,
             watchdog=Watchdog(client, registry, footing.kinds, s.namespaces, self._health),
@@ -219,7 +224,25 @@ class Operator:
             health=self._health,
             telemetry=self._telemetry,
             interval=float(s.interval.seconds),
+            live=live,
         )
+
+    def _live(self, client: KubeClient, access: AccessChecker, keeper: Keeper) -> LiveRuns:
+        """Live runs and the watch that brings them."""
+        namespaces = self._settings.namespaces
+        live = LiveRuns(
+            client,
+            RunKinds(client, access, namespaces),
+            keeper,
+            count=lambda result: self._telemetry.live_runs.labels(result).inc(),
+        )
+        self._runs = RunWatch(
+            lambda kinds, arrived: handlers.watch_runs(kinds, live, arrived, client.connection, namespaces=namespaces),
+            lambda: self._worker.run(live.read),
+            live.lost,
+        )
+        live.follow = self._runs.follow
+        return live
 
     def _catch_signals(self, stopping: asyncio.Event) -> None:
         """SIGTERM and SIGINT end the operator; called again after kopf has put its own handlers there."""
@@ -251,6 +274,8 @@ class Operator:
             return
         self._rested = True
         self._stop.set()
+        if self._runs is not None:
+            await asyncio.to_thread(self._runs.stop, _FAREWELL / 2)
         self._finished = await asyncio.to_thread(self._worker.close, _FAREWELL)
 
     def leave(self, status: int) -> int:

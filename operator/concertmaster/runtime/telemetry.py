@@ -64,6 +64,12 @@ class Telemetry:
         self.unassigned = Gauge(
             f"{name}_unassigned_pods", "Pods of workflow engines that belong to no profile.", ["reason"], registry=r
         )
+        self.live_runs = Counter(
+            f"{name}_live_runs",
+            "Finished runs read from live objects: complete, end (steps only from the metrics) or unreadable.",
+            ["result"],
+            registry=r,
+        )
         self.active = Gauge(
             f"{name}_active", "1 while this operator works, 0 while it stands still for another one.", registry=r
         )
@@ -75,6 +81,8 @@ class Telemetry:
             self.failures.labels(stage)
         for result in ("success", "failure"):
             self.cycles.labels(result)
+        for result in ("complete", "end", "unreadable"):
+            self.live_runs.labels(result)
         for state in ("True", "False", "Unknown"):
             self.profiles.labels(state)
             self.policies.labels(state)

@@ -235,6 +235,11 @@ class Settings(_Section):
     namespaces: tuple[DnsName, ...] = Field(
         (), max_length=1000, description="Namespaces the operator looks at; empty means all it may read."
     )
+    live: bool = Field(
+        True,
+        description="Read finished runs (Workflow, PipelineRun, Job) from their objects: edges, attempts, cache hits, "
+        "exit codes. Needs list and watch on them, and list on taskruns and pods; false needs none of these rights.",
+    )
     listen: Listen = Field(Listen(), description="Probes, metrics and the read-only HTTP API.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
     limits: Limits = Field(Limits(), description="Bounds on the operator's own work.")

@@ -16,7 +16,7 @@ from concertmaster.kube.writer import StatusWriter
 from concertmaster.runtime.assessor import Assessor
 from concertmaster.runtime.cycle import Cycle
 from concertmaster.runtime.health import Health
-from concertmaster.runtime.ports import Advice, Beat, Case, Demand, SourceReport
+from concertmaster.runtime.ports import Advice, Beat, Case, Demand, Seen, SourceReport
 from concertmaster.runtime.registry import Registry
 from concertmaster.runtime.scene import Stage
 from concertmaster.runtime.telemetry import Telemetry
@@ -91,6 +91,21 @@ class FakeHistory:
 
 
 @dataclass
+class FakeLive:
+    """Live runs that were read since the last look. ``broken`` raises, which the real one never should."""
+
+    seen: list[Seen] = field(default_factory=list)
+    looked: list[list[str]] = field(default_factory=list)
+    broken: bool = False
+
+    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+        self.looked.append([d.key.name for d in definitions])
+        if self.broken:
+            raise RuntimeError("a fault of our own")
+        return self.seen.pop(0) if self.seen else Seen()
+
+
+@dataclass
 class FakeAdviser:
     """Advice that names how many runs it saw. ``failing`` workflows raise."""
 
@@ -121,6 +136,7 @@ class Bed:
         self.sources = FakeSources({"default": report()})
         self.history = FakeHistory()
         self.adviser = FakeAdviser()
+        self.live = FakeLive()
         self.health = Health(stall_after=3600.0)
         self.telemetry = Telemetry()
         self.now = NOW
@@ -140,6 +156,7 @@ class Bed:
             health=self.health,
             telemetry=self.telemetry,
             interval=INTERVAL,
+            live=self.live,
             clock=lambda: self.now,
             sleep=self.pass_time,
         )

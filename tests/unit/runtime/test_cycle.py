@@ -11,6 +11,7 @@ from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
 from concertmaster.runtime.assessor import REANALYZE_AFTER
+from concertmaster.runtime.ports import Seen
 from concertmaster.runtime.watchdog import KindsLost
 
 from .harness import CRONJOB, INTERVAL, Bed, report, run
@@ -400,3 +401,32 @@ def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
         bed.run(seconds=INTERVAL)
     assert bed.writes() == []
     assert len(bed.adviser.cases) == 1
+
+
+def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:
+    bed.run()
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]  # nobody said that there is a new one
+    bed.live.seen.append(Seen(frozenset({ETL})))
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["4 runs"]
+    assert bed.live.looked == [["etl"]] * 3
+
+
+def test_what_live_objects_do_not_tell_is_in_the_cycles_line_and_no_failure(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="concertmaster.cycle")
+    bed.live.seen.append(Seen(notes=("runs of Argo are known from the metrics only",)))
+    bed.run()
+    (line,) = [r for r in caplog.records if r.getMessage() == "cycle"]
+    assert line.levelname == "INFO"
+    assert line.__dict__["fields"]["problems"] == ["runs of Argo are known from the metrics only"]
+
+
+def test_a_fault_in_reading_live_runs_leaves_the_advice(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    bed.live.broken = True
+    bed.run()
+    assert bed.status()["advice"] == ["3 runs"]
+    assert any("reading live runs failed (RuntimeError)" in str(r.__dict__.get("fields")) for r in caplog.records)

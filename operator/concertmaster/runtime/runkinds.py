@@ -1,0 +1,123 @@
+"""Which kinds of runs can be watched: those of engines in use that the cluster serves and the operator may read.
+
+Looked at once per cycle, so that a CustomResourceDefinition installed later, a right granted or one taken away are
+followed without a restart. What stands in the way is a sentence for the cycle's line, never a failure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.model import Engine
+from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.objects import Resource
+
+EVERY = 60.0  # seconds between two looks at what is served
+
+
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """One kind of run. ``selector``: labels every finished run has, so that the others never leave the server;
+    ``children`` is what must be listed with a run (None: nothing)."""
+
+    engine: Engine
+    resource: Resource
+    selector: str | None = None
+    children: Resource | None = None
+
+
+_PODS = Resource("v1", "Pod", "pods")
+KINDS: tuple[RunKind, ...] = (
+    RunKind(
+        Engine.ARGO,
+        Resource("argoproj.io/v1alpha1", "Workflow", "workflows"),
+        selector="workflows.argoproj.io/completed=true",
+    ),
+    *(
+        RunKind(
+            Engine.TEKTON,
+            Resource(f"tekton.dev/{version}", "PipelineRun", "pipelineruns"),
+            children=Resource(f"tekton.dev/{version}", "TaskRun", "taskruns"),
+        )
+        for version in ("v1", "v1beta1")
+    ),
+    RunKind(Engine.JOB, Resource("batch/v1", "Job", "jobs"), children=_PODS),
+)
+
+
+def kind_of(resource: Resource) -> RunKind | None:
+    """The row of a watched resource."""
+    return next((kind for kind in KINDS if kind.resource == resource), None)
+
+
+class RunKinds:
+    """Remembers the last answer. ``namespaces`` empty: the whole cluster. One thread looks, any may doubt."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        access: AccessChecker,
+        namespaces: Sequence[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._access = access
+        self._places: Sequence[str | None] = list(namespaces) or [None]
+        self._clock = clock
+        self._asked: tuple[frozenset[Engine], float] | None = None
+        self.present: tuple[RunKind, ...] = ()
+        self.notes: tuple[str, ...] = ()
+
+    def look(self, engines: Collection[Engine]) -> None:
+        """Bring ``present`` and ``notes`` up to date. What cannot be found out just now stays as it was."""
+        wanted, now = frozenset(engines), self._clock()
+        if self._asked is not None and self._asked[0] == wanted and now - self._asked[1] < EVERY:
+            return
+        found: list[RunKind] = []
+        notes: list[str] = []
+        for engine in (e for e in Engine if e in wanted):
+            try:
+                kind = self._served(engine)
+            except Stopped:
+                raise
+            except KubeError as error:
+                found += [k for k in self.present if k.engine is engine]
+                notes.append(f"whether runs of {engine} can be watched is not known now: {error}")
+                continue
+            if kind is None:
+                continue
+            lacking = self._lacking(kind)
+            if not lacking:
+                found.append(kind)
+            else:
+                notes.append(
+                    f"runs of {engine} are known from the metrics only: the operator may not "
+                    f"{'; '.join(map(str, lacking))}. Grant it (the Helm chart does), or set live: false"
+                )
+        self.present, self.notes, self._asked = tuple(found), tuple(notes), (wanted, now)
+
+    def doubt(self) -> None:
+        """Ask anew at the next look."""
+        self._asked = None
+
+    def _served(self, engine: Engine) -> RunKind | None:
+        """The newest version the cluster serves; a kind that is not served has no runs."""
+        for kind in (k for k in KINDS if k.engine is engine):
+            try:
+                answer = self._client.get(f"/apis/{kind.resource.api_version}")
+            except NotFound:
+                continue
+            if any(r.get("name") == kind.resource.plural for r in answer.get("resources") or ()):
+                return kind
+        return None
+
+    def _lacking(self, kind: RunKind) -> tuple[Right, ...]:
+        needed = [Right(verb, kind.resource, place) for place in self._places for verb in ("list", "watch")]
+        if kind.children is not None:
+            needed += [Right("list", kind.children, place) for place in self._places]
+        return self._access.missing(needed)
