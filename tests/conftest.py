@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A deadline measures the machine, not the property: speed has its own benchmarks.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 pytest_plugins = ["testbed.pytest_plugin"]
 
