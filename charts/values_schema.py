@@ -123,6 +123,7 @@ def build() -> Schema:
         "engines": _section(argo=_FLAG, tekton=_FLAG, cronJobs=_FLAG),
         "config": _section(
             interval=top["interval"],
+            live=_FLAG,
             logLevel=top["logLevel"],
             limits=top["limits"],
             clusterTemplateOwners=top["clusterTemplateOwners"],

@@ -292,7 +292,10 @@ OTHER_KINDS = (
     minimal_crd("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates"),
     minimal_crd("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows"),
     minimal_crd("argoproj.io", "v1alpha1", "ClusterWorkflowTemplate", "clusterworkflowtemplates", namespaced=False),
+    minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"),
     minimal_crd("tekton.dev", "v1", "Pipeline", "pipelines"),
+    minimal_crd("tekton.dev", "v1", "PipelineRun", "pipelineruns"),
+    minimal_crd("tekton.dev", "v1", "TaskRun", "taskruns"),
 )
 
 

@@ -6,6 +6,7 @@ import base64
 import copy
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +168,9 @@ def test_every_file_of_the_configuration_is_mounted(helm: Helm) -> None:
         for part in (v.get("projected") or {}).get("sources", ())
         for item in next(iter(part.values()))["items"]
     }
-    named = settings.parse(find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"])
-    wanted = {path for s in named.sources for path in settings._files(s)}
-    assert files == wanted and len(files) == 6
+    text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    assert files == set(re.findall(r"/etc/concertmaster/secrets/\S+", text))
+    assert len(files) == 6
 
 
 def test_no_secret_stands_in_plain_text(helm: Helm) -> None:
@@ -278,9 +279,9 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
 @pytest.mark.parametrize(
     ("engine", "gone"),
     [
-        ("argo", {"workflowtemplates", "cronworkflows", "clusterworkflowtemplates"}),
-        ("tekton", {"pipelines"}),
-        ("cronJobs", {"cronjobs"}),
+        ("argo", {"workflowtemplates", "cronworkflows", "clusterworkflowtemplates", "workflows"}),
+        ("tekton", {"pipelines", "pipelineruns", "taskruns"}),
+        ("cronJobs", {"cronjobs", "jobs", "pods"}),
     ],
 )
 def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: set[str]) -> None:
@@ -290,6 +291,15 @@ def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: 
         lost = {r for _, r, _ in rules(whole, kind)} - {r for _, r, _ in rules(less, kind)}
         assert lost <= gone
     assert {r for _, r, _ in rules(less, "ClusterRole")}.isdisjoint(gone)
+
+
+def test_runs_are_read_only_when_they_are_wanted(helm: Helm) -> None:
+    whole, less = helm.template(), helm.template({"config": {"live": False}})
+    gone = {r for _, r, _ in rules(whole, "ClusterRole")} - {r for _, r, _ in rules(less, "ClusterRole")}
+    assert gone == {"workflows", "pipelineruns", "taskruns", "jobs", "pods"}
+    text = find(less, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    assert settings.parse(text).live is False
+    assert settings.parse(find(whole, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]).live is True
 
 
 def test_crds_follow_their_toggles(helm: Helm) -> None:

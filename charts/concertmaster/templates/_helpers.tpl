@@ -128,6 +128,9 @@ at. Called with the source; prints YAML.
 interval: {{ .Values.config.interval | quote }}
 historyPath: /var/lib/concertmaster/history.db
 logLevel: {{ .Values.config.logLevel }}
+{{- if not .Values.config.live }}
+live: false
+{{- end }}
 listen: {address: "0.0.0.0", port: {{ .Values.service.port }}}
 namespaces: {{ toJson .Values.namespaces }}
 limits: {{ toJson .Values.config.limits }}
@@ -171,5 +174,29 @@ sources:
 - apiGroups: [batch]
   resources: [cronjobs]
   verbs: [list]
+{{- end }}
+{{- if .Values.config.live }}
+# Finished runs, read from their objects as they end.
+{{- if .Values.engines.argo }}
+- apiGroups: [argoproj.io]
+  resources: [workflows]
+  verbs: [list, watch]
+{{- end }}
+{{- if .Values.engines.tekton }}
+- apiGroups: [tekton.dev]
+  resources: [pipelineruns]
+  verbs: [list, watch]
+- apiGroups: [tekton.dev]
+  resources: [taskruns]
+  verbs: [list]
+{{- end }}
+{{- if .Values.engines.cronJobs }}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
 {{- end }}
 {{- end -}}
