@@ -5,6 +5,7 @@ Pure. Whoever calls it has read everything and writes the result.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from concertmaster.core.analysis import Analysis, analyze
 from concertmaster.core.insights import Insights, insights
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
-from concertmaster.core.rules import DataGaps, Fleet, recommend
+from concertmaster.core.rules import DataGaps, Fleet, member, recommend
 from concertmaster.engines import complete
 from concertmaster.report import insights as told
 from concertmaster.report import status
@@ -97,19 +98,34 @@ def pricing_of(prices: EffectivePricing) -> Pricing:
 
 def next_run(definition: WorkflowDefinition, now: float) -> float | None:
     """When the schedule starts the workflow next (unix seconds); None without a schedule that can be read."""
+    return next(iter(upcoming(definition, now, math.inf, most=1)), None)
+
+
+def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
+    """The starts (unix seconds) after ``now`` and not after ``until`` that the schedule tells, at most ``most`` of them."""
     if not definition.schedule or definition.suspended:
-        return None
+        return ()
     try:
         zone = ZoneInfo(definition.schedule_time_zone or "UTC")
     except (KeyError, ValueError, OSError):
-        return None
-    due: list[float] = []
+        return ()
+    due: set[float] = set()
     for line in definition.schedule.split(";"):
         try:
-            due.append(next(CronSim(line.strip(), datetime.fromtimestamp(now, tz=UTC).astimezone(zone))).timestamp())
+            starts = CronSim(line.strip(), datetime.fromtimestamp(now, tz=UTC).astimezone(zone))
+            for _ in range(most):
+                at = next(starts).timestamp()
+                if at > until:
+                    break
+                due.add(at)
         except (CronSimError, StopIteration):
             continue
-    return min(due, default=None)
+    return tuple(sorted(due)[:most])
+
+
+def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], now: float) -> Fleet:
+    """The workflows that share nodes, as rules that compare them want to see them: two weeks ahead."""
+    return Fleet(tuple(member(d, runs, upcoming(d, now, now + 14 * 86400.0)) for d, runs in workflows))
 
 
 def advise(

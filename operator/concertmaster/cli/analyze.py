@@ -58,20 +58,29 @@ def analyze(
     assignment = engines.assign(facts.pods, known, job_owners=facts.job_owners)
     policies = _Policies(facts.objects)
     advice = []
-    for definition in known:
-        if names and definition.key.name not in names:
-            continue
-        runs = [
+    records = {
+        definition.key: [
             record
             for run, executions in assignment.executions.get(definition.key, {}).items()
             for record in engines.build_runs(definition.key, run, executions, definition, as_of=facts.until)
         ]
-        if not runs and definition not in declared:
+        for definition in known
+    }
+    fleet = advisor.fleet_of(((d, records[d.key]) for d in known), facts.until)
+    for definition in known:
+        runs = records[definition.key]
+        if (names and definition.key.name not in names) or (not runs and definition not in declared):
             continue
         policy = policies.of(definition, window, min_runs)
         advice.append(
             advisor.advise(
-                definition, runs, policy, profile=definition.key.name, now=facts.until, missing=facts.missing
+                definition,
+                runs,
+                policy,
+                profile=definition.key.name,
+                now=facts.until,
+                missing=facts.missing,
+                fleet=fleet,
             )
         )
     advice.sort(key=lambda a: (-(a.analysis.cost.per_month or 0.0), str(a.analysis.definition.key)))
