@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
 
 from concertmaster.core.analysis import Analysis
@@ -17,6 +17,7 @@ from concertmaster.core.degraded import find_degraded
 from concertmaster.core.forecast import MIN_RUNS, forecast
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.options import Objectives
+from concertmaster.core.replay import ExecutedRun, TimeSplit, time_split
 from concertmaster.core.replay.overhead import Prediction
 from concertmaster.core.replay.work import Work, work_of
 from concertmaster.core.stats.summary import Summary
@@ -50,11 +51,12 @@ class ChangeEffect:
 @dataclass(frozen=True, slots=True)
 class Insights:
     """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
-    a further run will take. ``risks``: duration objectives that a trend leads beyond, by name."""
+    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``risks``: duration objectives that a trend leads beyond, by name."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
     next_run: Prediction
+    split: TimeSplit | None
     risks: tuple[tuple[str, Outlook], ...]
 
 
@@ -65,6 +67,7 @@ def insights(analysis: Analysis, objectives: Objectives | None = None) -> Insigh
         slow=_slow(good, [s.step for s in analysis.steps]),
         change=last_change(good),
         next_run=_next_run(analysis, good),
+        split=mean_split(analysis.executed),
         risks=_risks(good, objectives or Objectives(), analysis.now, analysis.makespan),
     )
 
@@ -133,6 +136,14 @@ def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
 def _input(run: RunRecord) -> float:
     sizes = [e.input_size for e in run.steps if e.input_size is not None]
     return sum(sizes) if sizes else math.nan
+
+
+def mean_split(runs: Sequence[ExecutedRun]) -> TimeSplit | None:
+    """The time split of the usable runs, averaged part by part: the parts still add up to the mean makespan."""
+    splits = [split for run in runs if (split := time_split(run)) is not None]
+    if not splits:
+        return None
+    return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) / len(splits) for f in fields(TimeSplit)})
 
 
 def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.insights import ChangeEffect, Insights, SlowRuns
+from concertmaster.core.replay import TimeSplit
 from concertmaster.core.verdict import Verdict
 from concertmaster.report.view import iso, number
 
@@ -35,6 +37,28 @@ def _change(found: ChangeEffect) -> str:
     return f"{head} has no clear effect on the run time yet ({span})"
 
 
+def _split(found: TimeSplit) -> str | None:
+    """Where a run's time goes, the largest part first; parts below a hundredth of it are added up as the rest."""
+    names = {
+        "work": "work",
+        "limit": "waiting for a limit or lock",
+        "scheduling": "waiting for a node",
+        "start_up": "image pull and start",
+        "retry": "failed attempts and back-off",
+        "controller": "the controller",
+    }
+    parts = {label: getattr(found, name) for name, label in names.items()}
+    total = sum(parts.values())
+    if not total > 0:
+        return None
+    large = sorted(((s, label) for label, s in parts.items() if s >= 0.01 * total), reverse=True)
+    rest = total - sum(s for s, _ in large)
+    told = ", ".join(f"{text.duration(s)} {label}" for s, label in large)
+    return f"A run of {text.duration(total)} on average is {told}" + (
+        f", {text.duration(rest)} the rest" if rest >= 0.5 else ""
+    )
+
+
 def sentences(found: Insights, total: int) -> list[str]:
     """One line each; ``total`` is the number of succeeded runs looked at."""
     lines = []
@@ -46,6 +70,8 @@ def sentences(found: Insights, total: int) -> list[str]:
         )
     if found.change is not None:
         lines.append(_change(found.change))
+    split = _split(found.split) if found.split is not None else None
+    lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in found.slow[:3]]
     for name, outlook in found.risks:
         if outlook.at is not None:
@@ -74,6 +100,9 @@ def view(found: Insights) -> dict[str, Any]:
             "runsAfter": change.effect.runs_after,
         }
         if change is not None
+        else None,
+        "timeSplitSeconds": {f.name: number(getattr(found.split, f.name)) for f in fields(found.split)}
+        if found.split is not None
         else None,
         "slowRuns": [
             {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)} for s in found.slow

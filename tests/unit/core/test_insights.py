@@ -96,3 +96,13 @@ def test_the_next_run_is_forecast_from_the_runs_since_the_last_change() -> None:
     found = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).next_run
     assert found.seconds is not None
     assert found.seconds.likely == pytest.approx(399 + 180, rel=0.05)
+
+
+def test_the_time_split_adds_up_to_the_mean_makespan() -> None:
+    analysis = analyze(CHAIN, _runs(20), now=NOW, options=LONG)
+    split = insights(analysis).split
+    assert split is not None
+    total = sum(getattr(split, name) for name in ("controller", "limit", "scheduling", "start_up", "work", "retry"))
+    assert total == pytest.approx(analysis.makespan.mean)
+    assert (split.scheduling, split.start_up) == (pytest.approx(3.0), pytest.approx(6.0))  # 1 s and 2 s per step
+    assert insights(analyze(CHAIN, [], now=NOW)).split is None
