@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import Reason
-from concertmaster.core.model import ContainerFact, Engine, PodFact, WorkflowDefinition
+from concertmaster.core.model import ContainerFact, Engine, JobFact, Outcome, PodFact, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.history import Store
 from concertmaster.metrics.collect import Collection, Options
@@ -68,6 +68,7 @@ class World:
     """A metrics store: pods, what it lacks, and how it fails. Remembers every span it was asked for."""
 
     pods: list[PodFact] = field(default_factory=list)
+    jobs: tuple[JobFact, ...] = ()
     missing: tuple[Missing, ...] = ()
     error: MetricsError | None = None
     fail_after: int = 1_000
@@ -81,7 +82,7 @@ class World:
         self.looks.append((kind, tuple(namespaces), since, until))
         facts = tuple(p for p in self.pods if p.namespace in namespaces and p.finished and since < p.finished <= until)
         end = until if self.held_at is None else max(since, min(until, self.held_at))
-        return Collection(since, end, facts, missing=self.missing)
+        return Collection(since, end, facts, self.jobs, missing=self.missing)
 
     def collect(
         self, client: Any, *, namespaces: Sequence[str], since: float, until: float, now: float, **_: Any
@@ -410,3 +411,20 @@ def test_labels_follow_engines_and_selectors() -> None:
     assert found.run_keys == ("example.com/run",)
     assert found.keys == ("example.com/run", "step")
     assert "batch.kubernetes.io/job-completion-index" in labels_in_use([cronjob("etl")]).keys
+
+
+def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, world: World) -> None:
+    """A Job that runs into its deadline deletes its pods: they vanish without an end."""
+    gone = replace(pod("etl", NOW - 7200.0), phase=None)
+    gone = replace(gone, containers=(replace(gone.containers[0], finished=None, reason=None),), vanished=True)
+    world.pods = [gone]
+    name = gone.owner_name or ""
+    world.jobs = (JobFact("demo", name, "CronJob", "etl", succeeded=None, started=gone.created),)
+    reader.read_all("etl")
+    assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.UNKNOWN]
+    world.jobs = (replace(world.jobs[0], succeeded=False, reason="DeadlineExceeded"),)
+    reader.restart()
+    world.pods = []
+    reader.now += 600.0
+    assert cronjob("etl").key in reader.read("etl").changed
+    assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.FAILED]
