@@ -30,6 +30,14 @@ def headers(source: Source) -> dict[str, str]:
     return found
 
 
+def secret_headers(source: Source) -> frozenset[str]:
+    """Names of the headers whose values come from files."""
+    named = {name for name, header in source.headers.items() if header.value_file is not None}
+    if source.auth.bearer_token_file is not None or source.auth.basic is not None:
+        named.add("Authorization")
+    return frozenset(named)
+
+
 def secret(path: str, source: str) -> str:
     """The one line of text a credential file holds. Raises AuthFailed."""
     where = f"source {source}"

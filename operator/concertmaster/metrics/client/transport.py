@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from concertmaster import __version__
-from concertmaster.metrics.client import credentials
+from concertmaster.metrics.client import credentials, scrub
 from concertmaster.metrics.client.refusals import CHECK_URL, refusal
 from concertmaster.metrics.client.retry import RETRYABLE_STATUS, Breaker, RetryPolicy, parse_retry_after
 from concertmaster.metrics.errors import (
@@ -194,7 +194,8 @@ class Transport:
             raise AuthFailed(
                 f"the request cannot be made ({_root(error)})", where=self.where, remedy=CHECK_URL
             ) from None
-        return self._judge(response, body)
+        hidden = scrub.secrets(headers, credentials.secret_headers(self._source))
+        return self._judge(response, body, hidden)
 
     def _body(self, response: requests.Response, until: float) -> bytes:
         """Read the body, holding the limits of size and time against a server that sends without end or drop by drop."""
@@ -214,7 +215,7 @@ class Transport:
                 raise self._timed_out()
         return b"".join(parts)
 
-    def _judge(self, response: requests.Response, body: bytes) -> Envelope:
+    def _judge(self, response: requests.Response, body: bytes, hidden: tuple[str, ...]) -> Envelope:
         status = response.status_code
         kind = response.headers.get("Content-Type", "").lower()
         envelope: Envelope | None = None
@@ -223,18 +224,20 @@ class Transport:
             odd = "it answers with a web page"
         else:
             try:
-                envelope = decode(body)
+                envelope = scrub.envelope(decode(body), hidden)
             except NotWhole as malformed:
                 if status == 200 and body.lstrip().startswith(b'{"status"'):
                     raise _Again(self._cut()) from None
-                odd = str(malformed)
+                odd = scrub.text(str(malformed), hidden)
             except Malformed as malformed:
-                odd = str(malformed)
+                odd = scrub.text(str(malformed), hidden)
         if status == 200 and envelope is not None and envelope.status == "success":
             return envelope
         if status == 200 and envelope is None:
             raise NotPrometheus(odd, where=self.where, remedy=CHECK_URL)
-        error = refusal(status, envelope, self.where, _address(response.headers.get("Location", "")))
+        error = refusal(
+            status, envelope, self.where, scrub.text(_address(response.headers.get("Location", "")), hidden)
+        )
         if status in RETRYABLE_STATUS and not isinstance(error, TimedOut):
             raise _Again(error, parse_retry_after(response.headers.get("Retry-After"), self._tools.wall()))
         raise error

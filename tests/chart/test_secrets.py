@@ -1,0 +1,192 @@
+"""Canaries in every credential, a store that answers with what it was sent, and names that would like to be markup."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
+
+from .bed import Bed, deployed
+from .place import CRONJOBS, FAST, REF, get, namespaces, state
+
+pytestmark = pytest.mark.timeout(240)
+
+CANARIES = {"password": "cAnArY-password-7f31", "token": "cAnArY.token.8a42", "header": "cAnArY+header/9b53"}
+ALL = (*CANARIES.values(), base64.b64encode(f"reader:{CANARIES['password']}".encode()).decode())
+
+
+class Echo:
+    """A store that answers every request with the credentials it was sent, each time in another way."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _serve(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                self.rfile.read(length)
+                headers = dict(self.headers.items())
+                outer.seen.append(headers)
+                status, kind, body, more = outer.answer(len(outer.seen), headers)
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                for key, value in more.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = _serve
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def answer(self, number: int, headers: dict[str, str]) -> tuple[int, str, bytes, dict[str, str]]:
+        """Status, type, body and further headers of the ``number``th answer."""
+        echo = " ".join(f"{k}: {v}" for k, v in headers.items())
+        error = json.dumps({"status": "error", "errorType": "bad_data", "error": f"parse error: {echo}"}).encode()
+        warning = json.dumps(
+            {"status": "success", "data": {"resultType": "vector", "result": []}, "warnings": [f"partial: {echo}"]}
+        ).encode()
+        page = f"<html><title>{echo}</title><script>alert(1)</script></html>".encode()
+        choices: list[tuple[int, str, bytes, dict[str, str]]] = [
+            (400, "application/json", error, {}),
+            (200, "application/json", warning, {}),
+            (401, "text/plain", echo.encode(), {"WWW-Authenticate": echo}),
+            (302, "text/html", page, {"Location": f"http://127.0.0.1:9/?{echo.replace(' ', '+')}"}),
+            (503, "application/json", error, {}),
+            (200, "text/html", page, {}),
+            (422, "application/json", error, {}),
+            (200, "application/json", echo.encode(), {}),
+            (500, "text/plain", echo.encode(), {}),
+        ]
+        return choices[number % len(choices)]
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def echoing() -> Iterator[Echo]:
+    """An Echo that is stopped at the end."""
+    store = Echo()
+    try:
+        yield store
+    finally:
+        store.stop()
+
+
+def secret(namespace: str) -> dict[str, Any]:
+    """All canaries in one Secret."""
+    meta = {"name": "login", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": CANARIES}
+
+
+def sources(url: str) -> list[dict[str, Any]]:
+    """Three sources, one per way to authenticate; the last one's file is cut off in between."""
+    ref = lambda key: {"name": "login", "key": key}  # noqa: E731
+    fast = {"url": url, "delaySeconds": 5, "timeoutSeconds": 2, "deadlineSeconds": 4}
+    return [
+        {"name": "default", **fast, "auth": {"basic": {"username": "reader", "passwordSecret": ref("password")}}},
+        {"name": "bearer", **fast, "auth": {"bearerTokenSecret": ref("token")}},
+        {"name": "header", **fast, "headers": {"X-Api-Key": {"valueSecret": ref("header")}}},
+    ]
+
+
+def test_no_canary_leaves_the_process(bed: Bed, tmp_path: Path) -> None:
+    """Logs at the finest level, status, Events and metrics, with every kind of refusal and broken answer."""
+    with echoing() as store, namespaces(bed, "canary") as (place,):
+        bed.cluster.apply(secret(place))
+        bed.install("cm", place, {"sources": sources(store.url), "config": {**FAST, "logLevel": "debug"}})
+        apply(bed.cluster, cronjob(place, "etl"))
+        for name in ("default", "bearer", "header"):
+            apply(
+                bed.cluster,
+                policy(place, name, metricsSource=name, selector={"matchLabels": {"store": name}}),
+                profile(place, name, workflowRef=REF)
+                | {"metadata": {"name": name, "namespace": place, "labels": {"store": name}}},
+            )
+        with deployed(bed, "cm", place, tmp_path) as op:
+            wait_for("conditions", lambda: all(
+                state(bed, place, n, "MetricsAvailable").get("status") == "False" for n in ("default", "bearer", "header")
+            ))  # fmt: skip
+            op.next_cycles(2, 120)
+            # A file that is emptied, and one that is gone, are errors too.
+            (tmp_path / "etc/concertmaster/secrets/bearer/token").write_text(f"{CANARIES['token']}\nsecond line")
+            (tmp_path / "etc/concertmaster/secrets/header/header-X-Api-Key").unlink()
+            op.next_cycles(2, 120)
+            _, exposition = op.get("/metrics")
+            text = op.log.read_text()
+        sent = "".join(v for headers in store.seen for v in headers.values())
+        assert all(canary in sent for canary in ALL[2:]), "the credentials were used"
+        said = bed.cluster.kubectl("get", "wfp,opol,events.events.k8s.io,cm", "-n", place, "-o", "yaml")
+        for where, content in (("log", text), ("metrics", exposition), ("cluster", said)):
+            for canary in ALL:
+                assert canary not in content, f"a credential is in the {where}"
+        for line in text.splitlines():
+            assert json.loads(line)["msg"]
+
+
+HOSTILE = (
+    '<script>alert("x")</script>',
+    "a\nREADY True\n",
+    "\x1b[2J\x1b[31m",
+    '"}\n{"level":"error","msg":"forged"}',
+    "{{ .Values.secret }} $(id) `id` ${x}",
+    "\u202eevil",
+)
+
+
+class Hostile(Echo):
+    """A store whose label values and messages would like to be markup, log lines or commands."""
+
+    def answer(self, number: int, headers: dict[str, str]) -> tuple[int, str, bytes, dict[str, str]]:
+        """An error that carries every hostile text."""
+        body = json.dumps({"status": "error", "errorType": "execution", "error": " | ".join(HOSTILE)}).encode()
+        return 422, "application/json", body, {}
+
+
+def test_texts_of_a_store_stay_text(bed: Bed, tmp_path: Path) -> None:
+    store = Hostile()
+    try:
+        with namespaces(bed, "markup") as (place,):
+            bed.install("cm", place, {"sources": [{"name": "default", "url": store.url}], "config": FAST})
+            apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
+            with deployed(bed, "cm", place, tmp_path) as op:
+                found = wait_for(
+                    "the condition",
+                    lambda: (
+                        state(bed, place, "cronjob-etl", "MetricsAvailable").get("status") == "False"
+                        and get(bed, "wfp", place, "cronjob-etl")
+                    ),
+                )
+                op.next_cycles(1)
+                lines = op.read()
+            for message in (c["message"] for c in found["status"]["conditions"]):
+                assert not any(ord(letter) < 32 or ord(letter) == 127 for letter in message), message
+                assert len(message) <= 1000
+            assert not [line for line in lines if line["msg"] == "forged"]
+            raw = op.log.read_text()
+            assert "\x1b" not in raw, "an escape sequence would reach the terminal of whoever reads the log"
+            described = bed.cluster.kubectl("describe", "wfp", "cronjob-etl", "-n", place)
+            assert "\x1b" not in described
+            assert not [line for line in described.splitlines() if line.strip() == "READY True"]
+    finally:
+        store.stop()
