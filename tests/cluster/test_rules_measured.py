@@ -1,0 +1,170 @@
+"""Every rule whose evidence Prometheus holds, on a real one: it fires with the right number, and only where it should.
+
+The runs of each rule's scene become two weeks of series in a namespace of their own; the analysis then has nothing but
+those series and the manifest. What it measures must agree with what the unit tests know to be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from concertmaster.advisor import Advice
+from concertmaster.cli import gather
+from concertmaster.cli.analyze import analyze
+from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec
+from concertmaster.engines.names import argo_pod_name_of
+from testbed.openmetrics import ContainerLife, Grid, PodLife, render
+from tests.builders import DAY, MI, NOW
+from tests.unit.core.rules.scenarios import SCENARIOS, STEPS, etl, measured
+from tests.unit.core.rules.world import Pod, Scene, noise, scene
+
+# What these rest on is not in these series: live objects, users' queries, or other workflows.
+ELSEWHERE = {"budget", "cache-step", "demand-forecast", "schedule-clash"}
+MEASURED = sorted(set(SCENARIOS) - ELSEWHERE)
+# Every run starts in the same second of the scrape interval; 20 s later, a first step of 9 s is over before a scrape.
+GRID = Grid(NOW - 14.2 * DAY, NOW, kubelet_offset=20.0)
+# These series have no pressure data: the CPU bounds what can be work, a tenth of the 300 s.
+UNSEEN = {"io-bound": 270.0}
+QUIET = {"best-practices", "timeout", "split-long-step"}  # may speak of a healthy workflow, at most as Info or Low
+
+
+def namespace_of(rule: str) -> str:
+    return f"rule-{rule}"
+
+
+def healthy() -> Scene:
+    """Three even steps that use what they ask for."""
+    value = noise()
+    full = measured(memory_sampled_peak=960 * MI)
+    return scene(etl(), 42, lambda _: {name: Pod(value(120), containers=full) for name in STEPS})
+
+
+@cache
+def scenes() -> dict[str, Scene]:
+    return {**{rule: SCENARIOS[rule]() for rule in MEASURED}, "nothing": healthy()}
+
+
+def _container(fact: ContainerFact) -> ContainerLife:
+    seconds = (fact.finished or 0.0) - (fact.started or 0.0)
+    share = (fact.cpu_seconds or 0.0) / fact.cpu_sampled_seconds if fact.cpu_sampled_seconds else 0.0
+    return ContainerLife(
+        fact.name,
+        image=fact.image or "app:1",
+        started=fact.started,
+        finished=fact.finished,
+        cpu_seconds=share * seconds,
+        memory_peak=fact.memory_peak or 0.0,
+        cpu_request=fact.cpu_request,
+        cpu_limit=fact.cpu_limit,
+        memory_request=fact.memory_request,
+        memory_limit=fact.memory_limit,
+        throttled_share=fact.throttled_share or 0.0,
+        fs_read_bytes=fact.fs_read_bytes or 0.0,
+        terminated_reason=fact.reason,
+    )
+
+
+def _node(run: str, spec: StepSpec, execution: StepExecution) -> str:
+    """The name Argo gives the node of this execution."""
+    name = run
+    for piece in spec.path:
+        name += piece.text
+        if piece.items:
+            name += f"({piece.items[int(execution.item or 0)]})"
+        if piece.attempts:
+            name += f"({execution.attempt})"
+    return name
+
+
+def _pods(rule: str, of: Scene) -> Iterator[PodLife]:
+    graph = of.definition.graph
+    for record in of.runs:
+        run = f"nightly-etl-{record.run.removeprefix('run-')}"
+        for execution in record.steps:
+            spec = graph.step(execution.step)
+            assert spec is not None
+            assert execution.created is not None
+            assert execution.finished is not None
+            failed = execution.outcome is Outcome.FAILED
+            yield PodLife(
+                namespace=namespace_of(rule),
+                pod=argo_pod_name_of(run, _node(run, spec, execution), spec.template),
+                uid=f"{rule}-{execution.uid}",
+                created=execution.created,
+                containers=[_container(c) for c in execution.containers],
+                node=execution.node or "",
+                owner_kind="Workflow",
+                owner_name=run,
+                scheduled=execution.scheduled,
+                started=execution.scheduled,
+                finished=max(execution.finished, *(c.finished or 0.0 for c in execution.containers)),
+                phase="Failed" if failed else "Succeeded",
+                status_reason=execution.reason if failed else None,
+                deleted=execution.finished + 600,
+            )
+
+
+def _objects() -> list[dict[str, Any]]:
+    found = [
+        {**s.manifest, "metadata": {**s.manifest["metadata"], "namespace": namespace_of(rule)}}
+        for rule, s in scenes().items()
+    ]
+    found.append(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "OptimizationPolicy",
+            "metadata": {"name": "p", "namespace": namespace_of("objective-at-risk")},
+            "spec": {"objectives": {"duration": {"p50": "7m"}}},
+        }
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def advice() -> Iterator[dict[str, Advice]]:
+    """The advice of the real pipeline, by scene."""
+    from testbed.prometheus import PrometheusServer
+
+    pods = [p for rule, s in scenes().items() for p in _pods(rule, s)]
+    service = ContainerLife("web", started=NOW - DAY, cpu_seconds=100.0, memory_peak=50 * MI)
+    pods.append(PodLife("web", "web-0", "web", NOW - DAY, [service], phase="Running"))  # a cluster is never empty
+    server = PrometheusServer([])
+    try:
+        server.load_openmetrics(render(pods, GRID))
+        server.start()
+        source = gather.find_source(server.url, None, "default", None, None, [])
+        facts = gather.from_prometheus(source, namespaces=[], window=14 * DAY, objects=_objects(), now=NOW + 120)
+        found = {a.analysis.definition.key.namespace: a for a in analyze(replace(facts, until=NOW))}
+        yield {rule: found[namespace_of(rule)] for rule in scenes()}
+    finally:
+        server.close()
+
+
+def _of(advice: Advice, rule: str) -> list[Recommendation]:
+    return [r for r in advice.recommendations if r.rule == rule]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("rule", MEASURED)
+def test_it_fires_with_the_number_the_scene_was_made_with(advice: dict[str, Advice], rule: str) -> None:
+    wanted = scenes()[rule].advice(rule)
+    found = {r.id: r for r in _of(advice[rule], rule)}
+    assert [r.id for r in wanted] == list(found)
+    for item in wanted:
+        got = found[item.id]
+        if item.gain_seconds is not None:
+            assert got.gain_seconds is not None
+            seconds = UNSEEN.get(rule, item.gain_seconds.likely)
+            assert got.gain_seconds.likely == pytest.approx(seconds, rel=0.1)
+        assert [e.pointer for e in got.edits] == [e.pointer for e in item.edits]
+
+
+@pytest.mark.timeout(300)
+def test_a_healthy_workflow_is_left_in_peace(advice: dict[str, Advice]) -> None:
+    loud = [f"{r.id}: {r.because}" for r in advice["nothing"].recommendations if r.rule not in QUIET]
+    assert loud == []
