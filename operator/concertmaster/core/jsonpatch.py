@@ -51,10 +51,10 @@ def apply(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
     return changed
 
 
-def holds(document: Any, operations: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every ``test`` among the operations is true of the document as it is."""
+def fits(document: Any, operations: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the operations, tests included, would go through one after the other."""
     try:
-        apply(document, [o for o in operations if o.get("op") == "test"])
+        apply(document, operations)
     except PatchFailed:
         return False
     return True

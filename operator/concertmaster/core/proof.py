@@ -64,16 +64,24 @@ class Sides:
     after: tuple[RunRecord, ...]
 
 
-def sides(runs: Sequence[RunRecord], *, applied: float, since: float | None, now: float) -> Sides:
+def sides(
+    runs: Sequence[RunRecord],
+    *,
+    applied: float,
+    since: float | None,
+    now: float,
+    without: Sequence[tuple[float, float]] = (),
+) -> Sides:
     """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
 
-    ``since`` is the last earlier change of the workflow: what ran before it is no baseline. Of the runs after, those
-    that started behind one that still goes on are left out, or fast runs would be counted before slow ones.
+    ``since`` is the last earlier change of the workflow that stayed: what ran before it is no baseline, nor what began
+    in a span of ``without`` (a change that was taken back). Of the runs after, those that started behind one that still
+    goes on are left out, or fast runs would be counted before slow ones.
     """
     dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
     begin = since if since is not None else -math.inf
     before = [r for r in dated if _finished(r) and (r.end or 0.0) <= applied and (r.start or 0.0) >= begin]
-    before = before[-MOST_BASELINE:]
+    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in without)][-MOST_BASELINE:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
     for run in dated:

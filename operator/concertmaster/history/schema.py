@@ -38,6 +38,8 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
         "INSERT INTO counters VALUES ('changes', 0)",
     ),
+    # What was about to be written to the cluster, kept until its outcome is known.
+    ("CREATE TABLE journal (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",),
 )
 
 

@@ -118,6 +118,27 @@ class Store:
             for key, fingerprint in fingerprints.items():
                 rows.note_fingerprint(self._db, key, fingerprint, at)
 
+    def write_journal(self, key: str, body: str, at: float) -> None:
+        """Keep ``body`` under ``key`` at ``at`` (unix seconds), on the disk before this returns."""
+        with self._lock, translated(self.path):
+            self._db.execute("PRAGMA synchronous = FULL")  # what is lost with the power could never be taken back
+            try:
+                with self._transaction():
+                    self._db.execute("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (key, body, at))
+            finally:
+                self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def drop_journal(self, key: str) -> None:
+        """Forget an entry of the journal."""
+        with self._transaction():
+            self._db.execute("DELETE FROM journal WHERE key = ?", (key,))
+
+    def journal(self, prefix: str = "") -> dict[str, str]:
+        """The journal's entries whose key begins with ``prefix``, oldest first."""
+        with self._lock, translated(self.path):
+            rows = self._db.execute("SELECT key, body FROM journal ORDER BY at, key").fetchall()
+        return {str(key): str(body) for key, body in rows if str(key).startswith(prefix)}
+
     def forget(self, key: WorkflowKey) -> int:
         """Delete everything about a workflow; returns the number of pods deleted."""
         with self._transaction():

@@ -49,6 +49,15 @@ OURS = (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 EVENTS = Resource("events.k8s.io/v1", "Event", "events")
+LIMIT_RANGES = Resource("v1", "LimitRange", "limitranges")
+RESOURCE_QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
+# What may size or start the same workloads: where each names its target.
+AUTOSCALERS = (
+    (Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"), "scaleTargetRef"),
+    (Resource("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", "verticalpodautoscalers"), "targetRef"),
+    (Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects"), "scaleTargetRef"),
+)
+WORKFLOWS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
 ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
 )

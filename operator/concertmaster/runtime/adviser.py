@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from concertmaster.advisor import Advice as Advised
@@ -10,10 +11,11 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core import text
+from concertmaster.core.model import Recommendation
 from concertmaster.core.objectives import Verdict
 from concertmaster.core.rules import RULES
 from concertmaster.report.view import iso
-from concertmaster.runtime.ports import Advice, Case
+from concertmaster.runtime.ports import Advice, Candidate, Case
 
 
 def adviser(case: Case) -> Advice:
@@ -28,7 +30,24 @@ def adviser(case: Case) -> Advice:
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     document = found.status(policy=policy, data_until=case.data_until, dismissed=dismissed(case.profile, case.now))
-    return Advice(document, ready(case, found), objectives(case, found))
+    away = dismissed(case.profile, case.now)
+    return Advice(document, ready(case, found), objectives(case, found), candidates(found, away))
+
+
+def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
+    """The advice that sets fields and was not dismissed (``away``), in its order."""
+    return tuple(
+        Candidate(item, _coverage(found, item), found.analysis.cost.per_month)
+        for item in found.recommendations
+        if item.edits and item.id not in away
+    )
+
+
+def _coverage(found: Advised, item: Recommendation) -> float | None:
+    """The least share of sampled executions among the containers of the item's step."""
+    step = found.analysis.step(item.step) if item.step is not None else None
+    known = [c.coverage for c in step.containers if c.coverage is not None] if step is not None else []
+    return min(known, default=None)
 
 
 def dismissed(profile: WorkflowProfile, now: float) -> frozenset[str]:
@@ -50,7 +69,7 @@ def _due(found: Advised, now: float) -> str:
 def ready(case: Case, found: Advised) -> Finding:
     """Ready: how much the advice rests on, or what is missing."""
     analysis = found.analysis
-    window = text.window(analysis.options.window_seconds)
+    window = text.window(analysis.covered_seconds)
     problems = _rule_problems(case) + list(case.policy.problems)
     if not analysis.runs:
         message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"

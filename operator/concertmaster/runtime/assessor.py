@@ -25,7 +25,7 @@ from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
 from concertmaster.runtime.definitions import Definitions, Resolved
 from concertmaster.runtime.discovery import reference
 from concertmaster.runtime.policies import as_document, unknown_source
-from concertmaster.runtime.ports import Adviser, Beat, Case, Demand, History, SourceReport, Sources
+from concertmaster.runtime.ports import Adviser, Beat, Candidate, Case, Demand, History, SourceReport, Sources
 from concertmaster.runtime.registry import Entry, StatusView
 from concertmaster.runtime.scene import Scene
 
@@ -64,6 +64,7 @@ class _Memory:
     at: float
     lasts: float  # seconds until it is looked at again although nothing is known to have changed
     query_problem: str = ""
+    candidates: tuple[Candidate, ...] = ()
     body: str | None = None  # what the server holds of it; None until it was written
 
 
@@ -140,6 +141,11 @@ class Assessor:
         that failed and a status somebody emptied are mended alike."""
         if uid in self._memory:
             self._memory[uid].body = status.body
+
+    def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
+        """Advice about a profile that sets fields; None until this process analysed it."""
+        known = self._memory.get(uid)
+        return known.candidates if known is not None else None
 
     def updates(
         self, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float, tally: Tally, beat: Beat
@@ -244,7 +250,7 @@ class Assessor:
         # A run that was still going on is over some time after its last pod ended, without any further fact.
         lasts = 0.0 if any(r.outcome is Outcome.RUNNING for r in runs) else REANALYZE_AFTER
         self._memory[subject.entry.uid] = _Memory(
-            inputs, advice.ready, advice.objectives, case.now, lasts, query_problem=problem
+            inputs, advice.ready, advice.objectives, case.now, lasts, problem, advice.candidates
         )
         return replace(
             known,

@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from concertmaster.api.conditions import Reason
+from concertmaster.api.effective import PolicyRef
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import RULES
 from concertmaster.kube.access import AccessChecker
@@ -24,6 +25,7 @@ from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, Written, digest
 from concertmaster.runtime import assess, rights
 from concertmaster.runtime.assessor import Assessor, Subject, Tally, facts_by_policy
+from concertmaster.runtime.changes import Changes
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.memory import give_back
 from concertmaster.runtime.policies import PolicyFacts, policy_status
@@ -63,6 +65,7 @@ class Cycle:
         telemetry: Telemetry,
         interval: float,
         live: Live | None = None,
+        changes: Changes | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -79,6 +82,7 @@ class Cycle:
         self._telemetry = telemetry
         self._interval = interval
         self._live = live
+        self._changes = changes
         self._clock = clock
         self._sleep = sleep
         self._collected: dict[str, float] = {}
@@ -105,8 +109,10 @@ class Cycle:
         # Analysing and writing are one stream, a batch at a time; the time of the writes is told apart.
         with record.stage("analyze", self._telemetry):
             self._profiles(subjects, now, record, tally)
+        with record.stage("changes", self._telemetry):
+            flying = self._change(scene, subjects, now, record)
         with record.stage("policies", self._telemetry):
-            self._policies(scene, subjects, now, record)
+            self._policies(scene, subjects, flying, now, record)
         self._tidy(subjects, now, record)
         self._finish(record, tally, scene, subjects, begun)
         give_back()
@@ -202,7 +208,19 @@ class Cycle:
         self._telemetry.failures.labels("analyze").inc(tally.failed)
         record.failed = record.failed or tally.failed > 0
 
-    def _policies(self, scene: Scene, subjects: Sequence[Subject], now: float, record: Record) -> None:
+    def _change(self, scene: Scene, subjects: Sequence[Subject], now: float, record: Record) -> Mapping[PolicyRef, int]:
+        """What policies allow to be changed, and the proof of what was; the number in flight by policy."""
+        if self._changes is None:
+            return {}
+        until = {name: report.data_until for name, report in self._reports.items()}
+        outcome = self._changes(scene, subjects, until, now, self._health.beat)
+        for problem in outcome.problems:
+            record.problem(problem)
+        return outcome.in_flight
+
+    def _policies(
+        self, scene: Scene, subjects: Sequence[Subject], flying: Mapping[PolicyRef, int], now: float, record: Record
+    ) -> None:
         tallies = facts_by_policy(subjects)
         rules = [rule.name for rule in RULES]
         updates: list[StatusUpdate] = []
@@ -215,6 +233,7 @@ class Cycle:
                 targets=frozenset(tally.targets) if tally else frozenset(),
                 problems=tuple(tally.problems) if tally else (),
                 discovered=scene.discovered.get(view.ref, 0),
+                changes_in_flight=flying.get(view.ref, 0),
                 obstacles=scene.obstacles.get(view.ref, ()),
             )
             status = policy_status(

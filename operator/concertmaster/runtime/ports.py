@@ -14,7 +14,7 @@ from concertmaster.api.conditions import Finding, Reason
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 
 Beat = Callable[[str], None]
 
@@ -121,12 +121,24 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """Advice that sets fields, best first. ``coverage`` is the share of the step's executions with samples,
+    ``monthly_cost`` what a month of the workflow costs in the policy's currency; None: unknown."""
+
+    recommendation: Recommendation
+    coverage: float | None = None
+    monthly_cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Advice:
-    """The outcome of an analysis: the status without conditions, and what two of its conditions say."""
+    """The outcome of an analysis: the status without conditions, what two of its conditions say, and what of it could
+    be carried out."""
 
     document: Mapping[str, Any]
     ready: Finding
     objectives: Finding
+    candidates: tuple[Candidate, ...] = ()
 
 
 Adviser = Callable[[Case], Advice]

@@ -30,6 +30,9 @@ from concertmaster.kube.writer import StatusWriter
 from concertmaster.runtime import handlers, preflight
 from concertmaster.runtime.adviser import adviser
 from concertmaster.runtime.assessor import Assessor
+from concertmaster.runtime.changes import Changes
+from concertmaster.runtime.changes_hand import Hand
+from concertmaster.runtime.changes_journal import Journal
 from concertmaster.runtime.cycle import Cycle
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.keeper import Keeper
@@ -211,20 +214,33 @@ class Operator:
         keeper = Keeper(s.history_path)
         sources = MetricsSources(s, keeper, stop=self._stop)
         live = self._live(client, access, keeper) if s.live else None
+        assessor = Assessor(sources, keeper, adviser)
+        events = EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname())
+        hand = Hand(client, Journal(lambda: keeper.store), per_minute=s.limits.changes_per_minute)
         return Cycle(
             registry=registry,
             watchdog=Watchdog(client, registry, footing.kinds, s.namespaces, self._health),
             stage=Stage(client, registry, s.namespaces, owners),
             sources=sources,
             history=keeper,
-            assessor=Assessor(sources, keeper, adviser),
+            assessor=assessor,
             writer=StatusWriter(client, per_second=s.limits.status_writes_per_second, stop=self._stop),
-            events=EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname()),
+            events=events,
             access=access,
             health=self._health,
             telemetry=self._telemetry,
             interval=float(s.interval.seconds),
             live=live,
+            changes=Changes(
+                client,
+                hand,
+                keeper,
+                access,
+                events,
+                assessor.candidates,
+                namespaces=s.namespaces,
+                secure=s.argo_template_referencing == "Secure",
+            ),
         )
 
     def _live(self, client: KubeClient, access: AccessChecker, keeper: Keeper) -> LiveRuns:

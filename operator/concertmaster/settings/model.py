@@ -217,6 +217,9 @@ class Limits(_Section):
         Duration("2d"), description="How much of that one cycle reads, newest first, so that first advice comes early."
     )
     status_writes_per_second: int = Field(20, ge=1, le=1000, description="Largest rate of writes to the API server.")
+    changes_per_minute: int = Field(
+        6, ge=1, le=600, description="Largest number of workflow definitions changed per namespace and minute."
+    )
     extra_queries_per_cycle: int = Field(
         100,
         ge=0,
@@ -243,6 +246,11 @@ class Settings(_Section):
     listen: Listen = Field(Listen(), description="Probes, metrics and the read-only HTTP API.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
     limits: Limits = Field(Limits(), description="Bounds on the operator's own work.")
+    argo_template_referencing: Literal["Secure", "Other"] = Field(
+        "Secure",
+        description="What workflowRestrictions.templateReferencing of the Argo controller says. With Secure (assumed, since "
+        "it fails running workflows whose template changes) templates are changed only while none of their runs is active.",
+    )
     cluster_template_owners: tuple[ClusterTemplateOwner, ...] = Field(
         (), max_length=1000, description="Owners of cluster-wide templates; others may only recommend."
     )

@@ -77,6 +77,7 @@ WIDER = planned(faster())
         ("minimum-change", "TooSmall", "25 %, less than 30 %", {"min_change": 0.3}),
         ("data", "NoData", "nothing is known", {"data_until": None}),
         ("data", "StaleData", "1d00h ago", {"data_until": NOW - 86400.0}),
+        ("data", "NoBaseline", "4 runs since the last change, 5 are needed", {"baseline_runs": 4}),
         ("data", "LowCoverage", "40 %", {"coverage": 0.4}),
         ("data", "LowCoverage", "unknown share", {"coverage": None}),
         ("owner", "Owned", "Helm release x owns it", {"owners": ("Helm release x",)}),

@@ -123,6 +123,11 @@ class PlanTarget(ApiModel):
     """The object a plan patches."""
 
     api_version: Line160 = Field(description="API group and version of the object.", examples=["argoproj.io/v1alpha1"])
+    fingerprint: Line160 | None = Field(
+        default=None,
+        description="Fingerprint of the workflow's definition right after the change was written.",
+        examples=["9f2c41d07be3"],
+    )
     kind: Line160 = Field(description="Kind of the object.", examples=["WorkflowTemplate"])
     name: Line400 = Field(description="Name of the object.", examples=["nightly-etl"])
     namespace: Line160 | None = Field(

@@ -121,7 +121,8 @@ class Facts:
 class Situation:
     """Everything a gate may look at besides the plan. Times are unix seconds.
 
-    ``in_flight`` names the changes of this workflow that were written and are not judged yet. ``coverage`` is the share
+    ``in_flight`` names the changes of this workflow that were written and are not judged yet. ``baseline_runs`` are
+    the runs a change could be compared with, ``coverage`` is the share
     of executions of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by
     itself. ``approved`` is True once a person approved the plan. ``writes_left`` is what the rate allows now.
     """
@@ -133,6 +134,7 @@ class Situation:
     in_flight: tuple[str, ...] = ()
     data_until: float | None = None
     max_data_age: float = 6 * 3600.0
+    baseline_runs: int = 30
     coverage: float | None = None
     min_coverage: float = 0.5
     withdrawn: str | None = None

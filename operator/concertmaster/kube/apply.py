@@ -1,0 +1,72 @@
+"""Writing of users' objects: one JSON Patch at a time, tried first, told apart from what somebody else did.
+
+Every kind gets a JSON Patch, Jobs' and CronJobs' too: server-side apply would make the operator an owner of the field,
+and the next ``kubectl apply`` of its author would be refused. The patch tests the version, the names on the way and the
+literal old value; nothing is annotated, no finalizer is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.kube.client import FIELD_MANAGER, KubeClient
+from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped
+from concertmaster.kube.objects import ObjectRef
+
+Operations = Sequence[Mapping[str, Any]]
+
+
+class Wrote(StrEnum):
+    """What became of one write."""
+
+    DONE = "done"
+    TRIED = "tried"  # a dry run that would have succeeded
+    CHANGED = "changed"  # somebody else wrote in between: a test failed
+    GONE = "gone"
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"  # schema, admission or quota
+    UNCERTAIN = "uncertain"  # no answer: the object must be looked at
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """Outcome of one write, with a sentence when it did not succeed and the server's answer when it did."""
+
+    outcome: Wrote
+    message: str = ""
+    answer: Mapping[str, Any] | None = None
+
+
+def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, dry_run: bool = False) -> WriteResult:
+    """Send ``operations`` to the object; with ``dry_run`` the server checks everything and stores nothing.
+
+    Raises Stopped only. A failed test is not repeated here: what the object became must be judged first.
+    """
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    if dry_run:
+        query["dryRun"] = "All"
+    content = "application/json-patch+json"
+    try:
+        answer = client.request("PATCH", ref.path, query=query, body=list(operations), content_type=content)
+    except Stopped:
+        raise
+    except NotFound:
+        return WriteResult(Wrote.GONE, f"{ref} was deleted")
+    except Conflict as error:
+        return WriteResult(Wrote.CHANGED, str(error))
+    except Forbidden as error:
+        return WriteResult(Wrote.FORBIDDEN, f"the operator may not patch {ref}: {error}")
+    except Rejected as error:
+        return WriteResult(Wrote.CHANGED if _test_failed(error) else Wrote.REFUSED, str(error))
+    except KubeError as error:
+        return WriteResult(Wrote.UNCERTAIN, str(error))
+    return WriteResult(Wrote.TRIED if dry_run else Wrote.DONE, answer=answer)
+
+
+def _test_failed(error: Rejected) -> bool:
+    """The API server answers a failed ``test`` of a JSON Patch and a value it does not like with the same code."""
+    text = str(error).lower()
+    return error.status == 422 and ("testing value" in text or "testing path" in text or "test of a json patch" in text)

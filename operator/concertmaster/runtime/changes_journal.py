@@ -1,0 +1,62 @@
+"""The journal of changes: what is about to be written, and which plans were proposed, kept in the history's file.
+
+Written before the cluster is. A change whose object somebody deletes, and a process that dies in between, are made good
+from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+_FLYING = "change/"
+_MADE = "made/"
+
+
+class Pages(Protocol):
+    """Where the journal is kept; the history's store is one."""
+
+    def write_journal(self, key: str, body: str, at: float) -> None:
+        """Keep ``body`` under ``key``."""
+
+    def drop_journal(self, key: str) -> None:
+        """Forget an entry."""
+
+    def journal(self, prefix: str = "") -> dict[str, str]:
+        """Entries whose key begins with ``prefix``."""
+
+
+class Journal:
+    """Entries by the uid of their WorkflowChange. ``pages`` gives the present store, which may be opened anew."""
+
+    def __init__(self, pages: Callable[[], Pages]) -> None:
+        self._pages = pages
+
+    def put(self, change: Mapping[str, Any], at: float) -> None:
+        """Keep a change as it will be, before anything is written."""
+        uid = str(change["metadata"]["uid"])
+        slim = {k: change[k] for k in ("apiVersion", "kind", "spec", "status") if k in change}
+        meta = {k: v for k, v in change["metadata"].items() if k in ("name", "namespace", "uid", "creationTimestamp")}
+        self._pages().write_journal(_FLYING + uid, json.dumps({**slim, "metadata": meta}), at)
+
+    def drop(self, uid: str) -> None:
+        """A change is finished."""
+        self._pages().drop_journal(_FLYING + uid)
+
+    def flying(self) -> dict[str, dict[str, Any]]:
+        """Changes that were begun and not finished, by uid."""
+        rows = self._pages().journal(_FLYING)
+        return {key.removeprefix(_FLYING): json.loads(body) for key, body in rows.items()}
+
+    def note_made(self, digest: str, at: float) -> None:
+        """Remember that the operator proposed the plan of this digest."""
+        self._pages().write_journal(_MADE + digest, "{}", at)
+
+    def made(self, digest: str) -> bool:
+        """Whether the operator is known to have proposed the plan of this digest."""
+        return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
+
+    def forget_made(self, digest: str) -> None:
+        """A proposal is settled."""
+        self._pages().drop_journal(_MADE + digest)

@@ -1,0 +1,648 @@
+"""The closed loop over an API server's memory: modes, approvals, proofs, restores, foreign hands, crashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core import jsonpatch
+from concertmaster.core.model import Edit, Level, Outcome
+from concertmaster.core.verdict import Verdict
+from concertmaster.kube import errors
+from concertmaster.kube.objects import LIMIT_RANGES, Resource
+from concertmaster.runtime.changes_document import Change
+from tests.unit.core.changes_world import advice
+
+from .changes_bed import CHANGES, CPU, CRONJOB, DAY, MEMORY, POLICIES, PROFILES, Bed, Died, cheaper, wider
+
+HOUR = 3600.0
+
+
+def applied(bed: Bed | None = None, **apply: Any) -> Bed:
+    """A bed with one change just written; 30 runs came before it."""
+    bed = bed or Bed(**apply)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert bed.one().phase == "Verifying"
+    return bed
+
+
+def later(bed: Bed, count: int, seconds: float = 600.0, **more: Any) -> None:
+    """``count`` runs after the change, then a cycle."""
+    bed.now += count * HOUR + 60.0
+    bed.runs(count, seconds, seed=2 + len(bed.history.runs_of["etl"]), **more)
+    bed.run(0.0)
+
+
+def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> None:
+    bed = Bed(mode="Recommend")
+    bed.client.calls.clear()
+    bed.run()
+    assert not [c for c in bed.client.calls if "workflowchanges" in c[1] or c[0] == "PATCH"]
+    assert bed.all() == []
+
+
+def test_auto_applies_proves_and_keeps() -> None:
+    bed = applied()
+    change = bed.one()
+    assert change.decision is None
+    assert bed.state(C.APPROVED) == ("True", "Automatic")
+    assert bed.state(C.APPLIED) == ("True", "Applied")
+    assert "kubectl -n demo patch cronjob etl --type=json" in bed.message(C.APPLIED)
+    assert change.status["predicted"]["measure"] == "Cost"
+    assert "CPU request of container main from 2 to 1500m" in change.status["predicted"]["text"]
+    assert len(bed.client.target_writes) == 1
+    later(bed, 3)
+    assert bed.one().status["verifiedRuns"] == 3
+    assert bed.one().status["baselineRuns"] == 30
+    later(bed, 9, cpu=0.75)
+    done = bed.one()
+    assert (done.phase, done.verdict) == ("Completed", Verdict.IMPROVED)
+    assert done.status["measured"]["measure"] == "Cost"
+    assert bed.state(C.RESTORED) == ("False", "Kept")
+    assert bed.cpu() == "1500m"
+    assert {"ChangeApplied", "ChangeKept"} <= set(bed.told())
+    assert not bed.pages.journal("change/")
+    line = done.line()
+    assert line is not None
+    assert (line.rule, line.verdict) == ("cpu-request", Verdict.IMPROVED)
+
+
+def test_a_quiet_cycle_writes_nothing() -> None:
+    bed = applied()
+    bed.run()
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    later(bed, 1)
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+
+
+def test_harm_is_taken_back_and_the_cooldown_doubles() -> None:
+    bed = applied()
+    later(bed, 2, 1500.0)
+    done = bed.one()
+    assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
+    assert bed.state(C.VERIFIED) == ("False", "Worse")
+    assert bed.state(C.RESTORED) == ("True", "TakenBack")
+    assert bed.cpu() == "2"
+    assert "ChangeTakenBack" in bed.told()
+    bed.items = [cheaper(proposed="1600m")]
+    bed.run(1.5 * HOUR)  # the cooldown is an hour, and two after a restore
+    assert len(bed.all()) == 1
+    bed.run(HOUR)
+    assert len(bed.all()) == 2
+
+
+def test_the_very_plan_that_was_taken_back_is_not_tried_again() -> None:
+    bed = applied()
+    later(bed, 2, 1500.0)
+    bed.run(30 * DAY)
+    assert len(bed.all()) == 1
+    assert bed.cpu() == "2"
+
+
+def test_three_worse_of_five_and_the_rule_must_ask() -> None:
+    bed = applied(maxInFlight=1)
+    for step in range(3):
+        later(bed, 2, 1500.0)
+        assert bed.cpu() == "2"
+        bed.items = [cheaper(proposed=f"{1600 + step}m")]
+        bed.run(20 * HOUR)
+    waiting = [c for c in bed.all() if c.phase == "Proposed"]
+    assert [c.phase for c in bed.all() if c.phase != "Proposed"] == ["Completed"] * 3
+    assert len(waiting) == 1
+    assert bed.cpu() == "2"
+    bed.decide("Approve", waiting[0].name)
+    bed.run()
+    assert bed.cpu() == "1602m"
+
+
+def test_approve_waits_and_carries_out_exactly_what_was_approved() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    change = bed.one()
+    assert change.phase == "Proposed"
+    assert bed.state(C.APPROVED) == ("Unknown", "Waiting")
+    assert f"kubectl concertmaster approve -n demo {change.name}" in bed.message(C.APPROVED)
+    bed.run()
+    assert bed.cpu() == "2"
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert bed.state(C.APPROVED) == ("True", "Approved")
+    assert "ana" in bed.message(C.APPROVED)
+    assert jsonpatch.apply(bed.target, bed.one().operations("inverse") or []) != bed.target
+
+
+def test_a_rejected_plan_is_never_made_and_not_proposed_again() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.decide("Reject")
+    bed.run()
+    bed.run()
+    assert bed.one().phase == "Completed"
+    assert bed.state(C.APPROVED) == ("False", "Rejected")
+    assert bed.cpu() == "2"
+
+
+def test_rejecting_an_automatic_change_takes_it_back_at_once() -> None:
+    bed = applied()
+    bed.decide("Reject", by="eve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().status["restored"] is True
+    assert "rejected by eve" in bed.message(C.RESTORED)
+
+
+def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
+    bed = Bed(mode="Approve", windows=[{"schedule": "0 3 * * *", "duration": "1h"}])
+    bed.run()
+    bed.decide("Approve")
+    bed.run()
+    assert bed.state(C.APPLIED) == ("False", "GateClosed")
+    assert "waits for window: the next window opens" in bed.message(C.APPLIED)
+    assert bed.cpu() == "2"
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    bed.now += (DAY + 3 * HOUR - bed.now % DAY) % DAY  # three o'clock UTC
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda bed: bed.policy(allow=["Parallelism"]),
+        lambda bed: bed.policy(suspend=True),
+        lambda bed: setattr(bed, "coverage", 0.1),
+        lambda bed: setattr(bed, "allowed", False),
+        lambda bed: setattr(bed, "items", [cheaper(risk=Level.HIGH)]),
+        lambda bed: setattr(bed, "items", [cheaper(automatic=False, proposed="1900m")]),
+        lambda bed: bed.target["metadata"].update(labels={"kustomize.toolkit.fluxcd.io/name": "apps"}),
+        lambda bed: bed.client.put(
+            LIMIT_RANGES, "demo", "r", spec={"limits": [{"type": "Container", "min": {"cpu": "1800m"}}]}
+        ),
+        lambda bed: bed.client.put(
+            Resource("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", "verticalpodautoscalers"),
+            "demo",
+            "v",
+            spec={"targetRef": {"kind": "CronJob", "name": "etl"}},
+        ),
+        lambda bed: bed.client.lists.update({LIMIT_RANGES.path("demo"): errors.Forbidden("no", status=403)}),
+        lambda bed: bed.items.append(advice(Edit("/spec/schedule", "x", "y"))) or bed.items.pop(0),  # type: ignore[union-attr]
+    ],
+)  # fmt: skip
+def test_a_closed_gate_means_no_object_and_no_write(spoil: Callable[[Bed], Any]) -> None:
+    bed = Bed()
+    spoil(bed)
+    before = json.dumps(bed.target["spec"])
+    bed.run()
+    assert bed.all() == []
+    assert json.dumps(bed.target["spec"]) == before
+
+
+def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
+    bed = Bed(gitOps="Apply")
+    bed.target["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
+    bed = Bed(cooldown="0s")
+    bed.items = [
+        cheaper(),
+        advice(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job"),
+    ]
+    assert bed.run() == {"OptimizationPolicy/team": 1}
+    assert len(bed.all()) == 1
+    bed.policy(cooldown="0s", maxInFlight=5)
+    bed.run()
+    assert len(bed.all()) == 2
+    assert jsonpatch.find(bed.target, MEMORY)[1] == "768Mi"
+    bed.hand._per_minute = 0
+    bed.items.append(wider())
+    bed.run()
+    assert len(bed.all()) == 2
+
+
+# --- attacks
+
+
+def approved(bed: Bed) -> Bed:
+    bed.run()
+    bed.decide("Approve")
+    return bed
+
+
+def tamper(bed: Bed, **changes: Any) -> None:
+    raw = bed.client.objects[bed.one().ref.path]
+    raw["status"]["plan"] = {**raw["status"]["plan"], **changes}
+
+
+EVIL = json.dumps(
+    [{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "evil"}]
+)
+BIGGER = json.dumps([{"op": "replace", "path": CPU, "value": "8"}])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"patch": EVIL},
+        {"patch": BIGGER},
+        {"patch": "[]"},
+        {"patch": "not json"},
+        {"patch": None},
+        {"inverse": EVIL},
+        {"target": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "other", "namespace": "demo", "uid": "u"}},
+        {
+            "target": {
+                "apiVersion": "batch/v1",
+                "kind": "CronJob",
+                "name": "etl",
+                "namespace": "kube-system",
+                "uid": "u",
+            }
+        },
+        {"target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "etl", "namespace": "demo", "uid": "u"}},
+        {"target": "x"},
+    ],
+)
+def test_a_tampered_plan_is_refused(changes: dict[str, Any]) -> None:
+    bed = approved(Bed(mode="Approve"))
+    tamper(bed, **changes)
+    before = json.dumps(bed.target["spec"])
+    bed.run()
+    assert json.dumps(bed.target["spec"]) == before
+    assert next(c for c in bed.all() if c.decision).phase == "Failed"
+
+
+def forge(bed: Bed, source: Change, patch: str, **spec: Any) -> None:
+    """A self-consistent forgery: patch and digest fit each other."""
+    from concertmaster.core.plan import digest_of
+
+    assert source.target is not None
+    operations = json.loads(patch)
+    digest = digest_of("demo", "etl", "cpu-request.job", source.target, operations)
+    status = {**source.status, "plan": {**source.status["plan"], "patch": patch}}
+    base = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": digest, **spec}
+    bed.client.put(CHANGES, "demo", "forged", spec=base, status=status)
+
+
+def test_a_consistent_forgery_is_not_what_the_evidence_says() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    source = bed.one()
+    bed.delete(CHANGES, source.name)
+    forge(bed, source, BIGGER, decision="Approve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert next(c for c in bed.all() if c.name == "forged").phase == "Superseded"
+
+
+def test_a_consistent_forgery_of_an_image_is_refused() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    source = bed.one()
+    bed.delete(CHANGES, source.name)
+    forge(bed, source, EVIL, decision="Approve")
+    bed.run()
+    assert next(c for c in bed.all() if c.name == "forged").phase == "Failed"
+    assert "only parallelism and requests" in str(
+        next(c for c in bed.all() if c.name == "forged").condition(C.APPROVED)["message"]
+    )
+
+
+def test_a_hand_made_object_is_refused() -> None:
+    bed = Bed(mode="Approve")
+    spec = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": "f" * 64}
+    bed.client.put(CHANGES, "demo", "mine", spec={**spec, "decision": "Approve"})
+    bed.run()
+    mine = next(c for c in bed.all() if c.name == "mine")
+    assert mine.phase == "Failed"
+    assert "did not make" in str(mine.condition(C.APPROVED)["message"])
+    assert bed.cpu() == "2"
+
+
+def test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    first = bed.one()
+    bed.items = [cheaper(proposed="1550m")]
+    bed.run()
+    assert bed.one().name == first.name
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"  # what was approved, not what came after
+    far = Bed(mode="Approve")
+    far.run()
+    far.items = [cheaper(proposed="1100m")]
+    far.run()
+    far.run()
+    assert sorted(c.phase for c in far.all()) == ["Proposed", "Superseded"]
+
+
+def test_a_moved_plan_is_not_believed_without_the_journal() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.pages.rows.clear()
+    bed.items = [cheaper(proposed="1550m")]
+    name = bed.one().name
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert {c.name: c.phase for c in bed.all()}[name] == "Superseded"
+
+
+def test_advice_that_is_gone_takes_its_proposal_along() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.items = None  # not analysed yet by a new process: nothing is known
+    bed.run()
+    assert bed.one().phase == "Proposed"
+    bed.items = []
+    bed.run()
+    assert bed.one().phase == "Superseded"
+
+
+# --- foreign hands
+
+
+def test_a_foreign_edit_before_the_write_is_a_conflict_and_never_overwritten() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.edit(CPU, "3")
+    bed.decide("Approve")
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert bed.cpu() == "3"
+
+
+def test_a_foreign_edit_in_the_last_moment_fails_the_test_and_is_kept() -> None:
+    bed = Bed()
+    path = CRONJOB.path("demo", "etl")
+    bed.client.before_write = lambda p: bed.edit(CPU, "3") if p == path and bed.cpu() == "2" else None
+    bed.run()
+    assert bed.cpu() == "3"
+    assert bed.one().phase == "Conflict"
+
+
+def test_a_touch_in_the_last_moment_only_delays() -> None:
+    bed = Bed()
+    touched = []
+
+    def touch(path: str) -> None:
+        if path == CRONJOB.path("demo", "etl") and not touched:
+            touched.append(path)
+            bed.edit("/spec/suspend", True)
+
+    bed.client.before_write = touch
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().phase == "Proposed"
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize("value", ["3", "2"])
+def test_a_foreign_edit_of_the_field_during_the_proof_ends_it(value: str) -> None:
+    bed = applied()
+    bed.edit(CPU, value)
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert bed.cpu() == value
+    later(bed, 3, 3000.0)
+    assert bed.cpu() == value
+
+
+def test_another_order_of_the_list_is_not_written_into() -> None:
+    bed = applied()
+    base = "/spec/jobTemplate/spec/template/spec/containers"
+    rows = jsonpatch.find(bed.target, base)[1]
+    bed.edit(base, [{"name": "side", "image": "y", "resources": {"requests": {"cpu": "1500m"}}}, *rows])
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert jsonpatch.find(bed.target, CPU)[1] == "1500m"
+
+
+def test_another_change_of_the_template_ends_the_proof_with_what_is_known() -> None:
+    bed = applied()
+    later(bed, 2)
+    bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
+    bed.run()
+    done = bed.one()
+    assert (done.phase, done.verdict) == ("Completed", Verdict.INCONCLUSIVE)
+    assert "changed otherwise" in bed.message(C.VERIFIED)
+    assert bed.cpu() == "1500m"
+
+
+def test_a_target_deleted_or_made_anew_is_left_alone() -> None:
+    bed = applied()
+    bed.delete(CRONJOB, "etl")
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    again = applied()
+    again.delete(CRONJOB, "etl")
+    again.cronjob(cpu="1500m")
+    again.run()
+    assert again.one().phase == "Conflict"
+    assert again.cpu() == "1500m"
+
+
+# --- policy, profile or change gone in flight
+
+
+@pytest.mark.parametrize("how", ["suspend", "recommend", "delete"])
+def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo(how: str) -> None:
+    bed = applied()
+    if how == "delete":
+        bed.delete(POLICIES, "team")
+    else:
+        bed.policy(suspend=how == "suspend", mode="Recommend" if how == "recommend" else "Auto")
+    later(bed, 3, 3000.0)
+    assert bed.cpu() == "1500m"
+    assert bed.state(C.ORPHANED) == ("True", "PolicyGone")
+    assert "kubectl -n demo patch cronjob etl" in bed.message(C.ORPHANED)
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    if how != "delete":
+        bed.policy()
+        bed.run()
+        bed.run()
+        assert bed.cpu() == "2"
+
+
+def test_a_proposal_without_a_policy_is_withdrawn() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.policy(suspend=True)
+    bed.decide("Approve")
+    bed.run()
+    assert bed.one().phase == "Superseded"
+    assert bed.cpu() == "2"
+
+
+def test_a_deleted_profile_orphans_its_changes() -> None:
+    bed = applied()
+    bed.delete(PROFILES, "etl")
+    bed.run()
+    assert bed.state(C.ORPHANED) == ("True", "ProfileGone")
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool) -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.items = []
+    if restart:
+        bed.start()
+    bed.run()
+    assert bed.cpu() == "2"
+    assert not bed.pages.journal("change/")
+    assert "ChangeTakenBack" in bed.told()
+
+
+def test_a_deleted_change_whose_policy_is_gone_is_told_and_left() -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.policy(suspend=True)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert any("to undo it: kubectl -n demo patch" in p for p in bed.problems)
+
+
+def test_changes_that_cannot_be_listed_stop_everything() -> None:
+    bed = applied()
+    later(bed, 1)
+    bed.client.lists[CHANGES.path()] = errors.Forbidden("no", status=403)
+    bed.now += 3 * HOUR
+    bed.runs(3, 3000.0, seed=9)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "nothing is changed" in bed.problems[0]
+
+
+# --- refusals of the server
+
+
+def test_a_refused_dry_run_fails_the_plan_for_good() -> None:
+    bed = Bed()
+    refusal = errors.Rejected("denied by admission webhook", status=422, reason="Invalid")
+    bed.client.faults["DRY", CRONJOB.path("demo", "etl")] = [refusal]
+    bed.run()
+    assert bed.one().phase == "Failed"
+    assert "admission webhook" in bed.message(C.APPLIED)
+    assert bed.cpu() == "2"
+    bed.run()
+    assert len(bed.client.target_writes) == 1  # a repetition under another name, once the server agrees
+
+
+def test_an_answer_that_never_came_is_looked_up() -> None:
+    path = CRONJOB.path("demo", "etl")
+    bed = Bed()
+    bed.client.faults["PATCH", path] = [errors.Unreachable("timed out")]
+    bed.run()
+    assert bed.one().phase == "Applied"
+    assert bed.cpu() == "2"
+    bed.run()
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert len(bed.client.target_writes) == 1
+
+
+def test_a_right_lost_while_proving_does_not_lose_the_inverse() -> None:
+    bed = applied()
+    path = CRONJOB.path("demo", "etl")
+    bed.client.faults["DRY", path] = [errors.Forbidden("no", status=403)]
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "1500m"
+    assert bed.one().phase == "Verifying"
+    assert any("not taken back yet" in p for p in bed.problems)
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().phase == "Completed"
+
+
+# --- pruning
+
+
+def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
+    bed = Bed(mode="Approve", changeHistoryLimit=2)
+    for i in range(4):
+        bed.items = [cheaper(proposed=f"{1100 + 200 * i}m")]
+        bed.run()
+    finished = [c for c in bed.all() if c.phase == "Superseded"]
+    assert len(finished) == 2
+
+
+# --- crashes
+
+
+def story(bed: Bed) -> None:
+    """Apply, then harm, then restore: every write there is."""
+    bed.run()
+    bed.now += 2 * HOUR + 60.0
+    rows = bed.history.runs_of["etl"]
+    if len(rows) == 30:
+        bed.runs(2, 1500.0, seed=5)
+    bed.run(0.0)
+
+
+def points() -> int:
+    bed = Bed()
+    bed.mortal.points = 0
+    story(bed)
+    return bed.mortal.points
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets(moment: str) -> None:
+    total = points()
+    assert total > 8
+    for number in range(1, total + 1):
+        bed = Bed()
+        bed.mortal.points, bed.mortal.die_at = 0, (number, moment)
+        with pytest.raises(Died):
+            story(bed)
+        bed.start()
+        for _ in range(4):
+            bed.run()
+        if len(bed.history.runs_of["etl"]) == 30:
+            bed.now += 2 * HOUR + 60.0
+            bed.runs(2, 1500.0, seed=5)
+        for _ in range(4):
+            bed.run()
+        where = f"killed {moment} write {number} of {total}"
+        values = [o["value"] for ops in bed.client.target_writes for o in ops]
+        assert values in (["1500m", "2"], ["1500m"]), where
+        done = [c for c in bed.all() if c.verdict is Verdict.WORSE]
+        assert len(done) == 1, where
+        assert bed.cpu() == "2", where
+        assert done[0].status["restored"] is True, where
+        assert not bed.pages.journal("change/"), where
+        assert [c.phase for c in bed.all()] == ["Completed"], where
+
+
+def test_memory_kills_after_less_memory_are_seen_at_once() -> None:
+    bed = Bed()
+    item = advice(Edit(MEMORY, "1Gi", "600Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [item]
+    bed.run()
+    assert jsonpatch.find(bed.target, MEMORY)[1] == "600Mi"
+    later(bed, 1, outcome=Outcome.FAILED, reason="OOMKilled")
+    assert jsonpatch.find(bed.target, MEMORY)[1] == "1Gi"
+    assert bed.one().verdict is Verdict.WORSE
