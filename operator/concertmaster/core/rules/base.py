@@ -58,8 +58,8 @@ class Evidence:
         return definition.key.name if definition.engine is Engine.JOB and len(self.analysis.steps) == 1 else step
 
     def window(self) -> str:
-        """How sentences name the observed span: the policy's window."""
-        return text.window(self.analysis.options.window_seconds)
+        """How sentences name the span the runs stand for."""
+        return text.window(self.analysis.covered_seconds)
 
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""

@@ -62,6 +62,26 @@ def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, floa
     return best
 
 
+def _grown(analysis: Analysis, time: float) -> tuple[str, float, float, float] | None:
+    """The step with the largest rise whose inputs grew across the change: name, medians before and after, growth of the
+    inputs as a factor. Its own trend, with inputs taken out, has no change there."""
+    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED]
+    best: tuple[str, float, float, float] | None = None
+    for step in analysis.steps:
+        sizes: tuple[list[float], list[float]] = ([], [])
+        for run in good:
+            known = [e.input_size for e in run.steps if e.step == step.step and e.input_size]
+            if known and run.end is not None:
+                sizes[run.end >= time].append(max(known))
+        medians = _step_medians(good, step.step, time)
+        if medians is None or min(len(s) for s in sizes) < 3 or medians[1] <= medians[0]:
+            continue
+        growth = _median(sizes[1]) / _median(sizes[0])
+        if growth >= 1.1 and (best is None or medians[1] - medians[0] > best[2] - best[1]):
+            best = (step.step, *medians, growth)
+    return best
+
+
 def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
     good = [r for r in analysis.runs if r.end is not None]
     before = [r for r in good if (r.end or 0.0) < time]
@@ -97,10 +117,17 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if now <= was:
         return
     found = _culprit(analysis, point.time)
-    name = found[0].step if found else None
+    grown = _grown(analysis, point.time) if found is None else None
+    name = found[0].step if found else grown[0] if grown else None
+    action = f"Find out what changed {'in ' + name if name else 'in this workflow'} around {_date(point.time)}"
+    if grown is not None:
+        action = f"Plan for larger inputs of {grown[0]}, which make runs longer since {_date(point.time)}"
     blame = (
         f": {name} went from {text.duration(found[1])} to {text.duration(found[2])}"
         if found
+        else f": {grown[0]} went from {text.duration(grown[1])} to {text.duration(grown[2])} as its inputs grew to"
+        f" {grown[3]:.1f} times the size"
+        if grown
         else "; no single step explains it"
     )
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (point.low, point.ratio, point.high)))
@@ -111,7 +138,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         id=identifier,
         rule="degradation",
         step=name,
-        action=f"Find out what changed {'in ' + name if name else 'in this workflow'} around {_date(point.time)}",
+        action=action,
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
             f" {len(before)} before in {evidence.window()}, +{text.percent(point.ratio - 1)}) since {_date(point.time)}"
@@ -119,7 +146,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         ),
         otherwise=f"every run stays {text.duration(now - was)} longer{weekly}",
         category=Category.PERFORMANCE,
-        severity=Severity.HIGH if point.ratio >= 1.5 else Severity.MEDIUM,
+        severity=Severity.LOW if grown else Severity.HIGH if point.ratio >= 1.5 else Severity.MEDIUM,
         risk=Level.LOW,
         effort=Level.MEDIUM,
         current=f"{text.duration(now)} median",

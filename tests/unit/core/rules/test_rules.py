@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from concertmaster.core.model import (
 from concertmaster.core.options import AnalysisOptions, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, recommend
 from tests.builders import DAY, MI, NOW, container, daily, definition, run, step
+from tests.unit.core.rules import scenarios, world
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 EVEN = {"extract": 60.0, "transform": 60.0, "load": 60.0}
@@ -371,3 +373,17 @@ def test_the_hint_at_a_bottleneck_says_what_it_was_doing(request_cores: float, u
 
     runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
     assert hint in advise(of, runs, "bottleneck")[0].action
+
+
+def test_larger_inputs_are_told_from_a_slower_step() -> None:
+    value, chance = world.noise(spread=0.03), random.Random(5)
+
+    def work(i: int) -> world.Work:
+        size = (2e6 if i >= 28 else 1e6) * chance.lognormvariate(0, 0.2)
+        return {"extract": 60.0, "transform": world.Pod(value(300 * size / 1e6), size=size), "load": 30.0}
+
+    item = world.scene(scenarios.etl(), 42, work).one("degradation")
+    assert item.id == "degradation.transform"
+    assert item.action.startswith("Plan for larger inputs of transform")
+    assert re.search(r"as its inputs grew to [12]\.\d times the size", item.because)
+    assert item.severity is Severity.LOW
