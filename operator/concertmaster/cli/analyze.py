@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from concertmaster import advisor, engines
+from concertmaster.api.discovery import KIND_SHORT, profile_name
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.policy import resolve, select
 from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
 from concertmaster.cli import gather, options
 from concertmaster.cli.errors import UserError
+from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.report import markdown, tables
 
@@ -32,7 +34,7 @@ from concertmaster.report import markdown, tables
     help="table: one line per workflow; wide: everything.",
 )
 def command(
-    read: Callable[[], gather.Facts], window: float, names: tuple[str, ...], min_runs: int | None, output: str
+    read: Callable[[], gather.Facts], window: float | None, names: tuple[str, ...], min_runs: int | None, output: str
 ) -> None:
     """Analyse all workflows that can be seen and print what to change. Needs no rights in any cluster.
 
@@ -46,7 +48,7 @@ def command(
 
 
 def analyze(
-    facts: gather.Facts, *, window: float = 14 * 86400.0, names: Sequence[str] = (), min_runs: int | None = None
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
 ) -> list[advisor.Advice]:
     """Advice on all workflows found in the facts, the most expensive first."""
     declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
@@ -107,8 +109,16 @@ class _Policies:
                 name = (raw.get("metadata") or {}).get("name")
                 raise UserError(f"{kind} {name} cannot be used: {' '.join(str(error).split())}") from None
 
-    def of(self, definition: WorkflowDefinition, window: float, min_runs: int | None) -> EffectivePolicy:
-        """The policy in force; without any the defaults with the window of the command line."""
+    def profile_of(self, definition: WorkflowDefinition) -> str:
+        """The name of the workflow's profile: a given one's, else what discovery would call it."""
+        given = next((p for p in self._profiles if _describes(p, definition)), None)
+        if given is not None:
+            return given.metadata.name
+        key = definition.key
+        return profile_name(key.kind, key.name) if key.kind in KIND_SHORT else key.name
+
+    def of(self, definition: WorkflowDefinition, window: float | None, min_runs: int | None) -> EffectivePolicy:
+        """The policy in force, or the defaults; a window and a number of runs of the command line win."""
         key = definition.key
         profile = next((p for p in self._profiles if _describes(p, definition)), None)
         stand_in = profile or WorkflowProfile.model_validate(
@@ -119,7 +129,7 @@ class _Policies:
         )
         winner = select(stand_in, self._policies, self._cluster, {}).winner
         policy = resolve(profile, winner)
-        analysis = policy.analysis if winner is not None else replace(policy.analysis, window_seconds=window)
+        analysis = policy.analysis if window is None else replace(policy.analysis, window_seconds=window)
         if min_runs is not None:
             analysis = replace(analysis, min_runs=min_runs)
         return replace(policy, analysis=analysis)
@@ -139,10 +149,10 @@ def _render(views: list[dict[str, Any]], output: str) -> str:
     if output == "json":
         return json.dumps({"workflows": views}, indent=2, ensure_ascii=False)
     if output == "markdown":
-        return markdown.render(views)
+        return text.plain(markdown.render(views))
     if output == "table":
-        return tables.fleet_table(views)
-    return "\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)])
+        return text.plain(tables.fleet_table(views))
+    return text.plain("\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)]))
 
 
 def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:

@@ -30,8 +30,11 @@ def command(write_to: Path | None, check_in: Path | None, pages_to: Path | None)
             )
         click.echo(f"{check_in} is fresh")
     elif write_to is not None or pages_to is not None:
-        written = schema.write(write_to) if write_to is not None else []
-        written += reference.write(pages_to) if pages_to is not None else []
+        try:
+            written = schema.write(write_to) if write_to is not None else []
+            written += reference.write(pages_to) if pages_to is not None else []
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be written ({error.strerror}); choose another folder") from None
         for path in written:
             click.echo(path)
     else:

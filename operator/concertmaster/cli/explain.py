@@ -10,9 +10,11 @@ import click
 
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
+from concertmaster.core import text
 
 _LABELS = (
     ("because", "Because"),
+    ("evidence", "Evidence"),
     ("expected", "Expected"),
     ("otherwise", "Otherwise"),
     ("current", "Now"),
@@ -35,7 +37,8 @@ _LABELS = (
 def command(profile: str, recommendation: str | None, namespace: str | None, kubeconfig: Path | None) -> None:
     """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE."""
     place = namespace or profiles.default_namespace()
-    status = profiles.read(profiles.connect(kubeconfig), place, profile).get("status") or {}
+    raw = profiles.read(profiles.connect(kubeconfig), place, profile)
+    status = raw.get("status") or {}
     items = status.get("recommendations") or []
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]
@@ -48,18 +51,46 @@ def command(profile: str, recommendation: str | None, namespace: str | None, kub
     if not items:
         click.echo(next(iter(status.get("advice") or ()), "the operator has not looked at this profile yet"))
     for item in items:
-        click.echo(describe(item))
+        click.echo(text.plain(describe(item, raw)))
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")
 
 
-def describe(item: dict[str, Any]) -> str:
-    """One recommendation as text."""
+def describe(item: dict[str, Any], profile: dict[str, Any] | None = None) -> str:
+    """One recommendation as text. Where its command is this very one, the next step is told instead."""
     lines = [f"{item['action']}  ({item['id']})", ""]
     for key, label in _LABELS:
         if item.get(key):
-            lines += textwrap.wrap(
-                f"{label + ':':<11} {item[key]}", 100, initial_indent="  ", subsequent_indent=" " * 14
-            )
-    lines += ["", "  Do:", f"    {item['how']}", ""]
+            body = f"{label + ':':<11} {item[key]}"
+            lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
+    how = item["how"]
+    if how.startswith("kubectl concertmaster explain"):
+        how = next_step(item, profile or {})
+    lines += [
+        "",
+        "  Do:",
+        *textwrap.wrap(how, 110, initial_indent="    ", subsequent_indent="    ", break_long_words=False),
+        "",
+    ]
     return "\n".join(lines)
+
+
+def next_step(item: dict[str, Any], profile: dict[str, Any]) -> str:
+    """What to do where no single command can make the change."""
+    rule, _, step = item["id"].partition(".")
+    reference = (profile.get("spec") or {}).get("workflowRef") or {}
+    namespace = (profile.get("metadata") or {}).get("namespace", "default")
+    name = reference.get("name") or (profile.get("metadata") or {}).get("name", "WORKFLOW")
+    target = f"{reference['kind'].lower()} {name}" if reference else "the definition of its pods"
+    if rule == "degradation":
+        if not reference:
+            return f"compare the images and arguments of the pods of {step or 'each step'} before and after that moment"
+        return (
+            f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields   (who changed which field, and when)"
+        )
+    if rule in ("cpu-request", "memory-request", "missing-requests"):
+        return f"set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place"
+    return (
+        f"try a change before making it, from a Prometheus or a recorded file: concertmaster what-if {name} -n {namespace}"
+        f" --prometheus URL --scale {step or 'STEP'}=0.5"
+    )

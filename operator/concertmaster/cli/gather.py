@@ -150,7 +150,8 @@ def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:
-    meta = raw.get("metadata") or {}
+    meta = raw.get("metadata")
+    meta = meta if isinstance(meta, Mapping) else {}
     return str(raw.get("kind")), str(meta.get("namespace", "default")), str(meta.get("name"))
 
 

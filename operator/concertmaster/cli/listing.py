@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from concertmaster.cli import profiles
+from concertmaster.core import text
 from concertmaster.report.tables import table
 
 _SEVERITIES = ["Info", "Low", "Medium", "High", "Critical"]
@@ -49,4 +50,4 @@ def command(
         return
     found.sort(key=lambda r: (-_SEVERITIES.index(r["severity"]), r["namespace"], r["profile"], r["id"]))
     header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "ACTION"]
-    click.echo(table(header, [[str(r[h.lower()]) for h in header] for r in found]))
+    click.echo(text.plain(table(header, [[str(r[h.lower()]) for h in header] for r in found])))

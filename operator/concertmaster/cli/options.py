@@ -18,8 +18,13 @@ from concertmaster.cli.gather import Facts, find_source, from_file, from_prometh
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
+WINDOW = 14 * 86400.0
+
+
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """A click callback: ``14d`` to seconds."""
+    if value is None:
+        return None
     try:
         seconds = float(Duration(value).seconds)
     except ValueError as error:
@@ -98,11 +103,12 @@ def source_options(command: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The options that say what to look at: namespaces, definitions and a window (seconds) that ends at ``until``."""
+    """The options that say what to look at: namespaces, definitions and a window (seconds; None: the policy's) that
+    ends at ``until``."""
 
     namespaces: tuple[str, ...]
     definitions: tuple[Path, ...]
-    window: float
+    window: float | None
     until: float | None
 
     def objects(self) -> list[Mapping[str, Any]]:
@@ -111,7 +117,9 @@ class Span:
 
     def ask(self, source: settings.Source, objects: Sequence[Mapping[str, Any]]) -> Facts:
         """The facts of the span from a metrics store. Raises UserError."""
-        return from_prometheus(source, namespaces=self.namespaces, window=self.window, objects=objects, now=self.until)
+        return from_prometheus(
+            source, namespaces=self.namespaces, window=self.window or WINDOW, objects=objects, now=self.until
+        )
 
 
 def span_options(command: F) -> F:
@@ -136,7 +144,9 @@ def span_options(command: F) -> F:
                 type=click.Path(path_type=Path),
                 help="YAML file or directory with workflows, profiles and policies; may be given again.",
             ),
-            click.option("--window", default="14d", show_default=True, callback=duration, help="How far back to look."),
+            click.option(
+                "--window", callback=duration, help="How far back to look. Default: as the policy says, else 14d."
+            ),
             click.option("--until", metavar="TIME", callback=moment, help="End of the window. Default: now."),
         )
     ):
@@ -168,6 +178,21 @@ def read_facts(facts_file: Path | None, source: SourceOptions, span: Span) -> Fa
         raise click.UsageError("give either --facts or a Prometheus, not both")
     else:
         facts = from_file(facts_file, span.objects())
+    if span.until is not None and span.until < facts.until:
+        ended = tuple(p for p in facts.pods if (p.finished or p.last_seen or 0.0) <= span.until)
+        facts = replace(facts, pods=ended, until=span.until)
     if span.namespaces:
-        facts = replace(facts, pods=tuple(p for p in facts.pods if p.namespace in span.namespaces))
+        facts = replace(
+            facts,
+            pods=tuple(p for p in facts.pods if p.namespace in span.namespaces),
+            objects=tuple(o for o in facts.objects if _namespace(o) in (None, *span.namespaces)),
+        )
     return facts
+
+
+def _namespace(raw: Mapping[str, Any]) -> object:
+    """None for what belongs to the whole cluster."""
+    meta = raw.get("metadata")
+    if str(raw.get("kind", "")).startswith("Cluster") or not isinstance(meta, Mapping):
+        return None
+    return meta.get("namespace", "default")

@@ -9,6 +9,7 @@ import click
 from concertmaster import engines
 from concertmaster.cli import options
 from concertmaster.cli.errors import UserError
+from concertmaster.engines.redact import redacted
 
 POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
 
@@ -20,12 +21,12 @@ POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
 def command(file: Path, source: options.SourceOptions, span: options.Span) -> None:
     """Write the facts of all runs that ended in the window to FILE (gzip when it ends in .gz).
 
-    The file holds names, times, sizes and reasons, no logs and no environment. The format is described in
-    docs/facts-format.md.
+    The file holds names, times, sizes and reasons. Of the objects it keeps structure and resources: no environments,
+    arguments, scripts, parameter values or annotations. The format is described in docs/facts-format.md.
     """
     from concertmaster.metrics import facts_file
 
-    objects = [raw for raw in span.objects() if engines.by_object(raw) or raw["kind"] in POLICIES]
+    objects = [redacted(raw) for raw in span.objects() if engines.by_object(raw) or raw["kind"] in POLICIES]
     found = source.find()
     facts = span.ask(found, objects)
     header = facts_file.Header(

@@ -27,9 +27,12 @@ def _pairs(values: Sequence[str], option: str, separator: str = "=") -> list[tup
 
 def _number(value: str, option: str) -> float:
     try:
-        return float(value)
+        found = float(value)
     except ValueError:
         raise click.UsageError(f"{option}: {value} is not a number") from None
+    if not 0 <= found <= 1e6:
+        raise click.UsageError(f"{option}: {value} is not between 0 and 1000000")
+    return found
 
 
 def _change(
@@ -140,7 +143,7 @@ def _changes(command: Callable[..., None]) -> Callable[..., None]:
 @options.facts_option
 @_changes
 def command(
-    workflow: str, read: Callable[[], gather.Facts], window: float, workers: str | None, **change: object
+    workflow: str, read: Callable[[], gather.Facts], window: float | None, workers: str | None, **change: object
 ) -> None:
     """Replay the runs of WORKFLOW with a change made and print the gain with its interval.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core.changes import Changes, detect
 from concertmaster.core.cost import CostSummary, summarize_cost
 from concertmaster.core.failures import FailureSummary, summarize_failures
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.objectives import ObjectiveVerdict, evaluate_objectives
 from concertmaster.core.options import AnalysisOptions, Objectives, Pricing
 from concertmaster.core.replay import CriticalShare, ExecutedRun, critical_share
@@ -96,11 +96,12 @@ class Analysis:
         return next((s for s in self.steps if s.step == name), None)
 
     @property
-    def span_seconds(self) -> float:
-        """Time from the first to the last run considered, at most the window: what sentences call "14d"."""
-        if self.first_run is None or self.last_run is None:
-            return 0.0
-        return self.last_run - self.first_run
+    def covered_seconds(self) -> float:
+        """The span the runs stand for: the window, or less when only the newest ``max_runs`` of it were looked at."""
+        window = self.options.window_seconds
+        if len(self.runs) < self.options.max_runs or self.first_run is None:
+            return window
+        return min(window, self.now - self.first_run)
 
 
 def _finished(runs: Sequence[RunRecord], options: AnalysisOptions, now: float) -> tuple[RunRecord, ...]:
@@ -265,8 +266,3 @@ def _utilization(steps: Sequence[StepAnalysis]) -> tuple[float | None, float | N
                     used += request * seconds * share
         figures.append(used / weight if weight > 0 else None)
     return figures[0], figures[1]
-
-
-def live_share(runs: Sequence[RunRecord]) -> float:
-    """Share of records read from live objects (the rest is rebuilt from the metrics store)."""
-    return sum(r.source is Source.LIVE for r in runs) / len(runs) if runs else 0.0

@@ -29,7 +29,7 @@ JsonPatch = list[dict[str, object]]
 
 def explain(profile: str, namespace: str, recommendation: str) -> str:
     """The command that prints evidence, steps and patches of a recommendation."""
-    return f"kubectl concertmaster explain -n {shlex.quote(namespace)} {shlex.quote(profile)} {recommendation}"
+    return f"kubectl concertmaster explain -n {shlex.quote(namespace)} {shlex.quote(profile)} {shlex.quote(recommendation)}"
 
 
 def resource_edit(container: ContainerSpec, resource: str, value: str, section: str = "requests") -> Edit | None:

@@ -51,7 +51,8 @@ class ChangeEffect:
 @dataclass(frozen=True, slots=True)
 class Insights:
     """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
-    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``risks``: duration objectives that a trend leads beyond, by name."""
+    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``risks``: duration
+    objectives that a trend leads beyond, by name."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None

@@ -1,7 +1,8 @@
 """A score from 0 to 100 whose parts are printed: a number nobody can take apart is a number nobody trusts.
 
 Parts and weights: success 40, stability of the run time 20, use of what is requested 25, waiting 15. A part that cannot
-be told is left out and the weights of the others are scaled up; with no part at all there is no score.
+be told is left out and the weights of the others are scaled up; with no part at all, or fewer runs than advice needs,
+there is no score.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def compute_score(
     if cost.per_run is not None and cost.per_run.requested > 0 and cost.per_run.used > 0:
         share = cost.per_run.used / cost.per_run.requested
         why = f"{100 * share:.0f} % of the requested resources used"
-        parts.append(ScorePart("efficiency", WEIGHTS["efficiency"], _clip(share / 0.70), why))
+        # Using more than was asked for is no virtue: others may be starved of it, or it of them.
+        value = _clip(share / 0.70) if share <= 1 else _clip(1.0 / share)
+        parts.append(ScorePart("efficiency", WEIGHTS["efficiency"], value, why))
     else:
         parts.append(ScorePart("efficiency", WEIGHTS["efficiency"], None, "requests or usage unknown"))
     if queue.mean is not None and makespan.mean:
@@ -85,7 +88,7 @@ def compute_score(
         parts.append(ScorePart("waiting", WEIGHTS["waiting"], None, "scheduling times unknown"))
     told = [p for p in parts if p.value is not None]
     weight = sum(p.weight for p in told)
-    if not weight:
+    if not weight or len(known) < options.min_runs:
         return Score(None, tuple(parts))
     total = sum(p.weight * (p.value or 0.0) for p in told) / weight
     return Score(round(100 * total), tuple(parts))

@@ -99,11 +99,17 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def window(seconds: float) -> str:
-    """A window as policies spell it: ``14d``, ``36h``, ``90m``."""
+    """A window as policies spell it: ``14d``, ``36h``, ``90m``; an odd one to the nearest unit: ``8d``."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if seconds >= size and abs(seconds / size - round(seconds / size)) < 1e-9:
+        exact = abs(seconds / size - round(seconds / size)) < 1e-9
+        if seconds >= size and (exact or seconds >= 3 * size):
             return f"{round(seconds / size)}{unit}"
     return f"{round(seconds)}s"
+
+
+def plain(text: str) -> str:
+    """Text safe for a terminal: names come from clusters and files, and control characters could act on it."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def listing(names: list[str], limit: int = 3) -> str:

@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 def clip(line: str, limit: int) -> str:
     """One line of at most ``limit`` characters."""
-    flat = " ".join(line.split())
+    flat = " ".join(text.plain(line).split())
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
 
 
@@ -48,6 +48,7 @@ def _recommendation(item: Recommendation, state: str) -> Document:
         "category": item.category.value,
         "current": clip(item.current, 160),
         "effort": item.effort.value,
+        **({"evidence": clip("; ".join(item.evidence), 400)} if item.evidence else {}),
         "expected": clip(item.expected, 160),
         "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
         "id": item.id,
@@ -62,7 +63,7 @@ def _recommendation(item: Recommendation, state: str) -> Document:
 def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
     """Why there is no advice yet, or that there is none to give."""
     known = analysis.succeeded + analysis.failed
-    window = text.window(analysis.options.window_seconds)
+    window = text.window(analysis.covered_seconds)
     if known < analysis.options.min_runs:
         due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
         return f"Too little to go on: {known} of {analysis.options.min_runs} finished runs in {window}{due}."

@@ -159,7 +159,7 @@ def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation])
         "graphInferred": analysis.inferred,
         "problems": list(analysis.problems),
         "analysedAt": iso(analysis.now),
-        "windowSeconds": analysis.options.window_seconds,
+        "windowSeconds": number(analysis.covered_seconds, 12),
         "firstRun": iso(analysis.first_run),
         "lastRun": iso(analysis.last_run),
         "runs": {

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,8 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "x=2"], 1, "has no step x; it has index"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "search"], 2, "--scale is written"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--limit", "0"], 1, "lets nothing run"),
+        (["what-if", "blast-search", "--facts", str(FACTS), "--batch", "search=inf"], 2, "is not between"),
+        (["crds", "--write", "/proc/nowhere"], 1, "cannot be written"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--workers", "search"], 1, "always ran with 6 pods"),
         (["what-if", "nope", "--facts", str(FACTS), "--limit", "1"], 1, "no workflow named nope"),
     ],
@@ -130,6 +133,37 @@ def test_a_policy_given_as_a_file_changes_the_objectives(tmp_path: Path) -> None
     (view,) = json.loads(answer.stdout)["workflows"]
     assert next(o for o in view["objectives"] if o["name"] == "duration p95")["target"] == "1m00s"
     assert all(r["rule"] != "degradation" for r in view["recommendations"])
+
+
+def test_window_until_and_namespace_hold_for_recorded_facts_too() -> None:
+    week = json.loads(call("analyze", "--facts", FACTS, "--window", "7d", "-o", "json").stdout)["workflows"]
+    found = {w["workflow"]["name"]: w for w in week}
+    assert found["sra-search"]["runs"]["total"] == 7
+    early = json.loads(call("analyze", "--facts", FACTS, "--until", "2026-11-10T00:00:00Z", "-o", "json").stdout)[
+        "workflows"
+    ]
+    search = next(w for w in early if w["workflow"]["name"] == "blast-search")
+    assert search["lastRun"] < "2026-11-10"
+    assert search["trend"]["changes"] == []
+    answer = call("analyze", "--facts", FACTS, "-n", "nope")
+    assert answer.returncode == 1
+    assert "no pod" in answer.stderr
+
+
+def test_names_cannot_act_on_the_terminal_or_the_shell(tmp_path: Path) -> None:
+    lines = gzip.decompress(FACTS.read_bytes()).decode().splitlines()
+    odd = "x; touch pwned #"
+    hostile = [line.replace('"split"', json.dumps(odd)) if line.startswith('{"object"') else line for line in lines]
+    hostile = [
+        line.replace('"search"', '"se\\u001b[31march"') if line.startswith('{"object"') else line for line in hostile
+    ]
+    file = tmp_path / "odd.jsonl"
+    file.write_text("\n".join(hostile) + "\n")
+    text = call("analyze", "--facts", file).stdout
+    assert "\x1b" not in text
+    for line in text.splitlines():
+        if "kubectl concertmaster explain" in line and odd in line:
+            assert f"'{shlex.split(line.split('Do: ', 1)[1])[-1]}'" in line
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -72,6 +72,11 @@ class RecommendationStatus(ApiModel):
     category: Category = Field(description="What it improves.", examples=["Cost"])
     current: Line160 = Field(description="The value now.", examples=["2Gi"])
     effort: Level = Field(description="Work it takes.", examples=["Low"])
+    evidence: Line400 | None = Field(
+        default=None,
+        description="What the advice rests on beyond its reason.",
+        examples=["per-run peaks: smallest 441Mi, median 470Mi, largest 498Mi over 30 runs"],
+    )
     expected: Line160 = Field(
         description="Predicted effect as a range with the likely value.",
         examples=["12 to 19 %, likely 15 % (4m10s) of each run"],
@@ -194,7 +199,7 @@ class WorkflowProfileStatus(ApiModel):
         default=(),
         max_length=10,
         description="Where the score comes from, one part per line.",
-        examples=[["duration: 28 of 35, p95 34m10s is over the objective of 30m"]],
+        examples=[["stability: 13 of 20, run time varies by 34 % of its mean"]],
     )
     steps: tuple[Line400, ...] = Field(
         default=(),

@@ -1,0 +1,58 @@
+"""Definitions without what may be secret: what a recorded file needs to know of an object, and no more.
+
+The engines read names, structure, resources and the references between steps. Environments, arguments, scripts and
+parameter values may hold credentials, so of every such text only the template expressions (``{{...}}``, ``$(...)``) are
+kept: they are what tells data references from mere ordering.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_DROPPED = frozenset(
+    {
+        "annotations",
+        "managedFields",
+        "env",
+        "envFrom",
+        "volumes",
+        "volumeMounts",
+        "volumeClaimTemplates",
+        "imagePullSecrets",
+        "status",
+        "stringData",
+        "description",
+        "artifactRepositoryRef",
+    }
+)
+_TEXTS = frozenset(
+    {"args", "command", "source", "script", "value", "default", "expression", "jqFilter", "body", "data"}
+)
+_EXPRESSION = re.compile(r"\{\{[^{}]{1,500}\}\}|\$\([A-Za-z0-9_.\[\]*'-]{1,500}\)")
+
+
+def redacted(raw: Any) -> Any:
+    """A copy of an object (or any part of one) with nothing in it that may be secret."""
+    if isinstance(raw, Mapping):
+        return {
+            str(key): _expressions(value) if key in _TEXTS else redacted(value)
+            for key, value in raw.items()
+            if key not in _DROPPED
+        }
+    if isinstance(raw, list | tuple):
+        return [redacted(item) for item in raw]
+    return raw
+
+
+def _expressions(value: Any) -> Any:
+    """Of a text only its template expressions; the shape of lists and mappings stays."""
+    if isinstance(value, str):
+        return " ".join(_EXPRESSION.findall(value))
+    if isinstance(value, Mapping):
+        # ``value`` and ``data`` may be mappings: their texts are treated alike.
+        return {str(key): _expressions(item) for key, item in value.items() if key not in _DROPPED}
+    if isinstance(value, list | tuple):
+        return [_expressions(item) for item in value]
+    return value

@@ -1,0 +1,46 @@
+"""``explain`` never sends its reader in a circle."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.cli.explain import describe
+
+PROFILE = {
+    "metadata": {"name": "wftmpl-etl", "namespace": "demo"},
+    "spec": {"workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "etl"}},
+}
+GRAPH = {"metadata": {"name": "sra", "namespace": "demo"}, "spec": {"graph": {}}}
+
+
+def _item(identifier: str, how: str) -> dict[str, str]:
+    return {
+        "id": identifier,
+        "action": "Do it",
+        "because": "of this",
+        "evidence": "42 runs",
+        "expected": "12 %",
+        "proposed": "832Mi",
+        "how": how,
+    }
+
+
+def test_a_command_that_makes_the_change_is_printed_as_it_is() -> None:
+    text = describe(_item("memory-request.load", "kubectl -n demo set resources cronjob/x"), PROFILE)
+    assert "    kubectl -n demo set resources cronjob/x" in text
+    assert "Evidence:   42 runs" in text
+
+
+@pytest.mark.parametrize(
+    ("identifier", "profile", "wanted"),
+    [
+        ("bottleneck.load", PROFILE, "concertmaster what-if etl -n demo --prometheus URL --scale load=0.5"),
+        ("degradation.load", PROFILE, "kubectl -n demo get workflowtemplate etl -o yaml --show-managed-fields"),
+        ("degradation.load", GRAPH, "images and arguments of the pods of load"),
+        ("memory-request.load", GRAPH, "set 832Mi where the pods of load are defined"),
+    ],
+)
+def test_else_the_next_step_is_told(identifier: str, profile: dict[str, object], wanted: str) -> None:
+    text = describe(_item(identifier, f"kubectl concertmaster explain -n demo x {identifier}"), profile)
+    assert "kubectl concertmaster explain" not in text
+    assert wanted in " ".join(text.split())
