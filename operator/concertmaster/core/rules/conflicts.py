@@ -26,12 +26,21 @@ _CAUSES = (
     ("degradation", "variance"),
     ("degradation", "objective-at-risk"),
     ("parallelism", "queue-time"),
+    ("schedule-clash", "queue-time"),
 )
+_SIZES = ("cpu-request", "memory-request", "missing-requests")
 
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """The recommendations without contradictions, in the order given."""
-    return _point(_overlaps(_explained(_one_per_field(ranked))))
+    return _point(_overlaps(_explained(_one_per_field(_sidecars(ranked)))))
+
+
+def _sidecars(ranked: Sequence[Recommendation]) -> list[Recommendation]:
+    """A container that something else puts into every pod has no field to set here: one recommendation about it, not one
+    for each step."""
+    names = tuple(f".{r.id.partition('.')[2]}" for r in ranked if r.rule == "sidecar-overhead")
+    return [r for r in ranked if not (r.rule in _SIZES and not r.edits and names and r.id.endswith(names))]
 
 
 def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:

@@ -101,3 +101,19 @@ def test_no_scene_gives_two_recommendations_for_one_field_or_one_id_twice() -> N
         assert len(pointers) == len(set(pointers))
         assert len({r.id for r in found}) == len(found)
         assert {r.rule for r in found} <= {r.name for r in RULES}
+
+
+def test_an_injected_sidecar_is_told_once() -> None:
+    ids = [r.id for r in scenarios.sidecar_overhead().advice()]
+    assert "sidecar-overhead.proxy" in ids
+    assert not any(i.startswith("cpu-request.") and i.endswith(".proxy") for i in ids)
+    patched = item("cpu-request", "load.proxy", edits=(Edit("/a/cpu", "1", "2"),))
+    found = resolve([item("sidecar-overhead", None, id="sidecar-overhead.proxy"), patched])
+    assert len(found) == 2  # a declared sidecar has a field of its own
+
+
+def test_waiting_is_explained_by_the_clash_of_schedules() -> None:
+    found = scenarios.schedule_clash().advice()
+    ids = [r.id for r in found]
+    assert ids.index("schedule-clash") < ids.index("queue-time")
+    assert "first see schedule-clash" in found[ids.index("queue-time")].action
