@@ -6,6 +6,7 @@ docs/reference (each a setting there).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -75,8 +76,21 @@ class RuleSettings:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str, default: float) -> float:
-        """The setting as a number; the default when absent or not a number."""
-        try:
-            return float(self.settings.get(name, default))
-        except ValueError:
-            return default
+        """The setting as a number; the default when absent or no finite number of at least 0 (see ``problems``)."""
+        return default if (found := _number(self.settings.get(name))) is None else found
+
+    def problems(self) -> tuple[str, ...]:
+        """Sentences on settings that are no finite numbers of at least 0; their defaults are used."""
+        return tuple(
+            f"{name}: {value!r} is no number of at least 0, the default is used"
+            for name, value in self.settings.items()
+            if _number(value) is None
+        )
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        found = float(value) if value is not None else math.nan
+    except ValueError:
+        return None
+    return found if math.isfinite(found) and found >= 0 else None

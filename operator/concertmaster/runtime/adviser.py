@@ -13,6 +13,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core import text
 from concertmaster.core.model import Recommendation
 from concertmaster.core.objectives import Verdict
+from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import RULES
 from concertmaster.report.view import iso
 from concertmaster.runtime.ports import Advice, Candidate, Case
@@ -86,11 +87,17 @@ def ready(case: Case, found: Advised) -> Finding:
 
 def _rule_problems(case: Case) -> list[str]:
     known = {rule.name for rule in RULES}
-    return [
+    unknown = [
         f"the policy names a rule {name} that does not exist; the rules are {', '.join(sorted(known))}"
         for name in case.policy.rules
         if name not in known
     ]
+    wrong = [
+        f"rule {name}, setting {problem}"
+        for name, rule in case.policy.rules.items()
+        for problem in RuleSettings(rule.enabled, dict(rule.settings)).problems()
+    ]
+    return unknown + wrong
 
 
 def objectives(case: Case, found: Advised) -> Finding:

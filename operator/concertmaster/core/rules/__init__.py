@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from concertmaster.core.analysis import Analysis
 from concertmaster.core.commands import kustomize
-from concertmaster.core.model import Level, Recommendation, Severity
+from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.options import Objectives, RuleSettings
 from concertmaster.core.rules import (
     batch_small_steps,
@@ -92,10 +92,24 @@ def _weight(item: Recommendation, monthly_cost: float | None) -> float:
     return max(share, _SEVERITY[item.severity]) * item.confidence * _EFFORT[item.effort]
 
 
-def rank(items: list[Recommendation], monthly_cost: float | None) -> list[Recommendation]:
-    """Largest expected gain x confidence first; ties by the rule's order, then by id, so that the order never flickers."""
+def rank(items: list[Recommendation], monthly_cost: float | None, *, failing: bool = False) -> list[Recommendation]:
+    """What is severe first, then the largest expected gain x confidence; ties by the rule's order, then by id, so that
+    the order never flickers. While runs are ``failing``, advice that only saves money stands last: nobody should tune
+    the cost of a workflow that does not work."""
     order = {rule.name: rule.tie_break for rule in RULES}
-    return sorted(items, key=lambda r: (-round(_weight(r, monthly_cost), 3), -order.get(r.rule, 0), r.id))
+
+    def key(item: Recommendation) -> tuple[int, float, int, str]:
+        group = 0 if item.severity in (Severity.CRITICAL, Severity.HIGH) else 1
+        if failing and item.category is Category.COST:
+            group = 2
+        return group, -round(_weight(item, monthly_cost), 3), -order.get(item.rule, 0), item.id
+
+    return sorted(items, key=key)
+
+
+def _failing(analysis: Analysis) -> bool:
+    rate = analysis.success_rate
+    return rate is not None and rate < analysis.options.success_target
 
 
 def recommend(
@@ -118,5 +132,5 @@ def recommend(
             found.extend(
                 rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows, wanted or Objectives()))
             )
-    ranked = resolve(rank(found, analysis.cost.per_month))
+    ranked = resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis)))
     return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]

@@ -70,7 +70,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
             f" ({text.percent(share)} of {text.duration(makespan)})"
         ),
-        otherwise=f"no other change can bring a run below {text.duration(max(0.0, path.seconds))}",
+        otherwise=f"no other change can bring an average run below {text.duration(max(0.0, path.seconds))}",
         category=Category.PERFORMANCE,
         severity=Severity.MEDIUM if share >= 0.5 else Severity.LOW,
         risk=Level.LOW,

@@ -104,8 +104,8 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     typical = median(means) or 0.0
     if size.request is not None:
         proposed_cores = round_cpu(size.request)
-    elif typical > current:
-        proposed_cores = round_cpu(max(means) * (1 + options.cpu_headroom))
+    elif typical > current and size.wanted is not None:
+        proposed_cores = round_cpu(max(size.wanted, typical))  # the same level lowering aims at: advice must not swing
     else:
         return None
     threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100

@@ -12,6 +12,8 @@ from concertmaster.core import text
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule
 
+_SHORTEST = 15.0  # seconds
+
 
 def _coverage(evidence: Evidence) -> tuple[list[str], float]:
     """Sentences on steps with poor sampling, and their share (0 to 1) of all pod time: what the gap is worth."""
@@ -22,6 +24,8 @@ def _coverage(evidence: Evidence) -> tuple[list[str], float]:
         seconds = (step.duration.mean or 0.0) * step.duration.count
         total += seconds
         poor = [c for c in step.containers if c.coverage is not None and c.coverage < least]
+        if step.duration.mean is not None and step.duration.mean < _SHORTEST:
+            poor = []  # no scrape interval people use would sample it
         dark += seconds if poor else 0.0
         for container in poor:
             seen = container.executions - container.ambiguous - container.unsampled

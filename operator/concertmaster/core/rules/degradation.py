@@ -141,7 +141,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         action=action,
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
-            f" {len(before)} before in {evidence.window()}, +{text.percent(point.ratio - 1)}) since {_date(point.time)}"
+            f" {len(before)} before in {evidence.window()}, +{text.percent(now / was - 1)}) since {_date(point.time)}"
             f"{blame}{_coincidence(analysis, point.time, name)}"
         ),
         otherwise=f"every run stays {text.duration(now - was)} longer{weekly}",

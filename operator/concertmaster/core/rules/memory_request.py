@@ -19,6 +19,7 @@ from concertmaster.core.usage import ContainerUsage
 
 _GIB = 1024.0**3
 _HOUR = 3600.0
+_AFTER_KILL = 1.5  # times the limit a run was killed at
 
 
 def _unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
@@ -43,11 +44,15 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     size = memory_size(container, options)
     if not size.enough or size.largest_recent_peak is None or size.automatic_request is None:
         return None
+    killed = sum(r.oom_killed for r in container.runs)
+    limits = [r.memory_floor for r in container.runs if r.oom_killed and r.memory_floor is not None]
     enough = size.largest_recent_peak * (1 + _unseen(container, size.largest_recent_peak, options.memory_headroom))
+    if limits:
+        # A killed run needed more than its limit; how much more, nobody has seen.
+        enough = max(enough, _AFTER_KILL * max(limits))
     request = round_memory(max(size.automatic_request, enough), at_least=enough)
     if request is None:
         return None
-    killed = sum(r.oom_killed for r in container.runs)
     threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
     change = request / current - 1
     if abs(change) < threshold and not killed:
@@ -118,13 +123,17 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
         effort=Level.LOW,
         current=text.memory(current),
         proposed=proposed,
-        expected=f"about {text.percent(size.failure_share_bound)} of runs above the request"
-        + (f", instead of {text.percent(share)} killed" if killed else ""),
+        expected=(
+            f"room for runs that need up to {proposed}; what the killed ones needed is not known, only that it was more than"
+            f" {text.memory(max(limits, default=size.largest_recent_peak))}"
+            if killed
+            else f"about {text.percent(size.failure_share_bound)} of runs above the request"
+        ),
         how=how,
         confidence=size.coverage_confidence,
         edits=edits,
         evidence=_evidence(container, size.coverage_confidence),
-        automatic=True,
+        automatic=not killed,
     )
 
 

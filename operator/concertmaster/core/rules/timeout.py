@@ -7,7 +7,7 @@ nothing ever hung share one quiet recommendation: a limit costs nothing, and the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core import commands, text
 from concertmaster.core.analysis import StepAnalysis
@@ -17,6 +17,7 @@ from concertmaster.core.rules.base import Evidence, Rule, field_command, step_id
 from concertmaster.core.rules.places import shared
 from concertmaster.core.timeouts import TimeoutAdvice, round_up, timeout_advice
 
+_LEAST = 60.0  # seconds: a slow pull of an image must not end a step that takes two
 _HUNG = 2.0  # times the limit its siblings call for: a slow execution is no hang
 
 
@@ -31,7 +32,8 @@ class _Times:
 
 
 def _times(evidence: Evidence) -> Iterator[_Times]:
-    """A Job's deadline counts for the Job as a whole, retries included; every other limit for one pod."""
+    """A Job's deadline counts for the Job as a whole, retries included; every other limit for one pod, from its creation
+    on: waiting for a node, image pull and start count too."""
     analysis = evidence.analysis
     job = analysis.definition.engine is Engine.JOB
     for step in analysis.steps:
@@ -44,7 +46,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             continue
         rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
         good = [e for found in evidence.rows.succeeded.get(step.step, {}).values() for e in found]
-        yield _Times(step, spec, *([e.duration for e in r if e.duration is not None] for r in (good, rows)))
+        yield _Times(step, spec, *([e.span for e in r if e.span is not None] for r in (good, rows)))
 
 
 def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
@@ -61,7 +63,8 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
 
 
 def _advice(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
-    return timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
+    found = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
+    return found if found.seconds is None else replace(found, seconds=max(_LEAST, found.seconds))
 
 
 def _hang(evidence: Evidence, row: _Times) -> Recommendation | None:

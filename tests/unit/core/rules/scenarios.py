@@ -148,7 +148,7 @@ def data_quality() -> Scene:
 
     def work(i: int) -> Work:
         short = measured(memory_sampled_peak=None if i % 10 else 100 * MI, memory_kernel_peak=None)
-        return {"extract": Pod(value(9), containers=short), "transform": value(60), "load": value(30)}
+        return {"extract": Pod(value(20), containers=short), "transform": value(60), "load": value(30)}
 
     return scene(etl(), 42, work)
 

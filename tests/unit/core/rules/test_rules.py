@@ -296,7 +296,7 @@ class TestDataQuality:
         runs = daily(
             ONE.graph,
             12,
-            noisy({"load": 10}),
+            noisy({"load": 60}),
             containers=lambda _: (container(memory_sampled_peak=None if chance.random() < 0.8 else 100 * MI),),
         )
         runs = [replace(r, outcome=Outcome.UNKNOWN) if i % 4 == 0 else r for i, r in enumerate(runs)]
