@@ -271,6 +271,17 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
             ("batch", "cronjobs"),
         )
         for verb in ("get", "patch")
+    } | {
+        ("concertmaster.dev", "workflowchanges", "get"),
+        ("concertmaster.dev", "workflowchanges", "create"),
+        ("concertmaster.dev", "workflowchanges", "delete"),
+        ("concertmaster.dev", "workflowchanges/status", "patch"),
+        ("", "limitranges", "list"),
+        ("", "resourcequotas", "list"),
+        ("autoscaling", "horizontalpodautoscalers", "list"),
+        ("autoscaling.k8s.io", "verticalpodautoscalers", "list"),
+        ("keda.sh", "scaledobjects", "list"),
+        ("argoproj.io", "workflows", "list"),
     }
     added = [o for o in after if o["kind"] in ("Role", "RoleBinding") and o["metadata"]["name"].endswith("-apply")]
     assert {o["metadata"]["namespace"] for o in added} == {"data"}

@@ -10,6 +10,7 @@ import click
 
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
+from concertmaster.cli.plans import Planner
 from concertmaster.core import text
 
 _LABELS = (
@@ -37,7 +38,8 @@ _LABELS = (
 def command(profile: str, recommendation: str | None, namespace: str | None, kubeconfig: Path | None) -> None:
     """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE."""
     place = namespace or profiles.default_namespace()
-    raw = profiles.read(profiles.connect(kubeconfig), place, profile)
+    client = profiles.connect(kubeconfig)
+    raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
     items = status.get("recommendations") or []
     if recommendation is not None:
@@ -50,8 +52,11 @@ def command(profile: str, recommendation: str | None, namespace: str | None, kub
         items = chosen
     if not items:
         click.echo(next(iter(status.get("advice") or ()), "the operator has not looked at this profile yet"))
+    planner = Planner(client, raw) if recommendation is not None else None
     for item in items:
         click.echo(text.plain(describe(item, raw)))
+        if planner is not None:
+            click.echo("\n".join(planner.lines(item)))
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")
 

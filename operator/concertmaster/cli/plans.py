@@ -1,0 +1,225 @@
+"""What ``explain`` prints about carrying a recommendation out: the plan, its undoing, its form for Git, every gate.
+
+Computed here and now with the caller's own rights, from the profile's status and the object itself, exactly as the
+operator does it. What only the operator knows (its own rights, Argo's settings) is taken from conditions, or assumed on
+the careful side.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from concertmaster.api import conditions
+from concertmaster.api.conditions import ConditionType
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.base import parse_time
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.policy import AnyPolicy, resolve, select
+from concertmaster.core.gates import Past, Situation, judge
+from concertmaster.core.ledger import withdrawn
+from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity
+from concertmaster.core.plan import Plan, Refused, plan
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
+from concertmaster.runtime.changes_document import FLYING, Change
+from concertmaster.runtime.changes_facts import FactReader
+from concertmaster.runtime.changes_terms import reach_of, rights_of
+
+_AUTOMATIC = frozenset({"memory-request", "cpu-request", "parallelism"})
+
+
+def edits_of(how: str) -> tuple[Edit, ...]:
+    """The edits a recommendation's command makes; none when it is no patch that can be read whole."""
+    try:
+        words = shlex.split(how)
+        operations = json.loads(words[words.index("-p") + 1])
+    except (ValueError, IndexError):
+        return ()
+    if "patch" not in words or not isinstance(operations, list):
+        return ()
+    found: list[Edit] = []
+    tested: dict[str, Any] = {}
+    for operation in operations:
+        path, value = str(operation.get("path")), operation.get("value")
+        if operation.get("op") == "test":
+            tested[path] = value
+        else:
+            found += [Edit(p, _literal(p, tested.get(p)), _literal(p, v)) for p, v in _leaves(path, value)]
+    return tuple(found)
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _leaves(f"{path}/{key}", below)
+    else:
+        yield path, value
+
+
+def _literal(path: str, value: Any) -> str | None:
+    """An edit's text: quantities as they are, everything else as JSON."""
+    if value is None:
+        return None
+    return value if "/requests/" in path and isinstance(value, str) else json.dumps(value)
+
+
+def recommendation_of(item: Mapping[str, Any]) -> Recommendation:
+    """The recommendation a status line stands for, as far as a plan needs it."""
+    rule, _, rest = str(item["id"]).partition(".")
+    return Recommendation(
+        id=str(item["id"]),
+        rule=rule,
+        step=rest or None,
+        action=str(item["action"]),
+        because=str(item.get("because", "")),
+        otherwise=str(item.get("otherwise", "")),
+        category=Category(item.get("category", "BestPractice")),
+        severity=Severity(item.get("severity", "Info")),
+        risk=Level(item.get("risk", "High")),
+        effort=Level(item.get("effort", "Low")),
+        current=str(item.get("current", "")),
+        proposed=str(item.get("proposed", "")),
+        expected=str(item.get("expected", "")),
+        how=str(item.get("how", "")),
+        confidence=0.0,
+        edits=edits_of(str(item.get("how", ""))),
+        automatic=rule in _AUTOMATIC,
+    )
+
+
+class Planner:
+    """Plans and gates of one profile's recommendations, read once."""
+
+    def __init__(self, client: KubeClient, raw: Mapping[str, Any]) -> None:
+        self._client = client
+        self._raw = raw
+        self._namespace = str(raw["metadata"].get("namespace") or "")
+        self._name = str(raw["metadata"]["name"])
+        self._status: Mapping[str, Any] = raw.get("status") or {}
+        self._notes: list[str] = []
+        self._changes = [
+            c
+            for c in (Change(o) for o in self._list(CHANGES, self._namespace))
+            if (c.namespace, c.profile) == (self._namespace, self._name)
+        ]
+        self._policy = self._effective()
+
+    def lines(self, item: Mapping[str, Any]) -> list[str]:
+        """Everything about carrying out one recommendation."""
+        out = self._history(str(item["id"]))
+        try:
+            made, raw = self._plan(item)
+        except (Refused, KubeError) as error:
+            return [*out, f"  No plan: {error}", ""]
+        out += ["  Plan: " + made.says(), *_block("Patch", list(made.patch)), *_block("Undo", list(made.inverse))]
+        entry = json.loads(made.kustomize)
+        out += [
+            "  For Git (kustomization.yaml):",
+            *_indented(yaml.safe_dump({"patches": [entry]}, sort_keys=False, width=110)),
+        ]
+        out += ["", "  Gates:"]
+        for verdict in judge(made, self._situation(made, raw)):
+            out.append(f"    {'open  ' if verdict.open else 'closed'}  {verdict.gate:<17} {verdict.message}")
+        return [*out, *(f"    note: {note}" for note in self._notes), ""]
+
+    def _history(self, recommendation: str) -> list[str]:
+        out = []
+        for change in self._changes:
+            if change.recommendation != recommendation:
+                continue
+            told = [f"{c['type']}: {c['message']}" for c in change.status.get("conditions") or ()]
+            verdict = f", {change.verdict.value}" if change.verdict is not None else ""
+            out += [f"  Change {change.name}: {change.phase or 'new'}{verdict}", *(f"    {line}" for line in told)]
+        return out + ([""] if out else [])
+
+    def _plan(self, item: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        ref = (self._raw.get("spec") or {}).get("workflowRef") or {}
+        resource = target_resource(str(ref.get("apiVersion")), str(ref.get("kind")))
+        found = recommendation_of(item)
+        if resource is None or not found.edits:
+            raise Refused(
+                f"{item['id']} is work for a person: it sets no field, or its command is too long to read back"
+            )
+        space = self._namespace if resource.namespaced else None
+        raw = self._client.get(resource.path(space, str(ref.get("name"))))
+        raw.setdefault("apiVersion", resource.api_version)
+        raw.setdefault("kind", resource.kind)
+        reach = reach_of(self._policy)
+        return plan(found, raw, profile=self._name, namespace=self._namespace, reach=reach), raw
+
+    def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
+        lines = [line for c in self._changes if (line := c.line()) is not None]
+        until = self._status.get("dataUntil")
+        facts = FactReader(self._client, AccessChecker(self._client), secure=True).read(made, raw, None)
+        return Situation(
+            now=time.time(),
+            rights=rights_of(self._policy),
+            facts=facts,
+            past=tuple(Past(c.applied, c.restored) for c in self._changes if c.applied is not None),
+            in_flight=tuple(c.name for c in self._changes if c.phase in FLYING),
+            data_until=parse_time(str(until)) if until else None,
+            baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
+            coverage=1.0,  # advice on sizes is only given where enough was sampled
+            withdrawn=withdrawn(lines, made.rule, f"{self._namespace}/{self._name}"),
+        )
+
+    def _effective(self) -> EffectivePolicy:
+        profile = WorkflowProfile.parse(self._raw)
+        policies = [p for p in self._parsed(POLICIES, OptimizationPolicy) if isinstance(p, OptimizationPolicy)]
+        wide = [
+            p
+            for p in self._parsed(CLUSTER_POLICIES, ClusterOptimizationPolicy)
+            if isinstance(p, ClusterOptimizationPolicy)
+        ]
+        try:
+            labels = self._client.get(NAMESPACES.path(None, self._namespace))["metadata"].get("labels") or {}
+        except KubeError:
+            labels = {}
+        winner = select(profile, policies, wide, labels).winner
+        if winner is not None:
+            access = conditions.find(self._own_conditions(winner), ConditionType.WRITE_ACCESS)
+            if access is not None and access.get("status") == "False":
+                self._notes.append(str(access.get("message")))
+        return resolve(profile, winner)
+
+    def _own_conditions(self, policy: AnyPolicy) -> Sequence[Mapping[str, Any]]:
+        cluster = isinstance(policy, ClusterOptimizationPolicy)
+        path = (CLUSTER_POLICIES if cluster else POLICIES).path(
+            None if cluster else self._namespace, policy.metadata.name
+        )
+        try:
+            return (self._client.get(path).get("status") or {}).get("conditions") or ()
+        except KubeError:
+            return ()
+
+    def _parsed(self, resource: Resource, model: type[AnyPolicy]) -> Iterator[AnyPolicy]:
+        for found in self._list(resource, self._namespace if resource.namespaced else None):
+            try:
+                yield model.parse({**found, "apiVersion": resource.api_version, "kind": resource.kind})
+            except ValidationError:
+                self._notes.append(f"{resource.kind} {found['metadata']['name']} cannot be read and is left out")
+
+    def _list(self, resource: Resource, namespace: str | None) -> list[dict[str, Any]]:
+        try:
+            return list(self._client.items(resource.path(namespace)))
+        except KubeError as error:
+            self._notes.append(f"{resource.kind} objects cannot be listed with your rights ({error})")
+            return []
+
+
+def _block(title: str, operations: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"  {title}:", *(f"    {json.dumps(o)}" for o in operations), ""]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {line}" for line in text.splitlines()]

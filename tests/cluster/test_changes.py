@@ -1,0 +1,319 @@
+"""Changes on a real API server: what is written, what is refused, what survives a kill, and who may approve."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import CHANGES, target_resource
+from testbed.cluster import Cluster
+from testbed.prometheus import PrometheusServer
+
+from .operator_bed import (
+    DISCOVER_CRONJOBS,
+    ROOT,
+    apply,
+    condition,
+    cronjob,
+    history,
+    install_crds,
+    operator,
+    policy,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+CONTAINER = "/spec/jobTemplate/spec/template/spec/containers/0"
+
+
+@pytest.fixture
+def bed(cluster: Cluster, namespace: str) -> Cluster:
+    """The shared cluster with our kinds installed."""
+    install_crds(cluster)
+    return cluster
+
+
+@pytest.fixture
+def prometheus(namespace: str, make_prometheus: Callable[..., PrometheusServer]) -> Iterator[PrometheusServer]:
+    """Two days of an hourly CronJob ``etl`` that uses a quarter of its core."""
+    end = time.time() - 30.0
+    yield make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+
+
+class Place:
+    """One namespace as a test looks at it, without kubectl's start-up time."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.client = KubeClient.connect(cluster.kubeconfig())
+        resource = target_resource("batch/v1", "CronJob")
+        assert resource is not None
+        self.target_path = resource.path(namespace, "etl")
+
+    def changes(self) -> list[dict[str, Any]]:
+        return list(self.client.items(CHANGES.path(self.namespace)))
+
+    def the(self, phase: str, seconds: float = 60.0) -> dict[str, Any]:
+        def find() -> dict[str, Any] | None:
+            return next((c for c in self.changes() if (c.get("status") or {}).get("phase") == phase), None)
+
+        found = wait_for(f"a change in phase {phase}", find, seconds, 0.1)
+        assert isinstance(found, dict)
+        return found
+
+    def target(self) -> dict[str, Any]:
+        return self.client.get(self.target_path)
+
+    def requests(self) -> dict[str, str]:
+        container = self.target()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+        return dict(container["resources"]["requests"])
+
+    def generation(self) -> int:
+        return int(self.target()["metadata"]["generation"])
+
+    def patch(self, name: str, *operations: dict[str, Any], status: bool = False) -> Any:
+        more = ("--subresource=status",) if status else ()
+        return self.cluster.run_kubectl(
+            "-n", self.namespace, "patch", "wfc", name, "--type=json", "-p", json.dumps(operations), *more
+        )
+
+    def decide(self, name: str, decision: str = "Approve", by: str = "admin") -> Any:
+        return self.patch(
+            name,
+            {"op": "add", "path": "/spec/decision", "value": decision},
+            {"op": "add", "path": "/spec/decidedBy", "value": by},
+        )
+
+
+@pytest.fixture
+def place(bed: Cluster, namespace: str) -> Place:
+    return Place(bed, namespace)
+
+
+def config(place: Place, prometheus: PrometheusServer, tmp_path: Path) -> dict[str, Any]:
+    return settings(tmp_path, {"default": prometheus.url}, namespaces=[place.namespace])
+
+
+def govern(place: Place, **apply_: Any) -> None:
+    apply(place.cluster, policy(place.namespace, discover=DISCOVER_CRONJOBS, apply={"mode": "Auto", **apply_}))
+
+
+def test_an_automatic_change_is_made_once_and_an_editor_wins(
+    place: Place, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    apply(place.cluster, cronjob(place.namespace, "etl"))
+    before = place.target()
+    govern(place)
+    with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
+        wait_for("the mark", lambda: place.the("Verifying")["status"]["plan"]["target"].get("fingerprint"))
+        change = place.the("Verifying")
+        assert condition(change, "Approved")["reason"] == "Automatic"
+        assert condition(change, "Applied")["status"] == "True"
+        assert "finalizers" not in change["metadata"]
+        assert "ownerReferences" not in change["metadata"]
+        after = place.target()
+        assert after["metadata"]["generation"] == before["metadata"]["generation"] + 1
+        assert after["metadata"].get("annotations") == before["metadata"].get("annotations")
+        manager = next(m for m in after["metadata"]["managedFields"] if m["manager"] == "concertmaster")
+        assert manager["operation"] == "Update"
+        first = place.requests()
+        assert first != {"cpu": "1", "memory": "2Gi"}
+        op.next_cycles(2)
+        assert place.requests() == first
+        assert len(place.changes()) == 1
+        found = place.cluster.get("opol", "team", "-n", place.namespace)
+        assert found["status"]["changesInFlight"] == 1
+        assert condition(found, "WriteAccess")["status"] == "True"
+
+        undo = condition(change, "Applied")["message"].partition("by hand: ")[2]
+        assert undo.startswith("kubectl -n")
+        place.cluster.kubectl(
+            "-n", place.namespace, "patch", "cronjob", "etl", "--type=json", "-p", undo.split("-p ")[1][1:-1]
+        )
+        assert place.requests() == {"cpu": "1", "memory": "2Gi"}  # the printed command takes it back
+        ended = place.the("Conflict")
+        assert "left as it is" in condition(ended, "Restored")["message"]
+        events = place.cluster.get("events", "-n", place.namespace)["items"]
+        assert {"ChangeApplied", "ChangeConflict"} <= {e["reason"] for e in events}
+
+
+def test_approval_and_every_attack_on_it(place: Place, prometheus: PrometheusServer, tmp_path: Path) -> None:
+    apply(place.cluster, cronjob(place.namespace, "etl"))
+    govern(place, mode="Approve")
+    with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
+        proposal = place.the("Proposed")
+        wait_for("all proposals", lambda: len(place.changes()) == 2)
+        name, spec = proposal["metadata"]["name"], proposal["spec"]
+        assert (
+            f"kubectl concertmaster approve -n {place.namespace} {name}" in condition(proposal, "Approved")["message"]
+        )
+        generation = place.generation()
+
+        # The API server itself refuses to bend what was proposed.
+        for path, value, words in (
+            ("/spec/planDigest", "f" * 64, "planDigest is immutable"),
+            ("/spec/profileRef/name", "other", "profileRef is immutable"),
+            ("/spec/recommendation", "parallelism", "recommendation is immutable"),
+        ):
+            refused = place.patch(name, {"op": "replace", "path": path, "value": value})
+            assert refused.returncode != 0
+            assert words in refused.stderr
+
+        # A plan bent in the status of another proposal fits its digest no more.
+        other = next(c for c in place.changes() if c["metadata"]["name"] != name)
+        evil = json.dumps([{"op": "replace", "path": f"{CONTAINER}/image", "value": "evil"}])
+        bent = place.patch(
+            other["metadata"]["name"], {"op": "replace", "path": "/status/plan/patch", "value": evil}, status=True
+        )
+        assert bent.returncode == 0, bent.stderr
+        assert place.decide(other["metadata"]["name"]).returncode == 0
+
+        # An object made by hand is nobody's plan.
+        mine = {
+            "apiVersion": CHANGES.api_version,
+            "kind": "WorkflowChange",
+            "metadata": {"name": "mine", "namespace": place.namespace},
+            "spec": {**spec, "planDigest": "e" * 64, "decision": "Approve"},
+        }
+        apply(place.cluster, mine)
+        wait_for(
+            "both refused", lambda: sum((c.get("status") or {}).get("phase") == "Failed" for c in place.changes()) == 2
+        )
+        assert place.generation() == generation
+
+        # The real approval, which cannot be turned round.
+        assert place.decide(name, by="ana@example.com").returncode == 0
+        reversed_ = place.patch(name, {"op": "replace", "path": "/spec/decision", "value": "Reject"})
+        assert reversed_.returncode != 0
+        assert "is immutable" in reversed_.stderr
+        done = place.the("Verifying")
+        assert done["metadata"]["name"] == name
+        assert "ana@example.com" in condition(done, "Approved")["message"]
+        assert place.generation() == generation + 1
+        image = place.target()["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"]
+        assert image == "example/etl:1"
+        op.next_cycles(1)
+        assert place.generation() == generation + 1
+
+
+def test_nobody_decides_in_another_persons_name(place: Place) -> None:
+    text = (ROOT / "charts" / "concertmaster" / "templates" / "admissionpolicy.yaml").read_text()
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith(("{{-", "labels:"))]
+    body = "\n".join(lines).replace("{{ $name }}", f"approvals-{place.namespace}")
+    documents = list(yaml.safe_load_all(body))
+    documents[1]["spec"]["matchResources"] = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}
+    }
+    apply(place.cluster, *documents)
+    spec = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": "a" * 64}
+    base = {"apiVersion": CHANGES.api_version, "kind": "WorkflowChange", "spec": spec}
+    try:
+        names = iter(f"c{i}" for i in range(1000))
+
+        def forged() -> Any:
+            name = next(names)
+            apply(place.cluster, {**base, "metadata": {"name": name, "namespace": place.namespace}})
+            return place.decide(name, by="somebody-else")
+
+        refused = wait_for("the policy to be in force", lambda: (r := forged()).returncode != 0 and r, 60)
+        assert "must be your own user name" in refused.stderr
+        who = json.loads(place.cluster.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
+        apply(place.cluster, {**base, "metadata": {"name": "own", "namespace": place.namespace}})
+        assert place.decide("own", by=who).returncode == 0
+    finally:
+        name = f"approvals-{place.namespace}"
+        place.cluster.run_kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
+
+
+def kill_when(op: Any, seen: Callable[[], Any], what: str) -> None:
+    wait_for(what, seen, 60.0, 0.01)
+    os.kill(op.process.pid, signal.SIGKILL)
+    op.process.wait(timeout=10)
+
+
+def test_killed_with_minus_nine_at_each_step_it_neither_writes_twice_nor_forgets(
+    place: Place, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    apply(place.cluster, cronjob(place.namespace, "etl"))
+    generation = place.generation()
+    govern(place)
+    settings_ = config(place, prometheus, tmp_path)
+    moments: list[tuple[str, Callable[[], Any]]] = [
+        ("an object", lambda: place.changes()),
+        ("a plan", lambda: any(c.get("status") for c in place.changes())),
+        ("the write", lambda: place.generation() > generation),
+        ("the proof", lambda: any((c.get("status") or {}).get("phase") == "Verifying" for c in place.changes())),
+    ]
+    for what, seen in moments:
+        with operator(place.cluster, tmp_path, settings_) as op:
+            kill_when(op, seen, what)
+    with operator(place.cluster, tmp_path, settings_) as op:
+        change = place.the("Verifying")
+        op.next_cycles(2)
+        assert place.generation() == generation + 1
+        assert [c["metadata"]["uid"] for c in place.changes()] == [change["metadata"]["uid"]]
+        place.client.delete(CHANGES.path(place.namespace, change["metadata"]["name"]), uid=change["metadata"]["uid"])
+        wait_for("the change to be taken back", lambda: place.requests() == {"cpu": "1", "memory": "2Gi"})
+
+
+def run_cli(place: Place, *arguments: str) -> Any:
+    """The command line as a person calls it."""
+    return subprocess.run(
+        [sys.executable, "-m", "concertmaster", *arguments, "--kubeconfig", str(place.cluster.kubeconfig())],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_explain_shows_plan_and_gates_and_approve_decides_in_ones_own_name(
+    place: Place, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    apply(place.cluster, cronjob(place.namespace, "etl"))
+    govern(place, mode="Approve", windows=[{"schedule": "0 0 1 1 *", "duration": "1m"}])
+    with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)):
+        change = place.the("Proposed")
+        name, item = change["metadata"]["name"], change["spec"]["recommendation"]
+        told = run_cli(place, "explain", "-n", place.namespace, "cronjob-etl", item)
+        assert told.returncode == 0, told.stderr
+        plan = change["status"]["plan"]
+        for part in ("patch", "inverse"):
+            for operation in json.loads(plan[part]):
+                assert json.dumps(operation) in told.stdout
+        assert "kustomization.yaml" in told.stdout
+        assert f"Change {name}: Proposed" in told.stdout
+        assert "closed  mode              mode is Approve: it waits for a decision" in told.stdout
+        assert "closed  window            the next window opens" in told.stdout
+        assert "open    owner             nobody else owns the object" in told.stdout
+        decided = run_cli(place, "approve", "-n", place.namespace, name, "--yes")
+        assert decided.returncode == 0, decided.stderr
+        assert "CPU request" in decided.stdout or "memory request" in decided.stdout
+        who = json.loads(place.cluster.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
+        found = wait_for("the decision", lambda: place.client.get(CHANGES.path(place.namespace, name)))
+        assert (found["spec"]["decision"], found["spec"]["decidedBy"]) == ("Approve", who)
+        again = run_cli(place, "approve", "-n", place.namespace, name, "--reject", "--yes")
+        assert again.returncode == 1
+        assert "was decided already: Approve" in again.stderr
+        held = wait_for(
+            "the window's gate",
+            lambda: condition(place.client.get(CHANGES.path(place.namespace, name)), "Applied").get("message"),
+        )
+        assert "waits for window" in held
+        assert place.requests() == {"cpu": "1", "memory": "2Gi"}
