@@ -70,7 +70,8 @@ def _literal(path: str, value: Any) -> str | None:
     """An edit's text: quantities as they are, everything else as JSON."""
     if value is None:
         return None
-    return value if "/requests/" in path and isinstance(value, str) else json.dumps(value)
+    quantity = "/requests/" in path or "/limits/" in path
+    return value if quantity and isinstance(value, str) else json.dumps(value)
 
 
 def recommendation_of(item: Mapping[str, Any]) -> Recommendation:
