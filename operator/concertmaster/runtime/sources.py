@@ -159,6 +159,13 @@ class MetricsSources:
             until = store.watermark(name, namespace)
             if until is None:
                 continue  # never read: all of it is the past, read newest first
+            if until > now:
+                log.warning(
+                    "facts of namespace %s claim to be complete up to a time to come: the clock was ahead; they are read "
+                    "again",
+                    namespace,
+                )
+                until = horizon
             if gaps.fresh:
                 until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
             groups.setdefault(max(until, horizon), []).append(namespace)
