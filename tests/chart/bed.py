@@ -212,10 +212,12 @@ def deployed(
     pod: str = "concertmaster-0",
     python: Sequence[str] = (sys.executable,),
     environment: Mapping[str, str] | None = None,
+    server: str | None = None,
 ) -> Iterator[Operator]:
     """The operator of an installed release as a process. ``root`` stands for the container's root directory.
 
-    ``python`` and ``environment`` are those of the image; without them it is run from the source directory.
+    ``python`` and ``environment`` are those of the image; without them it is run from the source directory. ``server``
+    is another address of the API server.
     """
     cluster = bed.cluster
     deployment = find(
@@ -236,6 +238,11 @@ def deployed(
     moved.write_text(yaml.safe_dump(config))
     log = root / f"{pod}-{time.monotonic_ns()}.log"
     kubeconfig = cluster.kubeconfig(service_account=spec["serviceAccountName"], namespace=namespace)
+    if server is not None:
+        changed = json.loads(kubeconfig.read_text())
+        changed["clusters"][0]["cluster"] = {"server": server}
+        kubeconfig = root / f"{pod}.kubeconfig"
+        kubeconfig.write_text(json.dumps(changed))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*python, "-m", "concertmaster", *container["args"][:-1], str(moved)],

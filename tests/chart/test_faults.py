@@ -1,0 +1,167 @@
+"""Faults of the API server, the disk and the clock, under the running operator: it goes on, and says what was wrong."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.prometheus import PrometheusServer
+from tests.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
+
+from .bed import ROOT, Bed, deployed, source
+from .place import CRONJOBS, FAST, advised, get, namespaces
+from .proxy import Fault, Passing, Proxy
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def place(bed: Bed) -> Iterator[str]:
+    """A namespace with a CronJob and a policy that discovers it."""
+    with namespaces(bed, "faults") as (name,):
+        yield name
+
+
+@pytest.fixture
+def prometheus(place: str, make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
+    """Two days of the hourly CronJob."""
+    end = time.time() - 30.0
+    return make_prometheus(history=history(*runs_of_cronjob(place, "etl", 30, end), end))
+
+
+@pytest.fixture
+def installed(bed: Bed, place: str, prometheus: PrometheusServer) -> str:
+    """The release in place, the workflow and its policy there."""
+    bed.install("cm", place, {"namespaces": [place], "sources": [source(prometheus.url)], "config": FAST})
+    apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
+    return place
+
+
+@pytest.fixture
+def proxy(bed: Bed) -> Iterator[Proxy]:
+    """What stands between the operator and the API server."""
+    found = Proxy(bed.cluster)
+    yield found
+    found.stop()
+
+
+def first(times: int, code: int, wanted: Callable[[Passing], bool]) -> Callable[[Passing], Fault | None]:
+    """A rule that breaks the first ``times`` requests of each kind that are ``wanted``."""
+    counts: Counter[tuple[str, str]] = Counter()
+
+    def rule(passing: Passing) -> Fault | None:
+        if not wanted(passing):
+            return None
+        key = (passing.method, passing.path)
+        counts[key] += 1
+        return Fault(code, retry_after=1 if code == 429 else None) if counts[key] <= times else None
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("times", "code", "wanted"),
+    [
+        (2, 429, lambda p: True),
+        (2, 500, lambda p: p.method != "GET"),
+        (1, 409, lambda p: p.path.endswith("/status")),
+        (1, 410, lambda p: p.method == "GET" and "concertmaster.dev" in p.path and p.path.count("/") > 3),
+    ],
+    ids=["429-everywhere", "500-on-writes", "409-on-status", "410-on-lists-and-watches"],
+)
+def test_refusals_of_the_api_server_are_got_over(
+    bed: Bed, installed: str, proxy: Proxy, tmp_path: Path, times: int, code: int, wanted: Callable[[Passing], bool]
+) -> None:
+    proxy.rule = first(times, code, wanted)
+    with deployed(bed, "cm", installed, tmp_path, server=proxy.url) as op:
+        wait_for("advice nevertheless", lambda: advised(bed, installed), 100)
+        assert proxy.faults
+        assert op.get("/healthz")[0] == 200
+
+
+def test_a_watch_that_dies_silently_is_noticed(bed: Bed, installed: str, proxy: Proxy, tmp_path: Path) -> None:
+    """The watches are mute while lists show new objects: nothing is decided on half a picture, and it is told."""
+    with deployed(bed, "cm", installed, tmp_path, server=proxy.url) as op:
+        wait_for("advice", lambda: advised(bed, installed), 100)
+        proxy.rule = lambda p: Fault(silent=True) if p.watch else None
+        # The streams that are open are broken off with the API server's next restart; their successors are mute.
+        bed.plane.restart_apiserver()
+        wait_for("mute watches", lambda: [p for p in proxy.faults if "workflowprofiles" in p.path], 60)
+        before = bed.cluster.get("wfp", "cronjob-etl", "-n", installed)["metadata"]["uid"]
+        apply(bed.cluster, policy(installed, "unseen", priority=5))
+        behind = "the watches are behind the cluster"
+        wait_for("to be told", lambda: [c for c in op.cycles() if behind in str(c.get("problems"))], 90)
+        assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] == before, "nothing was withdrawn"
+
+
+def test_kinds_may_be_removed_and_brought_back(
+    bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    """With rights on the whole cluster the operator may watch CustomResourceDefinitions and notices their return."""
+    installed = place
+    bed.install("cm", place, {"sources": [source(prometheus.url)], "config": FAST})
+    apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
+    ours = [p.stem for p in sorted((ROOT / "crds").glob("*.yaml"))]
+    with deployed(bed, "cm", installed, tmp_path) as op:
+        wait_for("advice", lambda: advised(bed, installed))
+        uid = get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"]
+        bed.cluster.kubectl("delete", "crd", "--wait=false", *ours)
+        wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip(), 120)
+        wait_for(
+            "to be told",
+            lambda: (
+                op.process.poll() is not None
+                or [c for c in op.cycles() if "does not serve WorkflowProfile" in str(c.get("problems"))]
+            ),
+            90,
+        )
+        assert op.process.poll() is None, f"it waits for them to come back: {op.log.read_text()[-2000:]}"
+        bed.cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=60s")
+        wait_for("the policy to be taken", lambda: bed.cluster.run_kubectl(
+            "apply", "-f", "-", input=_json(policy(installed, discover=CRONJOBS))).returncode == 0)  # fmt: skip
+        wait_for("advice again", lambda: advised(bed, installed), 100)
+        assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] != uid
+
+
+def _json(value: object) -> str:
+    return json.dumps(value)
+
+
+def test_a_full_disk_is_told_and_got_over(bed: Bed, installed: str, tmp_path: Path) -> None:
+    """No file may grow any more: the cycle says so and goes on; with room again the advice comes."""
+    with deployed(bed, "cm", installed, tmp_path) as op:
+        wait_for("the history", lambda: list(tmp_path.rglob("history.db")))
+        log = op.log.stat().st_size
+        _, hard = resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (log + 40_000, resource.RLIM_INFINITY))
+        assert hard == resource.RLIM_INFINITY
+        op.next_cycles(2)
+        assert op.process.poll() is None
+        assert op.get("/healthz")[0] == 200
+        resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        wait_for("advice", lambda: advised(bed, installed), 100)
+
+
+def test_a_clock_that_was_ahead_does_no_lasting_harm(bed: Bed, installed: str, tmp_path: Path) -> None:
+    """Watermarks a day in the future, as a clock that jumped ahead and back leaves them: new runs are found nevertheless."""
+    with deployed(bed, "cm", installed, tmp_path) as op:
+        wait_for("advice", lambda: advised(bed, installed))
+        op.stop()
+    (file,) = tmp_path.rglob("history.db")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE watermarks SET until = until + 86400 WHERE until > 0")
+    database.close()
+    with deployed(bed, "cm", installed, tmp_path, pod="later") as op:
+        op.next_cycles(2)
+        assert op.process.poll() is None
+        assert op.get("/healthz")[0] == 200
+        found = get(bed, "wfp", installed, "cronjob-etl")["status"]
+    assert found["runs"]["observed"] == 30
+    assert found["dataUntil"] < time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
