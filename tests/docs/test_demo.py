@@ -23,6 +23,7 @@ def scrub(line: str) -> str:
     """What changes from run to run: times, ages, column widths."""
     line = TIME.sub("<time>", line.rstrip())
     line = re.sub(r"(True|False|Unknown) +\d+[smh]\d*s? ", r"\1 <age> ", line)
+    line = re.sub(r"\b(\d+m)\d\ds\b", r"\1<s>", line)  # which pods a scrape just catches moves a percentile by a second
     return re.sub(r" {2,}", "  ", line)
 
 

@@ -79,7 +79,7 @@ def analyze(
                 definition,
                 runs,
                 policy,
-                profile=definition.key.name,
+                profile=policies.profile_of(definition),
                 now=facts.until,
                 missing=facts.missing,
                 fleet=fleet,

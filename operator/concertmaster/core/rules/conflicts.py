@@ -113,7 +113,7 @@ def _point(items: Sequence[Recommendation]) -> list[Recommendation]:
         if remedies and item.step is not None:
             names = " and ".join(o.id for o in remedies[:2])
             head = item.action.partition(";")[0]
-            changed = replace(item, action=f"{head}; how: {names}")
+            changed = replace(item, action=f"{head}; see {names}")
             place = max(place, items.index(remedies[0]))
         else:
             changed = item

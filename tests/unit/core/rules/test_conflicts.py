@@ -77,7 +77,7 @@ def test_gains_of_one_step_are_not_added_up() -> None:
 def test_the_bottleneck_points_to_the_remedy_and_stands_behind_it() -> None:
     found = resolve([item("bottleneck", gain_share=GAIN), item("straggler", gain_share=GAIN)])
     assert [r.rule for r in found] == ["straggler", "bottleneck"]
-    assert found[1].action == "Shorten load first; how: straggler.load"
+    assert found[1].action == "Shorten load first; see straggler.load"
     (alone,) = resolve([item("bottleneck", gain_share=GAIN)])
     assert alone.action == "Shorten load first; split its work"
 
