@@ -131,6 +131,31 @@ def test_kinds_may_be_removed_and_brought_back(
         assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] != uid
 
 
+def test_in_listed_namespaces_the_loss_of_kinds_ends_the_process_with_a_reason(
+    bed: Bed, installed: str, tmp_path: Path
+) -> None:
+    """It may not watch CustomResourceDefinitions there; the next process waits for them, as after any start."""
+    ours = [p.stem for p in sorted((ROOT / "crds").glob("*.yaml"))]
+    with deployed(bed, "cm", installed, tmp_path) as op:
+        wait_for("advice", lambda: advised(bed, installed))
+        bed.cluster.kubectl("delete", "crd", "--wait=false", *ours)
+        wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip(), 120)
+        wait_for("the end", lambda: op.process.poll() is not None, 60)
+        assert op.process.returncode == 1
+        # Python may add a line of its own about tasks nobody waited for, after the last one of the operator.
+        said = [json.loads(line) for line in op.log.read_text().splitlines() if line.startswith("{")]
+        (last,) = [line for line in said if line["logger"] == "concertmaster" and line["level"] == "error"]
+        assert "no longer serves a watched kind" in last["msg"] and "error" not in last
+    with deployed(bed, "cm", installed, tmp_path, pod="next") as op:
+        wait_for("it to wait", lambda: [x for x in op.read() if x["msg"].startswith("waiting: ")])
+        assert (op.get("/healthz")[0], op.get("/readyz")[0]) == (200, 503)
+        bed.cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+        bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=60s")
+        wanted = _json(policy(installed, discover=CRONJOBS))
+        wait_for("the policy", lambda: bed.cluster.run_kubectl("apply", "-f", "-", input=wanted).returncode == 0)
+        wait_for("advice again", lambda: advised(bed, installed), 100)
+
+
 def _json(value: object) -> str:
     return json.dumps(value)
 

@@ -185,14 +185,25 @@ class Operator:
             tasks.append(asyncio.create_task(turn.keep(), name="turn"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.cancelled() for task in done):
+                # kopf cancels every task of the event loop when it ends, and says why a moment later.
+                done |= (await asyncio.wait({watching}, timeout=_FAREWELL))[0]
         finally:
             self._stop.set()
             self._health.stopping()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=_FAREWELL)
-        for ended in done - {waiting}:
+        for ended in [task for task in tasks if task in done and task is not waiting and not task.cancelled()]:
+            error = ended.exception()
+            if ended is watching and getattr(error, "status", None) == 404:
+                # Without the right to watch CustomResourceDefinitions kopf takes this for the end; so does the process.
+                raise KindsLost(
+                    "the cluster no longer serves a watched kind; the process ends, and the next one waits for it. "
+                    "If it was removed by mistake: kubectl apply --server-side -f crds/"
+                ) from error
             ended.result()
+        if not waiting.done() or waiting.cancelled():
             raise StartError("the watches ended without a reason; the process ends to be started anew")
 
     def _check(self, client: KubeClient, access: AccessChecker) -> Footing:
