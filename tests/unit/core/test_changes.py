@@ -286,3 +286,11 @@ def test_serial_dependence() -> None:
     assert 0.5 < serial_dependence(carried) < 0.9
     assert serial_dependence(np.ones(300)) == 0.0
     assert serial_dependence(np.ones(2)) == 0.0
+
+
+def test_values_that_differ_by_less_than_their_rounding_give_an_answer() -> None:
+    """A kernel narrower than the distance of neighbouring floats once broke the alignment."""
+    no = None
+    values = [no, no, 0.0, 1.0, no, 0.0, no, 2.0, no, no, 0.0, 0.0, no, 0.0, 1.0, -5e-118, 1.0, 0.5, no, 2.0, no]
+    times = [no, no, 0.0, 1.0, no, 1.0, no, 1.0, no, no, 0.0, 0.0, no, 0.0, 0.0, 0.0, 0.0, 0.0, no, 0.0, no]
+    assert detect(times, values).points == ()

@@ -62,10 +62,12 @@ class _Density:
         high = min(float(sample.max()), middle + REACH * width) + 4.0 * width
         self._width = width
         step = width / FINE
-        count = int((high - low) / step) + 1
-        self._grid = low + step * (np.arange(count) + 0.5)
-        places = np.clip((sample - low) / step, 0, count - 1).astype(np.intp)
         kernel = np.exp(-0.5 * (np.arange(-4 * FINE, 4 * FINE + 1) / FINE) ** 2)
+        # A width far below the values' own rounding leaves less than the kernel between the ends.
+        count = max(int((high - low) / step) + 1, kernel.size)
+        self._grid = low + step * (np.arange(count) + 0.5)
+        with np.errstate(over="ignore"):
+            places = np.clip((sample - low) / step, 0, count - 1).astype(np.intp)
         self._height = np.convolve(np.bincount(places, minlength=count).astype(np.float64), kernel, "same")
 
     def log(self, at: Floats, from_own: Floats | float) -> Floats:
