@@ -83,6 +83,9 @@ bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, writes, memory (about 15 minutes)
 	@$(BIN)/python -m benchmarks.fleet
 
+bench-changes: $(READY) ## changes through the whole loop: promised against measured, errors, time to verdict (minutes)
+	@$(BIN)/python -m benchmarks.campaigns
+
 lock: ## renew the locked requirements (needs uv)
 	@uv pip compile --universal --generate-hashes --no-header --quiet pyproject.toml -o requirements/runtime.txt
 	@uv pip compile --universal --generate-hashes --no-header --quiet --extra dev pyproject.toml -o requirements/dev.txt
@@ -90,4 +93,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-chart test-docs bench bench-fleet lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-chart test-docs bench bench-fleet bench-changes lock clean

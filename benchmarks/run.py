@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import campaigns
 from benchmarks.speed import measure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,7 +90,12 @@ def page(result: dict[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {s['what']} | {s['goal_ms']:g} ms | {s['median_ms']:.2f} ms |" for s in result["speed"]]
-    return "\n".join([*lines, *_fleet()]) + "\n"
+    return "\n".join([*lines, *_fleet(), *_campaigns()]) + "\n"
+
+
+def _campaigns() -> list[str]:
+    """What the last `make bench-changes` measured, as lines of the page."""
+    return campaigns.lines(json.loads(campaigns.RESULT.read_text())) if campaigns.RESULT.is_file() else []
 
 
 def _fleet() -> list[str]:

@@ -26,6 +26,10 @@ from concertmaster.core.jsonpatch import Operation, compact
 from concertmaster.core.model import Category, Edit, Level, Recommendation
 
 _MI = 1024.0**2
+# Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
+# 120 simulated campaigns (benchmarks/campaigns.py, other seeds than those of the table).
+MODEL_ERROR = 0.04
+_Z = 1.645  # promises are 90 % intervals
 _ARGO = r"(/spec|/spec/workflowSpec)"
 _TEMPLATE = _ARGO + r"/templates/\d+((/dag/tasks/\d+|/steps/\d+/\d+)/inline)*"
 _CONTAINER = r"(container|script|(sidecars|initContainers|containerSet/containers)/\d+)"
@@ -258,10 +262,12 @@ def plan(
     namespace: str,
     reach: Reach | None = None,
     monthly_cost: float | None = None,
+    spread: float = 0.0,
 ) -> Plan:
     """The plan of ``item`` on the object ``raw`` as the API server has it. Raises Refused.
 
-    With ``reach``, requests move towards the advised value as far as one step and the bounds allow.
+    With ``reach``, requests move towards the advised value as far as one step and the bounds allow. ``spread`` is the
+    relative standard error with which an effect on the duration can be measured at all.
     """
     if not item.edits:
         raise Refused(f"{item.id} is work for a person: it sets no field")
@@ -290,7 +296,7 @@ def plan(
         settings=tuple(s for _, s in changing),
         patch=(*guards, *patch),
         inverse=(*guards, *inverse),
-        predicted=_predicted(item, way, monthly_cost),
+        predicted=_predicted(item, way, monthly_cost, spread),
         whole=way >= 1.0 - 1e-9,
     )
 
@@ -370,11 +376,18 @@ def _way(edit: Edit, setting: Setting) -> float:
     return 1.0 if advised == 0 else min(1.0, max(0.0, (setting.new - setting.old) / advised))
 
 
-def _predicted(item: Recommendation, way: float, monthly_cost: float | None) -> Predicted | None:
-    """What the rule promised, scaled to the part of the way that is gone."""
+def _predicted(item: Recommendation, way: float, monthly_cost: float | None, spread: float) -> Predicted | None:
+    """What the rule promised, scaled to the part of the way that is gone.
+
+    A rule's interval is for the runs it saw. What later runs will measure also varies by their own noise and by what
+    the replay does not know, which grows with the size of the change: the promise is as wide as all three.
+    """
     gain, saving = item.gain_share, item.saving_per_month
     if gain is not None:
-        return Predicted("Duration", -gain.high * way, -gain.likely * way, -gain.low * way)
+        low, likely, high = (math.log(max(1e-3, 1.0 - v * way)) for v in (gain.high, gain.likely, gain.low))
+        more = (_Z * MODEL_ERROR * likely) ** 2 + (_Z * spread) ** 2
+        ends = (likely - math.hypot(likely - low, math.sqrt(more)), likely + math.hypot(high - likely, math.sqrt(more)))
+        return Predicted("Duration", math.exp(ends[0]) - 1.0, math.exp(likely) - 1.0, math.exp(ends[1]) - 1.0)
     if saving is not None and monthly_cost:
         low, likely, high = (min(1.0, v / monthly_cost) * way for v in (saving.low, saving.likely, saving.high))
         return Predicted("Cost", -high, -likely, -low)

@@ -23,6 +23,7 @@ from concertmaster.core.text import count, duration, percent
 from concertmaster.core.verdict import MARGIN, MIN_RUNS, Comparison, Verdict, compare, watch
 
 HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
+TOLERATED = 0.02  # and is only slower when it surely costs more than this; less is the price of the saving
 FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
 QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
 MOST_BASELINE = 60  # runs before a change it is compared with, the newest
@@ -108,7 +109,9 @@ def prove(
         return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing))
     seconds = _watched(found, sizes, terms)
     measured = _measured(aim, found, sizes, pricing)
-    slower = seconds.verdict is Verdict.WORSE and (aim is Aim.FASTER or seconds.ratio >= 1.0 + MARGIN)
+    slower = seconds.verdict is Verdict.WORSE and (
+        aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
+    )
     if slower:
         return Proof(Verdict.WORSE, True, seconds.reason, *runs, measured)
     over = age >= terms.max_age

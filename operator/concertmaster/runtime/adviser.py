@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import RULES
 from concertmaster.report.view import iso
 from concertmaster.runtime.ports import Advice, Candidate, Case
+
+_LATER_RUNS = 20  # of a proof, between its fewest and its most
 
 
 def adviser(case: Case) -> Advice:
@@ -38,10 +41,16 @@ def adviser(case: Case) -> Advice:
 def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
     """The advice that sets fields and was not dismissed (``away``), in its order."""
     return tuple(
-        Candidate(item, _coverage(found, item), found.analysis.cost.per_month)
+        Candidate(item, _coverage(found, item), found.analysis.cost.per_month, _spread(found))
         for item in found.recommendations
         if item.edits and item.id not in away
     )
+
+
+def _spread(found: Advised) -> float:
+    """Relative standard error of the ratio of two mean durations: the runs seen, and as many later ones as are usual."""
+    runs = found.analysis.makespan
+    return (runs.cv or 0.0) * math.sqrt(1.0 / max(1, runs.count) + 1.0 / _LATER_RUNS)
 
 
 def _coverage(found: Advised, item: Recommendation) -> float | None:

@@ -381,6 +381,7 @@ class Changes:
             namespace=entry.namespace,
             reach=reach_of(desk.policy),
             monthly_cost=candidate.monthly_cost,
+            spread=candidate.spread,
         )
 
     def _propose(self, desk: _Desk, candidate: Candidate, made: Plan) -> bool:
@@ -438,6 +439,7 @@ class Changes:
                 drift=max(0.05, desk.policy.apply.min_change),
                 made=self._hand.journal.made(change.digest),
                 monthly_cost=candidate.monthly_cost,
+                spread=candidate.spread,
             )
         except Refused as error:
             phase, reason = ("Conflict", Reason.CONFLICT) if error.changed else ("Superseded", Reason.SUPERSEDED)

@@ -27,12 +27,14 @@ def confirmed(
     drift: float,
     made: bool,
     monthly_cost: float | None = None,
+    spread: float = 0.0,
 ) -> Plan | None:
     """The plan of ``change``, recomputed; None when the present advice is another one. Raises Refused.
 
     ``drift`` is the relative difference that is accepted of a plan known to be the operator's own (``made``).
     """
     more: dict[str, Any] = {"profile": change.profile, "namespace": change.namespace, "monthly_cost": monthly_cost}
+    more["spread"] = spread
     now = plan(item, raw, reach=reach, **more)
     if now.digest == change.digest:
         return now

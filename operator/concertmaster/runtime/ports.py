@@ -123,11 +123,13 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Advice that sets fields, best first. ``coverage`` is the share of the step's executions with samples,
-    ``monthly_cost`` what a month of the workflow costs in the policy's currency; None: unknown."""
+    ``monthly_cost`` what a month of the workflow costs in the policy's currency; None: unknown. ``spread`` is the
+    relative standard error with which an effect on the run time can be measured."""
 
     recommendation: Recommendation
     coverage: float | None = None
     monthly_cost: float | None = None
+    spread: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
