@@ -14,6 +14,7 @@ from statistics import median
 from concertmaster.core.analysis import Analysis
 from concertmaster.core.changes import Outlook, OutlookState, outlook
 from concertmaster.core.degraded import find_degraded
+from concertmaster.core.drivers import InputEffect, WidthEffect, input_effect, width_effect
 from concertmaster.core.forecast import MIN_RUNS, forecast
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.options import Objectives
@@ -51,13 +52,16 @@ class ChangeEffect:
 @dataclass(frozen=True, slots=True)
 class Insights:
     """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
-    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``risks``: duration
+    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``inputs`` and
+    ``widths``: steps whose time follows their input, or the number of their pods. ``risks``: duration
     objectives that a trend leads beyond, by name."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
     next_run: Prediction
     split: TimeSplit | None
+    inputs: tuple[InputEffect, ...]
+    widths: tuple[WidthEffect, ...]
     risks: tuple[tuple[str, Outlook], ...]
 
 
@@ -69,6 +73,8 @@ def insights(analysis: Analysis, objectives: Objectives | None = None) -> Insigh
         change=last_change(good),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis.executed),
+        inputs=tuple(found for s in analysis.steps if (found := input_effect(good, s.step)) is not None),
+        widths=tuple(seen for s in analysis.steps if (seen := width_effect(good, s.step)) is not None),
         risks=_risks(good, objectives or Objectives(), analysis.now, analysis.makespan),
     )
 

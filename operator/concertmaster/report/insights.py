@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from concertmaster.core import text
+from concertmaster.core.drivers import InputEffect, WidthEffect
 from concertmaster.core.insights import ChangeEffect, Insights, SlowRuns
 from concertmaster.core.replay import TimeSplit
 from concertmaster.core.verdict import Verdict
@@ -59,6 +60,23 @@ def _split(found: TimeSplit) -> str | None:
     )
 
 
+def _input(found: InputEffect) -> str:
+    usual, large = text.memory(found.usual_input), text.memory(found.largest_input)
+    memory = f", peak memory {text.memory(found.memory[0])} and {text.memory(found.memory[1])}" if found.memory else ""
+    return (
+        f"{found.step} follows its input ({text.count(found.executions, 'execution')}): {text.duration(found.seconds[0])} at"
+        f" the usual {usual}, {text.duration(found.seconds[1])} at the largest {large}{memory}"
+    )
+
+
+def _width(found: WidthEffect) -> str:
+    advice = found.advice
+    return (
+        f"{found.step} ran with {found.measured[0]} to {found.measured[-1]} pods: about {text.duration(advice.seconds)} with"
+        f" {advice.workers} ({advice.reason}), {text.duration(found.usual_seconds)} with the usual {found.usual_pods}"
+    )
+
+
 def sentences(found: Insights, total: int) -> list[str]:
     """One line each; ``total`` is the number of succeeded runs looked at."""
     lines = []
@@ -73,6 +91,8 @@ def sentences(found: Insights, total: int) -> list[str]:
     split = _split(found.split) if found.split is not None else None
     lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in found.slow[:3]]
+    lines += [_input(effect) for effect in found.inputs[:2]]
+    lines += [_width(effect) for effect in found.widths[:2]]
     for name, outlook in found.risks:
         if outlook.at is not None:
             lines.append(
