@@ -1,0 +1,89 @@
+"""Every line of docs/changes.md is held by a test: here is which. A line without one, or a test that is gone, fails."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from concertmaster.core.gates import GATES, Situation, judge
+from tests.unit.core.changes_world import planned
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "changes.md").read_text()
+LOOP, PLAN, GATE, PROOF = (
+    "tests/unit/runtime/test_changes.py",
+    "tests/unit/core/test_plan.py",
+    "tests/unit/core/test_gates.py",
+    "tests/unit/core/test_proof.py",
+)
+REAL = "tests/cluster/test_changes.py"
+ORPHAN = "test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo"
+CLOSED = "test_a_closed_gate_means_no_object_and_no_write"
+REASONS = "test_a_gate_closes_with_reason_and_words"
+ATTACKS = "test_approval_and_every_attack_on_it"
+HELD: dict[str, tuple[str, str]] = {
+    "Suspend the policy": (LOOP, ORPHAN),
+    "Reject an automatic change": (LOOP, "test_rejecting_an_automatic_change_takes_it_back_at_once"),
+    "Delete a `WorkflowChange`": (LOOP, "test_a_change_deleted_in_flight_is_taken_back_from_the_journal"),
+    "Delete the profile": (LOOP, "test_a_deleted_profile_orphans_its_changes"),
+    "Undo by hand": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
+    "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
+    "Only parallelism": (PLAN, "test_nothing_but_parallelism_and_requests_is_ever_planned"),
+    "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),
+    "Each field is tested": (LOOP, "test_a_foreign_edit_before_the_write_is_a_conflict_and_never_overwritten"),
+    "No annotation": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
+    "A value goes no further": (PLAN, "test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds"),
+    "A request is never set above": (GATE, "test_a_request_never_passes_the_limit_beside_it"),
+    "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
+    "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
+    "`Auto` lets": (LOOP, "test_auto_applies_proves_and_keeps"),
+    "Every gate must be open": (LOOP, CLOSED),
+    "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
+    "Windows follow": (GATE, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
+    "At most `limits": (LOOP, "test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows"),
+    "What is approved": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
+    "Profile, recommendation and digest": (REAL, ATTACKS),
+    "A plan edited in the status": (REAL, ATTACKS),
+    "Advice moves a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
+    "With `approvals": (REAL, "test_nobody_decides_in_another_persons_name"),
+    "Runs that started after": (
+        PROOF,
+        "test_runs_that_were_going_on_and_runs_of_an_earlier_change_are_on_neither_side",
+    ),
+    "*Faster* must": (PROOF, "test_same_is_restored_or_kept_as_the_policy_says_for_faster_only"),
+    "*Cheaper* must": (PROOF, "test_a_slowdown_within_the_margin_does_not_spoil_a_saving"),
+    "One container killed": (PROOF, "test_one_kill_for_memory_after_less_memory_is_enough_and_only_then"),
+    "More failing runs": (PROOF, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
+    "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
+    "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
+    "A change that was taken back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
+    "What was promised": ("tests/unit/core/test_ledger.py", "test_broken_promises_shrink_the_next_ones_step_by_step"),
+    "Killed at any moment": (LOOP, "test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets"),
+    "A write whose answer": (LOOP, "test_an_answer_that_never_came_is_looked_up"),
+    "Finished changes": (LOOP, "test_finished_changes_are_pruned_and_those_with_a_verdict_last"),
+}
+
+
+@pytest.mark.parametrize("line", re.findall(r"^- (.*)$", PAGE, re.MULTILINE), ids=lambda line: line[:40])
+def test_every_line_is_held_by_a_test_that_exists(line: str) -> None:
+    found = [test for head, test in HELD.items() if line.startswith(head)]
+    assert len(found) == 1, f"no test, or several, for: {line}"
+    file, name = found[0]
+    assert f"def {name}(" in (ROOT / file).read_text()
+
+
+def test_no_test_stands_for_a_line_that_is_gone() -> None:
+    lines = re.findall(r"^- (.*)$", PAGE, re.MULTILINE)
+    assert [head for head in HELD if not any(line.startswith(head) for line in lines)] == []
+
+
+def test_the_table_names_every_gate_and_each_has_its_test() -> None:
+    cells = re.findall(r"^\| ([a-z][-a-z, ]*) \| ", PAGE, re.MULTILINE)
+    named = {gate.strip() for cell in cells if cell != "gate" for gate in cell.split(",")}
+    known = {v.gate for v in judge(planned(), Situation(0.0))}
+    assert len(known) == len(GATES)
+    assert named == known
+    tests = (ROOT / GATE).read_text()
+    assert all(f'("{gate}", "' in tests for gate in known), REASONS
