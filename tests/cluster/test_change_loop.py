@@ -1,0 +1,189 @@
+"""The closed loop with real parts: API server, controllers, kwok's pods, kube-state-metrics, Prometheus, the operator.
+
+Only what happens inside the pods is simulated, and by a law the operator does not know: the test decides how long a pod
+takes from the requests and the parallelism its Job was made with. Pods that run side by side slow one another down (the
+replay knows nothing of that), and a CPU request that looks far too high turns out to be needed.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.core.amounts import quantity
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import CHANGES, target_resource
+from testbed.cluster import Cluster
+
+from .operator_bed import DISCOVER_CRONJOBS, apply, condition, install_crds, operator, policy, settings, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+RUNS = 8
+
+
+def cron_job(namespace: str, name: str, cpu: str, **job: Any) -> dict[str, Any]:
+    """A CronJob that never starts anything by itself."""
+    container = {
+        "name": "main",
+        "image": "etl:1",
+        "command": ["work"],
+        "resources": {"requests": {"cpu": cpu, "memory": "64Mi"}},
+    }
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "suspend": True,
+            "successfulJobsHistoryLimit": 100,
+            "jobTemplate": {"spec": {**job, "template": {"spec": pod}}},
+        },
+    }
+
+
+class World:
+    """Starts runs of CronJobs by the hidden law."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.client = KubeClient.connect(cluster.kubeconfig())
+        resource = target_resource("batch/v1", "CronJob")
+        assert resource is not None
+        self.resource = resource
+        self.random = random.Random(7)
+        self.number = 29_000_000
+        self.seen: list[Any] = []
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self.client.get(self.resource.path(self.namespace, name))
+
+    def spec(self, name: str) -> dict[str, Any]:
+        found = self.get(name)["spec"]["jobTemplate"]["spec"]
+        assert isinstance(found, dict)
+        return found
+
+    def seconds(self, name: str) -> float:
+        """How long a pod takes: this is the law."""
+        spec = self.spec(name)
+        noise = self.random.uniform(0.95, 1.05)
+        if name == "wide":
+            return (4.0 + 0.7 * int(spec["parallelism"])) * noise
+        cpu = quantity(spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) or 1.0
+        return 10.0 * noise * (0.2 + 0.8 * max(1.0, 0.8 / cpu))  # it needs 800m, in bursts no sample shows
+
+    def start(self, name: str) -> None:
+        """One run, made of the CronJob's template as it is now."""
+        owner = self.get(name)
+        self.number += 1
+        spec = owner["spec"]["jobTemplate"]["spec"]
+        notes = {"sim/duration": f"{self.seconds(name):.2f}", "sim/memory-peak": "58Mi", "sim/cpu": "200m"}
+        template = {**spec["template"], "metadata": {"annotations": notes}}
+        reference = {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "name": name,
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": f"{name}-{self.number}", "ownerReferences": [reference]},
+            "spec": {**spec, "template": template},
+        }
+        self.client.create(f"/apis/batch/v1/namespaces/{self.namespace}/jobs", job)
+
+    def play(self, names: list[str], count: int = RUNS) -> None:
+        """``count`` runs of each, begun one after the other, and the wait for their end."""
+        for _ in range(count):
+            for name in names:
+                self.start(name)
+            time.sleep(0.7)
+        wait_for("the runs to end", self.idle, 120, 1.0)
+
+    def idle(self) -> bool:
+        jobs = self.client.items(f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
+        return all((j.get("status") or {}).get("succeeded") == j["spec"]["completions"] for j in jobs)
+
+    def change(self, name: str) -> dict[str, Any]:
+        """The newest change of a workflow, empty without one."""
+        found = [c for c in self.client.items(CHANGES.path(self.namespace)) if name in c["spec"]["profileRef"]["name"]]
+        return max(found, key=lambda c: c["metadata"]["creationTimestamp"], default={})
+
+    def finished(self) -> bool:
+        """Whether both workflows' changes have a verdict; an error of the test tells what there is instead."""
+        found = [self.change(name).get("status") or {} for name in ("wide", "trim")]
+        self.seen = [
+            (f.get("phase"), f.get("verdict"), [c["message"] for c in f.get("conditions") or ()]) for f in found
+        ]
+        return all(f.get("phase") == "Completed" for f in found)
+
+    def phase(self, name: str) -> str:
+        return str((self.change(name).get("status") or {}).get("phase") or "")
+
+
+def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    world = World(cluster, namespace)
+    apply(
+        cluster,
+        cron_job(namespace, "wide", "200m", parallelism=2, completions=6),
+        cron_job(namespace, "trim", "1", parallelism=1, completions=1),
+        policy(
+            namespace,
+            discover=DISCOVER_CRONJOBS,
+            analysis={"window": "1h"},
+            apply={
+                "mode": "Auto",
+                "maxRisk": "Medium",
+                "cooldown": "1h",
+                "bounds": {"maxStepPercent": 1000},
+                "verify": {"minRuns": 5, "maxRuns": 12},
+            },
+        ),
+    )
+    config = settings(tmp_path, {"default": cluster.endpoints["prometheus"]}, namespaces=[namespace])
+    config["sources"][0]["delaySeconds"] = 0
+    config["limits"] = {"backfill": "1h"}
+    with operator(cluster, tmp_path, config) as op:
+        world.play(["wide", "trim"])
+        wait_for("both changes", lambda: {world.phase("wide"), world.phase("trim")} == {"Verifying"}, 90, 1.0)
+        lifted = int(world.spec("wide")["parallelism"])
+        trimmed = world.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        assert lifted > 2
+        assert (quantity(trimmed) or 1.0) < 0.8
+        assert op.process.poll() is None
+        time.sleep(1.5)  # runs of the second in which the change was written belong to neither side
+        world.play(["wide", "trim"])
+        try:
+            wait_for("both verdicts", world.finished, 60, 1.0)
+        except AssertionError as error:
+            raise AssertionError(f"no verdicts: {world.seen}") from error
+
+        wide = world.change("wide")["status"]
+        assert wide["verdict"] == "Improved"
+        assert wide["baselineRuns"] >= 5
+        assert int(world.spec("wide")["parallelism"]) == lifted
+        promised, measured = wide["predicted"], wide["measured"]
+        assert promised["measure"] == measured["measure"] == "Duration"
+        assert float(measured["likely"]) < -20.0
+        assert float(measured["likely"]) > float(promised["likely"])  # the hidden law costs a part of the promise
+        print("promised", promised, "measured", measured)
+
+        trim = world.change("trim")
+        assert (trim["status"]["verdict"], trim["status"]["restored"]) == ("Worse", True)
+        assert "slower" in condition(trim, "Verified")["message"]
+        cpu = world.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        assert cpu == "1"
+        op.next_cycles(2)
+        assert world.phase("trim") == "Completed"
