@@ -49,7 +49,7 @@ CHECKS = (
 TIERS = (
     *CHECKS,
     Tier("unit", _pytest("-n", "2", "tests/unit", "tests/property", "tests/golden"), 900),
-    Tier("cluster", _pytest("tests/cluster"), 1200, bed=True),
+    Tier("cluster", _pytest("tests/cluster"), 1800, bed=True),
     Tier("engines", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/engines")), 900, bed=True),
     Tier("chart", _pytest("tests/chart"), 900, bed=True),
     Tier("docs", _pytest("tests/docs"), 600, bed=True),
