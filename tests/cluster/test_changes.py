@@ -269,6 +269,8 @@ def test_killed_with_minus_nine_at_each_step_it_neither_writes_twice_nor_forgets
         assert [c["metadata"]["uid"] for c in place.changes()] == [change["metadata"]["uid"]]
         place.client.delete(CHANGES.path(place.namespace, change["metadata"]["name"]), uid=change["metadata"]["uid"])
         wait_for("the change to be taken back", lambda: place.requests() == {"cpu": "1", "memory": "2Gi"})
+        op.next_cycles(3)
+        assert place.generation() == generation + 2  # there and back, and no more
 
 
 def run_cli(place: Place, *arguments: str) -> Any:

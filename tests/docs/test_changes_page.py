@@ -29,6 +29,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Delete a `WorkflowChange`": (LOOP, "test_a_change_deleted_in_flight_is_taken_back_from_the_journal"),
     "Delete the profile": (LOOP, "test_a_deleted_profile_orphans_its_changes"),
     "Undo by hand": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
+    "Whenever a person": (LOOP, "test_a_rule_asks_for_a_month_after_a_person_was_against_it"),
     "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
     "Only parallelism": (PLAN, "test_nothing_but_parallelism_and_requests_is_ever_planned"),
     "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),

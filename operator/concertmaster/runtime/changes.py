@@ -23,6 +23,7 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.plan import Plan, Refused, plan
 from concertmaster.core.proof import Sides, prove, sides
 from concertmaster.engines.define import define
+from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
@@ -43,6 +44,7 @@ log = logging.getLogger("concertmaster.changes")
 C = ConditionType
 _OPEN_PROPOSALS = 5  # undecided plans per workflow: more than a status shows nobody reads
 _DEFAULT_LIMIT = 20
+_OBJECTION = 30 * 86400.0  # seconds for which a rule asks after a person was against what it did
 _MOST_RUNS = 400  # of one workflow for one proof
 
 Candidates = Callable[[str], Sequence[Candidate] | None]
@@ -137,7 +139,11 @@ class Changes:
     ) -> Outcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source."""
         outcome = Outcome()
-        flying = self._hand.journal.flying()
+        try:
+            flying = self._hand.journal.flying()
+        except HistoryError as error:
+            outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
+            return outcome
         active = [s for s in subjects if s.policy is not None and s.policy.apply.mode.value != "Recommend"]
         if not active and not scene.snapshot.changes and not flying:
             return outcome
@@ -502,16 +508,21 @@ class Changes:
         desk.put(self._hand.hold(change, [v.gate for v in shut], shut[0].message, desk.now))
 
     def _situation(self, desk: _Desk, candidate: Candidate, *, approved: bool) -> Situation:
-        past = tuple(Past(c.applied, c.restored, c.name) for c in desk.changes if c.applied is not None)
+        item, entry = candidate.recommendation, desk.subject.entry
+        past = [Past(c.applied, c.restored, c.name) for c in desk.changes if c.applied is not None]
+        deleted = self._hand.journal.deleted(entry.namespace, entry.name, desk.now)
+        past += [Past(at, at) for at in deleted.values()]
+        why = "somebody deleted a change of this kind while it was being proven" if item.id in deleted else None
+        why = why or _objection([c for c in desk.changes if c.recommendation == item.id], desk.now)
         return Situation(
             now=desk.now,
             rights=rights_of(desk.policy),
-            past=past,
+            past=tuple(past),
             in_flight=tuple(c.name for c in desk.changes if c.phase in FLYING),
             data_until=desk.data_until,
             baseline_runs=len(desk.baseline(self._sides)),
             coverage=candidate.coverage,
-            withdrawn=withdrawn(desk.lines, candidate.recommendation.rule, desk.workflow),
+            withdrawn=withdrawn(desk.lines, item.rule, desk.workflow) or why,
             approved=approved,
             writes_left=self._hand.writes_left(desk.subject.entry.namespace, desk.now),
         )
@@ -534,6 +545,19 @@ class Changes:
 def _asks(verdicts: Sequence[Verdict]) -> bool:
     """Whether a person is asked: the gate of the mode waits for a decision."""
     return any(v.gate == "mode" and not v.open and v.waiting for v in verdicts)
+
+
+def _objection(changes: Sequence[Change], now: float) -> str | None:
+    """What a person did against changes of one recommendation in the last 30 days: then the rule asks."""
+    for change in changes:
+        at = max(change.since(C.RESTORED) or 0.0, change.since(C.APPROVED) or 0.0)
+        if now - at >= _OBJECTION:
+            continue
+        if change.decision == "Reject":
+            return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
+        if change.phase == "Conflict" and change.applied is not None:
+            return "somebody undid or overwrote a change of this kind"
+    return None
 
 
 def _flying(changes: Sequence[Change]) -> int:

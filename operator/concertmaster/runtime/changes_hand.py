@@ -17,6 +17,7 @@ from concertmaster.core import jsonpatch
 from concertmaster.core.plan import Plan
 from concertmaster.core.proof import Proof
 from concertmaster.core.verdict import Verdict
+from concertmaster.history import HistoryError
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, KubeError, NotFound, Stopped
@@ -213,11 +214,18 @@ class Hand:
             reason = proof.reason if proof is not None else why
             intent = says(C.RESTORED, None, Reason.IN_PROGRESS, f"about to be taken back: {reason}")
             findings = [intent] if proof is None else [_judged(proof), intent]
-            self.journal.put({**change.raw, "status": with_conditions(change.status, findings, None, now)}, now)
+            self._also_in_journal({**change.raw, "status": with_conditions(change.status, findings, None, now)}, now)
             begun = self.write(change, change.status, findings, now)
         if begun is None:
             return None
         return self._take_back(begun, now)
+
+    def _also_in_journal(self, change: Mapping[str, Any], now: float) -> None:
+        """A full disk must not keep harm from being taken back: the WorkflowChange says it too."""
+        try:
+            self.journal.put(change, now)
+        except HistoryError as error:
+            self.problems.append(f"the journal cannot be written: {error}")
 
     def _take_back(self, change: Change, now: float) -> Change | None:
         raw, ref = self.target(change), self.target_ref(change)
@@ -256,6 +264,7 @@ class Hand:
     def recover(self, body: Mapping[str, Any], *, allowed: bool, now: float) -> None:
         """Make good for a change whose object was deleted while it was in flight."""
         change = Change(body)
+        self.journal.note_deleted(body, now)
         raw, ref, inverse = self.target(change), self.target_ref(change), change.operations("inverse") or []
         stands = raw is not None and ref is not None and inverse and self._same_object(change, raw)
         if stands and raw is not None and ref is not None and jsonpatch.fits(raw, inverse):

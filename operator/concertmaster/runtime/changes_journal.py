@@ -12,6 +12,13 @@ from typing import Any, Protocol
 
 _FLYING = "change/"
 _MADE = "made/"
+_DELETED = "deleted/"
+_REMEMBERED = 30 * 86400.0
+
+
+def _deleted(change: Mapping[str, Any]) -> str:
+    spec = change["spec"]
+    return f"{_DELETED}{change['metadata']['namespace']}/{spec['profileRef']['name']}/{spec['recommendation']}"
 
 
 class Pages(Protocol):
@@ -56,6 +63,18 @@ class Journal:
     def made(self, digest: str) -> bool:
         """Whether the operator is known to have proposed the plan of this digest."""
         return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
+
+    def note_deleted(self, change: Mapping[str, Any], at: float) -> None:
+        """Somebody deleted a change under proof: its rule must ask before it changes this workflow again."""
+        self._pages().write_journal(_deleted(change), json.dumps(at), at)
+
+    def deleted(self, namespace: str, profile: str, now: float) -> dict[str, float]:
+        """When changes of a workflow were deleted under proof (unix seconds), by recommendation; the last 30 days."""
+        prefix = f"{_DELETED}{namespace}/{profile}/"
+        rows = {
+            key.removeprefix(prefix): float(json.loads(body)) for key, body in self._pages().journal(prefix).items()
+        }
+        return {key: at for key, at in rows.items() if now - at < _REMEMBERED}
 
     def forget_made(self, digest: str) -> None:
         """A proposal is settled."""

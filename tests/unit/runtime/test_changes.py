@@ -161,6 +161,26 @@ def test_rejecting_an_automatic_change_takes_it_back_at_once() -> None:
     assert "rejected by eve" in bed.message(C.RESTORED)
 
 
+@pytest.mark.parametrize("how", ["reject", "undo"])
+def test_a_rule_asks_for_a_month_after_a_person_was_against_it(how: str) -> None:
+    bed = applied()
+    if how == "reject":
+        bed.decide("Reject", by="eve")
+    else:
+        bed.edit(CPU, "2")
+    bed.run()
+    assert bed.cpu() == "2"
+    bed.items = [cheaper(proposed="1600m")]
+    bed.now += 20 * HOUR
+    bed.runs(8, seed=8)
+    bed.run()
+    bed.run()
+    assert bed.cpu() == "2"
+    assert sorted(c.phase for c in bed.all())[-1] == "Proposed"
+    bed.run(31 * DAY)
+    assert bed.cpu() == "1600m"
+
+
 def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
     bed = Bed(mode="Approve", windows=[{"schedule": "0 3 * * *", "duration": "1h"}])
     bed.run()
@@ -507,13 +527,20 @@ def test_a_deleted_profile_orphans_its_changes() -> None:
 def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool) -> None:
     bed = applied()
     bed.delete(CHANGES, bed.one().name)
-    bed.items = []
     if restart:
         bed.start()
     bed.run()
     assert bed.cpu() == "2"
     assert not bed.pages.journal("change/")
     assert "ChangeTakenBack" in bed.told()
+    bed.run()
+    assert bed.all() == []  # the cooldown holds
+    bed.run(3 * HOUR)
+    bed.run()
+    assert bed.cpu() == "2"  # whoever deletes it is asked before it is made again
+    assert bed.one().phase == "Proposed"
+    bed.run(31 * DAY)
+    assert bed.cpu() == "1500m"
 
 
 def test_a_deleted_change_whose_policy_is_gone_is_told_and_left() -> None:
@@ -575,6 +602,29 @@ def test_a_right_lost_while_proving_does_not_lose_the_inverse() -> None:
     bed.run()
     assert bed.cpu() == "2"
     assert bed.one().phase == "Completed"
+
+
+def test_without_room_for_the_journal_nothing_is_changed_but_harm_is_taken_back() -> None:
+    bed = Bed()
+    bed.pages.full = True
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.problems
+    bed.pages.full = False
+    bed.run()
+    assert bed.cpu() == "1500m"
+    bed.pages.full = True
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "2"
+    assert any("journal cannot be written" in p for p in bed.problems)
+
+
+def test_a_journal_that_cannot_be_read_stops_everything() -> None:
+    bed = Bed()
+    bed.pages.lost = True
+    bed.run()
+    assert bed.all() == []
+    assert "nothing is changed while the journal" in bed.problems[0]
 
 
 # --- pruning
