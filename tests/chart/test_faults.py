@@ -127,6 +127,14 @@ def test_kinds_may_be_removed_and_brought_back(
         bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=60s")
         wait_for("the policy to be taken", lambda: bed.cluster.run_kubectl(
             "apply", "-f", "-", input=_json(policy(installed, discover=CRONJOBS))).returncode == 0)  # fmt: skip
+        wait_for(
+            "advice again, or room for a process that watches",
+            lambda: advised(bed, installed) or op.process.poll(),
+            100,
+        )
+        if op.process.poll() is not None:
+            assert "their watch is not" in op.log.read_text()
+    with deployed(bed, "cm", installed, tmp_path, pod="next"):
         wait_for("advice again", lambda: advised(bed, installed), 100)
         assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] != uid
 

@@ -33,7 +33,11 @@ class Watched:
 
 
 class Watchdog:
-    """Checks all watched kinds. ``lost_after``: seconds without our kinds before giving up."""
+    """Checks all watched kinds. ``lost_after``: seconds without our kinds before giving up.
+
+    ``mute_after``: seconds the watches may stay behind once the kinds were gone and have come back. kopf resumes watching
+    them most of the time, and now and then does not.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Watchdog:
         health: Health,
         *,
         lost_after: float = 300.0,
+        mute_after: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -54,6 +59,8 @@ class Watchdog:
         self._lost_after = lost_after
         self._clock = clock
         self._lost_since: float | None = None
+        self._mute_after = mute_after
+        self._unproven: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
     def check(self) -> Watched:
         """List every kind and compare. Raises KindsLost."""
@@ -73,12 +80,15 @@ class Watchdog:
             agreement = self._registry.compare(resource, listed, begun)
             self._health.watch_lag(resource.plural, agreement.oldest_lag)
             complete = complete and agreement.missing == 0
+            self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
             ghosts += agreement.ghosts
         return Watched(complete, tuple(problems), ghosts)
 
     def _note_loss(self, missing: bool) -> None:
         now = self._clock()
         if not missing:
+            if self._lost_since is not None:
+                self._unproven = set(self._kinds)
             self._lost_since = None
             return
         if self._lost_since is None:
@@ -87,4 +97,12 @@ class Watchdog:
             raise KindsLost(
                 f"the cluster has not served {PROFILES.plural} for {now - self._lost_since:.0f} s; "
                 "install the CustomResourceDefinitions: kubectl apply --server-side -f crds/"
+            )
+
+    def _note_return(self, resource: Resource, brought: bool, lag: float) -> None:
+        if brought:
+            self._unproven.discard(resource)
+        elif resource in self._unproven and lag >= self._mute_after:
+            raise KindsLost(
+                f"{resource.plural} were gone and are back, but their watch is not; the process ends to be started anew"
             )
