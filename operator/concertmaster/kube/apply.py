@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from concertmaster.core.jsonpatch import fits
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef
@@ -60,13 +61,23 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
     except Forbidden as error:
         return WriteResult(Wrote.FORBIDDEN, f"the operator may not patch {ref}: {error}")
     except Rejected as error:
-        return WriteResult(Wrote.CHANGED if _test_failed(error) else Wrote.REFUSED, str(error))
+        return _rejected(client, ref, operations, error)
     except KubeError as error:
         return WriteResult(Wrote.UNCERTAIN, str(error))
     return WriteResult(Wrote.TRIED if dry_run else Wrote.DONE, answer=answer)
 
 
-def _test_failed(error: Rejected) -> bool:
-    """The API server answers a failed ``test`` of a JSON Patch and a value it does not like with the same code."""
-    text = str(error).lower()
-    return error.status == 422 and ("testing value" in text or "testing path" in text or "test of a json patch" in text)
+def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error: Rejected) -> WriteResult:
+    """A failed ``test`` and a value the server does not like have the same code and hardly a text: one read, on which the
+    operations are tried here, tells them apart."""
+    try:
+        present = client.get(ref.path)
+    except Stopped:
+        raise
+    except NotFound:
+        return WriteResult(Wrote.GONE, f"{ref} was deleted")
+    except KubeError as again:
+        return WriteResult(Wrote.UNCERTAIN, f"{error}; {again}")
+    if fits(present, operations):
+        return WriteResult(Wrote.REFUSED, str(error))
+    return WriteResult(Wrote.CHANGED, f"{ref} is not what the plan was made for any more: {error}")

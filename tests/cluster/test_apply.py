@@ -1,0 +1,139 @@
+"""Plans on the real API server, kind by kind: written, taken back to the very same object, and refused as they should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import Edit
+from concertmaster.core.plan import plan
+from concertmaster.kube.apply import Wrote, patch_object
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import ObjectRef, Resource, target_resource
+from testbed.cluster import Cluster
+from tests.chart.bed import minimal_crd
+from tests.unit.core.changes_world import advice
+
+pytestmark = pytest.mark.cluster
+
+DEMO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
+ARGO, TEKTON = "argoproj.io/v1alpha1", "tekton.dev/v1"
+TASK = Resource(TEKTON, "Task", "tasks")
+REQUESTS: dict[str, Any] = {"requests": {"cpu": "2", "memory": "1Gi"}}
+TEMPLATES = [
+    {"name": "main", "dag": {"tasks": [{"name": "a", "template": "a"}]}},
+    {"name": "a", "script": {"image": "x", "command": ["sh"], "source": "true", "resources": REQUESTS}},
+    {"name": "b", "containerSet": {"containers": [{"name": "one", "image": "x"}, {"name": "two", "image": "x"}]}},
+    {"name": "c", "container": {"image": "x", "command": ["c"], "resources": {"requests": {"cpu": 2}}}},
+]
+POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "x", "resources": {}}]}
+CRON = "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests"
+CASES: dict[str, tuple[str, dict[str, Any], list[Edit]]] = {
+    "WorkflowTemplate": (
+        ARGO,
+        {"entrypoint": "main", "parallelism": 2, "templates": TEMPLATES},
+        [
+            Edit("/spec/parallelism", "2", "3"),
+            Edit("/spec/templates/1/script/resources/requests/cpu", "2", "1500m"),
+            Edit("/spec/templates/2/containerSet/containers/1/resources/requests/memory", None, "64Mi"),
+            Edit("/spec/templates/3/container/resources/requests/cpu", "2", "1"),
+        ],
+    ),
+    "ClusterWorkflowTemplate": (
+        ARGO,
+        {"entrypoint": "main", "templates": TEMPLATES},
+        [Edit("/spec/templates/0/parallelism", None, "4")],
+    ),
+    "CronWorkflow": (
+        ARGO,
+        {"schedule": "0 * * * *", "workflowSpec": {"entrypoint": "main", "templates": TEMPLATES}},
+        [Edit("/spec/workflowSpec/templates/1/script/resources/requests/memory", "1Gi", "768Mi")],
+    ),
+    "CronJob": (
+        "batch/v1",
+        {"schedule": "0 * * * *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": POD}}}},
+        [
+            Edit(f"{CRON}/cpu", None, "1"),
+            Edit(f"{CRON}/memory", None, "64Mi"),
+            Edit("/spec/jobTemplate/spec/parallelism", None, "2"),
+        ],
+    ),
+    "Pipeline": (
+        TEKTON,
+        {"tasks": [{"name": "a", "taskSpec": {"steps": [{"name": "s", "image": "x", "computeResources": REQUESTS}]}}]},
+        [Edit("/spec/tasks/0/taskSpec/steps/0/computeResources/requests/cpu", "2", "1")],
+    ),
+    "Task": (
+        TEKTON,
+        {"stepTemplate": {"computeResources": REQUESTS}, "steps": [{"name": "s", "image": "x"}]},
+        [
+            Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1"),
+            Edit("/spec/steps/0/computeResources/requests/memory", None, "64Mi"),
+        ],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def client(cluster: Cluster) -> KubeClient:
+    """A client of the shared cluster, with the engines' kinds installed."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEMO_CRDS))
+    crds = [minimal_crd("tekton.dev", "v1", k, p) for k, p in (("Pipeline", "pipelines"), ("Task", "tasks"))]
+    cluster.kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", "-", input="\n---\n".join(map(json.dumps, crds))
+    )
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    return KubeClient.connect(cluster.kubeconfig())
+
+
+def made(client: KubeClient, namespace: str, kind: str) -> tuple[ObjectRef, dict[str, Any], list[Edit]]:
+    """The object of one case as the API server stores it."""
+    api_version, spec, edits = CASES[kind]
+    resource = TASK if kind == "Task" else target_resource(api_version, kind)
+    assert resource is not None
+    place = namespace if resource.namespaced else None
+    meta = {"name": f"apply-{namespace}"[:50].rstrip("-"), **({"namespace": place} if place else {})}
+    body = {"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec}
+    raw = client.create(resource.path(place), body)
+    return ObjectRef.of(resource, raw), raw, edits
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
+    client: KubeClient, namespace: str, kind: str
+) -> None:
+    ref, raw, edits = made(client, namespace, kind)
+    found = plan(advice(*edits), raw, profile="p", namespace=namespace)
+    operations = found.operations(raw["metadata"]["resourceVersion"])
+    assert patch_object(client, ref, operations, dry_run=True).outcome is Wrote.TRIED
+    assert client.get(ref.path)["spec"] == raw["spec"]
+    wrote = patch_object(client, ref, operations)
+    assert wrote.outcome is Wrote.DONE, wrote.message
+    changed = client.get(ref.path)
+    assert changed["spec"] != raw["spec"]
+    assert changed["metadata"].get("annotations") == raw["metadata"].get("annotations")
+    again = patch_object(client, ref, operations)
+    assert again.outcome is Wrote.CHANGED, again.message  # never twice
+    back = patch_object(client, ref, found.inverse)
+    assert back.outcome is Wrote.DONE, back.message
+    assert client.get(ref.path)["spec"] == raw["spec"]
+    client.delete(ref.path, uid=ref.uid)
+
+
+def test_what_the_server_says_is_told_apart(client: KubeClient, namespace: str) -> None:
+    ref, raw, edits = made(client, namespace, "CronJob")
+    found = plan(advice(*edits), raw, profile="p", namespace=namespace)
+    stale = patch_object(client, ref, found.operations("1"))
+    assert stale.outcome is Wrote.CHANGED, stale.message
+    moved = [{"op": "test", "path": "/spec/jobTemplate/spec/template/spec/containers/0/name", "value": "other"}]
+    assert patch_object(client, ref, [*moved, *found.patch]).outcome is Wrote.CHANGED
+    wrong = [{"op": "add", "path": f"{CRON.removesuffix('/requests')}/requests", "value": {"cpu": "1e3Mi"}}]
+    refused = patch_object(client, ref, wrong, dry_run=True)
+    assert refused.outcome is Wrote.REFUSED, refused.message
+    unknown = [{"op": "add", "path": "/spec/nonsense", "value": 1}]
+    assert patch_object(client, ref, unknown, dry_run=True).outcome is Wrote.REFUSED
+    client.delete(ref.path, uid=ref.uid)
+    assert patch_object(client, ref, found.patch).outcome is Wrote.GONE
