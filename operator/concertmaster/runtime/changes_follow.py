@@ -1,0 +1,127 @@
+"""Changes that were written: settled, proven, taken back, or left alone because somebody else took over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.core import jsonpatch
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.proof import Sides, prove
+from concertmaster.core.proof import sides as proof_sides
+from concertmaster.runtime.changes_confirm import written
+from concertmaster.runtime.changes_desk import Desk
+from concertmaster.runtime.changes_document import FINISHED, Change, says
+from concertmaster.runtime.changes_hand import Hand
+from concertmaster.runtime.changes_terms import prices_of, terms_of
+from concertmaster.runtime.ports import History
+
+C = ConditionType
+_MOST_RUNS = 400  # of one workflow for one proof
+
+
+class Follower:
+    """Looks after changes in flight."""
+
+    def __init__(self, hand: Hand, history: History) -> None:
+        self._hand = hand
+        self._history = history
+
+    def follow(self, desk: Desk, change: Change, allowed: bool) -> Change | None:
+        """One change in flight."""
+        if change.phase == "Applied":
+            if allowed:
+                return self._hand.settle(change, desk.now)
+            found = self._hand.settle(change, desk.now)
+            return found if found is None or found.phase != "Verifying" else self._orphan(desk, found)
+        if not allowed:
+            return self._orphan(desk, change)
+        if change.is_(C.ORPHANED):
+            text = "a policy allows changes again; the proof goes on"
+            found = self._hand.write(change, change.status, [says(C.ORPHANED, False, Reason.ACTIVE, text)], desk.now)
+            change = found or change
+        if change.condition(C.RESTORED).get("status") == "Unknown":
+            return self._hand.restore(change, None, desk.now)
+        if change.decision == "Reject":
+            who = change.spec.get("decidedBy") or "somebody"
+            return self._hand.restore(change, None, desk.now, f"rejected by {who}")
+        return self._verify(desk, change)
+
+    def _orphan(self, desk: Desk, change: Change) -> Change | None:
+        why = "; ".join(desk.policy.notes) or "the policy in force only recommends"
+        return self._hand.orphan(change, Reason.POLICY_GONE, why, desk.now)
+
+    def _verify(self, desk: Desk, change: Change) -> Change | None:
+        raw = desk.listed()
+        if raw is None:
+            if desk.certainly_gone():
+                return self._hand.conflict(change, "the target was deleted", desk.now)
+            return None
+        target, definition = change.target, desk.definition
+        if target is None or str(raw["metadata"].get("uid")) != target.uid:
+            return self._hand.conflict(change, "the target was deleted and made anew", desk.now)
+        if not jsonpatch.fits(raw, change.operations("inverse") or [{"op": "none", "path": "/"}]):
+            text = (
+                f"somebody else changed what this change had set; it is left as it is. Its undoing was: {change.undo()}"
+            )
+            return self._hand.conflict(change, text, desk.now)
+        applied = change.applied
+        if definition is None or applied is None:
+            return None
+        if change.fingerprint is None and definition.fingerprint is not None:
+            marked = self.marked(change, definition.fingerprint)
+            change = self._hand.write(marked, marked.status, [], desk.now) or change
+        terms = terms_of(desk.policy, definition, desk.now)
+        touched = self._touched(desk, change, definition)
+        window = desk.policy.analysis.window_seconds + terms.max_age
+        found = self.sides(desk, applied + 1.0, window, change)
+        values = written(change.operations("patch") or ())
+        proof = prove(
+            change.aim,
+            found,
+            terms,
+            age=float("inf") if touched else desk.now - applied,
+            step=_step(change, definition),
+            lowers_memory=change.aim.value == "Cheaper" and any(p.endswith("/memory") for p in values),
+            pricing=prices_of(desk.policy),
+        )
+        if touched:
+            proof = replace(
+                proof, reason=f"the workflow was changed otherwise meanwhile, which ends the proof: {proof.reason}"
+            )
+        return self._hand.proved(change, proof, desk.now)
+
+    def sides(self, desk: Desk, applied: float, window: float, change: Change | None = None) -> Sides:
+        """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only thought of."""
+        definition = desk.definition
+        if definition is None:
+            return Sides((), ())
+        until = desk.data_until or desk.now
+        runs = self._history.runs(definition, limit=_MOST_RUNS, since=applied - window, as_of=until)
+        others = [c for c in desk.changes if c.applied is not None and (change is None or c.uid != change.uid)]
+        stayed = [c.applied for c in others if c.phase in FINISHED and c.restored is None and c.applied is not None]
+        stayed = [t for t in stayed if t < applied]
+        undone = [(c.applied, c.restored) for c in others if c.applied is not None and c.restored is not None]
+        return proof_sides(runs, applied=applied, since=max(stayed, default=None), now=until, without=undone)
+
+    @staticmethod
+    def marked(change: Change, fingerprint: str) -> Change:
+        plan_ = dict(change.status.get("plan") or {})
+        plan_["target"] = {**(plan_.get("target") or {}), "fingerprint": fingerprint}
+        return Change({**change.raw, "status": {**change.status, "plan": plan_}})
+
+    @staticmethod
+    def _touched(desk: Desk, change: Change, definition: WorkflowDefinition) -> bool:
+        """Whether the definition was changed since, by anybody but another change of ours."""
+        if change.fingerprint is None or change.fingerprint == definition.fingerprint:
+            return False
+        since = change.applied or 0.0
+        others = [t for c in desk.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
+        return not any(t >= since for t in others)
+
+
+def _step(change: Change, definition: WorkflowDefinition) -> str | None:
+    """The step a change is about: what follows the rule in its recommendation's id, without a container's name."""
+    rest = change.recommendation.partition(".")[2]
+    names = [s.name for s in definition.graph.steps if rest == s.name or rest.startswith(f"{s.name}.")]
+    return max(names, key=len, default=None)
