@@ -138,9 +138,13 @@ def test_cycles_bring_what_a_backfill_brings(client: PrometheusClient) -> None:
     whole = collect(client, namespaces=["etl", "gone"], since=END - span, until=END, now=END + 7200, options=Options())
     wanted = {life.uid for life in ETL if life.finished is not None and END - span < life.finished <= END - 60}
     assert wanted <= set(seen)
-    assert {fact.uid for fact in whole.facts} == set(seen)
+    found_whole = {fact.uid for fact in whole.facts}
+    assert wanted <= found_whole
+    # At the edges either look may bring a pod more: it ended within the overlap before the span.
+    early = {life.uid for life in ETL if life.finished is not None and life.finished <= END - span}
+    assert found_whole ^ set(seen) <= early
     for fact in whole.facts:
-        for other in seen[fact.uid]:
+        for other in seen.get(fact.uid, []):
             assert replace(other, containers=()) == replace(fact, containers=())
             for one, two in zip(other.containers, fact.containers, strict=True):
                 assert (one.cpu_seconds, one.memory_sampled_peak, one.samples) == (
