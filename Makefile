@@ -46,16 +46,18 @@ format: $(READY) ## rewrite to the project's format
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
 types: $(READY) ## strict types
-	@$(BIN)/mypy operator/concertmaster testbed benchmarks tests/tiers.py tests/builders.py
+	@$(BIN)/mypy operator/concertmaster testbed benchmarks charts tests/tiers.py tests/builders.py
 
 contracts: $(READY) ## import contracts: layers, a pure core, one importer per client
 	@$(BIN)/lint-imports --no-cache
 
 generate: $(READY) ## rewrite all generated files
 	@$(BIN)/concertmaster crds --write crds --reference docs/reference
+	@$(BIN)/python -m charts.sync --write
 
 verify: $(READY) ## generated files are fresh
 	@$(BIN)/concertmaster crds --check crds
+	@$(BIN)/python -m charts.sync --check
 
 check: lint types contracts verify ## all that needs no test
 
@@ -72,7 +74,7 @@ test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespa
 
 test-chart: $(READY) ## chart, image and rights on the real Helm and API server
 	@$(BIN)/python -m testbed build chart
-	@$(BIN)/pytest -q tests/chart
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/chart
 
 test-docs: $(READY) ## examples, documents and the demo
 	@$(BIN)/pytest -q tests/docs

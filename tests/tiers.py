@@ -40,18 +40,27 @@ CHECKS = (
     Tier("format", (str(BIN / "ruff"), "format", "--check", "."), 60),
     Tier(
         "types",
-        (str(BIN / "mypy"), "operator/concertmaster", "testbed", "benchmarks", "tests/tiers.py", "tests/builders.py"),
+        (
+            str(BIN / "mypy"),
+            "operator/concertmaster",
+            "testbed",
+            "benchmarks",
+            "charts",
+            "tests/tiers.py",
+            "tests/builders.py",
+        ),
         300,
     ),
     Tier("contracts", (str(BIN / "lint-imports"), "--no-cache"), 120),
     Tier("generated", (str(BIN / "concertmaster"), "crds", "--check", "crds"), 60),
+    Tier("chart files", (sys.executable, "-m", "charts.sync", "--check"), 60),
 )
 TIERS = (
     *CHECKS,
     Tier("unit", _pytest("-n", "2", "tests/unit", "tests/property", "tests/golden"), 900),
     Tier("cluster", _pytest("tests/cluster"), 1800, bed=True),
     Tier("engines", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/engines")), 900, bed=True),
-    Tier("chart", _pytest("tests/chart"), 1800, bed=True),
+    Tier("chart", _pytest("-n", "2", "--dist", "loadfile", "tests/chart"), 1800, bed=True),
     Tier("docs", _pytest("tests/docs"), 900, bed=True),
 )
 BUILD = Tier("test bed", (sys.executable, "-m", "testbed", "build", "all"), 50 * 60)
