@@ -77,7 +77,7 @@ class World:
         if name == "wide":
             return (4.0 + 0.7 * int(spec["parallelism"])) * noise
         cpu = quantity(spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) or 1.0
-        return 10.0 * noise * (0.2 + 0.8 * max(1.0, 0.8 / cpu))  # it needs 800m, in bursts no sample shows
+        return 10.0 * noise * (0.2 + 0.8 * max(1.0, 1.0 / cpu))  # it needs its core, in bursts no sample shows
 
     def start(self, name: str) -> None:
         """One run, made of the CronJob's template as it is now."""
