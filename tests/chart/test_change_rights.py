@@ -73,7 +73,8 @@ def test_the_granted_rights_carry_the_loop(bed: Bed, place: str, prometheus: Pro
         )
         assert op.process.poll() is None
     rights, denied = used(bed, place)
-    assert denied == set()
+    # a namespace another test is deleting refuses new objects whatever the rights are
+    assert {d for d in denied if "/namespaces/" not in d or f"/namespaces/{place}/" in d} == set()
     assert {
         ("concertmaster.dev", "workflowchanges", "create"),
         ("concertmaster.dev", "workflowchanges", "delete"),
