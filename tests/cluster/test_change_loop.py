@@ -77,7 +77,7 @@ class World:
         if name == "wide":
             return (4.0 + 0.7 * int(spec["parallelism"])) * noise
         cpu = quantity(spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) or 1.0
-        return 10.0 * noise * (0.2 + 0.8 * max(1.0, 1.0 / cpu))  # it needs its core, in bursts no sample shows
+        return (10.0 if cpu >= 1.0 else 18.0) * noise  # it needs its core, in bursts no sample shows
 
     def start(self, name: str) -> None:
         """One run, made of the CronJob's template as it is now."""
@@ -161,7 +161,7 @@ def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
         lifted = int(world.spec("wide")["parallelism"])
         trimmed = world.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
         assert lifted > 2
-        assert (quantity(trimmed) or 1.0) < 0.8
+        assert (quantity(trimmed) or 1.0) < 1.0
         assert op.process.poll() is None
         time.sleep(1.5)  # runs of the second in which the change was written belong to neither side
         world.play(["wide", "trim"])
