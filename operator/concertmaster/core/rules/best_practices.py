@@ -194,7 +194,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         step=None,
         action=f"Go through the checklist; open: {text.listing([i.name for i in failed], 5)}",
         because=(
-            f"{len(failed)} of {text.count(len(asked), 'item')} that apply to this workflow failed"
+            f"{len(failed)} of {text.count(len(asked), 'item')} that {'applies' if len(asked) == 1 else 'apply'} to"
+            " this workflow failed"
             f" {evidence.runs(len(analysis.runs))}; {text.listing([f'{i.name} ({i.detail})' for i in failed], 2)}"
         ),
         otherwise="each of them shows on a bad day: a hang, an eviction, a lost failure, a pile of runs",

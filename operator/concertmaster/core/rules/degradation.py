@@ -15,7 +15,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis import Analysis, StepAnalysis
 from concertmaster.core.changes import ChangePoint, Direction
 from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation, RunRecord, Severity
+from concertmaster.core.options import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range
+from concertmaster.core.stats.summary import summarize
 
 
 def _date(time: float) -> str:
@@ -101,6 +103,19 @@ def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
     return ""
 
 
+def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
+    """The first duration objective that the runs before the change met and those after it miss, as ``p95 of 30m00s``."""
+    old, new = summarize(before), summarize(after)
+    for name, target, was, now in (
+        ("p50", wanted.duration_p50, old.p50, new.p50),
+        ("p95", wanted.duration_p95, old.p95, new.p95),
+        ("p99", wanted.duration_p99, old.p99, new.p99),
+    ):
+        if target is not None and was is not None and now is not None and was <= target < now:
+            return f"{name} of {text.duration(target)}"
+    return None
+
+
 def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     """One recommendation for the workflow when its last change made it slower and still stands."""
     analysis = evidence.analysis
@@ -134,6 +149,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     rate = analysis.cost.runs_per_month
     weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
     identifier = f"degradation.{name}" if name else "degradation"
+    broken = _broken(evidence.wanted, before, after)
+    severe = broken is not None or point.ratio >= 1.5
     yield Recommendation(
         id=identifier,
         rule="degradation",
@@ -144,9 +161,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             f" {len(before)} before in {evidence.window()}, +{text.percent(now / was - 1)}) since {_date(point.time)}"
             f"{blame}{_coincidence(analysis, point.time, name)}"
         ),
-        otherwise=f"every run stays {text.duration(now - was)} longer{weekly}",
+        otherwise=f"every run stays {text.duration(now - was)} longer{weekly}"
+        + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         category=Category.PERFORMANCE,
-        severity=Severity.LOW if grown else Severity.HIGH if point.ratio >= 1.5 else Severity.MEDIUM,
+        severity=Severity.LOW if grown else Severity.HIGH if severe else Severity.MEDIUM,
         risk=Level.LOW,
         effort=Level.MEDIUM,
         current=f"{text.duration(now)} median",

@@ -137,12 +137,17 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     )
 
 
+def _sure(confidence: float) -> str:
+    """No sample is proof: what would round to 100 % is said to be above 99.9 %."""
+    return "more than 99.9 %" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
+
+
 def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
     peaks = sorted(r.memory_peak for r in container.runs if r.memory_peak is not None)
     return (
         f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
         f" {text.memory(peaks[-1])} over {len(peaks)} runs",
-        f"the largest of {len(peaks)} peaks covers 95 % of future runs with {text.percent(confidence)} confidence",
+        f"the largest of {len(peaks)} peaks covers 95 % of future runs with {_sure(confidence)} confidence",
         f"{text.percent(container.coverage)} of the executions have memory samples",
     )
 

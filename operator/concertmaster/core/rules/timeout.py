@@ -6,7 +6,7 @@ nothing ever hung share one quiet recommendation: a limit costs nothing, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import commands, text
@@ -189,9 +189,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
         action=f"Give {text.listing(names)} a time limit",
         because=(
             f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
-            " hung, and"
-            " limits of"
-            f" {text.duration(min(limits.values()))} to {text.duration(max(limits.values()))} would have stopped none"
+            f" hung, and {_limits(limits.values())} would have stopped none"
         ),
         otherwise="a hanging step holds its run and its nodes until somebody looks",
         category=Category.BEST_PRACTICE,
@@ -207,6 +205,12 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
         edits=made,
         evidence=tuple(lines),
     )
+
+
+def _limits(seconds: Collection[float]) -> str:
+    """``limits of 1m00s to 1h15m``; ``a limit of 3m30s`` when all are the same."""
+    low, high = text.duration(min(seconds)), text.duration(max(seconds))
+    return f"a limit of {low}" if low == high else f"limits of {low} to {high}"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Recommendation]:

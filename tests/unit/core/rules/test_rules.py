@@ -22,7 +22,7 @@ from concertmaster.core.model import (
     Severity,
     WorkflowDefinition,
 )
-from concertmaster.core.options import AnalysisOptions, RuleSettings
+from concertmaster.core.options import AnalysisOptions, Objectives, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, recommend
 from tests.builders import DAY, MI, NOW, container, daily, definition, run, step
 from tests.unit.core.rules import scenarios, world
@@ -373,6 +373,27 @@ def test_the_hint_at_a_bottleneck_says_what_it_was_doing(request_cores: float, u
 
     runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
     assert hint in advise(of, runs, "bottleneck")[0].action
+
+
+@pytest.mark.parametrize(
+    ("target", "severity", "told"),
+    [
+        (None, Severity.MEDIUM, False),
+        (480.0, Severity.HIGH, True),  # met before, missed since
+        (300.0, Severity.MEDIUM, False),  # missed all along: the change is not what broke it
+        (900.0, Severity.MEDIUM, False),  # still met
+    ],
+)
+def test_a_slowdown_that_breaks_an_objective_is_severe(target: float | None, severity: Severity, told: bool) -> None:
+    value = world.noise(spread=0.03)
+
+    def work(i: int) -> world.Work:
+        return {"extract": 60.0, "transform": value(420 if i >= 28 else 300), "load": 30.0}
+
+    scene = replace(world.scene(scenarios.etl(), 42, work), objectives=Objectives(duration_p95=target))
+    item = scene.one("degradation")
+    assert item.severity is severity
+    assert ("objective p95 of 8m00s is missed, which the runs before met" in item.otherwise) is told
 
 
 def test_larger_inputs_are_told_from_a_slower_step() -> None:
