@@ -8,14 +8,15 @@ advice: where a cause belongs to another rule, it points there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core import commands, text
 from concertmaster.core.analysis import Analysis
-from concertmaster.core.gain import Gain
+from concertmaster.core.gain import Gain, gain
 from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
 from concertmaster.core.options import Objectives, RuleSettings
+from concertmaster.core.replay import ExecutedRun, WhatIf
 from concertmaster.core.rules.fleet import Fleet
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.usage import ContainerUsage
@@ -64,6 +65,16 @@ class Evidence:
     def explain(self, recommendation: str) -> str:
         """The command that explains a recommendation."""
         return commands.explain(self.profile, self.namespace, recommendation)
+
+    def gain(self, change: WhatIf, runs: Sequence[ExecutedRun] | None = None) -> Gain:
+        """What ``change`` would have gained in the succeeded runs (or in ``runs``), by replay."""
+        return gain(self.analysis.executed if runs is None else runs, self.analysis.definition.graph, change)
+
+    def worth(
+        self, change: WhatIf, least_percent: float, runs: Sequence[ExecutedRun] | None = None
+    ) -> tuple[Interval, Interval] | None:
+        """Share and seconds that ``change`` gains when that is worth telling (see ``worth``), else None."""
+        return worth(self.gain(change, runs), least_percent)
 
     def runs(self, count: int) -> str:
         """``in 38 runs (14d)``."""

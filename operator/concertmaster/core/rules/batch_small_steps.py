@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core import text
-from concertmaster.core.gain import Gain, gain
+from concertmaster.core.gain import Gain
 from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowGraph
 from concertmaster.core.replay import ExecutedRun, WhatIf
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
@@ -56,7 +56,7 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
     """The batch size that shortens the run most; else the largest that leaves it as it is (True: it shortens)."""
     tried = []
     for size in (s for s in _SIZES if s <= pods.items):
-        found = gain(runs, evidence.analysis.definition.graph, WhatIf.batch_items(pods.step, size))
+        found = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
         if found.share is not None:
             tried.append((size, found, found.share.likely))
     shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
@@ -140,8 +140,7 @@ def _rows(graph: WorkflowGraph, pods: dict[str, _Pods], least: float) -> Iterato
 def _merge(
     evidence: Evidence, runs: Sequence[ExecutedRun], row: tuple[str, ...], pods: dict[str, _Pods]
 ) -> Recommendation | None:
-    replayed = gain(runs, evidence.analysis.definition.graph, WhatIf.merge_steps(*row))
-    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+    gains = evidence.worth(WhatIf.merge_steps(*row), evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:
         return None
     share, seconds = gains

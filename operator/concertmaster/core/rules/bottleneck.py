@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis import Analysis, StepAnalysis
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.replay import CriticalShare, WhatIf
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, step_id
@@ -56,7 +55,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
         analysis
     ):
         return None
-    predicted = gain(analysis.executed, analysis.definition.graph, WhatIf.scale_step(step.step, 0.5))
+    predicted = evidence.gain(WhatIf.scale_step(step.step, 0.5))
     if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:
         return None
     identifier = step_id("bottleneck", step.step)

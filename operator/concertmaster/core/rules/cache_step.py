@@ -12,7 +12,6 @@ from concertmaster.core import commands, text
 from concertmaster.core.analysis import StepAnalysis
 from concertmaster.core.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.cost import execution_cost
-from concertmaster.core.gain import gain
 from concertmaster.core.model import (
     Category,
     Edit,
@@ -26,7 +25,7 @@ from concertmaster.core.model import (
     StepSpec,
 )
 from concertmaster.core.replay import WhatIf
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id, worth
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id
 from concertmaster.core.rules.places import shared
 
 
@@ -76,8 +75,7 @@ def _advice(
     analysis = evidence.analysis
     ratio, age = found.hit_ratio or 0.0, text.duration(found.max_age).removesuffix("m00s").removesuffix("h00m")
     hours = f"{round((found.max_age or 0.0) / 3600)}h"
-    replayed = gain(analysis.executed, analysis.definition.graph, WhatIf.cache_hit(step.step, ratio))
-    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+    gains = evidence.worth(WhatIf.cache_hit(step.step, ratio), evidence.settings.number("minGainPercent", 5.0))
     saving = _saving(evidence, rows, found.hits)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.replay import WhatIf
 from concertmaster.core.rules.base import (
@@ -48,10 +47,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     limit = round_cpu(container.cpu_limit * factor)
     if limit is None:
         return None
-    analysis = evidence.analysis
-    predicted = gain(
-        analysis.executed, analysis.definition.graph, WhatIf.more_cpu(step.step, limit / container.cpu_limit)
-    )
+    predicted = evidence.gain(WhatIf.more_cpu(step.step, limit / container.cpu_limit))
     identifier = step_id("cpu-request", step.step, container, len(step.containers))
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
     how, edits = resource_command(

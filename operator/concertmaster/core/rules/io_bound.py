@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Level, Recommendation, StepExecution
 from concertmaster.core.replay import WhatIf
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
 from concertmaster.core.usage import mean_cores
 
 _MIB = 1024.0**2
@@ -71,11 +70,9 @@ def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recomm
         return None
     stalled = median([r.stalled for r in rows if r.stalled is not None])
     rate = median([r.rate for r in rows if r.rate is not None])
-    analysis = evidence.analysis
     on_disk = stalled is not None and stalled >= _STALLED
     left = 1.0 - stalled if on_disk and stalled is not None else min(1.0, cores)
-    replayed = gain(analysis.executed, analysis.definition.graph, WhatIf.scale_step(step.step, left))
-    gains = worth(replayed, evidence.settings.number("minGainPercent", 10.0))
+    gains = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
     if gains is None:
         return None
     share, seconds = gains

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import commands, text
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.replay import WhatIf
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id, worth
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id
 
 
 def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
@@ -95,8 +94,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             before = specs.get(name)
             if before is None or before.daemon:
                 continue
-            replayed = gain(analysis.executed, graph, WhatIf.drop_edge(name, after.name))
-            gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+            gains = evidence.worth(WhatIf.drop_edge(name, after.name), evidence.settings.number("minGainPercent", 5.0))
             if gains is not None:
                 found.append(_advice(evidence, after, before, *gains))
     found.sort(key=lambda r: (-(r.gain_share.likely if r.gain_share else 0.0), r.id))

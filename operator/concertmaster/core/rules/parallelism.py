@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from concertmaster.core import commands, text
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Edit, Engine, Level, Recommendation, Severity
 from concertmaster.core.replay import EnoughParallelism, ExecutedRun, WhatIf, enough_parallelism, replay, time_split
 from concertmaster.core.replay.parallelism import TOLERANCE
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, worth
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,10 @@ def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
 def _raise(
     evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]
 ) -> Recommendation | None:
-    analysis = evidence.analysis
     if scope.limit is None or found.limit is None or found.limit <= scope.limit:
         return None
     change = WhatIf(parallelism=tuple((s, found.limit) for s in scope.limits))
-    gains = worth(gain(runs, analysis.definition.graph, change), evidence.settings.number("minGainPercent", 5.0))
+    gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:
         return None
     share, seconds = gains

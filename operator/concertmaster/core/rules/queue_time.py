@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Level, Recommendation
 from concertmaster.core.replay import ExecutedRun, WhatIf, critical_chain
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -78,9 +77,7 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
     share_now = sum(totals) / sum(run.makespan for run in runs)
     if share_now < evidence.settings.number("minSharePercent", 10.0) / 100:
         return None
-    gains = worth(
-        gain(runs, analysis.definition.graph, without(runs, field)), evidence.settings.number("minGainPercent", 5.0)
-    )
+    gains = evidence.worth(without(runs, field), evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:
         return None
     share, seconds = gains

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from concertmaster.core import commands, text
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Edit, Level, Recommendation
 from concertmaster.core.replay import ExecutedRun, critical_chain
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median
 from concertmaster.core.rules.fleet import FleetMember
 from concertmaster.core.rules.queue_time import without
 
@@ -79,8 +78,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             best = (round(load, 3), abs(minutes), minutes, line)
     if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
         return
-    replayed = gain(runs, analysis.definition.graph, without(runs, "pending"))
-    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+    gains = evidence.worth(without(runs, "pending"), evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:
         return
     (load, _, minutes, line), (share, seconds) = best, gains

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
-from concertmaster.core.gain import Gain, gain
+from concertmaster.core.gain import Gain
 from concertmaster.core.model import Category, Level, Recommendation
 from concertmaster.core.replay import WhatIf
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
@@ -32,8 +32,7 @@ def _busy(step: StepAnalysis) -> float | None:
 
 def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
     """The fewest parts that gain nearly as much as the most."""
-    graph = evidence.analysis.definition.graph
-    tried = [(n, gain(evidence.analysis.executed, graph, WhatIf.split_step(step, n))) for n in _PARTS]
+    tried = [(n, evidence.gain(WhatIf.split_step(step, n))) for n in _PARTS]
     known = [(n, g, g.share.likely) for n, g in tried if g.share is not None]
     if not known:
         return None

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
-from concertmaster.core.gain import gain
 from concertmaster.core.model import Category, Level, Recommendation, StepExecution
 from concertmaster.core.replay import WhatIf
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
 from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.skew import Item, Skew, skew
 
@@ -54,9 +53,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
     if found.skewed_share is None or found.skewed_share < least or found.ratio is None:
         return None
-    analysis = evidence.analysis
-    replayed = gain(analysis.executed, analysis.definition.graph, WhatIf.without_stragglers(step.step, _EVEN))
-    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+    change = WhatIf.without_stragglers(step.step, _EVEN)
+    gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
     share, seconds = gains
