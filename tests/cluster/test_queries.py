@@ -121,6 +121,17 @@ def _assert_equal(fact: PodFact, life: PodLife) -> None:
             assert got.cpu_peak_cores == pytest.approx(rate, rel=0.05)
 
 
+@pytest.mark.parametrize("namespaces", [[], ["etl"]])
+def test_spans_before_the_store_began_are_blind_and_others_are_not(
+    client: PrometheusClient, namespaces: list[str]
+) -> None:
+    since, until = END - (DAYS + 1) * 86_400, END
+    chunks = list(backfill(client, namespaces=namespaces, since=since, until=until, now=END + 7200))
+    begun = END - DAYS * 86_400
+    assert [c.blind for c in chunks] == [c.complete_until < begun for c in chunks]  # one ends with the first sample
+    assert sum(c.blind for c in chunks) >= 3
+
+
 def test_cycles_bring_what_a_backfill_brings(client: PrometheusClient) -> None:
     """Six hours in steps of five minutes: nothing is lost between two looks, and repeats do not differ."""
     span = 6 * 3600

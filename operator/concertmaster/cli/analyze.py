@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -17,8 +18,31 @@ from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolic
 from concertmaster.cli import gather, options
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.periods import Period
+from concertmaster.core.trends import Trends, trends
 from concertmaster.report import markdown, tables
+from concertmaster.report import trends as told
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Advice on one workflow, and all its runs in the facts, also those beyond what the analysis looks at."""
+
+    advice: advisor.Advice
+    runs: tuple[RunRecord, ...]
+
+    def trends(self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo) -> list[Trends]:
+        """Trends for each length of period."""
+        span: dict[str, Any] = {"since": facts.since, "until": facts.until, "blind": facts.blind}
+        return [trends(self.runs, p, zone, **span, pricing=self.advice.analysis.pricing) for p in lengths]
+
+
+def _zone(context: click.Context, parameter: click.Parameter, value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(f"there is no time zone {value}; write it as Europe/Berlin or UTC") from None
 
 
 @click.command("analyze")
@@ -33,24 +57,82 @@ from concertmaster.report import markdown, tables
     show_default=True,
     help="table: one line per workflow; wide: everything.",
 )
+@click.option(
+    "--trends", "with_trends", is_flag=True, help="Trends by hour, day, week and month instead of advice; in JSON both."
+)
+@click.option(
+    "--period",
+    "periods",
+    multiple=True,
+    type=click.Choice([p.value for p in Period]),
+    help="Only trends of this length; may be given again.",
+)
+@click.option(
+    "--time-zone",
+    "zone",
+    default="UTC",
+    show_default=True,
+    metavar="NAME",
+    callback=_zone,
+    help="Where days begin for trends, as Europe/Berlin.",
+)
 def command(
-    read: Callable[[], gather.Facts], window: float | None, names: tuple[str, ...], min_runs: int | None, output: str
+    read: Callable[[], gather.Facts],
+    window: float | None,
+    names: tuple[str, ...],
+    min_runs: int | None,
+    output: str,
+    with_trends: bool,
+    periods: tuple[str, ...],
+    zone: ZoneInfo,
 ) -> None:
     """Analyse all workflows that can be seen and print what to change. Needs no rights in any cluster.
 
     Without --definitions the graphs are inferred from the observed times, which is said beside the result.
     """
+    with_trends = with_trends or bool(periods)
+    if with_trends and output == "markdown":
+        raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     facts = read()
-    views = [found.view() for found in analyze(facts, window=window, names=names, min_runs=min_runs)]
-    if not views:
+    found = list(examine(facts, window=window, names=names, min_runs=min_runs))
+    if not found:
         raise UserError(_nothing(facts, names))
+    lengths = [p for p in Period if not periods or p.value in periods]
+    if with_trends and output != "json":
+        click.echo(text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone), zone) for f in found)))
+        return
+    views = [f.advice.view() for f in found]
+    if with_trends:
+        for view, f in zip(views, found, strict=True):
+            view["trends"] = told.document(
+                f.trends(facts, lengths, zone), zone, zone.key, f.advice.analysis.pricing.currency
+            )
     click.echo(_render(views, output), nl=output != "markdown")
+
+
+def _trends_text(found: Found, each: Sequence[Trends], zone: ZoneInfo) -> str:
+    key, currency = found.advice.analysis.definition.key, found.advice.analysis.pricing.currency
+    return "\n".join(
+        [
+            f"{key.kind} {key.namespace}/{key.name}",
+            f"  Trends by the end of the run, in time zone {zone.key}; cost in {currency} a run; - is unknown, not 0.",
+            "",
+            told.render(each, zone, currency),
+        ]
+    )
 
 
 def analyze(
     facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
 ) -> list[advisor.Advice]:
     """Advice on all workflows found in the facts, the most expensive first."""
+    return [found.advice for found in examine(facts, window=window, names=names, min_runs=min_runs)]
+
+
+def examine(
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+) -> Iterator[Found]:
+    """The same with the runs behind it."""
     declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
     known = list(declared)
     first = engines.assign(facts.pods, known, job_owners=facts.job_owners)
@@ -59,7 +141,7 @@ def analyze(
     known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
     assignment = engines.assign(facts.pods, known, job_owners=facts.job_owners)
     policies = _Policies(facts.objects)
-    advice = []
+    found: list[Found] = []
     records = {
         definition.key: [
             record
@@ -74,19 +156,18 @@ def analyze(
         if (names and definition.key.name not in names) or (not runs and definition not in declared):
             continue
         policy = policies.of(definition, window, min_runs)
-        advice.append(
-            advisor.advise(
-                definition,
-                runs,
-                policy,
-                profile=policies.profile_of(definition),
-                now=facts.until,
-                missing=facts.missing,
-                fleet=fleet,
-            )
+        advice = advisor.advise(
+            definition,
+            runs,
+            policy,
+            profile=policies.profile_of(definition),
+            now=facts.until,
+            missing=facts.missing,
+            fleet=fleet,
         )
-    advice.sort(key=lambda a: (-(a.analysis.cost.per_month or 0.0), str(a.analysis.definition.key)))
-    return advice
+        found.append(Found(advice, tuple(runs)))
+    found.sort(key=lambda f: (-(f.advice.analysis.cost.per_month or 0.0), str(f.advice.analysis.definition.key)))
+    yield from found
 
 
 class _Policies:

@@ -27,6 +27,7 @@ class Facts:
     jobs: tuple[JobFact, ...]
     objects: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
+    blind: tuple[tuple[float, float], ...] = ()  # spans of which the store has nothing: not seen, rather than quiet
 
     @property
     def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:
@@ -113,6 +114,7 @@ def from_prometheus(
     pods: dict[str, PodFact] = {}
     jobs: dict[tuple[str, str], JobFact] = {}
     missing: dict[str, None] = {}
+    blind: list[tuple[float, float]] = []
     try:
         with PrometheusClient(source) as client:
             for chunk in backfill(
@@ -127,13 +129,22 @@ def from_prometheus(
                 pods |= {fact.uid: fact for fact in chunk.facts}
                 jobs |= {(job.namespace, job.name): job for job in chunk.jobs}
                 missing |= dict.fromkeys(str(m) for m in chunk.missing)
+                blind += [(chunk.since, chunk.complete_until)] if chunk.blind else []
                 done = (until - chunk.since) / window
                 progress(f"reading {source.url}: {min(1.0, done):.0%} of the window, {len(pods)} pods")
     except MetricsError as error:
         raise UserError(str(error)) from None
     finally:
         progress("")
-    return Facts(until - window, until, tuple(pods.values()), tuple(jobs.values()), tuple(objects), tuple(missing))
+    return Facts(
+        until - window,
+        until,
+        tuple(pods.values()),
+        tuple(jobs.values()),
+        tuple(objects),
+        tuple(missing),
+        tuple(reversed(blind)),
+    )
 
 
 def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
@@ -146,7 +157,15 @@ def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
         raise UserError(str(error)) from None
     header = recording.header
     merged = {_identity(o): o for o in (*recording.objects, *objects)}
-    return Facts(header.since, header.until, recording.facts, recording.jobs, tuple(merged.values()), header.notes)
+    return Facts(
+        header.since,
+        header.until,
+        recording.facts,
+        recording.jobs,
+        tuple(merged.values()),
+        header.notes,
+        tuple((span.since, span.until) for span in header.blind),
+    )
 
 
 def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -36,6 +36,7 @@ def command(file: Path, source: options.SourceOptions, span: options.Span) -> No
         recorded=facts.until,
         namespaces=span.namespaces,
         notes=facts.missing,
+        blind=tuple(facts_file.Span(*span) for span in facts.blind),
     )
     try:
         count = facts_file.write(file, header, facts.objects, facts.pods, facts.jobs)

@@ -137,4 +137,5 @@ def _joined(parts: Sequence[Collection]) -> Collection:
         warnings=tuple(dict.fromkeys(note for part in parts for note in part.warnings)),
         held=sum(part.held for part in parts),
         shards=sum(part.shards for part in parts),
+        blind=all(part.blind for part in parts),
     )

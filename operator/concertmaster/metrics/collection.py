@@ -41,6 +41,7 @@ class Collection:
     queries: int = 0
     held: int = 0  # vanished pods not believed yet
     shards: int = 1
+    blind: bool = False  # nothing of the span is in the store: no run seen is no proof that none was there
 
     @property
     def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:

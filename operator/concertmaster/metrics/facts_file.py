@@ -36,6 +36,14 @@ class FactsFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """From ``since`` to ``until``, unix seconds."""
+
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """The first line: the span the facts cover (unix seconds) and where they come from, for people."""
 
@@ -45,6 +53,7 @@ class Header:
     recorded: float | None = None
     namespaces: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was missing while recording
+    blind: tuple[Span, ...] = ()  # spans of which the store had nothing at all
 
 
 @dataclass(frozen=True, slots=True)

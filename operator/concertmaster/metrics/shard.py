@@ -76,6 +76,7 @@ class Shard:
             ),
             warnings=(*self._dropped(), *given_up),
             held=len(held),
+            blind=not targets.seen and (targets.interval is None or not self.scope.namespaces),
         )
 
     def _targets(self, window: Window) -> TargetState:

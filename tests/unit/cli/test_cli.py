@@ -53,6 +53,22 @@ def test_analyze_finds_the_regression_in_the_example_facts() -> None:
     assert change[0]["since"].startswith("2026-11-11")  # drawn: five days before the end
 
 
+def test_trends_are_printed_and_come_as_json() -> None:
+    table = call("analyze", "--facts", FACTS, "--workflow", "blast-search", "--trends", "--time-zone", "Europe/Berlin")
+    assert table.returncode == 0, table.stderr
+    assert "in time zone Europe/Berlin" in table.stdout
+    for title in ("HOURLY", "DAILY", "WEEKLY", "MONTHLY"):
+        assert title in table.stdout
+    assert "2026-11-12 Thu   3      100%      34m09s" in table.stdout
+    answer = call("analyze", "--facts", FACTS, "--period", "weekly", "-o", "json")
+    trends = {w["workflow"]["name"]: w["trends"] for w in json.loads(answer.stdout)["workflows"]}["blast-search"]
+    assert set(trends) == {"timeZone", "currency", "countedBy", "weekly"}
+    weeks = trends["weekly"]["periods"]
+    assert [w["runs"]["total"] for w in weeks] == [20, 21, 1]
+    assert weeks[1]["figures"]["durationSeconds"]["mean"] == pytest.approx(2044, abs=2)
+    assert set(trends["weekly"]["steps"]) == {"split", "index", "search", "join"}
+
+
 def test_what_if_replays_the_observed_runs() -> None:
     half = call("what-if", "blast-search", "--facts", FACTS, "--scale", "search=0.5")
     assert half.returncode == 0, half.stderr
@@ -78,6 +94,9 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
     [
         (["analyze"], 2, "give --prometheus URL, or --config FILE"),
         (["analyze", "--facts", "/nowhere.jsonl"], 1, "/nowhere.jsonl: cannot be read"),
+        (["analyze", "--trends", "--time-zone", "Mars/Base"], 2, "there is no time zone Mars/Base"),
+        (["analyze", "--trends", "--time-zone", "../etc/passwd"], 2, "there is no time zone ../etc/passwd"),
+        (["analyze", "--trends", "--facts", str(FACTS), "-o", "markdown"], 2, "not as markdown"),
         (["analyze", "--facts", str(FACTS), "--prometheus", "http://x"], 2, "not both"),
         (["analyze", "--prometheus", "ftp://x"], 1, "write it as http://host"),
         (["analyze", "--prometheus", "http://127.0.0.1:1", "--window", "1h"], 1, "127.0.0.1:1"),

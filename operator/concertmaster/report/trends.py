@@ -1,0 +1,250 @@
+"""Trends by period as plain data and as tables. Nothing known is ``null`` or ``-``; no run is 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from itertools import groupby
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.periods import Period, local
+from concertmaster.core.stats.summary import Summary
+from concertmaster.core.trends import Bucket, Difference, Series, Trends
+from concertmaster.core.verdict import MIN_RUNS, Comparison, Verdict
+from concertmaster.report.tables import table
+from concertmaster.report.view import View, number
+
+# Periods printed of each length; JSON has all of them.
+SHOWN = {Period.HOURLY: 24, Period.DAILY: 14, Period.WEEKLY: 8, Period.MONTHLY: 12}
+LEAST = 0.01  # differences below this share are the same to people, however sure they are
+QUIET = 3  # periods in a row without a run that are printed as one line
+STEPS = 20  # steps printed, those that take most time first
+
+_NOUN = {Period.HOURLY: "hour", Period.DAILY: "day", Period.WEEKLY: "week", Period.MONTHLY: "month"}
+
+
+def stamp(moment: float, zone: tzinfo) -> str:
+    """RFC 3339 with the offset that is in force in the zone at that moment."""
+    return local(moment, zone).isoformat(timespec="seconds")
+
+
+def label(start: float, period: Period, zone: tzinfo) -> str:
+    """What people call the period: ``2026-11-20 Fri``, ``2026-W47``, ``2026-11``, ``2026-11-20 02:00+01:00``."""
+    here = local(start, zone)
+    if period is Period.HOURLY:
+        return here.isoformat(sep=" ", timespec="minutes")
+    if period is Period.DAILY:
+        return here.strftime("%Y-%m-%d %a")
+    if period is Period.WEEKLY:
+        year, week, _ = here.date().isocalendar()
+        return f"{year}-W{week:02d}"
+    return here.strftime("%Y-%m")
+
+
+# --- plain data
+
+
+def view(found: Trends, zone: tzinfo) -> View:
+    """One length of period with the workflow and its steps."""
+    return {
+        **_series(found.workflow, found.period, zone),
+        "steps": {name: _series(series, found.period, zone, empty=False) for name, series in found.steps.items()},
+    }
+
+
+def _series(series: Series, period: Period, zone: tzinfo, *, empty: bool = True) -> View:
+    """``empty``: with the periods in which nothing ran, or of which nothing is known; a step need not repeat them."""
+    return {
+        "periods": [_bucket(b, period, zone) for b in series.buckets if empty or b.total],
+        "comparison": _difference(series.difference, period, zone),
+    }
+
+
+def _bucket(bucket: Bucket, period: Period, zone: tzinfo) -> View:
+    counts = {
+        "total": bucket.total,
+        "succeeded": bucket.succeeded,
+        "failed": bucket.failed,
+        "unknown": bucket.unknown,
+    }
+    return {
+        "period": label(bucket.start, period, zone),
+        "start": stamp(bucket.start, zone),
+        "end": stamp(bucket.end, zone),
+        "whole": bucket.whole,
+        "runs": counts if bucket.known else None,
+        "successRate": number(bucket.success, 4),
+        "figures": {name: _summary(s) for name, s in (bucket.figures or {}).items()},
+    }
+
+
+def _summary(found: Summary) -> View:
+    return {
+        "count": found.count,
+        "mean": number(found.mean),
+        "min": number(found.minimum),
+        "max": number(found.maximum),
+        "p50": number(found.p50),
+        "p95": number(found.p95),
+        "p99": number(found.p99),
+    }
+
+
+def _difference(found: Difference, period: Period, zone: tzinfo) -> View:
+    return {
+        "period": label(found.now.start, period, zone) if found.now is not None else None,
+        "before": label(found.before.start, period, zone) if found.before is not None else None,
+        "reason": found.reason,
+        "successChanged": found.success_changed if found.success_p is not None else None,
+        "successPValue": number(found.success_p, 3),
+        "figures": {
+            name: {
+                "ratio": number(c.ratio, 4),
+                "low": number(c.low, 4),
+                "high": number(c.high, 4),
+                "changed": _differs(c) if math.isfinite(c.ratio) else None,
+            }
+            for name, c in found.figures.items()
+        },
+    }
+
+
+def _differs(found: Comparison) -> bool:
+    """A difference that is neither chance nor too small to matter to anybody."""
+    return found.verdict in (Verdict.WORSE, Verdict.IMPROVED) and abs(found.ratio - 1) >= LEAST
+
+
+# --- for people
+
+
+def render(found: Sequence[Trends], zone: tzinfo, currency: str) -> str:
+    """Tables and comparisons of one workflow for each length of period."""
+    return "\n\n".join(_text(trends, zone, currency) for trends in found)
+
+
+def _text(found: Trends, zone: tzinfo, currency: str) -> str:
+    buckets = found.workflow.buckets[-SHOWN[found.period] :]
+    left_out = len(found.workflow.buckets) - len(buckets)
+    title = found.period.value.upper() + (
+        f" (the newest {len(buckets)} of {left_out + len(buckets)})" if left_out else ""
+    )
+    header = ["PERIOD", "RUNS", "SUCCESS", "MIN", "AVG", "MAX", "P95", "P99", "COST", "NOTE"]
+    lines = [title, table(header, _rows(buckets, found.period, zone))]
+    lines.append(_compared(found.workflow.difference, found.period, zone, currency))
+    steps = _steps(found)
+    if steps:
+        lines.append(steps)
+    return "\n".join(lines)
+
+
+def _rows(buckets: Sequence[Bucket], period: Period, zone: tzinfo) -> list[list[str]]:
+    """One line per period; several in a row without a run share one."""
+    rows = []
+    for (quiet, seen), same in groupby(buckets, key=lambda b: (not b.total, b.known)):
+        alike = list(same)
+        if quiet and len(alike) >= QUIET:
+            first, last = (label(b.start, period, zone) for b in (alike[0], alike[-1]))
+            rows.append([first, "0" if seen else "-", *["-"] * 7, f"{'' if seen else 'not seen '}up to {last}"])
+        else:
+            rows += [_row(b, period, zone) for b in alike]
+    return rows
+
+
+def _row(bucket: Bucket, period: Period, zone: tzinfo) -> list[str]:
+    figures = bucket.figures or {}
+    seconds, cost = figures.get("durationSeconds"), figures.get("cost")
+    return [
+        label(bucket.start, period, zone),
+        str(bucket.total) if bucket.known else "-",
+        _percent(bucket.success),
+        *(_shown(seconds, field) for field in ("minimum", "mean", "maximum", "p95", "p99")),
+        "-" if cost is None or cost.mean is None else f"{cost.mean:.4f}",
+        "" if bucket.whole else "seen in part" if bucket.known else "not seen",
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else text.percent(share).replace(" ", "")
+
+
+def _compared(found: Difference, period: Period, zone: tzinfo, currency: str) -> str:
+    """This period against the one before, as one sentence."""
+    noun = _NOUN[period]
+    if found.now is None or found.before is None:
+        return f"No comparison of this {noun} with the one before: {found.reason}."
+    now, before = found.now, found.before
+    parts = [f"{text.count(now.total, 'run')} against {before.total}"]
+    if found.success_p is not None:
+        verdict = "more than chance" if found.success_changed else "no clear difference"
+        parts.append(f"success {text.percent(now.success)} against {text.percent(before.success)} ({verdict})")
+    seconds = _means(now, before, "durationSeconds")
+    if seconds is not None:
+        told = f"{text.duration(seconds[0])} against {text.duration(seconds[1])} on average"
+        parts.append(f"run time {told} ({_clear(found.figures.get('durationSeconds'), 'longer', 'shorter')})")
+    cost = _means(now, before, "cost")
+    if cost is not None:
+        told = f"{text.money(cost[0], currency)} a run against {text.money(cost[1], currency)}"
+        parts.append(f"cost {told} ({_clear(found.figures.get('cost'), 'dearer', 'cheaper')})")
+    names = f"{label(now.start, period, zone)} against {label(before.start, period, zone)}"
+    return f"Last whole {noun}, {names}: {'; '.join(parts)}."
+
+
+def _means(now: Bucket, before: Bucket, name: str) -> tuple[float, float] | None:
+    pair = [(b.figures or {}).get(name) for b in (now, before)]
+    means = [s.mean for s in pair if s is not None and s.mean is not None]
+    return (means[0], means[1]) if len(means) == 2 else None
+
+
+def _clear(found: Comparison | None, more: str, less: str) -> str:
+    """Whether a difference of means is one, or could be chance."""
+    if found is None or not math.isfinite(found.ratio):
+        return f"too few to tell, {MIN_RUNS} on each side are needed"
+    span = f"95 % interval {100 * (found.low - 1):+.0f} to {100 * (found.high - 1):+.0f} %"
+    if _differs(found):
+        return f"{text.percent(abs(found.ratio - 1))} {more if found.ratio > 1 else less}, {span}"
+    return f"no clear difference, {span}" if found.verdict is Verdict.INCONCLUSIVE else f"the same, {span}"
+
+
+def _steps(found: Trends) -> str:
+    """One line per step: the last whole period against the one before."""
+    rows = []
+    for name, series in sorted(found.steps.items(), key=lambda kv: -_time(kv[1].difference))[:STEPS]:
+        now, before = series.difference.now, series.difference.before
+        if now is None or before is None or not now.total + before.total:
+            continue
+        seconds = [(b.figures or {}).get("durationSeconds") for b in (now, before)]
+        rows.append(
+            [
+                name,
+                str(now.total),
+                _percent(now.success),
+                *(_shown(s, field) for s in seconds for field in ("mean", "p95")),
+                _clear(series.difference.figures.get("durationSeconds"), "longer", "shorter"),
+            ]
+        )
+    return (
+        table(["STEP", "COUNT", "SUCCESS", "AVG", "P95", "AVG BEFORE", "P95 BEFORE", "RUN TIME"], rows) if rows else ""
+    )
+
+
+def _shown(found: Summary | None, field: str) -> str:
+    value = getattr(found, field) if found is not None else None
+    return "-" if value is None else text.duration(value)
+
+
+def _time(found: Difference) -> float:
+    figures: Mapping[str, Summary] = (found.now.figures or {}) if found.now is not None else {}
+    seconds = figures.get("durationSeconds")
+    return (seconds.mean or 0.0) * seconds.count if seconds is not None else 0.0
+
+
+def document(found: Sequence[Trends], zone: tzinfo, zone_name: str, currency: str) -> dict[str, Any]:
+    """The ``trends`` part of a workflow's JSON."""
+    return {
+        "timeZone": zone_name,
+        "currency": currency,
+        "countedBy": "the end of the run",
+        **{trends.period.value: view(trends, zone) for trends in found},
+    }
