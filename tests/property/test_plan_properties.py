@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from concertmaster.core import jsonpatch
 from concertmaster.core.amounts import quantity
+from concertmaster.core.fields import Reach, Refused
 from concertmaster.core.model import Edit
-from concertmaster.core.plan import Reach, Refused, allowed, plan, within
+from concertmaster.core.plan import plan
+from concertmaster.core.pointers import allowed, within
 from tests.unit.core.changes_world import advice
 
 cpus = st.sampled_from(["100m", "250m", "0.5", "1", "1.5", "2", "3500m", 1, 2, 0.5])

@@ -23,10 +23,11 @@ from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, resolve, select
+from concertmaster.core.fields import Refused
 from concertmaster.core.gates import Past, Situation, judge
 from concertmaster.core.ledger import withdrawn
 from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity
-from concertmaster.core.plan import Plan, Refused, plan
+from concertmaster.core.plan import Plan, plan
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError

@@ -24,11 +24,14 @@ from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
 from concertmaster.runtime.assessor import Subject
 from concertmaster.runtime.changes_desk import Desk
-from concertmaster.runtime.changes_document import FINISHED, FLYING, Change, says
+from concertmaster.runtime.changes_document import FINISHED, FLYING, Change
+from concertmaster.runtime.changes_end import Ends
 from concertmaster.runtime.changes_facts import FactReader
 from concertmaster.runtime.changes_follow import Follower
 from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_proposals import Proposals
+from concertmaster.runtime.changes_status import says
+from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.ports import Candidate, History
 from concertmaster.runtime.scene import Scene
 
@@ -56,6 +59,7 @@ class Changes:
         self,
         client: KubeClient,
         hand: Hand,
+        steps: Steps,
         history: History,
         access: AccessChecker,
         events: EventRecorder,
@@ -66,8 +70,9 @@ class Changes:
     ) -> None:
         self._client = client
         self._hand = hand
-        self._follower = Follower(hand, history)
-        self._plans = Proposals(client, hand, self._follower)
+        self._ends = Ends(hand)
+        self._follower = Follower(hand, steps, self._ends, history)
+        self._plans = Proposals(client, hand, steps, self._follower)
         self._access = access
         self._events = events
         self._candidates = candidates
@@ -160,7 +165,7 @@ class Changes:
             change = Change(body)
             allowed = modes.get((change.namespace, change.profile), "Recommend") != "Recommend"
             try:
-                self._hand.recover(body, allowed=allowed, now=now)
+                self._ends.recover(body, allowed=allowed, now=now)
             except Stopped:
                 raise
             except KubeError as error:

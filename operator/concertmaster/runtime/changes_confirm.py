@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.amounts import quantity
+from concertmaster.core.fields import Reach, Refused, Setting
 from concertmaster.core.jsonpatch import compact, join
 from concertmaster.core.model import Edit, Recommendation
-from concertmaster.core.plan import Plan, Reach, Refused, Setting, plan
+from concertmaster.core.plan import Plan, plan
 from concertmaster.runtime.changes_document import Change
 
 

@@ -1,34 +1,30 @@
-"""WorkflowChange objects as the operator reads and writes them: what a plan says in a status, and conditions.
+"""WorkflowChange objects as the operator reads them (``changes_status`` words what it writes).
 
-Plain documents in and out. The API server keeps the spec immutable; the status belongs to the operator, and what it
+The API server keeps the spec immutable; the status belongs to the operator, and what it
 says is believed only as far as its digest is the one of the spec.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.base import parse_time
-from concertmaster.api.scalars import ScalarError, SignedPercent
-from concertmaster.core import text
 from concertmaster.core.jsonpatch import Operation, compact
 from concertmaster.core.ledger import Line
-from concertmaster.core.plan import Aim, Plan, Predicted, Target, describe, digest_of, within
-from concertmaster.core.proof import Proof
+from concertmaster.core.plan import Aim, Target, digest_of
+from concertmaster.core.pointers import within
 from concertmaster.core.verdict import Verdict
 from concertmaster.kube.objects import CHANGES, ObjectRef
-from concertmaster.report.status import clip
 
 FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
 FLYING = frozenset({"Applied", "Verifying"})
-_MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
-_AIMS = {measure: aim for aim, measure in _MEASURES.items()}
+MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
+_AIMS = {measure: aim for aim, measure in MEASURES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,110 +204,6 @@ class Change:
             _share(predicted.get("low")),
             _share(predicted.get("high")),
         )
-
-
-def object_name(plan: Plan, attempt: int = 1) -> str:
-    """The name of a plan's object: profile, recommendation and the head of the digest; ``attempt`` for a repetition."""
-    stem = re.sub(r"[^a-z0-9.-]+", "-", f"{plan.profile}.{plan.recommendation}".lower())
-    stem = re.sub(r"[.-]*\.[.-]*", ".", stem[:200]).strip(".-")
-    return f"{stem}.{plan.digest[:8]}" + (f"-{attempt}" if attempt > 1 else "")
-
-
-def new_object(plan: Plan, name: str) -> dict[str, Any]:
-    """The object to create for a plan, undecided."""
-    return {
-        "apiVersion": CHANGES.api_version,
-        "kind": CHANGES.kind,
-        "metadata": {"name": name, "namespace": plan.namespace},
-        "spec": {
-            "profileRef": {"name": plan.profile},
-            "recommendation": plan.recommendation,
-            "planDigest": plan.digest,
-        },
-    }
-
-
-def plan_status(plan: Plan) -> dict[str, Any]:
-    """``plan`` and ``predicted`` of a status."""
-    target = plan.target
-    where = {
-        "apiVersion": target.api_version,
-        "kind": target.kind,
-        "name": target.name,
-        "namespace": target.namespace,
-        "resourceVersion": target.resource_version,
-        "uid": target.uid,
-    }
-    return {
-        "plan": {
-            "inverse": compact(list(plan.inverse)),
-            "kustomize": plan.kustomize,
-            "patch": compact(list(plan.patch)),
-            "target": {k: v for k, v in where.items() if v},
-        },
-        "predicted": effect(plan.predicted, _MEASURES[plan.aim]) | {"text": clip(promise(plan), 400)},
-    }
-
-
-def promise(plan: Plan) -> str:
-    """What a plan changes and what is expected of it, as a sentence."""
-    part = "" if plan.whole else " (as far as one step may go)"
-    expected = plan.predicted
-    if expected is None:
-        return f"{plan.says()}{part}"
-    low, high = sorted((abs(expected.low), abs(expected.high)))
-    verb = {"Duration": "shorter runs", "Cost": "less cost", "Failures": "fewer failures"}[expected.measure]
-    span = (
-        text.percent(low) if text.percent(low) == text.percent(high) else f"{text.percent(low)} to {text.percent(high)}"
-    )
-    return f"{plan.says()}{part}: {span} {verb}, likely {text.percent(abs(expected.likely))}"
-
-
-def effect(found: Predicted | None, measure: str) -> dict[str, Any]:
-    """An Effect of the status; only its measure when nothing is known."""
-    if found is None or found.measure != measure:
-        return {"measure": measure}
-    rows = {"high": found.high, "likely": found.likely, "low": found.low}
-    shown = {k: v for k, v in ((k, _percent(v)) for k, v in rows.items()) if v is not None}
-    return {**shown, "measure": measure}
-
-
-def with_proof(status: Mapping[str, Any], proof: Proof, measure: str) -> dict[str, Any]:
-    """The status after a look at the runs."""
-    found = {**status, "baselineRuns": proof.baseline_runs, "verifiedRuns": proof.verified_runs}
-    if proof.measured is not None and proof.measured.measure == measure:
-        found["measured"] = effect(proof.measured, measure)
-    if proof.verdict is not None:
-        found["verdict"] = proof.verdict.value
-    return found
-
-
-def with_conditions(
-    status: Mapping[str, Any], findings: Iterable[Finding], generation: int | None, now: float
-) -> dict[str, Any]:
-    """The status with these conditions."""
-    current = conditions.update(status.get("conditions") or (), findings, generation=generation, now=now)
-    found = {**status, "conditions": current}
-    if generation is not None:
-        found["observedGeneration"] = generation
-    return found
-
-
-def says(kind: ConditionType, status: bool | None, reason: Reason, message: str) -> Finding:
-    """A finding, for brevity."""
-    return Finding(kind, status, reason, message)
-
-
-def summary(settings: Sequence[Any]) -> str:
-    """Settings in words."""
-    return "; ".join(describe(s) for s in settings)
-
-
-def _percent(share: float) -> str | None:
-    try:
-        return str(SignedPercent.of(100.0 * share))
-    except ScalarError:
-        return None
 
 
 def _share(value: Any) -> float | None:

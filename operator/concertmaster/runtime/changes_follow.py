@@ -11,8 +11,11 @@ from concertmaster.core.proof import Sides, prove
 from concertmaster.core.proof import sides as proof_sides
 from concertmaster.runtime.changes_confirm import written
 from concertmaster.runtime.changes_desk import Desk
-from concertmaster.runtime.changes_document import FINISHED, Change, says
+from concertmaster.runtime.changes_document import FINISHED, Change
+from concertmaster.runtime.changes_end import Ends
 from concertmaster.runtime.changes_hand import Hand
+from concertmaster.runtime.changes_status import says
+from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.changes_terms import prices_of, terms_of
 from concertmaster.runtime.ports import History
 
@@ -23,16 +26,18 @@ _MOST_RUNS = 400  # of one workflow for one proof
 class Follower:
     """Looks after changes in flight."""
 
-    def __init__(self, hand: Hand, history: History) -> None:
+    def __init__(self, hand: Hand, steps: Steps, ends: Ends, history: History) -> None:
         self._hand = hand
+        self._steps = steps
+        self._ends = ends
         self._history = history
 
     def follow(self, desk: Desk, change: Change, allowed: bool) -> Change | None:
         """One change in flight."""
         if change.phase == "Applied":
             if allowed:
-                return self._hand.settle(change, desk.now)
-            found = self._hand.settle(change, desk.now)
+                return self._steps.settle(change, desk.now)
+            found = self._steps.settle(change, desk.now)
             return found if found is None or found.phase != "Verifying" else self._orphan(desk, found)
         if not allowed:
             return self._orphan(desk, change)
@@ -41,10 +46,10 @@ class Follower:
             found = self._hand.write(change, change.status, [says(C.ORPHANED, False, Reason.ACTIVE, text)], desk.now)
             change = found or change
         if change.condition(C.RESTORED).get("status") == "Unknown":
-            return self._hand.restore(change, None, desk.now)
+            return self._ends.restore(change, None, desk.now)
         if change.decision == "Reject":
             who = change.spec.get("decidedBy") or "somebody"
-            return self._hand.restore(change, None, desk.now, f"rejected by {who}")
+            return self._ends.restore(change, None, desk.now, f"rejected by {who}")
         return self._verify(desk, change)
 
     def _orphan(self, desk: Desk, change: Change) -> Change | None:
@@ -89,7 +94,7 @@ class Follower:
             proof = replace(
                 proof, reason=f"the workflow was changed otherwise meanwhile, which ends the proof: {proof.reason}"
             )
-        return self._hand.proved(change, proof, desk.now)
+        return self._ends.proved(change, proof, desk.now)
 
     def sides(self, desk: Desk, applied: float, window: float, change: Change | None = None) -> Sides:
         """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only thought of."""

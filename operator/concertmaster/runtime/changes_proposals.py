@@ -7,17 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.core.fields import Refused
 from concertmaster.core.gates import Past, Situation, Verdict, blocking, judge
 from concertmaster.core.ledger import corrected, correction, withdrawn
-from concertmaster.core.plan import Plan, Refused, plan
+from concertmaster.core.plan import Plan, plan
 from concertmaster.engines.define import define
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
 from concertmaster.runtime.changes_confirm import confirmed
 from concertmaster.runtime.changes_desk import Desk
-from concertmaster.runtime.changes_document import FLYING, Change, object_name, says
+from concertmaster.runtime.changes_document import FLYING, Change
 from concertmaster.runtime.changes_follow import Follower
 from concertmaster.runtime.changes_hand import Hand
+from concertmaster.runtime.changes_status import object_name, says
+from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.changes_terms import reach_of, rights_of
 from concertmaster.runtime.ports import Candidate
 
@@ -29,9 +32,10 @@ _OBJECTION = 30 * 86400.0  # seconds for which a rule asks after a person was ag
 class Proposals:
     """Makes plans of advice and carries out those that are decided."""
 
-    def __init__(self, client: KubeClient, hand: Hand, follower: Follower) -> None:
+    def __init__(self, client: KubeClient, hand: Hand, steps: Steps, follower: Follower) -> None:
         self._client = client
         self._hand = hand
+        self._steps = steps
         self._follower = follower
 
     def look(self, desk: Desk, proposed: list[Change], candidates: Sequence[Candidate], raw: Mapping[str, Any]) -> None:
@@ -53,7 +57,7 @@ class Proposals:
                 continue
             orphan = next((c for c in bare if c.name.startswith(object_name(made)) and c.digest == made.digest), None)
             if orphan is not None and orphan.decision is None and orphan.recommendation == made.recommendation:
-                desk.put(self._hand.adopt(orphan, made, desk.now))
+                desk.put(self._steps.adopt(orphan, made, desk.now))
                 bare.remove(orphan)
             elif open_ < _OPEN_PROPOSALS and self._propose(desk, own, made):
                 open_ += 1
@@ -91,7 +95,7 @@ class Proposals:
         verdicts = judge(made, replace(cheap, facts=desk.facts.read(made, fresh, desk.definition)))
         if blocking(verdicts, proposing=asks):
             return False
-        change = self._hand.propose(made, desk.changes, desk.now)
+        change = self._steps.propose(made, desk.changes, desk.now)
         desk.put(change)
         if change is None or asks:
             return change is not None
@@ -162,7 +166,7 @@ class Proposals:
         if shut:
             self._hold(desk, fresh, shut)
             return
-        found = self._hand.apply(fresh, made, raw, desk.now)
+        found = self._steps.apply(fresh, made, raw, desk.now)
         if found is not None and found.phase == "Verifying":
             found = self._fingerprinted(desk, found) or found
         desk.put(found)
@@ -210,7 +214,7 @@ class Proposals:
             coverage=candidate.coverage,
             withdrawn=withdrawn(desk.lines, item.rule, desk.workflow) or why,
             approved=approved,
-            writes_left=self._hand.writes_left(desk.subject.entry.namespace, desk.now),
+            writes_left=self._steps.writes_left(desk.subject.entry.namespace, desk.now),
         )
 
 

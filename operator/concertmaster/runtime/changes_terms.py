@@ -5,10 +5,11 @@ from __future__ import annotations
 from concertmaster.advisor import next_run, pricing_of
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.apply import GitOps, OnSame
+from concertmaster.core.fields import Reach
 from concertmaster.core.gates.base import Bounds, Rights, Window
 from concertmaster.core.model import Level, WorkflowDefinition
 from concertmaster.core.options import Pricing
-from concertmaster.core.plan import Kind, Reach
+from concertmaster.core.plan import Kind
 from concertmaster.core.proof import Terms
 
 _LEAST_INTERVALS = 10  # a proof waits at least so many intervals of the schedule

@@ -33,6 +33,7 @@ from concertmaster.runtime.assessor import Assessor
 from concertmaster.runtime.changes import Changes
 from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_journal import Journal
+from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.cycle import Cycle
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.keeper import Keeper
@@ -227,7 +228,7 @@ class Operator:
         live = self._live(client, access, keeper) if s.live else None
         assessor = Assessor(sources, keeper, adviser)
         events = EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname())
-        hand = Hand(client, Journal(lambda: keeper.store), per_minute=s.limits.changes_per_minute)
+        hand = Hand(client, Journal(lambda: keeper.store))
         return Cycle(
             registry=registry,
             watchdog=Watchdog(client, registry, footing.kinds, s.namespaces, self._health),
@@ -245,6 +246,7 @@ class Operator:
             changes=Changes(
                 client,
                 hand,
+                Steps(hand, per_minute=s.limits.changes_per_minute),
                 keeper,
                 access,
                 events,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.cli.plans import edits_of, recommendation_of
-from concertmaster.core.plan import ALLOWED, allowed
+from concertmaster.core.pointers import ALLOWED, allowed
 from tests.unit.core.rules.scenarios import SCENARIOS
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from concertmaster.core import jsonpatch
 from concertmaster.core.amounts import quantity
+from concertmaster.core.fields import Reach, Refused
 from concertmaster.core.model import Category, Edit
-from concertmaster.core.plan import Aim, Kind, Reach, Refused, Target, allowed, digest_of, within
+from concertmaster.core.plan import Aim, Kind, Target, digest_of
+from concertmaster.core.pointers import allowed, within
 
 from .changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
 

@@ -25,6 +25,7 @@ from concertmaster.runtime.changes import Changes
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_journal import Journal
+from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.ports import Candidate
 from concertmaster.runtime.registry import Registry
 from concertmaster.runtime.scene import Stage
@@ -195,11 +196,13 @@ class Bed:
         self.stage = Stage(self.client, self.registry, (), {}, sleep=lambda _: None)
         self.assessor = Assessor(sources, self.history, lambda case: 1 / 0)
         self.hand = Hand(self.client, Journal(lambda: self.pages))
+        self.steps = Steps(self.hand)
         events = EventRecorder(self.client, instance="test", clock=lambda: self.now, burst=1000)
         self.events = events
         self.changes = Changes(
             self.client,
             self.hand,
+            self.steps,
             self.history,
             AccessChecker(self.client),
             events,

@@ -248,7 +248,7 @@ def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
     bed.run()
     assert len(bed.all()) == 2
     assert jsonpatch.find(bed.target, MEMORY)[1] == "768Mi"
-    bed.hand._per_minute = 0
+    bed.steps._per_minute = 0
     bed.items.append(wider())
     bed.run()
     assert len(bed.all()) == 2

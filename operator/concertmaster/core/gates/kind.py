@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concertmaster.core.gates.base import Situation, Verdict, closed, passed
-from concertmaster.core.plan import Kind, Plan, allowed
+from concertmaster.core.plan import Kind, Plan
+from concertmaster.core.pointers import allowed
 
 NAME = "kind"
 
