@@ -20,7 +20,9 @@ LIVES = [pod("etl", f"step-{n}", -3900 + 10 * n, 3840) for n in range(3)]
 
 
 def examined(url: str, **fields: object) -> dict[str, Check]:
-    source = Source.model_validate({"name": "default", "url": url, "delaySeconds": 0, "deadlineSeconds": 2, **fields})
+    source = Source.model_validate(
+        {"name": "default", "url": url, "delaySeconds": 0, "timeoutSeconds": 2, "deadlineSeconds": 2, **fields}
+    )
     with PrometheusClient(source, sleep=lambda _: None) as client:
         return {check.name: check for check in Examination(client, END).run()}
 

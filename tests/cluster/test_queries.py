@@ -442,7 +442,7 @@ def test_a_store_without_anything(make_prometheus: Any) -> None:
 
 
 def test_a_store_that_goes_away_is_an_error_and_comes_back(prometheus: PrometheusServer) -> None:
-    impatient = PrometheusClient(source(prometheus, deadlineSeconds=1), sleep=lambda _: None)
+    impatient = PrometheusClient(source(prometheus, timeoutSeconds=1, deadlineSeconds=1), sleep=lambda _: None)
     prometheus.stop()
     with pytest.raises(MetricsError) as caught:
         look(impatient, "etl", -5000, 0)

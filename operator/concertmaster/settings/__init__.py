@@ -1,18 +1,8 @@
 """The operator's configuration: one YAML file, read once at start."""
 
 from concertmaster.settings.load import SettingsError, load, parse, schema
-from concertmaster.settings.model import (
-    Auth,
-    BasicAuth,
-    ClusterTemplateOwner,
-    Header,
-    LabelSelector,
-    Limits,
-    Listen,
-    Settings,
-    Source,
-    Tls,
-)
+from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
+from concertmaster.settings.source import Auth, BasicAuth, Header, LabelSelector, Source, Tls
 
 __all__ = [
     "Auth",

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from concertmaster.settings.model import PATTERNS, Settings
+from concertmaster.settings.model import Settings
+from concertmaster.settings.source import PATTERNS
 
 
 class SettingsError(ValueError):

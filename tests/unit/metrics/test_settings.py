@@ -115,6 +115,41 @@ def test_everything_can_be_said() -> None:
             "clusterTemplateOwners: [{name: t, namespace: a}, {name: t, namespace: b}]\n" + LEAST,
             ["clusterTemplateOwners", "unique"],
         ),
+        ("namespaces: [a, b, a]\n" + LEAST, ["namespaces", "names a more than once"]),
+        ("interval: 2d\n" + LEAST, ["interval", "at most 1d"]),
+        ("historyPath: /\n" + LEAST, ["historyPath", "directory", "name a file"]),
+        ("historyPath: /data/\n" + LEAST, ["historyPath", "directory"]),
+        ("historyPath: ..\n" + LEAST, ["historyPath", "directory"]),
+        ("historyPath: /proc/history.db\n" + LEAST, ["historyPath", "on a disk"]),
+        ("historyPath: ':memory:'\n" + LEAST, ["historyPath", "lost with the process"]),
+        ('historyPath: "a\\nb"\n' + LEAST, ["historyPath", "control characters"]),
+        ("listen: {address: everywhere}\n" + LEAST, ["listen.address", "0.0.0.0"]),
+        ("limits: {backfill: 0s}\n" + LEAST, ["limits.backfill", "between 1h and 400d"]),
+        ("limits: {backfillPerCycle: 1s}\n" + LEAST, ["limits.backfillPerCycle", "never reaches the past"]),
+        (
+            "sources: [{name: a, url: 'http://a', timeoutSeconds: 60, deadlineSeconds: 10}]\n",
+            ["sources[0]", "deadlineSeconds (10) is below timeoutSeconds (60)", "raise deadlineSeconds"],
+        ),
+        ("sources: [{name: a, url: 'http://a', scrapeInterval: 0s}]\n", ["sources[0].scrapeInterval", "1s and 1h"]),
+        ("sources: [{name: a, url: 'http://a', ownerKinds: []}]\n", ["sources[0].ownerKinds"]),
+        ("sources: [{name: a, url: 'http://a', ownerKinds: ['Job|Pod']}]\n", ["ownerKinds[0]", "for example Job"]),
+        (
+            "sources: [{name: a, url: 'http://a', extraMatchers: {cluster: ''}}]\n",
+            ["extraMatchers.cluster", "its value"],
+        ),
+        ("sources: [{name: a, url: 'http://a', headers: {Host: b}}]\n", ["host", "client sets it"]),
+        ("sources: [{name: a, url: 'http://a', headers: {X-A: b, x-a: c}}]\n", ["x-a", "unique"]),
+        ("sources: [{name: a, url: 'http://a', headers: {X: \u2603}}]\n", ["headers.X", "ASCII"]),
+        ("sources: [{name: a, url: 'http://a', queryParams: {'a b': c}}]\n", ["queryParams", "letters, digits"]),
+        (
+            "sources: [{name: a, url: 'http://a', namespaceSelector: {matchLabels: {'a b': c}}}]\n",
+            ["matchLabels", "key of a label"],
+        ),
+        (
+            "sources: [{name: a, url: 'http://a', auth: {basic: {username: 'a:b', passwordFile: /c}}}]\n",
+            ["auth.basic.username", "without a colon"],
+        ),
+        ("sources: [{name: a, url: 'http://a/api/v1/query'}]\n", ["sources[0].url", "leave out /api/v1"]),
     ],
 )
 def test_mistakes_name_file_field_and_cure(text: str, parts: list[str]) -> None:
@@ -172,14 +207,19 @@ def test_notes_point_at_what_is_allowed_but_odd(tmp_path: Path) -> None:
     token = tmp_path / "token"
     text = f"""
 historyPath: history.db
+namespaces: [team-a]
+clusterTemplateOwners: [{{name: shared, namespace: team-b}}]
 sources:
 - {{name: main, url: 'http://a', auth: {{bearerTokenFile: {token}}}, tls: {{insecureSkipVerify: true}}}}
 """
     notes = parse(text).notes()
     assert [
-        any(part in note for note in notes) for part in ("default", "plain http", "any certificate", "relative")
-    ] == [True] * 4
+        any(part in note for note in notes)
+        for part in ("default", "plain http", "any certificate", "relative", "nobody owns it")
+    ] == [True] * 5
     assert any(str(token) in note for note in notes)
+    there = parse(f"historyPath: {tmp_path}\n{LEAST}").notes()
+    assert any("is a directory here" in note for note in there)
     token.write_text("x")
     assert not any(str(token) in note for note in parse(text).notes())
 

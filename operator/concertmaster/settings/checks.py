@@ -1,0 +1,81 @@
+"""Values that have the right type and make no sense: each is refused with what is wrong and what to write instead.
+
+Pure: whether a file exists is for ``Settings.notes``, because the configuration is often checked on another machine.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+
+_FRAMING = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
+_NO_DISK = ("/proc", "/sys", "/dev")
+_PARAMETER = re.compile(r"^[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}$")
+
+
+def history_path(path: str) -> str:
+    """A path that can be a file's."""
+    if re.search(r"[\x00-\x1f]", path):
+        raise ValueError("a path has no control characters")
+    if path.startswith(":"):
+        raise ValueError("name a file: what is kept in memory only is lost with the process")
+    if path.endswith("/") or PurePosixPath(path).name in ("", ".."):
+        raise ValueError("this names a directory; name a file, for example /var/lib/concertmaster/history.db")
+    if any(PurePosixPath(path).is_relative_to(place) for place in _NO_DISK):
+        raise ValueError(f"nothing can be kept below {' or '.join(_NO_DISK)}; name a file on a disk")
+    return path
+
+
+def address(text: str) -> str:
+    """An address to bind; names could mean several."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("write an IP address: 0.0.0.0 (all), 127.0.0.1 (inside the pod) or :: (all, IPv6)") from None
+    return text
+
+
+def between(seconds: int, least: int, most: int, words: str) -> None:
+    """A duration within bounds; ``words`` say which."""
+    if not least <= seconds <= most:
+        raise ValueError(words)
+
+
+def unique(names: Iterable[str]) -> None:
+    """No name twice."""
+    found = list(names)
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise ValueError(f"names {', '.join(twice)} more than once: names must be unique")
+
+
+def header_names(names: Iterable[str]) -> None:
+    """Headers the client does not set itself, each once."""
+    lower = [name.lower() for name in names]
+    if framing := _FRAMING & set(lower):
+        raise ValueError(f"{', '.join(sorted(framing))} cannot be set: the client sets it for every request")
+    unique(lower)
+
+
+def header_value(value: str) -> None:
+    """One line of printable ASCII."""
+    if not re.fullmatch(r"[\x20-\x7e]*", value):
+        raise ValueError("a header value is one line of printable ASCII text")
+
+
+def parameters(found: Mapping[str, str]) -> None:
+    """Names that can stand in a query string, and none the operator sets itself."""
+    if {"query", "time", "start", "end", "step", "limit", "timeout"} & found.keys():
+        raise ValueError("queryParams cannot set query, time, start, end, step, limit or timeout: the operator does")
+    if not all(_PARAMETER.match(name) for name in found):
+        raise ValueError("queryParams: names are letters, digits and _ . - [ ], not beginning with a digit")
+
+
+def matchers(found: Mapping[str, str]) -> None:
+    """Label values that select something of one cluster."""
+    if "namespace" in found or "__name__" in found:
+        raise ValueError("extraMatchers cannot fix namespace or __name__: the operator sets both itself")
+    if empty := [name for name, value in found.items() if not value]:
+        raise ValueError(f"extraMatchers.{empty[0]} is empty, which means series without that label; write its value")
