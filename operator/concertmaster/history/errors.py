@@ -38,7 +38,8 @@ def translate(error: sqlite3.Error, path: str) -> HistoryError:
     ):
         return HistoryFull(
             f"history {path} has no room to write ({error}). Nothing was lost: the write is repeated from the metrics "
-            "once there is room. Enlarge the volume of historyPath, or lower maxRuns or the window."
+            "once there is room. Enlarge the volume of historyPath, or lower maxRuns or the window; if it has room, see "
+            "whether it has become read-only."
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
         return HistoryReadOnly(

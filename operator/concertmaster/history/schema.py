@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
-from concertmaster.history.errors import HistoryDamaged, HistoryError, translate
+from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryReadOnly, translate
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
+_LARGEST_COPY = 256 * 2**20  # bytes: the chart's memory limit is twice that
 
 # Each entry is one version of the schema; never change an entry that was released, add one.
 MIGRATIONS: tuple[Sequence[str], ...] = (
@@ -63,12 +65,41 @@ def open_database(path: str) -> tuple[sqlite3.Connection, str | None]:
         aside = _set_aside(path)
 
 
+def open_copy(path: str) -> sqlite3.Connection:
+    """A database in memory with what the file at ``path`` holds, for a place that cannot be written.
+
+    Empty where the file cannot be read or is too large for that: the metrics fill it. What a broken-off write left in the
+    write-ahead log is not in it. Raises HistoryError for a file of a newer version or of another program.
+    """
+    memory = _connect(":memory:")
+    try:
+        if 0 < Path(path).stat().st_size <= _LARGEST_COPY:
+            with closing(_connect(f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+                _check(file, path)
+                file.backup(memory)
+    except (OSError, sqlite3.Error, _Unsound):
+        memory.close()
+        memory = _connect(":memory:")
+    except BaseException:
+        memory.close()
+        raise
+    return _prepared(memory, path)
+
+
 class _Unsound(Exception):
     """The integrity check found something."""
 
 
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=uri)
+
+
 def _opened(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return _prepared(_connect(path), path)
+
+
+def _prepared(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
+    """The connection, checked and migrated; closed when that fails."""
     try:
         fresh = connection.execute("PRAGMA page_count").fetchone()[0] == 0
         if fresh:
@@ -121,9 +152,15 @@ def _set_aside(path: str) -> str:
         number += 1
     target = f"{path}.damaged-{number}"
     rename: Callable[[str, str], None] = os.replace
-    for suffix in ("-wal", "-shm", ""):
-        if Path(path + suffix).exists():
-            rename(path + suffix, target + suffix)
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            if Path(path + suffix).exists():
+                rename(path + suffix, target + suffix)
+    except OSError as error:
+        raise HistoryReadOnly(
+            f"history {path} is damaged and cannot be set aside ({error.strerror or error}). Make its directory writable "
+            "for the operator's user, or set historyPath to another place."
+        ) from error
     return (
         f"history {path} was damaged: it was set aside as {target} and a new one was begun; the metrics fill it again."
     )

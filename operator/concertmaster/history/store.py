@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import merge_executions
 from concertmaster.history import rows
-from concertmaster.history.errors import translate, translated
+from concertmaster.history.errors import HistoryReadOnly, translate, translated
 from concertmaster.history.rebuild import rebuild
-from concertmaster.history.schema import open_database
+from concertmaster.history.schema import open_copy, open_database
 
 _REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 
@@ -49,12 +49,17 @@ class Stats:
 class Store:
     """One history file. Safe to use from several threads of one process."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, copy: bool = False) -> None:
         """Open ``path`` (":memory:" for none), creating or rebuilding it. ``recovered`` is a sentence for people when a
-        damaged file was set aside. Raises HistoryError and its kinds."""
+        damaged file was set aside. Raises HistoryError and its kinds.
+
+        ``copy``: work in memory on what the file holds, while its place cannot be written. Facts can be read anew from the
+        metrics and are taken; the journal cannot, and refuses to be written.
+        """
         self.path = path
+        self._copy = copy
         self._lock = threading.RLock()
-        self._db, self.recovered = open_database(path)
+        self._db, self.recovered = (open_copy(path), None) if copy else open_database(path)
         self._lost: list[str] = []  # rows whose bytes could not be read
 
     def close(self) -> None:
@@ -120,6 +125,7 @@ class Store:
 
     def write_journal(self, key: str, body: str, at: float) -> None:
         """Keep ``body`` under ``key`` at ``at`` (unix seconds), on the disk before this returns."""
+        self._must_last()
         with self._lock, translated(self.path):
             self._db.execute("PRAGMA synchronous = FULL")  # what is lost with the power could never be taken back
             try:
@@ -130,6 +136,7 @@ class Store:
 
     def drop_journal(self, key: str) -> None:
         """Forget an entry of the journal."""
+        self._must_last()
         with self._transaction():
             self._db.execute("DELETE FROM journal WHERE key = ?", (key,))
 
@@ -239,6 +246,12 @@ class Store:
             )
 
     # --- inside
+
+    def _must_last(self) -> None:
+        if self._copy:
+            raise HistoryReadOnly(
+                f"history {self.path} cannot be written: what must outlast this process is not begun."
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

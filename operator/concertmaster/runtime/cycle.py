@@ -94,6 +94,8 @@ class Cycle:
         begun = perf_counter()
         record, tally = Record(), Tally()
         now = self._clock()
+        if trouble := self._history.mend():
+            record.problem(trouble)
         with record.stage("watch", self._telemetry):
             complete = self._watch(record)
         if not complete:

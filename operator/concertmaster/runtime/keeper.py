@@ -1,28 +1,65 @@
-"""The history behind the loop's seam: one open store, opened again when its file turns out to be damaged."""
+"""The history behind the loop's seam: one open store, opened again when its file turns out to be damaged.
+
+A place that cannot be written any more is no reason to stop advising: the store is then a copy in memory of what the file
+holds, the metrics bring what is new, and every cycle tries the file again.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.history import HistoryDamaged, Store
+from concertmaster.history import HistoryDamaged, HistoryError, HistoryFull, HistoryReadOnly, Store
 
 log = logging.getLogger("concertmaster.history")
+
+
+_MEANWHILE = (
+    "Until it can be written, advice rests on a copy in memory and on the metrics, nothing is changed automatically, and "
+    "what is read is lost with the process."
+)
 
 
 class Keeper:
     """Holds the store. A damaged file is set aside by opening it again; the metrics fill the new one."""
 
     def __init__(self, path: str) -> None:
+        """Raises HistoryError when there is no file and none can be made: a wrong configuration, not a fault."""
         self._path = path
+        self._trouble = ""
         self.store = self._open()
 
     def _open(self) -> Store:
+        try:
+            return self._written()
+        except (HistoryReadOnly, HistoryFull) as error:
+            if not Path(self._path).is_file():
+                raise
+            self._trouble = f"{error} {_MEANWHILE}"
+        log.error("%s", self._trouble)
+        return Store(self._path, copy=True)
+
+    def _written(self) -> Store:
+        """The file itself."""
         store = Store(self._path)
         if store.recovered:
             log.warning("%s", store.recovered)
         return store
+
+    def mend(self) -> str:
+        """Try the file again where only a copy is at hand; what is wrong with it, empty when nothing is."""
+        if self._trouble:
+            try:
+                found = self._written()
+            except HistoryError as error:
+                self._trouble = f"{error} {_MEANWHILE}"
+            else:
+                self.store.close()
+                self.store, self._trouble = found, ""
+                log.warning("history %s can be written again", self._path)
+        return self._trouble
 
     def renew(self) -> None:
         """Set a damaged file aside and start a new one."""

@@ -84,6 +84,9 @@ class Sources(Protocol):
 class History(Protocol):
     """The run records of all workflows."""
 
+    def mend(self) -> str:
+        """Once per cycle: try again what failed before; why nothing is kept at present, empty when it is."""
+
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -130,11 +132,52 @@ def test_a_read_only_file(path: str) -> None:
             store.add({KEY: {"r": [ran("x")]}})
 
 
-def test_a_newer_schema_is_refused_not_destroyed(path: str) -> None:
-    with sqlite3.connect(path) as raw:
-        raw.execute("INSERT INTO migrations VALUES (?, 'later')", (len(MIGRATIONS) + 1,))
-    with pytest.raises(HistoryError, match="newer version"):
+def test_a_copy_has_what_the_file_holds_and_leaves_it_alone(path: str) -> None:
+    before = Path(path).read_bytes()
+    with Store(path, copy=True) as store:
+        assert len(store.runs(KEY)) == 300
+        assert store.watermark("s", "x") == 7.0
+        store.add({KEY: {"later": [ran("later")]}}, watermark=("s", "x", 99.0))
+        assert len(store.runs(KEY)) == 301
+        for write in (lambda: store.write_journal("change/1", "{}", 1.0), lambda: store.drop_journal("change/1")):
+            with pytest.raises(HistoryReadOnly, match="not begun"):
+                write()
+    assert Path(path).read_bytes() == before
+    with Store(path) as store:
+        assert store.watermark("s", "x") == 7.0
+
+
+@pytest.mark.parametrize("content", [b"this is not a database at all", b""])
+def test_a_copy_of_what_cannot_be_read_is_empty(path: str, content: bytes) -> None:
+    Path(path).write_bytes(content)
+    with Store(path, copy=True) as store:
+        assert store.keys() == []
+        store.add({KEY: {"r": [ran("1")]}})
+    assert Path(path).read_bytes() == content
+
+
+def test_a_copy_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("concertmaster.history.schema._LARGEST_COPY", 1000)
+    with Store(path, copy=True) as store:
+        assert store.keys() == []
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    overwrite(path, 0, b"garbage garbage garbage")
+    monkeypatch.setattr("concertmaster.history.schema.os.replace", refuse)
+    with pytest.raises(HistoryReadOnly, match=r"cannot be set aside \(Read-only file system\)"):
         Store(path)
+
+
+def test_a_newer_schema_is_refused_not_destroyed(path: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("INSERT INTO migrations VALUES (?, 'later')", (len(MIGRATIONS) + 1,))
+    for copy in (False, True):
+        with pytest.raises(HistoryError, match="newer version"):
+            Store(path, copy=copy)
     assert not Path(f"{path}.damaged-1").exists()
 
 
@@ -142,8 +185,9 @@ def test_another_programs_database_is_refused_not_destroyed(tmp_path: Path) -> N
     name = str(tmp_path / "other.db")
     with sqlite3.connect(name) as raw:
         raw.execute("CREATE TABLE precious (x)")
-    with pytest.raises(HistoryError, match="another program"):
-        Store(name)
+    for copy in (False, True):
+        with pytest.raises(HistoryError, match="another program"):
+            Store(name, copy=copy)
     with sqlite3.connect(name) as raw:
         assert raw.execute("SELECT count(*) FROM precious").fetchone() == (0,)
 

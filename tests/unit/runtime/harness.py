@@ -82,9 +82,13 @@ class FakeHistory:
 
     runs_of: dict[str, list[RunRecord]] = field(default_factory=dict)
     tidied: list[dict[WorkflowKey, tuple[int, float]]] = field(default_factory=list)
+    trouble: str = ""
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         return self.runs_of.get(definition.key.name, [])
+
+    def mend(self) -> str:
+        return self.trouble
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         self.tidied.append(dict(keep))

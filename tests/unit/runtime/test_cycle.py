@@ -233,6 +233,18 @@ def test_a_first_advice_does_not_wait_for_the_whole_past(bed: Bed) -> None:
     assert bed.status()["advice"] == ["3 runs"]
 
 
+def test_a_history_that_is_not_kept_is_told_in_every_cycle_and_stops_no_advice(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    bed.history.trouble = "history x cannot be written"
+    for _ in range(2):
+        caplog.clear()
+        bed.run(seconds=INTERVAL)
+        (line,) = [r for r in caplog.records if r.getMessage() == "cycle"]
+        assert line.fields["problems"] == ["history x cannot be written"]  # type: ignore[attr-defined]
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
 def test_half_a_picture_decides_nothing(bed: Bed) -> None:
     bed.run()
     bed.profile("unseen", "other")

@@ -1,0 +1,98 @@
+"""The place of the history cannot be written: read-only and full file systems, which no right of root gets around.
+
+The operator runs in a mount namespace of its own, so the file system can be changed under it while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.prometheus import PrometheusServer
+from tests.cluster.operator_bed import Operator, apply, cronjob, history, policy, runs_of_cronjob, wait_for
+
+from .bed import Bed, deployed, source
+from .place import CRONJOBS, FAST, advised, namespaces
+
+pytestmark = pytest.mark.timeout(240)
+
+READ_ONLY = 'mount --bind "$PLACE" "$PLACE" && mount -o remount,bind,ro "$PLACE" && exec "$@"'
+WRITABLE = 'mount -o remount,bind,rw "$PLACE"'
+FULL = (
+    'cp "$PLACE/history.db" "$PLACE/../kept.db" && mount -t tmpfs -o size=2m none "$PLACE" && '
+    'mv "$PLACE/../kept.db" "$PLACE/history.db" && (cat /dev/zero > "$PLACE/ballast" 2>/dev/null || true) && exec "$@"'
+)
+ROOM = 'rm "$PLACE/ballast"'
+
+
+def _inside(root: Path, script: str) -> tuple[str, ...]:
+    """What stands before Python so that it runs in a mount namespace prepared by ``script``."""
+    place = f"PLACE={root}/var/lib/concertmaster"
+    return ("unshare", "-r", "-m", "env", place, "/bin/sh", "-e", "-c", script, "sh", sys.executable)
+
+
+def _meanwhile(op: Operator, root: Path, script: str) -> None:
+    """Run ``script`` in the namespaces of the running operator."""
+    enter = ["nsenter", "--preserve-credentials", "-U", "-m", "-t", str(op.process.pid)]
+    place = f"PLACE={root}/var/lib/concertmaster"
+    subprocess.run([*enter, "env", place, "/bin/sh", "-e", "-c", script], check=True, timeout=20)
+
+
+def _troubled(op: Operator, words: str) -> Callable[[], bool]:
+    return lambda: any(words in str(c.get("problems")) for c in op.cycles())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [(READ_ONLY, WRITABLE, "cannot be opened for writing"), (FULL, ROOM, "no room to write")],
+    ids=["read-only", "full"],
+)
+def test_advice_goes_on_from_a_copy_and_returns_to_the_file(
+    bed: Bed,
+    tmp_path: Path,
+    make_prometheus: Callable[..., PrometheusServer],
+    before: str,
+    after: str,
+    words: str,
+) -> None:
+    with namespaces(bed, "place") as (place,):
+        end = time.time() - 30.0
+        lives = [runs_of_cronjob(place, name, 30, end) for name in ("etl", "late")]
+        pods, jobs = [p for found in lives for p in found[0]], [j for found in lives for j in found[1]]
+        prometheus = make_prometheus(history=history(pods, jobs, end))
+        bed.install("cm", place, {"namespaces": [place], "sources": [source(prometheus.url)], "config": FAST})
+        apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
+        with deployed(bed, "cm", place, tmp_path) as op:
+            wait_for("advice", lambda: advised(bed, place))
+            op.stop()
+        with deployed(bed, "cm", place, tmp_path, pod="next", python=_inside(tmp_path, before)) as op:
+            wait_for("to be told", _troubled(op, words), 60)
+            apply(bed.cluster, cronjob(place, "late"))
+            wait_for("advice on a workflow the file does not know", lambda: advised(bed, place, "cronjob-late"), 100)
+            assert op.get("/healthz")[0] == op.get("/readyz")[0] == 200
+            told = op.cycles()[-1]["problems"][0]
+            assert words in told and "nothing is changed automatically" in told, op.cycles()
+            assert "volume" in told or "directory" in told, "and what to do"
+            _meanwhile(op, tmp_path, after)
+            wait_for("the file again", lambda: [x for x in op.read() if "can be written again" in x["msg"]])
+            later = op.next_cycles(2)
+            assert not [c for c in later if words in str(c.get("problems"))]
+
+
+def test_without_a_file_it_ends_and_says_what_to_do(bed: Bed, tmp_path: Path) -> None:
+    with namespaces(bed, "place") as (place,):
+        bed.install("cm", place, {"namespaces": [place], "sources": [source("http://127.0.0.1:9")], "config": FAST})
+        with deployed(bed, "cm", place, tmp_path, python=_inside(tmp_path, READ_ONLY)) as op:
+            wait_for("the end", lambda: op.process.poll() is not None)
+            said = [json.loads(line) for line in op.log.read_text().splitlines()]
+        assert op.process.returncode == 1
+        (error,) = [line for line in said if line["level"] == "error"]
+        assert "cannot be opened for writing" in error["msg"]
+        assert "operator's user may write there" in error["msg"]
+        assert "error" not in error, "no stack trace"
