@@ -164,3 +164,26 @@ def test_labels_of_the_targets_do_not_mark_a_profile_as_the_operators_own(
         bed.cluster.kubectl("delete", "opol", "mine", "-n", attacker)
         op.next_cycles(1)
     assert get(bed, "wfp", attacker, "own")
+
+
+def test_two_profiles_of_one_workflow_say_which_is_used_for_changes(
+    bed: Bed, tenants: list[str], store: PrometheusServer, tmp_path: Path
+) -> None:
+    ops, team, _ = tenants
+    bed.install("cm", ops, {"sources": [source(store.url)], "config": FAST})
+    apply(
+        bed.cluster,
+        cronjob(team, "etl"),
+        policy(team, "auto", apply={"mode": "Auto"}),
+        profile(team, "b", workflowRef=REF),
+    )
+    with deployed(bed, "cm", ops, tmp_path) as op:
+        wait_for("advice", lambda: advised(bed, team, "b"))
+        time.sleep(1.0)  # creation times are whole seconds
+        apply(bed.cluster, profile(team, "a", workflowRef=REF))
+        wait_for("the notice", lambda: state(bed, team, "b", "TargetResolved").get("reason") == "SharedTarget")
+        wait_for("advice for both", lambda: advised(bed, team, "a"))
+        op.next_cycles(1)
+        told = state(bed, team, "a", "TargetResolved")
+        assert (told["status"], told["reason"]) == ("True", "SharedTarget")
+        assert "b, the oldest, is used for changes and this one only recommends" in told["message"]

@@ -74,6 +74,10 @@ class Reason(StrEnum):
     SERIES_MISSING = "SeriesMissing", "The source has none of the series the analysis needs."
     # TargetResolved
     FOUND = "Found", "The workflow's definition was found and understood."
+    SHARED_TARGET = (
+        "SharedTarget",
+        "Several profiles describe the workflow; the message says which one is used for changes.",
+    )
     NOT_FOUND = "NotFound", "The object workflowRef names does not exist; old advice stays."
     KIND_MISSING = "KindMissing", "The cluster does not have this kind of object; its engine is not installed."
     FORBIDDEN = "Forbidden", "The operator may not read this kind of object here; the message names the right."

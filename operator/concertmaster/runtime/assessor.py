@@ -9,51 +9,28 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
-from concertmaster.api.effective import EffectivePolicy, PolicyRef
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.types import explain
 from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
-from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.writer import StatusUpdate
 from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
 from concertmaster.runtime.definitions import Definitions, Resolved
-from concertmaster.runtime.discovery import reference
+from concertmaster.runtime.leaders import lead
 from concertmaster.runtime.policies import as_document, unknown_source
 from concertmaster.runtime.ports import Adviser, Beat, Candidate, Case, Demand, History, SourceReport, Sources
 from concertmaster.runtime.registry import Entry, StatusView
 from concertmaster.runtime.scene import Scene
+from concertmaster.runtime.subject import Subject
 
 log = logging.getLogger("concertmaster.analysis")
 
 REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One profile with everything that is known before the metrics are read."""
-
-    entry: Entry
-    profile: WorkflowProfile | None
-    policy: EffectivePolicy | None
-    losers: tuple[PolicyRef, ...]
-    resolved: Resolved
-    source: str
-    refusal: Finding | None = None  # why its source may not be asked
-
-    @property
-    def key(self) -> WorkflowKey:
-        """The workflow's identity in the history, also while its definition cannot be had."""
-        if self.resolved.definition is not None:
-            return self.resolved.definition.key
-        ref = reference(self.entry)
-        kind, name = (ref[1], ref[2]) if ref is not None else (PROFILES.kind, self.entry.name)
-        return WorkflowKey(self.entry.namespace, kind, name)
 
 
 @dataclass(slots=True)
@@ -91,7 +68,7 @@ class Assessor:
 
     def subjects(self, scene: Scene) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
-        found = [self._subject(entry, scene) for entry in scene.snapshot.profiles]
+        found = lead([self._subject(entry, scene) for entry in scene.snapshot.profiles])
         uids = frozenset(s.entry.uid for s in found)
         self._definitions.keep_only(uids)
         for uid in [u for u in self._memory if u not in uids]:
@@ -274,32 +251,3 @@ class Assessor:
 
 def _metrics(reason: Reason, message: str) -> Finding:
     return Finding(ConditionType.METRICS_AVAILABLE, False, reason, message)
-
-
-def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]:
-    """How many profiles each policy governs and loses, and what they point at."""
-    found: dict[PolicyRef, PolicyTally] = {}
-    for s in subjects:
-        if s.policy is None:
-            continue
-        for loser in s.losers:
-            found.setdefault(loser, PolicyTally()).losing += 1
-        if s.policy.source is None:
-            continue
-        tally = found.setdefault(s.policy.source, PolicyTally())
-        tally.matched += 1
-        tally.problems.update(dict.fromkeys(s.policy.problems))
-        ref = s.profile.spec.workflow_ref if s.profile is not None else None
-        if ref is not None:
-            tally.targets.add((ref.api_version, ref.kind, s.entry.namespace))
-    return found
-
-
-@dataclass(slots=True)
-class PolicyTally:
-    """What the subjects say about one policy."""
-
-    matched: int = 0
-    losing: int = 0
-    targets: set[tuple[str, str, str]] = field(default_factory=set)
-    problems: dict[str, None] = field(default_factory=dict)

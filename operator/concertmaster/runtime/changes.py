@@ -22,7 +22,6 @@ from concertmaster.kube.discover import scan
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
-from concertmaster.runtime.assessor import Subject
 from concertmaster.runtime.changes_desk import Desk
 from concertmaster.runtime.changes_document import FINISHED, FLYING, Change
 from concertmaster.runtime.changes_end import Ends
@@ -34,6 +33,7 @@ from concertmaster.runtime.changes_status import says
 from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.ports import Candidate, History
 from concertmaster.runtime.scene import Scene
+from concertmaster.runtime.subject import Subject
 
 log = logging.getLogger("concertmaster.changes")
 

@@ -10,10 +10,10 @@ from concertmaster.api.effective import EffectivePolicy
 from concertmaster.core.ledger import Line
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.proof import Sides
-from concertmaster.runtime.assessor import Subject
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_facts import FactReader
 from concertmaster.runtime.scene import Scene
+from concertmaster.runtime.subject import Subject
 
 
 @dataclass(slots=True)

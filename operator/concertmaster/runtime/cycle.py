@@ -24,7 +24,7 @@ from concertmaster.kube.errors import Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, Written, digest
 from concertmaster.runtime import assess, rights
-from concertmaster.runtime.assessor import Assessor, Subject, Tally, facts_by_policy
+from concertmaster.runtime.assessor import Assessor, Tally
 from concertmaster.runtime.changes import Changes
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.memory import give_back
@@ -33,6 +33,7 @@ from concertmaster.runtime.ports import Demand, History, Live, SourceReport, Sou
 from concertmaster.runtime.record import Record
 from concertmaster.runtime.registry import Entry, Registry, StatusView
 from concertmaster.runtime.scene import Scene, Stage
+from concertmaster.runtime.subject import Subject, facts_by_policy
 from concertmaster.runtime.telemetry import Telemetry
 from concertmaster.runtime.watchdog import Watchdog
 

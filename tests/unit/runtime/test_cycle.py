@@ -82,6 +82,32 @@ def test_two_profiles_of_one_workflow_both_learn_of_new_runs(bed: Bed) -> None:
     assert {c.profile.metadata.name for c in bed.adviser.cases} == {"etl", "second"}
 
 
+def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_say_so(bed: Bed) -> None:
+    bed.policy(apply={"mode": "Auto"})
+    bed.run()
+    assert bed.state()["TargetResolved"] == ("True", "Found")
+    bed.profile("a-later", metadata={"creationTimestamp": "2035-01-01T00:00:00Z"})
+    bed.run(seconds=INTERVAL)
+    for name in ("etl", "a-later"):
+        assert bed.state(name=name)["TargetResolved"] == ("True", "SharedTarget")
+    assert "this one, the oldest, is used for changes" in bed.message("TargetResolved")
+    assert "etl, the oldest, is used for changes" in bed.message("TargetResolved", name="a-later")
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.adviser.cases}
+    assert modes == {"etl": "Auto", "a-later": "Recommend"}
+    del bed.client.objects[PROFILES.path("demo", "etl")]
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="a-later")["TargetResolved"] == ("True", "Found")
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.adviser.cases}
+    assert modes["a-later"] == "Auto"
+
+
+def test_a_target_that_is_missing_is_worth_more_than_the_notice_of_two_profiles(bed: Bed) -> None:
+    for name in ("one", "two"):
+        bed.profile(name, target="gone")
+    bed.run()
+    assert bed.state(name="one")["TargetResolved"] == ("False", "NotFound")
+
+
 @pytest.mark.parametrize("change", ["profile", "policy", "definition", "missing", "time"])
 def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) -> None:
     bed.run()
