@@ -240,7 +240,8 @@ def deployed(
     kubeconfig = cluster.kubeconfig(service_account=spec["serviceAccountName"], namespace=namespace)
     if server is not None:
         changed = json.loads(kubeconfig.read_text())
-        changed["clusters"][0]["cluster"] = {"server": server}
+        (there,) = changed["clusters"]
+        there["cluster"] = {**(there["cluster"] if server.startswith("https:") else {}), "server": server}
         kubeconfig = root / f"{pod}.kubeconfig"
         kubeconfig.write_text(json.dumps(changed))
     with log.open("wb") as output:

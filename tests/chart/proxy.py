@@ -1,11 +1,13 @@
-"""A proxy between the operator and the API server that breaks what passes through it, as a test says.
+"""What stands between the operator and the API server and breaks what passes through it, as a test says.
 
-The operator talks plain HTTP to it with its own token, and it goes on to the API server over TLS; watches are streamed.
+``Proxy`` knows requests: the operator talks plain HTTP to it with its own token, and it goes on to the API server over TLS;
+watches are streamed. ``Pipe`` knows bytes only, and can let connections hang.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -144,3 +146,72 @@ class Proxy:
         self._ended.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+@dataclass
+class _Link:
+    """One connection through the pipe."""
+
+    frozen: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)  # the operator has closed its end
+
+
+@dataclass
+class Pipe:
+    """Passes TLS through as it is, until ``stop``."""
+
+    cluster: Cluster
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.cluster.server)
+        self._upstream = (parts.hostname, parts.port)
+        self._links: list[_Link] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where the operator is to look for the API server."""
+        return f"https://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def freeze(self) -> list[threading.Event]:
+        """From now on no byte passes on the present connections, and their ends stay open; new ones are not concerned.
+
+        The events of those that the operator has closed are set.
+        """
+        present = [link for link in self._links if not link.left.is_set()]
+        for link in present:
+            link.frozen.set()
+        return [link.left for link in present]
+
+    def stop(self) -> None:
+        """Take no further connections."""
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            far, link = socket.create_connection(self._upstream), _Link()
+            self._links.append(link)
+            for ends in ((near, far, link, link.left), (far, near, link, None)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket, link: _Link, left: threading.Event | None) -> None:
+        try:
+            while part := source.recv(65536):
+                if not link.frozen.is_set():
+                    sink.sendall(part)
+        except OSError:
+            pass
+        if left is not None:
+            left.set()
+        if left is not None or not link.frozen.is_set():
+            for end in (source, sink):
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
