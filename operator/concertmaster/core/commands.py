@@ -12,9 +12,10 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from concertmaster.core.model import ContainerSpec, Edit, WorkflowDefinition
+from concertmaster.core.model import ContainerSpec, Edit, Engine, WorkflowDefinition
 
 _TEMPLATE = re.compile(r"^(?P<head>.*/templates/\d+)(/|$)")
+_PIPELINE_TASK = re.compile(r"^/spec/(tasks|finally)/\d+(?=/)")
 _BUILT_IN = {"CronJob": "cronjob", "Job": "job"}
 _GROUPS = {
     "CronJob": ("batch", "v1"),
@@ -76,11 +77,21 @@ def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSp
             heads = [m["head"] for m in (_TEMPLATE.match(p) for p in places if p is not None) if m is not None]
             if found["head"] in heads and step.template:
                 return {f"{found['head']}/name": step.template}
-    if container is not None and container.resources_pointer is not None:
-        owner = container.resources_pointer.rpartition("/")[0]
-        if owner.rpartition("/")[2].isdigit():
-            return {f"{owner}/name": container.name}
-    return {}
+    if container is None or container.resources_pointer is None:
+        return {}
+    owner = container.resources_pointer.rpartition("/")[0]
+    name: str | None = container.name
+    guards = {}
+    if definition.engine is Engine.TEKTON:  # the pod's container has a longer name than the step in the manifest
+        name = name.removeprefix("sidecar-" if container.sidecar else "step-") if name else None
+        name = None if name is None or name.startswith("unnamed-") else name
+        task = _PIPELINE_TASK.match(owner)
+        caller = next((s.name for s in definition.graph.steps if container in s.containers), None)
+        if task is not None and caller is not None:
+            guards[f"{task[0]}/name"] = caller
+    if name is not None and owner.rpartition("/")[2].isdigit():
+        guards[f"{owner}/name"] = name
+    return guards
 
 
 def _resource(edit: Edit, at: str, existing: dict[str, dict[str, str]]) -> JsonPatch:

@@ -11,7 +11,7 @@ from typing import Any
 from concertmaster.core import jsonpatch, text
 from concertmaster.core.amounts import quantity, whole
 from concertmaster.core.model import Edit
-from concertmaster.core.pointers import allowed
+from concertmaster.core.pointers import allowed, inherited
 
 _MI = 1024.0**2
 
@@ -40,8 +40,9 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One field a plan sets. Numbers are cores, bytes or pods; ``old`` is None where nothing is set now, ``limit`` is
-    the limit of the same resource beside it."""
+    """One field a plan sets. Numbers are cores, bytes or pods; ``old`` is what holds now (None: nothing), ``limit`` is
+    the limit of the same resource. ``source`` is the pointer of a value that holds from elsewhere in the object: a
+    Tekton step's own request takes its place, and the other steps keep it."""
 
     pointer: str
     resource: str  # cpu, memory, parallelism
@@ -51,6 +52,7 @@ class Setting:
     old_literal: object
     new_literal: object
     limit: float | None = None
+    source: str | None = None
 
     @property
     def change(self) -> float | None:
@@ -63,7 +65,8 @@ def describe(found: Setting) -> str:
     name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[found.resource]
     of = f" of container {found.container}" if found.container else ""
     before = "nothing" if found.old_literal is None else str(found.old_literal)
-    return f"{name}{of} from {before} to {found.new_literal}"
+    whose = " (of the stepTemplate)" if found.source else ""
+    return f"{name}{of} from {before}{whose} to {found.new_literal}"
 
 
 def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) -> Setting:
@@ -79,6 +82,10 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) 
         if there and literal is not None and old is None:
             raise Refused(f"{edit.pointer} is {literal!r}, which is no whole number")
         return Setting(edit.pointer, resource, None, old, new, literal, new)
+    source = None if there else inherited(kind, edit.pointer)
+    if source is not None:
+        there, literal = jsonpatch.find(raw, source)
+        source = source if there else None
     amount = quantity(literal) if there else None
     proposed = quantity(edit.proposed)
     if (there and amount is None) or proposed is None or proposed <= 0:
@@ -86,7 +93,10 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) 
         raise Refused(f"{edit.pointer}: {wrong!r} is no amount that can be changed, such as 500m or 2Gi")
     new_literal = edit.proposed if reach is None or amount is None else _step(resource, amount, proposed, reach, edit)
     *above, _, _ = jsonpatch.parts(edit.pointer)
-    limit = jsonpatch.find(raw, jsonpatch.join([*above, "limits", resource]))[1]
+    beside = jsonpatch.join([*above, "limits", resource])
+    limit = jsonpatch.find(raw, beside)[1]
+    if limit is None and (default := inherited(kind, beside)) is not None:
+        limit = jsonpatch.find(raw, default)[1]
     holder = jsonpatch.find(raw, jsonpatch.join(above[:-1]))[1]
     name = holder.get("name") if isinstance(holder, Mapping) else None
     return Setting(
@@ -98,6 +108,7 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) 
         literal,
         new_literal,
         quantity(limit),
+        source,
     )
 
 

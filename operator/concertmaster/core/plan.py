@@ -178,6 +178,9 @@ def plan(
         guards, patch, inverse = operations(raw, [(s.pointer, s.new_literal) for _, s in changing])
     except PatchFailed as error:
         raise Refused(str(error), changed=True) from error
+    own = {s.pointer for _, s in changing}
+    sources = {s.source: s.old_literal for _, s in changing if s.source is not None and s.source not in own}
+    guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
     part = min(way(e, s) for e, s in changing)
     return Plan(
         profile=profile,

@@ -13,6 +13,7 @@ _TEMPLATE = _ARGO + r"/templates/\d+((/dag/tasks/\d+|/steps/\d+/\d+)/inline)*"
 _CONTAINER = r"(container|script|(sidecars|initContainers|containerSet/containers)/\d+)"
 _REQUEST = r"/requests/(?P<resource>cpu|memory)"
 _TASK = r"((steps|sidecars)/\d+|stepTemplate)/computeResources"
+_TEKTON_STEP = re.compile(r"(?P<task>.*)/steps/\d+(?P<field>/computeResources/(requests|limits)/[a-z]+)")
 _ARGO_POINTERS = (
     re.compile(rf"{_ARGO}/(?P<resource>parallelism)"),
     re.compile(rf"{_TEMPLATE}/(?P<resource>parallelism)"),
@@ -35,6 +36,13 @@ def allowed(kind: str, pointer: str) -> str | None:
     """The resource a pointer sets (cpu, memory, parallelism) when changes of ``kind`` may set it, else None."""
     found = next((m for p in ALLOWED.get(kind, ()) if (m := p.fullmatch(pointer)) is not None), None)
     return None if found is None else found["resource"]
+
+
+def inherited(kind: str, pointer: str) -> str | None:
+    """The pointer of the value that holds where nothing stands at ``pointer``: a Tekton step takes what it does not say
+    from its Task's ``stepTemplate``; None for every other place (sidecars take nothing)."""
+    found = _TEKTON_STEP.fullmatch(pointer) if kind in ("Task", "Pipeline") else None
+    return None if found is None else f"{found['task']}/stepTemplate{found['field']}"
 
 
 def within(kind: str, operations: Sequence[Mapping[str, Any]]) -> str | None:

@@ -77,6 +77,24 @@ def test_a_cron_jobs_container_is_tested_by_name() -> None:
     ]
 
 
+def test_a_tekton_step_is_tested_by_its_name_in_the_manifest_and_its_task() -> None:
+    at = "/spec/tasks/1/taskSpec/steps/0"
+    named = ContainerSpec("step-go", resources_pointer=f"{at}/computeResources", resources={"requests": {"cpu": "1"}})
+    unnamed = ContainerSpec("step-unnamed-1", resources_pointer="/spec/tasks/1/taskSpec/steps/1/computeResources")
+    db = ContainerSpec(
+        "sidecar-db", resources_pointer="/spec/tasks/1/taskSpec/sidecars/0/computeResources", sidecar=True
+    )
+    graph = WorkflowGraph((StepSpec("build", containers=(named, unnamed, db)),))
+    ci = WorkflowDefinition(WorkflowKey("demo", "Pipeline", "ci"), Engine.TEKTON, graph)
+    edits = [commands.resource_edit(c, "cpu", "250m") for c in (named, unnamed, db)]
+    found = commands.json_patch(ci, [e for e in edits if e is not None])
+    assert [(o["path"], o["value"]) for o in found if str(o["path"]).endswith("/name")] == [
+        ("/spec/tasks/1/name", "build"),
+        (f"{at}/name", "go"),
+        ("/spec/tasks/1/taskSpec/sidecars/0/name", "db"),
+    ]
+
+
 def test_other_fields_keep_their_type_and_test_what_is_there() -> None:
     spec = step("load", index=3, pointer="/spec/templates/3")
     of = definition(spec)

@@ -109,6 +109,55 @@ def test_every_kind_of_place_can_be_changed_and_restored(raw: dict[str, Any], it
     assert within(found.target.kind, found.inverse) is None
 
 
+def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
+    """A Task whose stepTemplate asks for two cores and limits memory to 2Gi."""
+    resources = {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi"}}
+    return {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "Task",
+        "metadata": {"name": "build", "namespace": "demo", "uid": "u", "resourceVersion": "1"},
+        "spec": {"stepTemplate": {"computeResources": resources}, "steps": list(steps), "sidecars": [{"name": "db"}]},
+    }
+
+
+def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_own() -> None:
+    raw = tekton_task({"name": "a", "image": "x"}, {"name": "b", "image": "x"})
+    reach = Reach(0.25, REACH.cpu, REACH.memory)
+    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1")), raw, reach=reach)
+    (setting,) = found.settings
+    assert (setting.old, setting.new, setting.change) == (
+        2.0,
+        1.5,
+        -0.25,
+    )  # judged against what holds, not as a first value
+    assert found.says() == "CPU request of container b from 2 (of the stepTemplate) to 1500m"
+    changed = jsonpatch.apply(raw, found.patch)
+    assert changed["spec"]["steps"] == [
+        {"name": "a", "image": "x"},
+        {"name": "b", "image": "x", "computeResources": {"requests": {"cpu": "1500m"}}},
+    ]
+    assert changed["spec"]["stepTemplate"] == raw["spec"]["stepTemplate"]
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    moved = jsonpatch.apply(
+        raw, [{"op": "replace", "path": "/spec/stepTemplate/computeResources/requests/cpu", "value": "3"}]
+    )
+    assert not jsonpatch.fits(moved, found.patch)  # the value the advice rests on is tested where it stands
+    memory = planned(advice(Edit("/spec/steps/0/computeResources/requests/memory", None, "3Gi")), raw).settings[0]
+    assert memory.limit == 2 * 2.0**30
+    sidecar = planned(advice(Edit("/spec/sidecars/0/computeResources/requests/cpu", None, "1")), raw).settings[0]
+    assert sidecar.old is None  # sidecars take nothing from it
+
+
+def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> None:
+    raw = tekton_task({"name": "a", "image": "x"})
+    item = advice(
+        Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1"),
+        Edit("/spec/steps/0/computeResources/requests/cpu", None, "500m"),
+    )
+    found = planned(item, raw)
+    assert jsonpatch.apply(jsonpatch.apply(raw, found.patch), found.inverse) == raw
+
+
 @pytest.mark.parametrize(
     "pointer",
     [

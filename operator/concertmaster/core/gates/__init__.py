@@ -38,6 +38,7 @@ from concertmaster.core.plan import Plan
 
 __all__ = [
     "GATES",
+    "NAMES",
     "Bounds",
     "Facts",
     "Gate",
@@ -52,25 +53,27 @@ __all__ = [
     "judge",
 ]
 
-GATES: tuple[Gate, ...] = (
-    suspended.check,
-    mode.check,
-    kind.check,
-    risk.check,
-    bounds.check,
-    step.check,
-    least_change.check,
-    data.check,
-    owner.check,
-    controllers.check,
-    namespace_limits.check,
-    pod_spec_patch.check,
-    write_access.check,
-    secure.check,
-    cooldown.check,
-    in_flight.check,
-    window.check,
+_IN_ORDER = (
+    suspended,
+    mode,
+    kind,
+    risk,
+    bounds,
+    step,
+    least_change,
+    data,
+    owner,
+    controllers,
+    namespace_limits,
+    pod_spec_patch,
+    write_access,
+    secure,
+    cooldown,
+    in_flight,
+    window,
 )
+GATES: tuple[Gate, ...] = tuple(gate.check for gate in _IN_ORDER)
+NAMES: tuple[str, ...] = tuple(gate.NAME for gate in _IN_ORDER)
 
 
 def judge(plan: Plan, situation: Situation) -> tuple[Verdict, ...]:
