@@ -65,6 +65,25 @@ FLEET = (
         ("increase(concertmaster_analyses_total[1h])", "analyses"),
         ("sum by (stage) (increase(concertmaster_failures_total[1h]))", "faults in {{stage}}"),
     ]),
+    Panel("Changes in flight", "Written, or being proven; orphaned ones wait for a person.", [
+        ("sum by (phase) (concertmaster_changes_in_flight)", "{{phase}}"),
+        ("sum(concertmaster_changes_orphaned)", "orphaned"),
+    ]),
+    Panel("Changes per day", "Proposed, written, judged and taken back.", [
+        ("sum(increase(concertmaster_changes_proposed_total[1d]))", "proposed"),
+        ("sum(increase(concertmaster_changes_applied_total[1d]))", "written"),
+        ("sum by (verdict) (increase(concertmaster_changes_verdicts_total[1d]))", "{{verdict}}"),
+        ("sum by (ground) (increase(concertmaster_changes_restored_total[1d]))", "taken back: {{ground}}"),
+        ("sum(increase(concertmaster_changes_conflicts_total[1d]))", "conflicts"),
+        ("sum(increase(concertmaster_changes_failed_total[1d]))", "failed"),
+    ]),
+    Panel("Plans kept back by gates", "In the last cycle; explain prints every gate of a recommendation.", [
+        ("sum by (gate) (concertmaster_changes_refused) > 0", "{{gate}}"),
+    ]),
+    Panel("Time to the verdict", "From the write of a change; 90th percentile and median of a week.", [
+        ("histogram_quantile(0.9, sum by (le) (increase(concertmaster_changes_verdict_seconds_bucket[7d])))", "90th"),
+        ("histogram_quantile(0.5, sum by (le) (increase(concertmaster_changes_verdict_seconds_bucket[7d])))", "median"),
+    ], "s"),
     Panel("Pods without a profile", "Pods of workflow engines that no profile claims.", [
         ("sum by (reason) (concertmaster_unassigned_pods)", "{{reason}}"),
     ]),

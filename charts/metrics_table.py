@@ -22,7 +22,7 @@ def rows() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
     """Name as it is queried, type, labels, meaning."""
     telemetry = Telemetry()
     declared: dict[str, tuple[str, ...]] = {}
-    for member in vars(telemetry).values():
+    for member in (*vars(telemetry).values(), *vars(telemetry.changes).values()):
         if hasattr(member, "_labelnames"):  # the client library has no public way to ask a collector for its labels
             declared[member.describe()[0].name] = tuple(member._labelnames)
     for family in telemetry.registry.collect():

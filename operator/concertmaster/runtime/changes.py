@@ -31,6 +31,7 @@ from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_proposals import Proposals
 from concertmaster.runtime.changes_status import says
 from concertmaster.runtime.changes_steps import Steps
+from concertmaster.runtime.changes_tally import Tally
 from concertmaster.runtime.ports import Candidate, History
 from concertmaster.runtime.scene import Scene
 from concertmaster.runtime.subject import Subject
@@ -49,6 +50,7 @@ class Outcome:
     """What the stage did in one cycle."""
 
     in_flight: dict[PolicyRef, int] = field(default_factory=dict)
+    tally: Tally | None = None  # None: it could not look
     problems: list[str] = field(default_factory=list)
 
 
@@ -92,10 +94,12 @@ class Changes:
             return outcome
         active = [s for s in subjects if s.policy is not None and s.policy.apply.mode.value != "Recommend"]
         if not active and not scene.snapshot.changes and not flying:
+            outcome.tally = Tally()
             return outcome
         listed = self._list(outcome)
         if listed is None:
             return outcome
+        tally = outcome.tally = self._hand.tally = Tally()
         by_profile: dict[tuple[str, str], list[Change]] = {}
         for change in listed:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
@@ -112,7 +116,9 @@ class Changes:
             source = subject.policy.source
             if source is not None:
                 outcome.in_flight[source] = outcome.in_flight.get(source, 0) + _flying(desk.changes)
+            tally.stand(desk.changes)
         for orphans in by_profile.values():
+            tally.stand(orphans)
             for change in orphans:
                 self._guarded(lambda c=change: self._profile_gone(c, now), str(change.ref), outcome)  # type: ignore[misc]
         refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in subjects}

@@ -14,6 +14,7 @@ from concertmaster.kube.events import Severity
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_hand import Hand, Stands
 from concertmaster.runtime.changes_status import says, with_conditions, with_proof
+from concertmaster.runtime.changes_tally import Ground
 
 C = ConditionType
 _INTENT = "about to be taken back: "
@@ -47,6 +48,7 @@ class Ends:
         found = self._hand.write(change, {**status, "phase": "Completed"}, findings, now)
         if found is not None:
             self._hand.journal.drop(change.uid)
+            self._judged(change, proof.verdict, now)
             self._hand.note(found, Severity.NORMAL, "ChangeKept", f"{change.name}: {proof.reason}")
         return found
 
@@ -59,6 +61,8 @@ class Ends:
             findings = [intent] if proof is None else [_judged(proof), intent]
             self._also_in_journal({**change.raw, "status": with_conditions(change.status, findings, None, now)}, now)
             begun = self._hand.write(change, change.status, findings, now)
+            if begun is not None and proof is not None and proof.verdict is not None:
+                self._judged(change, proof.verdict, now)
         if begun is None:
             return None
         return self._take_back(begun, now)
@@ -78,9 +82,13 @@ class Ends:
                     text = f"{change.ref} was deleted and is not taken back yet: {result.message}"
                     self._hand.problems.append(text)
                     return
+                self._hand.tally.restored[Ground.DELETED] += 1
                 text = f"{change.name} was deleted while it was being proven, so the change was taken back"
                 self._hand.note(change, Severity.WARNING, "ChangeTakenBack", text)
         self._hand.journal.drop(change.uid)
+
+    def _judged(self, change: Change, verdict: Verdict, now: float) -> None:
+        self._hand.tally.verdict(verdict, None if change.applied is None else now - change.applied)
 
     def _also_in_journal(self, change: Mapping[str, Any], now: float) -> None:
         """A full disk must not keep harm from being taken back: the WorkflowChange says it too."""
@@ -116,6 +124,7 @@ class Ends:
         found = self._hand.write(change, status, [says(C.RESTORED, True, Reason.TAKEN_BACK, text)], now)
         if found is not None:
             self._hand.journal.drop(change.uid)
+            self._hand.tally.restored[Ground.PROOF if change.verdict is not None else Ground.REJECTED] += 1
             self._hand.note(found, Severity.WARNING, "ChangeTakenBack", f"{change.name}: {text}")
         return found
 

@@ -24,6 +24,7 @@ from concertmaster.kube.objects import ObjectRef, target_resource
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_journal import Journal
 from concertmaster.runtime.changes_status import says, with_conditions
+from concertmaster.runtime.changes_tally import Tally
 
 C = ConditionType
 
@@ -44,6 +45,7 @@ class Hand:
         self.journal = journal
         self.notes: list[tuple[Change, Severity, str, str]] = []  # (change, severity, reason, text) for Events
         self.problems: list[str] = []
+        self.tally = Tally()
 
     # --- the target
 
@@ -114,6 +116,7 @@ class Hand:
         )
         if found is not None:
             self.journal.drop(change.uid)
+            self.tally.conflicts += 1
             self.note(found, Severity.WARNING, "ChangeConflict", f"{change.name}: {text}")
         return found
 
@@ -121,7 +124,11 @@ class Hand:
         """End a change that was not written."""
         if phase != "Failed":  # a forged object must not make the operator forget the plan it imitates
             self.journal.forget_made(change.digest)
-        return self.write(change, {**change.status, "phase": phase}, [finding], now)
+        found = self.write(change, {**change.status, "phase": phase}, [finding], now)
+        if found is not None:
+            self.tally.failed += phase == "Failed"
+            self.tally.conflicts += phase == "Conflict"
+        return found
 
     def orphan(self, change: Change, reason: Reason, text: str, now: float) -> Change | None:
         """Say that nothing more is written, and how to undo; once."""

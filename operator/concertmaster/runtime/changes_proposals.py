@@ -87,13 +87,13 @@ class Proposals:
         cheap = self._situation(desk, candidate, approved=False)
         verdicts = judge(made, cheap)
         asks = _asks(verdicts)
-        if blocking(verdicts, proposing=asks):
+        if self._refused(blocking(verdicts, proposing=asks)):
             return False
         fresh = self._hand.target(made)
         if fresh is None:
             return False
         verdicts = judge(made, replace(cheap, facts=desk.facts.read(made, fresh, desk.definition)))
-        if blocking(verdicts, proposing=asks):
+        if self._refused(blocking(verdicts, proposing=asks)):
             return False
         change = self._steps.propose(made, desk.changes, desk.now)
         desk.put(change)
@@ -194,7 +194,13 @@ class Proposals:
         except NotFound:
             return None
 
+    def _refused(self, shut: Sequence[Verdict]) -> bool:
+        """Count what closed gates keep back; whether any is closed."""
+        self._hand.tally.refused.update(v.gate for v in shut)
+        return bool(shut)
+
     def _hold(self, desk: Desk, change: Change, shut: Sequence[Verdict]) -> None:
+        self._refused(shut)
         desk.put(self._hand.hold(change, [v.gate for v in shut], shut[0].message, desk.now))
 
     def _situation(self, desk: Desk, candidate: Candidate, *, approved: bool) -> Situation:

@@ -62,7 +62,9 @@ class Steps:
         how = f"kubectl concertmaster approve -n {change.namespace} {change.name}"
         status = {**plan_status(plan), "phase": "Proposed"}
         waiting = says(C.APPROVED, None, Reason.WAITING, f"{plan.says()}; to approve it: {how}")
-        return self._hand.write(change, status, [waiting], now)
+        found = self._hand.write(change, status, [waiting], now)
+        self._hand.tally.proposed += found is not None
+        return found
 
     def apply(self, change: Change, plan: Plan, raw: Mapping[str, Any], now: float) -> Change | None:
         """Write a plan that passed every gate, on the version of the target that was judged."""
@@ -124,6 +126,7 @@ class Steps:
         found = self._hand.write(change, status, findings, now)
         if found is not None:
             self._hand.journal.put(found.raw, now)
+            self._hand.tally.applied += 1
             expected = (found.status.get("predicted") or {}).get("text") or "written"
             self._hand.note(found, Severity.NORMAL, "ChangeApplied", f"{found.name}: {expected}")
         return found

@@ -219,6 +219,8 @@ class Cycle:
         outcome = self._changes(scene, subjects, until, now, self._health.beat)
         for problem in outcome.problems:
             record.problem(problem)
+        if outcome.tally is not None:
+            self._telemetry.changes.observe(outcome.tally)
         return outcome.in_flight
 
     def _policies(

@@ -19,9 +19,10 @@ from typing import IO, Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from concertmaster import __version__
+from concertmaster.runtime.telemetry_changes import ChangesTelemetry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STAGES = ("watch", "discover", "collect", "analyze", "write", "policies")
+STAGES = ("watch", "discover", "collect", "analyze", "changes", "write", "policies")
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
 
@@ -73,6 +74,7 @@ class Telemetry:
         self.active = Gauge(
             f"{name}_active", "1 while this operator works, 0 while it stands still for another one.", registry=r
         )
+        self.changes = ChangesTelemetry(r)
         build = Gauge(f"{name}_build_info", "Always 1; the version is a label.", ["version"], registry=r)
         build.labels(__version__).set(1)
         ProcessCollector(namespace=name, registry=r)

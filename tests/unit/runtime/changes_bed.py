@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core import jsonpatch
@@ -29,6 +31,7 @@ from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.ports import Candidate
 from concertmaster.runtime.registry import Registry
 from concertmaster.runtime.scene import Stage
+from concertmaster.runtime.telemetry_changes import ChangesTelemetry
 from tests.unit.core.changes_world import advice
 from tests.unit.core.test_proof import noisy
 from tests.unit.core.test_proof import run as one_run
@@ -171,6 +174,7 @@ class Bed:
         self.client.put(PROFILES, "demo", "etl", spec=spec)
         self.client.put(Resource("v1", "Namespace", "namespaces", namespaced=False), None, "demo")
         self.problems: list[str] = []
+        self.metrics = ChangesTelemetry(CollectorRegistry())
         self.runs(30)
         self.start()
 
@@ -227,6 +231,8 @@ class Bed:
         subjects = self.assessor.subjects(scene)
         outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now)
         self.problems = outcome.problems
+        if outcome.tally is not None:
+            self.metrics.observe(outcome.tally)
         return {str(k): v for k, v in outcome.in_flight.items()}
 
     # --- looking
@@ -261,6 +267,12 @@ class Bed:
 
     def told(self) -> list[str]:
         return [o["reason"] for p, o in self.client.objects.items() if p.split("/")[-2] == "events"]
+
+    def counted(self, name: str, **labels: str) -> float:
+        """A sample of ``concertmaster_changes_<name>``."""
+        found = self.metrics.registry.get_sample_value(f"concertmaster_changes_{name}", labels)
+        assert found is not None, name
+        return found
 
     # --- doing as people do
 
