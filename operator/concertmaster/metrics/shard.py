@@ -54,8 +54,9 @@ class Shard:
         window = window_of(self.since, self.end, self.options)
         targets = self._targets(window)
         if not targets.seen:
-            lacking = () if self._shape().present else (missing.nothing(self.scope.namespaces),)
-            return Collection(self.since, self.end, missing=(*self._shape().notes, *lacking))
+            blind = not self._shape().present
+            lacking = (missing.nothing(self.scope.namespaces),) if blind else ()
+            return Collection(self.since, self.end, missing=(*self._shape().notes, *lacking), blind=blind)
         state = self.scope.state
         jobs = read_jobs(self._ask("jobs", queries.jobs(self.scope, window)), state)
         drafts = read_timeline(self._ask("timeline", queries.timeline(self.scope, window)), state)
@@ -76,7 +77,6 @@ class Shard:
             ),
             warnings=(*self._dropped(), *given_up),
             held=len(held),
-            blind=not targets.seen and (targets.interval is None or not self.scope.namespaces),
         )
 
     def _targets(self, window: Window) -> TargetState:
