@@ -19,7 +19,7 @@ from concertmaster.core.analysis import Analysis, analyze
 from concertmaster.core.insights import Insights, insights
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
-from concertmaster.core.rules import DataGaps, Fleet, member, recommend
+from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
 from concertmaster.engines import complete
 from concertmaster.report import insights as told
 from concertmaster.report import status
@@ -123,9 +123,14 @@ def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: 
     return tuple(sorted(due)[:most])
 
 
+def fleet_member(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> FleetMember:
+    """A workflow as rules that compare workflows want to see it: two weeks ahead."""
+    return member(definition, runs, upcoming(definition, now, now + 14 * 86400.0))
+
+
 def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], now: float) -> Fleet:
-    """The workflows that share nodes, as rules that compare them want to see them: two weeks ahead."""
-    return Fleet(tuple(member(d, runs, upcoming(d, now, now + 14 * 86400.0)) for d, runs in workflows))
+    """The workflows that share nodes."""
+    return Fleet(fleet_member(d, runs, now) for d, runs in workflows)
 
 
 def advise(

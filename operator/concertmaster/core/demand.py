@@ -11,6 +11,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from concertmaster.core.stats.summary import Floats
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -18,8 +23,7 @@ OWN = 3  # runs from which a workflow speaks for itself
 SIMILAR = 5  # other workflows needed to stand in for a new one
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """One run seen: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
 
     start: float
@@ -34,7 +38,7 @@ class Workload:
 
     name: str
     kind: str
-    runs: Sequence[Past]
+    runs: Sequence[Past] | Floats  # rows of a Past
     upcoming: Sequence[float] = ()
 
 
@@ -71,7 +75,9 @@ class _Shape:
 def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) -> Demand:
     """Demand of the next ``hours`` hours, beginning with the next full one."""
     first = (math.floor(now / HOUR) + 1) * HOUR
-    shapes = {w.name: _shape(w.runs) for w in workloads}
+    pasts = {w.name: np.asarray(w.runs, dtype=np.float64).reshape(-1, 4) for w in workloads}
+    shapes = {w.name: _shape(pasts[w.name]) for w in workloads}
+    alike: dict[str, _Shape | None] = {}
     starts: list[float] = [0.0] * hours
     gib = [0.0] * hours
     variance = [0.0] * hours
@@ -81,15 +87,20 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
     for load in workloads:
         shape = shapes[load.name]
         if len(load.runs) < OWN or shape is None:
-            alike = [
-                s for w in workloads if w.kind == load.kind and len(w.runs) >= OWN and (s := shapes[w.name]) is not None
-            ]
-            if len(alike) < SIMILAR:
+            if load.kind not in alike:
+                alike[load.kind] = _middle(
+                    [
+                        s
+                        for w in workloads
+                        if w.kind == load.kind and len(w.runs) >= OWN and (s := shapes[w.name]) is not None
+                    ]
+                )
+            shape = alike[load.kind]
+            if shape is None:
                 unknown.append(load.name)
                 continue
-            shape = _middle(alike)
             estimated.append(load.name)
-        for at, weight in _starts(load, now, first, hours):
+        for at, weight in _starts(load.upcoming, pasts[load.name][:, 0], now, first, hours):
             begin = int((at - first) // HOUR)
             if 0 <= begin < hours:
                 starts[begin] += weight
@@ -110,22 +121,25 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
     return Demand(tuple(out), tuple(estimated), tuple(unknown))
 
 
-def _shape(runs: Sequence[Past]) -> _Shape | None:
+def _shape(runs: Floats) -> _Shape | None:
     """What a run of the workflow is like: medians, since a single odd run is no plan."""
-    usable = [r for r in runs if r.end > r.start]
-    if not usable:
+    usable = runs[runs[:, 1] > runs[:, 0]]
+    if not len(usable):
         return None
-    cores = [r.core_seconds / (r.end - r.start) for r in usable]
-    mean = sum(cores) / len(cores)
+    seconds = usable[:, 1] - usable[:, 0]
+    cores = usable[:, 2] / seconds
     return _Shape(
-        median(r.end - r.start for r in usable),
-        median(cores),
-        median(r.gib_seconds / (r.end - r.start) for r in usable),
-        sum((c - mean) ** 2 for c in cores) / max(1, len(cores) - 1),
+        float(np.median(seconds)),
+        float(np.median(cores)),
+        float(np.median(usable[:, 3] / seconds)),
+        float(cores.var(ddof=1)) if len(cores) > 1 else 0.0,
     )
 
 
-def _middle(shapes: Sequence[_Shape]) -> _Shape:
+def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
+    """The median of workflows, None when they are too few to stand in for another one."""
+    if len(shapes) < SIMILAR:
+        return None
     cores = [s.cores for s in shapes]
     mean = sum(cores) / len(cores)
     return _Shape(
@@ -136,17 +150,18 @@ def _middle(shapes: Sequence[_Shape]) -> _Shape:
     )
 
 
-def _starts(load: Workload, now: float, first: float, hours: int) -> Iterable[tuple[float, float]]:
+def _starts(
+    upcoming: Sequence[float], begins: Floats, now: float, first: float, hours: int
+) -> Iterable[tuple[float, float]]:
     """Starts to come with their weight: one each where a schedule tells them, else the rate seen at that hour."""
-    if load.upcoming:
-        return [(t, 1.0) for t in load.upcoming if now < t < first + hours * HOUR]
-    begins = [r.start for r in load.runs]
-    span = now - min(begins, default=now)
+    if upcoming:
+        return [(t, 1.0) for t in upcoming if now < t < first + hours * HOUR]
+    span = now - float(begins.min()) if len(begins) else 0.0
     if span < DAY:
         return []
     apart = span >= 14 * DAY
     counts: dict[tuple[bool, int], int] = {}
-    for t in begins:
+    for t in begins.tolist():
         key = (apart and _weekend(t), int(t % DAY // HOUR))
         counts[key] = counts.get(key, 0) + 1
     days = span / DAY

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from concertmaster.advisor import Advice as Advised
-from concertmaster.advisor import advise, next_run
+from concertmaster.advisor import advise, fleet_member, next_run
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
@@ -17,9 +17,11 @@ from concertmaster.core.objectives import Verdict
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import RULES
 from concertmaster.report.view import iso
+from concertmaster.runtime.fleet import speaks
 from concertmaster.runtime.ports import Advice, Candidate, Case
 
 _LATER_RUNS = 20  # of a proof, between its fewest and its most
+_WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
 
 def adviser(case: Case) -> Advice:
@@ -31,11 +33,26 @@ def adviser(case: Case) -> Advice:
         profile=case.profile.metadata.name,
         now=case.now,
         missing=case.missing,
+        fleet=case.fleet,
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     document = found.status(policy=policy, data_until=case.data_until, dismissed=dismissed(case.profile, case.now))
     away = dismissed(case.profile, case.now)
-    return Advice(document, ready(case, found), objectives(case, found), candidates(found, away))
+    return Advice(
+        document,
+        ready(case, found),
+        objectives(case, found),
+        candidates(found, away),
+        fleet_member(case.definition, case.runs, case.now),
+        _waits(found),
+    )
+
+
+def _waits(found: Advised) -> bool:
+    """Whether other workflows may hold this one up, or advice says that they do."""
+    scheduled = found.analysis.definition.schedule is not None
+    waiting = (found.analysis.queue.p50 or 0.0) >= _WAITS
+    return (scheduled and waiting) or speaks([r.id for r in found.recommendations])
 
 
 def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:

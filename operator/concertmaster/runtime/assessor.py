@@ -21,6 +21,7 @@ from concertmaster.history import HistoryError
 from concertmaster.kube.writer import StatusUpdate
 from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
 from concertmaster.runtime.definitions import Definitions, Resolved
+from concertmaster.runtime.fleet import FleetBook, speaks
 from concertmaster.runtime.leaders import lead
 from concertmaster.runtime.policies import as_document, unknown_source
 from concertmaster.runtime.ports import Adviser, Beat, Candidate, Case, Demand, History, SourceReport, Sources
@@ -65,6 +66,8 @@ class Assessor:
         self._memory: dict[str, _Memory] = {}
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures: dict[str, str] = {}
+        self._fleet = FleetBook()
+        self.again = False  # the last pass brought up something that is worth another one at once
 
     def subjects(self, scene: Scene) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
@@ -75,6 +78,7 @@ class Assessor:
             del self._memory[uid]
         for uid in [u for u in self._failures if u not in uids]:
             del self._failures[uid]
+        self._fleet.keep_only({s.key for s in found})
         return found
 
     def _subject(self, entry: Entry, scene: Scene) -> Subject:
@@ -128,18 +132,29 @@ class Assessor:
         self, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float, tally: Tally, beat: Beat
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
+        reading = False
         for subject in subjects:
             beat("analyze")
             report = reports.get(subject.source)
+            reading = reading or (report is not None and report.more)
             if self._must_wait(subject, report):
                 tally.held += 1
                 continue
             verdict = self._verdict(subject, report, now, tally)
+            if verdict.document is not None and self._half(subject):
+                tally.held += 1
+                continue
             update = status_update(subject.entry, verdict, now)
             if update is not None:
                 yield update
             elif verdict.document is not None:
                 self.holds(subject.entry.uid, subject.entry.status)
+        beat("fleet")
+        self.again = not reading and self._fleet.settle(now)
+
+    def _half(self, subject: Subject) -> bool:
+        """Just after a start the others are not known yet: advice that rests on them is not taken back for that."""
+        return self._fleet.fleet is None and speaks(subject.entry.status.recommendations)
 
     def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
         """While the past is being read, advice that rests on all of it is not replaced by one that rests on a part."""
@@ -157,9 +172,10 @@ class Assessor:
         if definition is None or policy is None or subject.profile is None:
             return known
         missing = report.missing if report is not None else ()
-        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing)
+        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet)
         edition, revision = subject.resolved.edition, self._revisions[definition.key]
-        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, revision))
+        others = self._fleet.edition_for(definition.key)
+        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, revision, others))
         if self._holds_still(subject, inputs, now):
             return known
         try:
@@ -224,6 +240,8 @@ class Assessor:
         advice = self._adviser(replace(case, runs=runs))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
+        if advice.member is not None:
+            self._fleet.learn(advice.member, waits=advice.waits)
         # A run that was still going on is over some time after its last pod ended, without any further fact.
         lasts = 0.0 if any(r.outcome is Outcome.RUNNING for r in runs) else REANALYZE_AFTER
         self._memory[subject.entry.uid] = _Memory(

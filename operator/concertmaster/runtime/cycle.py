@@ -119,7 +119,7 @@ class Cycle:
         self._tidy(subjects, now, record)
         self._finish(record, tally, scene, subjects, begun)
         give_back()
-        return any(report.more for report in self._reports.values())
+        return self._assessor.again or any(report.more for report in self._reports.values())
 
     # --- stages -------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.rules import Fleet, FleetMember
 
 Beat = Callable[[str], None]
 
@@ -121,6 +122,7 @@ class Case:
     now: float
     data_until: float | None
     missing: tuple[str, ...] = ()
+    fleet: Fleet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +139,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The outcome of an analysis: the status without conditions, what two of its conditions say, and what of it could
-    be carried out."""
+    """The outcome of an analysis: the status without conditions, what two of its conditions say, what of it could be
+    carried out, what the workflow is to others (``member``), and whether what the others do matters to it (``waits``)."""
 
     document: Mapping[str, Any]
     ready: Finding
     objectives: Finding
     candidates: tuple[Candidate, ...] = ()
+    member: FleetMember | None = None
+    waits: bool = False
 
 
 Adviser = Callable[[Case], Advice]

@@ -10,28 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from concertmaster.core import text
-from concertmaster.core.demand import Demand, HourDemand, Past, Workload, forecast_demand
-from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowKey
+from concertmaster.core.demand import HourDemand
+from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule
-from concertmaster.core.rules.fleet import Fleet
-
-
-def demand(fleet: Fleet, now: float, hours: int = 72) -> Demand:
-    """The forecast for a fleet, by workflow (``<namespace>/<name>``)."""
-    loads = [
-        Workload(
-            _name(m.key),
-            m.key.kind,
-            [Past(r.start, r.end, r.core_seconds, r.gib_seconds) for r in m.runs],
-            m.upcoming,
-        )
-        for m in fleet.members
-    ]
-    return forecast_demand(loads, now, hours)
-
-
-def _name(key: WorkflowKey) -> str:
-    return f"{key.namespace}/{key.name}"
+from concertmaster.core.rules.fleet import name_of
 
 
 def _line(hour: HourDemand) -> str:
@@ -48,22 +30,19 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if evidence.fleet is None or not analysis.enough:
         return
     hours = int(evidence.settings.number("hours", 72.0))
-    found = demand(evidence.fleet, analysis.now, max(1, min(hours, 336)))
+    found = evidence.fleet.demand(analysis.now, max(1, min(hours, 336)))
+    me = name_of(analysis.definition.key)
     busy = [h for h in found.hours if h.cores > 0]
     if len(busy) < 2:
         return
     peak = max(busy, key=lambda h: (h.cores, -h.start))
     mean = sum(h.cores for h in found.hours) / len(found.hours)
-    own = dict(peak.by_workflow).get(_name(analysis.definition.key), 0.0)
+    own = dict(peak.by_workflow).get(me, 0.0)
     factor = evidence.settings.number("minPeakPercent", 150.0) / 100
-    if peak.by_workflow[0][0] != _name(analysis.definition.key) or peak.cores < factor * mean:
+    if peak.by_workflow[0][0] != me or peak.cores < factor * mean:
         return
     rest = max(
-        (
-            h.cores - dict(h.by_workflow).get(_name(analysis.definition.key), 0.0)
-            for h in found.hours
-            if h.cores >= peak.cores - own
-        ),
+        (h.cores - dict(h.by_workflow).get(me, 0.0) for h in found.hours if h.cores >= peak.cores - own),
         default=0.0,
     )
     note = f"; {text.count(len(found.unknown), 'workflow')} too new to count" if found.unknown else ""

@@ -8,28 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from concertmaster.core import commands, text
 from concertmaster.core.model import Category, Edit, Level, Recommendation
 from concertmaster.core.replay import ExecutedRun, critical_chain
 from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median
-from concertmaster.core.rules.fleet import FleetMember
 from concertmaster.core.rules.queue_time import without
 
 _MINUTE = 60.0
 _HOURLY = (10, 20, 30, 40, 50)
 _DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
-
-
-def _load(members: Sequence[FleetMember], start: float, end: float) -> dict[str, float]:
-    """Mean cores each of the others reserved between two times."""
-    found: dict[str, float] = {}
-    for member in members:
-        for run in member.runs:
-            overlap = min(end, run.end) - max(start, run.start)
-            if overlap > 0 and run.end > run.start:
-                cores = run.core_seconds / (run.end - run.start) * overlap / max(1.0, end - start)
-                found[member.key.name] = found.get(member.key.name, 0.0) + cores
-    return found
 
 
 def _moved(schedule: str, minutes: int) -> str | None:
@@ -56,24 +45,21 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     runs = [run for run in analysis.executed if run.usable]
     if fleet is None or not schedule or not analysis.enough or not runs:
         return
-    others = fleet.others(analysis.definition.key)
-    spans = [(r.start, r.end) for r in analysis.runs if r.start is not None and r.end is not None]
     wait = median(_waits(runs)) or 0.0
-    now: dict[str, float] = {}
-    for start, end in spans:
-        for name, cores in _load(others, start, end).items():
-            now[name] = now.get(name, 0.0) + cores / len(spans)
-    total = sum(now.values())
-    if wait < evidence.settings.number("minWaitSeconds", 30.0) or total <= 0:
+    if wait < evidence.settings.number("minWaitSeconds", 30.0):
+        return
+    key = analysis.definition.key
+    spans = np.array([(r.start, r.end) for r in analysis.runs if r.start is not None and r.end is not None])
+    now = fleet.meets(key, spans)
+    total = sum(cores for _, cores in now)
+    if total <= 0:
         return
     best: tuple[float, int, int, str] | None = None
     for minutes in _HOURLY if schedule.split()[1:2] == ["*"] else _DAILY:
         line = _moved(schedule, minutes)
         if line is None:
             continue
-        load = sum(sum(_load(others, s + minutes * _MINUTE, e + minutes * _MINUTE).values()) for s, e in spans) / len(
-            spans
-        )
+        load = fleet.load(key, spans + minutes * _MINUTE)
         if best is None or (round(load, 3), abs(minutes)) < best[:2]:
             best = (round(load, 3), abs(minutes), minutes, line)
     if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
@@ -85,7 +71,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     literal = analysis.definition.declared.get("schedule")
     edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
     how, edits = field_command(evidence, edits, evidence.explain("schedule-clash"))
-    names = sorted(now, key=lambda n: (-now[n], n))
+    names = [name for name, _ in now]
     direction = "later" if minutes > 0 else "earlier"
     yield Recommendation(
         id="schedule-clash",
@@ -111,7 +97,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         gain_share=share,
         edits=edits,
         evidence=(
-            *(f"{n}: {text.cores(now[n])} on average while this workflow ran" for n in names[:5]),
+            *(f"{name}: {text.cores(cores)} on average while this workflow ran" for name, cores in now[:5]),
             "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
         ),
     )

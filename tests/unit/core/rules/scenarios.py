@@ -6,10 +6,11 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from concertmaster.core.model import ContainerFact, WorkflowKey
 from concertmaster.core.options import Budget, Objectives, Pricing
 from concertmaster.core.rules import Fleet, FleetMember, member
-from concertmaster.core.rules.fleet import FleetRun
 from tests.builders import DAY, MI, NOW, container
 from tests.unit.core.rules.world import (
     Manifest,
@@ -351,17 +352,17 @@ def overlap_stages() -> Scene:
 def daily_member(name: str, hour: float, cores: float, seconds: float, days: int = 14, **more: object) -> FleetMember:
     """A workflow that runs once a day at that hour (UTC) on so many cores."""
     midnight = NOW - NOW % DAY
-    runs = tuple(
-        FleetRun(
+    runs = [
+        (
             midnight - d * DAY + hour * 3600,
             midnight - d * DAY + hour * 3600 + seconds,
             cores * seconds,
             cores * seconds,
         )
         for d in range(days, 0, -1)
-    )
+    ]
     upcoming = tuple(midnight + d * DAY + hour * 3600 for d in range(1, 5))
-    return FleetMember(WorkflowKey("demo", "CronJob", name), runs, more.get("upcoming", upcoming))  # type: ignore[arg-type]
+    return FleetMember(WorkflowKey("demo", "CronJob", name), np.array(runs), more.get("upcoming", upcoming))  # type: ignore[arg-type]
 
 
 def at_two(wait: float) -> Scene:

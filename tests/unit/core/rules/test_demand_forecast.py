@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.demand import DAY, HOUR, Past, Workload, forecast_demand
+from concertmaster.core.rules import Fleet
 from tests.builders import NOW
 from tests.unit.core.rules import scenarios
 
@@ -74,7 +75,5 @@ def test_others_and_flat_demand_are_silent() -> None:
     scene = scenarios.demand_forecast()
     assert scene.fleet is not None
     big = scenarios.daily_member("giant", 2.0, 100.0, 3000)
-    assert (
-        replace(scene, fleet=replace(scene.fleet, members=(*scene.fleet.members, big))).advice("demand-forecast") == []
-    )
+    assert replace(scene, fleet=Fleet((*scene.fleet.members, big))).advice("demand-forecast") == []
     assert scene.advice("demand-forecast", minPeakPercent="100000") == []
