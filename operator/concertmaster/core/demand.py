@@ -129,9 +129,9 @@ def _shape(runs: Floats) -> _Shape | None:
     seconds = usable[:, 1] - usable[:, 0]
     cores = usable[:, 2] / seconds
     return _Shape(
-        float(np.median(seconds)),
-        float(np.median(cores)),
-        float(np.median(usable[:, 3] / seconds)),
+        median(seconds.tolist()),
+        median(cores.tolist()),
+        median((usable[:, 3] / seconds).tolist()),
         float(cores.var(ddof=1)) if len(cores) > 1 else 0.0,
     )
 

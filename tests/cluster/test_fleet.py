@@ -1,0 +1,118 @@
+"""Rules that compare workflows, in the running operator: on the real API server, from the series of a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.cluster import Cluster
+from testbed.lives import JobLife, PodLife
+from testbed.prometheus import PrometheusServer
+
+from .operator_bed import (
+    DISCOVER_CRONJOBS,
+    apply,
+    condition,
+    cronjob,
+    history,
+    install_crds,
+    operator,
+    policy,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+WAIT = 300.0  # seconds each run of ``report`` waits for a node
+
+
+def hourly(
+    namespace: str, name: str, end: float, *, cores: float, wait: float = 0.0
+) -> tuple[list[PodLife], list[JobLife]]:
+    """Thirty hourly runs of ten minutes on so many cores, each after so long a wait."""
+    pods, jobs = runs_of_cronjob(namespace, name, 30, end)
+    moved = []
+    for pod in pods:
+        (inside,) = pod.containers
+        begun, finished = (inside.started or 0.0) + wait, (inside.finished or 0.0) + wait
+        inside = replace(inside, started=begun, finished=finished, cpu_request=cores, cpu_seconds=550.0 * cores)
+        ends = {"finished": finished, "deleted": finished + 1800.0}
+        moved.append(
+            replace(pod, containers=[inside], scheduled=(pod.scheduled or 0.0) + wait, started=begun - 3.0, **ends)  # type: ignore[arg-type]
+        )
+    return moved, [replace(job, finished=(job.finished or 0.0) + wait) for job in jobs]
+
+
+def profile(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
+    found = cluster.run_kubectl("get", "wfp", f"cronjob-{name}", "-n", namespace, "-o", "json", "--ignore-not-found")
+    return json.loads(found.stdout) if found.stdout.strip() else {}
+
+
+def advice(cluster: Cluster, namespace: str, name: str) -> dict[str, dict[str, Any]]:
+    """The recommendations by id."""
+    return {r["id"]: r for r in (profile(cluster, namespace, name).get("status") or {}).get("recommendations", ())}
+
+
+def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
+    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    end = time.time() - 30.0
+    parts = [
+        hourly(namespace, "report", end, cores=1.0, wait=WAIT),
+        hourly(namespace, "crawl", end, cores=8.0),
+        hourly(namespace, "nightly", end, cores=40.0),
+    ]
+    prometheus = make_prometheus(
+        history=history([p for pods, _ in parts for p in pods], [j for _, js in parts for j in js], end)
+    )
+    nightly = cronjob(namespace, "nightly")
+    hour = (datetime.now(UTC).hour + 12) % 24
+    nightly["spec"] |= {"schedule": f"0 {hour} * * *", "suspend": False}
+    apply(
+        cluster,
+        cronjob(namespace, "report"),
+        cronjob(namespace, "crawl"),
+        nightly,
+        policy(namespace, discover=DISCOVER_CRONJOBS),
+    )
+    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
+    with operator(cluster, tmp_path, config) as op:
+        clash = wait_for("the clash", lambda: advice(cluster, namespace, "report").get("schedule-clash"), 120)
+        assert f"its runs wait {int(WAIT // 60)}m0" in clash["because"]
+        assert "nightly and crawl reserve" in clash["because"]
+        assert clash["current"] == "0 * * * *"
+        minutes, rest = clash["proposed"].split(" ", 1)
+        assert 10 <= int(minutes) <= 50
+        assert rest == "* * * *"
+        peak = wait_for("the peak", lambda: advice(cluster, namespace, "nightly").get("demand-forecast"), 60)
+        assert f"{hour:02d}:00 UTC" in peak["action"]
+        # 40 cores for ten of sixty minutes, and the crawl's 8 and the report's one with their parts of an hour
+        assert "schedules and history" in peak["because"]
+        for quiet in ("crawl", "nightly"):  # they wait for nobody
+            assert "schedule-clash" not in advice(cluster, namespace, quiet)
+        for small in ("crawl", "report"):
+            assert "demand-forecast" not in advice(cluster, namespace, small)
+        op.next_cycles(1)
+        versions = {
+            n: profile(cluster, namespace, n)["metadata"]["resourceVersion"] for n in ("report", "crawl", "nightly")
+        }
+        cycles = op.next_cycles(3)
+        assert all(c["analyzed"] == 0 for c in cycles)
+        assert all(c["queries"] <= 15 for c in cycles)
+        assert versions == {n: profile(cluster, namespace, n)["metadata"]["resourceVersion"] for n in versions}
+
+        op.stop()
+    with operator(cluster, tmp_path, config) as op:  # a new process knows nobody yet, and takes nothing back
+        wait_for("cycles of the new process", lambda: len(op.cycles()) >= 2)
+        assert condition(profile(cluster, namespace, "report"), "Ready")["status"] == "True"
+        assert {n: profile(cluster, namespace, n)["metadata"]["resourceVersion"] for n in versions} == versions
