@@ -6,9 +6,13 @@ Annotations (all optional; amounts are Kubernetes quantities; they describe the 
 - `sim/startup`: seconds from admission to the containers' start (images, sandbox); 1.
 - `sim/duration`: seconds of work when nothing holds it back; 2.
 - `sim/cpu`: cores the work keeps busy; 100m. A lower CPU limit throttles it: the run takes as much longer as the limit is
-  lower. With `sim/contended: "true"` the request is the bound instead, as on a node that is full.
+  lower. With `sim/contended: "true"` the request is the bound instead, as on a node that is full; of what is missing then
+  the node gives `sim/spare-percent` all the same; 0.
+- `sim/serial-percent`: share of the work that needs no CPU and that more of it does not shorten; 0.
+- `sim/burst-cpu`, `sim/burst-percent`: with a CPU request below the first, the run takes so much longer: it has bursts
+  that no sample shows.
 - `sim/memory-peak`: working set at its peak; 64Mi. It grows evenly from a tenth to all of it over the first 80 % of the
-  run; at the memory limit the container is OOM-killed.
+  run; at the memory limit the container is OOM-killed, with `sim/crowded: "true"` (a node short of memory) at the request.
 - `sim/jitter-percent`, `sim/memory-jitter-percent`: spread of duration and peak, evenly up to this much up or down,
   drawn from the pod's uid (so that both readers of the annotations draw the same).
 - `sim/exit-code`, `sim/reason`, `sim/fail-until`: fail with this code and reason, in attempts before `fail-until`.
@@ -66,15 +70,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class PodModel:
-    """The plan of one pod: `main` is its main container's name, `seconds` how long that runs, `cores` what it may use."""
+    """The plan of one pod: `main` is its main container's name, `seconds` how long that runs, `cores` what it may use,
+    `busy` the share of the time in which it uses that, `limited` whether a CPU limit is set, `memory_room` what memory it
+    can fill."""
 
     main: str
     seconds: float
     wanted: float
     cores: float
+    busy: float
     limited: bool
     memory_peak: float
     memory_limit: float | None
+    memory_room: float | None
     network_receive: float
     network_transmit: float
     fs_read: float
@@ -99,18 +107,29 @@ class PodModel:
 
         wanted = amount("cpu", "100m")
         contended = notes.get("sim/contended") == "true"
-        bound = requests.get("cpu", limits.get("cpu")) if contended else limits.get("cpu")
-        cores = min(wanted, parse_quantity(bound)) if bound is not None else wanted
+        asked = parse_quantity(requests["cpu"]) if "cpu" in requests else None
+        limit = parse_quantity(limits["cpu"]) if "cpu" in limits else None
+        bound = asked if contended and asked is not None else limit
+        cores = wanted if bound is None else min(wanted, bound)
+        if contended:
+            cores += amount("spare-percent") / 100 * (wanted - cores)
         # Without `sim/cpu` the duration is what it says, whatever the limit.
-        stretch = wanted / cores if "sim/cpu" in notes and cores > 0 else 1.0
+        serial = amount("serial-percent") / 100
+        stretch = serial + (1 - serial) * wanted / cores if "sim/cpu" in notes and cores > 0 else 1.0
+        rough = asked is not None and "sim/burst-cpu" in notes and asked < amount("burst-cpu")
+        stretched = stretch * (1 + amount("burst-percent") / 100 if rough else 1.0)
+        crowded = notes.get("sim/crowded") == "true"
+        room = requests.get("memory", limits.get("memory")) if crowded else limits.get("memory")
         return cls(
             main=main["name"],
-            seconds=float(notes.get("sim/duration", "2")) * spread("jitter-percent", 0) * stretch,
+            seconds=float(notes.get("sim/duration", "2")) * spread("jitter-percent", 0) * stretched,
             wanted=wanted,
             cores=cores,
+            busy=1 - serial / stretch if stretch > 0 else 1.0,
             limited="cpu" in limits,
             memory_peak=amount("memory-peak", "64Mi") * spread("memory-jitter-percent", 24),
             memory_limit=parse_quantity(limits["memory"]) if "memory" in limits else None,
+            memory_room=parse_quantity(room) if room is not None else None,
             network_receive=amount("network-receive"),
             network_transmit=amount("network-transmit"),
             fs_read=amount("fs-read"),
@@ -128,17 +147,17 @@ class PodModel:
             return Usage(cpu_seconds=SIDE_CORES * elapsed, working_set=SIDE_MEMORY)
         done = self.done(elapsed)
         level = self.memory_peak * min(1.0, _BASE + (1 - _BASE) * done / _RISE)
-        if self.memory_limit is not None:
-            level = min(level, self.memory_limit)
-        held_back = 1 - self.cores / self.wanted if self.wanted > 0 else 0.0
+        if self.memory_room is not None:
+            level = min(level, self.memory_room)
+        held_back = (1 - self.cores / self.wanted) * self.busy if self.wanted > 0 else 0.0
         throttled = self.limited and held_back > 0
         periods = elapsed * CFS_PERIODS_PER_SECOND
         return Usage(
-            cpu_seconds=self.cores * elapsed,
+            cpu_seconds=self.cores * self.busy * elapsed,
             working_set=level,
             limited=self.limited,
             periods=periods,
-            throttled_periods=periods if throttled else 0.0,
+            throttled_periods=periods * self.busy if throttled else 0.0,
             throttled_seconds=elapsed * held_back if throttled else 0.0,
             waiting_seconds=elapsed * held_back,
             fs_read_bytes=self.fs_read * done,

@@ -218,24 +218,30 @@ def test_a_job_runs_to_completion_with_the_times_its_annotations_say(cluster: Cl
 def test_run_time_follows_the_cpu_limit_and_memory_the_limit(cluster: Cluster, namespace: str) -> None:
     """The closed loop changes rest on: a throttled run takes longer, a peak above the limit is OOM-killed."""
     work = {"sim/duration": "2", "sim/cpu": "2", "sim/memory-peak": "200Mi"}
+    full = {"sim/contended": "true", "sim/spare-percent": "20", "sim/serial-percent": "25"}
+    full |= {"sim/burst-cpu": "1", "sim/burst-percent": "50"}
     cluster.apply(
         job("ample", work, resources={"limits": {"cpu": "2", "memory": "300Mi"}}),
         job("throttled", work, resources={"limits": {"cpu": "500m", "memory": "300Mi"}}),
         job("small", work, backoffLimit=0, resources={"limits": {"cpu": "2", "memory": "100Mi"}}),
+        job("full", {**work, **full}, resources={"requests": {"cpu": "500m"}}),
+        job("crowded", {**work, "sim/crowded": "true"}, backoffLimit=0, resources={"requests": {"memory": "100Mi"}}),
         namespace=namespace,
     )
-    cluster.kubectl("wait", "--for=condition=Complete", "job/ample", "job/throttled", "-n", namespace, "--timeout=60s")
-    cluster.kubectl("wait", "--for=condition=Failed", "job/small", "-n", namespace, "--timeout=60s")
+    jobs = [f"job/{name}" for name in ("ample", "throttled", "full")]
+    cluster.kubectl("wait", "--for=condition=Complete", *jobs, "-n", namespace, "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Failed", "job/small", "job/crowded", "-n", namespace, "--timeout=60s")
     seconds = {}
-    for name in ("ample", "throttled"):
+    for name in ("ample", "throttled", "full"):
         (pod,) = pods_of(cluster, namespace, name)
         state = ended(pod)
         seconds[name] = unix(state["finishedAt"]) - unix(state["startedAt"])
         # The stages' formulas and the exporter's have to agree; API times are whole seconds.
         assert seconds[name] == pytest.approx(PodModel.of(pod).seconds, abs=1.6)
     assert seconds["throttled"] >= 3 * seconds["ample"] - 2
-    (pod,) = pods_of(cluster, namespace, "small")
-    assert ended(pod)["exitCode"] == 137 and ended(pod)["reason"] == "OOMKilled"
+    for name in ("small", "crowded"):
+        (pod,) = pods_of(cluster, namespace, name)
+        assert ended(pod)["exitCode"] == 137 and ended(pod)["reason"] == "OOMKilled"
 
 
 def test_failures_end_with_the_attempt_the_annotations_say(cluster: Cluster, namespace: str) -> None:

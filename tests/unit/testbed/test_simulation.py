@@ -81,6 +81,31 @@ def test_on_a_contended_node_the_request_is_the_bound_and_nothing_is_throttled()
     assert not usage.limited and usage.throttled_seconds == 0 and usage.waiting_seconds == 10
 
 
+def test_the_share_that_needs_no_cpu_is_not_stretched_and_the_work_stays_the_same() -> None:
+    notes = {"sim/duration": "10", "sim/cpu": "2", "sim/contended": "true", "sim/serial-percent": "40"}
+    full, ample = (PodModel.of(pod(notes, {"requests": {"cpu": cpu}})) for cpu in ("1", "3"))
+    assert (full.seconds, ample.seconds) == (16, 10)
+    assert full.usage("main", 16).cpu_seconds == pytest.approx(12) == ample.usage("main", 10).cpu_seconds
+    assert full.usage("main", 16).waiting_seconds == pytest.approx(6), "what it would save with all the CPU it wants"
+
+
+def test_a_node_that_is_not_quite_full_gives_more_than_the_request() -> None:
+    notes = {"sim/cpu": "2", "sim/contended": "true", "sim/spare-percent": "25"}
+    assert PodModel.of(pod(notes, {"requests": {"cpu": "1"}})).cores == 1.25
+
+
+def test_bursts_that_no_sample_shows_cost_time_below_a_request() -> None:
+    notes = {"sim/duration": "10", "sim/burst-cpu": "800m", "sim/burst-percent": "20"}
+    assert [PodModel.of(pod(notes, {"requests": {"cpu": c}})).seconds for c in ("1", "800m", "700m")] == [10, 10, 12]
+
+
+def test_on_a_node_short_of_memory_the_request_is_all_there_is() -> None:
+    notes = {"sim/memory-peak": "1000", "sim/crowded": "true"}
+    model = PodModel.of(pod(notes, {"requests": {"memory": "600"}, "limits": {"memory": "900"}}))
+    assert (model.memory_room, model.memory_limit) == (600, 900)
+    assert model.usage("main", 99).working_set == 600
+
+
 def test_memory_rises_to_the_peak_and_stops_at_the_limit() -> None:
     model = PodModel.of(pod({"sim/duration": "10", "sim/memory-peak": "1000"}))
     assert [round(model.usage("main", t).working_set) for t in (0, 4, 8, 10, 99)] == [100, 550, 1000, 1000, 1000]
