@@ -182,7 +182,7 @@ def _container(
         memory_request=inside.requests.get("memory"),
         memory_limit=inside.limits.get("memory"),
         cpu_seconds=_total(rows, "container_cpu_usage_seconds_total"),
-        cpu_sampled_seconds=_sampled(rows, started),
+        cpu_sampled_seconds=_sampled(rows, started, draft.finished, interval),
         cpu_peak_cores=_most(rows, "burst"),
         throttled_share=None if throttled is None or not periods else min(1.0, throttled / periods),
         memory_sampled_peak=_most(rows, "peak"),
@@ -208,14 +208,24 @@ def _most(rows: Sequence[UsageRow], metric: str) -> float | None:
     return max((row.values[metric] for row in rows if metric in row.values), default=None)
 
 
-def _sampled(rows: Sequence[UsageRow], started: float | None) -> float | None:
-    """Wall time the CPU counters cover: from each start to its last sample."""
+def _sampled(
+    rows: Sequence[UsageRow], started: float | None, finished: float | None, interval: float | None
+) -> float | None:
+    """Wall time the CPU counters cover: from each start to its last sample.
+
+    The time of the last sample is read in steps of a subquery and may lie up to a step before it, which is a large part
+    of a short life. Samples are an interval apart, the first on average half of one behind the start: so many of them
+    tell a span of their own, and the longer of the two is nearer.
+    """
     total = 0.0
     for row in rows:
         begin, last = row.values.get("container_start_time_seconds", started), row.values.get("last")
         if begin is None or last is None:
             return None
-        total += max(0.0, last - begin)
+        counted = (row.values.get("samples", 0.0) - 0.5) * (interval or 0.0)
+        if finished is not None:
+            counted = min(counted, finished - begin)
+        total += max(0.0, last - begin, counted)
     return total if rows else None
 
 

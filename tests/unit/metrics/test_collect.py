@@ -466,6 +466,17 @@ def test_restarts_add_up_and_peaks_do_not() -> None:
     assert (inside.started, inside.ambiguous) == (NOW - 500, False)
 
 
+@pytest.mark.parametrize(
+    ("samples", "last", "seconds"),
+    [(8, NOW - 450, 225.0), (8, NOW - 270, 230.0), (2, NOW - 450, 50.0), (50, NOW - 450, 300.0)],
+)
+def test_a_step_of_the_subquery_does_not_make_a_short_life_busier(samples: int, last: float, seconds: float) -> None:
+    """Eight samples 30 s apart were not taken in 50 s; few samples, or more than the life has room for, prove nothing."""
+    begin = NOW - 500
+    row = _usage("/kubepods/pod0000-a/c1", samples=samples, last=last, container_start_time_seconds=begin, peak=1)
+    assert _facts(row).containers[0].cpu_sampled_seconds == seconds
+
+
 def test_windows_merge_by_maximum() -> None:
     """Two windows that overlap tell of the same samples; adding them up would count them twice."""
     rows_of = _usage("/kubepods/pod0000-a/c1", container_cpu_usage_seconds_total=10, samples=3)
