@@ -9,6 +9,7 @@ Annotations (all optional; amounts are Kubernetes quantities; they describe the 
   lower. With `sim/contended: "true"` the request is the bound instead, as on a node that is full; of what is missing then
   the node gives `sim/spare-percent` all the same; 0.
 - `sim/serial-percent`: share of the work that needs no CPU and that more of it does not shorten; 0.
+- `sim/pressure-percent`: what the kernel's pressure figures say of the time spent waiting for CPU; 100.
 - `sim/burst-cpu`, `sim/burst-percent`: with a CPU request below the first, the run takes so much longer: it has bursts
   that no sample shows.
 - `sim/memory-peak`: working set at its peak; 64Mi. It grows evenly from a tenth to all of it over the first 80 % of the
@@ -79,6 +80,7 @@ class PodModel:
     wanted: float
     cores: float
     busy: float
+    pressure: float
     limited: bool
     memory_peak: float
     memory_limit: float | None
@@ -126,6 +128,7 @@ class PodModel:
             wanted=wanted,
             cores=cores,
             busy=1 - serial / stretch if stretch > 0 else 1.0,
+            pressure=amount("pressure-percent", "100") / 100,
             limited="cpu" in limits,
             memory_peak=amount("memory-peak", "64Mi") * spread("memory-jitter-percent", 24),
             memory_limit=parse_quantity(limits["memory"]) if "memory" in limits else None,
@@ -159,7 +162,7 @@ class PodModel:
             periods=periods,
             throttled_periods=periods * self.busy if throttled else 0.0,
             throttled_seconds=elapsed * held_back if throttled else 0.0,
-            waiting_seconds=elapsed * held_back,
+            waiting_seconds=min(elapsed, elapsed * held_back * self.pressure),
             fs_read_bytes=self.fs_read * done,
             fs_write_bytes=self.fs_write * done,
         )

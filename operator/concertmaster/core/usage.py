@@ -21,7 +21,8 @@ class RunUsage(NamedTuple):
     """One run's figures of one container.
 
     ``memory_peak`` is the highest sample, ``memory_most`` the kernel's high-water mark (page cache included): the true peak
-    lies between them. ``memory_floor`` is a limit the container was killed at, if it was.
+    lies between them. ``memory_floor`` is a limit the container was killed at, if it was. ``waiting_share`` is the share of
+    the time in which it had work and no CPU (0 to 1), by the kernel's pressure figures.
     """
 
     time: float
@@ -34,6 +35,7 @@ class RunUsage(NamedTuple):
     oom_killed: bool
     memory_floor: float | None
     input_size: float | None
+    waiting_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _seconds(fact: ContainerFact, execution: StepExecution) -> float | None:
 
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
     seconds = 0.0
-    peak = most = cores = peak_cores = throttled = floor = size = None
+    peak = most = cores = peak_cores = throttled = floor = size = waiting = None
     killed = False
     for fact, execution in rows:
         size = _larger(size, execution.input_size)
@@ -105,7 +107,15 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
         cores = _larger(cores, mean_cores(fact, own))
         peak_cores = _larger(peak_cores, fact.cpu_peak_cores)
         throttled = _larger(throttled, fact.throttled_share)
-    return RunUsage(time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size)
+        waiting = _larger(waiting, _waiting(fact, own))
+    return RunUsage(time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting)
+
+
+def _waiting(fact: ContainerFact, fallback_seconds: float | None) -> float | None:
+    if fact.cpu_waiting_seconds is None:
+        return None
+    seconds = fact.cpu_sampled_seconds or fallback_seconds
+    return min(1.0, fact.cpu_waiting_seconds / seconds) if seconds and seconds > 0 else None
 
 
 def _larger(known: float | None, value: float | None) -> float | None:

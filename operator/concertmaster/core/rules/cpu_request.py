@@ -1,13 +1,16 @@
 """``cpu-request``: the CPU request a step needs, and the CPU limit that holds it back.
 
 Two sides of one question. Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the
-gain by replaying the runs with the throttled share of the step shortened (Amdahl's law). Where the request is far above
-what runs use, it proposes less, and says how much longer the step may take.
+gain by replaying the runs with the throttled share of the step shortened (Amdahl's law). Where no limit but a full node
+holds it back, the kernel's pressure figures tell how long it waited: the rule then raises the request to what the step
+would use if it never waited. Where the request is far above what runs use, it proposes less, and says how much longer
+the step may take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis import StepAnalysis
@@ -17,6 +20,7 @@ from concertmaster.core.rules.base import (
     Evidence,
     Rule,
     gain_sentence,
+    gain_severity,
     mean_interval,
     median,
     resource_command,
@@ -29,6 +33,10 @@ from concertmaster.core.sizing import round_cpu
 from concertmaster.core.usage import ContainerUsage
 
 _HOUR = 3600.0
+_SURELY = (
+    0.5  # of the waiting: pressure counts every moment in which any of a container's threads waited, not all of them
+)
+_MOST = 4.0  # times the present request: what a step uses once it no longer waits has not been seen
 
 
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
@@ -86,6 +94,67 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
             "gain replayed with only the throttled share of the step faster",
         ),
+    )
+
+
+def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    """More CPU for a step on the critical path that waits for it though no limit throttles it."""
+    analysis, current = evidence.analysis, container.cpu_request
+    seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
+    share = median([r.waiting_share for r in seen if r.waiting_share is not None])
+    used = median([r.mean_cores for r in seen if r.mean_cores is not None])
+    least = evidence.settings.number("waitingPercent", 10.0) / 100
+    if share is None or used is None or current is None or size_guard(container, analysis.options) is not None:
+        return None
+    if not least <= share < 1.0 or len(seen) < analysis.options.min_runs:
+        return None
+    size = cpu_size(container, step, analysis.options)
+    wanted = max(size.wanted or 0.0, *(r.mean_cores or 0.0 for r in seen)) / (1.0 - share)
+    if container.cpu_limit is not None:
+        wanted = min(wanted, container.cpu_limit)
+    request = round_cpu(min(wanted, _MOST * current))
+    threshold = evidence.settings.number("minChangePercent", 100 * analysis.options.min_change) / 100
+    if request is None or request / current - 1 < threshold:
+        return None
+
+    least_gain = evidence.settings.number("minGainPercent", 5.0)
+    gains = evidence.worth(WhatIf.scale_step(step.step, 1.0 - share), least_gain)
+    sure = evidence.gain(WhatIf.scale_step(step.step, 1.0 - _SURELY * share))
+    if gains is None or sure.share is None or sure.seconds is None:
+        return None
+    shares, seconds = (replace(g, low=s.low) for g, s in zip(gains, (sure.share, sure.seconds), strict=True))
+    identifier = step_id("cpu-request", step.step, container, len(step.containers))
+    proposed, name = text.cpu_quantity(request), evidence.title(step.step)
+    how, edits = resource_command(
+        evidence, step.spec, container, {("requests", "cpu"): proposed}, evidence.explain(identifier)
+    )
+    return Recommendation(
+        id=identifier,
+        rule="cpu-request",
+        step=step.step,
+        action=f"Raise the CPU request of {name} from {text.cpu(current)} to {proposed}",
+        because=(
+            f"it had work but no CPU {text.percent(share)} of its time (median) {evidence.runs(len(seen))}, while it used"
+            f" {text.cores(used)}, {text.percent(used / current)} of its request; no limit holds it back, the node does"
+        ),
+        otherwise=f"{name} keeps waiting about {text.duration(share * (step.duration.p50 or 0.0))} per run for CPU",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(shares.likely),
+        risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
+        effort=Level.LOW,
+        current=text.cpu(current),
+        proposed=proposed,
+        expected=gain_sentence(shares, seconds),
+        how=how,
+        confidence=min(0.9, len(seen) / (len(seen) + 5.0)),
+        gain_seconds=seconds,
+        gain_share=shares,
+        edits=edits,
+        evidence=(
+            "gain replayed without the time the step waited for CPU; its lower end with half of that, since one waiting"
+            " thread counts as much as all",
+        ),
+        automatic=True,
     )
 
 
@@ -167,12 +236,15 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     )
 
 
+_WAYS = (_throttled, _starved, _oversized)
+
+
 def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
-    """At most one recommendation per container: a throttling limit goes before the size of the request."""
+    """At most one recommendation per container: what holds a step back goes before the size of its request."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
-        found = _throttled(evidence, place.step, place.container) or _oversized(evidence, place.step, place.container)
+        found = next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
         if found is not None:
             yield place.told(found)
 

@@ -78,6 +78,7 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
         oom_killed=any(r.oom_killed for r in rows),
         memory_floor=_largest(r.memory_floor for r in rows),
         input_size=_largest(r.input_size for r in rows),
+        waiting_share=_largest(r.waiting_share for r in rows),
     )
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -199,6 +200,40 @@ class TestCpuRequest:
         assert item.gain_seconds is not None
         assert 0 < item.gain_seconds.likely <= 300 * 0.4
         assert item.edits[0].pointer.endswith("/limits/cpu")
+
+    def starved(self, cpu_limit: float | None = None, **fact: Any) -> list[Recommendation]:
+        """Advice on a chain whose middle step (300 s of 330 s) asks for a quarter of a core."""
+        spec = step("transform", ["extract"], 1)
+        resources = {"requests": {"cpu": "250m", "memory": "1Gi"}}
+        small = replace(spec.containers[0], cpu_request=0.25, cpu_limit=cpu_limit, resources=resources)
+        of = definition(step("extract"), replace(spec, containers=(small,)))
+        mine = {"cpu_request": 0.25, "cpu_seconds": 90.0, "cpu_sampled_seconds": 300.0, **fact}
+        runs = daily(
+            of.graph,
+            12,
+            noisy({"extract": 30, "transform": 300}),
+            containers=lambda name: (container(**(mine if name == "transform" else {})),),
+        )
+        return [r for r in advise(of, runs, "cpu-request") if r.step == "transform"]
+
+    def test_a_step_that_waits_for_cpu_gets_what_it_would_use_and_the_gain_is_replayed(self) -> None:
+        """It uses 0.3 cores and waits two fifths of its time: 0.5 cores without waiting, and up to 120 s less."""
+        item = only(self.starved(cpu_waiting_seconds=120.0))
+        assert item.edits[0].pointer.endswith("/requests/cpu") and item.automatic
+        assert 480 <= int(item.proposed.removesuffix("m")) <= 650
+        assert item.gain_share is not None and item.gain_seconds is not None
+        assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
+        assert item.gain_seconds.low == pytest.approx(60, rel=0.15)
+        assert "had work but no CPU 40 % of its time" in item.because
+
+    def test_without_waiting_nothing_is_promised_for_more_cpu(self) -> None:
+        for waited in (None, 0.0, 20.0):
+            (item,) = self.starved(cpu_waiting_seconds=waited)
+            assert item.gain_share is None and "are its own, also on a full node" in item.expected
+
+    def test_waiting_below_a_limit_is_not_cured_beyond_it(self) -> None:
+        item = only(self.starved(cpu_waiting_seconds=150.0, cpu_limit=0.4, throttled_share=0.0))
+        assert item.proposed == "400m"
 
     def test_an_idle_request_is_lowered_with_headroom(self) -> None:
         runs = daily(
