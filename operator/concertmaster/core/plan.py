@@ -214,5 +214,7 @@ def _predicted(item: Recommendation, part: float, monthly_cost: float | None, sp
         return Predicted("Duration", math.exp(ends[0]) - 1.0, math.exp(likely) - 1.0, math.exp(ends[1]) - 1.0)
     if saving is not None and monthly_cost:
         low, likely, high = (min(1.0, v / monthly_cost) * part for v in (saving.low, saving.likely, saving.high))
-        return Predicted("Cost", -high, -likely, -low)
+        noise = _Z * spread * (1.0 - likely)  # what a run costs goes with how long it takes
+        ends = (likely + math.hypot(high - likely, noise), likely - math.hypot(likely - low, noise))
+        return Predicted("Cost", -min(1.0, ends[0]), -likely, -ends[1])
     return None
