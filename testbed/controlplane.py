@@ -34,6 +34,7 @@ class Options:
     `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and `tekton` are
     the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need the
     controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables.
+    `executor` is a node whose pods are real processes in control groups, instead of kwok and the exporter.
     """
 
     controller_manager: bool = False
@@ -42,6 +43,7 @@ class Options:
     nodes: int = 2
     kube_state_metrics: bool = False
     exporter: bool = False
+    executor: bool = False
     metric_labels: Sequence[str] = ("*",)
     users: Mapping[str, Sequence[str]] = field(default_factory=lambda: DEFAULT_USERS)
     apiserver_args: Sequence[str] = ()
@@ -197,6 +199,8 @@ class ControlPlane:
             yield parts.state_metrics(binaries["kube-state-metrics"], cluster, options.metric_labels)
         if options.exporter:
             yield parts.exporter(cluster)
+        if options.executor:
+            yield parts.executor(cluster)
         if options.argo:
             binary = binaries["argo-workflow-controller"]
             yield engine_parts.argo_controller(binary, cluster, self._argo_metrics, options.argo_settings)

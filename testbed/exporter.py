@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,33 +102,36 @@ def _pod_samples(pod: dict[str, Any], now: float) -> Iterator[tuple[str, str, fl
             yield metric, series(metric, **sandbox), round(total * done)
 
 
-def exposition(pods: Sequence[dict[str, Any]], now: float, *, timestamps: bool = False) -> str:
-    """The page for these Pod objects at `now` (unix seconds), grouped by family; `timestamps` as a real kubelet sends."""
+def page(samples: Iterable[tuple[str, str, float]], stamp: str = "") -> str:
+    """The metrics page of (metric, series, value), grouped by family; `stamp` ends each line."""
     families: dict[str, list[str]] = {}
-    stamp = f" {int(now * 1000)}" if timestamps else ""
-    for pod in pods:
-        for metric, name, value in _pod_samples(pod, now):
-            families.setdefault(metric, []).append(f"{name} {value:.15g}{stamp}\n")
-    page = []
+    for metric, name, value in samples:
+        families.setdefault(metric, []).append(f"{name} {value:.15g}{stamp}\n")
+    found = []
     for metric, lines in sorted(families.items()):
-        page.append(f"# TYPE {metric} {'counter' if metric.endswith('_total') else 'gauge'}\n")
-        page += lines
-    return "".join(page)
+        found.append(f"# TYPE {metric} {'counter' if metric.endswith('_total') else 'gauge'}\n")
+        found += lines
+    return "".join(found)
+
+
+def exposition(pods: Sequence[dict[str, Any]], now: float, *, timestamps: bool = False) -> str:
+    """The page for these Pod objects at `now` (unix seconds); `timestamps` as a real kubelet sends."""
+    stamp = f" {int(now * 1000)}" if timestamps else ""
+    return page((sample for pod in pods for sample in _pod_samples(pod, now)), stamp)
 
 
 class _Handler(BaseHTTPRequestHandler):
     """Answers the metrics page and /healthz; 503 while the API server cannot be asked, so that the scrape fails."""
 
     protocol_version = "HTTP/1.1"
-    pods: Callable[[], Sequence[dict[str, Any]]]
-    timestamps = False
+    page: Callable[[], str]
 
     def do_GET(self) -> None:
         if self.path == "/healthz":
             self._answer(200, "ok\n")
         elif self.path == CADVISOR_PATH:
             try:
-                self._answer(200, exposition(type(self).pods(), time.time(), timestamps=self.timestamps))
+                self._answer(200, type(self).page())
             except TestbedError as error:
                 self._answer(503, f"{error}\n")
         else:
@@ -146,14 +149,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Scrapes are not worth a log line."""
 
 
+def serve_page(address: tuple[str, int], page: Callable[[], str]) -> ThreadingHTTPServer:
+    """A server bound to `address` that asks `page` at each scrape."""
+    server = ThreadingHTTPServer(address, type("Handler", (_Handler,), {"page": staticmethod(page)}))
+    server.daemon_threads = True
+    return server
+
+
 def serve(
     address: tuple[str, int], pods: Callable[[], Sequence[dict[str, Any]]], *, timestamps: bool = False
 ) -> ThreadingHTTPServer:
     """A server bound to `address` that asks `pods` for the running Pod objects at each scrape."""
-    handler = type("Handler", (_Handler,), {"pods": staticmethod(pods), "timestamps": timestamps})
-    server = ThreadingHTTPServer(address, handler)
-    server.daemon_threads = True
-    return server
+    return serve_page(address, lambda: exposition(pods(), time.time(), timestamps=timestamps))
 
 
 def main() -> None:

@@ -148,19 +148,28 @@ def state_metrics(binary: Path, cluster: Cluster, pod_labels: Sequence[str]) -> 
 
 def exporter(cluster: Cluster) -> Part:
     """The simulated kubelets' cAdvisor series."""
-    port = free_port()
-    token = cluster.directory / "exporter-token"
+    return _kubelet_part("exporter", cluster, free_port())
+
+
+def executor(cluster: Cluster) -> Part:
+    """A node whose pods are real processes, with the series of their control groups."""
+    return _kubelet_part("executor", cluster, free_port(), "--node=real")
+
+
+def _kubelet_part(name: str, cluster: Cluster, port: int, *arguments: str) -> Part:
+    token = cluster.directory / f"{name}-token"
     token.touch(mode=0o600)
     token.write_text(cluster.tokens[ADMIN])
     return Part(
-        "exporter",
+        name,
         [
             sys.executable,
-            *("-m", "testbed.exporter"),
+            *("-m", f"testbed.{name}"),
             f"--server={cluster.server}",
             f"--ca-file={cluster.ca_file}",
             f"--token-file={token}",
             f"--port={port}",
+            *arguments,
         ],
         f"http://127.0.0.1:{port}/healthz",
         endpoint=("cadvisor", f"http://127.0.0.1:{port}{CADVISOR_PATH}"),

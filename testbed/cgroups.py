@@ -1,0 +1,155 @@
+"""Control groups of real processes, versions 1 and 2: limits set, usage read, out-of-memory kills counted.
+
+Groups are made below the one this process is in, so that whatever holds for it holds for what it starts. Nothing is
+assumed: `unusable` tries, and says why not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_PERIOD = 100_000  # microseconds; the kubelet's
+_PREFIX = "concertmaster"
+_NEEDED = ("cpu", "memory")
+_MOUNTS = Path("/proc/self/mounts")
+_OWN = Path("/proc/self/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupUsage:
+    """What a group has used so far: seconds, counts, bytes."""
+
+    cpu_seconds: float
+    periods: int
+    throttled_periods: int
+    throttled_seconds: float
+    working_set: int
+    peak: int
+    oom_kills: int
+
+
+@lru_cache(maxsize=1)
+def _roots() -> Mapping[str, Path]:
+    """The directory below which groups are made, by controller; `""` stands for the one hierarchy of version 2."""
+    return roots(_MOUNTS.read_text(), _OWN.read_text())
+
+
+def roots(mounts: str, own: str) -> Mapping[str, Path]:
+    """Own directories by controller from the text of /proc/self/mounts and /proc/self/cgroup."""
+    paths = {}
+    for line in own.splitlines():
+        _, controllers, path = line.split(":", 2)
+        paths.update(dict.fromkeys(controllers.split(","), path))
+    found: dict[str, Path] = {}
+    for line in mounts.splitlines():
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup2":
+            found[""] = Path(place + paths.get("", "/"))
+        elif kind == "cgroup":
+            for controller in {"cpu", "cpuacct", "memory"} & set(options.split(",")):
+                found[controller] = Path(place + paths.get(controller, "/"))
+    return found
+
+
+class Cgroup:
+    """One group with its limits: `cpu` cores, `memory` bytes, None for none."""
+
+    def __init__(self, name: str, cpu: float | None = None, memory: float | None = None) -> None:
+        found = _roots()
+        self._one = not set(_NEEDED) <= found.keys()
+        names = [""] if self._one else ["cpu", "cpuacct", "memory"]
+        self._places = {controller: found[controller] / name for controller in names}
+        for place in self._places.values():
+            place.mkdir(exist_ok=True)
+        if memory is not None:
+            self._write("memory", "memory.max" if self._one else "memory.limit_in_bytes", str(int(memory)))
+        if cpu is not None:
+            quota = str(int(cpu * _PERIOD))
+            if self._one:
+                self._write("cpu", "cpu.max", f"{quota} {_PERIOD}")
+            else:
+                self._write("cpu", "cpu.cfs_period_us", str(_PERIOD))
+                self._write("cpu", "cpu.cfs_quota_us", quota)
+
+    def _place(self, controller: str) -> Path:
+        return self._places["" if self._one else controller]
+
+    def _write(self, controller: str, file: str, text: str) -> None:
+        (self._place(controller) / file).write_text(text)
+
+    def _read(self, controller: str, file: str) -> str:
+        return (self._place(controller) / file).read_text()
+
+    def _table(self, controller: str, file: str) -> dict[str, int]:
+        return {key: int(value) for key, value in (line.split() for line in self._read(controller, file).splitlines())}
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """A command line that enters the group and then becomes `argv`."""
+        places = [str(place / "cgroup.procs") for place in self._places.values()]
+        enter = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
+        return ["/bin/sh", "-c", enter, "enter", *places, "--", *argv]
+
+    def usage(self) -> CgroupUsage:
+        """What has been used so far."""
+        stat, memory = self._table("cpu", "cpu.stat"), self._table("memory", "memory.stat")
+        if self._one:
+            current, inactive = int(self._read("memory", "memory.current")), memory["inactive_file"]
+            peak = int(self._read("memory", "memory.peak"))
+            kills = self._table("memory", "memory.events")["oom_kill"]
+            cpu, throttled = stat["usage_usec"] / 1e6, stat.get("throttled_usec", 0) / 1e6
+        else:
+            current, inactive = int(self._read("memory", "memory.usage_in_bytes")), memory["total_inactive_file"]
+            peak = int(self._read("memory", "memory.max_usage_in_bytes"))
+            kills = self._table("memory", "memory.oom_control").get("oom_kill", 0)
+            cpu, throttled = int(self._read("cpuacct", "cpuacct.usage")) / 1e9, stat["throttled_time"] / 1e9
+        periods, held = stat.get("nr_periods", 0), stat.get("nr_throttled", 0)
+        return CgroupUsage(cpu, periods, held, throttled, max(0, current - inactive), peak, kills)
+
+    def remove(self) -> None:
+        """Take the group away; its processes must have ended (the kernel may need a moment to see that)."""
+        for place in self._places.values():
+            for _ in range(50):
+                try:
+                    place.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.02)
+                else:
+                    break
+
+
+def group_name(*parts: str) -> str:
+    """The name of a group of this process."""
+    return "-".join((_PREFIX, str(os.getpid()), *parts))
+
+
+def sweep() -> None:
+    """Take away what processes that were killed left behind; groups in use cannot be removed."""
+    for place in {p for root in _roots().values() for p in root.glob(f"{_PREFIX}-*-*")}:
+        if not Path("/proc", place.name.split("-")[1]).exists():
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+
+def unusable() -> str | None:
+    """Why groups with limits cannot be made here; None when they can."""
+    try:
+        group = Cgroup(group_name("probe"), cpu=1.0, memory=2**26)
+    except (OSError, KeyError) as error:
+        with contextlib.suppress(OSError, KeyError):
+            Cgroup(group_name("probe")).remove()
+        return f"{type(error).__name__}: {error}"
+    try:
+        group.usage()
+    except (OSError, KeyError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        group.remove()
+    return None

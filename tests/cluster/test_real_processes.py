@@ -1,0 +1,134 @@
+"""Steps as real processes: real CPU limits, real memory, real out-of-memory kills, in control groups of the kernel.
+
+Nothing is simulated but the kubelet (testbed/executor.py): what Prometheus scrapes is what the control groups say, and
+the operator's advice rests on it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.core.amounts import quantity
+from testbed import cgroups
+from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane, Options
+from testbed.prometheus import PrometheusServer, scrapes_of
+
+from .operator_bed import DISCOVER_CRONJOBS, apply, install_crds, operator, policy, settings, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+MI = 2**20
+RUNS = 7
+SPACE = "real"
+# Fills so many MiB in three seconds, works so many CPU seconds, and lasts at least six seconds.
+WORK = """
+import sys, time
+begin, wanted, work, held = time.monotonic(), int(sys.argv[1]), float(sys.argv[2]), []
+for _ in range(30):
+    held.append(b"x" * (wanted * 2**20 // 30))
+    time.sleep(0.1)
+while time.process_time() < work:
+    pass
+time.sleep(max(0.0, begin + 6.0 - time.monotonic()))
+"""
+
+
+def cron_job(name: str, mebibytes: int, cpu_seconds: float, **resources: dict[str, str]) -> dict[str, Any]:
+    """A CronJob that starts nothing by itself; its one container is a real process."""
+    command = [sys.executable, "-I", "-S", "-c", WORK, str(mebibytes), str(cpu_seconds)]
+    container = {"name": "main", "image": "process", "command": command, "resources": resources}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": SPACE},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "suspend": True,
+            "successfulJobsHistoryLimit": 100,
+            "failedJobsHistoryLimit": 100,
+            "jobTemplate": {"spec": {"backoffLimit": 0, "template": {"spec": pod}}},
+        },
+    }
+
+
+def ended(cluster: Cluster, wanted: int) -> bool:
+    jobs = cluster.get("jobs", "-n", SPACE)["items"]
+    return sum(bool((j["status"].get("succeeded") or 0) + (j["status"].get("failed") or 0)) for j in jobs) == wanted
+
+
+def advice(cluster: Cluster, name: str) -> dict[str, Any]:
+    """The recommendations of a workflow by the name of their rule."""
+    found = cluster.get("wfp", "-n", SPACE)["items"]
+    mine = next((p for p in found if p["spec"]["workflowRef"]["name"] == name), {})
+    items = (mine.get("status") or {}).get("recommendations") or ()
+    return {item["id"].split(".")[0]: item for item in items}
+
+
+def test_real_limits_real_kills_and_advice_from_real_usage(
+    make_control_plane: Callable[[Options], ControlPlane], tmp_path: Path
+) -> None:
+    if cgroups.unusable() is not None:
+        pytest.skip("no control groups for cpu and memory can be made here")
+    options = Options(controller_manager=True, scheduler=True, kube_state_metrics=True, executor=True)
+    cluster = make_control_plane(options).cluster
+    install_crds(cluster)
+    cluster.kubectl("create", "namespace", SPACE)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", SPACE, "--timeout=30s")
+    names = ("roomy", "throttled", "killed")
+    apply(
+        cluster,
+        cron_job("roomy", 90, 0.3, requests={"cpu": "300m", "memory": "1Gi"}),
+        cron_job(
+            "throttled", 20, 0.9, requests={"cpu": "100m", "memory": "64Mi"}, limits={"cpu": "100m", "memory": "256Mi"}
+        ),
+        cron_job("killed", 120, 0.2, requests={"cpu": "100m", "memory": "48Mi"}, limits={"memory": "64Mi"}),
+        policy(SPACE, discover=DISCOVER_CRONJOBS, analysis={"window": "1h"}),
+    )
+    with PrometheusServer(scrapes_of(cluster, "1s")) as prometheus:
+        for number in range(RUNS):
+            for name in names:
+                cluster.kubectl("create", "job", f"{name}-{29_000_000 + number}", f"--from=cronjob/{name}", "-n", SPACE)
+            time.sleep(1.5)
+        wait_for("the runs to end", lambda: ended(cluster, RUNS * len(names)), 180, 1.0)
+        time.sleep(3)  # the last ends are scraped
+        killed_and_throttled(cluster, prometheus)
+        config = settings(tmp_path, {"default": prometheus.url}, namespaces=[SPACE])
+        config["sources"][0] |= {"delaySeconds": 0, "scrapeInterval": "1s"}
+        config["limits"] = {"backfill": "1h"}
+        with operator(cluster, tmp_path, config):
+            wait_for("advice for all", lambda: all(advice(cluster, name) for name in names), 60, 1.0)
+            found = {name: advice(cluster, name) for name in names}
+
+    peak = 90 * MI  # and the interpreter
+    proposed = quantity(re.search(r"to (\S+)$", found["roomy"]["memory-request"]["action"])[1])  # type: ignore[index]
+    print({name: {rule: item["action"] for rule, item in items.items()} for name, items in found.items()})
+    assert peak < proposed < 1.6 * peak, "what the process really held, with headroom"
+    limit = found["throttled"]["cpu-request"]
+    assert "CPU limit" in limit["action"] and "throttled" in limit["because"]
+    raised = found["killed"]["memory-request"]
+    assert raised["action"].startswith("Raise the memory") and "OOM-killed" in raised["because"]
+
+
+def killed_and_throttled(cluster: Cluster, prometheus: PrometheusServer) -> None:
+    """What the kernel did, before anybody gives advice on it."""
+    pods = cluster.get("pods", "-n", SPACE)["items"]
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for pod in pods:
+        (status,) = pod["status"]["containerStatuses"]
+        by_name.setdefault(pod["metadata"]["name"].split("-")[0], []).append(status["state"]["terminated"])
+    assert {s["reason"] for s in by_name["killed"]} == {"OOMKilled"} and len(by_name["killed"]) == RUNS
+    assert {s["exitCode"] for s in by_name["killed"]} == {137}
+    assert {s["reason"] for s in (*by_name["roomy"], *by_name["throttled"])} == {"Completed"}
+    held = prometheus.value(
+        f'sum(max_over_time(container_cpu_cfs_throttled_seconds_total{{namespace="{SPACE}"}}[10m])) / {RUNS}'
+    )
+    assert held is not None and held > 2.0, "0.9 s of CPU at a tenth of a core take 9 s"
