@@ -72,6 +72,10 @@ test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespa
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
 
+test-loop: $(READY) ## changes made, proven and taken back under the real Argo controller (minutes)
+	@$(BIN)/python -m testbed build engines
+	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/loop
+
 test-chart: $(READY) ## chart, image and rights on the real Helm and API server
 	@$(BIN)/python -m testbed build chart
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/chart
@@ -85,8 +89,10 @@ bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, writes, memory (about 15 minutes)
 	@$(BIN)/python -m benchmarks.fleet
 
-bench-changes: $(READY) ## changes through the whole loop: promised against measured, errors, time to verdict (minutes)
+bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.campaigns
+	@$(BIN)/python -m testbed build engines
+	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.loop
 
 lock: ## renew the locked requirements (needs uv)
 	@uv pip compile --universal --generate-hashes --no-header --quiet pyproject.toml -o requirements/runtime.txt
@@ -95,4 +101,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-chart test-docs bench bench-fleet bench-changes lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-loop test-chart test-docs bench bench-fleet bench-changes lock clean

@@ -261,11 +261,17 @@ def _look(made: Plan, runs: Sequence[RunRecord], applied: float, terms: Terms, l
     return prove(made.aim, found, terms, age=0.0, step=made.step, lowers_memory=lowers)
 
 
-def summary(rows: Sequence[Campaign]) -> dict[str, Any]:
-    """The figures of the table."""
+GOOD = ("faster", "starved", "cheaper")
+KINDS = ("faster", "cheaper", "slower", "kills")
 
-    def share(values: Sequence[bool]) -> float | None:
-        return round(100.0 * sum(values) / len(values), 1) if values else None
+
+def share(values: Sequence[bool]) -> float | None:
+    """Percent of true ones; None without any."""
+    return round(100.0 * sum(values) / len(values), 1) if values else None
+
+
+def summary(rows: Sequence[Campaign], kinds: Sequence[str] = KINDS) -> dict[str, Any]:
+    """The figures of the table."""
 
     def of(*kinds: str) -> list[Campaign]:
         return [r for r in rows if r.kind in kinds]
@@ -273,10 +279,10 @@ def summary(rows: Sequence[Campaign]) -> dict[str, Any]:
     def runs(found: Sequence[Campaign]) -> int | None:
         return int(np.median([r.runs for r in found])) if found else None
 
-    told = [r for r in of("faster", "cheaper") if r.inside is not None]
+    told = [r for r in of(*GOOD) if r.inside is not None]
     return {
         "campaigns": len(rows),
-        "verdicts": {k: dict(Counter(r.verdict for r in of(k))) for k in ("faster", "cheaper", "slower", "kills")},
+        "verdicts": {k: dict(Counter(r.verdict for r in of(k))) for k in kinds},
         "inside_percent": share([bool(r.inside) for r in told]),
         "inside_of": len(told),
         "inside_by_rule": {
@@ -284,10 +290,10 @@ def summary(rows: Sequence[Campaign]) -> dict[str, Any]:
             for rule in sorted({r.rule for r in told})
         },
         "faster_kept_percent": share([not r.restored for r in of("faster")]),
-        "false_restores_percent": share([r.restored for r in of("faster", "cheaper")]),
+        "false_restores_percent": share([r.restored for r in of(*GOOD)]),
         "slower_caught_percent": share([r.restored for r in of("slower")]),
         "kills_caught_percent": share([r.restored for r in of("kills")]),
-        "runs_to_verdict": {k: runs(of(k)) for k in ("faster", "cheaper", "slower", "kills")},
+        "runs_to_verdict": {k: runs(of(k)) for k in kinds},
     }
 
 
@@ -323,7 +329,7 @@ def main() -> int:
     parser.add_argument("--dry", action="store_true", help="print only")
     options = parser.parse_args()
     rows: list[Campaign] = []
-    for place, kind in enumerate(("faster", "cheaper", "slower", "kills")):
+    for place, kind in enumerate(KINDS):
         seeds = [options.seed + 10_000 * place + i for i in range(options.each)]
         with ProcessPoolExecutor(options.workers) as pool:
             found = list(pool.map(partial(campaign, kind), seeds))

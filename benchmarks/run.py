@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns
+from benchmarks import campaigns, loop
 from benchmarks.speed import measure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,7 +95,8 @@ def page(result: dict[str, Any]) -> str:
 
 def _campaigns() -> list[str]:
     """What the last `make bench-changes` measured, as lines of the page."""
-    return campaigns.lines(json.loads(campaigns.RESULT.read_text())) if campaigns.RESULT.is_file() else []
+    parts = [part for part in (campaigns, loop) if part.RESULT.is_file()]
+    return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 
 def _fleet() -> list[str]:

@@ -1,0 +1,58 @@
+"""One play for the whole tier: a workflow of each kind side by side until each change is kept or taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.loop_bed import Outcome, Pace, Track, bed
+from benchmarks.loop_world import KINDS, Scenario
+from testbed.engine_parts import require_namespace
+from testbed.pytest_plugin import require_binaries
+
+HERE = Path(__file__).parent
+SECONDS = 660.0  # at most; three to four minutes on a machine that does nothing else
+HARM = 1.5  # fewer runs tell it from a busy machine's noise than a fifth; that one is measured by the benchmark
+_BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok")
+
+
+@dataclass(frozen=True)
+class Played:
+    """What was submitted, what came of it, and the WorkflowTemplate as it stands at the end."""
+
+    track: Track
+    outcome: Outcome
+    template: Mapping[str, Any]
+
+    def request(self, resource: str) -> str:
+        """What the main step asks for at the end."""
+        found = self.template["spec"]["templates"][2]["container"]["resources"]["requests"][resource]
+        return str(found)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of this directory may take as long as the play (the hook sees those of all directories)."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(SECONDS + 120))
+
+
+@pytest.fixture(scope="session")
+def played() -> Mapping[str, Played]:
+    """The workflows by kind, once all is over; nothing runs any more."""
+    require_namespace()
+    require_binaries([*_BINARIES, "kube-state-metrics", "argo-workflow-controller", "prometheus", "promtool"])
+    with bed(Pace(least=8)) as loop:
+        loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in KINDS])
+        loop.play(SECONDS, lambda text: print(text, flush=True))
+        templates = {name: loop.template(name) for name in loop.tracks}
+        loop.operator.stop()
+        results = loop.results()
+        print("", *(row.line() for row in results), sep="\n")
+        rows = zip(loop.tracks.values(), results, strict=True)
+        return {track.scenario.kind: Played(track, row, templates[track.scenario.name]) for track, row in rows}
