@@ -81,11 +81,11 @@ class EventRecorder:
         """Post ``note`` unless it was told before, the bucket is empty or the right is known to be missing."""
         now = self._clock()
         namespace = note.ref.namespace or _CLUSTER_NAMESPACE
-        if now - self._forbidden.get(namespace, float("-inf")) < self._repeat_after:
+        if self._recent(self._forbidden.get(namespace), now):
             return Posted.FORBIDDEN
         text = _bounded(note.text)
         key = hashlib.blake2b(f"{note.ref.uid}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
-        if now - self._told.get(key, float("-inf")) < self._repeat_after:
+        if self._recent(self._told.get(key), now):
             return Posted.REPEATED
         if not self._take(now):
             return Posted.LIMITED
@@ -107,6 +107,10 @@ class EventRecorder:
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         return Posted.POSTED
+
+    def _recent(self, moment: float | None, now: float) -> bool:
+        """Within ``repeat_after``; a moment to come is none, the clock was set back since."""
+        return moment is not None and 0.0 <= now - moment < self._repeat_after
 
     def _take(self, now: float) -> bool:
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._filled) * self._rate)

@@ -88,7 +88,7 @@ class Cycle:
         self._sleep = sleep
         self._collected: dict[str, float] = {}
         self._reports: dict[str, SourceReport] = {}
-        self._tidied = 0.0
+        self._tidied: float | None = None
 
     def __call__(self) -> bool:
         """Run one cycle. Raises KindsLost; every other fault is told and isolated."""
@@ -141,7 +141,7 @@ class Cycle:
         """Read every source that is asked for; reports of sources nobody asks for any more are dropped."""
         found: dict[str, SourceReport] = {}
         for demand in demands:
-            due = now - self._collected.get(demand.source, float("-inf")) >= _QUIET * self._interval
+            due = not self._recent(self._collected.get(demand.source), now, _QUIET * self._interval)
             try:
                 report = self._sources.collect(
                     Demand(demand.source, demand.workflows, demand.window_seconds, now, due), self._health.beat
@@ -160,6 +160,11 @@ class Cycle:
         self._reports = found
         for report in found.values():
             self._assessor.take_in(report.changed)
+
+    @staticmethod
+    def _recent(moment: float | None, now: float, seconds: float) -> bool:
+        """Whether ``moment`` was less than ``seconds`` ago. One to come was never: the clock was set back since."""
+        return moment is not None and 0.0 <= now - moment < seconds
 
     def _runs(self, subjects: Sequence[Subject], record: Record) -> None:
         """Finished runs from the engines' own objects, where that is wanted."""
@@ -286,7 +291,7 @@ class Cycle:
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: Record) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
-        if now - self._tidied < 3600.0:
+        if self._recent(self._tidied, now, 3600.0):
             return
         keep: dict[WorkflowKey, tuple[int, float]] = {}
         for s in subjects:

@@ -92,4 +92,7 @@ class Keeper:
                 self.store.set_watermark("", f"dropped:{key}", now)
         if keep:
             longest = max(window for _, window in keep.values())
-            self.store.prune(max_runs={key: runs for key, (runs, _) in keep.items()}, before=now - longest)
+            # By the newest run as well: a clock that ran ahead must not take months of history.
+            newest = self.store.stats().newest
+            before = min(now, newest if newest is not None else now) - longest
+            self.store.prune(max_runs={key: runs for key, (runs, _) in keep.items()}, before=before)

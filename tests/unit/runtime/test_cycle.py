@@ -337,6 +337,16 @@ def test_a_change_between_two_intervals_asks_only_for_what_is_new(bed: Bed) -> N
     assert [d.due for d in bed.sources.asked] == [True, False, True]
 
 
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_jumps_stops_no_reading(bed: Bed, jump: float) -> None:
+    bed.run()
+    bed.run(seconds=jump)
+    bed.run(seconds=-jump)
+    bed.run(seconds=INTERVAL)
+    assert [d.due for d in bed.sources.asked] == [True, True, True, True]
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
 def test_write_failures_are_tried_again(bed: Bed) -> None:
     path = f"{PROFILES.path('demo', 'etl')}/status"
     bed.client.faults["PATCH", path] = [errors.Busy("later", status=500)]

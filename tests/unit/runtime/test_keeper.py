@@ -54,6 +54,13 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     keeper.close()
 
 
+def test_a_clock_that_ran_ahead_takes_no_history(file: Path) -> None:
+    keeper = Keeper(str(file))
+    keeper.tidy({KEY: (200, 14 * 86400.0)}, now=4e9)
+    assert len(keeper.store.runs(KEY)) == 1
+    keeper.close()
+
+
 def test_a_file_damaged_where_nothing_can_be_written_does_not_end_the_process(file: Path) -> None:
     keeper = Keeper(str(file))
     keeper.store.close()
