@@ -255,7 +255,9 @@ def test_namespaced_mode_has_nothing_of_the_cluster(helm: Helm) -> None:
     assert not [o["kind"] for o in objects if o["kind"].startswith("Cluster")]
     places = {o["metadata"]["namespace"] for o in objects if o["kind"] == "Role"}
     assert places == {"a", "b", "ops"}
-    assert {r for _, r, _ in rules(objects, "Role")}.isdisjoint({"namespaces", "customresourcedefinitions"})
+    assert {r for _, r, _ in rules(objects, "Role")}.isdisjoint({"customresourcedefinitions"})
+    assert ("", "namespaces", "get") in rules(objects, "Role")
+    assert ("", "namespaces", "list") not in rules(objects, "Role")
 
 
 def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:

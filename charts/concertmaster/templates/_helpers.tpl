@@ -159,6 +159,12 @@ sources:
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.namespaces }}
+# The namespace's own labels, for namespaceSelector of a metrics source.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end }}
 {{- if .Values.engines.argo }}
 # Definitions of workflows: read, never changed by this role.
 - apiGroups: [argoproj.io]

@@ -12,7 +12,7 @@ from concertmaster.api.discovery import Discovered, discover, wanted_kinds
 from concertmaster.api.discovery import Target as DiscoveryTarget
 from concertmaster.api.effective import PolicyRef
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.discover import scan
+from concertmaster.kube.discover import Problem, read, scan
 from concertmaster.kube.objects import NAMESPACES
 from concertmaster.kube.profiles import (
     Made,
@@ -86,21 +86,31 @@ class Stage:
         return self._carry_out(scene, discovery.plan(wanted, self._targets, snapshot.profiles))
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
-        """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not."""
+        """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.
+
+        Listed namespaces are read one by one: that right can be given for them alone.
+        """
         found: dict[str, dict[str, str]] = {}
+        problems: list[Problem] = []
 
         def visit(obj: dict[str, Any]) -> None:
             meta = obj.get("metadata") or {}
-            name = str(meta.get("name", ""))
-            if not meta.get("deletionTimestamp") and (not self._scope or name in self._scope):
-                found[name] = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
+            if not meta.get("deletionTimestamp"):
+                found[str(meta.get("name", ""))] = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
 
-        listed = scan(self._client, NAMESPACES, (), visit, metadata_only=True)
-        if listed.complete:
+        for name in self._scope:
+            one = read(self._client, NAMESPACES, None, name)
+            if isinstance(one, Problem):
+                problems.append(one)
+            else:
+                visit(one)
+        if not self._scope:
+            problems += scan(self._client, NAMESPACES, (), visit, metadata_only=True).problems
+        if not problems:
             return found, ()
         for name in self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}:
             found.setdefault(name, {})
-        return found, (f"labels of namespaces are unknown: {listed.problems[0].message}",)
+        return found, (f"labels of namespaces are unknown: {problems[0].message}",)
 
     def _carry_out(self, scene: Scene, plan: discovery.Plan) -> Scene:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}

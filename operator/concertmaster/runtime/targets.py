@@ -133,6 +133,9 @@ def refresh(
             found[target.id] = target
 
         beat()
+        if namespaces and not resource.namespaced:
+            scans[resource] = Scan(resource, 0, (_out_of_reach(resource, namespaces),))
+            continue
         scans[resource] = scan(client, resource, namespaces, visit)
         passing = [p for p in scans[resource].problems if p.kind is ProblemKind.UNAVAILABLE]
         for target in previous if passing else ():
@@ -140,6 +143,15 @@ def refresh(
             if target.ref.resource == resource and hidden:
                 found.setdefault(target.id, target)
     return Targets(found, scans)
+
+
+def _out_of_reach(resource: Resource, namespaces: Sequence[str]) -> Problem:
+    """Not even asked for: whoever lists namespaces does not mean the cluster, and a denial every cycle is an alert."""
+    return Problem(
+        ProblemKind.FORBIDDEN,
+        f"{resource.kind} objects belong to no namespace and the operator looks at listed namespaces only; "
+        "leave namespaces empty in its configuration to have them observed",
+    )
 
 
 def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target:
