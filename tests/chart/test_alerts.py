@@ -1,0 +1,89 @@
+"""Every alert fires when what it is for happens, alone, and is silent while all is well. promtool plays the series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.build import ensure
+from testbed.process import run
+
+from .bed import Helm, find
+
+MINUTES = 500  # longer than the longest any rule looks back
+STUCK, NOW = f"60x{MINUTES}", f"0+60x{MINUTES}"
+NEVER, ALWAYS, OFTEN = f"0x{MINUTES}", f"1x{MINUTES}", f"0+1x{MINUTES}"
+HEALTHY = {
+    'concertmaster_build_info{version="1"}': ALWAYS,
+    "concertmaster_last_success_timestamp_seconds": NOW,
+    'concertmaster_source_up{source="default"}': ALWAYS,
+    'concertmaster_source_data_until_timestamp_seconds{source="default"}': NOW,
+    'concertmaster_source_data_until_timestamp_seconds{source="never-read"}': NEVER,
+    'concertmaster_failures_total{stage="collect"}': NEVER,
+    'concertmaster_status_writes_total{kind="profile",outcome="rejected"}': NEVER,
+    'concertmaster_status_writes_total{kind="profile",outcome="written"}': OFTEN,
+    'concertmaster_kubernetes_requests_total{verb="GET",code="403"}': NEVER,
+    'concertmaster_kubernetes_requests_total{verb="GET",code="200"}': OFTEN,
+    'concertmaster_active{pod="a"}': ALWAYS,
+}
+CASES: dict[str, dict[str, str]] = {
+    "": {},
+    "ConcertmasterAbsent": dict.fromkeys(HEALTHY, ""),
+    "ConcertmasterLoopStale": {"concertmaster_last_success_timestamp_seconds": STUCK},
+    "ConcertmasterSourceFailing": {'concertmaster_source_up{source="default"}': NEVER},
+    "ConcertmasterSourceBehind": {'concertmaster_source_data_until_timestamp_seconds{source="default"}': STUCK},
+    "ConcertmasterFaults": {'concertmaster_failures_total{stage="collect"}': OFTEN},
+    "ConcertmasterStatusRefused": {'concertmaster_status_writes_total{kind="profile",outcome="rejected"}': OFTEN},
+    "ConcertmasterRightsMissing": {'concertmaster_kubernetes_requests_total{verb="GET",code="403"}': OFTEN},
+    "ConcertmasterStandsStill": {'concertmaster_active{pod="a"}': NEVER},
+    "ConcertmasterTwice": {'concertmaster_active{pod="b"}': NEVER},
+}
+
+
+@pytest.fixture(scope="module")
+def rules(helm: Helm) -> dict[str, Any]:
+    """The rules as the chart renders them."""
+    return dict(find(helm.template({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")["spec"])
+
+
+def firing(rules: dict[str, Any], series: dict[str, str], alerts: list[str], directory: Path) -> str:
+    """promtool's complaint when exactly ``alerts`` do not fire at the end of ``series``; empty when they do."""
+    (directory / "rules.yaml").write_text(yaml.safe_dump(rules))
+    test = {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in series.items() if values],
+                "promql_expr_test": [
+                    {
+                        "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                        "eval_time": f"{MINUTES}m",
+                        "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in alerts],
+                    }
+                ],
+            }
+        ],
+    }
+    (directory / "test.yaml").write_text(yaml.safe_dump(test))
+    promtool = ensure(["promtool"], lambda _: None)["promtool"]
+    answer = run([promtool, "test", "rules", directory / "test.yaml"], "playing alerts", lambda _: None)
+    return "" if answer.returncode == 0 else answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("alert", CASES, ids=lambda alert: alert or "healthy")
+def test_it_fires_when_it_should_and_alone(rules: dict[str, Any], alert: str, tmp_path: Path) -> None:
+    assert firing(rules, HEALTHY | CASES[alert], [alert] if alert else [], tmp_path) == ""
+
+
+def test_every_alert_is_played(rules: dict[str, Any]) -> None:
+    known = {rule["alert"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
+    assert known == CASES.keys() - {""}
+
+
+def test_a_wrong_expectation_is_noticed(rules: dict[str, Any], tmp_path: Path) -> None:
+    assert "ConcertmasterTwice" in firing(rules, HEALTHY, ["ConcertmasterTwice"], tmp_path)
