@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from testbed.demo.history import fnv32a
+from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
 from tests.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
 from .bed import Bed, deployed, source
-from .test_rights import used
+from .test_rights import ARGO, DISCOVER, used
 
 pytestmark = pytest.mark.timeout(240)
 
 FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
 CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+WORK = {
+    "image": "example/etl:1",
+    "command": ["work"],
+    "resources": {"requests": {"cpu": "1", "memory": "2Gi"}},
+}
+DAG = {
+    "entrypoint": "main",
+    "templates": [
+        {"name": "main", "dag": {"tasks": [{"name": "work", "template": "work"}]}},
+        {"name": "work", "container": WORK},
+    ],
+}
 
 
 @pytest.fixture
@@ -43,6 +58,14 @@ def phases(bed: Bed, place: str) -> list[str]:
     return sorted(str((c.get("status") or {}).get("phase")) for c in found)
 
 
+def reject_all(bed: Bed, place: str) -> None:
+    """A person rejects every plan."""
+    for change in bed.cluster.get("wfc", "-n", place)["items"]:
+        name = change["metadata"]["name"]
+        decision = '{"spec": {"decision": "Reject"}}'
+        bed.cluster.kubectl("patch", "wfc", name, "-n", place, "--type=merge", "-p", decision)
+
+
 def test_the_granted_rights_carry_the_loop(bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path) -> None:
     values = {
         "sources": [source(prometheus.url)],
@@ -54,10 +77,7 @@ def test_the_granted_rights_carry_the_loop(bed: Bed, place: str, prometheus: Pro
     apply(bed.cluster, cronjob(place, "etl"), policy(place, "team", discover=CRONJOBS, apply=rules))
     with deployed(bed, "cm", place, tmp_path) as op:
         wait_for("two proposals", lambda: phases(bed, place) == ["Proposed", "Proposed"])
-        names = [c["metadata"]["name"] for c in bed.cluster.get("wfc", "-n", place)["items"]]
-        for name in names:
-            decision = '{"spec": {"decision": "Reject"}}'
-            bed.cluster.kubectl("patch", "wfc", name, "-n", place, "--type=merge", "-p", decision)
+        reject_all(bed, place)
         wait_for("the older one to be pruned", lambda: phases(bed, place) == ["Completed"])
         bed.cluster.kubectl("delete", "wfc", "--all", "-n", place)
         apply(bed.cluster, policy(place, "team", discover=CRONJOBS, apply={"mode": "Auto"}))
@@ -88,3 +108,73 @@ def test_the_granted_rights_carry_the_loop(bed: Bed, place: str, prometheus: Pro
         ("autoscaling.k8s.io", "verticalpodautoscalers", "list"),
         ("keda.sh", "scaledobjects", "list"),
     } <= rights
+
+
+def definitions(place: str) -> list[dict[str, Any]]:
+    """One workflow of every kind of two engines that may be changed; each runs one container that asks for too much."""
+    meta = {"namespace": place}
+    step = {"name": "work", "image": WORK["image"], "computeResources": WORK["resources"]}
+    return [
+        {"apiVersion": ARGO, "kind": "WorkflowTemplate", "metadata": {**meta, "name": "tmpl"}, "spec": DAG},
+        {
+            "apiVersion": ARGO,
+            "kind": "CronWorkflow",
+            "metadata": {**meta, "name": "cron"},
+            "spec": {"schedule": "0 * * * *", "workflowSpec": DAG},
+        },
+        {
+            "apiVersion": "tekton.dev/v1",
+            "kind": "Pipeline",
+            "metadata": {**meta, "name": "pipe"},
+            "spec": {"tasks": [{"name": "work", "taskSpec": {"steps": [step]}}]},
+        },
+    ]
+
+
+def runs(place: str, end: float) -> Iterator[PodLife]:
+    """Their runs over two days: the pods of the hourly CronJob, with the names and owners of the engines."""
+    for i, pod in enumerate(runs_of_cronjob(place, "etl", 30, end)[0]):
+        (container,) = pod.containers
+        letters = "bcdfghjklmnpqrstvwxz2456789"
+        suffix = "".join(letters[(i * 7 + k * 3) % len(letters)] for k in range(5))
+        for kind, run in (("tmpl", f"tmpl-{suffix}"), ("cron", f"cron-{int(pod.created)}"), ("pipe", f"pipe-{suffix}")):
+            tekton = kind == "pipe"
+            yield replace(
+                pod,
+                pod=f"{run}-work-pod" if tekton else f"{run}-work-{fnv32a(f'{run}.work')}",
+                uid=f"uid-{place}-{run}",
+                owner_kind="TaskRun" if tekton else "Workflow",
+                owner_name=f"{run}-work" if tekton else run,
+                containers=[replace(container, name="step-work" if tekton else "main")],
+            )
+
+
+def test_every_right_to_change_is_used_and_enough(
+    bed: Bed, place: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    """One workflow of every kind is changed; what the Role of the namespace grants is then all used."""
+    end = time.time() - 30.0
+    jobs = runs_of_cronjob(place, "etl", 30, end)
+    prometheus = make_prometheus(history=history([*jobs[0], *runs(place, end)], jobs[1], end))
+    values = {"sources": [source(prometheus.url)], "config": FAST, "apply": {"enabled": True, "namespaces": [place]}}
+    bed.install("cm", place, values)
+    wanted = [d for d in DISCOVER if d["kind"] != "ClusterWorkflowTemplate"]
+    wanted.append({"apiVersion": ARGO, "kind": "CronWorkflow"})
+    rules = {"mode": "Approve", "changeHistoryLimit": 1}
+    apply(bed.cluster, *definitions(place), cronjob(place, "etl"), policy(place, "team", discover=wanted, apply=rules))
+    (role,) = [r for r in bed.cluster.get("role", "-n", place)["items"] if r["metadata"]["name"].endswith("-apply")]
+    granted = {(g, r, v) for x in role["rules"] for g in x["apiGroups"] for r in x["resources"] for v in x["verbs"]}
+    with deployed(bed, "cm", place, tmp_path):
+        wait_for("proposals for all four", lambda: len(phases(bed, place)) >= 4, 90)
+        reject_all(bed, place)
+        delete = ("concertmaster.dev", "workflowchanges", "delete")
+        wait_for("finished ones to be pruned", lambda: delete in used(bed, place)[0])
+        bed.cluster.kubectl("delete", "wfc", "--all", "-n", place)
+        apply(bed.cluster, policy(place, "team", discover=wanted, apply={"mode": "Auto", "changeHistoryLimit": 1}))
+        limit = time.monotonic() + 120.0
+        while granted - used(bed, place)[0] and time.monotonic() < limit:
+            time.sleep(1.0)
+        told = {c["metadata"]["name"]: c.get("status") for c in bed.cluster.get("wfc", "-n", place)["items"]}
+    rights, denied = used(bed, place)
+    assert granted - rights == set(), told
+    assert {d for d in denied if "/namespaces/" not in d or f"/namespaces/{place}/" in d} == set()
