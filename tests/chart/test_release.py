@@ -182,6 +182,103 @@ def test_everything_switched_on_is_accepted_by_the_api_server(bed: Bed, place: s
     assert left["metadata"]["name"], "history.persistence.keep leaves the claim"
 
 
+OWN_RIGHTS = {
+    "clusterrole/cm-concertmaster",
+    "clusterrolebinding/cm-concertmaster",
+}
+LEASE_RIGHTS = {"role/cm-concertmaster-lease", "rolebinding/cm-concertmaster-lease"}
+TOGGLES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
+    "rights by other means": ({"rbac": {"create": False}}, set(), OWN_RIGHTS | LEASE_RIGHTS),
+    "no roles for people": (
+        {"rbac": {"userRoles": False}},
+        set(),
+        {f"clusterrole/cm-concertmaster-{who}" for who in ("view", "edit", "approve")},
+    ),
+    "account by other means": (
+        {"serviceAccount": {"create": False, "name": "default"}},
+        set(),
+        {"serviceaccount/cm-concertmaster"},
+    ),
+    "claim": (
+        {"history": {"persistence": {"enabled": True}}},
+        {"persistentvolumeclaim/cm-concertmaster-history"},
+        set(),
+    ),
+    "claim by other means": ({"history": {"persistence": {"enabled": True, "existingClaim": "mine"}}}, set(), set()),
+    "service monitor": (
+        {"metrics": {"serviceMonitor": {"enabled": True}}},
+        {"servicemonitor/cm-concertmaster"},
+        set(),
+    ),
+    "alerts": ({"metrics": {"prometheusRule": {"enabled": True}}}, {"prometheusrule/cm-concertmaster"}, set()),
+    "dashboards": (
+        {"metrics": {"dashboards": {"enabled": True}}},
+        {"configmap/cm-concertmaster-dashboards"},
+        set(),
+    ),
+    "network": ({"networkPolicy": {"enabled": True}}, {"networkpolicy/cm-concertmaster"}, set()),
+    "approvals": (
+        {"approvals": {"admissionPolicy": True}},
+        {
+            "validatingadmissionpolicy/cm-concertmaster-approvals",
+            "validatingadmissionpolicybinding/cm-concertmaster-approvals",
+        },
+        set(),
+    ),
+    "changes": (
+        {"apply": {"enabled": True, "namespaces": ["PLACE"]}},
+        {"role/cm-concertmaster-apply", "rolebinding/cm-concertmaster-apply"},
+        set(),
+    ),
+    "listed namespaces": (
+        {"namespaces": ["PLACE"]},
+        {"role/cm-concertmaster", "rolebinding/cm-concertmaster"},
+        OWN_RIGHTS,
+    ),
+}
+
+
+READING: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"engines": {"argo": False}}, "workflowtemplates"),
+    ({"engines": {"tekton": False}}, "pipelines"),
+    ({"engines": {"cronJobs": False}}, "cronjobs"),
+    ({"config": {"live": False}}, "pods"),
+)
+
+
+def test_every_toggle_alone_adds_and_removes_its_own_objects_only(bed: Bed, place: str) -> None:
+    """Installed once, upgraded to each toggle in turn; what the API server then has is compared with the default."""
+
+    def present() -> set[str]:
+        found = {name.partition("/")[0].partition(".")[0] + "/" + name.partition("/")[2] for name in left_behind(bed)}
+        return {name for name in found if not name.startswith(("pod/", "lease/", "secret/"))}
+
+    def upgraded(values: dict[str, Any]) -> set[str]:
+        placed = json.loads(json.dumps(values).replace("PLACE", place))
+        bed.helm(
+            "upgrade", "cm", str(CHART), "-n", place, "--reset-values", values={"sources": [source(URL)], **placed}
+        )
+        return present()
+
+    def read() -> set[str]:
+        rules = bed.cluster.get("clusterrole", "cm-concertmaster")["rules"]
+        return {resource for rule in rules for resource in rule["resources"]}
+
+    bed.install("cm", place, {"sources": [source(URL)]})
+    default = present()
+    for name, (values, added, removed) in TOGGLES.items():
+        found = upgraded(values)
+        assert (found - default, default - found) == (added, removed), name
+        if "existingClaim" in json.dumps(values):
+            pod = bed.cluster.get("deployment", "cm-concertmaster", "-n", place)["spec"]["template"]["spec"]
+            assert {"claimName": "mine"} in [v.get("persistentVolumeClaim") for v in pod["volumes"]]
+    assert upgraded({}) == default
+    assert read() >= {gone for _, gone in READING}
+    for values, gone in READING:
+        assert upgraded(values) == default
+        assert gone not in read(), values
+
+
 def test_the_pod_passes_restricted_pod_security(bed: Bed, place: str) -> None:
     """The namespace enforces the restricted profile; the pod appears nevertheless, and a plain one does not."""
     bed.cluster.kubectl("label", "namespace", place, "pod-security.kubernetes.io/enforce=restricted")
