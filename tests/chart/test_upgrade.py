@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,12 @@ from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
+from testbed.prometheus import PrometheusServer
+from tests.cluster.operator_bed import apply, condition, cronjob, history, policy, profile, runs_of_cronjob, wait_for
 
-from .bed import ROOT
+from .bed import CHART, ROOT, Bed, deployed, source
+from .place import FAST, REF, advised, get, namespaces
+from .test_release import newer_chart
 
 RELEASES = Path(__file__).parent / "releases"
 LAST = sorted(RELEASES.iterdir())[-1]
@@ -114,7 +120,7 @@ def document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "concertmaster.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
 
 
-REF = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +135,44 @@ def test_fields_of_a_newer_release_are_left_out(model: Any, spec: dict[str, Any]
     known = model.parse(document(model.__name__, spec))
     assert known.metadata.name == "a"
     assert not hasattr(known.spec, "next_year")
+
+
+def test_an_older_operator_works_beside_newer_kinds(
+    bed: Bed, tmp_path: Path, make_prometheus: Callable[..., PrometheusServer]
+) -> None:
+    """Kinds of a later release are installed and used: a field more is left out, a value nobody here knows is told."""
+    with namespaces(bed, "newer") as (place,):
+        end = time.time() - 30.0
+        store = make_prometheus(history=history(*runs_of_cronjob(place, "etl", 30, end), end))
+        values = {"namespaces": [place], "sources": [source(store.url)], "config": FAST}
+        bed.helm("install", "cm", str(newer_chart(tmp_path)), "-n", place, "--take-ownership", values=values)
+        modes = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/apply/properties/mode/enum"
+
+        def patch(operation: str, **more: str) -> None:
+            text = json.dumps([{"op": operation, "path": f"{modes}/3", **more}])
+            bed.cluster.kubectl("patch", "crd", "optimizationpolicies.concertmaster.dev", "--type=json", "-p", text)
+
+        patch("add", value="Dream")
+        apply(bed.cluster, cronjob(place, "etl"))
+        later = [
+            policy(place, "later", apply={"mode": "Dream"}),
+            profile(place, "future", workflowRef=REF, nextYear="soon"),
+        ]
+        wait_for("the newer kinds to be served", lambda: [
+            bed.cluster.run_kubectl("apply", "-f", "-", input=json.dumps(o)).returncode for o in later
+        ] == [0, 0])  # fmt: skip
+        with deployed(bed, "cm", place, tmp_path) as op:
+            wait_for("advice", lambda: advised(bed, place, "future"))
+            ready = wait_for("the policy to be told", lambda: condition(get(bed, "opol", place, "later"), "Ready"))
+            assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
+            assert "apply.mode" in ready["message"] and "not in force" in ready["message"]
+            op.next_cycles(1)
+            assert op.get("/healthz")[0] == 200
+        assert get(bed, "wfp", place, "future")["spec"]["nextYear"] == "soon", "what it does not know it leaves alone"
+        # The kinds are shared with other tests: Helm takes the field back, and leaves alone what it did not put there.
+        bed.cluster.kubectl("delete", "opol", "later", "-n", place)
+        patch("remove")
+        bed.helm("upgrade", "cm", str(CHART), "-n", place, values=values)
 
 
 def test_a_file_of_every_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
