@@ -27,6 +27,8 @@ HEALTHY = {
     'concertmaster_status_writes_total{kind="profile",outcome="written"}': OFTEN,
     'concertmaster_kubernetes_requests_total{verb="GET",code="403"}': NEVER,
     'concertmaster_kubernetes_requests_total{verb="GET",code="200"}': OFTEN,
+    'concertmaster_changes_restored_total{ground="Worse"}': NEVER,
+    "concertmaster_changes_orphaned": NEVER,
     'concertmaster_active{pod="a"}': ALWAYS,
 }
 CASES: dict[str, dict[str, str]] = {
@@ -38,6 +40,8 @@ CASES: dict[str, dict[str, str]] = {
     "ConcertmasterFaults": {'concertmaster_failures_total{stage="collect"}': OFTEN},
     "ConcertmasterStatusRefused": {'concertmaster_status_writes_total{kind="profile",outcome="rejected"}': OFTEN},
     "ConcertmasterRightsMissing": {'concertmaster_kubernetes_requests_total{verb="GET",code="403"}': OFTEN},
+    "ConcertmasterChangeTakenBack": {'concertmaster_changes_restored_total{ground="Worse"}': OFTEN},
+    "ConcertmasterChangesOrphaned": {"concertmaster_changes_orphaned": ALWAYS},
     "ConcertmasterStandsStill": {'concertmaster_active{pod="a"}': NEVER},
     "ConcertmasterTwice": {'concertmaster_active{pod="b"}': NEVER},
 }
