@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import profiles
+from concertmaster.cli import details, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import Planner
 from concertmaster.core import text
@@ -16,7 +16,9 @@ from concertmaster.core import text
 _LABELS = (
     ("because", "Because"),
     ("evidence", "Evidence"),
+    ("figures", "Step"),
     ("expected", "Expected"),
+    ("sure", "Confidence"),
     ("otherwise", "Otherwise"),
     ("current", "Now"),
     ("proposed", "Proposed"),
@@ -35,38 +37,82 @@ _LABELS = (
 @click.option(
     "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
 )
-def command(profile: str, recommendation: str | None, namespace: str | None, kubeconfig: Path | None) -> None:
-    """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE."""
+@click.option(
+    "--operator",
+    metavar="NAMESPACE/SERVICE",
+    help=f"The operator, for what the status has no room for. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
+)
+def command(
+    profile: str, recommendation: str | None, namespace: str | None, kubeconfig: Path | None, operator: str | None
+) -> None:
+    """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE.
+
+    The operator is asked through the API server; without it, what the status holds is printed.
+    """
+    where = details.place(operator)
     place = namespace or profiles.default_namespace()
     client = profiles.connect(kubeconfig)
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
-    items = status.get("recommendations") or []
+    found, trouble = details.ask(kubeconfig, raw, where)
+    items = details.merged(raw, found)
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]
         if not chosen:
             known = ", ".join(r["id"] for r in items) or "none"
             raise UserError(
-                f"{place}/{profile} has no recommendation {recommendation} among its first five; it has: {known}"
+                f"{place}/{profile} has no recommendation {recommendation}; it has: {known}"
+                + (f" (only what the status holds; the operator was not reached: {trouble})" if trouble else "")
             )
         items = chosen
     if not items:
         click.echo(next(iter(status.get("advice") or ()), "the operator has not looked at this profile yet"))
     planner = Planner(client, raw) if recommendation is not None else None
     for item in items:
-        click.echo(text.plain(describe(item, raw)))
+        click.echo(text.plain(describe(item, raw, _step(found, item))))
         if planner is not None:
             click.echo("\n".join(planner.lines(item)))
+    if trouble:
+        more = int(status.get("moreRecommendations") or 0)
+        left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
+        click.echo(f"Only what the status holds{left}. The operator was not reached: {trouble}.", err=True)
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")
 
 
-def describe(item: dict[str, Any], profile: dict[str, Any] | None = None) -> str:
-    """One recommendation as text. Where its command is this very one, the next step is told instead."""
+def _step(found: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
+    """The figures of the step a recommendation is about; empty without any."""
+    return next((s for s in found.get("steps") or () if s["name"] == item.get("step")), {})
+
+
+def _figures(step: dict[str, Any]) -> str:
+    """A step in one line."""
+    seconds = step["durationSeconds"]
+    parts = [text.count(step["executions"], "execution")]
+    if seconds["count"]:
+        shown = ", ".join(f"{name} {text.duration(seconds[name])}" for name in ("mean", "p50", "p95", "p99"))
+        parts.append(f"{shown}, {text.duration(seconds['min'])} to {text.duration(seconds['max'])}")
+    if step["dragSeconds"] is not None:
+        parts.append(f"drag {text.duration(step['dragSeconds'])}")
+    if step["failedExecutions"]:
+        parts.append(f"{step['failedExecutions']} failed")
+    return "; ".join(parts)
+
+
+def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: dict[str, Any] | None = None) -> str:
+    """One recommendation as text, with the figures of its ``step`` where they are known. Where its command is this very
+    one, the next step is told instead."""
     lines = [f"{item['action']}  ({item['id']})", ""]
+    evidence = item.get("evidence")
+    told = {
+        **item,
+        "evidence": "; ".join(evidence) if isinstance(evidence, list) else evidence,
+        "figures": _figures(step) if step else "",
+        "sure": text.percent(item["confidence"]) if item.get("confidence") is not None else "",
+    }
     for key, label in _LABELS:
-        if item.get(key):
-            body = f"{label + ':':<11} {item[key]}"
+        if told.get(key):
+            body = f"{label + ':':<11} {told[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
     how = item["how"]
     if how.startswith("kubectl concertmaster explain"):

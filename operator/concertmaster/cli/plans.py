@@ -94,7 +94,7 @@ def recommendation_of(item: Mapping[str, Any]) -> Recommendation:
         expected=str(item.get("expected", "")),
         how=str(item.get("how", "")),
         confidence=0.0,
-        edits=edits_of(str(item.get("how", ""))),
+        edits=tuple(Edit(**e) for e in item["edits"]) if "edits" in item else edits_of(str(item.get("how", ""))),
         automatic=rule in _AUTOMATIC,
     )
 
@@ -122,6 +122,8 @@ class Planner:
         try:
             made, raw = self._plan(item)
         except (Refused, KubeError) as error:
+            if item.get("kustomize"):
+                out += ["  For Git (kustomization.yaml):", *_indented(str(item["kustomize"])), ""]
             return [*out, f"  No plan: {error}", ""]
         out += ["  Plan: " + made.says(), *_block("Patch", list(made.patch)), *_block("Undo", list(made.inverse))]
         entry = json.loads(made.kustomize)

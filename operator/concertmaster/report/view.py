@@ -146,6 +146,7 @@ def recommendation_view(item: Recommendation) -> View:
         "edits": [{"pointer": e.pointer, "current": e.current, "proposed": e.proposed} for e in item.edits],
         "evidence": list(item.evidence),
         "automatic": item.automatic,
+        "kustomize": item.kustomize,
     }
 
 

@@ -16,6 +16,7 @@ from concertmaster.core.model import Recommendation
 from concertmaster.core.objectives import Verdict
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import RULES
+from concertmaster.report import detail
 from concertmaster.report.view import iso
 from concertmaster.runtime.fleet import speaks
 from concertmaster.runtime.ports import Advice, Candidate, Case
@@ -43,6 +44,7 @@ def adviser(case: Case) -> Advice:
         ready(case, found),
         objectives(case, found),
         candidates(found, away),
+        detail.encode(detail.document(found.view(), case.profile.metadata.name)),
         fleet_member(case.definition, case.runs, case.now),
         _waits(found),
     )

@@ -21,6 +21,7 @@ from concertmaster.history import HistoryError
 from concertmaster.kube.writer import StatusUpdate
 from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
 from concertmaster.runtime.definitions import Definitions, Resolved
+from concertmaster.runtime.details import Details
 from concertmaster.runtime.fleet import FleetBook, speaks
 from concertmaster.runtime.leaders import lead
 from concertmaster.runtime.policies import as_document, unknown_source
@@ -58,7 +59,7 @@ class Tally:
 class Assessor:
     """Keeps what was learned about each profile between cycles."""
 
-    def __init__(self, sources: Sources, history: History, adviser: Adviser) -> None:
+    def __init__(self, sources: Sources, history: History, adviser: Adviser, details: Details | None = None) -> None:
         self._sources = sources
         self._history = history
         self._adviser = adviser
@@ -66,6 +67,7 @@ class Assessor:
         self._memory: dict[str, _Memory] = {}
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures: dict[str, str] = {}
+        self._details = details or Details()
         self._fleet = FleetBook()
         self.again = False  # the last pass brought up something that is worth another one at once
 
@@ -79,6 +81,7 @@ class Assessor:
         for uid in [u for u in self._failures if u not in uids]:
             del self._failures[uid]
         self._fleet.keep_only({s.key for s in found})
+        self._details.keep_only(uids)
         return found
 
     def _subject(self, entry: Entry, scene: Scene) -> Subject:
@@ -240,6 +243,9 @@ class Assessor:
         advice = self._adviser(replace(case, runs=runs))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
+        entry = subject.entry
+        if advice.detail:
+            self._details.put(entry.namespace, entry.name, entry.uid, advice.detail)
         if advice.member is not None:
             self._fleet.learn(advice.member, waits=advice.waits)
         # A run that was still going on is over some time after its last pod ended, without any further fact.

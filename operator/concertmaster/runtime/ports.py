@@ -140,12 +140,14 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Advice:
     """The outcome of an analysis: the status without conditions, what two of its conditions say, what of it could be
-    carried out, what the workflow is to others (``member``), and whether what the others do matters to it (``waits``)."""
+    carried out, all of it as JSON (``detail``), what the workflow is to others (``member``), and whether what the others do
+    matters to it (``waits``)."""
 
     document: Mapping[str, Any]
     ready: Finding
     objectives: Finding
     candidates: tuple[Candidate, ...] = ()
+    detail: bytes = b""
     member: FleetMember | None = None
     waits: bool = False
 

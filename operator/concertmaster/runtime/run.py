@@ -35,6 +35,7 @@ from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_journal import Journal
 from concertmaster.runtime.changes_steps import Steps
 from concertmaster.runtime.cycle import Cycle
+from concertmaster.runtime.details import Details
 from concertmaster.runtime.health import Health
 from concertmaster.runtime.keeper import Keeper
 from concertmaster.runtime.live import LiveRuns
@@ -100,6 +101,7 @@ class Operator:
         self._options = options
         self._stop = threading.Event()
         self._telemetry = Telemetry()
+        self._details = Details()
         self._health = Health(stall_after=settings.interval.seconds + options.stall_after)
         self._worker = Worker("cycle")
         self._runs: RunWatch | None = None
@@ -111,7 +113,8 @@ class Operator:
         stopping = asyncio.Event()
         self._catch_signals(stopping)
         async with AsyncExitStack() as stack:
-            server = Server(self._settings.listen.address, self._settings.listen.port, self._health, self._telemetry)
+            listen = self._settings.listen
+            server = Server(listen.address, listen.port, self._health, self._telemetry, self._details)
             await server.start()
             stack.push_async_callback(server.stop)
             self._options.announce(server.bound_port)
@@ -226,7 +229,7 @@ class Operator:
         keeper = Keeper(s.history_path)
         sources = MetricsSources(s, keeper, stop=self._stop)
         live = self._live(client, access, keeper) if s.live else None
-        assessor = Assessor(sources, keeper, adviser)
+        assessor = Assessor(sources, keeper, adviser, self._details)
         events = EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname())
         hand = Hand(client, Journal(lambda: keeper.store))
         return Cycle(

@@ -1,0 +1,70 @@
+"""What only the operator knows of a profile, asked for through the API server: its service proxy needs no port-forward, no
+Ingress and no second login. The status stays the base: whoever cannot reach the operator gets that, and is told so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from concertmaster.cli.errors import UserError
+from concertmaster.kube.client import KubeClient, Limits
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
+
+DEFAULT = "concertmaster/concertmaster"
+VARIABLE = "CONCERTMASTER_OPERATOR"
+_LIMITS = Limits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
+
+
+def place(option: str | None) -> tuple[str, str]:
+    """Namespace and name of the operator's Service. Raises UserError."""
+    where = option or os.environ.get(VARIABLE) or DEFAULT
+    namespace, _, name = where.partition("/")
+    if not namespace or not name or "/" in name:
+        raise UserError(f"the operator is named as NAMESPACE/SERVICE, not {where}")
+    return namespace, name
+
+
+def ask(kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str]) -> tuple[dict[str, Any], str]:
+    """The operator's document about a profile, empty with a sentence on why it could not be had and what to do."""
+    meta = raw["metadata"]
+    namespace, service = operator
+    path = (
+        f"/api/v1/namespaces/{quote(namespace, safe='')}/services/{quote(service, safe='')}:http/proxy"
+        f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}"
+    )
+    try:
+        client = KubeClient.connect(kubeconfig, limits=_LIMITS)
+        try:
+            found = client.get(path, {"uid": str(meta["uid"])})
+        finally:
+            client.close()
+    except KubeError as error:
+        return {}, _why(error, namespace, service)
+    if not isinstance(found.get("recommendations"), list):
+        return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
+    return found, ""
+
+
+def _why(error: KubeError, namespace: str, service: str) -> str:
+    if isinstance(error, Forbidden):
+        return (
+            f"you have no right to reach it; ask for: kubectl create rolebinding -n {namespace} explain"
+            f" --role={service}-explain --user=YOU"
+        )
+    if isinstance(error, NotFound) and f'services "{service}" not found' in str(error):
+        return f"there is no Service {service} in namespace {namespace}; name it with --operator NAMESPACE/SERVICE"
+    if isinstance(error, NotFound):
+        return "it has not analysed this profile since it started; wait for its next cycle"
+    return str(error)
+
+
+def merged(raw: Mapping[str, Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The recommendations of the status, each with what the operator knows of it; then those the status has no room for."""
+    told = [dict(r) for r in (raw.get("status") or {}).get("recommendations") or ()]
+    known = {str(r["id"]): r for r in found.get("recommendations") or ()}
+    whole = [{**item, **known.get(str(item["id"]), {})} for item in told]
+    shown = {str(item["id"]) for item in told}
+    return whole + [{**item, "state": "Active"} for identifier, item in known.items() if identifier not in shown]

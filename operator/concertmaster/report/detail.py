@@ -1,0 +1,56 @@
+"""Everything that was found out about one workflow, for whoever asks the operator: all recommendations with their evidence,
+figures and patches, where the status has room for five in short. Bounded, as everything that is served."""
+
+from __future__ import annotations
+
+import json
+
+from concertmaster.report.view import View
+
+MOST_BYTES = 256 * 1024
+STEPS = 50
+
+_KEPT = (
+    "workflow",
+    "engine",
+    "graphInferred",
+    "problems",
+    "analysedAt",
+    "windowSeconds",
+    "firstRun",
+    "lastRun",
+    "runs",
+    "successRate",
+    "makespanSeconds",
+    "queueSeconds",
+    "trend",
+    "cost",
+    "objectives",
+    "score",
+    "scoreParts",
+    "insightSentences",
+)
+
+
+def document(view: View, profile: str) -> View:
+    """What is served about a profile, from the view of its analysis. The steps with the largest drag stay."""
+    steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
+    found: View = {
+        "profile": profile,
+        **{key: view[key] for key in _KEPT},
+        "recommendations": list(view["recommendations"]),
+        "steps": steps[:STEPS],
+        "moreRecommendations": 0,
+        "moreSteps": max(0, len(steps) - STEPS),
+    }
+    for part, count in (("steps", "moreSteps"), ("recommendations", "moreRecommendations")):
+        while found[part] and len(encode(found)) > MOST_BYTES:
+            gone = max(1, len(found[part]) // 4)
+            del found[part][-gone:]
+            found[count] += gone
+    return found
+
+
+def encode(found: View) -> bytes:
+    """The document as it is sent."""
+    return json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,151 @@
+"""``kubectl concertmaster explain`` asks the running operator through the API server's service proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed.cluster import Cluster
+from testbed.prometheus import PrometheusServer
+
+from .operator_bed import (
+    DISCOVER_CRONJOBS,
+    ROOT,
+    apply,
+    condition,
+    cronjob,
+    history,
+    install_crds,
+    operator,
+    policy,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+
+def own_address() -> str:
+    """An address of this machine that the API server may proxy to: loopback is refused."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        return str(probe.getsockname()[0])
+
+
+def publish(cluster: Cluster, namespace: str, address: str, port: int) -> None:
+    """The chart's Service with the operator behind it. The API server only proxies to addresses of a pod: one that nobody
+    schedules stands in for the operator's."""
+    meta = {"name": "concertmaster", "namespace": namespace}
+    target = {"kind": "Pod", "name": "concertmaster", "namespace": namespace}
+    ports = [{"name": "http", "port": port, "protocol": "TCP"}]
+    apply(
+        cluster,
+        {"apiVersion": "v1", "kind": "Pod", "metadata": meta,
+         "spec": {"schedulerName": "nobody", "containers": [{"name": "operator", "image": "concertmaster"}]}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{**ports[0], "port": 8080}]}},
+        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta,
+         "subsets": [{"addresses": [{"ip": address, "targetRef": target}], "ports": ports}]},
+    )  # fmt: skip
+    status = json.dumps({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}})
+    cluster.kubectl(
+        "patch", "pod", "concertmaster", "-n", namespace, "--subresource=status", "--type=merge", "-p", status
+    )
+
+
+def explain(kubeconfig: Path, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "concertmaster", "explain", "cronjob-etl", "-n", namespace, *arguments,
+         "--kubeconfig", str(kubeconfig), "--operator", f"{namespace}/concertmaster"],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def explainer(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """The Role of the chart, as its template says it."""
+    text = (ROOT / "charts/concertmaster/templates/rbac-users.yaml").read_text()
+    part = text.split("---\n")[-1].replace("{{- end }}", "")
+    lines = [line for line in part.splitlines() if "labels:" not in line]
+    made = "\n".join(lines).replace("{{ $name }}", "concertmaster").replace("{{ .Release.Namespace }}", namespace)
+    role = yaml.safe_load(made)
+    assert isinstance(role, dict)
+    return role
+
+
+def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
+    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    end = time.time() - 30.0
+    prometheus = make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+    etl = cronjob(namespace, "etl")
+    apply(cluster, etl, policy(namespace, discover=DISCOVER_CRONJOBS))
+    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
+    config["listen"]["address"] = "0.0.0.0"
+    publish(cluster, namespace, own_address(), config["listen"]["port"])
+
+    def profile() -> dict[str, Any]:
+        found = cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", namespace, "-o", "json", "--ignore-not-found")
+        parsed: dict[str, Any] = json.loads(found.stdout) if found.stdout.strip() else {}
+        return parsed if condition(parsed, "Ready").get("reason") == "Analyzed" else {}
+
+    admin = cluster.kubeconfig("admin")
+    with operator(cluster, tmp_path, config):
+        raw = wait_for("advice", profile)
+        told = [r["id"] for r in raw["status"]["recommendations"]]
+        whole = explain(admin, namespace)
+        assert whole.returncode == 0, whole.stderr
+        assert "not reached" not in whole.stderr
+        assert all(f"({identifier})" in whole.stdout for identifier in told)
+        one = explain(admin, namespace, "memory-request.job")
+        for part in ("Confidence: ", "Step: 30 executions; mean ", "For Git (kustomization.yaml)", "drag 10m"):
+            assert part in " ".join(one.stdout.split()), one.stdout
+        missing = explain(admin, namespace, "nonsense.job")
+        assert missing.returncode == 1
+        assert "it has: " in missing.stderr
+
+        # The proxy as such: nothing without the uid, everything with it.
+        base = f"/api/v1/namespaces/{namespace}/services/concertmaster:http/proxy/api/v1/namespaces/{namespace}"
+        at = f"{base}/workflowprofiles/cronjob-etl"
+        full = cluster.run_kubectl("get", "--raw", f"{at}?uid={raw['metadata']['uid']}")
+        assert {r["id"] for r in json.loads(full.stdout)["recommendations"]} >= set(told)
+        for wrong in (at, f"{at}?uid=0", f"{base}/workflowprofiles/none?uid={raw['metadata']['uid']}"):
+            refused = cluster.run_kubectl("get", "--raw", wrong)
+            assert refused.returncode != 0
+            assert "no analysis of such a profile is kept" in refused.stderr
+
+        # A person who may read profiles, without and with the chart's Role.
+        reader = f"reader-{namespace}"
+        cluster.kubectl("create", "role", "reader", "-n", namespace, "--verb=get,list",
+                        "--resource=workflowprofiles.concertmaster.dev,optimizationpolicies.concertmaster.dev,"
+                        "workflowchanges.concertmaster.dev,cronjobs.batch")  # fmt: skip
+        cluster.kubectl("create", "serviceaccount", reader, "-n", namespace)
+        account = f"--serviceaccount={namespace}:{reader}"
+        cluster.kubectl("create", "rolebinding", "reader", "-n", namespace, "--role=reader", account)
+        as_reader = ("--as", f"system:serviceaccount:{namespace}:{reader}")
+        kubeconfig = cluster.kubeconfig(service_account=reader, namespace=namespace)
+        short = explain(kubeconfig, namespace)
+        assert short.returncode == 0
+        assert "Only what the status holds" in short.stderr
+        assert "--role=concertmaster-explain" in short.stderr
+        apply(cluster, explainer(cluster, namespace))
+        cluster.kubectl("create", "rolebinding", "explain", "-n", namespace, "--role=concertmaster-explain", account)
+        allowed = cluster.run_kubectl(*as_reader, "get", "--raw", f"{at}?uid={raw['metadata']['uid']}")
+        assert allowed.returncode == 0, allowed.stderr
+        assert "not reached" not in explain(kubeconfig, namespace).stderr
+    held = [r["id"] for r in profile()["status"]["recommendations"]]
+    gone = explain(admin, namespace)
+    assert gone.returncode == 0
+    assert all(f"({identifier})" in gone.stdout for identifier in held)
+    assert "Only what the status holds" in gone.stderr

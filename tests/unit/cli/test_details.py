@@ -1,0 +1,61 @@
+"""What ``explain`` makes of the operator's answer and of its absence."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.cli import details
+from concertmaster.cli.errors import UserError
+from concertmaster.cli.explain import describe
+from concertmaster.kube.errors import Busy, Forbidden, NotFound
+
+STATUS = {"recommendations": [{"id": "a.x", "action": "short…", "evidence": "one", "state": "Dismissed", "how": "h"}]}
+FOUND = {
+    "recommendations": [
+        {"id": "a.x", "action": "in full", "evidence": ["one", "two"], "confidence": 0.8, "how": "h"},
+        {"id": "b.y", "action": "the sixth", "evidence": [], "confidence": 0.5, "how": "h"},
+    ]
+}
+
+
+def test_the_operator_adds_what_the_status_has_no_room_for() -> None:
+    items = details.merged({"status": STATUS}, FOUND)
+    assert [(i["id"], i["action"], i["state"]) for i in items] == [
+        ("a.x", "in full", "Dismissed"),
+        ("b.y", "the sixth", "Active"),
+    ]
+    assert details.merged({"status": STATUS}, {}) == STATUS["recommendations"]
+    assert details.merged({}, {}) == []
+
+
+def test_evidence_confidence_and_the_figures_of_the_step_are_printed() -> None:
+    seconds = {"count": 28, "mean": 60.0, "p50": 59.0, "p95": 70.0, "p99": 75.0, "min": 50.0, "max": 80.0}
+    step = {"name": "x", "executions": 30, "dragSeconds": 61.0, "failedExecutions": 2, "durationSeconds": seconds}
+    text = " ".join(describe({**FOUND["recommendations"][0], "step": "x"}, None, step).split())
+    assert "Evidence: one; two" in text
+    assert "Confidence: 80 %" in text
+    assert "30 executions; mean 1m00s, p50 59s, p95 1m10s, p99 1m15s, 50s to 1m20s; drag 1m01s; 2 failed" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (Forbidden("no"), "--role=cm-explain"),
+        (NotFound('GET ...: services "cm" not found'), "there is no Service cm in namespace ops"),
+        (NotFound("GET ...: no analysis of such a profile is kept"), "since it started"),
+        (Busy("GET ...: no endpoints available"), "no endpoints available"),
+    ],
+)
+def test_every_failure_says_what_to_do(error: Exception, wanted: str) -> None:
+    assert wanted in details._why(error, "ops", "cm")  # type: ignore[arg-type]
+
+
+def test_the_place_comes_from_option_variable_or_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(details.VARIABLE, raising=False)
+    assert details.place(None) == ("concertmaster", "concertmaster")
+    monkeypatch.setenv(details.VARIABLE, "ops/cm")
+    assert details.place(None) == ("ops", "cm")
+    assert details.place("a/b") == ("a", "b")
+    for wrong in ("cm", "a/", "/b", "a/b/c"):
+        with pytest.raises(UserError, match="NAMESPACE/SERVICE"):
+            details.place(wrong)
