@@ -295,6 +295,45 @@ def test_without_a_declared_graph_the_observed_starts_stay() -> None:
     assert replay(found) == record.makespan
 
 
+def run_of(rows: tuple[StepExecution, ...]) -> RunRecord:
+    """A run of these executions, the last of which ends it."""
+    return RunRecord(KEY, "r", BEGIN, rows[-1].finished, Outcome.SUCCEEDED, Source.LIVE, rows)
+
+
+def told(record: RunRecord, graph: WorkflowGraph, but: str = "") -> RunRecord:
+    """``record`` with the edges of ``graph``, as an engine tells them; it says nothing of ``but``."""
+    edges = {s.name: s.depends_on for s in graph.steps if s.name != but}
+    return replace(record, steps=tuple(replace(e, after=edges.get(e.step)) for e in record.steps))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        WorkflowGraph(),  # nothing is declared
+        WorkflowGraph((StepSpec("extract"), StepSpec("split"), StepSpec("check"), StepSpec("load", ("check",)))),
+        WorkflowGraph((StepSpec("load"), StepSpec("split", ("load",)), StepSpec("extract", ("split",)))),  # backwards
+    ],
+)
+def test_edges_the_engine_told_win_over_declared_ones(declared: WorkflowGraph) -> None:
+    """A what-if on a wrong graph is as right as on the right one where the run says what it waited for."""
+    base, slow = engine(), engine(work={**WORK, "split": [2 * s for s in WORK["split"]]})
+    run = executed(told(base.run(), GRAPH), declared)
+    assert replay(run) == actual(base)
+    assert replay(run, WhatIf.scale_step("split", 2.0)) == actual(slow)
+    assert replay(run, WhatIf.scale_step("split", 2.0)) != replay(
+        executed(base.run(), declared), WhatIf.scale_step("split", 2.0)
+    )
+    assert run.problems == ()
+
+
+def test_a_step_the_engine_is_silent_about_keeps_its_declared_edges() -> None:
+    base, slow = engine(), engine(work={**WORK, "check": [600]})
+    record = told(base.run(), GRAPH, but="load")
+    assert replay(executed(record, GRAPH), WhatIf.scale_step("check", 10.0)) == actual(slow)
+    halfway = replace(record, steps=(*record.steps, replace(record.steps[-1], item="other", after=())))
+    assert executed(halfway, GRAPH).parents == executed(base.run(), GRAPH).parents
+
+
 def test_an_exit_handler_waits_for_everything_else() -> None:
     graph = WorkflowGraph((StepSpec("a"), StepSpec("b"), StepSpec("notify", on_exit=True)))
     rows = (
@@ -302,8 +341,10 @@ def test_an_exit_handler_waits_for_everything_else() -> None:
         StepExecution("b", created=BEGIN, started=BEGIN + 1, finished=BEGIN + 20, outcome=Outcome.SUCCEEDED),
         StepExecution("notify", created=BEGIN + 51, started=BEGIN + 52, finished=BEGIN + 55, outcome=Outcome.SUCCEEDED),
     )
-    run = executed(RunRecord(KEY, "r", BEGIN, BEGIN + 55, Outcome.SUCCEEDED, Source.LIVE, rows), graph)
+    run = executed(run_of(rows), graph)
     assert replay(run, WhatIf.scale_step("a", 0.0)) == 55 - 50 + 20
+    said = replace(run_of(rows), steps=(*rows[:2], replace(rows[2], after=("a",))))  # the engine names the last end
+    assert replay(executed(said, graph), WhatIf.scale_step("a", 0.0)) == 55 - 50 + 20
 
 
 def test_without_stragglers_items_end_with_the_median() -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from concertmaster.core.graph import LONGEST, topological_order
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.graph import LONGEST
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowGraph
+from concertmaster.core.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.replay.run import Attempt, ExecutedRun, Limit, StepTimes
 from concertmaster.core.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 
@@ -36,22 +37,12 @@ class Row(NamedTuple):
     execution: StepExecution
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A declared graph in topological order; ``waits[i]`` are the positions step i may have to wait for."""
-
-    names: tuple[str, ...]
-    waits: tuple[tuple[int, ...], ...]
-    index: Mapping[str, int]
-    limits: tuple[Limit, ...]
-    problems: tuple[str, ...]
-
-
 def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
     """The executed graph of ``run`` on its declared ``graph``; ``locks`` are mutexes and semaphores the run obeyed.
 
-    An edge counts only when the observed times agree with it: a pod created before its declared dependency ended did
-    not wait for it in this run. Steps the graph does not know hang on nothing and keep their observed start.
+    Where the engine told what a step waited for, that is taken instead of what the graph declares. An edge counts only
+    when the observed times agree with it: a pod created before its dependency ended did not wait for it in this run.
+    Steps the graph does not know, and whose edges nobody told, hang on nothing and keep their observed start.
     """
     return prepare((run,), graph, locks)[0]
 
@@ -61,15 +52,18 @@ def prepare(
 ) -> list[ExecutedRun]:
     """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
     locks = tuple(locks)
-    declared: Layout | None = None
+    known = {step.name for step in graph.steps}
+    layouts: dict[tuple[tuple[str, ...], Taken], Layout] = {}
     out = []
     for run in runs:
         if isinstance(run, ExecutedRun):
             out.append(run)
             continue
-        declared = declared or _layout(graph)
-        extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in declared.index]))
-        out.append(_executed(run, _layout(graph, extra) if extra else declared, locks))
+        extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in known]))
+        shape = (extra, taken(run))
+        if shape not in layouts:
+            layouts[shape] = lay_out(graph, *shape)
+        out.append(_executed(run, layouts[shape], locks))
     return out
 
 
@@ -167,39 +161,8 @@ def _rows(run: RunRecord) -> tuple[list[Row], int]:
     return rows, unknown
 
 
-def _layout(graph: WorkflowGraph, extra: tuple[str, ...] = ()) -> Layout:
-    """The graph with the ``extra`` steps only a run knows; edges that close a circle are ignored."""
-    problems = list(graph.problems)
-    if extra and graph.steps:
-        problems.append(f"the graph does not know {', '.join(extra)}: replayed at the observed start")
-    specs = {spec.name: spec for spec in (*graph.steps, *(StepSpec(name) for name in extra))}
-    body = tuple(name for name, spec in specs.items() if not spec.on_exit)
-    declared = {n: body if s.on_exit and not s.depends_on else s.depends_on for n, s in specs.items()}
-    place = {name: i for i, name in enumerate(specs)}
-    found = topological_order([[place[p] for p in declared[n] if p in place and p != n] for n in specs])
-    if found.cyclic:
-        problems.append("the graph has a circle of dependencies: the edges on it are ignored")
-    plain = list(specs)
-    names = tuple(plain[i] for i in (*found.order, *found.cyclic))
-    index = {name: i for i, name in enumerate(names)}
-    waits = tuple(
-        tuple(dict.fromkeys(index[p] for p in declared[n] if index.get(p, len(names)) < index[n])) for n in names
-    )
-    return Layout(names, waits, index, _declared_limits(graph), tuple(problems))
-
-
 def _finite(value: float) -> bool:
     return -math.inf < value < math.inf
-
-
-def _declared_limits(graph: WorkflowGraph) -> tuple[Limit, ...]:
-    whole = [Limit(graph.parallelism)] if graph.parallelism is not None and graph.parallelism > 0 else []
-    own = [
-        Limit(s.parallelism, frozenset((s.name,)))
-        for s in graph.steps
-        if s.parallelism is not None and s.parallelism > 0
-    ]
-    return (*whole, *own)
 
 
 def _items(rows: Sequence[Row]) -> list[list[Row]]:
