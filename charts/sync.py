@@ -1,4 +1,4 @@
-"""Generated files around the chart: CRD templates, values.schema.json, dashboards, README and the table of metrics.
+"""Generated files around the chart: CRD templates, values.schema.json, dashboards, rules, README, the table of metrics.
 
 ``python -m charts.sync --write`` after a change of crds/, the settings, the values' comments or the telemetry;
 ``--check`` fails with the list of files that are not fresh.
@@ -10,7 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
+import yaml
+
 from charts import dashboards, metrics_table, readme, values_schema
+from concertmaster.metrics.recorded import GROUP
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "concertmaster"
@@ -22,6 +25,7 @@ _KEEP = """  {{- if .Values.crds.keep }}
   {{- end }}
 """
 _CLOSE = "{{- end }}\n"
+_RULES = "# Made by python -m charts.sync from metrics/recorded.py; also usable as the groups of a rule file.\n"
 
 
 def crd_template(text: str) -> str:
@@ -41,6 +45,7 @@ def generated() -> dict[Path, str]:
     crds = sorted((ROOT / "crds").glob("*.yaml"))
     found = {CHART / "templates" / "crds" / path.name: crd_template(path.read_text()) for path in crds}
     found |= {CHART / "dashboards" / name: text for name, text in dashboards.render().items()}
+    found[CHART / "rules" / "collection.yaml"] = _RULES + yaml.safe_dump([GROUP], sort_keys=False, width=1000)
     found[CHART / "values.schema.json"] = values_schema.render()
     found[CHART / "README.md"] = readme.render((CHART / "values.yaml").read_text())
     found[ROOT / "docs" / "metrics.md"] = metrics_table.render()

@@ -151,6 +151,7 @@ def build() -> Schema:
                 enabled=_FLAG,
                 labels=_STRINGS,
                 recordingRules=_FLAG,
+                collectionRules=_FLAG,
                 staleAfterSeconds={"type": "integer", "minimum": 60},
             ),
             dashboards=_section(enabled=_FLAG, labels=_STRINGS, annotations=_STRINGS),

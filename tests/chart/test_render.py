@@ -15,6 +15,7 @@ import yaml
 
 from charts import readme, sync, values_schema
 from concertmaster import settings
+from concertmaster.metrics.recorded import GROUP
 from testbed.build import ensure
 from testbed.process import run
 
@@ -294,7 +295,7 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
     [
         ("argo", {"workflowtemplates", "cronworkflows", "clusterworkflowtemplates", "workflows"}),
         ("tekton", {"pipelines", "pipelineruns", "taskruns"}),
-        ("cronJobs", {"cronjobs", "jobs", "pods"}),
+        ("cronJobs", {"cronjobs", "jobs", "jobsets", "pods"}),
     ],
 )
 def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: set[str]) -> None:
@@ -347,6 +348,12 @@ def test_alert_rules_are_valid_promql(helm: Helm, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(found))
     promtool = ensure(["promtool"], lambda _: None)["promtool"]
+    answer = run([promtool, "check", "rules", "--lint=all", "--lint-fatal", file], "checking rules", lambda _: None)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    more = helm.template({"metrics": {"prometheusRule": {"enabled": True, "collectionRules": True}}})
+    collecting = find(more, "PrometheusRule")["spec"]
+    assert collecting["groups"][-1] == GROUP
+    file.write_text(yaml.safe_dump(collecting))
     answer = run([promtool, "check", "rules", "--lint=all", "--lint-fatal", file], "checking rules", lambda _: None)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     off = {"metrics": {"prometheusRule": {"enabled": True, "recordingRules": False}}}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.metrics.drafts import PodDraft, PodName
-from concertmaster.metrics.queries import Dialect
+from concertmaster.metrics.queries import TAIL, Dialect
 from concertmaster.metrics.vector import Vector
 
 _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
@@ -42,6 +42,24 @@ def read_usage(found: Vector, dialect: Dialect, usage: Usage) -> None:
             row = rows[cgroup] = UsageRow(cgroup)
         metric = name or series or stat
         row.values[metric] = max(value, row.values.get(metric, value))
+
+
+def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
+    """Make one figure of what recording rules say of these pods and what is too young for them. False when samples
+    that rules should cover left no record: the rules leave something out, and the answer is not to be used."""
+    wanted = set(pods)
+    rows = [
+        row.values
+        for (namespace, pod, container), found in usage.items()
+        if container and (namespace, pod) in wanted
+        for row in found.values()
+    ]
+    whole = all("peak" in v for v in rows if v.get("samples", 0.0) > v.get("samples" + TAIL, 0.0))
+    for values in rows:
+        for tail in [name for name in values if name.endswith(TAIL)]:
+            value, name = values.pop(tail), tail.removesuffix(TAIL)
+            values[name] = max(value, values.get(name, value))
+    return whole
 
 
 def read_reused(found: Vector, dialect: Dialect) -> set[PodName]:

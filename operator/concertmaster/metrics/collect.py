@@ -136,6 +136,7 @@ def _joined(parts: Sequence[Collection]) -> Collection:
         missing=tuple(dict.fromkeys(note for part in parts for note in part.missing)),
         warnings=tuple(dict.fromkeys(note for part in parts for note in part.warnings)),
         held=sum(part.held for part in parts),
+        recorded=sum(part.recorded for part in parts),
         shards=sum(part.shards for part in parts),
         blind=all(part.blind for part in parts),
     )

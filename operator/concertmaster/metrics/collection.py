@@ -29,7 +29,8 @@ class Options:
 class Collection:
     """What one look brought: everything that ended in (``since``, ``complete_until``].
 
-    ``facts`` may repeat pods of earlier looks (same uid, equal or better figures). ``queries`` counts requests.
+    ``facts`` may repeat pods of earlier looks (same uid, equal or better figures). ``queries`` counts requests,
+    ``recorded`` those among them that recording rules answered.
     """
 
     since: float
@@ -39,6 +40,7 @@ class Collection:
     missing: tuple[Missing, ...] = ()
     warnings: tuple[str, ...] = ()
     queries: int = 0
+    recorded: int = 0
     held: int = 0  # vanished pods not believed yet
     shards: int = 1
     blind: bool = False  # nothing of the span is in the store: no run seen is no proof that none was there

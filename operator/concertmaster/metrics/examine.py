@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from concertmaster.metrics import queries
+from concertmaster.metrics import queries, recorded
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.errors import MetricsError
 from concertmaster.metrics.missing import SERIES, Series
@@ -62,6 +62,7 @@ class Examination:
         yield self._guard("one cluster", self._clusters)
         yield self._guard("scrape interval", self._interval)
         yield self._guard("retention", self._retention)
+        yield self._guard("recording rules", self._recorded)
 
     def _guard(self, name: str, check: Callable[[], Check]) -> Check:
         try:
@@ -142,6 +143,24 @@ class Examination:
                 "scrape the kubelet's /metrics/cadvisor every 15s to 30s",
             )
         return Check("scrape interval", Mark.OK, f"containers are sampled about every {seconds:.0f} s")
+
+    def _recorded(self) -> Check:
+        marker = selector(recorded.NAME, [*self._base, matcher(recorded.FIGURE, "=", recorded.MARKER)])
+        counts = [(s, self._value(f"max(count_over_time({marker}[{s}s]))", "recording rules")) for s in recorded.SPANS]
+        seen = max((count or 0.0 for _, count in counts), default=0.0)
+        name = "recording rules"
+        if not seen:
+            hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes looks cheaper"
+            return Check(name, Mark.OK, hint)
+        span = recorded.covered((span, count or 0.0) for span, count in counts)
+        if not span:
+            return Check(
+                name,
+                Mark.WARN,
+                f"{seen:.0f} evaluations in {recorded.SPANS[-1] // 3600} h, with holes in the last hour: they are not used",
+                "nothing to do if the rules are younger than an hour; else see why Prometheus misses evaluations",
+            )
+        return Check(name, Mark.OK, f"in use for pods that lived up to {span // 3600} h")
 
     def _retention(self) -> Check:
         told = self._client.info().retention

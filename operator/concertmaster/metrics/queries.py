@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from concertmaster.metrics import recorded
 from concertmaster.metrics.promql import among, equalities, matcher, pod_label, quote, selector, selector_of
 
 TIMELINE = (
@@ -70,6 +71,7 @@ COUNTERS = (
 NETWORK = ("container_network_receive_bytes_total", "container_network_transmit_bytes_total")
 WORKING_SET = "container_memory_working_set_bytes"
 CPU = "container_cpu_usage_seconds_total"
+TAIL = ".tail"
 
 _TERMINAL = matcher("phase", "=~", "Failed|Succeeded")
 _POD = ("namespace", "pod", "uid")
@@ -174,16 +176,21 @@ def targets(scope: Scope, window: Window) -> str:
     """What exposes pods: per scrape target whether it is up, how many pods it exposed in the window and exposes now.
 
     The ``stat`` label says which: ``up``, ``seen``, ``now``. A vanished pod is believed only with this at hand.
-    ``interval`` is the smallest interval in seconds at which any container of the store is sampled.
+    ``interval`` is the smallest interval in seconds at which any container of the store is sampled; ``recorded:<span>``
+    how often the recording rules were evaluated in so many seconds.
     """
     info = selector("kube_pod_info", scope.of(scope.state))
     up = selector("up", equalities(scope.extra_matchers))
     memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), matcher("container", "!=", "")])
+    marker = selector(
+        recorded.NAME, [*equalities(scope.extra_matchers), matcher(recorded.FIGURE, "=", recorded.MARKER)]
+    )
     return _stats(
         up=f"max by (job, instance) ({up}) and on (job) group by (job) (last_over_time({info}{window.range}))",
         seen=f"count by (job, instance) (last_over_time({info}{window.range}))",
         now=f"count by (job, instance) ({info})",
         interval=f"300 / max(count_over_time({memory}[300s]))",
+        **{f"recorded:{span}": f"max(count_over_time({marker}[{span}s]))" for span in recorded.SPANS},
     )
 
 
@@ -221,10 +228,13 @@ def counters(scope: Scope, window: Window, pods: Sequence[str]) -> str:
     )
 
 
-def usage(scope: Scope, window: Window, pods: Sequence[str]) -> str:
+def usage(scope: Scope, window: Window, pods: Sequence[str], *, records: bool = False) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
     and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
-    pods it was borne when that is more than one (``reused``)."""
+    pods it was borne when that is more than one (``reused``).
+
+    ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
+    """
     dialect = scope.usage
     info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
     bearers = f"count by ({scope.state.names(_POD)}) (last_over_time({info}{window.range}))"
@@ -232,11 +242,28 @@ def usage(scope: Scope, window: Window, pods: Sequence[str]) -> str:
     inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
     by = f"max by ({dialect.names(('namespace', 'pod', 'container', 'id'))})"
+
+    def direct(over: Window) -> dict[str, str]:
+        return {
+            "peak": f"{by} (max_over_time({memory}{over.range}))",
+            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=5)}))",
+            "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
+        }
+
+    if records:
+        found = {
+            figure: f"{by} (max_over_time({selector(recorded.NAME, [*inside, matcher(recorded.FIGURE, '=', figure)])}"
+            f"{window.range}))"
+            for figure in ("peak", "last", "burst")
+        }
+        tail = Window(recorded.TAIL)
+        found |= {stat + TAIL: text for stat, text in direct(tail).items()}
+        found["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
+    else:
+        found = direct(window)
     return _stats(
-        peak=f"{by} (max_over_time({memory}{window.range}))",
+        **found,
         samples=f"{by} (count_over_time({memory}{window.range}))",
-        last=f"{by} (max_over_time(timestamp({cpu}){window.subquery(finest=5)}))",
-        burst=f"{by} (max_over_time(rate({cpu}[2m]){window.subquery(finest=30)}))",
         reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from concertmaster.metrics import recorded
 from concertmaster.metrics.drafts import PodDraft
 from concertmaster.metrics.vector import Vector
 
@@ -27,6 +28,7 @@ class TargetState:
     seen: frozenset[TargetKey] = frozenset()  # exposed pods of the scope within the window
     exposing: frozenset[TargetKey] = frozenset()  # expose pods of the scope now
     interval: float | None = None  # smallest interval at which containers are sampled, seconds
+    recorded: int = 0  # seconds before the pinned time that recording rules cover
 
     @property
     def known(self) -> bool:
@@ -43,14 +45,22 @@ def read_targets(found: Vector) -> TargetState:
     """The state from the ``targets`` query."""
     sets: dict[str, set[TargetKey]] = {"up": set(), "down": set(), "seen": set(), "now": set()}
     interval: float | None = None
+    evaluations: list[tuple[int, float]] = []
     for (stat, job, instance), value in found.select("stat", "job", "instance"):
         if stat == "interval" and value > 0:
             interval = value
+        if stat.startswith("recorded:"):
+            evaluations.append((int(stat.partition(":")[2]), value))
         name = "down" if stat == "up" and value == 0 else stat
         if name in sets:
             sets[name].add((job, instance))
     return TargetState(
-        frozenset(sets["up"]), frozenset(sets["down"]), frozenset(sets["seen"]), frozenset(sets["now"]), interval
+        frozenset(sets["up"]),
+        frozenset(sets["down"]),
+        frozenset(sets["seen"]),
+        frozenset(sets["now"]),
+        interval,
+        recorded.covered(evaluations),
     )
 
 

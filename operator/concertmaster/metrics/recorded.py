@@ -1,0 +1,57 @@
+"""A recording rule that spares the store the dearest part of a look: peaks of short-lived containers over their lives.
+
+It is optional content of the chart's PrometheusRule, and used when it is there. Records keep the labels of the series
+they are made of, so that they answer every question the series do. Nothing may ever come out wrong because of them:
+
+* A record evaluated at t covers (t - 180 s, t - 60 s]: two intervals, so that one missed evaluation leaves no hole, and
+  a minute back, so that samples which arrive late are in it.
+* Rates are taken at full multiples of 30 s whatever the moment of the evaluation: those of the direct query.
+* The last four minutes, which no record may cover yet, are asked for directly.
+* All figures are one rule, and so is a marker of its evaluations: whatever fails, fails for all of them and is seen.
+* Unless the marker shows that at most one evaluation is missing from a span that holds the lives in question, and
+  every container with samples has its records (somebody may have narrowed the rule), the direct query is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+INTERVAL = 60  # seconds between evaluations
+TAIL = 240  # seconds before the pinned time that are asked for directly
+SPANS = (3600, 6 * 3600, 24 * 3600)  # seconds; the spans over which the marker is counted
+
+# A change of the expression needs another name, or old records would be taken for new ones.
+NAME = "concertmaster:container_usage:max2m"
+FIGURE = "figure"  # label of a record: interval (the marker), peak, last, burst
+MARKER = "interval"
+
+_INSIDE = '{container!="", container!="POD"}'
+_CPU = f"container_cpu_usage_seconds_total{_INSIDE}"
+_FIGURES = {
+    "peak": f"max_over_time(container_memory_working_set_bytes{_INSIDE}[2m] offset 1m)",
+    "last": f"max_over_time(timestamp({_CPU})[2m:5s] offset 1m)",
+    "burst": f"max_over_time(rate({_CPU}[2m])[2m:30s] offset 1m)",
+    MARKER: f"vector({INTERVAL})",
+}
+GROUP: dict[str, Any] = {
+    "name": "concertmaster.collection",
+    "interval": f"{INTERVAL}s",
+    "rules": [
+        {
+            "record": NAME,
+            "expr": "\nor ".join(
+                f'label_replace({text}, "{FIGURE}", "{figure}", "", "")' for figure, text in _FIGURES.items()
+            ),
+        }
+    ],
+}
+"""The rule group, as Prometheus and a PrometheusRule spell it."""
+
+
+def covered(counts: Iterable[tuple[int, float]]) -> int:
+    """The longest span (seconds back from the pinned time) that records cover without a hole; 0 when none.
+
+    ``counts``: evaluations seen within each of ``SPANS``.
+    """
+    return max((span for span, count in counts if count >= span / INTERVAL - 1), default=0)

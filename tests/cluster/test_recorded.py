@@ -1,0 +1,192 @@
+"""Recording rules evaluated by a real Prometheus: the same facts from fewer samples, and never a wrong one.
+
+The rules are the chart's. promtool has the server evaluate them over its history, which gives the records that a server
+with these rules would have made at the time.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from charts.sync import CHART
+from concertmaster.core.model import PodFact
+from concertmaster.metrics import queries, recorded
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.metrics.collect import Collection, Options, collect
+from concertmaster.metrics.examine import Check, Examination, Mark
+from concertmaster.metrics.queries import Scope, Window
+from concertmaster.settings import Source
+from testbed.build import ensure
+from testbed.lives import PodLife
+from testbed.openmetrics import Grid, render
+from testbed.process import http_get, run
+from testbed.prometheus import PrometheusServer
+from tests.cluster.histories import END, MIB, main, pod, uid
+
+HOUR = 3600.0
+CHANCE = random.Random(41)
+GROUPS = yaml.safe_load((CHART / "rules" / "collection.yaml").read_text())
+
+
+def lives() -> list[PodLife]:
+    """60 pods of the last two hours, of seconds to an hour, the last ones ending just before the end."""
+    found = []
+    for n in range(60):
+        seconds = CHANCE.choice([20, 70, 300, 900, 3000])
+        at = -seconds - 8 - (CHANCE.uniform(0, 60) if n % 3 == 0 else CHANCE.uniform(60, 2 * HOUR - 3400))
+        begin = END + at + 8
+        peak = CHANCE.randrange(50, 500) * MIB
+        found.append(
+            pod("etl", f"p-{n}", at, seconds, containers=[main(begin, seconds, peak=peak, cpu=CHANCE.random())])
+        )
+    return [*found, pod("other", "q", -1000, 600), pod("etl", "old", -5 * HOUR, 4 * HOUR, uid=uid())]
+
+
+@dataclass
+class Store:
+    """One server and what it answers."""
+
+    server: PrometheusServer
+
+    def record(self, since: float, groups: list[dict[str, Any]] = GROUPS) -> None:
+        """Evaluate the rules from END + ``since`` to the end."""
+        file = self.server.directory / "rules.yml"
+        file.write_text(json.dumps({"groups": groups}))
+        promtool = ensure(["promtool"], lambda _: None)["promtool"]
+        answer = run(
+            [
+                promtool, "tsdb", "create-blocks-from", "rules", f"--url={self.server.url}",
+                f"--start={END + since:.0f}", f"--end={END + 60:.0f}", "--eval-interval=60s",
+                f"--output-dir={self.server.directory / 'data'}", file,
+            ],
+            "evaluating rules",
+            lambda _: None,
+        )  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        self.server.stop()
+        self.server.start()
+
+    def client(self) -> PrometheusClient:
+        return PrometheusClient(
+            Source.model_validate({"name": "default", "url": self.server.url, "scrapeInterval": "30s"})
+        )
+
+    def look(self) -> tuple[Collection, int]:
+        """The last two hours, and how many samples the server touched for it."""
+        before = self.samples()
+        found = collect(
+            self.client(), namespaces=[], since=END - 2 * HOUR, until=END, now=END + HOUR, options=Options(longest=1e6)
+        )
+        return found, self.samples() - before
+
+    def cost(self, query: str) -> int:
+        """Samples the server touches for one query."""
+        before = self.samples()
+        assert len(self.client().instant(query, END, name="cost"))
+        return self.samples() - before
+
+    def samples(self) -> int:
+        text = http_get(f"{self.server.url}/metrics").decode()
+        found = re.search(r"^prometheus_engine_query_samples_total (\S+)$", text, re.M)
+        assert found is not None
+        return int(float(found.group(1)))
+
+    def doctor(self) -> Check:
+        return next(c for c in Examination(self.client(), END + 60).run() if c.name == "recording rules")
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    server = PrometheusServer()
+    server.load_openmetrics(render(lives(), Grid(END - 6 * HOUR, END)))
+    with server:
+        yield Store(server)
+
+
+def usage_query(records: bool) -> str:
+    return queries.usage(Scope(namespaces=("etl",)), Window(int(2 * HOUR)), (), records=records)
+
+
+def usage(fact: PodFact) -> list[tuple[Any, ...]]:
+    return [
+        (c.name, c.memory_sampled_peak, c.cpu_peak_cores, c.cpu_sampled_seconds, c.samples, c.expected_samples)
+        for c in fact.containers
+    ]
+
+
+def test_the_charts_rules_are_the_ones_the_operator_reads() -> None:
+    assert GROUPS == [recorded.GROUP]
+
+
+def test_the_same_facts_from_fewer_samples(store: Store) -> None:
+    direct, touched = store.look()
+    assert (direct.recorded, store.doctor().mark) == (0, Mark.OK)
+    assert "which is fine" in store.doctor().found
+    store.record(-26 * HOUR)
+    again, fewer = store.look()
+    assert again.recorded == 2  # pods of up to an hour, and those of up to six
+    assert again.queries == direct.queries
+    short = {f.pod for f in direct.facts if f.pod != "old"}
+    assert len(short) > 50
+    told = {f.pod: f for f in again.facts}
+    for fact in direct.facts:
+        if fact.pod in short:
+            assert usage(told[fact.pod]) == usage(fact), fact.pod
+            assert told[fact.pod] == fact
+    assert fewer < touched, (fewer, touched)
+    # The query they are made for; the others of a look are the same with and without.
+    cheap, dear = (store.cost(usage_query(records)) for records in (True, False))
+    assert 2 * cheap < dear, (cheap, dear)
+    assert store.doctor().found == "in use for pods that lived up to 24 h"
+
+
+def test_longer_lives_are_looked_at_more_closely_not_less(store: Store) -> None:
+    """Over six hours the direct query looks at every 15 s for the last sample; records do at every 5 s."""
+    (direct,) = (f for f in store.look()[0].facts if f.pod == "old")
+    store.record(-26 * HOUR)
+    (again,) = (f for f in store.look()[0].facts if f.pod == "old")
+    a, b = direct.containers[0], again.containers[0]
+    assert (a.memory_sampled_peak, a.cpu_peak_cores, a.samples) == (b.memory_sampled_peak, b.cpu_peak_cores, b.samples)
+    assert a.cpu_sampled_seconds is not None and b.cpu_sampled_seconds is not None
+    assert 0.0 <= b.cpu_sampled_seconds - a.cpu_sampled_seconds <= 15.0
+
+
+def test_rules_younger_than_the_window_are_not_used(store: Store) -> None:
+    direct, _ = store.look()
+    store.record(-1800)
+    again, _ = store.look()
+    assert again.recorded == 0
+    assert again.facts == direct.facts
+    found = store.doctor()
+    assert (found.mark, "not used" in found.found, "younger than an hour" in found.fix) == (Mark.WARN, True, True)
+
+
+def test_rules_that_cover_short_lives_only_are_used_for_those(store: Store) -> None:
+    direct, _ = store.look()
+    store.record(-1.5 * HOUR)
+    again, _ = store.look()
+    assert again.recorded == 1
+    assert again.facts == direct.facts
+    assert store.doctor().found == "in use for pods that lived up to 1 h"
+
+
+def test_a_rule_that_someone_narrowed_is_found_out(store: Store) -> None:
+    """Made for another namespace only: evaluated as often, and the records of this namespace are not there."""
+    groups = copy.deepcopy(GROUPS)
+    (rule,) = groups[0]["rules"]
+    rule["expr"] = rule["expr"].replace('{container!=""', '{namespace="other", container!=""')
+    direct, _ = store.look()
+    store.record(-26 * HOUR, groups)
+    again, _ = store.look()
+    assert again.recorded == 0
+    assert again.queries == direct.queries + 1  # once per look
+    assert again.facts == direct.facts
