@@ -24,7 +24,7 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 # What `up --with` accepts besides the bare control plane.
 PARTS = ("controller-manager", "scheduler", "kwok", "kube-state-metrics", "exporter", "prometheus")
 # The engines' controllers only run inside `testbed netns`, so nobody gets them without asking.
-ENGINES = ("argo", "tekton")
+ENGINES = ("argo", "tekton", "jobset")
 
 
 def _say(text: str) -> None:
@@ -64,6 +64,7 @@ def _up(arguments: argparse.Namespace) -> int:
         nodes=arguments.nodes,
         argo="argo" in wanted,
         tekton="tekton" in wanted,
+        jobset="jobset" in wanted,
     )
     # All at once: one count of what is built, and one compiler's cache for it.
     ensure([*options.binaries(), *(("prometheus", "promtool") if "prometheus" in wanted else ())], _say)

@@ -35,6 +35,7 @@ class Options:
     the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need the
     controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables.
     `executor` is a node whose pods are real processes in control groups, instead of kwok and the exporter.
+    `jobset` is the JobSet controller with its webhooks; it needs the same parts, but no namespace.
     """
 
     controller_manager: bool = False
@@ -49,6 +50,7 @@ class Options:
     apiserver_args: Sequence[str] = ()
     argo: bool = False
     tekton: bool = False
+    jobset: bool = False
     full_crds: bool = False
     argo_settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,8 +61,8 @@ class Options:
 
     @classmethod
     def engines(cls, *, full_crds: bool = False) -> Options:
-        """Everything, and the controllers of Argo and Tekton."""
-        return replace(cls.everything(), argo=True, tekton=True, full_crds=full_crds)
+        """Everything, and the controllers of Argo, Tekton and JobSet."""
+        return replace(cls.everything(), argo=True, tekton=True, jobset=True, full_crds=full_crds)
 
     def binaries(self) -> list[str]:
         """Names of the components these options need."""
@@ -71,6 +73,7 @@ class Options:
             (self.kube_state_metrics, "kube-state-metrics"),
             (self.argo, "argo-workflow-controller"),
             (self.tekton, "tekton-controller"),
+            (self.jobset, "jobset-controller"),
         )
         return ["etcd", "kube-apiserver", "kubectl", *(name for wanted, name in optional if wanted)]
 
@@ -87,7 +90,8 @@ class ControlPlane:
         self._scratch: TemporaryDirectory | None = None
         self._processes: dict[str, Process] = {}
         self._cluster: Cluster | None = None
-        self._argo_metrics = free_port()  # stands in the controller's configuration, so it is chosen before the start
+        # These stand in the configuration of controllers, so they are chosen before the start.
+        self._argo_metrics, self._jobset_webhooks = free_port(), free_port()
 
     @property
     def cluster(self) -> Cluster:
@@ -206,20 +210,27 @@ class ControlPlane:
             yield engine_parts.argo_controller(binary, cluster, self._argo_metrics, options.argo_settings)
         if options.tekton:
             yield engine_parts.tekton_controller(binaries["tekton-controller"], cluster)
+        if options.jobset:
+            yield engine_parts.jobset_controller(binaries["jobset-controller"], cluster, self._jobset_webhooks)
 
     def _install_engines(self) -> None:
         """CRDs and configuration of the engines; returns when the API server serves the kinds."""
         cluster, options = self.cluster, self.options
         crds = [*(manifests.argo_crds(full=options.full_crds) if options.argo else ())]
         crds += manifests.tekton_crds() if options.tekton else ()
+        crds += manifests.jobset_crds() if options.jobset else ()
         configuration = manifests.argo_configuration(self._argo_metrics) if options.argo else []
         configuration += manifests.tekton_configuration() if options.tekton else []
+        if options.jobset:
+            configuration += manifests.jobset_webhooks(f"https://127.0.0.1:{self._jobset_webhooks}", cluster.ca_file)
         cluster.apply(*crds, *configuration)
         names = [f"crd/{crd['metadata']['name']}" for crd in crds]
+        # `kubectl wait` fails on a definition that has no conditions at all yet.
+        cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", "--timeout=60s", *names)
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
     def _start_parts(self, binaries: Mapping[str, Path]) -> None:
-        if self.options.argo or self.options.tekton:
+        if self.options.argo or self.options.tekton or self.options.jobset:
             self._install_engines()
         started = list(self._wanted_parts(binaries))
         for part in started:

@@ -1,11 +1,13 @@
 """Command lines of the workflow engines' controllers, as `testbed.parts` has them for Kubernetes' own parts.
 
-Both controllers listen on fixed ports of all addresses: they are only started inside a network namespace
-(`testbed.netns`), where nothing else can be hit or reached.
+The controllers of Argo and Tekton listen on fixed ports of all addresses: they are only started inside a network
+namespace (`testbed.netns`), where nothing else can be hit or reached.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -74,4 +76,36 @@ def tekton_controller(binary: Path, cluster: Cluster) -> Part:
             "METRICS_PROMETHEUS_PORT": str(metrics),
             "PROBES_PORT": str(probes),
         },
+    )
+
+
+def jobset_controller(binary: Path, cluster: Cluster, webhook_port: int) -> Part:
+    """The JobSet controller with its webhooks on the loopback interface.
+
+    Its own management of certificates wants a Service and a Secret; the API server's self-made pair is for the same
+    address, and every client of the webhooks is that server.
+    """
+    certificates = cluster.directory / "jobset-certificates"
+    certificates.mkdir()
+    shutil.copy(cluster.ca_file, certificates / "tls.crt")
+    shutil.copy(cluster.ca_file.with_suffix(".key"), certificates / "tls.key")
+    health = free_port()
+    configuration = cluster.directory / "jobset-controller.yaml"  # JSON is YAML
+    configuration.write_text(
+        json.dumps(
+            {
+                "apiVersion": "config.jobset.x-k8s.io/v1alpha1",
+                "kind": "Configuration",
+                "leaderElection": {"leaderElect": False},
+                "internalCertManagement": {"enable": False},
+                "webhook": {"host": "127.0.0.1", "port": webhook_port, "certDir": str(certificates)},
+                "metrics": {"bindAddress": "0"},
+                "health": {"healthProbeBindAddress": f"127.0.0.1:{health}"},
+            }
+        )
+    )
+    return Part(
+        "jobset-controller",
+        [binary, f"--kubeconfig={cluster.kubeconfig()}", f"--config={configuration}", "--zap-log-level=error"],
+        f"http://127.0.0.1:{health}/readyz",
     )

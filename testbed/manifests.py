@@ -6,6 +6,7 @@ that runs without a network cannot ask for them.
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from testbed.locking import locked
 
 ARGO_NAMESPACE = "argo"
 TEKTON_NAMESPACE = "tekton-pipelines"
+JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 
 # Component -> (module, directory of its manifests, what is taken from there).
 _SOURCES = {
@@ -29,6 +31,7 @@ _SOURCES = {
         ("minimal/*.yaml", "full/*.yaml"),
     ),
     "tekton-controller": ("github.com/tektoncd/pipeline", "config", ("300-crds/*.yaml", "config-*.yaml")),
+    "jobset-controller": ("sigs.k8s.io/jobset", "config/components", ("crd/bases/*.yaml", "webhook/manifests.yaml")),
 }
 
 
@@ -106,3 +109,25 @@ def tekton_configuration() -> list[dict[str, Any]]:
             config["data"]["metrics-protocol"] = "prometheus"  # read at start only
         result.append(config)
     return result
+
+
+def jobset_crds() -> list[dict[str, Any]]:
+    """The CRD of JobSets."""
+    return list(_objects(sorted((fetch("jobset-controller") / "crd" / "bases").glob("*.yaml"))))
+
+
+def jobset_webhooks(url: str, authority: Path) -> list[dict[str, Any]]:
+    """The controller's webhooks, reached at ``url`` instead of through a Service; ``authority`` signed its certificate.
+
+    The defaults of a JobSet come from them. As in the released manifests, those for pods see JobSets' pods only.
+    """
+    configurations = list(_objects([fetch("jobset-controller") / "webhook" / "manifests.yaml"]))
+    for configuration in configurations:
+        configuration["metadata"]["name"] = f"jobset-{configuration['metadata']['name']}"
+        for webhook in configuration["webhooks"]:
+            path = webhook["clientConfig"]["service"]["path"]
+            bundle = base64.b64encode(authority.read_bytes()).decode()
+            webhook["clientConfig"] = {"url": f"{url}{path}", "caBundle": bundle}
+            if path.endswith("-pod"):
+                webhook["objectSelector"] = {"matchExpressions": [{"key": JOBSET_LABEL, "operator": "Exists"}]}
+    return configurations

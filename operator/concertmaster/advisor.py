@@ -18,6 +18,7 @@ from concertmaster.core import commands
 from concertmaster.core.analysis import Analysis, analyze
 from concertmaster.core.insights import Insights, insights
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.oddities import oddities
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
 from concertmaster.engines import complete
@@ -28,12 +29,16 @@ from concertmaster.report.view import View, workflow_view
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to."""
+    """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to.
+
+    ``notes``: sentences on what is odd about its objects, pods and runs.
+    """
 
     profile: str
     analysis: Analysis
     insights: Insights
     recommendations: tuple[Recommendation, ...]
+    notes: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """The insights, one line each."""
@@ -141,11 +146,12 @@ def advise(
     profile: str,
     now: float,
     missing: Iterable[str] = (),
-    unassigned: int = 0,
+    notes: Iterable[str] = (),
     fleet: Fleet | None = None,
 ) -> Advice:
-    """Analyse and recommend. ``missing`` and ``unassigned`` are what the metrics store could not tell, ``fleet`` the
-    workflows that share nodes with this one (None: rules that compare workflows stay silent).
+    """Analyse and recommend. ``missing`` is what the metrics store could not tell, ``notes`` what could not be read of
+    the workflow's own objects and pods, ``fleet`` the workflows that share nodes with this one (None: rules that
+    compare workflows stay silent).
 
     A definition without a graph of its own (runs picked by name) gets the one its runs show.
     """
@@ -158,13 +164,14 @@ def advise(
         objectives=objectives_of(policy.objectives),
         pricing=pricing_of(policy.pricing),
     )
+    odd = (*oddities(definition, runs, now), *notes)
     settings = {name: RuleSettings(rule.enabled, dict(rule.settings)) for name, rule in policy.rules.items()}
     found = recommend(
         analysis,
         profile,
         settings=settings,
-        gaps=DataGaps(tuple(missing), unassigned),
+        gaps=DataGaps(tuple(missing), odd),
         fleet=fleet,
         wanted=objectives_of(policy.objectives),
     )
-    return Advice(profile, analysis, insights(analysis, objectives_of(policy.objectives)), tuple(found))
+    return Advice(profile, analysis, insights(analysis, objectives_of(policy.objectives)), tuple(found), odd)

@@ -229,12 +229,14 @@ def live_through_everything(bed: Bed, place: str, op: Operator, *, cluster_wide:
     cluster.kubectl("create", "job", "--from=cronjob/etl", "etl-now", "-n", place)
     ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nowhere"}
     lost = profile(place, "lost", workflowRef=ref)
+    selector = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "namePrefix": "train-"}
+    sets = profile(place, "sets", runSelector=selector)
     refused = [profile(place, "refused", workflowRef=ref), policy(place, "refused")]
     for obj in refused:
         obj["metadata"]["labels"] = {"refuse": "1"}
     if cluster_wide:
         refused.append(cluster_policy(f"refused-{place}", {"refuse": "1"}))
-    apply(cluster, lost, *refused)
+    apply(cluster, lost, sets, *refused)
 
     def relabelled() -> bool:
         found = cluster.get("wfp", "cronjob-etl", "-n", place)["metadata"]["labels"]

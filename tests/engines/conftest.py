@@ -18,6 +18,7 @@ from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, collect
+from concertmaster.runtime.labels import labels_in_use
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
@@ -32,31 +33,21 @@ SCRAPE_SECONDS = 2
 LARGE = 17_000  # bytes from which Argo compresses the node table, instead of a megabyte
 LIMIT = 420  # the first test also waits for the play
 
-# Labels that history needs (docs/engines); Argo needs none.
-LABEL_KEYS = (
-    "app",
-    "tekton.dev/pipeline",
-    "tekton.dev/pipelineRun",
-    "tekton.dev/pipelineTask",
-    "tekton.dev/task",
-    "tekton.dev/taskRun",
-    "tekton.dev/memberOf",
-    "batch.kubernetes.io/job-name",
-    "batch.kubernetes.io/job-completion-index",
+
+def profile(name: str, **selector: object) -> Object:
+    """A WorkflowProfile that picks runs by name and labels."""
+    return {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "WorkflowProfile",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"runSelector": {"namePrefix": f"{name}-", **selector}},
+    }
+
+
+PROFILES = (
+    profile("adhoc", apiVersion="argoproj.io/v1alpha1", kind="Workflow", matchLabels={"app": "etl"}),
+    profile("training", apiVersion="jobset.x-k8s.io/v1alpha2", kind="JobSet"),
 )
-PROFILE: Object = {
-    "apiVersion": "concertmaster.dev/v1alpha1",
-    "kind": "WorkflowProfile",
-    "metadata": {"name": "adhoc", "namespace": NAMESPACE},
-    "spec": {
-        "runSelector": {
-            "apiVersion": "argoproj.io/v1alpha1",
-            "kind": "Workflow",
-            "namePrefix": "adhoc-",
-            "matchLabels": {"app": "etl"},
-        }
-    },
-}
 FULL_CRDS = ("fan-items", "nested", "library", "retry-oom", "containers", "locked")
 DECLARING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "Task", "CronJob", "Job")
 
@@ -108,7 +99,7 @@ def _collected(prometheus: PrometheusServer, scene: Scene) -> Collection:
         since=scene.begin - 60,
         until=until,
         now=until + client.source.delay_seconds,  # nothing more is coming
-        label_keys=LABEL_KEYS,
+        label_keys=labels_in_use(defined(scene).values()).keys,
     )
 
 
@@ -134,7 +125,25 @@ def history(played: Played) -> Collection:
 
 @pytest.fixture(scope="session")
 def definitions(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
-    """What the objects declare, and one profile with a runSelector."""
-    objects = [thing for kind in DECLARING for thing in scene.objects[kind].values()]
-    found = define_all([*objects, PROFILE], cluster_namespaces=[NAMESPACE])
+    """What the objects declare, and the profiles with a runSelector."""
+    return defined(scene)
+
+
+def defined(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
+    """All workflows of the scene. Jobs of a JobSet are none: their run is the set."""
+    objects = [
+        thing
+        for kind in DECLARING
+        for thing in scene.objects[kind].values()
+        if not any(o["kind"] == "JobSet" for o in thing["metadata"].get("ownerReferences", ()))
+    ]
+    found = define_all([*objects, *PROFILES], cluster_namespaces=[NAMESPACE])
     return {definition.key: definition for definition in found.definitions}
+
+
+@pytest.fixture
+def run(scene: Scene, definitions: dict[WorkflowKey, WorkflowDefinition], request: pytest.FixtureRequest) -> object:
+    """The run a test is ``about``, as its module's ``Run``, already compared with its status by its ``agree``."""
+    found = request.module.Run(scene, definitions, request.param)
+    request.module.agree(found)
+    return found

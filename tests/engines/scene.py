@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from testbed.cluster import Cluster
@@ -20,7 +21,7 @@ from testbed.process import TestbedError
 NAMESPACE = "engines"
 WORKFLOWS = Path(__file__).with_name("workflows")
 DEFINITIONS = ("argo-graphs", "argo-behaviour", "tekton")
-RUNS = ("argo-runs", "tekton-runs", "jobs")
+RUNS = ("argo-runs", "tekton-runs", "jobs", "jobsets")
 SECOND_RUNS = "argo-second-runs"
 SCHEDULES = ("cronworkflow/every-minute", "cronworkflow/trigger-single", "cronjob/each-minute")
 
@@ -36,11 +37,17 @@ KINDS = {
     "TaskRun": "taskruns.tekton.dev",
     "Job": "jobs.batch",
     "CronJob": "cronjobs.batch",
+    "JobSet": "jobsets.jobset.x-k8s.io",
     "Pod": "pods",
 }
-RUN_KINDS = ("Workflow", "PipelineRun", "Job")
+RUN_KINDS = ("Workflow", "PipelineRun", "Job", "JobSet")
 
 Object = dict[str, Any]
+
+
+def about(name: str) -> pytest.MarkDecorator:
+    """The run a test is about, for the fixture ``run``."""
+    return pytest.mark.parametrize("run", [name], indirect=True)
 
 
 def documents(name: str) -> list[Object]:
@@ -79,11 +86,11 @@ class Scene:
 
 
 def ended(thing: Object) -> bool:
-    """Whether a Workflow, PipelineRun or Job is over."""
+    """Whether a Workflow, PipelineRun, Job or JobSet is over."""
     status = thing.get("status") or {}
     if thing["kind"] == "Workflow":
         return thing["metadata"].get("labels", {}).get("workflows.argoproj.io/completed") == "true"
-    wanted = {"Succeeded": ("True", "False"), "Complete": ("True",), "Failed": ("True",)}
+    wanted = {"Succeeded": ("True", "False"), "Complete": ("True",), "Completed": ("True",), "Failed": ("True",)}
     return any(c["status"] in wanted.get(c["type"], ()) for c in status.get("conditions") or ())
 
 
@@ -202,7 +209,7 @@ def _wait_for_pods(cluster: Cluster, deadline: float) -> None:
 def remove(cluster: Cluster, *, seconds: float = 60.0) -> None:
     """Delete all that ran, and wait until the pods are gone."""
     kinds = ("cronworkflows.argoproj.io", "cronjobs.batch", "workflows.argoproj.io", "pipelineruns.tekton.dev")
-    for resource in (*kinds, "taskruns.tekton.dev", "jobs.batch", "pods"):
+    for resource in (*kinds, "jobsets.jobset.x-k8s.io", "taskruns.tekton.dev", "jobs.batch", "pods"):
         cluster.kubectl("delete", resource, "--all", "-n", NAMESPACE, "--wait=false")
     deadline = time.time() + seconds
     while left := [p["metadata"]["name"] for p in _items(cluster, "pods")]:

@@ -12,7 +12,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.live import read_run, workflow_of
 from tests.engines.expected import ARGO, Row
-from tests.engines.scene import NAMESPACE, Object, Scene
+from tests.engines.scene import NAMESPACE, Object, Scene, about
 from tests.engines.times import created, near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -50,19 +50,6 @@ def node_table(status: Object) -> dict[str, Object]:
     assert not status.get("nodes")
     unpacked = gzip.decompress(base64.b64decode(status["compressedNodes"]))
     return dict(json.loads(unpacked))
-
-
-@pytest.fixture
-def run(scene: Scene, definitions: Definitions, request: pytest.FixtureRequest) -> Run:
-    """The run whose construct the test is about, already compared with its status."""
-    found = Run(scene, definitions, request.param)
-    agree(found)
-    return found
-
-
-def about(name: str) -> pytest.MarkDecorator:
-    """The test's run."""
-    return pytest.mark.parametrize("run", [name], indirect=True)
 
 
 def agree(run: Run) -> None:

@@ -100,7 +100,7 @@ def test_the_back_off_limit(scene: Scene, records: Mapping[str, RunRecord], defi
     job = agree(scene, records["backoff"], definitions[records["backoff"].workflow])
     assert [(e.attempt, str(e.outcome)) for e in records["backoff"].steps] == [(0, "Failed"), (1, "Failed")]
     live = read_run(job, scene.pods_of("Job", "backoff"), records["backoff"].workflow)
-    assert live.problems == ("Job backoff failed: BackoffLimitExceeded",)
+    assert (live.problems, live.reason) == ((), "BackoffLimitExceeded")
 
 
 def test_a_pod_failure_policy(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:

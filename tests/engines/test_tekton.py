@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.engines.expected import TEKTON, Row
-from tests.engines.scene import NAMESPACE, Object, Scene
+from tests.engines.scene import NAMESPACE, Object, Scene, about
 from tests.engines.times import near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -43,19 +43,6 @@ class Run:
     def step(self, name: str, item: str | None = None, attempt: int = 0) -> StepExecution:
         """One execution of the record."""
         return next(e for e in self.record.steps if (e.step, e.item, e.attempt) == (name, item, attempt))
-
-
-@pytest.fixture
-def run(scene: Scene, definitions: Definitions, request: pytest.FixtureRequest) -> Run:
-    """The run whose construct the test is about, already compared with its status."""
-    found = Run(scene, definitions, request.param)
-    agree(found)
-    return found
-
-
-def about(name: str) -> pytest.MarkDecorator:
-    """The test's run."""
-    return pytest.mark.parametrize("run", [name], indirect=True)
 
 
 def agree(run: Run) -> None:

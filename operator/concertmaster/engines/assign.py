@@ -42,19 +42,25 @@ def assign(
         if owned:
             placements += row.place(owned, [d for d in known if d.engine is row.engine], context)
     for kind, facts_left in left.items():
-        reason = f"owned by a {kind}, which no engine here observes" if kind else "it has no owner"
-        placements += (Rejected(f, reason) for f in facts_left)
+        reason = (
+            f"owned by a {kind}, which no engine here observes" if kind else "it has no owner and no step selects it"
+        )
+        of = None if kind else Engine.GRAPH  # only the label of a declared graph brings such a pod here
+        placements += (Rejected(f, reason, of) for f in facts_left)
     return _grouped(placements)
 
 
 def _grouped(placements: Sequence[Placement]) -> Assignment:
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
     rejected: dict[str, list[str]] = {}
+    strays: dict[tuple[str, Engine], dict[str, str]] = {}
     for p in placements:
         if isinstance(p, Placed):
             placed.setdefault(p.key, {}).setdefault(p.run, []).append(p.execution)
         else:
             rejected.setdefault(p.reason, []).append(f"{p.fact.namespace}/{p.fact.pod}")
+            if p.of is not None:
+                strays.setdefault((p.fact.namespace, p.of), {}).setdefault(p.reason, p.fact.pod)
     executions = {
         key: {
             run: tuple(sorted(rows, key=lambda e: (begin(e), e.pod or "", e.uid or "")))
@@ -66,4 +72,4 @@ def _grouped(placements: Sequence[Placement]) -> Assignment:
         reason: Unassigned(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
         for reason, pods in sorted(rejected.items())
     }
-    return Assignment(executions, unassigned)
+    return Assignment(executions, unassigned, strays)

@@ -12,17 +12,19 @@ from typing import Any
 
 from concertmaster.core.model import Engine, Outcome, PodFact, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo import pods as argo_pods
+from concertmaster.engines.jobset import LABELS as JOBSET_LABELS
 from concertmaster.engines.live import LiveRun, RunObject
 from concertmaster.engines.manifest import Problems, mapping, sequence
 from concertmaster.engines.names import belongs_to, generated_base
 from concertmaster.engines.placing import Context, Placed
-from concertmaster.engines.registry import ENGINES, live_reader
+from concertmaster.engines.registry import ENGINES, by_engine, live_reader
 from concertmaster.engines.selectors import matches
 
 _ENDED = {
     "Workflow": frozenset({("phase", "Succeeded"), ("phase", "Failed"), ("phase", "Error")}),
     "PipelineRun": frozenset({("Succeeded", "True"), ("Succeeded", "False")}),
     "Job": frozenset({("Complete", "True"), ("Failed", "True")}),
+    "JobSet": frozenset({("Completed", "True"), ("Failed", "True")}),
 }
 # Where labels stand that the pods of a run will carry, besides the run's own.
 _POD_LABELS = {
@@ -40,7 +42,7 @@ class Children:
 
 
 def ended(raw: Mapping[str, Any]) -> bool:
-    """Whether a Workflow, PipelineRun or Job is over, by its status alone. Never raises."""
+    """Whether a Workflow, PipelineRun, Job or JobSet is over, by its status alone. Never raises."""
     wanted = _ENDED.get(str(raw.get("kind")), frozenset())
     quiet = Problems()
     status = mapping(raw.get("status"), "status", quiet)
@@ -59,6 +61,8 @@ def children(raw: Mapping[str, Any]) -> Children | None:
         labels = mapping(selector.get("matchLabels"), "matchLabels", thing.problems)
         terms = ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
         return Children("Pod", terms or f"job-name={thing.name}")
+    if raw.get("kind") == "JobSet":
+        return Children("Pod", f"{JOBSET_LABELS[0]}={thing.name}")
     return None
 
 
@@ -78,9 +82,9 @@ class Claims:
         return frozenset(self._by_key)
 
     @property
-    def engines(self) -> frozenset[Engine]:
-        """Engines that any of the workflows runs on."""
-        return frozenset(d.engine for d in self._by_key.values())
+    def kinds(self) -> frozenset[str]:
+        """Kinds of objects that any of the workflows may have as its runs."""
+        return frozenset(kind for d in self._by_key.values() for kind in _kinds(d))
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
         """The workflow a live object is a run of; None when it is not observed. Never raises."""
@@ -91,24 +95,26 @@ class Claims:
         found = self._by_key.get(key) if key is not None else None
         if found is not None:
             return found
-        engine = next(row.engine for row in ENGINES if row.live is reader)
+        engine = next(row.engine for row in ENGINES if reader in row.live)
         return self._picked(raw, engine)
 
     def _picked(self, raw: Mapping[str, Any], engine: Engine) -> WorkflowDefinition | None:
         """By name and labels, the longest prefix first."""
         thing = RunObject.of(raw)
+        kind = str(raw.get("kind"))
         if engine is Engine.JOB:
             if _owned_by_a_set(thing):  # its run is the JobSet, not this Job
                 return None
             base = generated_base(thing.name)
-            made = self._by_key.get(WorkflowKey(thing.namespace, "Job", base)) if base else None
+            made = self._by_key.get(WorkflowKey(thing.namespace, kind, base)) if base else None
             if made is not None:
                 return made
         labels = _labels(raw, thing)
         picked = [
             d
             for d in self._loose.get((engine, thing.namespace), ())
-            if (not d.run_prefixes or belongs_to(thing.name, d.run_prefixes) is not None)
+            if d.run_kind in (None, kind)
+            and (not d.run_prefixes or belongs_to(thing.name, d.run_prefixes) is not None)
             and matches(d.run_selector, labels)
         ]
         return max(picked, key=lambda d: len(belongs_to(thing.name, d.run_prefixes) or ""), default=None)
@@ -151,6 +157,16 @@ def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecor
         for e in record.steps
     )
     return replace(record, steps=steps)
+
+
+def _kinds(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """Kinds of the runs of one workflow. A Job or CronJob has Jobs only: nobody needs a right on JobSets for it."""
+    if definition.run_kind is not None:
+        return (definition.run_kind,)
+    if definition.engine is Engine.JOB and not definition.graph.inferred:
+        return ("JobSet",) if definition.key.kind == "JobSet" else ("Job",)
+    row = by_engine(definition.engine)
+    return tuple(reader.kind.rpartition("/")[2] for reader in row.live) if row is not None else ()
 
 
 def _owned_by_a_set(thing: RunObject) -> bool:

@@ -64,6 +64,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition | None:
             engine=_ENGINES.get(kind, Engine.GRAPH),
             graph=WorkflowGraph(inferred=True, problems=problems.all()),
             labels=labels,
+            run_kind=kind or None,
             run_prefixes=(prefix,) if prefix else (),
             run_selector=selector,
         )
@@ -112,7 +113,8 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         definition, step = found
         run = label_value(fact.labels, definition.run_label) if definition.run_label else None
         if run is None:
-            yield Rejected(fact, "selected by a declared graph, but without the label that names its run (podRunLabel)")
+            reason = "selected by a declared graph, but without the label that names its run (podRunLabel)"
+            yield Rejected(fact, reason, Engine.GRAPH)
         else:
             yield Placed(definition.key, run, execution(fact, step.name))
 

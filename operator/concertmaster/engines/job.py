@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import (
@@ -111,7 +112,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     candidates = by_namespace(definitions)
     for fact in facts:
         if not fact.owner_name:
-            yield Rejected(fact, "pod of a Job whose name is unknown")
+            yield Rejected(fact, "pod of a Job whose name is unknown", Engine.JOB)
             continue
         definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, []), context)
         if definition is None:
@@ -163,16 +164,25 @@ def _selected(fact: PodFact, job: str, definition: WorkflowDefinition) -> bool:
         return generated_base(job) == definition.key.name
     if not definition.graph.inferred or (not definition.run_prefixes and not definition.run_selector):
         return False
+    if definition.run_kind not in (None, "Job"):
+        return False
     named = not definition.run_prefixes or belongs_to(job, definition.run_prefixes) is not None
     return named and matches(definition.run_selector, fact.labels)
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Number items and attempts of one run: a pod created after a failed one of the same index is its next attempt."""
+    """Number items and attempts of one run: a pod created after a failed one of the same index is its next attempt.
+
+    Pods that carry numbers already, as those of a restarted JobSet do, keep their order.
+    """
     out: list[StepExecution] = []
-    groups: dict[tuple[str, str | None], list[StepExecution]] = {}
+    groups: dict[tuple[str, str | None], dict[int, list[StepExecution]]] = {}
     for e in executions:
-        groups.setdefault((e.step, e.item), []).append(e)
-    for (_, item), rows in groups.items():
-        out += pair_retries(rows, item)
+        groups.setdefault((e.step, e.item), {}).setdefault(e.attempt, []).append(e)
+    for (_, item), numbered in groups.items():
+        before = 0
+        for _, rows in sorted(numbered.items()):
+            paired = pair_retries(rows, item)
+            out += [replace(e, attempt=before + e.attempt) for e in paired]
+            before += 1 + max(e.attempt for e in paired)
     return out

@@ -42,13 +42,11 @@ def read_run(
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
     steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
     outcome, reason, at = _outcome(status, problems)
-    if reason is not None and outcome is Outcome.FAILED:
-        problems.add(f"Job {thing.name} failed: {reason}")
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
     found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
     # A failed Job has no completion time.
-    return found if found.finished is not None else replace(found, finished=at)
+    return replace(found, reason=reason, finished=at if found.finished is None else found.finished)
 
 
 def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, problems: Problems) -> StepExecution:

@@ -28,7 +28,11 @@ from concertmaster.engines.ordering import ordered_steps
 from concertmaster.engines.placing import ITEM_JOIN
 from concertmaster.engines.selectors import label_value, matches
 
-_SET, _JOB, _INDEX = (f"jobset.sigs.k8s.io/{name}" for name in ("jobset-name", "replicatedjob-name", "job-index"))
+LABELS = tuple(
+    f"jobset.sigs.k8s.io/{name}" for name in ("jobset-name", "replicatedjob-name", "job-index", "restart-attempt")
+)
+"""Labels of pods that tell set, step, replica and attempt."""
+_SET, _JOB, _INDEX, _ATTEMPT = LABELS
 
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
@@ -85,6 +89,13 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     return ordered_steps(steps, problems)
 
 
+def replicas(spec: Mapping[str, Any], problems: Problems) -> dict[str, int]:
+    """How many Jobs each step has."""
+    rows = [mapping(raw, "replicatedJobs[]", problems) for raw in sequence(spec.get("replicatedJobs"), "", problems)]
+    found = {text(r.get("name"), "name", problems): whole(r.get("replicas"), "replicas", problems) for r in rows}
+    return {name: 1 if count is None else count for name, count in found.items() if name is not None}
+
+
 def set_of(fact: PodFact, owner: tuple[str, str] | None) -> str | None:
     """Name of the JobSet a Job's pod belongs to, None when it belongs to none."""
     labelled = label_value(fact.labels, _SET)
@@ -102,6 +113,7 @@ def choose(fact: PodFact, name: str, candidates: Sequence[WorkflowDefinition]) -
         d
         for d in candidates
         if d.graph.inferred
+        and d.run_kind in (None, "JobSet")
         and (d.run_prefixes or d.run_selector)
         and (not d.run_prefixes or belongs_to(name, d.run_prefixes) is not None)
         and matches(d.run_selector, fact.labels)
@@ -110,7 +122,10 @@ def choose(fact: PodFact, name: str, candidates: Sequence[WorkflowDefinition]) -
 
 
 def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> StepExecution:
-    """One pod of a JobSet: the replicated Job is the step; its index and the completion index are the item."""
+    """One pod of a JobSet: the replicated Job is the step; its index and the completion index are the item.
+
+    The set's restarts are attempts of all its steps; only a label tells them.
+    """
     step, replica = label_value(fact.labels, _JOB), label_value(fact.labels, _INDEX)
     found = re.fullmatch(rf"{re.escape(name)}-(.+)-(\d+)", fact.owner_name or "")
     if found is not None:
@@ -119,4 +134,6 @@ def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> S
     spec = definition.graph.step(step) or StepSpec(step, indexed=True)
     parts = [p for p in (replica, index_of(fact, spec)) if p is not None]
     sidecars = {c.name for c in spec.containers if c.sidecar}
-    return execution(fact, step, ITEM_JOIN.join(parts) or None, beside=sidecars)
+    restarts = label_value(fact.labels, _ATTEMPT) or "0"
+    attempt = int(restarts) if restarts.isdigit() else 0
+    return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=sidecars)

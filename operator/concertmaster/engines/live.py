@@ -17,12 +17,13 @@ from concertmaster.engines.manifest import Problems, mapping, text, timestamp
 @dataclass(frozen=True, slots=True)
 class LiveRun:
     """What a live object says about one run. ``complete``: it has ended and its steps are all there. ``problems``:
-    sentences about what could not be read. ``created``, ``started``, ``finished``: the engine's own times of the run
-    (unix seconds), which a record leaves to its pods."""
+    sentences about what could not be read. ``reason``: why it failed, as the engine says. ``created``, ``started``,
+    ``finished``: the engine's own times of the run (unix seconds), which a record leaves to its pods."""
 
     record: RunRecord
     complete: bool
     problems: tuple[str, ...] = ()
+    reason: str | None = None
     created: float | None = None
     started: float | None = None
     finished: float | None = None
@@ -91,7 +92,7 @@ def live_run(
     )
     over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
     created = timestamp(thing.meta.get("creationTimestamp"))
-    return LiveRun(record, over and complete, thing.problems.all(), created, at, until)
+    return LiveRun(record, over and complete, thing.problems.all(), created=created, started=at, finished=until)
 
 
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:

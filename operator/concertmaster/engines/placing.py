@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from concertmaster.core.model import PodFact, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 
 UNKNOWN_STEP = "template:"
 """Prefix of the step of a pod whose template is known but whose step is not."""
@@ -32,10 +32,15 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One pod that belongs to no known workflow, and why (the reason is counted, so it names no pod)."""
+    """One pod that belongs to no known workflow, and why (the reason is counted, so it names no pod).
+
+    ``of`` is the engine whose runs may lack it: something is wrong with the pod or its labels. None: a workflow nobody
+    observes is the ordinary case.
+    """
 
     fact: PodFact
     reason: str
+    of: Engine | None = None
 
 
 Placement = Placed | Rejected
@@ -59,10 +64,14 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Executions by workflow and run name, each list in order of creation, and what found no place."""
+    """Executions by workflow and run name, each list in order of creation, and what found no place.
+
+    ``strays``: by namespace and engine, the reasons why pods that seem to be of its runs are not, with one such pod.
+    """
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
     unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
+    strays: Mapping[tuple[str, Engine], Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def pods(self) -> int:

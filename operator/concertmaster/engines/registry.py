@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import graph, job, job_live, jobs, jobset
+from concertmaster.engines import graph, job, job_live, jobs, jobset, jobset_live
 from concertmaster.engines.argo import definition as argo
 from concertmaster.engines.argo import live as argo_live
 from concertmaster.engines.argo import pods as argo_pods
@@ -47,7 +47,7 @@ class EngineRow:
     define: Define
     place: Place
     settle: Settle
-    live: LiveReader | None = None
+    live: tuple[LiveReader, ...] = ()
 
 
 ENGINES: tuple[EngineRow, ...] = (
@@ -62,8 +62,10 @@ ENGINES: tuple[EngineRow, ...] = (
         lambda raw, resolve, namespace: argo.define(raw, resolve, namespace=namespace),
         argo_pods.place,
         link_attempts,
-        LiveReader(
-            "argoproj.io/Workflow", argo_live.workflow_of, lambda raw, _, key, d: argo_live.read_run(raw, key, d)
+        (
+            LiveReader(
+                "argoproj.io/Workflow", argo_live.workflow_of, lambda raw, _, key, d: argo_live.read_run(raw, key, d)
+            ),
         ),
     ),
     EngineRow(
@@ -73,7 +75,10 @@ ENGINES: tuple[EngineRow, ...] = (
         lambda raw, resolve, namespace: jobset.define(raw) if raw.get("kind") == "JobSet" else job.define(raw),
         jobs.place,
         job.settle,
-        LiveReader("batch/Job", job_live.workflow_of, job_live.read_run),
+        (
+            LiveReader("batch/Job", job_live.workflow_of, job_live.read_run),
+            LiveReader("jobset.x-k8s.io/JobSet", jobset_live.workflow_of, jobset_live.read_run),
+        ),
     ),
     EngineRow(
         Engine.TEKTON,
@@ -82,7 +87,7 @@ ENGINES: tuple[EngineRow, ...] = (
         lambda raw, resolve, namespace: tekton.define(raw, resolve),
         tekton_pods.place,
         lambda executions, definition: list(executions),
-        LiveReader("tekton.dev/PipelineRun", tekton_live.workflow_of, tekton_live.read_run),
+        (LiveReader("tekton.dev/PipelineRun", tekton_live.workflow_of, tekton_live.read_run),),
     ),
     EngineRow(
         Engine.GRAPH,
@@ -117,4 +122,4 @@ def live_reader(raw: Mapping[str, Any]) -> LiveReader | None:
     """How to read a live run object, by its apiVersion and kind; None when it is none that is observed."""
     group = str(raw.get("apiVersion") or "").rpartition("/")[0]
     wanted = f"{group}/{raw.get('kind')}"
-    return next((row.live for row in ENGINES if row.live is not None and row.live.kind == wanted), None)
+    return next((reader for row in ENGINES for reader in row.live if reader.kind == wanted), None)

@@ -107,7 +107,8 @@ def _split(executions: Sequence[StepExecution], definition: WorkflowDefinition |
     for e in sorted(executions, key=lambda e: (begin(e), e.uid or "")):
         spec = specs.get(e.step)
         room = _completions(spec, e.item)
-        again = room is not None and done.get((e.step, e.item), 0) >= room
+        # An attempt that the engine numbered belongs to the run it is an attempt of: a JobSet restarts all of itself.
+        again = room is not None and e.attempt == 0 and done.get((e.step, e.item), 0) >= room
         if not parts or (again and begin(e) >= latest):
             parts.append([])
             done, latest = {}, float("-inf")

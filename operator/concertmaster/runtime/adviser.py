@@ -35,6 +35,7 @@ def adviser(case: Case) -> Advice:
         now=case.now,
         missing=case.missing,
         fleet=case.fleet,
+        notes=case.notes,
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     document = found.status(policy=policy, data_until=case.data_until, dismissed=dismissed(case.profile, case.now))
@@ -102,15 +103,21 @@ def ready(case: Case, found: Advised) -> Finding:
     problems = _rule_problems(case) + list(case.policy.problems)
     if not analysis.runs:
         message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"
-        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message)
+        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(found))
     if not analysis.enough:
         known = analysis.succeeded + analysis.failed
         message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(found, case.now)}"
-        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message)
+        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(found))
     if problems:
         return Finding(ConditionType.READY, True, Reason.UNKNOWN_RULE, "; ".join(problems[:3]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
-    return Finding(ConditionType.READY, True, Reason.ANALYZED, message)
+    return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(found))
+
+
+def _noted(found: Advised) -> str:
+    """What is odd about the runs, the first of it."""
+    more = f" (and {len(found.notes) - 3} more)" if len(found.notes) > 3 else ""
+    return f"; note: {'; '.join(found.notes[:3])}{more}" if found.notes else ""
 
 
 def _rule_problems(case: Case) -> list[str]:

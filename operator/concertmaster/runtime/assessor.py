@@ -70,6 +70,7 @@ class Assessor:
         self._details = details or Details()
         self._fleet = FleetBook()
         self.again = False  # the last pass brought up something that is worth another one at once
+        self._told: Mapping[WorkflowKey, tuple[str, ...]] = {}
 
     def subjects(self, scene: Scene) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
@@ -119,6 +120,10 @@ class Assessor:
     def take_in(self, changed: Iterable[WorkflowKey]) -> None:
         """Remember that these workflows have new or corrected runs."""
         self._revisions.update(changed)
+
+    def hear(self, told: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
+        """What could not be read of the latest live runs, by workflow."""
+        self._told = told
 
     def holds(self, uid: str, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
@@ -175,10 +180,11 @@ class Assessor:
         if definition is None or policy is None or subject.profile is None:
             return known
         missing = report.missing if report is not None else ()
-        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet)
+        notes = (*self._told.get(definition.key, ()), *_strays(definition, report))
+        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet, notes)
         edition, revision = subject.resolved.edition, self._revisions[definition.key]
         others = self._fleet.edition_for(definition.key)
-        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, revision, others))
+        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others))
         if self._holds_still(subject, inputs, now):
             return known
         try:
@@ -271,6 +277,10 @@ class Assessor:
             self._failures[entry.uid] = told
             log.error("analysis of %s failed", entry.ref, exc_info=error)
         return text
+
+
+def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
+    return report.strays.get((definition.key.namespace, definition.engine), ()) if report is not None else ()
 
 
 def _metrics(reason: Reason, message: str) -> Finding:

@@ -180,6 +180,7 @@ class Cycle:
             record.problem(f"reading live runs failed ({type(error).__name__}); the operator's log has the details")
             return
         self._assessor.take_in(seen.changed)
+        self._assessor.hear(seen.told)
         record.problems += seen.notes  # what live objects do not tell, the metrics do: no failure of the cycle
 
     def _broken(self, source: str, error: Exception) -> SourceReport:

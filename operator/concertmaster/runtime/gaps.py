@@ -22,6 +22,7 @@ class Gaps:
         self._present: dict[str, Missing] = {}
         self._earlier: dict[str, Missing] = {}
         self._begun = False
+        self._judged = False
 
     def begin(self) -> None:
         """A new collection starts; its first look at the present replaces what was said of the present before."""
@@ -36,7 +37,8 @@ class Gaps:
             for missing in found.missing:
                 if missing.series in _NOW:
                     self._present.setdefault(missing.series, self._earlier.get(missing.series, missing))
-        if len(found.facts) >= LEAST:
+        if len(found.facts) >= LEAST and (present or not self._judged):  # the past is read newest first
+            self._judged = True
             lasting = {m.series: m for m in found.missing if m.series not in _NOW}
             self._lasting = {s: self._lasting.get(s, m) for s, m in lasting.items()}
 

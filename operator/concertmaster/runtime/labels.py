@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from concertmaster.core.model import Engine, WorkflowDefinition
+from concertmaster.engines.jobset import LABELS as JOBSET_LABELS
 
 # Where kube-state-metrics exports them, they name the template of a run outright; otherwise names must do.
 _ARGO = (
@@ -13,7 +14,9 @@ _ARGO = (
     "workflows.argoproj.io/cluster-workflow-template",
     "workflows.argoproj.io/cron-workflow",
 )
+_TEKTON = ("tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask")
 _JOB = ("batch.kubernetes.io/job-completion-index",)
+_OF = {Engine.ARGO: _ARGO, Engine.TEKTON: _TEKTON, Engine.JOB: _JOB}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,9 @@ def labels_in_use(definitions: Iterable[WorkflowDefinition]) -> Labels:
     keys: set[str] = set()
     runs: set[str] = set()
     for definition in definitions:
-        if definition.engine is Engine.ARGO:
-            keys.update(_ARGO)
-        elif definition.engine is Engine.JOB:
-            keys.update(_JOB)
+        keys.update(_OF.get(definition.engine, ()))
+        if definition.run_kind == "JobSet" or definition.key.kind == "JobSet":
+            keys.update(JOBSET_LABELS)
         if definition.run_label:
             runs.add(definition.run_label)
         keys.update(term.key for term in definition.run_selector)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -19,6 +20,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef, Resource
 from concertmaster.runtime.keeper import Keeper
+from concertmaster.runtime.lasting import Lasting
 from concertmaster.runtime.pending import Pending, Waiting, pack
 from concertmaster.runtime.ports import Beat, Seen
 from concertmaster.runtime.runkinds import RunKind, RunKinds, kind_of
@@ -31,6 +33,23 @@ LONGEST_TURN = 10.0  # seconds
 MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one reading of a run brought. ``whole``: no later reading could tell more. ``told``: what is odd about it, by
+    what makes it the same oddity in another run; nothing is learned of a workflow without ``key``."""
+
+    waiting: Waiting
+    record: RunRecord | None = None
+    whole: bool = True
+    key: WorkflowKey | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
+
+
+def _told(run: str, problems: Sequence[str]) -> dict[str, str]:
+    """Problems of a run by what is left of them without its name."""
+    return {problem.replace(run, "*"): problem for problem in problems}
 
 
 class LiveRuns:
@@ -60,6 +79,7 @@ class LiveRuns:
         self._covered: frozenset[WorkflowKey] = frozenset()
         self._changed: set[WorkflowKey] = set()
         self._notes: dict[str, None] = {}
+        self._told: Lasting[WorkflowKey] = Lasting()
         self._store = keeper.store
         self._watch = Watch()
         self.follow: Callable[[Watch], None] = lambda _: None
@@ -83,7 +103,7 @@ class LiveRuns:
     def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
         """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
         self._claims = Claims(definitions)
-        self._kinds.look(self._claims.engines)
+        self._kinds.look(self._claims.kinds)
         renewed = self._keeper.store is not self._store
         if renewed or self._kinds.present != self._watch.kinds:
             if renewed:  # an empty history: everything that still exists is read once more
@@ -100,18 +120,18 @@ class LiveRuns:
         if self._pending.refused:
             notes = (*notes, f"{self._pending.refused} finished runs at once were too many to be read live")
             self._pending.refused = 0
-        return Seen(changed, notes)
+        return Seen(changed, notes, self._told.all)
 
     def read(self, beat: Beat = lambda _: None, *, again: bool = False) -> bool:
         """Read some of the waiting runs; True when it is worth going on at once."""
         begun = self._clock()
-        read: list[tuple[Waiting, RunRecord | None, bool]] = []
+        read: list[_Read] = []
         for waiting in self._pending.some(MOST_AT_ONCE, again=again):
             if read and self._clock() - begun >= LONGEST_TURN:
                 break
             beat("live")
             try:
-                read.append((waiting, *self._record(waiting)))
+                read.append(self._record(waiting))
             except Stopped:
                 raise
             except KubeError as error:  # the server is away: what waits goes on waiting
@@ -119,9 +139,9 @@ class LiveRuns:
                 break
         return self._keep(read) and bool(self._pending.some(1, again=False))
 
-    def _keep(self, read: Sequence[tuple[Waiting, RunRecord | None, bool]]) -> bool:
+    def _keep(self, read: Sequence[_Read]) -> bool:
         """Store what was read; only then does it stop waiting."""
-        records = [record for _, record, _ in read if record is not None]
+        records = [one.record for one in read if one.record is not None]
         if records:
             try:
                 self._changed |= self._keeper.store.add({}, records=records).workflows
@@ -132,30 +152,38 @@ class LiveRuns:
             except HistoryError as error:
                 self._note(f"live runs wait to be stored: {error}")
                 return False
-        for waiting, record, whole in read:
-            if whole or not self._pending.later(waiting):
+        for one in read:
+            if one.whole or not self._pending.later(one.waiting):
+                record = one.record
                 self._count("unreadable" if record is None else "complete" if record.steps else "end")
-                self._pending.done(waiting)
+                self._pending.done(one.waiting)
+                if one.key is not None:
+                    self._told.learn(one.key, one.told)
         return bool(read)
 
-    def _record(self, waiting: Waiting) -> tuple[RunRecord | None, bool]:
-        """The record of one run, and whether no later reading could tell more."""
+    def _record(self, waiting: Waiting) -> _Read:
+        """One run, read as far as it can be now."""
         raw = waiting.unpack() or self._listed(waiting.ref)
         definition = self._claims.of(raw) if raw is not None else None
         reader = live_reader(raw) if raw is not None else None
         if raw is None or definition is None or reader is None:
-            return None, True
+            return _Read(waiting)
+        name, key = waiting.ref.name, definition.key
         try:
             parts, missing = self._children(waiting.ref, raw)
             found = reader.read(raw, parts, definition.key, definition)
             if found.complete:
-                return as_in_history(found.record, definition), True
+                return _Read(
+                    waiting, as_in_history(found.record, definition), key=key, told=_told(name, found.problems)
+                )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.error("reading %s failed", waiting.ref, exc_info=error)
-            self._note(f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details")
-            return None, True
-        self._note_missing(waiting.ref, found, missing)
-        return end_alone(found), children(raw) is None
+            text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
+            self._note(text)
+            return _Read(waiting, key=key, told=_told(name, (text,)))
+        why = self._note_missing(waiting.ref, found, missing)
+        whole = children(raw) is None
+        return _Read(waiting, end_alone(found), whole, key, _told(name, found.problems or (f"of run {name} {why}",)))
 
     def _children(self, ref: ObjectRef, raw: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
         """TaskRuns or pods of a run, and why there are none where that is known."""
@@ -213,9 +241,11 @@ class LiveRuns:
         self._kinds.doubt()
         self._note(f"the watch of runs ended and is started again: {type(error).__name__}: {str(error)[:200]}")
 
-    def _note_missing(self, ref: ObjectRef, found: LiveRun, missing: str) -> None:
-        why = missing or "; ".join(found.problems[:2]) or "its steps are not all there"
-        self._note(f"of {ref} only the end is known live: {why}")
+    def _note_missing(self, ref: ObjectRef, found: LiveRun, missing: str) -> str:
+        why = missing or "; ".join(found.problems[:2]) or found.reason or "the steps are not all there"
+        why = f"only the end is known live: {why}"
+        self._note(f"of {ref} {why}")
+        return why
 
     def _note(self, text: str) -> None:
         if len(self._notes) < _NOTES:

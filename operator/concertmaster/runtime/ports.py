@@ -14,7 +14,7 @@ from concertmaster.api.conditions import Finding, Reason
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Engine, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 
 Beat = Callable[[str], None]
@@ -41,7 +41,8 @@ class SourceReport:
 
     ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
     its end yet, run again soon. ``missing``: series the store does not have, each a sentence with its cure.
-    ``query_problems``: what is wrong with users' own queries, by the workflow they belong to.
+    ``query_problems``: what is wrong with users' own queries, by the workflow they belong to. ``strays``: sentences on
+    pods that belong to no run although they seem to, by namespace and engine.
     """
 
     source: str
@@ -55,6 +56,7 @@ class SourceReport:
     changed: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)
     query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
+    strays: Mapping[tuple[str, Engine], tuple[str, ...]] = field(default_factory=dict)
 
 
 class Sources(Protocol):
@@ -98,10 +100,11 @@ class History(Protocol):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What became of live runs since the last look: workflows with new records, and sentences about what is not known
-    from live objects and why."""
+    from live objects and why: ``notes`` on all of them, ``told`` on the latest runs of single workflows."""
 
     changed: frozenset[WorkflowKey] = frozenset()
     notes: tuple[str, ...] = ()
+    told: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Live(Protocol):
@@ -123,6 +126,7 @@ class Case:
     data_until: float | None
     missing: tuple[str, ...] = ()
     fleet: Fleet | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

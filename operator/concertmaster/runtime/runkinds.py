@@ -1,4 +1,4 @@
-"""Which kinds of runs can be watched: those of engines in use that the cluster serves and the operator may read.
+"""Which kinds of runs can be watched: those of workflows in use that the cluster serves and the operator may read.
 
 Looked at once per cycle, so that a CustomResourceDefinition installed later, a right granted or one taken away are
 followed without a restart. What stands in the way is a sentence for the cycle's line, never a failure.
@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.model import Engine
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
@@ -21,10 +20,9 @@ EVERY = 60.0  # seconds between two looks at what is served
 
 @dataclass(frozen=True, slots=True)
 class RunKind:
-    """One kind of run. ``selector``: labels every finished run has, so that the others never leave the server;
+    """One version of a kind of run. ``selector``: labels every finished run has, so that the others never leave the server;
     ``children`` is what must be listed with a run (None: nothing)."""
 
-    engine: Engine
     resource: Resource
     selector: str | None = None
     children: Resource | None = None
@@ -33,19 +31,18 @@ class RunKind:
 _PODS = Resource("v1", "Pod", "pods")
 KINDS: tuple[RunKind, ...] = (
     RunKind(
-        Engine.ARGO,
         Resource("argoproj.io/v1alpha1", "Workflow", "workflows"),
         selector="workflows.argoproj.io/completed=true",
     ),
     *(
         RunKind(
-            Engine.TEKTON,
             Resource(f"tekton.dev/{version}", "PipelineRun", "pipelineruns"),
             children=Resource(f"tekton.dev/{version}", "TaskRun", "taskruns"),
         )
         for version in ("v1", "v1beta1")
     ),
-    RunKind(Engine.JOB, Resource("batch/v1", "Job", "jobs"), children=_PODS),
+    RunKind(Resource("batch/v1", "Job", "jobs"), children=_PODS),
+    RunKind(Resource("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets"), children=_PODS),
 )
 
 
@@ -69,25 +66,26 @@ class RunKinds:
         self._access = access
         self._places: Sequence[str | None] = list(namespaces) or [None]
         self._clock = clock
-        self._asked: tuple[frozenset[Engine], float] | None = None
+        self._asked: tuple[frozenset[str], float] | None = None
         self.present: tuple[RunKind, ...] = ()
         self.notes: tuple[str, ...] = ()
 
-    def look(self, engines: Collection[Engine]) -> None:
-        """Bring ``present`` and ``notes`` up to date. What cannot be found out just now stays as it was."""
-        wanted, now = frozenset(engines), self._clock()
+    def look(self, kinds: Collection[str]) -> None:
+        """Bring ``present`` and ``notes`` up to date for runs of these kinds. What cannot be found out just now stays
+        as it was."""
+        wanted, now = frozenset(kinds), self._clock()
         if self._asked is not None and self._asked[0] == wanted and now - self._asked[1] < EVERY:
             return
         found: list[RunKind] = []
         notes: list[str] = []
-        for engine in (e for e in Engine if e in wanted):
+        for name in (n for n in dict.fromkeys(k.resource.kind for k in KINDS) if n in wanted):
             try:
-                kind = self._served(engine)
+                kind = self._served(name)
             except Stopped:
                 raise
             except KubeError as error:
-                found += [k for k in self.present if k.engine is engine]
-                notes.append(f"whether runs of {engine} can be watched is not known now: {error}")
+                found += [k for k in self.present if k.resource.kind == name]
+                notes.append(f"whether {name}s can be watched is not known now: {error}")
                 continue
             if kind is None:
                 continue
@@ -96,7 +94,7 @@ class RunKinds:
                 found.append(kind)
             else:
                 notes.append(
-                    f"runs of {engine} are known from the metrics only: the operator may not "
+                    f"{name}s are known from the metrics only: the operator may not "
                     f"{'; '.join(map(str, lacking))}. Grant it (the Helm chart does), or set live: false"
                 )
         self.present, self.notes, self._asked = tuple(found), tuple(notes), (wanted, now)
@@ -105,9 +103,9 @@ class RunKinds:
         """Ask anew at the next look."""
         self._asked = None
 
-    def _served(self, engine: Engine) -> RunKind | None:
+    def _served(self, name: str) -> RunKind | None:
         """The newest version the cluster serves; a kind that is not served has no runs."""
-        for kind in (k for k in KINDS if k.engine is engine):
+        for kind in (k for k in KINDS if k.resource.kind == name):
             try:
                 answer = self._client.get(f"/apis/{kind.resource.api_version}")
             except NotFound:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.api.conditions import Reason
 from concertmaster.api.models.common import ExtraMetric
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Engine, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign, job_ends
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.metrics.client import PrometheusClient
@@ -24,6 +24,7 @@ from concertmaster.metrics.errors import MetricsError
 from concertmaster.runtime.gaps import Gaps
 from concertmaster.runtime.keeper import Keeper
 from concertmaster.runtime.labels import labels_in_use
+from concertmaster.runtime.lasting import Lasting
 from concertmaster.runtime.ports import Beat, Demand, SourceReport
 from concertmaster.runtime.userqueries import UserQueries
 from concertmaster.settings import Settings, Source
@@ -79,6 +80,7 @@ class MetricsSources:
         self._connect = connect
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
+        self._strays: dict[str, Lasting[tuple[str, Engine]]] = {}
         self._queries = UserQueries(keeper, settings.limits.extra_queries_per_cycle)
 
     def names(self) -> Sequence[str]:
@@ -132,6 +134,7 @@ class MetricsSources:
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
             query_problems=self._queries.problems(demand.workflows),
+            strays=self._strays[demand.source].all if demand.source in self._strays else {},
         )
 
     def extras(
@@ -271,6 +274,12 @@ class MetricsSources:
         ends = job_ends(found.jobs, definitions, placed.executions)
         for reason, pods in placed.unassigned.items():
             reading.unassigned[reason] += pods.count
+        strays = self._strays.setdefault(reading.demand.source, Lasting())
+        engines = {d.key: d.engine for d in definitions}
+        for place in {(key.namespace, engines[key]) for key in placed.executions} | set(placed.strays):
+            reasons = placed.strays.get(place, {})
+            learn = strays.learn if present else strays.add
+            learn(place, {why: f"pods belong to no run: {why}, as {pod}" for why, pod in reasons.items()})
         if placed.executions or ends:
             reading.changed |= self._keeper.store.add(placed.executions, records=ends).workflows
 

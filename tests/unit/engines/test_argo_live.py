@@ -116,7 +116,11 @@ def test_failures_carry_reason_exit_code_and_message() -> None:
     assert e.message == "main: OOMKilled (exit code 137)"
     e = only(one_node(phase="Error", message="Error (exit code 3)", outputs={"exitCode": "3"}))
     assert (e.outcome, e.reason, e.exit_code) == (Outcome.FAILED, "Error", 3)
-    for said in ("Pod was active on the node longer than the specified deadline", "Step exceeded its deadline"):
+    for said in (
+        "Pod was active on the node longer than the specified deadline",
+        "Step exceeded its deadline",
+        "timeout",
+    ):
         assert only(one_node(phase="Failed", message=said)).reason == "DeadlineExceeded"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
+from concertmaster.core.model import ContainerFact, Engine, Outcome, PodFact, StepExecution
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.executions import merge_facts
 from tests.unit.engines.argo_oracle import Controller, leaf, pods, template
@@ -85,9 +85,26 @@ def test_pods_of_other_owners_are_counted_by_reason() -> None:
     ]
     assert {r: u.examples for r, u in assign(facts, []).unassigned.items()} == {
         "owned by a ReplicaSet, which no engine here observes": ("a/w",),
-        "it has no owner": ("a/n",),
+        "it has no owner and no step selects it": ("a/n",),
         "pod of a Job whose name is unknown": ("a/j",),
         "pod of a Workflow whose name is unknown": ("a/q",),
+    }
+
+
+def test_pods_that_seem_to_be_of_a_run_are_told_from_those_of_other_workflows() -> None:
+    facts = [
+        PodFact("a", "n", "1"),
+        PodFact("a", "q", "2", owner_kind="Workflow"),
+        PodFact("a", "t", "3", owner_kind="TaskRun", owner_name="t"),
+        PodFact("a", "o", "4", owner_kind="Workflow", owner_name="others-1"),
+        PodFact("a", "l", "5", owner_kind="TaskRun", labels={"tekton.dev/pipelineRun": "others"}),
+    ]
+    assert {place: dict(reasons) for place, reasons in assign(facts, []).strays.items()} == {
+        ("a", Engine.GRAPH): {"it has no owner and no step selects it": "n"},
+        ("a", Engine.ARGO): {"pod of a Workflow whose name is unknown": "q"},
+        ("a", Engine.TEKTON): {
+            "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline": "t"
+        },
     }
 
 

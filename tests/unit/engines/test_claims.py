@@ -98,7 +98,7 @@ def test_jobs_belong_to_their_cron_job_and_those_of_a_set_to_none() -> None:
 def test_a_pipeline_run_belongs_to_its_pipeline() -> None:
     build = pipeline(task("fetch"))
     assert Claims([build]).of(pipeline_run()) is build
-    assert Claims([build]).engines == {Engine.TEKTON}
+    assert Claims([build]).kinds == {"PipelineRun"}
 
 
 @pytest.mark.parametrize(

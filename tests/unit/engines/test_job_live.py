@@ -88,7 +88,7 @@ def test_pods_that_are_gone_make_the_record_incomplete() -> None:
 def test_a_failed_and_a_running_job() -> None:
     failed = read_run(live_job("Failed", failed=1), [pod("a", 2, 9, code=1)], KEY)
     assert failed.record.outcome is Outcome.FAILED
-    assert failed.problems == ("Job backup-29333333 failed: BackoffLimitExceeded",)
+    assert (failed.problems, failed.reason) == ((), "BackoffLimitExceeded")
     running = read_run(live_job(None), [pod("a", 2, 9)], KEY)
     assert (running.record.outcome, running.complete) == (Outcome.RUNNING, False)
 

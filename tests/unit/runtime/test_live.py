@@ -36,7 +36,7 @@ from tests.unit.engines.test_tekton import RUNS, pipeline, pipeline_run, task
 
 from .fakes import MemoryClient
 
-WORKFLOWS, PIPELINE_RUNS, _, JOBS = (kind.resource for kind in KINDS)
+WORKFLOWS, PIPELINE_RUNS, _, JOBS, JOB_SETS = (kind.resource for kind in KINDS)
 PODS = KINDS[-1].children
 TASK_RUNS = KINDS[1].children
 SERVED = {WORKFLOWS: "argoproj.io/v1alpha1", PIPELINE_RUNS: "tekton.dev/v1", JOBS: "batch/v1"}
@@ -161,7 +161,7 @@ def test_a_missing_right_is_a_note_with_the_remedy_and_is_followed_when_granted(
     world.restart()
     seen = world.look()
     assert [k.resource for k in world.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS]
-    assert "runs of Job are known from the metrics only: the operator may not list pods" in seen.notes[0]
+    assert "Jobs are known from the metrics only: the operator may not list pods" in seen.notes[0]
     assert "live: false" in seen.notes[0]
     world.client.allows = lambda a: True  # type: ignore[method-assign]
     world.now += 400.0
@@ -322,8 +322,17 @@ def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: 
     assert "offloadNodeStatusVersion" in seen.notes[0]
     (run,) = world.runs(ETL)
     assert (run.outcome, run.source, len(run.steps)) == (Outcome.FAILED, Source.HISTORY, len(facts) - 1)
-    assert world.look() == Seen()
     assert world.counts == ["end"]
+    told = seen.told[ETL.key]
+    assert told == (
+        "the nodes of run etl-x7k2z are kept in the controller's database (offloadNodeStatusVersion): its steps are only "
+        "known from the metrics",
+    )
+    world.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
+    assert world.look().told == {ETL.key: told}  # every run says so; the sentence does not change
+    world.see(WORKFLOWS, etl_run("etl-10"))
+    assert world.look().told == {}  # and goes when a run can be read again
+    assert world.look() == Seen()
 
 
 def test_a_failed_job_without_pods_is_a_failed_run_and_is_looked_at_three_times(world: World) -> None:

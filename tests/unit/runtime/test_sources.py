@@ -410,7 +410,29 @@ def test_labels_follow_engines_and_selectors() -> None:
     found = labels_in_use([graph])
     assert found.run_keys == ("example.com/run",)
     assert found.keys == ("example.com/run", "step")
-    assert "batch.kubernetes.io/job-completion-index" in labels_in_use([cronjob("etl")]).keys
+    assert labels_in_use([cronjob("etl")]).keys == ("batch.kubernetes.io/job-completion-index",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("Workflow", "workflows.argoproj.io/workflow-template"),
+        ("PipelineRun", "tekton.dev/pipelineTask"),
+        ("Job", "batch.kubernetes.io/job-completion-index"),
+        ("JobSet", "jobset.sigs.k8s.io/restart-attempt"),
+    ],
+)
+def test_labels_that_place_pods_of_every_engine_are_asked_for(kind: str, wanted: str) -> None:
+    profile = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "p", "namespace": "demo"},
+            "spec": {"runSelector": {"kind": kind, "namePrefix": "p-"}},
+        }
+    )
+    assert profile is not None
+    assert wanted in labels_in_use([profile]).keys
 
 
 def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, world: World) -> None:

@@ -142,6 +142,7 @@ class WorkflowDefinition:
     suspended: bool = False
     managed_by: str | None = None  # Argo CD, Flux, Helm ... with the name of the owner, for people
     notes: tuple[str, ...] = ()  # constructs that cannot be analysed, each a sentence
+    run_kind: str | None = None  # kind of the runs that are picked by name and labels; None: whatever the engine runs
     run_prefixes: tuple[str, ...] = ()  # names that runs start with, each followed by "-": own name, triggers' names
     run_selector: tuple[LabelRequirement, ...] = ()  # further labels a run's pods must carry
     run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person

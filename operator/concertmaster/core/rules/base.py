@@ -25,10 +25,10 @@ from concertmaster.core.usage import ContainerUsage
 @dataclass(frozen=True, slots=True)
 class DataGaps:
     """What the metrics store could not tell. ``missing`` are whole series with the setting that brings each of them;
-    ``unassigned`` counts runs that no definition claimed."""
+    ``notes`` are sentences on what is odd about the workflow's objects, pods and runs."""
 
     missing: tuple[str, ...] = ()
-    unassigned: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

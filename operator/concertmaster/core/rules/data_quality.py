@@ -1,7 +1,8 @@
 """``data-quality``: what stands between this workflow and trustworthy advice, each point with the setting that mends it.
 
 It fires on facts only: steps seen without samples, executions that cannot be told apart, ends that nobody scraped, series
-the metrics store does not hold, and too few runs. It never blocks other rules; they guard themselves.
+the metrics store does not hold, runs and objects that are odd in themselves. It never blocks other rules; they guard
+themselves.
 """
 
 from __future__ import annotations
@@ -58,11 +59,9 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if evidence.gaps.missing:
         sentences += list(evidence.gaps.missing)
         cures.append("add the named series to the kube-state-metrics or kubelet allow-list")
-    if evidence.gaps.unassigned:
-        sentences.append(
-            f"{text.count(evidence.gaps.unassigned, 'run')} of this engine could not be assigned to a workflow"
-        )
-        cures.append("allow-list the workflow label of pods in kube-state-metrics")
+    if evidence.gaps.notes:
+        sentences += evidence.gaps.notes
+        cures.append("follow what is said of the runs below (docs/engines has a line for each)")
     if not sentences:
         return
     only_small = len(sentences) == covered and dark < 0.02

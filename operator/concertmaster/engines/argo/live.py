@@ -30,7 +30,9 @@ _OUTCOMES = {
     "Omitted": Outcome.SKIPPED,
 }
 _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|ErrImagePull|Preempted|NodeLost)\b")
-_DEADLINE = re.compile(r"longer than the specified deadline|exceeded (its|workflow) deadline")  # kubelet and controller
+_DEADLINE = re.compile(
+    r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"
+)  # kubelet and controller
 _EXIT_CODE = re.compile(r"exit code (\d+)")
 _LABEL = "workflows.argoproj.io/"
 

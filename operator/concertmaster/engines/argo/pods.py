@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from concertmaster.core.model import PodFact, StepExecution, WorkflowDefinition
+from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition
 from concertmaster.engines.argo.nodes import Match, NodeNames
 from concertmaster.engines.executions import execution
 from concertmaster.engines.names import (
@@ -43,7 +43,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if fact.owner_name:
             runs.setdefault((fact.namespace, fact.owner_name), []).append(fact)
         else:
-            yield Rejected(fact, "pod of a Workflow whose name is unknown")
+            yield Rejected(fact, "pod of a Workflow whose name is unknown", Engine.ARGO)
     for (namespace, run), pods in sorted(runs.items()):
         yield from _place_run(run, pods, candidates.get(namespace, []))
 
@@ -79,7 +79,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
         reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
-        yield from (Rejected(f, reason) for f in pods)
+        yield from (Rejected(f, reason, Engine.ARGO if tried else None) for f in pods)
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
@@ -141,7 +141,7 @@ def _in_definition(
             yield Rejected(fact, "a helper pod of Argo (agent or artifact garbage collection)")
             continue
         if name is None:
-            yield Rejected(fact, "the pod is not named after its Workflow")
+            yield Rejected(fact, "the pod is not named after its Workflow", Engine.ARGO)
             continue
         match = known.root() if name.root else known.find(name)
         yield Placed(

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import Engine, PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.executions import execution
 from concertmaster.engines.names import belongs_to, generated_base
 from concertmaster.engines.placing import Context, Placed, Placement, Rejected, by_namespace
 from concertmaster.engines.selectors import label_value, matches
 
 _PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
+_NO_LABELS = "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline"
 _RETRY = re.compile(r"-retry(\d+)$")
 
 
@@ -37,12 +38,10 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         run = label_value(fact.labels, _RUN)
         found = _labelled(fact, run, known) if run is not None else _named(fact, known)
         if found is None:
-            yield Rejected(
-                fact,
-                "its PipelineRun belongs to no observed Pipeline"
-                if run is not None
-                else "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline",
-            )
+            if run is not None:
+                yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline")
+            else:
+                yield Rejected(fact, _NO_LABELS, Engine.TEKTON)
             continue
         yield Placed(found.definition.key, found.run, _execution(fact, found))
 

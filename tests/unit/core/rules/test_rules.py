@@ -335,14 +335,18 @@ class TestDataQuality:
             containers=lambda _: (container(memory_sampled_peak=None if chance.random() < 0.8 else 100 * MI),),
         )
         runs = [replace(r, outcome=Outcome.UNKNOWN) if i % 4 == 0 else r for i, r in enumerate(runs)]
-        gaps = DataGaps(missing=("kube_pod_completion_time is not stored",), unassigned=3)
+        gaps = DataGaps(
+            missing=("kube_pod_completion_time is not stored",),
+            notes=("the nodes of run etl-7 are kept in the database",),
+        )
         item = only(advise(ONE, runs, "data-quality", gaps=gaps))
         text = " ".join((item.because, *item.evidence))
         for part in (
             "executions have memory samples",
             "3 of 12 runs ended",
             "kube_pod_completion_time",
-            "3 runs of this engine",
+            "the nodes of run etl-7",
+            "follow what is said of the runs",
         ):
             assert part in text
         assert item.how == "kubectl concertmaster doctor -n demo"

@@ -1,0 +1,72 @@
+"""What is odd about the runs themselves, so that figures resting on them are not trusted blindly: clocks of nodes that
+are apart, steps that no template has any more, runs that do not end. Pure; each oddity is one sentence with its cure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from concertmaster.core import text
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
+
+# Stamps are whole seconds, and the clocks of a healthy cluster are within a second of each other.
+CLOCK_SECONDS = 5.0
+LONG_SECONDS = 86400.0
+_TEMPLATE = "template:"  # how the step of a pod is called of which only the template is known
+
+
+def oddities(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> tuple[str, ...]:
+    """Sentences about ``runs``; none when there is nothing to say."""
+    found = (_clocks(runs), _strange_steps(definition, runs), _endless(runs, now))
+    return tuple(sentence for sentence in found if sentence)
+
+
+def _clocks(runs: Sequence[RunRecord]) -> str:
+    """Nodes stamp the start of containers, the control plane their creation: a start before it is a clock behind."""
+    behind: dict[str, list[float]] = {}
+    for e in (e for run in runs for e in run.steps):
+        gap = _early(e)
+        if gap > CLOCK_SECONDS:
+            behind.setdefault(e.node or "an unknown node", []).append(gap)
+    if not behind:
+        return ""
+    worst = max(behind, key=lambda node: max(behind[node]))
+    pods = text.count(sum(map(len, behind.values())), "pod")
+    return (
+        f"the clock of {text.listing(sorted(behind), 3)} is behind by up to {text.duration(max(behind[worst]))}: "
+        f"{pods} started before they existed; keep the nodes' clocks in step (NTP)"
+    )
+
+
+def _early(e: StepExecution) -> float:
+    """Seconds by which a pod's containers started before the pod was created or bound."""
+    made = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
+    return 0.0 if made is None or e.started is None else made - e.started
+
+
+def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> str:
+    """Steps that ran and that the definition does not have: renamed or removed since, or made by hand."""
+    if definition.graph.inferred or not definition.graph.steps:
+        return ""
+    # Of some pods history knows the template only: that is no oddity while a step runs it.
+    known = {s.name for s in definition.graph.steps} | {f"{_TEMPLATE}{s.template}" for s in definition.graph.steps}
+    strange = Counter(e.step for run in runs for e in run.steps if e.step not in known)
+    if not strange:
+        return ""
+    names = text.listing([name.removeprefix(_TEMPLATE) for name in sorted(strange)], 3)
+    return (
+        f"{text.count(sum(strange.values()), 'pod')} ran {names}, which {definition.key.kind} {definition.key.name} "
+        "does not have: renamed or removed since; they leave the window with their runs"
+    )
+
+
+def _endless(runs: Sequence[RunRecord], now: float) -> str:
+    """Runs that have been going on for more than a day."""
+    long = [r for r in runs if r.outcome is Outcome.RUNNING and r.start is not None and now - r.start > LONG_SECONDS]
+    if not long:
+        return ""
+    oldest = min(long, key=lambda r: r.start or 0.0)
+    more = f" and {text.count(len(long) - 1, 'other run')}" if len(long) > 1 else ""
+    days = int((now - (oldest.start or 0.0)) // LONG_SECONDS)
+    return f"run {oldest.run}{more} has been going on for {days} d or more: it counts when it has ended"
