@@ -20,7 +20,7 @@ from prometheus_api_client import PrometheusConnect
 from concertmaster.metrics.client.refusals import CHECK_URL
 from concertmaster.metrics.client.retry import Breaker, RetryPolicy
 from concertmaster.metrics.client.transport import Tools, Transport
-from concertmaster.metrics.errors import NotPrometheus, Partial, Truncated
+from concertmaster.metrics.errors import BadQuery, NotPrometheus, Partial, Truncated
 from concertmaster.metrics.vector import Envelope, Malformed, Matrix, Vector, matrix, vector
 from concertmaster.settings import Source
 
@@ -156,7 +156,7 @@ class PrometheusClient:
     def _status(self, what: str) -> dict[str, str]:
         try:
             found = self._plain(what, f"/api/v1/status/{what}", {}).data
-        except NotPrometheus:
+        except (NotPrometheus, BadQuery):
             return {}  # many compatible stores lack one or both; what they lack stays unknown
         return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
 

@@ -25,6 +25,12 @@ _LIMITS = re.compile(
     r"|limit .*(reached|exceeded)|the query hit the max|-search\.max|maxUniqueTimeseries|query.*too large",
     re.IGNORECASE | re.DOTALL,
 )
+# Said by managed stores about the metric's name only.
+_NAMES = re.compile(
+    r"(regex|regular expression|matcher).*(metric name|__name__)"
+    r"|(metric name|__name__).*(regex|regular expression|equality)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def refusal(status: int, envelope: Envelope | None, where: str, location: str = "") -> MetricsError:
@@ -56,6 +62,12 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
             f"the store refuses the query as too large ({status}){told}",
             where=where,
             remedy="Raise the store's limit, or give the operator fewer namespaces",
+        )
+    if envelope is not None and _NAMES.search(envelope.error):
+        return BadQuery(
+            f"the store refuses patterns of metric names ({status}){told}",
+            where=where,
+            remedy="Set perMetricQueries: true for this source",
         )
     if status in (400, 422) or (envelope is not None and envelope.error_type in ("bad_data", "execution")):
         return BadQuery(f"the store refuses the query ({status}){told}", where=where, remedy="Correct the query")

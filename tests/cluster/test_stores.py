@@ -1,0 +1,171 @@
+"""Stores that are not Prometheus, each as a real HTTP server that behaves like it in front of a real Prometheus: the same
+facts where the store answers, and nothing at all where it answers in part."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from concertmaster.metrics.client import PrometheusClient
+from concertmaster.metrics.collect import Collection, Options, collect
+from concertmaster.metrics.errors import AuthFailed, BadQuery, MetricsError, Partial
+from concertmaster.metrics.examine import Examination, Mark
+from concertmaster.settings import Source
+from testbed.openmetrics import Grid, render
+from testbed.prometheus import PrometheusServer
+from tests.cluster.histories import END, pod
+from tests.unit.metrics.store import Asked, Reply, Store, failure, running
+
+HOUR = 3600.0
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def prometheus() -> Iterator[PrometheusServer]:
+    lives = [pod(place, f"p-{n}", -5400.0 + 60 * n, 300) for place in ("a", "b") for n in range(40)]
+    server = PrometheusServer()
+    server.load_openmetrics(render(lives, Grid(END - 2 * HOUR, END)))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with running() as found:
+        yield found
+
+
+def behind(prometheus: PrometheusServer, asked: Asked, path: str | None = None, change: Change | None = None) -> Reply:
+    """What the real Prometheus answers to the same request, with the envelope changed."""
+    body = urlencode(asked.body).encode() if asked.method == "POST" else None
+    url = f"{prometheus.url}{path or asked.path}" + (f"?{urlencode(asked.url)}" if asked.url else "")
+    request = urllib.request.Request(url, data=body, method=asked.method)
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            envelope = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return Reply(error.read(), error.code)
+    if change is not None:
+        change(envelope)
+    return Reply(json.dumps(envelope).encode())
+
+
+def look(url: str, **fields: Any) -> Collection:
+    """The last two hours."""
+    client = PrometheusClient(Source.model_validate({"name": "s", "url": url, "scrapeInterval": "30s", **fields}))
+    return collect(
+        client, namespaces=["a", "b"], since=END - 2 * HOUR, until=END, now=END + HOUR, options=Options(longest=1e6)
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(prometheus: PrometheusServer) -> Collection:
+    found = look(prometheus.url)
+    assert len(found.facts) == 80
+    return found
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_thanos_with_a_store_down_is_not_believed(
+    prometheus: PrometheusServer, plain: Collection, store: Store, strict: bool
+) -> None:
+    """By default Thanos answers 200 with a warning and what it has; with partial_response=false it fails."""
+    down = True
+
+    def thanos(asked: Asked) -> Reply:
+        told = {**asked.url, **asked.body}
+        if down and told.get("partial_response") == "false":
+            return failure(503, "internal", "expanding series: no StoreAPIs matched for this query")
+
+        def partly(envelope: dict[str, Any]) -> None:
+            if down and asked.path.endswith("/query"):
+                envelope["warnings"] = [
+                    "No StoreAPIs matched for this query: receive series from 10.0.0.7: unavailable"
+                ]
+                envelope["data"]["result"] = envelope["data"]["result"][::2]
+
+        bare = replace(asked, body={k: v for k, v in asked.body.items() if k not in ("partial_response", "dedup")})
+        return behind(prometheus, replace(bare, url={}), change=partly)
+
+    store.script = thanos
+    fields: dict[str, Any] = {"queryParams": {"dedup": "true", "partial_response": "false"}} if strict else {}
+    with pytest.raises(Partial if not strict else MetricsError) as raised:
+        look(store.url, **fields)
+    assert "10.0.0.7" in str(raised.value) or strict
+    down = False
+    assert look(store.url, **fields).facts == plain.facts
+
+
+def test_mimir_wants_a_tenant_and_refuses_what_is_too_much(
+    prometheus: PrometheusServer, plain: Collection, store: Store
+) -> None:
+    """Its API lies below /prometheus, every request names a tenant, and a query may touch so many series only."""
+
+    def mimir(asked: Asked) -> Reply:
+        if asked.headers.get("X-Scope-OrgID") != "team-a":
+            return Reply(b"no org id\n", 401, {"Content-Type": "text/plain"})
+        if not asked.path.startswith("/prometheus/"):
+            return Reply(b"404 page not found\n", 404, {"Content-Type": "text/plain"})
+        if len(re.findall(r'"a\|b"', asked.query)) > 0:
+            text = "the query exceeded the maximum number of series (limit: 20 series) (err-mimir-max-series-per-query)"
+            return failure(422, "execution", text)
+        return behind(prometheus, asked, asked.path.removeprefix("/prometheus"))
+
+    store.script = mimir
+    with pytest.raises(AuthFailed, match="401"):
+        look(f"{store.url}/prometheus")
+    found = look(f"{store.url}/prometheus", headers={"X-Scope-OrgID": "team-a"})
+    assert found.shards == 2  # halved by namespaces
+    assert found.facts == plain.facts
+
+
+def test_victoria_metrics_says_partial_in_a_field_of_its_own(
+    prometheus: PrometheusServer, plain: Collection, store: Store
+) -> None:
+    """It has no warnings, no runtime information, and unknown paths are bad requests."""
+    partial = True
+
+    def victoria(asked: Asked) -> Reply:
+        if asked.path.endswith("/status/runtimeinfo"):
+            return Reply(b"unsupported path requested\n", 400, {"Content-Type": "text/plain"})
+
+        def flagged(envelope: dict[str, Any]) -> None:
+            envelope["isPartial"] = partial
+            envelope["stats"] = {"seriesFetched": "12"}
+            envelope.pop("infos", None)
+
+        return behind(prometheus, asked, change=flagged)
+
+    store.script = victoria
+    with pytest.raises(Partial, match="isPartial"):
+        look(store.url)
+    partial = False
+    assert look(store.url).facts == plain.facts
+    client = PrometheusClient(Source.model_validate({"name": "s", "url": store.url}))
+    found = {check.name: check for check in Examination(client, END + 60).run()}
+    assert (found["metrics store"].mark, found["retention"].mark) == (Mark.OK, Mark.OK)
+    assert "does not tell" in found["retention"].found
+
+
+def test_a_managed_store_that_refuses_patterns_of_names(
+    prometheus: PrometheusServer, plain: Collection, store: Store
+) -> None:
+    def managed(asked: Asked) -> Reply:
+        if re.search(r"__name__\s*(=~|!~|!=)", asked.query):
+            return failure(400, "bad_data", "regex matchers on metric name are not supported")
+        return behind(prometheus, asked)
+
+    store.script = managed
+    with pytest.raises(BadQuery, match="perMetricQueries: true"):
+        look(store.url)
+    found = look(store.url, perMetricQueries=True)
+    assert found.facts == plain.facts
+    assert found.queries == plain.queries
