@@ -155,7 +155,7 @@ COMPONENTS: tuple[Component, ...] = (
         2.0,
         150,
     ),
-    Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 60),
+    Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 90),
 )
 
 BY_NAME: dict[str, Component] = {component.name: component for component in COMPONENTS}

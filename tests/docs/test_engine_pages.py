@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(p for p in (ROOT / "docs" / "engines").glob("*.md") if p.name != "README.md")
+INDEX = ROOT / "docs" / "engines" / "README.md"
 ROW = re.compile(r"^\| (?P<construct>[^|]+) \| (?P<supported>[^|]+) \| (?P<test>[^|]+) \|$")
 
 
@@ -41,6 +42,15 @@ def test_named_tests_exist(construct: str, test: str) -> None:
     assert name in {node.name for node in found.body if isinstance(node, ast.FunctionDef)}, construct
 
 
+def test_tests_named_in_the_index_exist() -> None:
+    """Odd input and stores are told there, each with the test that shows it."""
+    named = set(re.findall(r"`(tests/\w+/\w+\.py)::(test_\w+)`", INDEX.read_text()))
+    assert len(named) >= 6
+    for file, name in named:
+        found = ast.parse((ROOT / file).read_text())
+        assert name in {node.name for node in found.body if isinstance(node, ast.FunctionDef)}, name
+
+
 def test_every_engine_has_a_page() -> None:
     assert {page.stem for page in PAGES} == {"argo", "tekton", "jobs", "graph"}
     index = (ROOT / "docs" / "engines" / "README.md").read_text()
@@ -50,10 +60,10 @@ def test_every_engine_has_a_page() -> None:
 def test_every_engine_test_is_in_a_page() -> None:
     """Constructs that are proven are also told."""
     text = "".join(page.read_text() for page in PAGES)
-    told = set(re.findall(r"test_(?:argo|tekton|jobs)\.py::(test_\w+)", text))
-    for file in ("test_argo.py", "test_tekton.py", "test_jobs.py"):
+    told = set(re.findall(r"test_(?:argo|tekton|jobs|jobsets)\.py::(test_\w+)", text))
+    for file in ("test_argo.py", "test_tekton.py", "test_jobs.py", "test_jobsets.py"):
         found = ast.parse((ROOT / "tests" / "engines" / file).read_text())
         names = {
             node.name for node in found.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
         }
-        assert names - told <= {"test_every_run_is_compared"}, file
+        assert names - told <= {"test_every_run_is_compared", "test_every_set_is_compared"}, file

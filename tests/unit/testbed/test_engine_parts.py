@@ -26,6 +26,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "config/config-defaults.yaml": [config("config-defaults", {"_example": "long"})],
         "config/config-observability.yaml": [config("config-observability", {"_example": "long", "other": "kept"})],
         "config/config-leader-election-webhook.yaml": [config("config-leader-election-webhook", {})],
+        "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml": [crd("jobsets")],
+        "config/components/webhook/manifests.yaml": [webhooks("mutating", "/mutate-jobset", "/mutate--v1-pod")],
         "config/500-webhooks.yaml": [{"kind": "ValidatingWebhookConfiguration"}],
     }
     for name, objects in files.items():
@@ -48,6 +50,11 @@ def crd(name: str, *, conversion: dict[str, Any] | None = None, preserve: bool =
     if conversion is not None:
         spec["conversion"] = conversion
     return {"kind": "CustomResourceDefinition", "metadata": {"name": name}, "spec": spec}
+
+
+def webhooks(name: str, *paths: str) -> dict[str, Any]:
+    rows = [{"name": path, "clientConfig": {"service": {"name": "webhook-service", "path": path}}} for path in paths]
+    return {"kind": "MutatingWebhookConfiguration", "metadata": {"name": name}, "webhooks": rows}
 
 
 def config(name: str, data: dict[str, str]) -> dict[str, Any]:
@@ -76,6 +83,17 @@ def test_tekton_works_without_its_webhook(module: list[str]) -> None:
     }
 
 
+def test_jobset_webhooks_are_reached_without_a_service(module: list[str], tmp_path: Path) -> None:
+    authority = tmp_path / "ca.crt"
+    authority.write_text("certificate")
+    (found,) = manifests.jobset_webhooks("https://127.0.0.1:1", authority)
+    of_sets, of_pods = found["webhooks"]
+    assert of_sets["clientConfig"] == {"url": "https://127.0.0.1:1/mutate-jobset", "caBundle": "Y2VydGlmaWNhdGU="}
+    assert "objectSelector" not in of_sets
+    assert of_pods["objectSelector"]["matchExpressions"][0]["key"] == "jobset.sigs.k8s.io/jobset-name"
+    assert [c["metadata"]["name"] for c in manifests.jobset_crds()] == ["jobsets"]
+
+
 def test_a_component_without_manifests_is_named() -> None:
     with pytest.raises(ValueError, match="etcd has no manifests"):
         manifests.fetch("etcd")
@@ -93,8 +111,9 @@ def test_controllers_do_not_start_outside_a_network_namespace(monkeypatch: pytes
 
 def test_the_engines_options_ask_for_both_controllers() -> None:
     names = Options.engines().binaries()
-    assert {"argo-workflow-controller", "tekton-controller"} <= set(names)
-    assert not {"argo-workflow-controller", "tekton-controller"} & set(Options.everything().binaries())
+    controllers = {"argo-workflow-controller", "tekton-controller", "jobset-controller"}
+    assert controllers <= set(names)
+    assert not controllers & set(Options.everything().binaries())
 
 
 def test_stages_of_the_engines_stand_beside_the_others(tmp_path: Path) -> None:
