@@ -104,6 +104,7 @@ class Plan:
     inverse: tuple[Operation, ...]
     predicted: Predicted | None
     whole: bool
+    factor: float = 1.0  # by which the ledger corrected the prediction
 
     @property
     def kind(self) -> Kind:
@@ -195,12 +196,15 @@ def plan(
         settings=tuple(s for _, s in changing),
         patch=(*guards, *patch),
         inverse=(*guards, *inverse),
-        predicted=_predicted(item, part, monthly_cost, spread),
+        predicted=predict(item, part, monthly_cost, spread),
         whole=part >= 1.0 - 1e-9,
+        factor=item.factor,
     )
 
 
-def _predicted(item: Recommendation, part: float, monthly_cost: float | None, spread: float) -> Predicted | None:
+def predict(
+    item: Recommendation, part: float = 1.0, monthly_cost: float | None = None, spread: float = 0.0
+) -> Predicted | None:
     """What the rule promised, scaled to the part of the way that is gone.
 
     A rule's interval is for the runs it saw. What later runs will measure also varies by their own noise and by what

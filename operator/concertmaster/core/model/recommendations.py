@@ -83,3 +83,4 @@ class Recommendation:
     evidence: tuple[str, ...] = ()
     automatic: bool = False
     kustomize: str | None = None  # the edits as a patch for Git; None without edits
+    factor: float = 1.0  # by which the ledger corrected the promises above

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from concertmaster.core.analysis import Analysis
 from concertmaster.core.commands import kustomize
+from concertmaster.core.ledger import corrected
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.options import Objectives, RuleSettings
 from concertmaster.core.rules import (
@@ -83,26 +84,34 @@ _SEVERITY = {
 _EFFORT = {Level.LOW: 1.0, Level.MEDIUM: 0.8, Level.HIGH: 0.4}
 
 
-def _weight(item: Recommendation, monthly_cost: float | None) -> float:
+def _weight(item: Recommendation, monthly_cost: float | None, factor: float) -> float:
     """Expected gain x confidence, less for more work. Time and money both count as shares of the whole, so that they
-    can be compared; severity stands in where neither can be predicted (a killed run has no gain in seconds)."""
+    can be compared; severity stands in where neither can be predicted (a killed run has no gain in seconds). A promise
+    counts as much as the rule's earlier ones proved worth (``factor``)."""
+    item = corrected(item, factor)
     share = item.gain_share.likely if item.gain_share is not None else 0.0
     if item.saving_per_month is not None and monthly_cost:
         share = max(share, item.saving_per_month.likely / monthly_cost)
     return max(share, _SEVERITY[item.severity]) * item.confidence * _EFFORT[item.effort]
 
 
-def rank(items: list[Recommendation], monthly_cost: float | None, *, failing: bool = False) -> list[Recommendation]:
+def rank(
+    items: list[Recommendation],
+    monthly_cost: float | None,
+    *,
+    failing: bool = False,
+    trust: Callable[[str], float] = lambda _: 1.0,
+) -> list[Recommendation]:
     """What is severe first, then the largest expected gain x confidence; ties by the rule's order, then by id, so that
     the order never flickers. While runs are ``failing``, advice that only saves money stands last: nobody should tune
-    the cost of a workflow that does not work."""
+    the cost of a workflow that does not work. ``trust`` is the ledger's factor for a rule's promises here."""
     order = {rule.name: rule.tie_break for rule in RULES}
 
     def key(item: Recommendation) -> tuple[int, float, int, str]:
         group = 0 if item.severity in (Severity.CRITICAL, Severity.HIGH) else 1
         if failing and item.category is Category.COST:
             group = 2
-        return group, -round(_weight(item, monthly_cost), 3), -order.get(item.rule, 0), item.id
+        return group, -round(_weight(item, monthly_cost, trust(item.rule)), 3), -order.get(item.rule, 0), item.id
 
     return sorted(items, key=key)
 
@@ -120,10 +129,11 @@ def recommend(
     gaps: DataGaps | None = None,
     fleet: Fleet | None = None,
     wanted: Objectives | None = None,
+    trust: Callable[[str], float] = lambda _: 1.0,
 ) -> list[Recommendation]:
     """All recommendations for one workflow, ranked and free of contradictions. ``settings`` by rule name; a rule not
     named runs with its defaults. Rules that compare workflows stay silent without a ``fleet``, those about objectives
-    without ``wanted``."""
+    without ``wanted``. ``trust``: see ``rank``."""
     found: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
@@ -132,5 +142,5 @@ def recommend(
             found.extend(
                 rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows, wanted or Objectives()))
             )
-    ranked = resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis)))
+    ranked = resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis), trust=trust))
     return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]
