@@ -6,9 +6,10 @@ Pure. Whoever calls it has read everything and writes the result.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -16,10 +17,14 @@ from cronsim import CronSim, CronSimError
 from concertmaster.api.effective import EffectiveObjectives, EffectivePolicy, EffectivePricing
 from concertmaster.core import commands
 from concertmaster.core.analysis import Analysis, analyze
+from concertmaster.core.followed import fields, stand
 from concertmaster.core.insights import Insights, insights
+from concertmaster.core.lifecycle import Effect, Given, Look, Memory, advance
+from concertmaster.core.measured import measure_of
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.oddities import oddities
 from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
+from concertmaster.core.plan import predict
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
 from concertmaster.engines import complete
 from concertmaster.report import insights as told
@@ -49,22 +54,49 @@ class Advice:
         found = workflow_view(self.analysis, self.recommendations)
         return found | {"insights": told.view(self.insights), "insightSentences": self.sentences()}
 
+    def given(self, target: Mapping[str, Any] | None = None) -> list[Given]:
+        """The recommendations as their lives are told: what each promises and which fields of ``target`` it sets. One
+        whose fields all stand as it wants them is not given any more, whatever the runs before that still say."""
+        cost = self.analysis.cost.per_month
+        return [
+            Given(item.id, status.words(item), promised(item, cost), fields(item.edits, target) if target else ())
+            for item in self.recommendations
+            if target is None or not stand(item.edits, target)
+        ]
+
     def status(
-        self, *, policy: str | None = None, data_until: float | None = None, dismissed: Collection[str] = ()
+        self,
+        *,
+        policy: str | None = None,
+        data_until: float | None = None,
+        memory: Memory | None = None,
+        records: Mapping[str, str] | None = None,
     ) -> status.Document:
-        """The status document without conditions."""
-        key = self.analysis.definition.key
+        """The status document without conditions. ``memory``: where each recommendation is in its life; without it all
+        of them are new. ``records``: what is known of rules' promises, by rule."""
+        key, now = self.analysis.definition.key, self.analysis.now
+        memory = memory if memory is not None else advance(Memory(), Look(now, self.given()))
         return status.document(
             self.analysis,
             self.recommendations,
+            memory,
             insights=self.sentences(),
             target=f"{key.kind}/{key.name}",
-            explain={r.id: commands.explain(self.profile, key.namespace, r.id) for r in self.recommendations},
+            explain={s.id: commands.explain(self.profile, key.namespace, s.id) for s in memory.standings},
             policy=policy,
             data_until=data_until,
-            next_expected=next_run(self.analysis.definition, self.analysis.now),
-            dismissed=dismissed,
+            next_expected=next_run(self.analysis.definition, now),
+            records=records,
         )
+
+
+def promised(item: Recommendation, monthly_cost: float | None) -> Effect:
+    """What a recommendation promises in the measure it will be judged by."""
+    measure = measure_of(item.category)
+    found = predict(item, monthly_cost=monthly_cost)
+    if found is None or found.measure != measure:
+        return Effect(measure)
+    return Effect(measure, found.likely, found.low, found.high)
 
 
 def options_of(policy: EffectivePolicy) -> AnalysisOptions:
@@ -148,10 +180,11 @@ def advise(
     missing: Iterable[str] = (),
     notes: Iterable[str] = (),
     fleet: Fleet | None = None,
+    trust: Callable[[str], float] = lambda _: 1.0,
 ) -> Advice:
     """Analyse and recommend. ``missing`` is what the metrics store could not tell, ``notes`` what could not be read of
     the workflow's own objects and pods, ``fleet`` the workflows that share nodes with this one (None: rules that
-    compare workflows stay silent).
+    compare workflows stay silent), ``trust`` what the ledger says promises of a rule are worth here.
 
     A definition without a graph of its own (runs picked by name) gets the one its runs show.
     """
@@ -173,5 +206,6 @@ def advise(
         gaps=DataGaps(tuple(missing), odd),
         fleet=fleet,
         wanted=objectives_of(policy.objectives),
+        trust=trust,
     )
     return Advice(profile, analysis, insights(analysis, objectives_of(policy.objectives)), tuple(found), odd)

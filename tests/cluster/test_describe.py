@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from concertmaster.cli import cli
 from concertmaster.report.status import size
 from testbed.cluster import Cluster
 from tests.builders import NOW
 from tests.cases import Case, cases
+from tests.lived import lived
 
 FILES = Path(__file__).parents[1] / "golden" / "files" / "kubectl"
 VOLATILE = (
@@ -35,21 +38,26 @@ def check(name: str, text: str, update: bool) -> None:
     assert text == file.read_text(), f"{name} differs; look at the difference, then renew it with --update-golden"
 
 
-def put(cluster: Cluster, namespace: str, case: Case) -> dict[str, object]:
-    """A profile with the status of the case, on the real API server."""
+def put(cluster: Cluster, namespace: str, name: str, status: dict[str, object], **spec: object) -> dict[str, object]:
+    """A profile with that status, on the real API server."""
     manifest = {
         "apiVersion": "concertmaster.dev/v1alpha1",
         "kind": "WorkflowProfile",
-        "metadata": {"name": case.name, "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}
+            "workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"},
+            **spec,
         },
     }
     cluster.kubectl("apply", "-f", "-", input=json.dumps(manifest))
-    status = case.advice().status(policy="OptimizationPolicy/team-data", data_until=NOW)
     patch = json.dumps({"status": status})
-    cluster.kubectl("-n", namespace, "patch", "wfp", case.name, "--subresource=status", "--type=merge", "-p", patch)
+    cluster.kubectl("-n", namespace, "patch", "wfp", name, "--subresource=status", "--type=merge", "-p", patch)
     return status
+
+
+def told(case: Case) -> dict[str, object]:
+    """The status of the case."""
+    return case.advice().status(policy="OptimizationPolicy/team-data", data_until=NOW)
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +70,32 @@ def crds(cluster: Cluster) -> Cluster:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
 def test_describe(case: Case, crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
-    status = put(crds, namespace, case)
+    status = put(crds, namespace, case.name, told(case))
     assert size(status) < 14 * 1024
     text = crds.kubectl("-n", namespace, "describe", "wfp", case.name)
     assert text.index("Advice:") < text.index("Recommendations:") if status["recommendations"] else True
     check(f"{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
 
 
+def test_describe_and_explain_of_advice_with_a_past(
+    crds: Cluster, namespace: str, request: pytest.FixtureRequest
+) -> None:
+    dismissal = {"recommendation": "timeout.load", "reason": "we watch it by hand"}
+    status = put(crds, namespace, "lived", lived(), dismissals=[dismissal])
+    assert size(status) < 14 * 1024
+    update = request.config.getoption("--update-golden")
+    text = crds.kubectl("-n", namespace, "describe", "wfp", "lived")
+    check("lived.txt", scrub(text, namespace), update)
+    place = ["-n", namespace, "--kubeconfig", str(crds.kubeconfig())]
+    for words in (["explain", "lived"], ["list"]):
+        found = CliRunner().invoke(cli, [*words, *place], catch_exceptions=False, standalone_mode=False)
+        shown = re.sub(r" {3,}", "   ", found.output) if words == ["list"] else found.output  # wide as the namespace
+        check(f"lived-{words[0]}.txt", scrub(shown, namespace), update)
+
+
 def test_get(crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
     for case in cases():
-        put(crds, namespace, case)
+        put(crds, namespace, case.name, told(case))
     table = crds.kubectl("-n", namespace, "get", "wfp")
     table = re.sub(r" {2,}", "  ", re.sub(r"(?<!\w)\d{1,3}s(?=\s)", "<age>", table))
     check("get.txt", scrub(table, namespace), request.config.getoption("--update-golden"))

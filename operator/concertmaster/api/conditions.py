@@ -62,6 +62,10 @@ class Reason(StrEnum):
     NO_MATCHES = "NoMatches", "No profile is selected by this policy, or another policy wins for all of them."
     INVALID_SPEC = "InvalidSpec", "The spec says something the operator cannot follow; the message names the field."
     UNKNOWN_RULE = "UnknownRule", "The spec names a rule or a setting that does not exist; everything else is in force."
+    UNKNOWN_DISMISSAL = (
+        "UnknownDismissal",
+        "spec.dismissals names a rule or a step that does not exist; everything else is in force.",
+    )
     # MetricsAvailable
     COMPLETE = "Complete", "Every query of the last cycle came back whole."
     PARTIAL = "Partial", "Some data is missing; the message names the series and the setting that brings it."

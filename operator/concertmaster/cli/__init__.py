@@ -25,6 +25,7 @@ COMMANDS = {
     "record": ("concertmaster.cli.record", "write the facts of a time span to a file"),
     "list": ("concertmaster.cli.listing", "recommendations of the profiles in a namespace"),
     "explain": ("concertmaster.cli.explain", "everything known about one recommendation"),
+    "dismiss": ("concertmaster.cli.dismiss", "decide against a recommendation, with a reason and for a time"),
     "approve": ("concertmaster.cli.approve", "approve or reject a change the operator proposed"),
     "doctor": ("concertmaster.cli.doctor", "find what keeps advice from being made, with the line to change"),
     "crds": ("concertmaster.cli.crds", "print, write or check the custom resource definitions"),

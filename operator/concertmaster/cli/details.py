@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient, Limits
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 
+_PAST = ("Implemented", "Obsolete")
 DEFAULT = "concertmaster/concertmaster"
 VARIABLE = "CONCERTMASTER_OPERATOR"
 _LIMITS = Limits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
@@ -62,9 +64,10 @@ def _why(error: KubeError, namespace: str, service: str) -> str:
 
 
 def merged(raw: Mapping[str, Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recommendations of the status, each with what the operator knows of it; then those the status has no room for."""
-    told = [dict(r) for r in (raw.get("status") or {}).get("recommendations") or ()]
+    """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
+    What was carried out or has gone is told as it was."""
+    told = profiles.told(raw)
     known = {str(r["id"]): r for r in found.get("recommendations") or ()}
-    whole = [{**item, **known.get(str(item["id"]), {})} for item in told]
+    whole = [item if item["state"] in _PAST else {**item, **known.get(str(item["id"]), {})} for item in told]
     shown = {str(item["id"]) for item in told}
     return whole + [{**item, "state": "Active"} for identifier, item in known.items() if identifier not in shown]

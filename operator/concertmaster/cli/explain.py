@@ -27,6 +27,10 @@ _LABELS = (
     ("risk", "Risk"),
     ("effort", "Effort"),
     ("state", "State"),
+    ("since", "Since"),
+    ("dismissal", "Dismissed"),
+    ("note", "Note"),
+    ("trackRecord", "Record"),
 )
 
 
@@ -56,22 +60,25 @@ def command(
     status = raw.get("status") or {}
     found, trouble = details.ask(kubeconfig, raw, where)
     items = details.merged(raw, found)
+    made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]
-        if not chosen:
+        if not chosen and not made:
             known = ", ".join(r["id"] for r in items) or "none"
             raise UserError(
                 f"{place}/{profile} has no recommendation {recommendation}; it has: {known}"
                 + (f" (only what the status holds; the operator was not reached: {trouble})" if trouble else "")
             )
         items = chosen
-    if not items:
+    if not items and not made:
         click.echo(next(iter(status.get("advice") or ()), "the operator has not looked at this profile yet"))
     planner = Planner(client, raw) if recommendation is not None else None
     for item in items:
         click.echo(text.plain(describe(item, raw, _step(found, item))))
-        if planner is not None:
+        if planner is not None and item["state"] in ("Active", "Dismissed"):
             click.echo("\n".join(planner.lines(item)))
+    for result in made:
+        click.echo(text.plain("\n".join(carried_out(result))))
     if trouble:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
@@ -114,7 +121,9 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
         if told.get(key):
             body = f"{label + ':':<11} {told[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
-    how = item["how"]
+    how = str(item.get("how") or "")
+    if item.get("state") in ("Implemented", "Obsolete") or not how:
+        return "\n".join([*lines, ""])
     if how.startswith("kubectl concertmaster explain"):
         how = next_step(item, profile or {})
     lines += [
@@ -124,6 +133,17 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
         "",
     ]
     return "\n".join(lines)
+
+
+def carried_out(outcome: dict[str, Any]) -> list[str]:
+    """One implementation and what it brought."""
+    lines = [f"  Carried out {outcome['since']} by {outcome['by']}: {outcome['action']}  ({outcome['id']})"]
+    lines += [f"    {outcome['sets']}"] if outcome.get("sets") else []
+    return [
+        *lines,
+        *textwrap.wrap(f"Effect: {outcome.get('effect', '')}", 100, initial_indent="    ", subsequent_indent="      "),
+        "",
+    ]
 
 
 def next_step(item: dict[str, Any], profile: dict[str, Any]) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +14,7 @@ from concertmaster.cli import profiles
 from concertmaster.core import text
 from concertmaster.report.tables import table
 
+_STATES = ["Active", "Dismissed", "Implemented", "Obsolete"]
 _SEVERITIES = ["Info", "Low", "Medium", "High", "Critical"]
 
 
@@ -18,6 +22,7 @@ _SEVERITIES = ["Info", "Low", "Medium", "High", "Critical"]
 @click.option("-n", "--namespace", help="Namespace to look at. Default: the current one.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option("--severity", type=click.Choice(_SEVERITIES, case_sensitive=False), help="At least this severity.")
+@click.option("--state", type=click.Choice(_STATES, case_sensitive=False), help="Only those in this state.")
 @click.option("--category", help="Only this category: Performance, Cost, Reliability, Scalability or BestPractice.")
 @click.option(
     "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
@@ -27,6 +32,7 @@ def command(
     namespace: str | None,
     all_namespaces: bool,
     severity: str | None,
+    state: str | None,
     category: str | None,
     kubeconfig: Path | None,
     output: str,
@@ -35,19 +41,35 @@ def command(
     client = profiles.connect(kubeconfig)
     found = []
     for profile in profiles.each(client, None if all_namespaces else namespace or profiles.default_namespace()):
-        meta, status = profile["metadata"], profile.get("status") or {}
-        for item in status.get("recommendations") or ():
-            if severity and _SEVERITIES.index(item["severity"]) < _SEVERITIES.index(severity.capitalize()):
+        meta = profile["metadata"]
+        effects = {o["id"]: o.get("effect") for o in reversed((profile.get("status") or {}).get("results") or ())}
+        for item in profiles.told(profile):
+            if severity and _rank(item) < _SEVERITIES.index(severity.capitalize()):
                 continue
-            if category and item["category"].lower() != category.lower():
+            if category and str(item.get("category")).lower() != category.lower():
                 continue
-            found.append({"namespace": meta["namespace"], "profile": meta["name"], **item})
+            if state and item["state"].lower() != state.lower():
+                continue
+            more = {"effect": effects[item["id"]]} if item["state"] == "Implemented" and effects.get(item["id"]) else {}
+            found.append({"namespace": meta["namespace"], "profile": meta["name"], **item, **more})
     if output == "json":
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     if not found:
         click.echo("no recommendations", err=True)
         return
-    found.sort(key=lambda r: (-_SEVERITIES.index(r["severity"]), r["namespace"], r["profile"], r["id"]))
+    found.sort(key=lambda r: (_STATES.index(r["state"]), -_rank(r), r["namespace"], r["profile"], r["id"]))
     header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "ACTION"]
-    click.echo(text.plain(table(header, [[str(r[h.lower()]) for h in header] for r in found])))
+    rows = [[str(r.get(h.lower(), "")) for h in header[:-1]] + [_told(r)] for r in found]
+    click.echo(text.plain(table(header, rows)))
+
+
+def _rank(item: Mapping[str, Any]) -> int:
+    return _SEVERITIES.index(item.get("severity", "Info"))
+
+
+def _told(item: Mapping[str, Any]) -> str:
+    """The action, and what it brought where it was carried out."""
+    if not item.get("effect"):
+        return str(item["action"])
+    return f"{item['action']} ({re.split(r' [(]|[;,]', item['effect'])[0]})"

@@ -1,9 +1,9 @@
-"""Reading profiles from the cluster, for ``list`` and ``explain``."""
+"""Reading profiles from the cluster, for ``list``, ``explain`` and ``dismiss``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +46,19 @@ def each(client: KubeClient, namespace: str | None) -> Iterator[dict[str, Any]]:
         raise UserError("the kind WorkflowProfile is not installed in this cluster") from None
     except KubeError as error:
         raise UserError(str(error)) from None
+
+
+def told(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The recommendations of a profile's status: those told in full, then those in short."""
+    status = raw.get("status") or {}
+    return [*(status.get("recommendations") or ()), *(status.get("remaining") or ())]
+
+
+def ids(raw: Mapping[str, Any]) -> list[str]:
+    """The ids of everything that was recommended."""
+    return [str(r["id"]) for r in told(raw)]
+
+
+def entry(raw: Mapping[str, Any], recommendation: str) -> dict[str, Any] | None:
+    """One recommendation of a profile's status."""
+    return next((r for r in told(raw) if r["id"] == recommendation), None)

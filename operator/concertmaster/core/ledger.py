@@ -45,7 +45,7 @@ class Line:
         """Measured over promised gain: 1 kept its promise, 0 did nothing, negative did harm."""
         if self.promised is None or self.measured is None or self.promised > -_SMALL:
             return None
-        return max(-1.0, min(3.0, self.measured / self.promised))
+        return max(-1.0, min(3.0, self.measured / self.promised)) + 0.0  # no negative zero
 
     @property
     def held(self) -> bool | None:

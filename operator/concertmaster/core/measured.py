@@ -12,15 +12,20 @@ from dataclasses import replace
 
 from concertmaster.core.amounts import quantity
 from concertmaster.core.lifecycle import Effect, Outcome, step_of
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.options import Pricing
-from concertmaster.core.plan import Aim, Predicted
+from concertmaster.core.plan import Aim, Predicted, aim_for
 from concertmaster.core.proof import Proof, Terms, prove, sides
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
 _TOGETHER = 1.0  # seconds: what was found in one look has the same moment
 _AT_ONCE = 1.0  # seconds: the run that starts in the second of the write belongs to neither side
+
+
+def measure_of(category: Category) -> str:
+    """What advice of a category is judged by."""
+    return MEASURES[aim_for(category)]
 
 
 def measure(

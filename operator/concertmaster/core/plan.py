@@ -142,10 +142,15 @@ def digest_of(
 
 
 def aim_of(item: Recommendation) -> Aim:
+    """The aim of one recommendation."""
+    return aim_for(item.category)
+
+
+def aim_for(category: Category) -> Aim:
     """Advice that saves time is Faster, advice against failures Safer, the rest Cheaper."""
-    if item.category is Category.RELIABILITY:
+    if category is Category.RELIABILITY:
         return Aim.SAFER
-    return Aim.FASTER if item.category is Category.PERFORMANCE else Aim.CHEAPER
+    return Aim.FASTER if category is Category.PERFORMANCE else Aim.CHEAPER
 
 
 def plan(

@@ -7,12 +7,15 @@ document stays below 16 KiB: texts are clipped, and the least important recommen
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis import Analysis, StepAnalysis
+from concertmaster.core.lifecycle import Memory, State
 from concertmaster.core.model import Recommendation
+from concertmaster.report import memory as remembered
+from concertmaster.report.memory import clip
 from concertmaster.report.view import iso
 
 MAX_BYTES = 16 * 1024
@@ -20,12 +23,6 @@ SHOWN = 5
 STEPS = 20
 
 Document = dict[str, Any]
-
-
-def clip(line: str, limit: int) -> str:
-    """One line of at most ``limit`` characters."""
-    flat = " ".join(text.plain(line).split())
-    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
 
 
 def advice_line(item: Recommendation, explain: str) -> str:
@@ -41,7 +38,8 @@ def advice_line(item: Recommendation, explain: str) -> str:
     )
 
 
-def _recommendation(item: Recommendation, state: str) -> Document:
+def words(item: Recommendation) -> Document:
+    """What a status says of one recommendation, its state aside."""
     return {
         "action": clip(item.action, 160),
         "because": clip(item.because, 400),
@@ -51,12 +49,10 @@ def _recommendation(item: Recommendation, state: str) -> Document:
         **({"evidence": clip("; ".join(item.evidence), 400)} if item.evidence else {}),
         "expected": clip(item.expected, 160),
         "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
-        "id": item.id,
         "otherwise": clip(item.otherwise, 400),
         "proposed": clip(item.proposed, 160),
         "risk": item.risk.value,
         "severity": item.severity.value,
-        "state": state,
     }
 
 
@@ -84,7 +80,7 @@ def _amount(value: float | None) -> str | None:
     return shown or "0"
 
 
-def _summary(analysis: Analysis, active: Sequence[Recommendation], target: str) -> Document:
+def _summary(analysis: Analysis, active: Sequence[str], target: str) -> Document:
     makespan = analysis.makespan
     figures: Document = {
         "costPerRun": _amount(analysis.cost.per_run.total if analysis.cost.per_run else None),
@@ -94,7 +90,7 @@ def _summary(analysis: Analysis, active: Sequence[Recommendation], target: str) 
         "p99": text.duration(makespan.p99) if makespan.count else None,
         "successPercent": _percent_string(analysis.success_rate),
         "target": target,
-        "top": clip(active[0].action, 60) if active else None,
+        "top": clip(active[0], 60) if active else None,
     }
     return {k: v for k, v in figures.items() if v is not None}
 
@@ -153,6 +149,7 @@ def _runs(analysis: Analysis, next_expected: float | None) -> Document:
 def document(
     analysis: Analysis,
     recommendations: Sequence[Recommendation],
+    memory: Memory,
     *,
     target: str,
     explain: Mapping[str, str],
@@ -160,18 +157,27 @@ def document(
     data_until: float | None = None,
     next_expected: float | None = None,
     insights: Sequence[str] = (),
-    dismissed: Collection[str] = (),
+    records: Mapping[str, str] | None = None,
 ) -> Document:
     """The status without conditions and observedGeneration, which belong to the caller.
 
-    ``recommendations`` come ranked; ``dismissed`` are the ids their owner decided against. ``explain`` gives the command
-    that explains each id.
+    ``recommendations`` come ranked; ``memory`` says where each of them is in its life, and what was advised before.
+    ``explain`` gives the command that explains each id, ``records`` what is known of each rule's promises.
+
+    The first five that are Active are told in full. Where they leave room, what was implemented lately, dismissed or
+    became obsolete follows; the rest is remembered in short.
     """
-    active = [r for r in recommendations if r.id not in dismissed]
-    away = [r for r in recommendations if r.id in dismissed]
-    shown = [_recommendation(r, "Active") for r in active[:SHOWN]]
-    shown += [_recommendation(r, "Dismissed") for r in away[: SHOWN - len(shown)]]
-    advice = [advice_line(r, explain.get(r.id, r.how)) for r in active[:SHOWN]]
+    active = [s for s in memory.standings if s.state is State.ACTIVE]
+    order = (State.ACTIVE, State.IMPLEMENTED, State.DISMISSED, State.OBSOLETE)
+    ranked = sorted(memory.standings, key=lambda s: order.index(s.state))
+    full = [s for s in ranked if "because" in s.words][:SHOWN]  # what was remembered in short has no more to tell
+    shown = [remembered.standing(s, (records or {}).get(s.id.partition(".")[0])) for s in full]
+    for entry in shown:
+        if entry["state"] != "Active":  # its command was for another state of things
+            entry["how"] = explain.get(entry["id"], entry["how"])
+    current = {r.id: r for r in recommendations}
+    told = [current[s.id] for s in active[:SHOWN] if s.id in current]
+    advice = [advice_line(r, explain.get(r.id, r.how)) for r in told]
     parts = [
         clip(f"{p.name}: {round(p.weight * p.value)} of {p.weight}, {p.why}", 160)
         if p.value is not None
@@ -182,16 +188,19 @@ def document(
         "advice": advice or [waiting_line(analysis, next_expected)],
         "dataUntil": iso(data_until),
         "insights": [clip(line, 400) for line in insights[:10]],
-        "moreRecommendations": max(0, len(active) - SHOWN),
+        "moreRecommendations": sum(s not in full for s in active),
         "policy": policy,
         "recommendations": shown,
+        "remaining": remembered.remaining([s for s in ranked if s not in full]),
+        "results": [remembered.outcome(o) for o in memory.outcomes],
         "runs": _runs(analysis, next_expected),
         "score": analysis.score.total,
         "scoreParts": parts,
         "steps": _step_lines(analysis),
-        "summary": _summary(analysis, active, target),
+        "summary": _summary(analysis, [str(s.words.get("action", s.id)) for s in active], target),
     }
-    return _bounded({k: v for k, v in status.items() if v is not None})
+    empty = [k for k in ("remaining", "results") if not status[k]]
+    return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
 
 
 def size(status: Mapping[str, Any]) -> int:
@@ -200,12 +209,21 @@ def size(status: Mapping[str, Any]) -> int:
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop step lines, then recommendations, from the end until ``reserve`` bytes are left for the conditions."""
-    while size(status) > MAX_BYTES - reserve and len(status["steps"]) > STEPS // 2:
+    """Drop step lines, then recommendations, then memory, from the end until ``reserve`` bytes are left for the
+    conditions. A recommendation that gives way is remembered in short."""
+
+    def large() -> bool:
+        return size(status) > MAX_BYTES - reserve
+
+    while large() and len(status["steps"]) > STEPS // 2:
         status["steps"].pop()
-    while size(status) > MAX_BYTES - reserve and len(status["recommendations"]) > 1:
+    while large() and len(status["recommendations"]) > 1:
         gone = status["recommendations"].pop()
+        status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())][: remembered.MOST_SHORT]
         if gone["state"] == "Active":
             status["moreRecommendations"] += 1
             status["advice"] = status["advice"][: max(1, len(status["recommendations"]))]
+    for key in ("remaining", "results"):
+        while large() and status.get(key):
+            status[key].pop()
     return status

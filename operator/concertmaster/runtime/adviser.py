@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from concertmaster.advisor import Advice as Advised
@@ -12,12 +13,15 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core import text
+from concertmaster.core.lifecycle import Look, Memory, State, advance, step_of
+from concertmaster.core.measured import measure
 from concertmaster.core.model import Recommendation
 from concertmaster.core.objectives import Verdict
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import RULES
 from concertmaster.report import detail
 from concertmaster.report.view import iso
+from concertmaster.runtime.changes_terms import terms_of
 from concertmaster.runtime.fleet import speaks
 from concertmaster.runtime.ports import Advice, Candidate, Case
 
@@ -27,6 +31,7 @@ _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
 def adviser(case: Case) -> Advice:
     """Analyse one workflow and word the outcome."""
+    name, ledger = f"{case.profile.metadata.namespace}/{case.profile.metadata.name}", case.past.ledger
     found = advise(
         case.definition,
         case.runs,
@@ -36,10 +41,14 @@ def adviser(case: Case) -> Advice:
         missing=case.missing,
         fleet=case.fleet,
         notes=case.notes,
+        trust=lambda rule: ledger.factor(rule, name),
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
-    document = found.status(policy=policy, data_until=case.data_until, dismissed=dismissed(case.profile, case.now))
-    away = dismissed(case.profile, case.now)
+    memory = remembered(case, found)
+    records = {r.name: str(known) for r in RULES if (known := ledger.record(r.name, name)) is not None}
+    document = found.status(policy=policy, data_until=case.data_until, memory=memory, records=records)
+    away = {r.id for r in found.recommendations} - {s.id for s in memory.standings if s.state is State.ACTIVE}
+    lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
     return Advice(
         document,
         ready(case, found),
@@ -48,7 +57,38 @@ def adviser(case: Case) -> Advice:
         detail.encode(detail.document(found.view(), case.profile.metadata.name)),
         fleet_member(case.definition, case.runs, case.now),
         _waits(found),
+        lasts,
     )
+
+
+def remembered(case: Case, found: Advised) -> Memory:
+    """Where each recommendation is in its life now, and what those that were carried out brought."""
+    past, analysis = case.past, found.analysis
+    steps = [s.name for s in analysis.definition.graph.steps]
+    memory = advance(
+        past.memory,
+        Look(
+            case.now,
+            found.given(past.target),
+            enough=analysis.enough,
+            target=past.target,
+            by=past.by,
+            written=past.written,
+            fingerprint=case.definition.fingerprint,
+            steps=steps,
+            dismissals=dismissed(case.profile, case.now),
+            lines=past.lines,
+        ),
+    )
+    outcomes = measure(
+        memory.outcomes,
+        analysis.runs,
+        terms_of(case.policy, case.definition, case.now),
+        now=case.now,
+        steps=steps,
+        pricing=analysis.pricing,
+    )
+    return replace(memory, outcomes=outcomes)
 
 
 def _waits(found: Advised) -> bool:
@@ -59,7 +99,7 @@ def _waits(found: Advised) -> bool:
 
 
 def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
-    """The advice that sets fields and was not dismissed (``away``), in its order."""
+    """The advice that sets fields and is not dismissed or done already (``away``), in its order."""
     return tuple(
         Candidate(item, _coverage(found, item), found.analysis.cost.per_month, _spread(found))
         for item in found.recommendations
@@ -80,13 +120,17 @@ def _coverage(found: Advised, item: Recommendation) -> float | None:
     return min(known, default=None)
 
 
-def dismissed(profile: WorkflowProfile, now: float) -> frozenset[str]:
-    """Ids its owner decided against and whose time is not over."""
-    return frozenset(
-        d.recommendation
+def dismissed(profile: WorkflowProfile, now: float) -> dict[str, str]:
+    """Ids its owner decided against and whose time is not over, with the decision in words."""
+    return {
+        d.recommendation: d.reason + (f", until {d.expiration_time}" if d.expiration_time is not None else "")
         for d in profile.spec.dismissals
         if d.expiration_time is None or parse_time(d.expiration_time) > now
-    )
+    }
+
+
+def _expirations(profile: WorkflowProfile) -> list[float]:
+    return [parse_time(d.expiration_time) for d in profile.spec.dismissals if d.expiration_time is not None]
 
 
 def _due(found: Advised, now: float) -> str:
@@ -100,7 +144,7 @@ def ready(case: Case, found: Advised) -> Finding:
     """Ready: how much the advice rests on, or what is missing."""
     analysis = found.analysis
     window = text.window(analysis.covered_seconds)
-    problems = _rule_problems(case) + list(case.policy.problems)
+    problems = _rule_problems(case) + _dismissal_problems(case, found) + list(case.policy.problems)
     if not analysis.runs:
         message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"
         return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(found))
@@ -109,7 +153,10 @@ def ready(case: Case, found: Advised) -> Finding:
         message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(found, case.now)}"
         return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(found))
     if problems:
-        return Finding(ConditionType.READY, True, Reason.UNKNOWN_RULE, "; ".join(problems[:3]))
+        reason = (
+            Reason.UNKNOWN_RULE if len(problems) > len(_dismissal_problems(case, found)) else Reason.UNKNOWN_DISMISSAL
+        )
+        return Finding(ConditionType.READY, True, reason, "; ".join(problems[:3]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
     return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(found))
 
@@ -133,6 +180,22 @@ def _rule_problems(case: Case) -> list[str]:
         for problem in RuleSettings(rule.enabled, dict(rule.settings)).problems()
     ]
     return unknown + wrong
+
+
+def _dismissal_problems(case: Case, found: Advised) -> list[str]:
+    """Dismissals that can never be about anything: a misspelt rule or step must not look like a decision in force."""
+    rules = {rule.name for rule in RULES}
+    steps = [s.name for s in found.analysis.definition.graph.steps] or [s.step for s in found.analysis.steps]
+    given = {item.id for item in found.recommendations} | {s.id for s in case.past.memory.standings}
+    problems = []
+    for dismissal in case.profile.spec.dismissals:
+        rule, _, step = dismissal.recommendation.partition(".")
+        head = f"spec.dismissals names {dismissal.recommendation}, "
+        if rule not in rules:
+            problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
+        elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
+            problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")
+    return problems
 
 
 def objectives(case: Case, found: Advised) -> Finding:

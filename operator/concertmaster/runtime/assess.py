@@ -135,6 +135,21 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
     if fresh and before.digest is not None and before.recommendations != after.recommendations:
         text = f"new advice: {', '.join(fresh)}; read it with kubectl describe wfp -n {entry.namespace} {entry.name}"
         found.append(Note(entry.ref, Severity.NORMAL, "AdviceChanged", text))
+    return found + _outcomes(entry, before, after)
+
+
+def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
+    """Advice that was carried out, and what it brought."""
+    known = {(o.get("id"), o.get("since")): o for o in before.outcomes}
+    found = []
+    for outcome in after.outcomes:
+        earlier = known.get((outcome.get("id"), outcome.get("since")))
+        if earlier is None and before.digest is not None:
+            text = f"{outcome.get('id')} was carried out by {outcome.get('by')}; the next runs tell what it brought"
+            found.append(Note(entry.ref, Severity.NORMAL, "Implemented", text))
+        if outcome.get("verdict") and earlier is not None and not earlier.get("verdict"):
+            text = f"{outcome.get('id')}, carried out {outcome.get('since')}: {outcome.get('effect')}"
+            found.append(Note(entry.ref, Severity.NORMAL, "EffectMeasured", text))
     return found
 
 

@@ -22,11 +22,13 @@ from concertmaster.kube.writer import StatusUpdate
 from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
 from concertmaster.runtime.definitions import Definitions, Resolved
 from concertmaster.runtime.details import Details
+from concertmaster.runtime.discovery import reference
 from concertmaster.runtime.fleet import FleetBook, speaks
 from concertmaster.runtime.leaders import lead
+from concertmaster.runtime.learning import Learned
 from concertmaster.runtime.policies import as_document, unknown_source
-from concertmaster.runtime.ports import Adviser, Beat, Candidate, Case, Demand, History, SourceReport, Sources
-from concertmaster.runtime.registry import Entry, StatusView
+from concertmaster.runtime.ports import Adviser, Beat, Candidate, Case, Demand, History, Past, SourceReport, Sources
+from concertmaster.runtime.registry import Entry, Snapshot, StatusView
 from concertmaster.runtime.scene import Scene
 from concertmaster.runtime.subject import Subject
 
@@ -45,6 +47,7 @@ class _Memory:
     query_problem: str = ""
     candidates: tuple[Candidate, ...] = ()
     body: str | None = None  # what the server holds of it; None until it was written
+    status: StatusView | None = None  # the same, for when somebody empties it
 
 
 @dataclass(slots=True)
@@ -69,11 +72,13 @@ class Assessor:
         self._failures: dict[str, str] = {}
         self._details = details or Details()
         self._fleet = FleetBook()
+        self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
         self._told: Mapping[WorkflowKey, tuple[str, ...]] = {}
 
     def subjects(self, scene: Scene) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
+        self.learned = Learned(scene.snapshot)
         found = lead([self._subject(entry, scene) for entry in scene.snapshot.profiles])
         uids = frozenset(s.entry.uid for s in found)
         self._definitions.keep_only(uids)
@@ -103,7 +108,9 @@ class Assessor:
                 f"namespace {entry.namespace} may not use metrics source {source}; "
                 "its namespaceSelector in the operator's configuration does not select the namespace's labels",
             )
-        return Subject(entry, profile, policy, losers, resolved, source, refusal)
+        ref = reference(entry)
+        target = scene.targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
+        return Subject(entry, profile, policy, losers, resolved, source, refusal, target)
 
     @staticmethod
     def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Demand]:
@@ -130,6 +137,7 @@ class Assessor:
         that failed and a status somebody emptied are mended alike."""
         if uid in self._memory:
             self._memory[uid].body = status.body
+            self._memory[uid].status = status
 
     def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
         """Advice about a profile that sets fields; None until this process analysed it."""
@@ -183,8 +191,8 @@ class Assessor:
         notes = (*self._told.get(definition.key, ()), *_strays(definition, report))
         case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet, notes)
         edition, revision = subject.resolved.edition, self._revisions[definition.key]
-        others = self._fleet.edition_for(definition.key)
-        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others))
+        others, own = self._fleet.edition_for(definition.key), self.learned.changes(subject.entry)
+        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others, own))
         if self._holds_still(subject, inputs, now):
             return known
         try:
@@ -246,7 +254,7 @@ class Assessor:
             )
         before = self._memory.get(subject.entry.uid)
         declared = "" if before is not None and known.query_problem == before.query_problem else known.query_problem
-        advice = self._adviser(replace(case, runs=runs))
+        advice = self._adviser(replace(case, runs=runs, past=self._past(subject)))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         entry = subject.entry
@@ -256,6 +264,7 @@ class Assessor:
             self._fleet.learn(advice.member, waits=advice.waits)
         # A run that was still going on is over some time after its last pod ended, without any further fact.
         lasts = 0.0 if any(r.outcome is Outcome.RUNNING for r in runs) else REANALYZE_AFTER
+        lasts = lasts if advice.lasts is None else min(lasts, advice.lasts)
         self._memory[subject.entry.uid] = _Memory(
             inputs, advice.ready, advice.objectives, case.now, lasts, problem, advice.candidates
         )
@@ -266,6 +275,11 @@ class Assessor:
             document=advice.document,
             query_problem=declared or problem,
         )
+
+    def _past(self, subject: Subject) -> Past:
+        """Earlier advice, from the status as the server holds it; from the last one when somebody emptied it."""
+        known = self._memory.get(subject.entry.uid)
+        return self.learned.past(subject.entry, known.status if known is not None else None, subject.target)
 
     def _failed(self, entry: Entry, error: Exception) -> str:
         """One sentence for the condition; the trace goes to the log, once per kind of failure."""

@@ -16,6 +16,7 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.base import parse_time
 from concertmaster.core.jsonpatch import Operation, compact
 from concertmaster.core.ledger import Line
+from concertmaster.core.measured import AIMS
 from concertmaster.core.plan import Aim, Target, digest_of
 from concertmaster.core.pointers import within
 from concertmaster.core.verdict import Verdict
@@ -23,8 +24,6 @@ from concertmaster.kube.objects import CHANGES, ObjectRef
 
 FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
 FLYING = frozenset({"Applied", "Verifying"})
-MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
-_AIMS = {measure: aim for aim, measure in MEASURES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class Change:
     @property
     def aim(self) -> Aim:
         """What it is for."""
-        return _AIMS.get(str((self.status.get("predicted") or {}).get("measure")), Aim.CHEAPER)
+        return AIMS.get(str((self.status.get("predicted") or {}).get("measure")), Aim.CHEAPER)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -194,16 +193,23 @@ class Change:
             return None
         predicted, measured = self.status.get("predicted") or {}, self.status.get("measured") or {}
         same = predicted.get("measure") == measured.get("measure")
+        raw = 1.0 / (_share(predicted.get("correctionPercent")) or 1.0)  # what the rule itself promised
         return Line(
             f"{self.namespace}/{self.profile}",
             self.rule,
             verdict,
             finished,
-            _share(predicted.get("likely")),
+            _times(_share(predicted.get("likely")), raw),
             _share(measured.get("likely")) if same else None,
-            _share(predicted.get("low")),
-            _share(predicted.get("high")),
+            _times(_share(predicted.get("low")), raw),
+            _times(_share(predicted.get("high")), raw),
+            self.recommendation,
+            self.since(ConditionType.APPLIED),
         )
+
+
+def _times(share: float | None, factor: float) -> float | None:
+    return None if share is None else share * factor
 
 
 def _share(value: Any) -> float | None:

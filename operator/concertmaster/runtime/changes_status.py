@@ -11,11 +11,11 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.scalars import ScalarError, SignedPercent
 from concertmaster.core import text
 from concertmaster.core.jsonpatch import compact
+from concertmaster.core.measured import MEASURES
 from concertmaster.core.plan import Plan, Predicted
 from concertmaster.core.proof import Proof
 from concertmaster.kube.objects import CHANGES
-from concertmaster.report.status import clip
-from concertmaster.runtime.changes_document import MEASURES
+from concertmaster.report.memory import clip
 
 
 def object_name(plan: Plan, attempt: int = 1) -> str:
@@ -57,8 +57,15 @@ def plan_status(plan: Plan) -> dict[str, Any]:
             "patch": compact(list(plan.patch)),
             "target": {k: v for k, v in where.items() if v},
         },
-        "predicted": effect(plan.predicted, MEASURES[plan.aim]) | {"text": clip(promise(plan), 400)},
+        "predicted": _correction(plan.factor)
+        | effect(plan.predicted, MEASURES[plan.aim])
+        | {"text": clip(promise(plan), 400)},
     }
+
+
+def _correction(factor: float) -> dict[str, str]:
+    shown = _percent(factor)
+    return {"correctionPercent": shown} if shown not in (None, "100") else {}
 
 
 def promise(plan: Plan) -> str:

@@ -105,6 +105,7 @@ class Cycle:
         with record.stage("discover", self._telemetry):
             scene = self._stage.look(discovering=True, beat=lambda: self._health.beat("discover"))
             subjects = self._assessor.subjects(scene)
+        self._telemetry.learned(self._assessor.learned.ledger)
         record.problems += scene.notes
         with record.stage("collect", self._telemetry):
             self._collect(self._assessor.demands(subjects, now, due=True), now, record)

@@ -14,6 +14,8 @@ from concertmaster.api.conditions import Finding, Reason
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.ledger import Ledger, Line
+from concertmaster.core.lifecycle import Memory
 from concertmaster.core.model import Engine, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 
@@ -115,6 +117,19 @@ class Live(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of a workflow's earlier advice. ``memory`` comes from its status; ``target`` is the object that
+    defines it, last written ``by`` at ``written`` (unix seconds); ``lines`` are those of its own changes."""
+
+    memory: Memory = field(default_factory=Memory)
+    target: Mapping[str, Any] | None = None
+    by: str = ""
+    written: float | None = None
+    lines: Sequence[Line] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """Everything one analysis depends on."""
 
@@ -127,6 +142,7 @@ class Case:
     missing: tuple[str, ...] = ()
     fleet: Fleet | None = None
     notes: tuple[str, ...] = ()
+    past: Past = field(default_factory=Past)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,7 @@ class Advice:
     detail: bytes = b""
     member: FleetMember | None = None
     waits: bool = False
+    lasts: float | None = None  # seconds after which it says something else without any further fact
 
 
 Adviser = Callable[[Case], Advice]

@@ -10,16 +10,22 @@ from __future__ import annotations
 import json
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from concertmaster.core.ledger import Line
+from concertmaster.core.lifecycle import Memory
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
 from concertmaster.kube.writer import digest
+from concertmaster.report import memory
+from concertmaster.runtime.changes_document import Change
 
 _FRAME = frozenset({"conditions", "observedGeneration"})
+_REMEMBERED = ("recommendations", "remaining", "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,13 @@ class StatusView:
     conditions: tuple[Mapping[str, Any], ...] = ()
     recommendations: tuple[str, ...] = ()
     data_until: str | None = None
+    outcomes: tuple[Mapping[str, Any], ...] = ()  # of advice that was carried out
+    packed: bytes | None = None  # what it remembers of earlier advice, compressed
+
+    @property
+    def memory(self) -> Memory:
+        """What the status remembers of earlier advice."""
+        return memory.read(json.loads(zlib.decompress(self.packed))) if self.packed is not None else Memory()
 
     @classmethod
     def of(cls, status: Mapping[str, Any] | None) -> StatusView:
@@ -43,6 +56,8 @@ class StatusView:
             conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
             recommendations=tuple(ids),
             data_until=status.get("dataUntil"),
+            outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
+            packed=_packed(status),
         )
 
 
@@ -58,6 +73,7 @@ class Entry:
     spec_text: str
     status: StatusView = field(default_factory=StatusView)
     recorded: float = 0.0
+    line: Line | None = None  # of the ledger, for a change with a verdict
 
     @property
     def uid(self) -> str:
@@ -144,16 +160,7 @@ class Registry:
             for entries in self._entries.values():
                 known = entries.get(uid)
                 if known is not None:
-                    entries[uid] = Entry(
-                        known.ref,
-                        known.generation,
-                        known.resource_version,
-                        known.created,
-                        known.labels,
-                        known.spec_text,
-                        StatusView.of(status),
-                        known.recorded,
-                    )
+                    entries[uid] = replace(known, status=StatusView.of(status))
                     return
 
     def snapshot(self) -> Snapshot:
@@ -210,7 +217,13 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float) -> Entry:
         spec_text=json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True),
         status=StatusView.of(obj.get("status")),
         recorded=now,
+        line=Change(obj).line() if resource == CHANGES else None,
     )
+
+
+def _packed(status: Mapping[str, Any]) -> bytes | None:
+    kept = {k: _plain(status[k]) for k in _REMEMBERED if status.get(k)}
+    return zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), 6) if kept else None
 
 
 def _plain(value: Any) -> Any:

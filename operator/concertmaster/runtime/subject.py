@@ -13,6 +13,7 @@ from concertmaster.kube.objects import PROFILES
 from concertmaster.runtime.definitions import Resolved
 from concertmaster.runtime.discovery import reference
 from concertmaster.runtime.registry import Entry
+from concertmaster.runtime.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Subject:
     resolved: Resolved
     source: str
     refusal: Finding | None = None  # why its source may not be asked
+    target: Target | None = None  # the object that defines it
 
     @property
     def key(self) -> WorkflowKey:

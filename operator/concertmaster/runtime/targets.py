@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.api.models.base import parse_time
 from concertmaster.engines.argo.definition import trigger
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan
@@ -44,6 +45,7 @@ class Target:
     packed: bytes
     starts: tuple[str, str] | None = None
     shed_labels: frozenset[str] = frozenset()
+    written: tuple[str, float] = ("", 0.0)  # who wrote its spec last, and when (unix seconds; 0: not known)
 
     @property
     def id(self) -> TargetId:
@@ -167,7 +169,18 @@ def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Ta
         shed = (known.shed_labels | known.labels.keys()) - labels.keys()
     started = trigger(obj)
     starts = (started.target_kind, started.target_name) if started is not None else None
-    return Target(ref, labels, version, _pack(obj), starts, shed)
+    return Target(ref, labels, version, _pack(obj), starts, shed, _last_write(meta.get("managedFields")))
+
+
+def _last_write(managed: Any) -> tuple[str, float]:
+    """The manager that wrote the spec last, and when, by the object's ``managedFields``."""
+    found = [
+        (parse_time(str(entry["time"])), str(entry.get("manager") or ""))
+        for entry in managed or ()
+        if entry.get("time") and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})
+    ]
+    at, manager = max(found, default=(0.0, ""))
+    return manager, at
 
 
 def _pack(obj: Mapping[str, Any]) -> bytes:

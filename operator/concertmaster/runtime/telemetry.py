@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import IO, Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from concertmaster import __version__
+from concertmaster.core.ledger import Ledger
 from concertmaster.runtime.telemetry_changes import ChangesTelemetry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,6 +33,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self._learned: set[str] = set()
         name = "concertmaster"
         r = self.registry
         self.stage_seconds = Histogram(
@@ -64,6 +67,18 @@ class Telemetry:
         self.analyzed = Counter(f"{name}_analyses", "Workflows analysed anew.", registry=r)
         self.unassigned = Gauge(
             f"{name}_unassigned_pods", "Pods of workflow engines that belong to no profile.", ["reason"], registry=r
+        )
+        self.promises = Gauge(
+            f"{name}_rule_promises",
+            "Judged promises of a rule by how they came out: held or broken.",
+            ["rule", "result"],
+            registry=r,
+        )
+        self.promise_ratio = Gauge(
+            f"{name}_rule_promise_ratio",
+            "Median of measured over promised effect of a rule, 1 is as promised; NaN: no numbers.",
+            ["rule"],
+            registry=r,
         )
         self.live_runs = Counter(
             f"{name}_live_runs",
@@ -100,6 +115,20 @@ class Telemetry:
             raise
         finally:
             self.stage_seconds.labels(name).observe(perf_counter() - begun)
+
+    def learned(self, ledger: Ledger) -> None:
+        """How rules keep their promises."""
+        records = ledger.records()
+        gone = self._learned - {r.rule for r in records}
+        self._learned = {r.rule for r in records}
+        for rule in gone:
+            self.promises.remove(rule, "held")
+            self.promises.remove(rule, "broken")
+            self.promise_ratio.remove(rule)
+        for record in records:
+            self.promises.labels(record.rule, "held").set(record.held)
+            self.promises.labels(record.rule, "broken").set(record.times - record.held)
+            self.promise_ratio.labels(record.rule).set(math.nan if record.median is None else record.median)
 
     def observe_request(self, verb: str, code: int, seconds: float) -> None:
         """Count one request to the Kubernetes API."""

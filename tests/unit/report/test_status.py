@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.analysis import analyze
+from concertmaster.core.followed import Field
+from concertmaster.core.lifecycle import Effect, Given, Look, Memory, Standing, State, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules import recommend
 from concertmaster.report import markdown, tables
-from concertmaster.report.status import MAX_BYTES, advice_line, clip, document, size
+from concertmaster.report.status import MAX_BYTES, advice_line, clip, document, size, words
 from concertmaster.report.view import workflow_view
 from tests.builders import NOW, container, daily, definition, run, step
 
+WIDER = Field("/spec/parallelism", "1", "2")
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 
 
@@ -33,10 +36,17 @@ def _runs(count: int) -> list:  # type: ignore[type-arg]
     )
 
 
-def _status(count: int, **options: object) -> dict:  # type: ignore[type-arg]
+def _memory(found: list[Recommendation], before: Memory | None = None, **look: object) -> Memory:
+    given = [Given(r.id, words(r), Effect("Cost")) for r in found]
+    return advance(before or Memory(), Look(NOW, given, **look))  # type: ignore[arg-type]
+
+
+def _status(count: int, dismissals: dict[str, str] | None = None, **options: object) -> dict:  # type: ignore[type-arg]
     analysis = analyze(CHAIN, _runs(count), now=NOW)
     found = recommend(analysis, "wfp")
-    return document(analysis, found, target="WorkflowTemplate/nightly-etl", explain={}, data_until=NOW, **options)  # type: ignore[arg-type]
+    memory = _memory(found, dismissals=dismissals or {})
+    target = "WorkflowTemplate/nightly-etl"
+    return document(analysis, found, memory, target=target, explain={}, data_until=NOW, **options)  # type: ignore[arg-type]
 
 
 def test_the_resource_accepts_it_as_it_is() -> None:
@@ -67,11 +77,30 @@ def test_too_few_runs_say_how_many_and_when_the_next_is_due() -> None:
 
 def test_dismissed_ones_go_last_and_do_not_count_as_open() -> None:
     first = _status(14)["recommendations"][0]["id"]
-    status = _status(14, dismissed={first})
+    status = _status(14, {first: "no"})
     assert all(r["id"] != first for r in status["recommendations"] if r["state"] == "Active")
     assert not any(first in line for line in status["advice"])
     open_before, open_now = _status(14)["summary"]["open"], status["summary"]["open"]
     assert open_now == open_before - 1
+
+
+def test_what_was_implemented_never_takes_the_place_of_what_is_to_be_done() -> None:
+    analysis = analyze(CHAIN, _runs(14), now=NOW)
+    found = recommend(analysis, "wfp")
+    raw = {"spec": {"parallelism": "2"}}
+    old = [
+        Standing(f"timeout.s{i}", State.ACTIVE, NOW - 60, words(found[0]), Effect("Cost"), (WIDER,))
+        for i in range(3)
+    ]  # fmt: skip
+    memory = _memory(found, Memory(tuple(old)), target=raw)
+    status = document(analysis, found, memory, target="x", explain={})
+    assert {r["state"] for r in status["recommendations"]} == {"Active"}
+    assert [o["id"] for o in status["remaining"] if o["state"] == "Implemented"] == [s.id for s in old]
+    assert [o["id"] for o in status["results"]] == [s.id for s in old]
+    few = document(analysis, found[:2], _memory(found[:2], Memory(tuple(old)), target=raw), target="x", explain={})
+    assert [r["state"] for r in few["recommendations"]] == ["Active"] * 2 + ["Implemented"] * 3
+    assert few["summary"]["open"] == 2
+    assert "remaining" not in few
 
 
 def _recommendation(number: int, text: str) -> Recommendation:
@@ -99,8 +128,9 @@ def _recommendation(number: int, text: str) -> Recommendation:
 def test_it_never_exceeds_its_size(text: str, count: int) -> None:
     analysis = analyze(CHAIN, [], now=NOW)
     found = [_recommendation(i, text) for i in range(count)]
-    status = document(analysis, found, target="x", explain={})
+    status = document(analysis, found, _memory(found), target="x", explain={})
     assert size(status) <= MAX_BYTES - 2048
+    assert len(status.get("remaining", ())) <= 20
     shown = [r for r in status["recommendations"] if r["state"] == "Active"]
     assert len(shown) + status["moreRecommendations"] == count
     assert all("\n" not in line for line in status["advice"])

@@ -174,6 +174,12 @@ class PlanStatus(ApiModel):
 class Effect(ApiModel):
     """A relative change of one measure with its likely range."""
 
+    correction_percent: SignedPercent | None = Field(
+        default=None,
+        description="What the rule's promise was multiplied by, after how its earlier promises came out.",
+        examples=["92"],
+        json_schema_extra=schema(default="100: not corrected"),
+    )
     high: SignedPercent | None = Field(default=None, description="Upper end of the likely range.", examples=["-12"])
     likely: SignedPercent | None = Field(default=None, description="Most likely value.", examples=["-15.2"])
     low: SignedPercent | None = Field(default=None, description="Lower end of the likely range.", examples=["-19"])

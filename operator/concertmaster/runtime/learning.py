@@ -1,0 +1,53 @@
+"""What the objects of one cycle teach: the ledger of all workflows, and each workflow's own past.
+
+Nothing is kept here between cycles. Retained WorkflowChanges and the statuses of profiles hold all of it, so a process
+that starts, with or without a history, knows as much as the one that stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core.ledger import Ledger, Line, merged
+from concertmaster.report import memory
+from concertmaster.runtime.ports import Past
+from concertmaster.runtime.registry import Entry, Snapshot, StatusView
+from concertmaster.runtime.targets import Target
+
+
+class Learned:
+    """The ledger of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._changes: dict[str, list[Line]] = {}
+        for change in snapshot.changes:
+            if change.line is not None:
+                self._changes.setdefault(change.line.workflow, []).append(change.line)
+        own = [line for lines in self._changes.values() for line in lines]
+        self.ledger = Ledger(merged(own, _told(snapshot)))
+
+    def changes(self, entry: Entry) -> tuple[Line, ...]:
+        """The lines of the operator's own changes of one workflow."""
+        return tuple(self._changes.get(workflow(entry), ()))
+
+    def past(self, entry: Entry, last: StatusView | None, target: Target | None) -> Past:
+        """The past of one workflow; from the ``last`` status known when the present one remembers nothing."""
+        view = entry.status if entry.status.packed is not None or last is None else last
+        by, written = target.written if target is not None else ("", 0.0)
+        raw = target.unpack() if target is not None else None
+        return Past(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
+
+
+def workflow(entry: Entry) -> str:
+    """How the ledger calls a profile's workflow."""
+    return f"{entry.namespace}/{entry.name}"
+
+
+def _told(snapshot: Snapshot) -> Iterator[Line]:
+    """The lines of what statuses tell of implementations."""
+    for entry in snapshot.profiles:
+        if entry.status.outcomes:
+            for outcome in memory.read({"results": list(entry.status.outcomes)}).outcomes:
+                line = outcome.line(workflow(entry))
+                if line is not None:
+                    yield line

@@ -1,0 +1,201 @@
+"""The way of most teams, with real parts: advice, its printed patch through Git's tooling, the runs after it, the proof.
+
+The operator only recommends here. Somebody renders the patch that ``explain`` prints into the manifest and applies the
+result under another field manager, as a GitOps controller would; the operator finds it in the object, measures what it
+brought, and still knows it after a restart without its history file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from concertmaster.cli import cli
+from concertmaster.kube.objects import PROFILES
+from testbed.cluster import Cluster
+
+from .operator_bed import apply, condition, install_crds, operator, policy, profile, settings, wait_for
+from .test_change_loop import World, cron_job
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+MANAGER = "kustomize-controller"
+
+
+def concertmaster(cluster: Cluster, namespace: str, *words: str) -> str:
+    """What a command prints, run as a person would."""
+    more = ["-n", namespace, "--kubeconfig", str(cluster.kubeconfig())]
+    found = CliRunner().invoke(cli, [*words, *more], catch_exceptions=False, standalone_mode=False)
+    return found.output
+
+
+def status(world: World, name: str = "wide") -> dict[str, Any]:
+    found = world.client.get(PROFILES.path(world.namespace, name))
+    return dict(found.get("status") or {})
+
+
+def advised(world: World, state: str) -> dict[str, Any]:
+    """The recommendation about parallelism when it is in that state."""
+    items = status(world).get("recommendations") or []
+    return next((r for r in items if r["id"].startswith("parallelism") and r["state"] == state), {})
+
+
+def printed_patch(text: str) -> str:
+    """The kustomization that ``explain`` prints."""
+    lines = text.partition("For Git (kustomization.yaml):\n")[2].splitlines()
+    block = [line[4:] for line in lines[: next(i for i, line in enumerate(lines) if not line.strip())]]
+    return "\n".join(block)
+
+
+def commit(cluster: Cluster, namespace: str, manifest: dict[str, Any], patch: str, directory: Path) -> None:
+    """Render the patch into the manifest and apply the result as Git tooling does."""
+    (directory / "cronjob.json").write_text(json.dumps(manifest))
+    kustomization = {"resources": ["cronjob.json"], **yaml.safe_load(patch)}
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    rendered = cluster.kubectl("kustomize", str(directory))
+    cluster.kubectl(
+        "-n", namespace, "apply", "--server-side", f"--field-manager={MANAGER}", "--force-conflicts", "-f", "-",
+        input=rendered,
+    )  # fmt: skip
+
+
+def test_advice_goes_through_git_is_seen_measured_and_remembered(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    world = World(cluster, namespace)
+    manifest = cron_job(namespace, "wide", "200m", parallelism=2, completions=6)
+    apply(
+        cluster,
+        manifest,
+        profile(namespace, "wide", workflowRef={"apiVersion": "batch/v1", "kind": "CronJob", "name": "wide"}),
+        policy(namespace, analysis={"window": "1h"}, apply={"verify": {"minRuns": 5, "maxRuns": 12}}),
+    )
+    config = settings(tmp_path, {"default": cluster.endpoints["prometheus"]}, namespaces=[namespace])
+    config["sources"][0]["delaySeconds"] = 0
+    config["limits"] = {"backfill": "1h"}
+    with operator(cluster, tmp_path, config) as op:
+        world.play(["wide"])
+        item = wait_for("advice", lambda: advised(world, "Active"), 90, 1.0)
+        assert item["promised"].startswith("Duration -")
+        explained = concertmaster(cluster, namespace, "explain", "wide", item["id"])
+        commit(cluster, namespace, manifest, printed_patch(explained), tmp_path)
+        lifted = int(world.spec("wide")["parallelism"])
+        assert lifted > 2
+        assert item["sets"] == f"/spec/jobTemplate/spec/parallelism: 2 -> {lifted}"
+
+        done = wait_for("Implemented", lambda: advised(world, "Implemented"), 60, 1.0)
+        (outcome,) = status(world)["results"]
+        assert outcome["by"] == MANAGER
+        assert outcome["since"] == done["since"]
+        assert "verdict" not in outcome
+        assert not list(cluster.get("wfc", "-n", namespace)["items"])  # nobody let the operator do anything
+        before = outcome["baselineRuns"]
+
+        time.sleep(1.5)  # a run of the second of the write belongs to neither side
+        world.play(["wide"])
+        wait_for("a verdict", lambda: status(world)["results"][0].get("verdict"), 90, 1.0)
+        (outcome,) = status(world)["results"]
+        assert outcome["verdict"] == "Improved"
+        assert outcome["verifiedRuns"] >= 5
+        assert outcome["baselineRuns"] >= max(5, before)
+        measured, promised = (float(outcome[k].split()[1]) for k in ("measured", "promised"))
+        assert measured < -20.0
+        assert measured > promised  # pods slow one another down, which the replay cannot know
+        print("promised", outcome["promised"], "measured", outcome["measured"])
+        said = concertmaster(cluster, namespace, "explain", "wide", item["id"])
+        assert f"Carried out {outcome['since']} by {MANAGER}" in said
+        assert "Effect: Improved:" in said
+        record = wait_for(
+            "the rule's record",
+            lambda: "this rule's promises held" in advised(world, "Implemented").get("trackRecord", ""),
+            60,
+        )
+        assert record
+        assert op.metric('concertmaster_rule_promises{result="held",rule="parallelism"}') + op.metric(
+            'concertmaster_rule_promises{result="broken",rule="parallelism"}'
+        ) == 1.0  # fmt: skip
+        reasons = wait_for("events", lambda: {"Implemented", "EffectMeasured"} <= events(cluster, namespace), 30)
+        assert reasons
+        kept = status(world)["results"]
+        assert op.stop() < 10.0
+
+    for file in tmp_path.glob("history.db*"):
+        file.unlink()
+    with operator(cluster, tmp_path, config) as op:
+        op.next_cycles(3, 90)
+        assert status(world)["results"] == kept
+        assert advised(world, "Implemented")["since"] == done["since"]
+        again = concertmaster(cluster, namespace, "explain", "wide", item["id"])
+        assert "Effect: Improved:" in again
+        assert "this rule's promises held" in " ".join(again.split())
+        assert "Implemented" in concertmaster(cluster, namespace, "list", "--state", "Implemented")
+
+
+def events(cluster: Cluster, namespace: str) -> set[str]:
+    """Reasons of the Events in a namespace."""
+    return {str(e.get("reason")) for e in cluster.get("events.events.k8s.io", "-n", namespace)["items"]}
+
+
+def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_told(
+    cluster: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    world = World(cluster, namespace)
+    apply(
+        cluster,
+        cron_job(namespace, "wide", "200m", parallelism=2, completions=6),
+        profile(namespace, "wide", workflowRef={"apiVersion": "batch/v1", "kind": "CronJob", "name": "wide"}),
+        policy(namespace, analysis={"window": "1h"}),
+    )
+    config = settings(tmp_path, {"default": cluster.endpoints["prometheus"]}, namespaces=[namespace])
+    config["sources"][0]["delaySeconds"] = 0
+    config["limits"] = {"backfill": "1h"}
+
+    def edit(dismissals: list[dict[str, str]]) -> None:
+        body = json.dumps({"spec": {"dismissals": dismissals}})
+        cluster.kubectl("-n", namespace, "patch", "wfp", "wide", "--type=merge", "-p", body)
+
+    def ready() -> dict[str, Any]:
+        return condition(world.client.get(PROFILES.path(namespace, "wide")), "Ready")
+
+    with operator(cluster, tmp_path, config):
+        world.play(["wide"], 6)
+        item = wait_for("advice", lambda: advised(world, "Active"), 90, 1.0)
+        said = concertmaster(
+            cluster, namespace, "dismiss", "wide", item["id"], "--reason", "nodes are full", "--for", "30d"
+        )
+        assert "is dismissed until" in said
+        away = wait_for("Dismissed", lambda: advised(world, "Dismissed"), 60)
+        assert away["dismissal"].startswith("nodes are full, until ")
+        others = [r["id"] for r in status(world)["recommendations"] if r["id"] != item["id"]]
+        assert others
+        concertmaster(cluster, namespace, "dismiss", "wide", others[0], "--reason", "later")
+        found = {d["recommendation"] for d in cluster.get("wfp", "wide", "-n", namespace)["spec"]["dismissals"]}
+        assert found == {item["id"], others[0]}  # the second apply did not take the first back
+
+        concertmaster(cluster, namespace, "dismiss", "wide", item["id"], "--undo")
+        back = wait_for("Active again", lambda: advised(world, "Active"), 60)
+        assert "its dismissal is over" in back["note"]
+
+        edit(
+            [{"recommendation": item["id"], "reason": "by hand"}, {"recommendation": "paralelism", "reason": "a slip"}]
+        )
+        wait_for("Dismissed by kubectl", lambda: advised(world, "Dismissed"), 60)
+        told = wait_for("a word on the slip", lambda: ready().get("reason") == "UnknownDismissal" and ready(), 60)
+        assert told["status"] == "True"
+        assert "spec.dismissals names paralelism, and there is no rule paralelism" in told["message"]
+
+        over = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 25.0))
+        edit([{"recommendation": item["id"], "reason": "for a moment", "expirationTime": over}])
+        wait_for(
+            "Dismissed for a moment", lambda: "for a moment" in advised(world, "Dismissed").get("dismissal", ""), 20
+        )
+        wait_for("its end", lambda: advised(world, "Active"), 90)
+        assert ready()["reason"] == "Analyzed"

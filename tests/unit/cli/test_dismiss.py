@@ -1,0 +1,86 @@
+"""``dismiss``: wrong calls are told in one line, owned profiles are left to their owner, nothing is overwritten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.cli.dismiss import MANAGER, expiration, take_back, write
+from concertmaster.cli.errors import UserError
+from concertmaster.kube.objects import PROFILES
+from tests.builders import NOW
+from tests.unit.runtime.fakes import MemoryClient
+
+
+@pytest.mark.parametrize(
+    ("span", "until", "end"),
+    [
+        (None, None, None),
+        ("30d", None, "2025-11-08T08:53:20Z"),
+        ("1d12h", None, "2025-10-10T20:53:20Z"),
+        (None, "2027-01-31", "2027-01-31T00:00:00Z"),
+        (None, "2027-01-31T10:00:00Z", "2027-01-31T10:00:00Z"),
+    ],
+)
+def test_its_end_is_written_as_the_resource_wants_it(span: str | None, until: str | None, end: str | None) -> None:
+    assert expiration(span, until, NOW) == end
+
+
+@pytest.mark.parametrize(
+    ("span", "until", "why"),
+    [
+        ("2 weeks", None, "--for: "),
+        (None, "next week", "--until: 'next week' is no time such as 2027-01-31"),
+        (None, "2020-01-01", "--until: 2020-01-01 is over already"),
+        ("1d", "2027-01-31", "not both"),
+    ],
+)
+def test_a_wrong_end_is_told(span: str | None, until: str | None, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        expiration(span, until, NOW)
+
+
+def stored(client: MemoryClient, *dismissals: dict[str, str], own: tuple[str, ...] = ()) -> dict[str, Any]:
+    keys = {f'k:{{"recommendation":"{i}"}}': {} for i in own}
+    managed = [{"manager": MANAGER, "operation": "Apply", "fieldsV1": {"f:spec": {"f:dismissals": keys}}}]
+    return client.put(
+        PROFILES, "demo", "etl", spec={"dismissals": list(dismissals)}, metadata={"managedFields": managed}
+    )
+
+
+def test_an_apply_carries_what_this_command_decided_before_and_nobody_elses() -> None:
+    client = MemoryClient()
+    raw = stored(
+        client,
+        {"recommendation": "a.x", "reason": "mine"},
+        {"recommendation": "b.x", "reason": "theirs"},
+        {"recommendation": "c.x", "reason": "old"},
+        own=("a.x", "c.x"),
+    )
+    client.request = lambda method, path, **more: sent.append((method, path, more)) or {}  # type: ignore[assignment,func-returns-value]
+    sent: list[Any] = []
+    write(client, raw, {"recommendation": "c.x", "reason": "new"})
+    ((method, path, more),) = sent
+    assert (method, path) == ("PATCH", PROFILES.path("demo", "etl"))
+    assert more["query"]["fieldManager"] == MANAGER
+    assert more["body"]["spec"]["dismissals"] == [
+        {"recommendation": "a.x", "reason": "mine"},
+        {"recommendation": "c.x", "reason": "new"},
+    ]
+
+
+def test_taking_back_tests_what_it_removes() -> None:
+    client = MemoryClient()
+    raw = stored(client, {"recommendation": "a.x", "reason": "1"}, {"recommendation": "b.x", "reason": "2"})
+    with pytest.raises(UserError, match=r"z.x is not dismissed; dismissed are: a.x, b.x"):
+        take_back(client, raw, "z.x")
+    sent: list[Any] = []
+    client.request = lambda method, path, **more: sent.append(more["body"]) or {}  # type: ignore[assignment,func-returns-value]
+    take_back(client, raw, "b.x")
+    assert sent == [
+        [
+            {"op": "test", "path": "/spec/dismissals/1/recommendation", "value": "b.x"},
+            {"op": "remove", "path": "/spec/dismissals/1"},
+        ]
+    ]
