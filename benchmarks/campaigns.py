@@ -34,7 +34,8 @@ from concertmaster.core.amounts import quantity
 from concertmaster.core.gates import Situation, blocking, judge
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution
 from concertmaster.core.plan import Aim, Plan, plan
-from concertmaster.core.proof import Proof, Terms, prove, sides
+from concertmaster.core.proof import Proof, Terms, prove
+from concertmaster.core.sides import sides
 from concertmaster.core.verdict import Verdict
 from concertmaster.engines.define import define
 from concertmaster.runtime.adviser import candidates

@@ -19,16 +19,15 @@ from concertmaster.core.cost import run_cost
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.options import Pricing
 from concertmaster.core.plan import Aim, Predicted
+from concertmaster.core.power import TOLERATED
+from concertmaster.core.sides import Sides, Sizes, baseline, comparable, good
 from concertmaster.core.text import count, duration, percent
 from concertmaster.core.verdict import MARGIN, MIN_RUNS, Comparison, Verdict, compare, watch
 
 HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
-TOLERATED = 0.02  # and is only slower when it surely costs more than this; less is the price of the saving
 FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
 QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
-MOST_BASELINE = 60  # runs before a change it is compared with, the newest
 CLEARLY = 1.5  # times the longest run before
-STUCK = 2.0  # times the longest run before: a run still going on counts as one that took this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,64 +56,25 @@ class Proof:
     measured: Predicted | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Finished runs before and after a change, each in the order of their starts."""
-
-    before: tuple[RunRecord, ...]
-    after: tuple[RunRecord, ...]
-
-
-def sides(
-    runs: Sequence[RunRecord],
-    *,
-    applied: float,
-    since: float | None,
-    now: float,
-    without: Sequence[tuple[float, float]] = (),
-) -> Sides:
-    """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
-
-    ``since`` is the last earlier change of the workflow that stayed: what ran before it is no baseline, nor what began
-    in a span of ``without`` (a change that was taken back). Of the runs after, those that started behind one that still
-    goes on are left out, or fast runs would be counted before slow ones.
-    """
-    dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
-    begin = since if since is not None else -math.inf
-    before = [r for r in dated if _finished(r) and (r.end or 0.0) <= applied and (r.start or 0.0) >= begin]
-    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in without)][-MOST_BASELINE:]
-    longest = max((r.makespan or 0.0 for r in before), default=math.inf)
-    after: list[RunRecord] = []
-    for run in dated:
-        if run.start is None or run.start < applied or run.start > now:
-            continue
-        if _finished(run):
-            after.append(run)
-        elif run.outcome is Outcome.RUNNING:
-            if now - run.start <= STUCK * longest:
-                break
-            after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
-    return Sides(tuple(before), tuple(after))
-
-
 def prove(
     aim: Aim, found: Sides, terms: Terms, *, age: float, step: str | None = None, lowers_memory: bool = False,
     pricing: Pricing | None = None,
 ) -> Proof:  # fmt: skip
     """The proof of a change of ``step`` (None: of the workflow) that was made ``age`` seconds ago."""
-    sizes = _sizes(found)
+    sizes = comparable(found)
+    found = replace(found, before=baseline(found.before, sizes, terms.max_runs))
     runs = (len(found.before), min(len(found.after), terms.max_runs))
     harm = _killed(found, step, lowers_memory) or _failing(found) or _clearly_slower(found, sizes)
     if harm:
         return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing))
-    seconds = _watched(found, sizes, terms)
+    over = age >= terms.max_age
+    seconds = _watched(found, sizes, terms, over)
     measured = _measured(aim, found, sizes, pricing)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
     )
     if slower:
         return Proof(Verdict.WORSE, True, seconds.reason, *runs, measured)
-    over = age >= terms.max_age
     if runs[1] < terms.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
         if not over:
             return Proof(None, False, _waiting(runs, terms), *runs, measured)
@@ -143,8 +103,8 @@ def _judged(aim: Aim, found: Sides, seconds: Comparison, terms: Terms, last: boo
     return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs)
 
 
-def _watched(found: Sides, sizes: _Sizes, terms: Terms) -> Comparison:
-    before, after = _good(found.before), _good(found.after)
+def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool) -> Comparison:
+    before, after = good(found.before), good(found.after)
     return watch(
         [r.makespan for r in before],
         [r.makespan for r in after],
@@ -152,10 +112,11 @@ def _watched(found: Sides, sizes: _Sizes, terms: Terms) -> Comparison:
         inputs_after=[sizes.get(r.run) for r in after],
         min_runs=MIN_RUNS,
         max_runs=terms.max_runs,
+        final=final,
     )
 
 
-def _measured(aim: Aim, found: Sides, sizes: _Sizes, pricing: Pricing | None) -> Predicted | None:
+def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None) -> Predicted | None:
     """The effect with its 90 % interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
     duration."""
     if aim is Aim.SAFER:
@@ -163,7 +124,7 @@ def _measured(aim: Aim, found: Sides, sizes: _Sizes, pricing: Pricing | None) ->
             return None
         low = likely = high = _failed(found.after) - _failed(found.before)
         return Predicted("Failures", low, likely, high)
-    before, after = _good(found.before), _good(found.after)
+    before, after = good(found.before), good(found.after)
     figures: list[list[float | None]] = [[r.makespan for r in side] for side in (before, after)]
     if aim is Aim.CHEAPER:
         prices = pricing or Pricing()
@@ -211,9 +172,9 @@ def _failing(found: Sides) -> str | None:
     return None
 
 
-def _clearly_slower(found: Sides, sizes: _Sizes) -> str | None:
+def _clearly_slower(found: Sides, sizes: Sizes) -> str | None:
     """The first runs after the change are all far beyond anything before it."""
-    before, after = _good(found.before), _good(found.after)
+    before, after = good(found.before), good(found.after)
     looked = 2 if len(before) >= 20 else 3
     if len(before) < 8 or len(after) < looked:
         return None
@@ -239,23 +200,6 @@ def _log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-_Sizes = dict[str, float]
-
-
-def _sizes(found: Sides) -> _Sizes:
-    """What makes runs comparable: the input size where all runs tell it, else the number of items they worked on
-    (attempts left out, or a change that causes retries would explain its own harm)."""
-    runs = (*found.before, *found.after)
-    inputs = {r.run: sum(e.input_size for e in r.steps if e.input_size is not None) for r in runs}
-    if runs and all(size > 0 for size in inputs.values()):
-        return inputs
-    return {r.run: float(len({(e.step, e.item) for e in r.steps})) for r in runs}
-
-
-def _good(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    return [r for r in runs if r.outcome is Outcome.SUCCEEDED]
-
-
 def _bad(run: RunRecord) -> bool:
     return run.outcome is Outcome.FAILED
 
@@ -268,10 +212,6 @@ def _failed(runs: Sequence[RunRecord]) -> float:
 def _oom(run: RunRecord, step: str | None) -> bool:
     rows = [e for e in run.steps if step is None or e.step == step]
     return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
-
-
-def _finished(run: RunRecord) -> bool:
-    return run.end is not None and run.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
 
 
 def _waiting(runs: tuple[int, int], terms: Terms) -> str:

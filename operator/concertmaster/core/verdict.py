@@ -27,6 +27,11 @@ MARGIN = 0.05  # changes smaller than this do not matter: same
 # by 20 %). Any value is valid; another one only moves the power.
 EXPECTED_SHIFT = 1.0
 SEQUENTIAL_LEVEL = 0.10  # two-sided: each direction is called falsely in at most 5 % of all changes
+# Of that level the last look may use so much. The bar of the looks before it is meant for endless asking: nominally half
+# of the level, with 5 to 200 runs before and 10 to 300 after it is crossed by 0.2 to 1.2 % a side, and both together by
+# at most 5.0 % (100,000 simulated series each; tests/unit/core/test_power.py repeats it).
+LAST_SHARE = 0.84
+LAST_LEVEL = LAST_SHARE * SEQUENTIAL_LEVEL
 
 Durations = Iterable[float | None] | Floats
 
@@ -95,6 +100,7 @@ def watch(
     inputs_after: Durations | None = None,
     min_runs: int = 5,
     max_runs: int = 30,
+    final: bool = False,
     margin: float = MARGIN,
     level: float = SEQUENTIAL_LEVEL,
     expected_shift: float = EXPECTED_SHIFT,
@@ -102,19 +108,19 @@ def watch(
     """Sequential test: ask after every new run with all runs since the change; stop when ``decided``.
 
     However often it is asked, a change without effect is called Worse in at most half of ``level`` of all cases, and
-    Improved likewise. Half of the level is for all looks before ``max_runs`` together, the other half for the last
-    one, at which it is decided in any case: then with the fixed-sample interval, and Inconclusive unless one of the
-    others holds. Same is decided as soon as the interval lies within the ``margin``. Runs beyond ``max_runs`` are not
-    looked at.
+    Improved likewise. The looks before the last have a bar that holds however many there are; at the last one (at
+    ``max_runs``, or ``final``: nobody will ask again) it is decided in any case: with a fixed-sample interval, and
+    Inconclusive unless one of the others holds. Same is decided as soon as the interval lies within the ``margin``.
+    Runs beyond ``max_runs`` are not looked at.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
-    last = counts[1] >= max_runs
+    last = final or counts[1] >= max_runs
     if groups is None or counts[1] < min_runs:
         return _too_few(counts, decided=last, wanted=max(min_runs, MIN_RUNS))
     t = groups.t()
     if last:
-        critical = student_quantile(1.0 - level / 4.0, groups.degrees)
-        p = min(1.0, 4.0 * student_tail(abs(t), groups.degrees))
+        critical = student_quantile(1.0 - LAST_SHARE * level / 2.0, groups.degrees)
+        p = min(1.0, 2.0 / LAST_SHARE * student_tail(abs(t), groups.degrees))
     else:
         critical = anytime_critical(groups.degrees, groups.information, level / 2.0, expected_shift)
         p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information, expected_shift))

@@ -7,8 +7,9 @@ from dataclasses import replace
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.core import jsonpatch
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.proof import Sides, prove
-from concertmaster.core.proof import sides as proof_sides
+from concertmaster.core.proof import prove
+from concertmaster.core.sides import Sides
+from concertmaster.core.sides import sides as proof_sides
 from concertmaster.runtime.changes_confirm import written
 from concertmaster.runtime.changes_desk import Desk
 from concertmaster.runtime.changes_document import FINISHED, Change

@@ -10,7 +10,8 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
 from concertmaster.core.plan import Aim
-from concertmaster.core.proof import Sides, Terms, prove, sides
+from concertmaster.core.proof import Terms, prove
+from concertmaster.core.sides import Sides, foresee, sides
 from concertmaster.core.verdict import Verdict
 from tests.builders import DAY, KEY, NOW, container
 
@@ -203,6 +204,32 @@ def test_more_input_is_not_taken_for_harm() -> None:
     rows = sized(30, applied - 31 * HOUR, 0, 50.0) + sized(29, applied + 1.0, 100, 80.0)
     found = sides(rows, applied=applied, since=None, now=NOW)
     assert prove(Aim.CHEAPER, found, TERMS, age=DAY).verdict is Verdict.IMPROVED
+
+
+def test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_kind() -> None:
+    after = noisy(50, 6, spread=0.3)
+    assert prove(Aim.CHEAPER, both(noisy(1, 150, spread=0.05), after), TERMS, age=DAY).baseline_runs == 60
+    assert prove(Aim.CHEAPER, both(noisy(1, 150, spread=0.3), after), TERMS, age=DAY).baseline_runs == 150
+    assert prove(Aim.CHEAPER, both(noisy(1, 400, spread=0.3), after), TERMS, age=DAY).baseline_runs == 200
+    other = [2.0 * s for s in noisy(2, 90, spread=0.3)]
+    assert prove(Aim.CHEAPER, both(other + noisy(1, 60, spread=0.3), after), TERMS, age=DAY).baseline_runs == 60
+
+
+def test_what_a_proof_could_tell_is_known_before_the_change() -> None:
+    def runs(count: int, spread: float) -> tuple[RunRecord, ...]:
+        return both(noisy(1, count, spread=spread), []).before
+
+    quiet, loud, long = (foresee(runs(n, s), 30) for n, s in ((30, 0.05), (30, 0.4), (200, 0.2)))
+    assert quiet is not None and quiet.enough
+    assert loud is not None and not loud.enough
+    assert long is not None and long.enough and long.before == 60  # no more than it takes
+    assert foresee(runs(2, 0.1), 30) is None
+
+
+def test_when_time_is_over_the_last_runs_decide_like_the_last_look() -> None:
+    found = both(noisy(1, 60, spread=0.15), [1.15 * s for s in noisy(99, 12, spread=0.15)])
+    assert prove(Aim.CHEAPER, found, TERMS, age=DAY).verdict is None
+    assert prove(Aim.CHEAPER, found, TERMS, age=8 * DAY).verdict is Verdict.WORSE
 
 
 def _course(aim: Aim, factor: float, seed: int, spread: float = 0.15) -> Verdict | None:

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.stats.shift import group_shift
-from concertmaster.core.verdict import SEQUENTIAL_LEVEL, Verdict, anytime_critical, compare, evidence, watch
+from concertmaster.core.verdict import LAST_LEVEL, SEQUENTIAL_LEVEL, Verdict, anytime_critical, compare, evidence, watch
 
 
 def runs(rng: np.random.Generator, n: int, factor: float = 1.0, sigma: float = 0.2) -> np.ndarray:
@@ -98,6 +98,15 @@ def test_the_sequential_form_ends_at_max_runs() -> None:
     assert result.verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_last_look_before_max_runs_decides_too() -> None:
+    rng = np.random.default_rng(21)
+    before, after = runs(rng, 40, sigma=0.15), runs(rng, 12, 1.15, sigma=0.15)
+    assert watch(before, after).decided is False
+    last = watch(before, after, final=True)
+    assert (last.verdict, last.decided) == (Verdict.WORSE, True)
+    assert last.p_value < 0.1
+
+
 def test_a_million_runs() -> None:
     rng = np.random.default_rng(12)
     begin = time.perf_counter()
@@ -122,7 +131,7 @@ def test_asking_after_every_run_does_not_raise_false_alarms() -> None:
             groups = group_shift(before, after[:n])
             t = groups.t()
             bar = anytime_critical(groups.degrees, groups.information, SEQUENTIAL_LEVEL / 2)
-            if abs(t) > (bar if n < 25 else student_quantile(1 - SEQUENTIAL_LEVEL / 4, groups.degrees)):
+            if abs(t) > (bar if n < 25 else student_quantile(1 - LAST_LEVEL / 2, groups.degrees)):
                 called[t > 0] += 1
                 break
     assert max(called.values()) <= 24  # at most 5 % by design; 8 % is beyond two sigma

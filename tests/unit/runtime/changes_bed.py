@@ -290,11 +290,20 @@ class Bed:
     def delete(self, resource: Resource, name: str) -> None:
         self.client.objects.pop(resource.path("demo", name))
 
-    def runs(self, count: int, seconds: float = 600.0, *, seed: int = 1, end: float | None = None, **more: Any) -> None:
+    def runs(
+        self,
+        count: int,
+        seconds: float = 600.0,
+        *,
+        seed: int = 1,
+        end: float | None = None,
+        spread: float = 0.05,
+        **more: Any,
+    ) -> None:
         """``count`` hourly runs up to ``end`` (default: now), beside those that are there."""
         last = self.now if end is None else end
         rows = self.history.runs_of.setdefault("etl", [])
-        for i, length in enumerate(noisy(seed, count, seconds, 0.05)):
+        for i, length in enumerate(noisy(seed, count, seconds, spread)):
             start = last - (count - i) * 3600.0
             found = one_run(len(rows), start, length, **more)
             rows.append(replace(found, steps=tuple(replace(e, step="job") for e in found.steps)))

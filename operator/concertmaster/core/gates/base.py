@@ -124,7 +124,8 @@ class Situation:
     ``in_flight`` names the changes of this workflow that were written and are not judged yet. ``baseline_runs`` are
     the runs a change could be compared with, ``coverage`` is the share
     of executions of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by
-    itself. ``approved`` is True once a person approved the plan. ``writes_left`` is what the rate allows now.
+    itself, ``unsure`` why a proof could well miss harm. ``approved`` is True once a person approved the plan.
+    ``writes_left`` is what the rate allows now.
     """
 
     now: float
@@ -138,6 +139,7 @@ class Situation:
     coverage: float | None = None
     min_coverage: float = 0.5
     withdrawn: str | None = None
+    unsure: str | None = None
     approved: bool = False
     writes_left: int = 1
 

@@ -24,4 +24,6 @@ def check(plan: Plan, situation: Situation) -> Verdict:
         )
     if situation.withdrawn is not None:
         return closed(NAME, "RightWithdrawn", f"{situation.withdrawn}; it waits for a decision", waiting=True)
+    if situation.unsure is not None:
+        return closed(NAME, "CannotBeProven", f"{situation.unsure}; it waits for a decision", waiting=True)
     return passed(NAME, f"mode is Auto ({rights.policy})")

@@ -117,6 +117,12 @@ def group_shift(before: Floats, after: Floats, covariates: tuple[Floats, Floats]
     return GroupShift(y, group, covariate, max(degrees, 1), float(rest @ rest))
 
 
+def residuals(y: Floats, x: Floats | None) -> Floats:
+    """What the robust line of y over x (a constant without x) leaves."""
+    _, weights = _bounded_residuals(y, x)
+    return y - _line(y, x, weights)
+
+
 def _bounded_residuals(y: Floats, x: Floats | None) -> tuple[Floats, Floats]:
     """Bounded residuals of y over x in robust standard deviations, and the weights of the fit."""
     weights = np.ones(y.size)
