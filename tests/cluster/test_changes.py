@@ -35,7 +35,7 @@ from .operator_bed import (
     wait_for,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 CONTAINER = "/spec/jobTemplate/spec/template/spec/containers/0"
 
@@ -68,11 +68,11 @@ class Place:
     def changes(self) -> list[dict[str, Any]]:
         return list(self.client.items(CHANGES.path(self.namespace)))
 
-    def the(self, phase: str, seconds: float = 60.0) -> dict[str, Any]:
+    def the(self, phase: str) -> dict[str, Any]:
         def find() -> dict[str, Any] | None:
             return next((c for c in self.changes() if (c.get("status") or {}).get("phase") == phase), None)
 
-        found = wait_for(f"a change in phase {phase}", find, seconds, 0.1)
+        found = wait_for(f"a change in phase {phase}", find, pause=0.1)
         assert isinstance(found, dict)
         return found
 
@@ -183,6 +183,25 @@ def test_approval_and_every_attack_on_it(place: Place, prometheus: PrometheusSer
         assert bent.returncode == 0, bent.stderr
         assert place.decide(other["metadata"]["name"]).returncode == 0
 
+        # Nor may a plan be aimed at another object: the next proposal of the same advice is turned to a second CronJob.
+        apply(place.cluster, cronjob(place.namespace, "victim"))
+        kind = other["spec"]["recommendation"]
+
+        def repeated() -> dict[str, Any] | None:
+            found = (c for c in place.changes() if c["spec"]["recommendation"] == kind)
+            return next((c for c in found if (c.get("status") or {}).get("phase") == "Proposed"), None)
+
+        second = wait_for("the proposal to be made anew", repeated)
+        victim = place.client.get(place.target_path.replace("/etl", "/victim"))
+        aimed = place.patch(
+            second["metadata"]["name"],
+            {"op": "replace", "path": "/status/plan/target/name", "value": "victim"},
+            {"op": "replace", "path": "/status/plan/target/uid", "value": victim["metadata"]["uid"]},
+            status=True,
+        )
+        assert aimed.returncode == 0, aimed.stderr
+        assert place.decide(second["metadata"]["name"]).returncode == 0
+
         # An object made by hand is nobody's plan.
         mine = {
             "apiVersion": CHANGES.api_version,
@@ -192,9 +211,11 @@ def test_approval_and_every_attack_on_it(place: Place, prometheus: PrometheusSer
         }
         apply(place.cluster, mine)
         wait_for(
-            "both refused", lambda: sum((c.get("status") or {}).get("phase") == "Failed" for c in place.changes()) == 2
+            "all refused", lambda: sum((c.get("status") or {}).get("phase") == "Failed" for c in place.changes()) == 3
         )
         assert place.generation() == generation
+        untouched = place.client.get(place.target_path.replace("/etl", "/victim"))
+        assert untouched["metadata"]["resourceVersion"] == victim["metadata"]["resourceVersion"]
 
         # The real approval, which cannot be turned round.
         assert place.decide(name, by="ana@example.com").returncode == 0
@@ -241,7 +262,7 @@ def test_nobody_decides_in_another_persons_name(place: Place) -> None:
 
 
 def kill_when(op: Any, seen: Callable[[], Any], what: str) -> None:
-    wait_for(what, seen, 60.0, 0.01)
+    wait_for(what, seen, pause=0.01)
     os.kill(op.process.pid, signal.SIGKILL)
     op.process.wait(timeout=10)
 
@@ -268,7 +289,8 @@ def test_killed_with_minus_nine_at_each_step_it_neither_writes_twice_nor_forgets
         assert place.generation() == generation + 1
         assert [c["metadata"]["uid"] for c in place.changes()] == [change["metadata"]["uid"]]
         place.client.delete(CHANGES.path(place.namespace, change["metadata"]["name"]), uid=change["metadata"]["uid"])
-        wait_for("the change to be taken back", lambda: place.requests() == {"cpu": "1", "memory": "2Gi"})
+        kill_when(op, lambda: place.requests() == {"cpu": "1", "memory": "2Gi"}, "the change to be taken back")
+    with operator(place.cluster, tmp_path, settings_) as op:
         op.next_cycles(3)
         assert place.generation() == generation + 2  # there and back, and no more
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.core.gates import GATES, Situation, judge
+from concertmaster.core.power import needed
 from tests.unit.core.changes_world import planned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +41,7 @@ HELD: dict[str, tuple[str, str]] = {
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
     "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
     "`Auto` lets": (LOOP, "test_auto_applies_proves_and_keeps"),
+    "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why"),
     "Every gate must be open": (LOOP, CLOSED),
     "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
     "Windows follow": (GATE, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
@@ -49,6 +51,10 @@ HELD: dict[str, tuple[str, str]] = {
     "A plan edited in the status": (REAL, ATTACKS),
     "Advice moves a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
     "With `approvals": (REAL, "test_nobody_decides_in_another_persons_name"),
+    "Runs before the change": (
+        PROOF,
+        "test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_kind",
+    ),
     "Runs that started after": (
         PROOF,
         "test_runs_that_were_going_on_and_runs_of_an_earlier_change_are_on_neither_side",
@@ -73,6 +79,15 @@ def test_every_line_is_held_by_a_test_that_exists(line: str) -> None:
     assert len(found) == 1, f"no test, or several, for: {line}"
     file, name = found[0]
     assert f"def {name}(" in (ROOT / file).read_text()
+
+
+def test_the_runs_a_proof_needs_are_as_the_page_says() -> None:
+    rows = re.findall(r"^\| (\d+) % \| (.*) \|$", PAGE, re.MULTILINE)
+    assert len(rows) == 5
+    for noise, cells in rows:
+        for before, cell in zip((10, 30, 60, 200), cells.split(" | "), strict=True):
+            found = needed(int(noise) / 100, before)
+            assert cell == ("never" if found is None else str(max(5, found))), (noise, before)  # minRuns is 5
 
 
 def test_no_test_stands_for_a_line_that_is_gone() -> None:

@@ -57,7 +57,7 @@ class Proposals:
                 continue
             orphan = next((c for c in bare if c.name.startswith(object_name(made)) and c.digest == made.digest), None)
             if orphan is not None and orphan.decision is None and orphan.recommendation == made.recommendation:
-                desk.put(self._steps.adopt(orphan, made, desk.now))
+                desk.put(self._steps.adopt(orphan, made, desk.now, desk.warning(self._follower.sides)))
                 bare.remove(orphan)
             elif open_ < _OPEN_PROPOSALS and self._propose(desk, own, made):
                 open_ += 1
@@ -65,6 +65,12 @@ class Proposals:
             text = "the advice behind it is no longer given"
             desk.put(self._hand.end(change, "Superseded", says(C.APPROVED, False, Reason.SUPERSEDED, text), desk.now))
         for change in bare:
+            alone = all(c.uid == change.uid for c in desk.changes if c.digest == change.digest)
+            if alone and self._hand.journal.made(change.digest):  # by a process that died before it wrote the plan
+                text = "the advice has moved on since it was made"
+                finding = says(C.APPROVED, False, Reason.SUPERSEDED, text)
+                desk.put(self._hand.end(change, "Superseded", finding, desk.now))
+                continue
             text = "the operator did not make this object; it is not carried out"
             desk.put(self._hand.end(change, "Failed", says(C.APPROVED, False, Reason.REJECTED, text), desk.now))
 
@@ -95,7 +101,7 @@ class Proposals:
         verdicts = judge(made, replace(cheap, facts=desk.facts.read(made, fresh, desk.definition)))
         if self._refused(blocking(verdicts, proposing=asks)):
             return False
-        change = self._steps.propose(made, desk.changes, desk.now)
+        change = self._steps.propose(made, desk.changes, desk.now, cheap.unsure)
         desk.put(change)
         if change is None or asks:
             return change is not None
@@ -219,6 +225,7 @@ class Proposals:
             baseline_runs=len(desk.baseline(self._follower.sides)),
             coverage=candidate.coverage,
             withdrawn=withdrawn(desk.lines, item.rule, desk.workflow) or why,
+            unsure=desk.warning(self._follower.sides),
             approved=approved,
             writes_left=self._steps.writes_left(desk.subject.entry.namespace, desk.now),
         )

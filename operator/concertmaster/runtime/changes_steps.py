@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.core.gates.owner import owners
 from concertmaster.core.plan import Plan
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
+from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
 from concertmaster.kube.events import Severity
 from concertmaster.kube.objects import CHANGES
+from concertmaster.runtime.changes_confirm import written
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_hand import Hand, Stands
 from concertmaster.runtime.changes_status import new_object, object_name, plan_status, says, with_conditions
@@ -37,8 +40,9 @@ class Steps:
             seen.popleft()
         return self._per_minute - len(seen)
 
-    def propose(self, plan: Plan, known: Iterable[Change], now: float) -> Change | None:
-        """Create the object of a plan. None when the same plan was finished before, or the server does not take it."""
+    def propose(self, plan: Plan, known: Iterable[Change], now: float, unsure: str | None = None) -> Change | None:
+        """Create the object of a plan; ``unsure`` says why its proof could miss harm. None when the same plan was
+        finished before, or the server does not take it."""
         taken = {c.name: c for c in known}
         attempt = 1
         while (name := object_name(plan, attempt)) in taken:
@@ -55,13 +59,14 @@ class Steps:
         except KubeError as error:
             self._hand.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None
-        return self.adopt(Change(raw), plan, now)
+        return self.adopt(Change(raw), plan, now, unsure)
 
-    def adopt(self, change: Change, plan: Plan, now: float) -> Change | None:
+    def adopt(self, change: Change, plan: Plan, now: float, unsure: str | None = None) -> Change | None:
         """Write the plan into the status of an object that has none yet."""
         how = f"kubectl concertmaster approve -n {change.namespace} {change.name}"
         status = {**plan_status(plan), "phase": "Proposed"}
-        waiting = says(C.APPROVED, None, Reason.WAITING, f"{plan.says()}; to approve it: {how}")
+        caution = f"; {unsure}" if unsure else ""
+        waiting = says(C.APPROVED, None, Reason.WAITING, f"{plan.says()}{caution}; to approve it: {how}")
         found = self._hand.write(change, status, [waiting], now)
         self._hand.tally.proposed += found is not None
         return found
@@ -92,7 +97,7 @@ class Steps:
         self._writes.setdefault(plan.namespace, deque()).append(now)
         wrote = patch_object(self._hand.client, ref, operations)
         if wrote.outcome is Wrote.DONE:
-            return self._verifying(begun, now)
+            return self._verifying(begun, raw, now)
         if wrote.outcome is Wrote.UNCERTAIN:
             return begun  # the next cycle looks what became of it
         return self.settle(begun, now, wrote)
@@ -104,7 +109,7 @@ class Steps:
             return self._hand.conflict(change, "the target was deleted", now)
         found = self._hand.stands(change, raw)
         if found is Stands.NEW:
-            return self._verifying(change, now)
+            return self._verifying(change, raw, now)
         if found is Stands.OTHER:
             return self._hand.conflict(change, "somebody else changed the target before it was written", now)
         if wrote is not None and wrote.outcome is not Wrote.CHANGED:
@@ -116,11 +121,13 @@ class Steps:
         self._hand.journal.drop(change.uid)
         return again
 
-    def _verifying(self, change: Change, now: float) -> Change | None:
-        """It stands: wait for runs."""
+    def _verifying(self, change: Change, raw: Mapping[str, Any], now: float) -> Change | None:
+        """It stands: wait for runs. Who else owns the object ``raw`` may change it back, which is said."""
+        rivals = owners(raw, list(written(change.operations("patch") or ())), FIELD_MANAGER)
+        fight = f"; {' and '.join(rivals[:3])} may change it back" if rivals else ""
         status = {**change.status, "phase": "Verifying"}
         findings = [
-            says(C.APPLIED, True, Reason.APPLIED, f"written; to take it back by hand: {change.undo()}"),
+            says(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to take it back by hand: {change.undo()}"),
             says(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected"),
         ]
         found = self._hand.write(change, status, findings, now)

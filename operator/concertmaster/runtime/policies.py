@@ -19,6 +19,8 @@ from concertmaster.api.models.policy import ClusterOptimizationPolicy, Optimizat
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, resolve, select
 from concertmaster.api.types import explain
+from concertmaster.core.gates import Window
+from concertmaster.core.gates.window import WindowUnusable, next_opening
 from concertmaster.runtime.ports import SourceReport
 from concertmaster.runtime.registry import Entry, Snapshot
 
@@ -129,7 +131,7 @@ def policy_status(
         ]
     else:
         findings = [
-            _ready(view.ref, policy, facts, rules),
+            _ready(view.ref, policy, facts, rules, now),
             _metrics(policy, facts, sources, reports),
             write_access(policy, facts),
         ]
@@ -144,7 +146,7 @@ def policy_status(
     }
 
 
-def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collection[str]) -> Finding:
+def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collection[str], now: float) -> Finding:
     unknown = sorted(r.name for r in policy.spec.rules if r.name not in rules)
     if policy.spec.suspend:
         return _is(
@@ -155,6 +157,8 @@ def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collec
         known = ", ".join(sorted(rules))
         message = f"rules names {', '.join(unknown)}, which does not exist; everything else is in force. Known: {known}"
         return _is(False, Reason.UNKNOWN_RULE, message)
+    if windows := _windows(policy, now):
+        return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
     if facts.obstacles:
@@ -163,6 +167,17 @@ def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collec
     if facts.matched == 0:
         return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
     return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}")
+
+
+def _windows(policy: AnyPolicy, now: float) -> str:
+    """Which windows of apply can never open, as a sentence; empty when all can."""
+    found = []
+    for place, window in enumerate(resolve(None, policy).apply.windows):
+        try:
+            next_opening(Window(window.schedule, window.time_zone, window.duration_seconds), now)
+        except WindowUnusable as error:
+            found.append(f"apply.windows[{place}] never opens: {error}")
+    return "; ".join(found)
 
 
 def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -124,6 +125,20 @@ def test_three_worse_of_five_and_the_rule_must_ask() -> None:
     assert bed.cpu() == "1602m"
 
 
+def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why() -> None:
+    bed = Bed()
+    bed.history.runs_of["etl"].clear()
+    bed.runs(30, spread=0.4)
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")
+    told = bed.message(C.APPROVED)
+    assert re.search(r"runs vary by \d\d %, so that 30 runs after the change \(verify.maxRuns\) would show", told), told
+    assert bed.counted("applied_total") == 0.0
+    bed.runs(200, spread=0.05)
+    bed.run()
+    assert bed.cpu() == "1500m"  # it waited for nothing else
+
+
 def test_approve_waits_and_carries_out_exactly_what_was_approved() -> None:
     bed = Bed(mode="Approve")
     bed.run()
@@ -234,6 +249,31 @@ def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
     bed.target["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
     bed.run()
     assert bed.cpu() == "1500m"
+    assert "written; Flux Kustomization apps may change it back; to take it back by hand: kubectl" in bed.message(
+        C.APPLIED
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda bed: bed.target["metadata"].update(annotations={"meta.helm.sh/release-name": "etl"}),
+        lambda bed: bed.client.put(
+            LIMIT_RANGES, "demo", "r", spec={"limits": [{"type": "Container", "min": {"cpu": "1800m"}}]}
+        ),
+        lambda bed: setattr(bed, "coverage", 0.1),
+        lambda bed: bed.policy(mode="Approve", allow=["Parallelism"]),
+    ],
+)  # fmt: skip
+def test_every_gate_is_asked_again_after_the_approval_and_right_before_the_write(spoil: Callable[[Bed], Any]) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    spoil(bed)
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().phase == "Proposed"
+    assert bed.message(C.APPLIED).startswith("waits for ")
 
 
 def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
@@ -350,6 +390,24 @@ def test_a_hand_made_object_is_refused() -> None:
     mine = next(c for c in bed.all() if c.name == "mine")
     assert mine.phase == "Failed"
     assert "did not make" in str(mine.condition(C.APPROVED)["message"])
+    assert bed.cpu() == "2"
+
+
+def test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_advice_moves() -> None:
+    bed = Bed(mode="Approve")
+    bed.mortal.points, bed.mortal.die_at = 0, (2, "after")  # the journal's note, then the object
+    with pytest.raises(Died):
+        bed.run()
+    assert bed.one().status == {}
+    bed.items = [cheaper(proposed="1600m")]
+    bed.start()
+    bed.run()
+    assert sorted(c.phase for c in bed.all()) == ["Proposed", "Superseded"]
+    imitation = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job"}
+    waiting = next(c for c in bed.all() if c.phase == "Proposed")
+    bed.client.put(CHANGES, "demo", "mine", spec={**imitation, "planDigest": waiting.digest, "decision": "Approve"})
+    bed.run()
+    assert next(c for c in bed.all() if c.name == "mine").phase == "Failed"
     assert bed.cpu() == "2"
 
 

@@ -404,6 +404,24 @@ def test_a_suspended_policy_says_so(bed: Bed) -> None:
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
 
+def test_a_policy_whose_windows_can_never_open_says_which_and_why(bed: Bed) -> None:
+    windows = [
+        {"schedule": "0 22 * * *", "duration": "2h", "timeZone": "Europe/Berlin"},
+        {"schedule": "0 0 31 2 *", "duration": "2h"},
+        {"schedule": "0 0 * * *", "duration": "2h", "timeZone": "Mars/Base"},
+    ]
+    bed.policy(apply={"mode": "Auto", "windows": windows})
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "InvalidSpec")
+    told = bed.message("Ready", POLICIES, "team")
+    assert "apply.windows[1] never opens: schedule '0 0 31 2 *'" in told
+    assert "apply.windows[2] never opens: time zone Mars/Base is not known; use a name such as Europe/Berlin" in told
+    assert "windows[0]" not in told
+    bed.policy(apply={"mode": "Auto", "windows": windows[:1]})
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"][0] == "True"
+
+
 def test_a_denied_creation_is_told_once_and_tried_no_further_in_that_namespace() -> None:
     bed = Bed()
     for i in range(5):
