@@ -28,6 +28,12 @@ TEMPLATES = [
     {"name": "a", "script": {"image": "x", "command": ["sh"], "source": "true", "resources": REQUESTS}},
     {"name": "b", "containerSet": {"containers": [{"name": "one", "image": "x"}, {"name": "two", "image": "x"}]}},
     {"name": "c", "container": {"image": "x", "command": ["c"], "resources": {"requests": {"cpu": 2}}}},
+    {
+        "name": "d",
+        "container": {"image": "x", "command": ["d"]},
+        "initContainers": [{"name": "warm", "image": "x", "resources": REQUESTS}],
+        "sidecars": [{"name": "proxy", "image": "x", "resources": REQUESTS}],
+    },
 ]
 POD = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "x", "resources": {}}]}
 CRON = "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests"
@@ -40,6 +46,8 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Edit]]] = {
             Edit("/spec/templates/1/script/resources/requests/cpu", "2", "1500m"),
             Edit("/spec/templates/2/containerSet/containers/1/resources/requests/memory", None, "64Mi"),
             Edit("/spec/templates/3/container/resources/requests/cpu", "2", "1"),
+            Edit("/spec/templates/4/initContainers/0/resources/requests/memory", "1Gi", "512Mi"),
+            Edit("/spec/templates/4/sidecars/0/resources/requests/cpu", "2", "500m"),
         ],
     ),
     "ClusterWorkflowTemplate": (
