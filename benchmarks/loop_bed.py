@@ -22,7 +22,8 @@ from benchmarks.campaigns import Campaign
 from benchmarks.loop_world import Scenario
 from concertmaster.api.conditions import ConditionType
 from concertmaster.core.plan import Predicted
-from concertmaster.core.proof import Sides, Terms, prove, sides
+from concertmaster.core.proof import Terms, prove
+from concertmaster.core.sides import Sides, sides
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient

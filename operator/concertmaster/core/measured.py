@@ -15,7 +15,8 @@ from concertmaster.core.lifecycle import Effect, Outcome, step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.options import Pricing
 from concertmaster.core.plan import Aim, Predicted, aim_for
-from concertmaster.core.proof import Proof, Terms, prove, sides
+from concertmaster.core.proof import Proof, Terms, prove
+from concertmaster.core.sides import sides
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
