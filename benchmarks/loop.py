@@ -12,12 +12,13 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.campaigns import share, summary
+from benchmarks.campaigns import Campaign, share, summary
 from benchmarks.loop_bed import Outcome, Pace, bed
 from benchmarks.loop_world import KINDS, Scenario
 
@@ -43,12 +44,12 @@ def figures(found: Sequence[Outcome]) -> dict[str, Any]:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as lines of benchmarks/RESULTS.md."""
-    found, setting = result["summary"], result["setting"]
+    found, batches = result["summary"], result["batches"]
     by_rule = "; ".join(f"{rule} {p} % of {n}" for rule, (p, n) in found["inside_by_rule"].items())
     runs, minutes, lost = found["runs_to_verdict"], found["minutes_to_verdict"], found["without_verdict"]
     return [
         "",
-        f"## The loop with real parts ({sum(found['started'].values())} workflows side by side; `make bench-changes`)",
+        f"## The loop with real parts ({sum(found['started'].values())} workflows; `make bench-changes`)",
         "",
         "Real: API server, scheduler, Argo's workflow controller, kube-state-metrics, Prometheus, the operator. Simulated:"
         " what happens inside pods and their container series, by a law the operator does not know"
@@ -66,21 +67,17 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"| minutes to the verdict (median): {', '.join(KINDS)} | - | {', '.join(str(minutes[k]) for k in KINDS)} |",
         f"| workflows without a verdict in time: {', '.join(KINDS)} | - | {', '.join(str(lost[k]) for k in KINDS)} |",
         "",
-        f"{result['runs']} runs of about {setting['seconds']:.0f} s of work in {result['minutes']} minutes on"
-        f" {setting['cpus']} cores (load {setting['load'][0]} at the start, {setting['load'][1]} at the end).",
+        *(
+            f"{b['workflows']} workflows side by side (seed {b['seed']}): {b['runs']} runs of about {b['seconds']:.0f} s of"
+            f" work in {b['minutes']} minutes on {b['cpus']} cores, load {b['load'][0]} at the start and {b['load'][1]} at"
+            " the end."
+            for b in batches
+        ),
     ]
 
 
-def main() -> int:
-    """Play, write JSON and page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=20, help="workflows of each kind")
-    parser.add_argument("--seconds", type=float, default=30.0, help="work of a run, about")
-    parser.add_argument("--minutes", type=float, default=25.0, help="at most")
-    parser.add_argument("--active", type=int, default=60, help="runs at a time, of all workflows")
-    parser.add_argument("--seed", type=int, default=20261120)
-    parser.add_argument("--dry", action="store_true", help="print only")
-    options = parser.parse_args()
+def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
+    """One batch: what came of each workflow, and the circumstances."""
     load = [round(os.getloadavg()[0], 1)]
     begin = time.monotonic()
     pace = Pace(least=8, beside=2, active=options.active, scrape=5, interval=20, patience=300.0, pause=3.0)
@@ -88,29 +85,51 @@ def main() -> int:
     with bed(pace, say=lambda text: print(text, flush=True)) as played:
         played.add(scenarios)
         played.play(60 * options.minutes, lambda text: print(f"{time.monotonic() - begin:.0f} s: {text}", flush=True))
-        runs = played.started
         played.operator.stop()
         found = played.results()
-    load.append(round(os.getloadavg()[0], 1))
-    setting = {
-        "each": options.each,
+    return found, {
+        "workflows": len(scenarios),
         "seconds": options.seconds,
         "seed": options.seed,
+        "runs": played.started,
+        "minutes": round((time.monotonic() - begin) / 60, 1),
         "cpus": os.cpu_count(),
-        "load": load,
+        "load": [*load, round(os.getloadavg()[0], 1)],
         "python": platform.python_version(),
     }
-    minutes = round((time.monotonic() - begin) / 60, 1)
-    result = {"summary": figures(found), "setting": setting, "runs": runs, "minutes": minutes}
+
+
+def main() -> int:
+    """Play, write JSON and page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--each", type=int, default=20, help="workflows of each kind")
+    parser.add_argument("--seconds", type=float, default=25.0, help="work of a run, about")
+    parser.add_argument("--minutes", type=float, default=27.0, help="at most")
+    parser.add_argument("--active", type=int, default=60, help="runs at a time, of all workflows")
+    parser.add_argument("--seed", type=int, default=20261120)
+    parser.add_argument("--append", action="store_true", help="pool with what the page has; give another seed")
+    parser.add_argument("--dry", action="store_true", help="print only")
+    options = parser.parse_args()
+    old = json.loads(RESULT.read_text()) if options.append else {"rows": [], "batches": []}
+    if any(b["seed"] == options.seed for b in old["batches"]):
+        parser.error(f"seed {options.seed} was played already")
+    found, batch = play(options)
     for outcome in found:
         print(outcome.line())
-    print(json.dumps(result, indent=1))
+    rows = [*map(outcome_of, old["rows"]), *found]
+    result = {"summary": figures(rows), "batches": [*old["batches"], batch], "rows": [asdict(row) for row in rows]}
+    print(json.dumps({"summary": result["summary"], "batches": result["batches"]}, indent=1))
     if not options.dry:
         from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
 
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
         PAGE.write_text(page(json.loads(RESULTS.read_text())))
     return 0
+
+
+def outcome_of(row: Mapping[str, Any]) -> Outcome:
+    """An outcome as the result's file keeps it."""
+    return Outcome(**{**row, "campaign": Campaign(**row["campaign"])})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""The table of the loop with real parts: what it counts, and that batches can be pooled from their file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from benchmarks.campaigns import Campaign
+from benchmarks.loop import figures, lines, outcome_of
+from benchmarks.loop_bed import Outcome, Pace, Track
+from benchmarks.loop_world import KINDS, Scenario
+
+ROWS = [
+    Outcome(Campaign("faster", "parallelism", "Improved", False, 5, (-0.5, -0.4, -0.3), -0.35, True), 8, 90.0),
+    Outcome(Campaign("faster", "parallelism", "Same", True, 9, (-0.5, -0.4, -0.3), -0.1, False), 9, 150.0),
+    Outcome(Campaign("starved", "cpu-request", "Improved", False, 5, (-0.4, -0.3, -0.1), -0.2, True), 8, 90.0),
+    Outcome(Campaign("cheaper", "", "none", False, 0, None, None, None)),
+    Outcome(Campaign("slower", "cpu-request", "Worse", True, 4, (-0.4, -0.3, -0.2), -0.3, True), 5, 60.0),
+    Outcome(Campaign("kills", "memory-request", "Worse", True, 2, (-0.4, -0.3, -0.2), None, None), 3, 30.0),
+]
+
+
+def test_only_good_changes_with_a_verdict_count_as_promises_and_false_restores() -> None:
+    found = figures(ROWS)
+    assert (found["inside_percent"], found["inside_of"]) == (66.7, 3)
+    assert found["false_restores_percent"] == 33.3
+    assert (found["slower_caught_percent"], found["kills_caught_percent"]) == (100.0, 100.0)
+    assert found["minutes_to_verdict"] == {"faster": 2.0, "starved": 1.5, "cheaper": None, "slower": 1.0, "kills": 0.5}
+    assert (found["started"]["cheaper"], found["without_verdict"]["cheaper"]) == (1, 1)
+
+
+def test_rows_survive_their_file_and_the_table_names_every_batch() -> None:
+    kept = [outcome_of(row) for row in json.loads(json.dumps([asdict(row) for row in ROWS]))]
+    assert figures(kept) == figures(ROWS)
+    batch = {"workflows": 6, "seed": 1, "runs": 9, "seconds": 25.0, "minutes": 2.5, "cpus": 2, "load": [1.0, 2.0]}
+    page = "\n".join(lines({"summary": figures(kept), "batches": [batch]}))
+    assert "66.7 % of 3 (cpu-request 100.0 % of 1; parallelism 50.0 % of 2)" in page
+    assert "6 workflows side by side (seed 1): 9 runs" in page
+
+
+def test_a_scenario_is_the_same_for_the_same_seed_and_hides_its_figures_from_the_template() -> None:
+    for kind in KINDS:
+        one, same, other = Scenario(kind, 0, 1, 20.0), Scenario(kind, 0, 1, 20.0), Scenario(kind, 0, 2, 20.0)
+        assert (one.figures, one.template(), one.run(0)) == (same.figures, same.template(), same.run(0))
+        assert one.figures != other.figures
+        assert "{{workflow.parameters.seconds}}" in json.dumps(one.template())
+
+
+def test_runs_are_started_before_a_change_after_it_and_not_in_between() -> None:
+    pace = Pace(before=2, beside=1, least=1, patience=10.0)
+    track = Track(Scenario("cheaper", 0, 1, 20.0))
+    assert track.wants(pace, 0.0)
+    track.active = {"a"}
+    assert not track.wants(pace, 0.0)
+    for name, now in (("a", 1.0), ("b", 2.0)):
+        track.active = {name}
+        track.look(pace, set(), now)
+    assert track.ended == 2 and not track.wants(pace, 2.0) and not track.over(pace)
+    track.look(pace, set(), 13.0)
+    assert track.given_up and track.over(pace), "no change came of it in time"
