@@ -47,6 +47,8 @@ BEGIN = 1_760_000_000.0
 GI = 1024.0**3
 MI = 1024.0**2
 BASELINE = 30
+KINDS = ("faster", "cheaper", "slower", "kills")
+GOOD = ("faster", "starved", "cheaper")  # kinds that nothing spoils, of this benchmark and of the one with real parts
 POLICY = {
     "apiVersion": "concertmaster.dev/v1alpha1",
     "kind": "OptimizationPolicy",
@@ -260,10 +262,6 @@ def _proven(
 def _look(made: Plan, runs: Sequence[RunRecord], applied: float, terms: Terms, lowers: bool) -> Proof:
     found = sides(runs, applied=applied, since=None, now=applied + 10_000 * HOUR)
     return prove(made.aim, found, terms, age=0.0, step=made.step, lowers_memory=lowers)
-
-
-GOOD = ("faster", "starved", "cheaper")
-KINDS = ("faster", "cheaper", "slower", "kills")
 
 
 def share(values: Sequence[bool]) -> float | None:
