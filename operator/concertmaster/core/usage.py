@@ -22,7 +22,8 @@ class RunUsage(NamedTuple):
 
     ``memory_peak`` is the highest sample, ``memory_most`` the kernel's high-water mark (page cache included): the true peak
     lies between them. ``memory_floor`` is a limit the container was killed at, if it was. ``waiting_share`` is the share of
-    the time in which it had work and no CPU (0 to 1), by the kernel's pressure figures.
+    the time in which it had work and no CPU (0 to 1), by the kernel's pressure figures. ``reserved_seconds`` is how long its
+    pods were there, which is what requests cost.
     """
 
     time: float
@@ -36,6 +37,7 @@ class RunUsage(NamedTuple):
     memory_floor: float | None
     input_size: float | None
     waiting_share: float | None
+    reserved_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def _seconds(fact: ContainerFact, execution: StepExecution) -> float | None:
 
 
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
-    seconds = 0.0
+    seconds = reserved = 0.0
     peak = most = cores = peak_cores = throttled = floor = size = waiting = None
     killed = False
     for fact, execution in rows:
@@ -102,13 +104,14 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
             continue
         own = _seconds(fact, execution)
         seconds += own or 0.0
+        reserved += execution.span or own or 0.0
         peak = _larger(peak, fact.memory_peak)
         most = _larger(most, fact.memory_kernel_peak)
         cores = _larger(cores, mean_cores(fact, own))
         peak_cores = _larger(peak_cores, fact.cpu_peak_cores)
         throttled = _larger(throttled, fact.throttled_share)
         waiting = _larger(waiting, _waiting(fact, own))
-    return RunUsage(time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting)
+    return RunUsage(time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved)
 
 
 def _waiting(fact: ContainerFact, fallback_seconds: float | None) -> float | None:

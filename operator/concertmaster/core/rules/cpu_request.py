@@ -207,7 +207,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
         category = Category.COST
         priced = (current - proposed_cores) / _HOUR * evidence.analysis.pricing.cpu_core_hour * rate if rate else 0.0
-        saving = mean_interval([r.seconds for r in container.runs], priced) if priced > 0 else None
+        saving = mean_interval([r.reserved_seconds for r in container.runs], priced) if priced > 0 else None
         severity = saving_severity(evidence, saving, -change)
     else:
         expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"

@@ -34,7 +34,7 @@ def _saving(evidence: Evidence, container: ContainerUsage, freed: float) -> Inte
     if rate is None:
         return None
     price = freed / _GIB / _HOUR * evidence.analysis.pricing.memory_gib_hour * rate
-    return mean_interval([r.seconds for r in container.runs], price) if price > 0 else None
+    return mean_interval([r.reserved_seconds for r in container.runs], price) if price > 0 else None
 
 
 def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:

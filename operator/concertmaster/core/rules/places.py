@@ -79,6 +79,7 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
         memory_floor=_largest(r.memory_floor for r in rows),
         input_size=_largest(r.input_size for r in rows),
         waiting_share=_largest(r.waiting_share for r in rows),
+        reserved_seconds=sum(r.reserved_seconds for r in rows),
     )
 
 
