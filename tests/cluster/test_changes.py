@@ -185,10 +185,10 @@ def test_approval_and_every_attack_on_it(place: Place, prometheus: PrometheusSer
 
         # Nor may a plan be aimed at another object: the next proposal of the same advice is turned to a second CronJob.
         apply(place.cluster, cronjob(place.namespace, "victim"))
-        kind = other["spec"]["recommendation"]
+        seen = {name, other["metadata"]["name"]}
 
         def repeated() -> dict[str, Any] | None:
-            found = (c for c in place.changes() if c["spec"]["recommendation"] == kind)
+            found = (c for c in place.changes() if c["metadata"]["name"] not in seen)
             return next((c for c in found if (c.get("status") or {}).get("phase") == "Proposed"), None)
 
         second = wait_for("the proposal to be made anew", repeated)

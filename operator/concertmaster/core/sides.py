@@ -12,7 +12,7 @@ from concertmaster.core.verdict import MIN_RUNS, compare
 
 BASELINE = 60  # runs before a change it is compared with, the newest
 NOISY_BASELINE = 200  # where BASELINE would not do, so much do runs vary, and the older ones are like the newest
-_ALIKE = 0.2  # level at which older runs count as different: rather too often, they are only a help
+_ALIKE = 0.1  # level at which older runs count as different: rather too often, they are only a help
 STUCK = 2.0  # times the longest run before: a run still going on counts as one that took this long
 
 Sizes = dict[str, float]

@@ -210,7 +210,7 @@ def test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_k
     after = noisy(50, 6, spread=0.3)
     assert prove(Aim.CHEAPER, both(noisy(1, 150, spread=0.05), after), TERMS, age=DAY).baseline_runs == 60
     assert prove(Aim.CHEAPER, both(noisy(1, 150, spread=0.3), after), TERMS, age=DAY).baseline_runs == 150
-    assert prove(Aim.CHEAPER, both(noisy(1, 400, spread=0.3), after), TERMS, age=DAY).baseline_runs == 200
+    assert prove(Aim.CHEAPER, both(noisy(2, 400, spread=0.3), after), TERMS, age=DAY).baseline_runs == 200
     other = [2.0 * s for s in noisy(2, 90, spread=0.3)]
     assert prove(Aim.CHEAPER, both(other + noisy(1, 60, spread=0.3), after), TERMS, age=DAY).baseline_runs == 60
 
