@@ -68,20 +68,30 @@ def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
 
 def follows(field: Field, now: str | None) -> bool:
     """Whether ``now`` is what was advised: the same value, or an amount at least half of the way to it or beyond."""
+    return _way(field, now) >= FAR_ENOUGH
+
+
+def _way(field: Field, now: str | None) -> float:
+    """The part of the way from the old value to the advised one that ``now`` has gone; beyond 1 where it went further."""
     if now == field.new:
-        return True
+        return 1.0
     old, here, new = quantity(field.old), quantity(now), quantity(field.new)
     if here is None or new is None:
-        return False
+        return 0.0
     if old is None or old == new:
-        return here == new
-    return (here - old) / (new - old) >= FAR_ENOUGH
+        return float(here == new)
+    return (here - old) / (new - old)
 
 
 def followed(wanted: Iterable[Field], target: Mapping[str, Any]) -> bool:
     """Whether all of the fields stand as advised; False without any."""
     rows = [(f, value(target, f.path)) for f in wanted]
     return bool(rows) and all(there and follows(f, now) for f, (there, now) in rows)
+
+
+def way(wanted: Iterable[Field], target: Mapping[str, Any]) -> float:
+    """How much of what was advised is done, 0 to 1: the least of its fields."""
+    return max(0.0, min([1.0, *(_way(f, value(target, f.path)[1]) for f in wanted)]))
 
 
 def stand(edits: Iterable[Edit], target: Mapping[str, Any]) -> bool:

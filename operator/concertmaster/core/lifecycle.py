@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.core.amounts import quantity
-from concertmaster.core.followed import Field, followed, follows, value
+from concertmaster.core.followed import Field, followed, follows, value, way
 from concertmaster.core.ledger import Line, same_change
 from concertmaster.core.model import Severity
 from concertmaster.core.text import percent
@@ -167,7 +167,13 @@ def _made(standing: Standing, look: Look) -> Outcome:
         at = look.now
     action = str(standing.words.get("action", standing.id))
     by = look.by or "somebody"
-    return Outcome(standing.id, action, by, at, standing.fields, standing.promised, look.fingerprint)
+    done = way(standing.fields, look.target or {})  # what went half of the way promises half
+    return Outcome(standing.id, action, by, at, standing.fields, _scaled(standing.promised, done), look.fingerprint)
+
+
+def _scaled(effect: Effect, factor: float) -> Effect:
+    numbers = (None if v is None else v * factor for v in (effect.likely, effect.low, effect.high))
+    return Effect(effect.measure, *numbers)
 
 
 def _upheld(outcome: Outcome, look: Look) -> Outcome | None:

@@ -21,6 +21,7 @@ from concertmaster.report.view import iso
 MAX_BYTES = 16 * 1024
 SHOWN = 5
 STEPS = 20
+KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 
 Document = dict[str, Any]
 
@@ -209,21 +210,30 @@ def size(status: Mapping[str, Any]) -> int:
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop step lines, then recommendations, then memory, from the end until ``reserve`` bytes are left for the
-    conditions. A recommendation that gives way is remembered in short."""
+    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, old memory, and
+    only then Active recommendations, from the end. A recommendation that gives way is remembered in short."""
+    shown = status["recommendations"]
 
     def large() -> bool:
         return size(status) > MAX_BYTES - reserve
 
-    while large() and len(status["steps"]) > STEPS // 2:
-        status["steps"].pop()
-    while large() and len(status["recommendations"]) > 1:
-        gone = status["recommendations"].pop()
-        status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())][: remembered.MOST_SHORT]
-        if gone["state"] == "Active":
-            status["moreRecommendations"] += 1
-            status["advice"] = status["advice"][: max(1, len(status["recommendations"]))]
-    for key in ("remaining", "results"):
-        while large() and status.get(key):
+    def drop(key: str, least: int) -> None:
+        while large() and len(status.get(key, ())) > least:
             status[key].pop()
+
+    def give_way(*, active: bool) -> None:
+        while large() and len(shown) > 1 and (active or shown[-1]["state"] != "Active"):
+            gone = shown.pop()
+            status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())][: remembered.MOST_SHORT]
+            if gone["state"] == "Active":
+                status["moreRecommendations"] += 1
+                status["advice"] = status["advice"][: max(1, len(shown))]
+
+    drop("steps", STEPS // 2)
+    give_way(active=False)
+    drop("remaining", 0)
+    drop("results", KEPT_RESULTS)
+    give_way(active=True)
+    drop("remaining", 0)
+    drop("results", 0)
     return status

@@ -144,7 +144,7 @@ def ready(case: Case, found: Advised) -> Finding:
     """Ready: how much the advice rests on, or what is missing."""
     analysis = found.analysis
     window = text.window(analysis.covered_seconds)
-    problems = _rule_problems(case) + _dismissal_problems(case, found) + list(case.policy.problems)
+    rules, wrong = _rule_problems(case) + list(case.policy.problems), _dismissal_problems(case, found)
     if not analysis.runs:
         message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"
         return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(found))
@@ -152,11 +152,9 @@ def ready(case: Case, found: Advised) -> Finding:
         known = analysis.succeeded + analysis.failed
         message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(found, case.now)}"
         return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(found))
-    if problems:
-        reason = (
-            Reason.UNKNOWN_RULE if len(problems) > len(_dismissal_problems(case, found)) else Reason.UNKNOWN_DISMISSAL
-        )
-        return Finding(ConditionType.READY, True, reason, "; ".join(problems[:3]))
+    if rules or wrong:
+        reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
+        return Finding(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
     return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(found))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.core import jsonpatch
+from concertmaster.core.lifecycle import step_of
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.proof import prove
 from concertmaster.core.sides import Sides
@@ -87,7 +88,7 @@ class Follower:
             found,
             terms,
             age=float("inf") if touched else desk.now - applied,
-            step=_step(change, definition),
+            step=step_of(change.recommendation, [s.name for s in definition.graph.steps]),
             lowers_memory=change.aim.value == "Cheaper" and any(p.endswith("/memory") for p in values),
             pricing=prices_of(desk.policy),
         )
@@ -124,10 +125,3 @@ class Follower:
         since = change.applied or 0.0
         others = [t for c in desk.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
         return not any(t >= since for t in others)
-
-
-def _step(change: Change, definition: WorkflowDefinition) -> str | None:
-    """The step a change is about: what follows the rule in its recommendation's id, without a container's name."""
-    rest = change.recommendation.partition(".")[2]
-    names = [s.name for s in definition.graph.steps if rest == s.name or rest.startswith(f"{s.name}.")]
-    return max(names, key=len, default=None)

@@ -85,6 +85,12 @@ def test_advice_carried_out_in_part_goes_on() -> None:
     assert len(memory.outcomes) == 1
 
 
+@pytest.mark.parametrize(("memory", "likely"), [("1Gi", -0.3), ("1280Mi", -0.225), ("512Mi", -0.3)])
+def test_what_went_a_part_of_the_way_promises_that_part(memory: str, likely: float) -> None:
+    (outcome,) = advance(first(), look(now=NOW + DAY, memory=memory)).outcomes
+    assert outcome.promised.likely == pytest.approx(likely)
+
+
 def test_without_the_object_nothing_is_concluded_from_it() -> None:
     memory = advance(first(), look(given(), now=NOW + DAY, memory=None))
     assert only(memory).state is State.ACTIVE

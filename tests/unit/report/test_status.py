@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.analysis import analyze
 from concertmaster.core.followed import Field
-from concertmaster.core.lifecycle import Effect, Given, Look, Memory, Standing, State, advance
+from concertmaster.core.lifecycle import Effect, Given, Look, Memory, Outcome, Standing, State, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules import recommend
 from concertmaster.report import markdown, tables
@@ -134,6 +134,23 @@ def test_it_never_exceeds_its_size(text: str, count: int) -> None:
     shown = [r for r in status["recommendations"] if r["state"] == "Active"]
     assert len(shown) + status["moreRecommendations"] == count
     assert all("\n" not in line for line in status["advice"])
+
+
+def test_a_long_past_never_exceeds_its_size_and_costs_no_advice() -> None:
+    analysis = analyze(CHAIN, _runs(14), now=NOW)
+    found = recommend(analysis, "wfp")
+    long = tuple(Field(f"/spec/{i}/{'x' * 60}", "a" * 90, "b" * 90) for i in range(3))
+    told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
+    away = [Standing(f"timeout.s{i}", State.DISMISSED, NOW, told, Effect("Cost"), long, "z" * 400) for i in range(20)]
+    results = [Outcome(f"timeout.r{i}", "y" * 160, "w" * 160, NOW, long, Effect("Cost")) for i in range(10)]
+    memory = Memory((*_memory(found).standings, *away), tuple(results))
+    status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
+    assert size(status) <= MAX_BYTES - 2048
+    assert [r["state"] for r in status["recommendations"]] == ["Active"] * 5
+    assert len(status["results"]) >= 3
+    assert status["summary"]["open"] == len(found)
+    profile = {"metadata": {"name": "x", "namespace": "demo"}, "spec": {"graph": {"steps": [{"name": "a"}]}}}
+    WorkflowProfile.model_validate({**profile, "status": status})
 
 
 @given(st.text(max_size=500), st.integers(1, 100))

@@ -11,11 +11,15 @@ import pytest
 from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import resolve
-from concertmaster.core.ledger import Ledger, Line
+from concertmaster.core.ledger import Ledger, Line, corrected
+from concertmaster.core.model import Interval
+from concertmaster.core.plan import plan
 from concertmaster.core.verdict import Verdict
 from concertmaster.kube.objects import CHANGES, PROFILES
 from concertmaster.runtime.adviser import adviser
 from concertmaster.runtime.assess import notes
+from concertmaster.runtime.changes_document import Change
+from concertmaster.runtime.changes_status import plan_status
 from concertmaster.runtime.learning import Learned
 from concertmaster.runtime.ports import Advice, Case, Past
 from concertmaster.runtime.registry import Entry, Registry, StatusView
@@ -23,6 +27,7 @@ from concertmaster.runtime.targets import NO_TARGETS, _target
 from concertmaster.runtime.telemetry import Telemetry
 from tests.builders import DAY, NOW
 from tests.cases import POLICY, cases
+from tests.unit.core import changes_world
 
 CASE = next(c for c in cases() if c.name == "over-requested")
 MEMORY = "/spec/templates/{}/container/resources/requests/memory"
@@ -194,6 +199,20 @@ def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice
     two = Learned(snapshot(OUTCOME, change=change("2025-09-01T00:00:00Z")).snapshot())
     assert two.ledger.records()[0].times == 2
     assert len(two.changes(snapshot().snapshot().profiles[0])) == 1
+
+
+def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> None:
+    item = changes_world.faster(gain_share=Interval(0.3, 0.4, 0.5))
+    made = plan(corrected(item, 0.8), changes_world.template(), profile="etl", namespace="demo")
+    told = plan_status(made)["predicted"]
+    assert (told["correctionPercent"], told["likely"]) == ("80", "-32")
+    assert "correctionPercent" not in plan_status(plan(item, changes_world.template(), profile="etl", namespace="demo"))
+    raw = change("2025-10-01T00:00:00Z")
+    raw["status"]["predicted"] = told
+    line = Change(raw).line()
+    assert line is not None
+    assert line.promised == pytest.approx(-0.4)
+    assert line.recommendation == "parallelism"
 
 
 def test_what_cannot_be_read_teaches_nothing() -> None:
