@@ -35,7 +35,7 @@ class StatusView:
     digest: str | None = None
     body: str | None = None  # the same without conditions and observedGeneration: what the last analysis said
     conditions: tuple[Mapping[str, Any], ...] = ()
-    recommendations: tuple[str, ...] = ()
+    recommendations: tuple[str, ...] = ()  # that are Active
     data_until: str | None = None
     outcomes: tuple[Mapping[str, Any], ...] = ()  # of advice that was carried out
     packed: bytes | None = None  # what it remembers of earlier advice, compressed
@@ -49,12 +49,12 @@ class StatusView:
     def of(cls, status: Mapping[str, Any] | None) -> StatusView:
         """The view of a status document; an absent one has no digest."""
         status = status or {}
-        ids = (str(r["id"]) for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id"))
+        listed = [r for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id")]
         return cls(
             digest=digest(status),
             body=digest({k: v for k, v in status.items() if k not in _FRAME}),
             conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
-            recommendations=tuple(ids),
+            recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
             data_until=status.get("dataUntil"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
             packed=_packed(status),

@@ -260,6 +260,14 @@ def test_people_are_told_of_both_moments_once() -> None:
     assert told({"results": [OUTCOME]}, {"results": [OUTCOME]}) == []
 
 
+def test_only_what_is_to_be_done_is_new_advice() -> None:
+    def view(state: str) -> StatusView:
+        return StatusView.of({"recommendations": [{"id": "parallelism", "state": state}]})
+
+    assert view("Active").recommendations == ("parallelism",)
+    assert view("Implemented").recommendations == view("Obsolete").recommendations == ()
+
+
 def test_metrics_show_rules_with_experience_only() -> None:
     telemetry = Telemetry()
     telemetry.learned(Ledger([line(1, -0.45), line(2, 0.0), line(3, -0.5, promised=None, verdict=Verdict.IMPROVED)]))
