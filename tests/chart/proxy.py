@@ -36,15 +36,26 @@ class Passing:
 
 @dataclass(frozen=True)
 class Fault:
-    """What to do instead: answer with ``code``, or with ``silent`` open a watch that never says anything."""
+    """What to do instead: answer with ``code``, or with ``silent`` open a watch that never says anything.
+
+    ``echo``: the answer repeats the credentials it was sent.
+    """
 
     code: int = 0
+    echo: bool = False
     retry_after: int | None = None
     silent: bool = False
 
 
 Rule = Callable[[Passing], Fault | None]
-_REASONS = {409: "Conflict", 410: "Expired", 429: "TooManyRequests", 500: "InternalError"}
+_REASONS = {
+    403: "Forbidden",
+    409: "Conflict",
+    410: "Expired",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+}
 
 
 @dataclass
@@ -122,7 +133,8 @@ class Proxy:
                     "reason": reason,
                     "code": fault.code,
                 }
-                body = json.dumps({**status, "message": f"{reason} for the test"}).encode()
+                echo = f": Authorization {self.headers.get('Authorization')}" if fault.echo else ""
+                body = json.dumps({**status, "message": f"{reason} for the test{echo}"}).encode()
                 self.send_response(fault.code)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))

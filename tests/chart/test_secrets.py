@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,8 +20,9 @@ import pytest
 
 from tests.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
 
-from .bed import Bed, deployed
+from .bed import ROOT, Bed, deployed
 from .place import CRONJOBS, FAST, REF, get, namespaces, state
+from .proxy import Fault, Passing, Proxy
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -142,6 +148,83 @@ def test_no_canary_leaves_the_process(bed: Bed, tmp_path: Path) -> None:
                 assert canary not in content, f"a credential is in the {where}"
         for line in text.splitlines():
             assert json.loads(line)["msg"]
+
+
+def test_the_operators_own_token_stays_with_it(bed: Bed, tmp_path: Path) -> None:
+    """An API server (or what stands before it) that answers every kind of request with the token it was sent."""
+    with namespaces(bed, "token") as (place,):
+        bed.install("cm", place, {"namespaces": [place], "sources": [{"name": "default", "url": "http://127.0.0.1:9"}],
+                                  "config": {**FAST, "logLevel": "debug"}})  # fmt: skip
+        apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
+        counts: Counter[tuple[str, str]] = Counter()
+
+        def rule(passing: Passing) -> Fault | None:
+            key = (passing.method, passing.path)
+            counts[key] += 1
+            watched = (
+                passing.method == "GET" and "concertmaster.dev" in passing.path
+            )  # a refused watch ends the process
+            codes = (500,) if watched else (403, 422, 500, 409)
+            return Fault(codes[counts[key] // 2 % len(codes)], echo=True) if counts[key] % 2 else None
+
+        proxy = Proxy(bed.cluster)
+        try:
+            with deployed(bed, "cm", place, tmp_path, server=proxy.url) as op:
+                wait_for("a start", lambda: op.get("/healthz")[0] == 200)
+                proxy.rule = rule
+                wait_for("refusals of reads and writes", lambda: len(proxy.faults) >= 15 and len(counts) >= 5, 100)
+                _, exposition = op.get("/metrics")
+                text = op.log.read_text()
+                # Watches that are open end with the API server's restart, and their successors are refused.
+                proxy.rule = lambda p: Fault(403, echo=True) if p.watch else None
+                bed.plane.restart_apiserver()
+                wait_for("refused watches", lambda: sum(p.watch for p in proxy.faults) >= 2, 100)
+                time.sleep(1.0)  # until it is logged
+                text += op.log.read_text()
+        finally:
+            proxy.stop()
+        token = json.loads((tmp_path / "concertmaster-0.kubeconfig").read_text())["users"][0]["user"]["token"]
+        said = bed.cluster.kubectl("get", "wfp,opol,events.events.k8s.io,lease", "-n", place, "-o", "yaml")
+        assert len(token) > 100
+        assert "for the test" in text, "the answers were told"
+        for where, content in (("log", text), ("metrics", exposition), ("cluster", said)):
+            for part in (token, token[:40], token[-40:]):
+                assert part not in content, f"the token is in the {where}"
+
+
+@pytest.mark.parametrize("command", ["doctor", "analyze", "record"])
+def test_no_canary_is_printed_by_the_command_line(tmp_path: Path, command: str) -> None:
+    """Every way to authenticate at a store that repeats what it is sent, in every way it answers."""
+    for key, value in CANARIES.items():
+        (tmp_path / key).write_text(value)
+    auth = {
+        "basic": {"auth": {"basic": {"username": "reader", "passwordFile": str(tmp_path / "password")}}},
+        "bearer": {"auth": {"bearerTokenFile": str(tmp_path / "token")}},
+        "header": {"headers": {"X-Api-Key": {"valueFile": str(tmp_path / "header")}}},
+    }
+    with echoing() as store:
+        fast = {"url": store.url, "timeoutSeconds": 2, "deadlineSeconds": 2}
+        config = tmp_path / "config.yaml"
+        config.write_text(json.dumps({"sources": [{"name": name, **fast, **how} for name, how in auth.items()]}))
+        rest = {"doctor": ["--skip-cluster"], "analyze": ["--window", "1h"], "record": ["--window", "1h"]}[command]
+        for name in auth:
+            for _ in range(3):
+                target = [str(tmp_path / "facts.json")] if command == "record" else []
+                line = [command, "--config", str(config), "--source", name, *rest, *target]
+                answer = subprocess.run(
+                    [sys.executable, "-m", "concertmaster", *line],
+                    env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                assert answer.returncode != 0, "nothing useful came from that store"
+                assert "Traceback" not in answer.stderr
+                for canary in ALL:
+                    assert canary not in answer.stdout + answer.stderr, line
+        sent = "".join(v for headers in store.seen for v in headers.values())
+        assert all(canary in sent for canary in ALL[1:]), "the credentials were used"
 
 
 HOSTILE = (
