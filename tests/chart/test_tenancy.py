@@ -123,13 +123,15 @@ def test_a_policy_cannot_carry_an_address(bed: Bed, tenants: list[str]) -> None:
             apply(bed.cluster, policy(attacker, "mine", metricsSource=name))
 
 
+@pytest.mark.parametrize("listed", [False, True], ids=["cluster", "listed"])
 def test_a_store_that_is_not_for_the_namespace_is_not_asked(
-    bed: Bed, tenants: list[str], store: PrometheusServer, tmp_path: Path
+    bed: Bed, tenants: list[str], store: PrometheusServer, tmp_path: Path, listed: bool
 ) -> None:
     """The source is for namespaces labelled tier=gold; a bronze one names it and gets a reason instead of data."""
     ops, attacker, victim = tenants
     gold = source(store.url, name="gold", namespaceSelector={"matchLabels": {"tier": "gold"}})
-    bed.install("cm", ops, {"sources": [gold], "config": FAST})
+    scope = {"namespaces": [attacker, victim]} if listed else {}
+    bed.install("cm", ops, {"sources": [gold], "config": FAST, **scope})
     bed.cluster.kubectl("label", "namespace", victim, "tier=gold")
     bed.cluster.kubectl("label", "namespace", attacker, "tier=bronze")
     for name in (attacker, victim):

@@ -239,6 +239,24 @@ def test_a_namespace_its_source_does_not_want_is_refused(bed: Bed) -> None:
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
 
+def test_listed_namespaces_ask_for_nothing_of_the_cluster() -> None:
+    """A list that is denied in every cycle would be an alert for ever."""
+    bed = Bed(namespaces=["demo"])
+    bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "gold"}})
+    bed.cronjob()
+    bed.profile()
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ClusterWorkflowTemplate", "name": "shared"}
+    bed.profile("wide", spec={"workflowRef": ref})
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.run()
+    asked = {path for method, path, _ in bed.client.calls if method in ("LIST", "GET")}
+    assert "/api/v1/namespaces/demo" in asked
+    assert not {path for path in asked if path == "/api/v1/namespaces" or "clusterworkflowtemplates" in path}
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+    assert bed.state(name="wide")["TargetResolved"] == ("False", "Forbidden")
+    assert "leave namespaces empty" in bed.message("TargetResolved", name="wide")
+
+
 def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:
     bed.run()
     second = Bed()
