@@ -86,7 +86,7 @@ test-docs: $(READY) ## examples, documents and the demo
 bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 	@$(BIN)/python -m benchmarks.run --data $(BENCH_DATA)
 
-bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, writes, memory (about 15 minutes)
+bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, requests, memory (about 20 minutes)
 	@$(BIN)/python -m benchmarks.fleet
 
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)

@@ -17,12 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, loop
+from benchmarks import campaigns, fleet, loop
 from benchmarks.speed import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
-FLEET = ROOT / "benchmarks" / "results" / "fleet.json"
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
 
 
@@ -90,40 +89,13 @@ def page(result: dict[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {s['what']} | {s['goal_ms']:g} ms | {s['median_ms']:.2f} ms |" for s in result["speed"]]
-    return "\n".join([*lines, *_fleet(), *_campaigns()]) + "\n"
+    return "\n".join([*lines, *fleet.lines(fleet.rows()), *_campaigns()]) + "\n"
 
 
 def _campaigns() -> list[str]:
     """What the last `make bench-changes` measured, as lines of the page."""
     parts = [part for part in (campaigns, loop) if part.RESULT.is_file()]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
-
-
-def _fleet() -> list[str]:
-    """What the last `make bench-fleet` measured, as lines of the page."""
-    if not FLEET.is_file():
-        return []
-    found = json.loads(FLEET.read_text())
-    cold, steady = found["cycles"][0], found["cycles"][-1]
-    status = found["status_bytes"]
-    return [
-        "",
-        f"## One operator, {found['workflows']} workflows x {found['steps']} steps x {found['runs']} runs"
-        f" ({found['pods']:,} pods; `make bench-fleet`)",
-        "",
-        "| what | measured |",
-        "|---|---|",
-        f"| first cycle, two weeks read at once | {cold['seconds']:.0f} s, of it {cold['stages']['collect']:.0f} s for"
-        f" reading in {cold['queries']} queries, {cold['stages'].get('analyze', 0.0):.0f} s of analysis |",
-        f"| steady cycle, nothing new | {steady['seconds']:.2f} s, {steady['queries']} queries,"
-        f" {steady['writes'].get('written', 0)} writes |",
-        f"| resident memory: idle, after, peak | {found['idle_rss_mib']}, {found['after_rss_mib']},"
-        f" {found['peak_rss_mib']} MiB |",
-        f"| status of a profile: median, largest | {status['median']:,}, {status['largest']:,} bytes |",
-        f"| history file | {found['history_mib']} MiB |",
-        "",
-        found.get("note", ""),
-    ]
 
 
 def main() -> int:
