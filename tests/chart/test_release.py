@@ -192,7 +192,8 @@ TOGGLES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
     "no roles for people": (
         {"rbac": {"userRoles": False}},
         set(),
-        {f"clusterrole/cm-concertmaster-{who}" for who in ("view", "edit", "approve")},
+        {f"clusterrole/cm-concertmaster-{who}" for who in ("view", "edit", "approve")}
+        | {"role/cm-concertmaster-explain"},
     ),
     "account by other means": (
         {"serviceAccount": {"create": False, "name": "default"}},
@@ -246,6 +247,7 @@ READING: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
+@pytest.mark.timeout(600)  # seventeen upgrades one after the other
 def test_every_toggle_alone_adds_and_removes_its_own_objects_only(bed: Bed, place: str) -> None:
     """Installed once, upgraded to each toggle in turn; what the API server then has is compared with the default."""
 

@@ -63,9 +63,12 @@ def granted(bed: Bed, release: str, namespaces: list[str]) -> set[Triple]:
     """Every right bound to the release's ServiceAccount."""
     cluster = bed.cluster
     label = f"app.kubernetes.io/instance={release}"
-    roles = [r for n in namespaces for r in cluster.get("role", "-n", n, "-l", label)["items"]]
-    bound = {b["roleRef"]["name"] for b in cluster.get("clusterrolebinding", "-l", label)["items"]}
-    roles += [r for r in cluster.get("clusterrole", "-l", label)["items"] if r["metadata"]["name"] in bound]
+    roles = []
+    for kind, places in (("role", [["-n", n] for n in namespaces]), ("clusterrole", [[]])):
+        for place in places:
+            bound = {b["roleRef"]["name"] for b in cluster.get(f"{kind}binding", *place, "-l", label)["items"]}
+            found = cluster.get(kind, *place, "-l", label)["items"]
+            roles += [r for r in found if r["metadata"]["name"] in bound]  # the others are for people
     return {
         (group, resource, verb)
         for role in roles
