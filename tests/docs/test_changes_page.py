@@ -19,6 +19,7 @@ LOOP, PLAN, GATE, PROOF = (
     "tests/unit/core/test_gates.py",
     "tests/unit/core/test_proof.py",
 )
+CYCLE = "tests/unit/runtime/test_cycle.py"
 REAL = "tests/cluster/test_changes.py"
 ORPHAN = "test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo"
 CLOSED = "test_a_closed_gate_means_no_object_and_no_write"
@@ -36,6 +37,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),
     "Each field is tested": (LOOP, "test_a_foreign_edit_before_the_write_is_a_conflict_and_never_overwritten"),
     "No annotation": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
+    "With `gitOps: Apply`": (LOOP, "test_git_owned_objects_are_changed_only_when_the_policy_says_so"),
     "A value goes no further": (PLAN, "test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds"),
     "A request is never set above": (GATE, "test_a_request_never_passes_the_limit_beside_it"),
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
@@ -45,6 +47,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Every gate must be open": (LOOP, CLOSED),
     "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
     "Windows follow": (GATE, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
+    "A window that can never": (CYCLE, "test_a_policy_whose_windows_can_never_open_says_which_and_why"),
     "At most `limits": (LOOP, "test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows"),
     "What is approved": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
     "Profile, recommendation and digest": (REAL, ATTACKS),
@@ -68,6 +71,10 @@ HELD: dict[str, tuple[str, str]] = {
     "A change that was taken back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
     "What was promised": ("tests/unit/core/test_ledger.py", "test_broken_promises_shrink_the_next_ones_step_by_step"),
     "Killed at any moment": (LOOP, "test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets"),
+    "A change whose object": (
+        LOOP,
+        "test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_advice_moves",
+    ),
     "A write whose answer": (LOOP, "test_an_answer_that_never_came_is_looked_up"),
     "Finished changes": (LOOP, "test_finished_changes_are_pruned_and_those_with_a_verdict_last"),
 }
