@@ -8,7 +8,7 @@ from typing import Any
 
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.core.ledger import Line
-from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.sides import Sides, foresee
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_facts import FactReader
@@ -28,23 +28,17 @@ class Desk:
     facts: FactReader
     now: float
     data_until: float | None
-    before: Sequence[RunRecord] | None = None
-    foreseen: bool = False
-    unsure: str | None = None
+    foreseen: tuple[int, str | None] | None = None
 
-    def baseline(self, sides_: Callable[[Desk, float, float], Sides]) -> Sequence[RunRecord]:
-        """The runs a change made now could be compared with; looked up once."""
-        if self.before is None:
-            self.before = sides_(self, self.now, self.policy.analysis.window_seconds).before
-        return self.before
-
-    def warning(self, sides_: Callable[[Desk, float, float], Sides]) -> str | None:
-        """Why the proof of a change made now could well miss harm; None when it would not. Looked at once."""
-        if not self.foreseen:
+    def foresee(self, sides_: Callable[[Desk, float, float], Sides]) -> tuple[int, str | None]:
+        """How many runs a change made now could be compared with, and why its proof could well miss harm (None: it would
+        not). Looked up once."""
+        if self.foreseen is None:
+            before = sides_(self, self.now, self.policy.analysis.window_seconds).before
             verify = self.policy.apply.verify
-            found = foresee(self.baseline(sides_), max(verify.min_runs, verify.max_runs))
-            self.unsure, self.foreseen = found.warns() if found is not None else None, True
-        return self.unsure
+            found = foresee(before, max(verify.min_runs, verify.max_runs))
+            self.foreseen = len(before), found.warns() if found is not None else None
+        return self.foreseen
 
     @property
     def workflow(self) -> str:

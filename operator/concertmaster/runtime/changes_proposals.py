@@ -57,7 +57,7 @@ class Proposals:
                 continue
             orphan = next((c for c in bare if c.name.startswith(object_name(made)) and c.digest == made.digest), None)
             if orphan is not None and orphan.decision is None and orphan.recommendation == made.recommendation:
-                desk.put(self._steps.adopt(orphan, made, desk.now, desk.warning(self._follower.sides)))
+                desk.put(self._steps.adopt(orphan, made, desk.now, desk.foresee(self._follower.sides)[1]))
                 bare.remove(orphan)
             elif open_ < _OPEN_PROPOSALS and self._propose(desk, own, made):
                 open_ += 1
@@ -211,6 +211,7 @@ class Proposals:
 
     def _situation(self, desk: Desk, candidate: Candidate, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, desk.subject.entry
+        runs, unsure = desk.foresee(self._follower.sides)
         past = [Past(c.applied, c.restored, c.name) for c in desk.changes if c.applied is not None]
         deleted = self._hand.journal.deleted(entry.namespace, entry.name, desk.now)
         past += [Past(at, at) for at in deleted.values()]
@@ -222,10 +223,10 @@ class Proposals:
             past=tuple(past),
             in_flight=tuple(c.name for c in desk.changes if c.phase in FLYING),
             data_until=desk.data_until,
-            baseline_runs=len(desk.baseline(self._follower.sides)),
+            baseline_runs=runs,
             coverage=candidate.coverage,
             withdrawn=withdrawn(desk.lines, item.rule, desk.workflow) or why,
-            unsure=desk.warning(self._follower.sides),
+            unsure=unsure,
             approved=approved,
             writes_left=self._steps.writes_left(desk.subject.entry.namespace, desk.now),
         )
