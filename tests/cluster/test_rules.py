@@ -25,6 +25,7 @@ LOOK = {
     "data-quality",
     "degradation",
     "demand-forecast",
+    "failing-step",
     "io-bound",
     "node-skew",
     "objective-at-risk",

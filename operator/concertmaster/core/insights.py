@@ -107,7 +107,8 @@ def _signature(run: RunRecord) -> tuple[str | None, frozenset[tuple[str, str, st
     )
 
 
-def _differences(old: RunRecord, new: RunRecord) -> str:
+def differences(old: RunRecord, new: RunRecord) -> str:
+    """What a person changed between two runs, as words; empty when nothing is known to differ."""
     before, after = _signature(old), _signature(new)
     known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
     parts = []
@@ -125,7 +126,7 @@ def _differences(old: RunRecord, new: RunRecord) -> str:
 
 def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
     """The latest change between two neighbouring runs (oldest first), judged on all runs since the one before it."""
-    places = [i for i in range(1, len(runs)) if _differences(runs[i - 1], runs[i])]
+    places = [i for i in range(1, len(runs)) if differences(runs[i - 1], runs[i])]
     if not places:
         return None
     at = places[-1]
@@ -137,7 +138,7 @@ def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
         inputs_before=[_input(r) for r in before],
         inputs_after=[_input(r) for r in after],
     )
-    return ChangeEffect(runs[at].end or math.nan, _differences(runs[at - 1], runs[at]), effect)
+    return ChangeEffect(runs[at].end or math.nan, differences(runs[at - 1], runs[at]), effect)
 
 
 def _input(run: RunRecord) -> float:

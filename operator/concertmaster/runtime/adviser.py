@@ -172,12 +172,19 @@ def _rule_problems(case: Case) -> list[str]:
         for name in case.policy.rules
         if name not in known
     ]
+    settings = {rule.name: rule.settings for rule in RULES}
+    odd = [
+        f"rule {name} has no setting {setting}; it has {', '.join(settings[name]) or 'none'}"
+        for name, rule in case.policy.rules.items()
+        for setting in rule.settings
+        if name in settings and setting not in settings[name]
+    ]
     wrong = [
         f"rule {name}, setting {problem}"
         for name, rule in case.policy.rules.items()
         for problem in RuleSettings(rule.enabled, dict(rule.settings)).problems()
     ]
-    return unknown + wrong
+    return unknown + odd + wrong
 
 
 def _dismissal_problems(case: Case, found: Advised) -> list[str]:

@@ -20,6 +20,7 @@ from concertmaster.core.rules import (
     data_quality,
     degradation,
     demand_forecast,
+    failing_step,
     io_bound,
     memory_request,
     missing_requests,
@@ -45,6 +46,7 @@ from concertmaster.core.rules.rows import Rows
 __all__ = ["RULES", "DataGaps", "Evidence", "Fleet", "FleetMember", "Rule", "member", "rank", "recommend"]
 
 RULES: tuple[Rule, ...] = (
+    failing_step.RULE,
     bottleneck.RULE,
     memory_request.RULE,
     cpu_request.RULE,

@@ -83,11 +83,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``tie_break`` orders advice of equal expected gain (higher first)."""
+    """``tie_break`` orders advice of equal expected gain (higher first); ``settings`` are the names it knows."""
 
     name: str
     evaluate: Callable[[Evidence], Iterable[Recommendation]]
     tie_break: int
+    settings: tuple[str, ...] = ()
 
 
 def share_range(interval: Interval) -> str:

@@ -190,4 +190,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield found
 
 
-RULE = Rule("batch-small-steps", evaluate, tie_break=5)
+RULE = Rule("batch-small-steps", evaluate, tie_break=5, settings=("minGainPercent", "minOverheadPercent"))

@@ -101,4 +101,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield found
 
 
-RULE = Rule("bottleneck", evaluate, tie_break=9)
+RULE = Rule("bottleneck", evaluate, tie_break=9, settings=("maxSteps", "minDragPercent"))

@@ -143,4 +143,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 yield advice
 
 
-RULE = Rule("cache-step", evaluate, tie_break=8)
+RULE = Rule("cache-step", evaluate, tie_break=8, settings=("minGainPercent", "minHitPercent"))

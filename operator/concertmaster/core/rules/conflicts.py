@@ -33,7 +33,13 @@ _SIZES = ("cpu-request", "memory-request", "missing-requests")
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """The recommendations without contradictions, in the order given."""
-    return _point(_overlaps(_explained(_one_per_field(_sidecars(ranked)))))
+    return _point(_overlaps(_explained(_one_per_field(_sidecars(_hopeless(ranked))))))
+
+
+def _hopeless(ranked: Sequence[Recommendation]) -> list[Recommendation]:
+    """Where every run fails at a step, trying once more repeats the failure: no advice on retries for that step."""
+    failing = {r.step for r in ranked if r.rule == "failing-step"}
+    return [r for r in ranked if not (r.rule == "retry-policy" and r.step in failing)]
 
 
 def _sidecars(ranked: Sequence[Recommendation]) -> list[Recommendation]:

@@ -249,4 +249,9 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield place.told(found)
 
 
-RULE = Rule("cpu-request", evaluate, tie_break=8)
+RULE = Rule(
+    "cpu-request",
+    evaluate,
+    tie_break=8,
+    settings=("minChangePercent", "minGainPercent", "throttledPercent", "waitingPercent"),
+)

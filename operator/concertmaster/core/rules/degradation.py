@@ -180,4 +180,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("degradation", evaluate, tie_break=10)
+RULE = Rule("degradation", evaluate, tie_break=10, settings=("minIncreasePercent",))

@@ -76,4 +76,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("demand-forecast", evaluate, tie_break=2)
+RULE = Rule("demand-forecast", evaluate, tie_break=2, settings=("hours", "minPeakPercent"))

@@ -133,4 +133,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 yield found
 
 
-RULE = Rule("io-bound", evaluate, tie_break=4)
+RULE = Rule("io-bound", evaluate, tie_break=4, settings=("maxCpuPercent", "minGainPercent"))

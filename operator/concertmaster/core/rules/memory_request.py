@@ -162,4 +162,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield place.told(found)
 
 
-RULE = Rule("memory-request", evaluate, tie_break=7)
+RULE = Rule("memory-request", evaluate, tie_break=7, settings=("minChangePercent",))

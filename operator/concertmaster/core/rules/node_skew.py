@@ -138,4 +138,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("node-skew", evaluate, tie_break=6)
+RULE = Rule("node-skew", evaluate, tie_break=6, settings=("minGainPercent", "minSlowerPercent"))

@@ -92,4 +92,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         )
 
 
-RULE = Rule("overlap-stages", evaluate, tie_break=6)
+RULE = Rule("overlap-stages", evaluate, tie_break=6, settings=("minGainPercent",))

@@ -101,4 +101,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     yield from found[: int(evidence.settings.number("maxEdges", 3))]
 
 
-RULE = Rule("parallel-steps", evaluate, tie_break=9)
+RULE = Rule("parallel-steps", evaluate, tie_break=9, settings=("maxEdges", "minGainPercent"))

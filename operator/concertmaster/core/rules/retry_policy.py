@@ -257,4 +257,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         yield _more(evidence, name, own, advice, target, now)
 
 
-RULE = Rule("retry-policy", evaluate, tie_break=8)
+RULE = Rule("retry-policy", evaluate, tie_break=8, settings=("minFailures", "minWastedPercent", "targetPercent"))

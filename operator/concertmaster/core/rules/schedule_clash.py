@@ -103,4 +103,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("schedule-clash", evaluate, tie_break=5)
+RULE = Rule("schedule-clash", evaluate, tie_break=5, settings=("minGainPercent", "minLessPercent", "minWaitSeconds"))

@@ -88,4 +88,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         )
 
 
-RULE = Rule("split-long-step", evaluate, tie_break=4)
+RULE = Rule("split-long-step", evaluate, tie_break=4, settings=("minDragPercent", "minGainPercent", "minSeconds"))

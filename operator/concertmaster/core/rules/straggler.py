@@ -97,4 +97,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 yield found
 
 
-RULE = Rule("straggler", evaluate, tie_break=8)
+RULE = Rule("straggler", evaluate, tie_break=8, settings=("minGainPercent", "minRunsPercent"))

@@ -231,4 +231,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         yield missing
 
 
-RULE = Rule("timeout", evaluate, tie_break=3)
+RULE = Rule("timeout", evaluate, tie_break=3, settings=("headroomPercent",))

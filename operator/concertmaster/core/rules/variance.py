@@ -142,4 +142,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 yield found
 
 
-RULE = Rule("variance", evaluate, tie_break=4)
+RULE = Rule("variance", evaluate, tie_break=4, settings=("minCvPercent", "minGainPercent"))

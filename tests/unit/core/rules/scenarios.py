@@ -401,6 +401,20 @@ def demand_forecast() -> Scene:
     )
 
 
+@scenario("failing-step")
+def failing_step() -> Scene:
+    """Since the newest image, the last seven runs all fail in the transform."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        new = i >= 35
+        facts = measured(image="registry.example/etl:2" if new else "registry.example/etl:1")
+        failing = Pod(value(200 if new else 300), containers=facts, fails="Error" if new else None)
+        return {"extract": value(60), "transform": failing, "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
 @scenario("best-practices")
 def best_practices() -> Scene:
     """An image without a tag, no limits, no retries, and nobody hears of a failure."""

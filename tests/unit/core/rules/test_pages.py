@@ -35,6 +35,7 @@ def test_the_page_lists_every_setting(rule: object) -> None:
     wanted = set(SETTING.findall(inspect.getsource(module)))
     listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert listed == wanted
+    assert set(rule.settings) == wanted  # type: ignore[attr-defined]
     for part in ("**Looks at**", "**Fires**", "tays silent**", "**Expected**", "**Severity**", "**Risk**"):
         assert part in page, part
 
