@@ -14,16 +14,17 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from concertmaster.api.effective import EffectiveObjectives, EffectivePolicy, EffectivePricing
+from concertmaster.api.effective import EffectiveObjectives, EffectivePolicy, EffectivePricing, Quantiles
 from concertmaster.core import commands
 from concertmaster.core.analysis import Analysis, analyze
 from concertmaster.core.followed import fields, stand
 from concertmaster.core.insights import Insights, insights
+from concertmaster.core.kinds import workflow_type
 from concertmaster.core.lifecycle import Effect, Given, Look, Memory, advance
 from concertmaster.core.measured import measure_of
-from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.oddities import oddities
-from concertmaster.core.options import AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
+from concertmaster.core.options import WEIGHTS, AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
 from concertmaster.core.plan import predict
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
 from concertmaster.engines import complete
@@ -107,15 +108,20 @@ def options_of(policy: EffectivePolicy) -> AnalysisOptions:
         max_runs=policy.analysis.max_runs,
         min_change=policy.apply.min_change,
         success_target=policy.objectives.min_success,
+        score_weights=policy.analysis.score_weights or WEIGHTS,
     )
 
 
-def objectives_of(wanted: EffectiveObjectives) -> Objectives:
-    """The same objectives in the core's terms."""
+def objectives_of(wanted: EffectiveObjectives, graph: WorkflowGraph) -> Objectives:
+    """The same objectives in the core's terms. A template by type stands in for a duration nobody asked for."""
+    own = wanted.duration
+    kind = workflow_type(graph)
+    template = wanted.duration_by_type.get(kind.value) if own == Quantiles() else None
     return Objectives(
-        duration_p50=wanted.duration.p50,
-        duration_p95=wanted.duration.p95,
-        duration_p99=wanted.duration.p99,
+        duration_p50=own.p50 if template is None else template,
+        duration_note="" if template is None else f"template for {kind.value} workflows",
+        duration_p95=own.p95,
+        duration_p99=own.p99,
         queue_p95=wanted.queue_time.p95,
         min_success=wanted.min_success,
         max_step_failure=wanted.max_step_failure,
@@ -189,12 +195,13 @@ def advise(
     A definition without a graph of its own (runs picked by name) gets the one its runs show.
     """
     definition, runs = complete(definition, runs)
+    wanted = objectives_of(policy.objectives, definition.graph)
     analysis = analyze(
         definition,
         runs,
         now=now,
         options=options_of(policy),
-        objectives=objectives_of(policy.objectives),
+        objectives=wanted,
         pricing=pricing_of(policy.pricing),
     )
     odd = (*oddities(definition, runs, now), *notes)
@@ -205,7 +212,7 @@ def advise(
         settings=settings,
         gaps=DataGaps(tuple(missing), odd),
         fleet=fleet,
-        wanted=objectives_of(policy.objectives),
+        wanted=wanted,
         trust=trust,
     )
-    return Advice(profile, analysis, insights(analysis, objectives_of(policy.objectives)), tuple(found), odd)
+    return Advice(profile, analysis, insights(analysis, wanted), tuple(found), odd)

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.report import markdown, tables
+from concertmaster.cli import details
+from concertmaster.cli.explain import describe
+from concertmaster.report import detail, markdown, tables
+from tests import checklist
 from tests.cases import Case, cases
+
+PROFILE = {
+    "metadata": {"name": "nightly-etl", "namespace": "demo"},
+    "spec": {"workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}},
+}
 
 FILES = Path(__file__).parent / "files"
 
@@ -19,6 +27,24 @@ def check(name: str, text: str, update: bool) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     assert text == file.read_text(), f"{name} differs; look at the difference, then renew it with --update-golden"
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
+def test_every_sentence_passes_the_checklist(case: Case) -> None:
+    for item in case.advice().recommendations:
+        checklist.check(item)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
+def test_explain(case: Case, request: pytest.FixtureRequest) -> None:
+    """What the plugin prints with the operator's details at hand."""
+    advice = case.advice()
+    full = detail.document(advice.view(), case.name)
+    items = details.merged({"status": advice.status()}, full)
+    assert len(items) == len(advice.recommendations)
+    steps = {s["name"]: s for s in full["steps"]}
+    text = "\n".join(describe(item, PROFILE, steps.get(item["step"])) for item in items)
+    check(f"explain/{case.name}.txt", text or "\n", request.config.getoption("--update-golden"))
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)

@@ -32,6 +32,7 @@ class EffectiveAnalysis:
     window_seconds: float
     min_runs: int
     max_runs: int
+    score_weights: Mapping[str, int] = field(default_factory=dict)  # points by part; empty: the built-in ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class EffectiveObjectives:
     """
 
     duration: Quantiles = Quantiles()
+    duration_by_type: Mapping[str, float] = field(default_factory=dict)  # type -> median seconds; empty: off
     queue_time: Quantiles = Quantiles()
     min_success: float = 0.95
     max_step_failure: float = 0.10

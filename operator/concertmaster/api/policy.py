@@ -26,7 +26,7 @@ from concertmaster.api.effective import (
 )
 from concertmaster.api.models.apply import Apply, ApplyMode
 from concertmaster.api.models.base import parse_time
-from concertmaster.api.models.objectives import Objectives, QuantileObjective, TargetUtilization
+from concertmaster.api.models.objectives import DurationByType, Objectives, QuantileObjective, TargetUtilization
 from concertmaster.api.models.policy import (
     ClusterOptimizationPolicy,
     OptimizationPolicy,
@@ -142,6 +142,7 @@ def resolve(
             window_seconds=float(spec.analysis.window.seconds),
             min_runs=spec.analysis.min_runs,
             max_runs=max(spec.analysis.min_runs, spec.analysis.max_runs),
+            score_weights=spec.analysis.score_weights.model_dump(),
         ),
         objectives=objectives,
         pricing=pricing,
@@ -161,6 +162,7 @@ def _objectives(base: Objectives, over: Objectives | None) -> tuple[EffectiveObj
     default = EffectiveObjectives()
     merged = EffectiveObjectives(
         duration=duration,
+        duration_by_type=_by_type(_first(layer.duration_by_type for layer in layers)),
         queue_time=queue_time,
         min_success=_share((layer.min_success_percent for layer in layers), default.min_success),
         max_step_failure=_share((layer.max_step_failure_percent for layer in layers), default.max_step_failure),
@@ -172,6 +174,12 @@ def _objectives(base: Objectives, over: Objectives | None) -> tuple[EffectiveObj
         budgets={budget.metric: float(budget.max_per_run.value) for layer in layers[::-1] for budget in layer.budgets},
     )
     return merged, (*slow, *late)
+
+
+def _by_type(found: DurationByType | None) -> dict[str, float]:
+    if found is None:
+        return {}
+    return {name: float(getattr(found, name).seconds) for name in ("sequential", "parallel", "conditional")}
 
 
 def _quantiles(path: str, layers: Iterable[QuantileObjective | None]) -> tuple[Quantiles, tuple[str, ...]]:

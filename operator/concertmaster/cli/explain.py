@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ _LABELS = (
     ("dismissal", "Dismissed"),
     ("note", "Note"),
     ("trackRecord", "Record"),
+)
+
+
+# Rules whose advice is to shorten a step by work on it: what-if tells beforehand what that would bring.
+_TRIED = frozenset(
+    {"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"}
 )
 
 
@@ -161,7 +168,14 @@ def next_step(item: dict[str, Any], profile: dict[str, Any]) -> str:
         )
     if rule in ("cpu-request", "memory-request", "missing-requests"):
         return f"set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place"
-    return (
-        f"try a change before making it, from a Prometheus or a recorded file: concertmaster what-if {name} -n {namespace}"
-        f" --prometheus URL --scale {step or 'STEP'}=0.5"
-    )
+    if rule == "failing-step":
+        pod = next(iter(re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))), "POD")
+        return f"kubectl -n {namespace} logs {pod} --all-containers --tail=100   (while the pod is there)"
+    if rule in _TRIED:
+        return (
+            "try a change before making it, from a Prometheus or a recorded file: concertmaster what-if"
+            f" {name} -n {namespace} --prometheus URL --scale {step or 'STEP'}=0.5"
+        )
+    if not reference:
+        return f"where the pods of {step or 'its steps'} are defined: {item['proposed']}"
+    return f"kubectl -n {namespace} edit {target}   ({item['proposed']})"

@@ -205,7 +205,7 @@ def analyze(
     means = summarize([s.duration.mean for s in bare])
     steps = tuple(replace(s, marks=_marks(s, means, options)) for s in bare)
     makespan = summarize([r.makespan for r in good if r.makespan is not None])
-    queue = summarize([w for w in (_queue_time(r) for r in kept) if w is not None])
+    queue = summarize([w for w in (r.queue_time for r in kept) if w is not None])
     cost = summarize_cost(kept, pricing)
     succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in kept)
     failed = sum(r.outcome is Outcome.FAILED for r in kept)
@@ -218,6 +218,7 @@ def analyze(
         queue=queue,
         cost=cost,
         utilization=_utilization(steps),
+        pricing=pricing,
     )
     ends = [r.end for r in kept if r.end is not None]
     return Analysis(
@@ -243,12 +244,6 @@ def analyze(
         inferred=definition.graph.inferred,
         problems=definition.graph.problems + definition.notes,
     )
-
-
-def _queue_time(run: RunRecord) -> float | None:
-    """Longest wait of the run's pods for a node, in seconds; None when no pod tells it."""
-    waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
-    return max(0.0, *waits) if waits else None
 
 
 def _utilization(steps: Sequence[StepAnalysis]) -> tuple[float | None, float | None]:

@@ -10,6 +10,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# Points of each part of the score.
+WEIGHTS = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -26,6 +29,7 @@ class Objectives:
     duration_p50: float | None = None
     duration_p95: float | None = None
     duration_p99: float | None = None
+    duration_note: str = ""  # where the p50 comes from, when not from its owner
     queue_p95: float | None = None
     min_success: float | None = None
     max_step_failure: float | None = None
@@ -66,6 +70,7 @@ class AnalysisOptions:
     memory_headroom: float = 0.10
     min_change: float = 0.10
     success_target: float = 0.95
+    score_weights: Mapping[str, int] = field(default_factory=lambda: dict(WEIGHTS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A score from 0 to 100 whose parts are printed: a number nobody can take apart is a number nobody trusts.
 
-Parts and weights: success 40, stability of the run time 20, use of what is requested 25, waiting 15. A part that cannot
-be told is left out and the weights of the others are scaled up; with no part at all, or fewer runs than advice needs,
-there is no score.
+Parts and weights, unless a policy weighs them otherwise: success 40, stability of the run time 20, use of what is
+requested 25, waiting 15. A part that cannot be told is left out and the weights of the others are scaled up; with no part at
+all, or fewer runs than advice needs, there is no score.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from concertmaster.core.cost import CostSummary
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.options import AnalysisOptions
 from concertmaster.core.stats.summary import Summary
-
-WEIGHTS = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +57,34 @@ def compute_score(
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
+    weights = options.score_weights
     if known:
         rate = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known)
         value = _clip(1.0 - (options.success_target - rate) / 0.20)
-        parts.append(ScorePart("success", WEIGHTS["success"], value, f"{100 * rate:.0f} % of {len(known)} runs"))
+        parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f} % of {len(known)} runs"))
     else:
-        parts.append(ScorePart("success", WEIGHTS["success"], None, "no run with a known end"))
+        parts.append(ScorePart("success", weights["success"], None, "no run with a known end"))
     if makespan.cv is not None and makespan.count >= 3:
         slower = any(p.ratio > 1.0 for p in trend.points)
         value = _clip(1.0 - makespan.cv / (2 * options.high_variance_cv)) * (0.5 if slower else 1.0)
         why = f"run time varies by {100 * makespan.cv:.0f} % of its mean" + (", and grew" if slower else "")
-        parts.append(ScorePart("stability", WEIGHTS["stability"], value, why))
+        parts.append(ScorePart("stability", weights["stability"], value, why))
     else:
-        parts.append(ScorePart("stability", WEIGHTS["stability"], None, "fewer than 3 succeeded runs"))
+        parts.append(ScorePart("stability", weights["stability"], None, "fewer than 3 succeeded runs"))
     if cost.per_run is not None and cost.per_run.requested > 0 and cost.per_run.used > 0:
         share = cost.per_run.used / cost.per_run.requested
         why = f"{100 * share:.0f} % of the requested resources used"
         # Using more than was asked for is no virtue: others may be starved of it, or it of them.
         value = _clip(share / 0.70) if share <= 1 else _clip(1.0 / share)
-        parts.append(ScorePart("efficiency", WEIGHTS["efficiency"], value, why))
+        parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
     else:
-        parts.append(ScorePart("efficiency", WEIGHTS["efficiency"], None, "requests or usage unknown"))
+        parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))
     if queue.mean is not None and makespan.mean:
         share = queue.mean / makespan.mean
         why = f"{100 * share:.0f} % of the run time is waiting for a node"
-        parts.append(ScorePart("waiting", WEIGHTS["waiting"], _clip(1.0 - share / 0.20), why))
+        parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
     else:
-        parts.append(ScorePart("waiting", WEIGHTS["waiting"], None, "scheduling times unknown"))
+        parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
     told = [p for p in parts if p.value is not None]
     weight = sum(p.weight for p in told)
     if not weight or len(known) < options.min_runs:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import pairwise
 
-import numpy as np
-
 from concertmaster.core.cost import execution_cost, run_cost
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.options import Pricing
 from concertmaster.core.periods import Period, boundaries
+from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.verdict import Comparison, compare
 
@@ -142,10 +141,9 @@ def _without(span: Span, blind: Iterable[Span]) -> list[Span]:
 
 def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
     cost = run_cost(run, pricing)
-    waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
     found = {
         "durationSeconds": run.makespan if run.outcome is Outcome.SUCCEEDED else None,
-        "queueSeconds": max(0.0, *waits) if waits else None,
+        "queueSeconds": run.queue_time,
         "cost": cost.total if cost is not None else None,
         "wastedCost": cost.wasted if cost is not None else None,
         "cpuSeconds": _total(_cpu(step) for step in run.steps),
@@ -219,19 +217,3 @@ def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> Differen
     figures = {name: compare(values[at - 1][name], values[at][name]) for name in names}
     p = fisher(before.succeeded, before.failed, now.succeeded, now.failed)
     return Difference(now, before, figures, p)
-
-
-def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> float | None:
-    """Two-sided p-value of Fisher's exact test that both success rates are the same; None when one side is empty."""
-    before, now = good_before + bad_before, good_now + bad_now
-    if not before or not now:
-        return None
-    good, bad = good_before + good_now, bad_before + bad_now
-    first, last = max(0, before - bad), min(good, before)
-    # Logarithms of the hypergeometric weights from one to the next: factorials of large fleets have no end.
-    k = np.arange(first, last, dtype=np.float64)
-    steps = np.log((good - k) * (before - k)) - np.log((k + 1) * (bad - before + k + 1))
-    logs = np.concatenate([[0.0], np.cumsum(steps)])
-    weights = np.exp(logs - logs.max())
-    seen = weights[good_before - first]
-    return float(min(1.0, weights[weights <= seen * (1 + 1e-9)].sum() / weights.sum()))

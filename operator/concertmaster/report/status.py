@@ -14,6 +14,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis import Analysis, StepAnalysis
 from concertmaster.core.lifecycle import Memory, State
 from concertmaster.core.model import Recommendation
+from concertmaster.core.objectives import ObjectiveVerdict
 from concertmaster.report import memory as remembered
 from concertmaster.report.memory import clip
 from concertmaster.report.view import iso
@@ -22,6 +23,7 @@ MAX_BYTES = 16 * 1024
 SHOWN = 5
 STEPS = 20
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
+OBJECTIVES = 12
 
 Document = dict[str, Any]
 
@@ -65,6 +67,15 @@ def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
         due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
         return f"Too little to go on: {known} of {analysis.options.min_runs} finished runs in {window}{due}."
     return f"Nothing to improve: {text.count(known, 'run')} in {window} gave no recommendation."
+
+
+def objective_line(found: ObjectiveVerdict) -> str:
+    """One objective: verdict, figure, target, how far off, and where it is going."""
+    distance = ""
+    if found.margin is not None:
+        distance = f", {text.percent(abs(found.margin))} {'to spare' if found.margin >= 0 else 'beyond it'}"
+    figures = f"{found.verdict.value}, {found.actual} of {found.target}{distance}"
+    return f"{found.name}: {figures}; trend {found.trend.value.lower()}"
 
 
 def _percent_string(share: float | None) -> str | None:
@@ -190,6 +201,7 @@ def document(
         "dataUntil": iso(data_until),
         "insights": [clip(line, 400) for line in insights[:10]],
         "moreRecommendations": sum(s not in full for s in active),
+        "objectives": [clip(objective_line(o), 160) for o in analysis.objectives[:OBJECTIVES]],
         "policy": policy,
         "recommendations": shown,
         "remaining": remembered.remaining([s for s in ranked if s not in full]),

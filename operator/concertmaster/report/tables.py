@@ -132,7 +132,8 @@ def workflow_text(view: dict[str, Any]) -> str:
         )
         lines.append(f"  score: {view['score']} of 100: {parts}")
     lines += [
-        f"  objective {o['name']}: {o['verdict']} (wanted {o['target']}, is {o['actual']})" for o in view["objectives"]
+        f"  objective {o['name']}: {o['verdict']} (wanted {o['target']}, is {o['actual']}; trend {o['trend'].lower()})"
+        for o in view["objectives"]
     ]
     if view["graphInferred"]:
         lines.append("  the graph was inferred from observed times: give the definition for exact dependencies")

@@ -195,6 +195,7 @@ def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation])
                 "actual": o.actual,
                 "verdict": o.verdict.value,
                 "margin": number(o.margin, 4),
+                "trend": o.trend.value,
             }
             for o in analysis.objectives
         ],

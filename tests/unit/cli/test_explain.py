@@ -38,9 +38,13 @@ def test_a_command_that_makes_the_change_is_printed_as_it_is() -> None:
         ("degradation.load", PROFILE, "kubectl -n demo get workflowtemplate etl -o yaml --show-managed-fields"),
         ("degradation.load", GRAPH, "images and arguments of the pods of load"),
         ("memory-request.load", GRAPH, "set 832Mi where the pods of load are defined"),
+        ("best-practices", PROFILE, "kubectl -n demo edit workflowtemplate etl (832Mi)"),
+        ("retry-policy.load", GRAPH, "where the pods of load are defined: 832Mi"),
+        ("failing-step.load", PROFILE, "kubectl -n demo logs etl-42-load-1 --all-containers --tail=100"),
     ],
 )
 def test_else_the_next_step_is_told(identifier: str, profile: dict[str, object], wanted: str) -> None:
-    text = describe(_item(identifier, f"kubectl concertmaster explain -n demo x {identifier}"), profile)
+    item = _item(identifier, f"kubectl concertmaster explain -n demo x {identifier}")
+    text = describe(item | {"evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}, profile)
     assert "kubectl concertmaster explain" not in text
     assert wanted in " ".join(text.split())

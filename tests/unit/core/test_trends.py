@@ -16,7 +16,8 @@ from scipy import stats
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.options import Pricing
 from concertmaster.core.periods import HOUR, Period, boundaries, local, period_start
-from concertmaster.core.trends import Trends, fisher, trends
+from concertmaster.core.stats.exact import fisher
+from concertmaster.core.trends import Trends, trends
 from concertmaster.core.verdict import Verdict
 from tests.builders import DAY, MI, container, definition, run, step
 

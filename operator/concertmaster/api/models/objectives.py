@@ -5,6 +5,8 @@ No leaf has a default in the schema: an absent leaf of a profile must stay absen
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
 from concertmaster.api.models.base import ApiModel, ShortName, rule, schema
@@ -42,6 +44,23 @@ class QuantileObjective(ApiModel):
         examples=["45m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
+
+
+def _template(default: str, which: str) -> Any:
+    return Field(
+        default=Duration(default),
+        description=f"Longest acceptable median duration of {which}.",
+        examples=[default],
+        json_schema_extra=schema(rules=[_POSITIVE]),
+    )
+
+
+class DurationByType(ApiModel):
+    """Median durations by the type of workflow, as its graph shows it."""
+
+    conditional: Duration = _template("20s", "workflows with steps that run on a condition")
+    parallel: Duration = _template("15s", "workflows with steps or items side by side")
+    sequential: Duration = _template("30s", "workflows of one step after the other")
 
 
 class TargetUtilization(ApiModel):
@@ -87,6 +106,12 @@ class Objectives(ApiModel):
         description="Longest acceptable time from the first pod of a run to its end.",
         examples=[{"p95": "30m"}],
         json_schema_extra=schema(default="no objective"),
+    )
+    duration_by_type: DurationByType | None = Field(
+        default=None,
+        description="Durations for workflows without any duration objective, by their type; {} takes the defaults.",
+        examples=[{"sequential": "30s", "parallel": "15s", "conditional": "20s"}],
+        json_schema_extra=schema(default="off"),
     )
     max_cost_per_run: Amount | None = Field(
         default=None,

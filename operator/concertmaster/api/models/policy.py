@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -47,8 +47,39 @@ class Discover(ApiModel):
     )
 
 
+def _points(default: int, what: str) -> Any:
+    return Field(
+        default=default,
+        ge=0,
+        le=100,
+        description=f"Weight of {what} in the score; 0 leaves it out.",
+        examples=[default],
+        json_schema_extra=schema(unit="points, in relation to the others"),
+    )
+
+
+class ScoreWeights(ApiModel):
+    """What counts how much in the score from 0 to 100."""
+
+    model_config = ConfigDict(
+        json_schema_extra=schema(
+            rules=[
+                rule(
+                    "self.success + self.stability + self.efficiency + self.waiting > 0",
+                    "at least one weight must be more than 0",
+                )
+            ]
+        )
+    )
+
+    efficiency: int = _points(25, "the used share of what is requested")
+    stability: int = _points(20, "a steady run time")
+    success: int = _points(40, "the success rate")
+    waiting: int = _points(15, "not waiting for nodes")
+
+
 class Analysis(ApiModel):
-    """How much history is looked at."""
+    """How much history is looked at, and what the score weighs."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
 
@@ -67,6 +98,12 @@ class Analysis(ApiModel):
         description="Fewest finished runs before anything is recommended.",
         examples=[10],
         json_schema_extra=schema(unit="runs, 1 to 1000"),
+    )
+    score_weights: ScoreWeights = Field(
+        default_factory=ScoreWeights,
+        description="What counts how much in the score.",
+        examples=[{"success": 60, "stability": 20, "efficiency": 0, "waiting": 20}],
+        json_schema_extra=schema(default="success 40, efficiency 25, stability 20, waiting 15"),
     )
     window: Duration = Field(
         default=Duration("14d"),

@@ -317,6 +317,12 @@ class WorkflowProfileStatus(ApiModel):
         description="Active recommendations beyond the ones listed here.",
         examples=[2],
     )
+    objectives: tuple[Line160, ...] = Field(
+        default=(),
+        max_length=12,
+        description="The objectives, one line each: verdict, figure, target, how far off, and where it is going.",
+        examples=[["duration p95: Met, 7m11s of 10m00s, 28 % to spare; trend steady"]],
+    )
     observed_generation: int | None = observed_generation_field()
     policy: Line400 | None = Field(
         default=None,

@@ -94,3 +94,9 @@ class RunRecord:
         if self.start is None or self.end is None:
             return None
         return max(0.0, self.end - self.start)
+
+    @property
+    def queue_time(self) -> float | None:
+        """Longest wait of the run's pods for a node, in seconds; None when no pod tells it."""
+        waits = [e.scheduled - e.created for e in self.steps if e.scheduled is not None and e.created is not None]
+        return max(0.0, *waits) if waits else None
