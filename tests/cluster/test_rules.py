@@ -11,9 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from concertmaster.advisor import Advice
 from concertmaster.cli import cli
+from concertmaster.core.insights import insights
 from concertmaster.core.model import Recommendation
-from concertmaster.report.status import document
 from testbed.cluster import Cluster
 from tests.unit.core.rules.scenarios import SCENARIOS
 from tests.unit.core.rules.world import Scene
@@ -149,8 +150,8 @@ def test_advice_to_look_at_something_names_the_plugin_and_that_answers(
     meta = {"name": "wfp", "namespace": namespace}
     apply(argo, {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile", "metadata": meta,
                  "spec": {"workflowRef": ref}})  # fmt: skip
-    explain = {r.id: r.how for r in found}
-    told = document(scene.analysis(), found, target=f"{key.kind}/{key.name}", explain=explain)
+    analysis = scene.analysis()
+    told = Advice("wfp", analysis, insights(analysis), tuple(found)).status()
     argo.kubectl("-n", namespace, "patch", "wfp", "wfp", "--subresource=status", "--type=merge", "-p",
                  json.dumps({"status": told}))  # fmt: skip
     for item in found:
