@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple
 
 import pytest
 
 from concertmaster.core.model import Outcome, PodFact, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Assignment, Claims, assign, build_runs
+from concertmaster.core.oddities import oddities
+from concertmaster.core.replay import executed, time_split
+from concertmaster.core.replay.executed import SAME_RUN
+from concertmaster.engines import Assignment, Claims, assign, build_runs, complete
 from concertmaster.engines.argo.live import workflow_of
 from concertmaster.engines.registry import live_reader
 from concertmaster.history.store import Store
@@ -187,12 +191,14 @@ def test_what_belongs_to_nothing_is_counted(assignment: Assignment, scene: Scene
     assert examples[f"{NAMESPACE}/{EMBEDDED}"] == "its PipelineRun belongs to no observed Pipeline"
 
 
-@pytest.mark.parametrize(("kind", "least"), [("Workflow", 25), ("PipelineRun", 6), ("Job", 7), ("JobSet", 3)])
-def test_live_and_history_are_joined(
-    kind: str, least: int, scene: Scene, assignment: Assignment, definitions: Definitions
-) -> None:
-    """The store gives edges and outcomes of the object with the times of the pods, whichever comes first."""
-    joined_runs = 0
+KINDS = pytest.mark.parametrize(("kind", "least"), [("Workflow", 25), ("PipelineRun", 6), ("Job", 7), ("JobSet", 3)])
+Joined = list[tuple[WorkflowDefinition, RunRecord, RunRecord]]
+
+
+@pytest.fixture
+def joined(kind: str, scene: Scene, assignment: Assignment, definitions: Definitions) -> Joined:
+    """Every run known wholly by its object, as the store has it before and after that was read, with its definition."""
+    found: Joined = []
     claims = Claims(definitions.values())
     for run, thing in scene.objects[kind].items():
         reader, definition = live_reader(thing), claims.of(thing)
@@ -200,25 +206,74 @@ def test_live_and_history_are_joined(
         if definition is None:
             continue
         key = definition.key
-        found = reader.read(thing, _children(kind, run, scene), key, definition)
-        if not found.complete:
+        live = reader.read(thing, _children(kind, run, scene), key, definition)
+        if not live.complete:
             continue
-        live = found.record
         with Store(":memory:") as store:
+            _noted(store, definition, scene)
             store.add({key: {run: assignment.executions[key][run]}})
-            before = store.runs(key, definition=definitions[key])
-            store.add({}, records=[live])
-            joined = store.runs(key, definition=definitions[key])
+            (before,) = store.runs(key, definition=definition)
+            store.add({}, records=[live.record])
+            (after,) = store.runs(key, definition=definition)
         with Store(":memory:") as store:
-            store.add({}, records=[live])
+            _noted(store, definition, scene)
+            store.add({}, records=[live.record])
             store.add({key: {run: assignment.executions[key][run]}})
-            assert store.runs(key, definition=definitions[key]) == joined
-        assert [r.source for r in (*before, *joined)] == [Source.HISTORY, Source.LIVE]
-        _joined(joined[0], scene)
-        if run != "late-5gk8r":  # the metrics know its end only roughly
-            assert (joined[0].start, joined[0].end) == (before[0].start, before[0].end), run
-        joined_runs += 1
-    assert joined_runs >= least
+            assert store.runs(key, definition=definition) == [after]
+        found.append((definition, before, after))
+    return found
+
+
+def _noted(store: Store, definition: WorkflowDefinition, scene: Scene) -> None:
+    """The definition was seen before the play and after it."""
+    for at in (scene.begin - 1.0, scene.end + 1.0):
+        store.note_definitions({definition.key: definition.fingerprint or ""}, at)
+
+
+@KINDS
+def test_live_and_history_are_joined(least: int, joined: Joined, scene: Scene) -> None:
+    """The store gives edges and outcomes of the object with the times of the pods, whichever comes first."""
+    assert len(joined) >= least
+    for definition, before, after in joined:
+        assert (before.source, after.source) == (Source.HISTORY, Source.LIVE)
+        _joined(after, scene)
+        if after.run != "late-5gk8r":  # the metrics know its end only roughly
+            assert (after.start, after.end) == (before.start, before.end), after.run
+        if definition.fingerprint:
+            assert after.fingerprint == before.fingerprint == definition.fingerprint
+
+
+@KINDS
+def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
+    """On the edges the engine told, the unchanged replay is the run, and the parts of its time sum to it."""
+    told = 0
+    for definition, _, after in joined:
+        graph = complete(definition, [after])[0].graph
+        run = executed(after, graph)
+        assert run.usable, (after.run, run.problems)
+        split = time_split(run)
+        assert split is not None and sum(astuple(split)) == pytest.approx(run.makespan, abs=0.01), after.run
+        # A limit that is only declared holds slots a little longer or shorter than the controller really did.
+        exact = not run.limits
+        assert run.replayed == pytest.approx(run.makespan, abs=2.0, rel=None if exact else SAME_RUN), after.run
+        edges = {e.step: e.after for e in after.steps if not e.attempt}
+        for name, parents in zip(run.names, run.parents, strict=True):
+            waited = {run.names[p] for p in parents}
+            spec = graph.step(name)
+            if edges.get(name) is not None and not (spec is not None and spec.on_exit and not spec.depends_on):
+                every = {a for e in after.steps if e.step == name and not e.attempt for a in e.after or ()} - {name}
+                # What it did not wait for after all began before the other had ended: a daemon, a driver that is ready.
+                assert waited <= every and (waited == every or run.problems), (after.run, name, waited, every)
+                told += waited == every
+    assert told >= least
+
+
+@KINDS
+def test_nothing_is_odd_about_healthy_runs(least: int, joined: Joined, scene: Scene) -> None:
+    """What is said of odd input is not said here."""
+    said = {after.run: oddities(definition, [after], scene.end) for definition, _, after in joined}
+    assert {run: found for run, found in said.items() if found} == {}
+    assert len(said) >= least
 
 
 def _children(kind: str, run: str, scene: Scene) -> list[Object]:
@@ -242,3 +297,5 @@ def _joined(record: RunRecord, scene: Scene) -> None:
         assert near(e.started, started(pod), 2.0), e  # Tekton's first step is released a moment later
         assert finished(pod) is None or near(e.finished, finished(pod)), e
         assert all(c.cpu_request is not None for c in e.containers if c.name not in ("wait", "init", "prepare")), e
+        images = {c["name"]: c["image"] for c in pod["spec"]["containers"]}
+        assert all(c.image == images[c.name] for c in e.containers if c.name in images), e

@@ -146,7 +146,7 @@ def test_restarts_of_the_whole_set(run: Run, rebuilt: Mapping[str, RunRecord]) -
     """The object knows the last attempt only and says so; the metrics know both, as attempts of one run."""
     assert not run.live.complete
     assert run.live.problems == (
-        "JobSet training-restarted was restarted 1 times: earlier attempts are only known from the metrics",
+        "JobSet training-restarted was restarted (restarts: 1): earlier attempts are only known from the metrics",
     )
     record = rebuilt[run.name]
     assert [name for name in rebuilt if name.startswith(run.name)] == [run.name]

@@ -16,7 +16,9 @@ from concertmaster.engines.job import settle
 from concertmaster.engines.job_live import read_pod
 from concertmaster.engines.live import LiveRun, RunObject, live_run
 from concertmaster.engines.manifest import Problems, mapping, sequence, text, timestamp, whole
+from concertmaster.engines.selectors import label_value
 
+_UID = "jobset.sigs.k8s.io/jobset-uid"
 _OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
@@ -37,14 +39,15 @@ def read_run(
     problems = thing.problems
     declared = jobset.define(raw)
     specs = {s.name: s for s in declared.graph.steps}
-    steps = settle([_execution(p, thing.name, declared, problems) for p in pods], declared)
+    own = [p for p in pods if _is_of(p, thing)]
+    steps = settle([_execution(p, thing.name, declared, problems) for p in own], declared)
     begun = timestamp(thing.meta.get("creationTimestamp"))
     steps = [_linked(e, specs, steps, begun) for e in steps]
     outcome, reason, at = _outcome(thing.status, problems)
     restarts = whole(thing.status.get("restarts"), "status.restarts", problems) or 0
     if restarts:
         problems.add(
-            f"JobSet {thing.name} was restarted {restarts} times: earlier attempts are only known from the metrics"
+            f"JobSet {thing.name} was restarted (restarts: {restarts}): earlier attempts are only known from the metrics"
         )
     lost = _lost(thing, specs, steps)
     if lost and not restarts:
@@ -52,6 +55,13 @@ def read_run(
     complete = bool(steps) and not restarts and not lost
     found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
     return replace(found, reason=reason, started=begun, finished=at)
+
+
+def _is_of(pod: Mapping[str, Any], thing: RunObject) -> bool:
+    """Whether a pod is of this set, not of one that bore the name before and is still being deleted."""
+    meta = mapping(pod.get("metadata"), "metadata", thing.problems)
+    uid = label_value(mapping(meta.get("labels"), "metadata.labels", thing.problems), _UID)
+    return uid in (None, thing.meta.get("uid"))
 
 
 def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, problems: Problems) -> StepExecution:

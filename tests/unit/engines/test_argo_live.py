@@ -221,9 +221,11 @@ def test_runs_without_a_template_have_a_fingerprint_of_their_own_spec() -> None:
     raw["spec"] = {"entrypoint": "a", "templates": [leaf("a")], "ttlStrategy": {"secondsAfterCompletion": 3}}
     other = {**raw, "spec": {**raw["spec"], "ttlStrategy": None}}
     changed = {**raw, "spec": {**raw["spec"], "parallelism": 3}}
-    marks = [read_run(r, KEY).record.fingerprint for r in (raw, other, changed)]
+    written = {**leaf("a"), "inputs": {}, "outputs": {}, "metadata": {"labels": {}}, "name": "a"}  # by the controller
+    back = {**raw, "spec": {**raw["spec"], "arguments": {}, "templates": [written]}}
+    marks = [read_run(r, KEY).record.fingerprint for r in (raw, other, back, changed)]
     assert marks[0] is not None
-    assert marks[0] == marks[1] != marks[2]
+    assert marks[0] == marks[1] == marks[2] != marks[3]
     assert read_run(one_node(), KEY).record.fingerprint is None  # the template's own is noted when it is observed
 
 

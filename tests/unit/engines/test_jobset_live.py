@@ -63,7 +63,7 @@ def test_a_restart_is_named_and_its_pods_are_attempts() -> None:
     pods = [member("load", 0, 1, 20), member("load", 0, 30, 50, code=3, attempt=1)]
     found = read_run(job_set("Failed", 1, load=(0, 1)), pods, KEY)
     assert (found.complete, found.reason) == (False, "Why")
-    assert "was restarted 1 times" in found.problems[0]
+    assert "was restarted (restarts: 1)" in found.problems[0]
     assert [(e.attempt, e.item, e.after) for e in found.record.steps] == [(0, "0 / 0", ()), (1, "0 / 0", ("load",))]
 
 
@@ -84,6 +84,13 @@ def test_jobs_that_the_end_of_the_set_deleted_are_missed() -> None:
     """All that ``workers`` depend on had ended: they ran, and nothing is left of them."""
     found = read_run(job_set(load=(1, 0), workers=(0, 0)), WHOLE[:1], KEY)
     assert found.problems == ("pods of JobSet train-1 are gone (workers): they are only known from the metrics",)
+
+
+def test_pods_of_a_set_that_bore_the_name_before_are_not_its_own() -> None:
+    old = member("load", 0, 1, 5, code=9)
+    old["metadata"]["labels"][f"{PREFIX}jobset-uid"] = "older"
+    found = read_run(job_set(load=(1, 0), workers=(2, 0)), [old, *WHOLE], KEY)
+    assert (found.complete, len(found.record.steps)) == (True, 3)
 
 
 def test_a_step_that_never_began_has_no_pods_to_miss() -> None:

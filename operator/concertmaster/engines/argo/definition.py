@@ -25,6 +25,8 @@ from concertmaster.engines.manifest import (
 )
 
 # Fields that say who may see a run or how long it is kept, not how it behaves.
+_EMPTY: tuple[Any, ...] = (None, "", {}, [])
+_DEPTH = 50
 _IMMATERIAL = frozenset(
     {"ttlStrategy", "podGC", "artifactGC", "volumeClaimGC", "archiveLogs", "workflowMetadata", "metrics", "suspend"}
 )
@@ -95,8 +97,23 @@ def define(
 
 
 def material(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a workflow spec that can change how a run behaves, for its fingerprint."""
-    return {k: v for k, v in spec.items() if k not in _IMMATERIAL}
+    """The parts of a workflow spec that can change how a run behaves, for its fingerprint.
+
+    The controllers write a spec back with empty fields that its author left out: those count as left out.
+    """
+    return {k: _filled(v) for k, v in spec.items() if k not in _IMMATERIAL and _filled(v) not in _EMPTY}
+
+
+def _filled(value: Any, depth: int = 0) -> Any:
+    """``value`` without fields that hold nothing."""
+    if depth > _DEPTH:
+        return value
+    if isinstance(value, Mapping):
+        found = {k: _filled(v, depth + 1) for k, v in value.items()}
+        return {k: v for k, v in found.items() if v not in _EMPTY}
+    if isinstance(value, list):
+        return [_filled(v, depth + 1) for v in value]
+    return value
 
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:
