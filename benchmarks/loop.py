@@ -21,56 +21,81 @@ from typing import Any
 from benchmarks.campaigns import Campaign, share, summary
 from benchmarks.loop_bed import Outcome, Pace, bed
 from benchmarks.loop_world import KINDS, Scenario
+from testbed.process import TestbedError
 
 RESULT = Path(__file__).parent / "results" / "loop.json"
 
 
 def figures(found: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures of the table; the same as of the simulated campaigns, and times."""
-    changed = [o for o in found if o.campaign.verdict != "none"]
+    """The figures of one column. A change without a verdict when the time was over counts: as not caught, as not taken
+    back, and with what was measured by then."""
+    changed = [o for o in found if o.campaign.rule]
     result = summary([o.campaign for o in changed], KINDS)
-    result["started"] = {k: sum(o.campaign.kind == k for o in found) for k in KINDS}
-    result["without_verdict"] = {k: sum(o.campaign.kind == k for o in found if o not in changed) for k in KINDS}
     result["minutes_to_verdict"] = {
-        k: round(median([o.seconds for o in changed if o.campaign.kind == k]) / 60, 1)
-        if result["verdicts"][k]
+        k: round(median(times) / 60, 1)
+        if (times := [o.seconds for o in changed if o.campaign.kind == k and o.seconds])
         else None
         for k in KINDS
     }
-    starved = [o.campaign for o in changed if o.campaign.kind == "starved"]
-    result["starved_faster_percent"] = share([c.verdict == "Improved" for c in starved])
+    result["unchanged"] = len(found) - len(changed)
+    result["undecided"] = {
+        k: sum(o.campaign.kind == k and o.campaign.verdict == "none" for o in changed) for k in KINDS
+    }
+    starved = [o.campaign.verdict == "Improved" for o in changed if o.campaign.kind == "starved"]
+    result["starved_faster_percent"] = share(starved)
     return result
 
 
-def lines(result: dict[str, Any]) -> list[str]:
-    """The result as lines of benchmarks/RESULTS.md."""
-    found, batches = result["summary"], result["batches"]
+def _told(found: Mapping[str, Any]) -> list[str]:
+    """The cells of one column."""
     by_rule = "; ".join(f"{rule} {p} % of {n}" for rule, (p, n) in found["inside_by_rule"].items())
-    runs, minutes, lost = found["runs_to_verdict"], found["minutes_to_verdict"], found["without_verdict"]
+
+    def each(key: str) -> str:
+        return ", ".join("-" if found[key][k] is None else str(found[key][k]) for k in KINDS)
+
+    return [
+        f"{found['inside_percent']} % of {found['inside_of']} ({by_rule})",
+        f"{found['false_restores_percent']} %",
+        f"{found['slower_caught_percent']} %",
+        f"{found['kills_caught_percent']} %",
+        f"{found['starved_faster_percent']} %",
+        each("runs_to_verdict"),
+        each("minutes_to_verdict"),
+        each("undecided"),
+    ]
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as lines of benchmarks/RESULTS.md: a column for each batch."""
+    batches = result["batches"]
+    kinds = ", ".join(KINDS)
+    heads = [
+        ("measured effect inside the promised 90 % interval", "80 to 98 %"),
+        ("good changes taken back", "<= 5 %"),
+        ("changes that made the run 20 % longer caught in time", ">= 90 %"),
+        ("changes after which pods were killed for memory caught", "-"),
+        ("starved steps proven faster", "-"),
+        (f"runs to the verdict (median): {kinds}", "-"),
+        (f"minutes to the verdict (median): {kinds}", "-"),
+        (f"still undecided when the time was over: {kinds}", "-"),
+    ]
+    seeds = [b["seed"] for b in batches]
+    columns = [_told(figures([outcome_of(row) for row in b["rows"]])) for b in batches]
     return [
         "",
-        f"## The loop with real parts ({sum(found['started'].values())} workflows; `make bench-changes`)",
+        f"## The loop with real parts ({sum(len(b['rows']) for b in batches)} workflows; `make bench-changes`)",
         "",
         "Real: API server, scheduler, Argo's workflow controller, kube-state-metrics, Prometheus, the operator. Simulated:"
         " what happens inside pods and their container series, by a law the operator does not know"
-        " (benchmarks/loop_world.py).",
+        " (benchmarks/loop_world.py). One column for each batch of workflows side by side.",
         "",
-        "| what | must | measured |",
-        "|---|---|---|",
-        f"| measured effect inside the promised 90 % interval | 80 to 98 % | {found['inside_percent']} % of"
-        f" {found['inside_of']} ({by_rule}) |",
-        f"| good changes taken back | <= 5 % | {found['false_restores_percent']} % |",
-        f"| changes that made the run 20 % longer caught | >= 90 % | {found['slower_caught_percent']} % |",
-        f"| changes after which pods were killed for memory caught | - | {found['kills_caught_percent']} % |",
-        f"| starved steps proven faster | - | {found['starved_faster_percent']} % |",
-        f"| runs to the verdict (median): {', '.join(KINDS)} | - | {', '.join(str(runs[k]) for k in KINDS)} |",
-        f"| minutes to the verdict (median): {', '.join(KINDS)} | - | {', '.join(str(minutes[k]) for k in KINDS)} |",
-        f"| workflows without a verdict in time: {', '.join(KINDS)} | - | {', '.join(str(lost[k]) for k in KINDS)} |",
+        f"| what | must | {' | '.join(f'seed {seed}' for seed in seeds)} |",
+        f"|---|---|{'---|' * len(batches)}",
+        *(f"| {what} | {must} | {' | '.join(cells)} |" for (what, must), *cells in zip(heads, *columns, strict=True)),
         "",
         *(
-            f"{b['workflows']} workflows side by side (seed {b['seed']}): {b['runs']} runs of about {b['seconds']:.0f} s of"
-            f" work in {b['minutes']} minutes on {b['cpus']} cores, load {b['load'][0]} at the start and {b['load'][1]} at"
-            " the end."
+            f"Seed {b['seed']}: {len(b['rows'])} workflows, {b['runs']} runs of about {b['seconds']:.0f} s of work in"
+            f" {b['minutes']} minutes on {b['cpus']} cores; load {b['load'][0]} at the start, {b['load'][1]} at the end."
             for b in batches
         ),
     ]
@@ -88,7 +113,6 @@ def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
         played.operator.stop()
         found = played.results()
     return found, {
-        "workflows": len(scenarios),
         "seconds": options.seconds,
         "seed": options.seed,
         "runs": played.started,
@@ -107,18 +131,20 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=27.0, help="at most")
     parser.add_argument("--active", type=int, default=60, help="runs at a time, of all workflows")
     parser.add_argument("--seed", type=int, default=20261120)
-    parser.add_argument("--append", action="store_true", help="pool with what the page has; give another seed")
+    parser.add_argument("--append", action="store_true", help="keep the columns the page has; give another seed")
     parser.add_argument("--dry", action="store_true", help="print only")
     options = parser.parse_args()
-    old = json.loads(RESULT.read_text()) if options.append else {"rows": [], "batches": []}
-    if any(b["seed"] == options.seed for b in old["batches"]):
+    old = json.loads(RESULT.read_text())["batches"] if options.append else []
+    if any(b["seed"] == options.seed for b in old):
         parser.error(f"seed {options.seed} was played already")
-    found, batch = play(options)
+    try:
+        found, batch = play(options)
+    except TestbedError as error:
+        raise SystemExit(str(error)) from error
     for outcome in found:
         print(outcome.line())
-    rows = [*map(outcome_of, old["rows"]), *found]
-    result = {"summary": figures(rows), "batches": [*old["batches"], batch], "rows": [asdict(row) for row in rows]}
-    print(json.dumps({"summary": result["summary"], "batches": result["batches"]}, indent=1))
+    print(json.dumps({**batch, **figures(found)}, indent=1))
+    result = {"batches": [*old, {**batch, "rows": [asdict(row) for row in found]}]}
     if not options.dry:
         from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
 
