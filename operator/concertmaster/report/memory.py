@@ -183,8 +183,8 @@ def _outcome(entry: Mapping[str, Any]) -> Outcome:
 
 def _fields(line: Any) -> tuple[Field, ...]:
     found = []
-    for part in str(line).split("; /") if line else ():
-        path, _, values = part.removeprefix("/").partition(": ")
+    for part in str(line).removeprefix("/").split("; /") if line else ():
+        path, _, values = part.partition(": ")
         old, _, new = values.partition(" -> ")
         found.append(Field(f"/{path}", None if old == _NOTHING else old, None if new == _NOTHING else new))
     return tuple(found)
