@@ -76,14 +76,12 @@ from concertmaster.api.models.profile import (
     WorkflowProfileSpec,
     WorkflowRef,
 )
-from concertmaster.api.models.profile_status import (
+from concertmaster.api.models.profile_status import RunsStatus, SummaryStatus, WorkflowProfileStatus
+from concertmaster.api.models.recommendation_status import (
     Category,
     RecommendationState,
     RecommendationStatus,
-    RunsStatus,
     Severity,
-    SummaryStatus,
-    WorkflowProfileStatus,
 )
 
 __all__ = [

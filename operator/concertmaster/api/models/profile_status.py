@@ -6,8 +6,7 @@ comes first, and every recommendation opens with its action. All values are one 
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
@@ -17,232 +16,16 @@ from concertmaster.api.models.base import (
     Line160,
     Line400,
     Line1000,
-    RecommendationId,
     Timestamp,
     schema,
 )
-from concertmaster.api.models.change import Verdict
 from concertmaster.api.models.common import (
     Condition,
-    Level,
     conditions_field,
     observed_generation_field,
 )
+from concertmaster.api.models.recommendation_status import RecommendationStatus, RemainingStatus, ResultStatus
 from concertmaster.api.scalars import Amount, Percent
-
-
-class Category(StrEnum):
-    """What a recommendation improves."""
-
-    PERFORMANCE = "Performance"
-    COST = "Cost"
-    RELIABILITY = "Reliability"
-    SCALABILITY = "Scalability"
-    BEST_PRACTICE = "BestPractice"
-
-
-class Severity(StrEnum):
-    """How much a recommendation matters."""
-
-    INFO = "Info"
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-    CRITICAL = "Critical"
-
-
-class RecommendationState(StrEnum):
-    """Where a recommendation is in its life."""
-
-    ACTIVE = "Active"
-    DISMISSED = "Dismissed"
-    IMPLEMENTED = "Implemented"
-    OBSOLETE = "Obsolete"
-
-
-_NUMBER = r"[+-]?[0-9]{1,6}([.][0-9])?"
-EffectLine = Annotated[
-    str,
-    StringConstraints(
-        pattern=rf"^(Duration|Cost|Failures)( {_NUMBER} %( [(]{_NUMBER} to {_NUMBER} %[)])?)?$", max_length=80
-    ),
-    Field(
-        json_schema_extra=schema(
-            unit="percent of Duration or Cost of a run, or points of Failures; negative is less",
-            forms='a measure with its relative change, such as "Cost -58 % (-62 to -54 %)"',
-        )
-    ),
-]
-SetLine = Annotated[
-    str,
-    StringConstraints(pattern=r"^/[^ ]+: .+ -> .+$", max_length=1000),
-    Field(json_schema_extra=schema(forms='a path with two values, such as "/spec/parallelism: 2 -> 8"')),
-]
-_SETS = "/spec/templates/transform/container/resources/requests/memory: 2Gi -> 832Mi"
-
-
-def _sets() -> Any:
-    return Field(
-        default=None,
-        description="The fields it sets in the object that defines the workflow: path, value when it was advised, advised "
-        "value. Elements of lists are named, not counted; long values stand as their digest.",
-        examples=[_SETS],
-    )
-
-
-def _promised() -> Any:
-    return Field(
-        default=None,
-        description="What it promises, in the measure it will be judged by; the measure alone when no number can be "
-        "promised.",
-        examples=["Cost -58 % (-62 to -54 %)"],
-    )
-
-
-def _since() -> Any:
-    return Field(default=None, description="Since when it is in this state.", examples=["2027-01-31T00:40:00Z"])
-
-
-def _dismissal() -> Any:
-    return Field(
-        default=None,
-        description="The decision of spec.dismissals it was last held against: reason and expiration.",
-        examples=["peak at month end, until 2027-01-31T00:00:00Z"],
-    )
-
-
-def _note() -> Any:
-    return Field(
-        default=None,
-        description="Why it is in this state, where that needs a word.",
-        examples=["the runs no longer show what it rested on"],
-    )
-
-
-class RecommendationStatus(ApiModel):
-    """One recommendation as flat lines of text; evidence and patches come from ``kubectl concertmaster explain``."""
-
-    action: Line160 = Field(
-        description="What to do.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
-    )
-    because: Line400 = Field(
-        description="The observation behind it, with numbers and window.",
-        examples=["30 runs in 14d peaked at 498Mi, 25 % of the request"],
-    )
-    category: Category = Field(description="What it improves.", examples=["Cost"])
-    current: Line160 = Field(description="The value now.", examples=["2Gi"])
-    dismissal: Line400 | None = _dismissal()
-    effort: Level = Field(description="Work it takes.", examples=["Low"])
-    evidence: Line400 | None = Field(
-        default=None,
-        description="What the advice rests on beyond its reason.",
-        examples=["per-run peaks: smallest 441Mi, median 470Mi, largest 498Mi over 30 runs"],
-    )
-    expected: Line160 = Field(
-        description="Predicted effect as a range with the likely value.",
-        examples=["12 to 19 %, likely 15 % (4m10s) of each run"],
-    )
-    how: Line1000 = Field(
-        description="One command that shows or makes the change.",
-        examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],
-    )
-    id: RecommendationId = Field(
-        description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
-    )
-    note: Line400 | None = _note()
-    otherwise: Line400 | None = Field(
-        default=None,
-        description="What happens if nothing is done.",
-        examples=["1.2Gi stay reserved without use in every run"],
-    )
-    promised: EffectLine | None = _promised()
-    proposed: Line160 = Field(description="The value to set.", examples=["832Mi"])
-    risk: Level = Field(description="Risk of the change.", examples=["Low"])
-    sets: SetLine | None = _sets()
-    severity: Severity = Field(description="How much it matters.", examples=["Medium"])
-    since: Timestamp | None = _since()
-    state: RecommendationState = Field(description="Where it is in its life.", examples=["Active"])
-    track_record: Line400 | None = Field(
-        default=None,
-        description="How well this rule's promises came out so far, and what this one is worth by that.",
-        examples=["this rule's promises held 12 of 14 times, median 0.9 x; this one counts as 0.92 x"],
-    )
-
-
-class RemainingStatus(ApiModel):
-    """A recommendation that is not among those told in full: what must be remembered of it."""
-
-    action: Line160 = Field(
-        description="What to do.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
-    )
-    category: Category | None = Field(default=None, description="What it improves.", examples=["Cost"])
-    dismissal: Line400 | None = _dismissal()
-    id: RecommendationId = Field(
-        description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
-    )
-    note: Line400 | None = _note()
-    promised: EffectLine | None = _promised()
-    sets: SetLine | None = _sets()
-    severity: Severity | None = Field(default=None, description="How much it matters.", examples=["Medium"])
-    since: Timestamp | None = _since()
-    state: RecommendationState = Field(description="Where it is in its life.", examples=["Dismissed"])
-
-
-class ResultStatus(ApiModel):
-    """One recommendation that somebody carried out, by hand, through Git or by letting the operator do it, and what the
-    runs after it showed."""
-
-    action: Line160 = Field(
-        description="What was done.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
-    )
-    baseline_runs: int | None = Field(default=None, ge=0, description="Runs before it.", examples=[30])
-    by: Line160 = Field(
-        description="The field manager that wrote it, as in metadata.managedFields of the object.",
-        examples=["kustomize-controller"],
-    )
-    effect: Line400 | None = Field(
-        default=None,
-        description="What it brought, as a sentence.",
-        examples=[
-            "Improved: 55 % less reserved per run (50 to 60 %), promised 58 %; 12 runs after it against 30 before"
-        ],
-    )
-    fingerprint: Line160 | None = Field(
-        default=None,
-        description="Fingerprint of the workflow's definition with it, while it is being measured.",
-        examples=["9f2c41d07be3"],
-    )
-    id: RecommendationId = Field(
-        description="Id of the recommendation behind it.", examples=["memory-request.transform"]
-    )
-    judged: Timestamp | None = Field(
-        default=None, description="When the verdict fell.", examples=["2027-02-07T00:40:00Z"]
-    )
-    measured: EffectLine | None = Field(
-        default=None, description="What was measured.", examples=["Cost -55 % (-60 to -50 %)"]
-    )
-    promised: EffectLine | None = _promised()
-    sets: SetLine | None = _sets()
-    since: Timestamp | None = Field(
-        default=None, description="When it was carried out.", examples=["2027-01-31T00:40:00Z"]
-    )
-    undone: bool | None = Field(
-        default=None,
-        description="Whether it was taken back since.",
-        examples=[False],
-        json_schema_extra=schema(default="false"),
-    )
-    until: Timestamp | None = Field(
-        default=None,
-        description="When the workflow was changed otherwise: later runs do not count.",
-        examples=["2027-02-03T10:00:00Z"],
-    )
-    verdict: Verdict | None = Field(
-        default=None,
-        description="What the runs after it showed; none while they are waited for.",
-        examples=["Improved"],
-    )
-    verified_runs: int | None = Field(default=None, ge=0, description="Runs after it.", examples=[12])
 
 
 class RunsStatus(ApiModel):
