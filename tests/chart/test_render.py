@@ -310,7 +310,7 @@ def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: 
 def test_runs_are_read_only_when_they_are_wanted(helm: Helm) -> None:
     whole, less = helm.template(), helm.template({"config": {"live": False}})
     gone = {r for _, r, _ in rules(whole, "ClusterRole")} - {r for _, r, _ in rules(less, "ClusterRole")}
-    assert gone == {"workflows", "pipelineruns", "taskruns", "jobs", "pods"}
+    assert gone == {"workflows", "pipelineruns", "taskruns", "jobs", "jobsets", "pods"}
     text = find(less, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
     assert settings.parse(text).live is False
     assert settings.parse(find(whole, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]).live is True
