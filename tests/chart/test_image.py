@@ -20,7 +20,7 @@ from tests.cluster.operator_bed import apply, condition, cronjob, history, polic
 from .bed import ROOT, Bed, deployed, source
 from .dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the build: a minute, much longer on a busy machine
 
 LARGEST = 150e6  # bytes of Python in the image
 
