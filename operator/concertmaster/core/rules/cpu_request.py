@@ -29,7 +29,7 @@ from concertmaster.core.rules.base import (
 )
 from concertmaster.core.rules.places import places
 from concertmaster.core.rules.sizes import cpu_size, size_guard
-from concertmaster.core.sizing import round_cpu
+from concertmaster.core.sizing import MILLI, at_most, round_cpu
 from concertmaster.core.usage import ContainerUsage
 
 _HOUR = 3600.0
@@ -112,9 +112,12 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     wanted = max(size.wanted or 0.0, *(r.mean_cores or 0.0 for r in seen)) / (1.0 - share)
     if container.cpu_limit is not None:
         wanted = min(wanted, container.cpu_limit)
-    request = round_cpu(min(wanted, _MOST * current))
+    rounded = round_cpu(min(wanted, _MOST * current))
+    if rounded is None:
+        return None
+    request = at_most(rounded, container.cpu_limit, MILLI)
     threshold = evidence.settings.number("minChangePercent", 100 * analysis.options.min_change) / 100
-    if request is None or request / current - 1 < threshold:
+    if request / current - 1 < threshold:
         return None
 
     least_gain = evidence.settings.number("minGainPercent", 5.0)
@@ -168,11 +171,14 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         return None
     typical = median(means) or 0.0
     if size.request is not None:
-        proposed_cores = round_cpu(size.request)
+        target = size.request
     elif typical > current and size.wanted is not None:
-        proposed_cores = round_cpu(max(size.wanted, typical))  # the same level lowering aims at: advice must not swing
+        target = max(size.wanted, typical)  # the same level lowering aims at: advice must not swing
     else:
         return None
+    proposed_cores, limit = round_cpu(target), container.cpu_limit
+    if proposed_cores is not None and limit is not None and target <= limit:
+        proposed_cores = at_most(proposed_cores, limit, MILLI)  # a limit is not moved for the sake of a round figure
     threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
     change = (proposed_cores or current) / current - 1
     if proposed_cores is None or abs(change) < threshold:
@@ -181,7 +187,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     seconds = sum(r.seconds for r in container.runs) / len(container.runs)
     identifier = step_id("cpu-request", step.step, container, len(step.containers))
     values = {("requests", "cpu"): proposed}
-    if container.cpu_limit is not None and container.cpu_limit < proposed_cores:
+    if limit is not None and limit < proposed_cores - MILLI / 2:
         values["limits", "cpu"] = proposed
     how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
     verb = "Lower" if change < 0 else "Raise"

@@ -14,7 +14,7 @@ from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule, resource_command, step_id
 from concertmaster.core.rules.places import places
 from concertmaster.core.rules.sizes import cpu_size, memory_size
-from concertmaster.core.sizing import round_memory
+from concertmaster.core.sizing import MIB, MILLI, at_most, round_memory
 from concertmaster.core.usage import ContainerUsage
 
 _ROOM = 1.25  # largest first request, in largest peaks
@@ -35,13 +35,14 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             # The cost model gives short steps much room, since it costs little; a first request need not.
             most = _ROOM * size.largest_recent_peak
             wanted = min(max(size.request, size.largest_recent_peak), most)
-            values["requests", "memory"] = text.memory_quantity(round_memory(wanted) or wanted)
+            request = at_most(round_memory(wanted) or wanted, container.memory_limit, MIB)
+            values["requests", "memory"] = text.memory_quantity(request)
         if size.largest_recent_peak is not None:
             measured.append(f"memory peaks at {text.memory(size.largest_recent_peak)}")
     if "cpu" in missing:
         cpu = cpu_size(container, step, options)
         if cpu.request is not None:
-            values["requests", "cpu"] = text.cpu_quantity(cpu.request)
+            values["requests", "cpu"] = text.cpu_quantity(at_most(cpu.request, container.cpu_limit, MILLI))
         means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
         if means:
             measured.append(f"CPU use averages {text.cores(sum(means) / len(means))}")

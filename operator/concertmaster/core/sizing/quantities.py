@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 MIB = float(2**20)
+MILLI = 0.001  # cores
 # Steps per octave. The safety margins of a well-known step are about one per cent, so coarser steps would waste as much as
 # the margins do; 64 steps still yield plain figures: 16Mi steps from 1Gi to 2Gi, 128Mi from 8Gi to 16Gi.
 _STEPS_PER_OCTAVE = 64
@@ -33,6 +34,14 @@ def round_memory(size: float, at_least: float | None = None) -> float | None:
         return up
     nearest = max(1.0, round(mib / step)) * step * MIB
     return nearest if nearest >= min(at_least, up) else up
+
+
+def at_most(size: float, limit: float | None, unit: float) -> float:
+    """``size``, or the largest multiple of ``unit`` within ``limit`` where rounding led above it.
+
+    The API server refuses every pod whose request is above its limit. In cores with MILLI, in bytes with MIB.
+    """
+    return size if limit is None else min(size, max(1, math.floor(limit / unit + _EPS)) * unit)
 
 
 def round_cpu(cores: float) -> float | None:

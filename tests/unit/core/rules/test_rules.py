@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.core.amounts import quantity
 from concertmaster.core.analysis import Analysis, analyze
 from concertmaster.core.model import (
     Category,
@@ -235,6 +236,18 @@ class TestCpuRequest:
         item = only(self.starved(cpu_waiting_seconds=150.0, cpu_limit=0.4, throttled_share=0.0))
         assert item.proposed == "400m"
 
+    @pytest.mark.parametrize(("limit", "proposed"), [(0.333, "333m"), (0.52, "520m"), (0.3335, "333m")])
+    def test_rounding_leads_to_no_request_above_the_limit(self, limit: float, proposed: str) -> None:
+        """Such a request would have every later pod refused."""
+        item = only(self.starved(cpu_waiting_seconds=180.0, cpu_limit=limit, throttled_share=0.0))
+        assert item.automatic and item.proposed == proposed
+        item = only(
+            self.starved(cpu_waiting_seconds=0.0, cpu_seconds=299.5 * limit, cpu_limit=limit, throttled_share=0.0)
+        )
+        assert item.proposed == proposed
+        assert (quantity(item.proposed) or 9.0) <= limit
+        assert len(item.edits) == 1
+
     def test_an_idle_request_is_lowered_with_headroom(self) -> None:
         runs = daily(
             ONE.graph,
@@ -275,6 +288,25 @@ class TestMissingRequests:
         assert "memory peaks at 600Mi" in item.because
         patch = json.loads(shlex.split(item.how)[-1])
         assert [p["op"] for p in patch] == ["test", "test", "add", "test", "add"]
+
+    @pytest.mark.parametrize("limit", [602.4 * MI, 641.5 * MI, 700 * MI])
+    def test_no_request_is_above_the_limit(self, limit: float) -> None:
+        held = ContainerSpec(
+            "main", cpu_limit=0.333, memory_limit=limit, resources_pointer="/spec/templates/0/container/resources"
+        )
+        of = definition(replace(step("load"), containers=(held,)))
+        runs = daily(
+            of.graph,
+            12,
+            noisy({"load": 600}),
+            containers=lambda _: (
+                container(cpu_request=None, memory_request=None, cpu_seconds=33.3, cpu_sampled_seconds=100.0),
+            ),
+        )
+        edits = only(advise(of, runs, "missing-requests")).edits
+        asked = {e.pointer.rsplit("/", 1)[1]: quantity(str(e.proposed)) or 0.0 for e in edits}
+        assert 600 * MI <= asked["memory"] <= limit
+        assert asked["cpu"] <= 0.333
 
     def test_is_silent_when_set_or_unmeasured(self) -> None:
         assert advise(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "missing-requests") == []
