@@ -52,6 +52,8 @@ class Line:
         """Whether the promise was kept; None when nothing can be said."""
         if self.verdict in (Verdict.WORSE, Verdict.INCONCLUSIVE):
             return False if self.verdict is Verdict.WORSE else None
+        if self.promised is None:  # without a number there was nothing to keep
+            return None
         if self.ratio is None or self.measured is None:
             return self.verdict is Verdict.IMPROVED
         return self.ratio >= KEPT or (self.high is not None and self.measured <= self.high)

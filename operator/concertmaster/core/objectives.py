@@ -6,7 +6,6 @@ newer half of the runs with the older one, by the tests that judge changes: Stea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,10 +18,11 @@ from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.options import Objectives, Pricing
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary
-from concertmaster.core.verdict import MIN_RUNS, compare
+from concertmaster.core.verdict import MIN_RUNS, compare_amounts
 from concertmaster.core.verdict import Verdict as Change
 
 LEVEL = 0.05  # of the test of two shares
+_ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that tell how reliable a step is
 
 
 class Verdict(StrEnum):
@@ -66,12 +66,12 @@ def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) ->
     """Newer half against older half of values, oldest first; missing ones are left out."""
     known = [v for v in values if v is not None]
     half = len(known) // 2
-    found = compare(known[:half], known[half:])
-    if not math.isfinite(found.ratio):
+    if half < MIN_RUNS:
         return Trend.UNKNOWN
-    if found.verdict not in (Change.WORSE, Change.IMPROVED):
+    verdict = compare_amounts(known[:half], known[half:]).verdict
+    if verdict not in (Change.WORSE, Change.IMPROVED):
         return Trend.STEADY
-    return Trend.BETTER if (found.ratio < 1) == smaller_is_better else Trend.WORSE
+    return Trend.BETTER if (verdict is Change.IMPROVED) == smaller_is_better else Trend.WORSE
 
 
 def _rate(good: Sequence[bool]) -> Trend:
@@ -140,7 +140,14 @@ def evaluate_objectives(
                 wanted.max_step_failure,
                 rates[worst] if worst else None,
                 _percent,
-                _rate([e.outcome is Outcome.SUCCEEDED for r in known for e in r.steps if e.step == worst]),
+                _rate(
+                    [
+                        e.outcome is not Outcome.FAILED
+                        for r in known
+                        for e in r.steps
+                        if e.step == worst and e.outcome in _ENDED
+                    ]
+                ),
             )
         )
     if wanted.max_cost_per_run is not None:

@@ -19,7 +19,7 @@ from concertmaster.core.options import Pricing
 from concertmaster.core.periods import Period, boundaries
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize
-from concertmaster.core.verdict import Comparison, compare
+from concertmaster.core.verdict import Comparison, compare_amounts
 
 LEVEL = 0.05  # of the test of two success rates
 
@@ -214,6 +214,6 @@ def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> Differen
         return Difference(now, None, {}, None, "the period before it was not seen from end to end")
     before = buckets[at - 1]
     names = [name for name in values[at] if name in values[at - 1]]
-    figures = {name: compare(values[at - 1][name], values[at][name]) for name in names}
+    figures = {name: compare_amounts(values[at - 1][name], values[at][name]) for name in names}
     p = fisher(before.succeeded, before.failed, now.succeeded, now.failed)
     return Difference(now, before, figures, p)

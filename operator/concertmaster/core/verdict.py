@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.quantiles import student_quantile, student_tail
 from concertmaster.core.stats.shift import GroupShift, group_shift
 from concertmaster.core.stats.summary import Floats, as_floats
@@ -92,6 +93,40 @@ def compare(
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
 
 
+def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL) -> Comparison:
+    """``compare`` for figures that may be zero, such as waiting or waste; values that are missing or negative are left out.
+
+    Logarithms would drop the zeros and compare something else. Where there are any, it is asked instead whether large
+    values are more frequent on one side (Mood's median test, 1950, by Fisher's exact one): Worse when larger ones are,
+    Improved when smaller ones are, else Inconclusive. ``ratio`` is then that of the means, NaN when the earlier is zero, and
+    has no interval.
+    """
+    sides = [x[np.isfinite(x) & (x >= 0)] for x in (as_floats(before), as_floats(after))]
+    counts = (sides[0].size, sides[1].size)
+    if min(counts) < MIN_RUNS:
+        return _too_few(counts, decided=True)
+    if all(float(s.min()) > 0 for s in sides):
+        return compare(sides[0], sides[1], level=level)
+    p, more = _larger(sides[0], sides[1])
+    mean = float(sides[0].mean())
+    ratio = float(sides[1].mean()) / mean if mean > 0 else math.nan
+    verdict = Verdict.INCONCLUSIVE if p >= level else Verdict.WORSE if more else Verdict.IMPROVED
+    reason = "large values are as frequent as before" if p >= level else f"{'more' if more else 'fewer'} large values"
+    return Comparison(verdict, ratio, 0.0, math.inf, p, *counts, False, True, reason)
+
+
+def _larger(before: Floats, after: Floats) -> tuple[float, bool]:
+    """p-value that values beyond the common median are as frequent on both sides, and whether they are more so after."""
+    together = np.concatenate([before, after])
+    middle = float(np.median(together))
+    # With many equal values "above" and "at least" split differently; the more even split can tell more.
+    above, least = together > middle, together >= middle
+    beyond = above if abs(float(above.mean()) - 0.5) <= abs(float(least.mean()) - 0.5) else least
+    old, new = beyond[: before.size], beyond[before.size :]
+    p = fisher(int(old.sum()), int((~old).sum()), int(new.sum()), int((~new).sum()))
+    return (1.0 if p is None else p), float(new.mean()) > float(old.mean())
+
+
 def watch(
     before: Durations,
     after: Durations,
@@ -154,6 +189,8 @@ def anytime_critical(degrees: float, information: float, level: float, expected_
 def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]:
     """Ratio with its interval: the shifts that the test does not reject."""
     likely = groups.solve(0.0)
+    if not math.isfinite(likely):  # the inputs tell before from after as well as the change does: nothing can be said
+        return math.nan, 0.0, math.inf
     if math.isinf(critical):
         return _exp(likely), 0.0, math.inf
     low, high = groups.solve(critical, likely), groups.solve(-critical, likely)

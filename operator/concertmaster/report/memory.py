@@ -132,6 +132,8 @@ def _amount(found: Effect) -> str | None:
         "Cost": ("less reserved per run", "more reserved per run"),
         "Failures": ("fewer failed runs", "more failed runs"),
     }[found.measure]
+    if found.measure == "Failures" and found.likely == 0 and not found.low and not found.high:
+        return "no change in failed runs"
     sign = -1.0 if found.likely <= 0 else 1.0
     unit = "points" if found.measure == "Failures" else "%"
     ends = sorted(100.0 * sign * v for v in (found.low, found.high) if v is not None)

@@ -104,7 +104,7 @@ def _difference(found: Difference, period: Period, zone: tzinfo) -> View:
                 "ratio": number(c.ratio, 4),
                 "low": number(c.low, 4),
                 "high": number(c.high, 4),
-                "changed": _differs(c) if math.isfinite(c.ratio) else None,
+                "changed": _differs(c) if min(c.runs_before, c.runs_after) >= MIN_RUNS else None,
             }
             for name, c in found.figures.items()
         },
@@ -113,7 +113,7 @@ def _difference(found: Difference, period: Period, zone: tzinfo) -> View:
 
 def _differs(found: Comparison) -> bool:
     """A difference that is neither chance nor too small to matter to anybody."""
-    return found.verdict in (Verdict.WORSE, Verdict.IMPROVED) and abs(found.ratio - 1) >= LEAST
+    return found.verdict in (Verdict.WORSE, Verdict.IMPROVED) and not abs(found.ratio - 1) < LEAST
 
 
 # --- for people

@@ -70,3 +70,9 @@ def test_summaries_count_by_rule_and_workflow() -> None:
     lines = [line(1.0, Verdict.WORSE), line(2.0), line(3.0, workflow="b")]
     rows = {(s.rule, s.workflow): (s.changes, s.improved, s.worse) for s in summaries(lines)}
     assert rows == {("r", None): (3, 2, 1), ("r", "a"): (2, 1, 1), ("r", "b"): (1, 1, 0)}
+
+
+@pytest.mark.parametrize("verdict", [Verdict.SAME, Verdict.IMPROVED])
+def test_who_promised_no_number_neither_kept_nor_broke_it(verdict: Verdict) -> None:
+    assert line(1.0, verdict, promised=None, measured=0.0).held is None
+    assert line(1.0, Verdict.WORSE, promised=None, measured=0.3).held is False

@@ -138,3 +138,18 @@ def test_weights_are_settings() -> None:
     assert {p.name: p.weight for p in own.parts} == {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}
     assert own.total == 75  # 90 % of 95 %: a quarter of the way to none
     assert AnalysisOptions().score_weights["success"] == 40
+
+
+@pytest.mark.parametrize("other", [Outcome.CACHED, Outcome.SKIPPED])
+def test_a_cache_that_begins_to_hit_is_no_failing_step(other: Outcome) -> None:
+    of = runs()
+    cached = [replace(r, steps=tuple(replace(e, outcome=other) for e in r.steps)) for r in of[10:]]
+    found = verdicts([*of[:10], *cached])["step failure"]
+    assert found.trend in (Trend.STEADY, Trend.UNKNOWN)
+
+
+def test_waiting_that_begins_is_a_trend() -> None:
+    waits = [0.0] * 17 + [30.0] * 23
+    of = [run(CHAIN.graph, {"a": 100.0, "b": 100.0}, number=i, start=NOW - (40 - i) * DAY / 4, wait=w)
+          for i, w in enumerate(waits)]  # fmt: skip
+    assert verdicts(of)["queue time p95"].trend is Trend.WORSE

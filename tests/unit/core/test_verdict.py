@@ -10,7 +10,16 @@ import pytest
 
 from concertmaster.core.stats.quantiles import student_quantile
 from concertmaster.core.stats.shift import group_shift
-from concertmaster.core.verdict import LAST_LEVEL, SEQUENTIAL_LEVEL, Verdict, anytime_critical, compare, evidence, watch
+from concertmaster.core.verdict import (
+    LAST_LEVEL,
+    SEQUENTIAL_LEVEL,
+    Verdict,
+    anytime_critical,
+    compare,
+    compare_amounts,
+    evidence,
+    watch,
+)
 
 
 def runs(rng: np.random.Generator, n: int, factor: float = 1.0, sigma: float = 0.2) -> np.ndarray:
@@ -152,3 +161,46 @@ def test_the_bar_and_the_evidence_agree() -> None:
         assert evidence(t, degrees, information) == pytest.approx(20.0, rel=1e-6)
     assert math.isinf(anytime_critical(1.0, 0.5, 0.001))
     assert evidence(0.0, 10.0, 3.0) < 1.0
+
+
+@pytest.mark.parametrize("after", [20.0, 100.0, 200.0])
+def test_inputs_that_tell_before_from_after_leave_nothing_to_say(after: float) -> None:
+    """Where all inputs are small before and all large after, their effect and the change's cannot be told apart."""
+    rng = np.random.default_rng(7)
+    calls = dict.fromkeys(Verdict, 0)
+    for _ in range(300):
+        sizes = rng.choice([10.0, 11.0], 5), [after] * 5
+        sides = runs(rng, 5, sigma=0.1), runs(rng, 5, sigma=0.1)
+        found = watch(*sides, final=True, inputs_before=sizes[0], inputs_after=sizes[1])
+        assert not found.low == found.high == 0.0
+        calls[found.verdict] += 1
+    assert calls[Verdict.IMPROVED] <= 22  # 5 % a side, and chance
+    assert calls[Verdict.WORSE] <= 22
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([0.0] * 47 + [1.0] * 3, [1.0] * 50, Verdict.WORSE),
+        ([1.0] * 50, [0.0] * 47 + [1.0] * 3, Verdict.IMPROVED),
+        ([0.0] * 17 + [30.0] * 3, [30.0] * 20, Verdict.WORSE),
+        ([0.0] * 20, [0.0] * 20, Verdict.INCONCLUSIVE),
+        ([0.0, 1.0] * 10, [1.0, 0.0] * 10, Verdict.INCONCLUSIVE),
+        ([0.0, 1.0], [1.0] * 50, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_zero_is_an_amount(before: list[float], after: list[float], expected: Verdict) -> None:
+    assert compare_amounts(before, after).verdict is expected
+
+
+def test_amounts_without_zeros_are_compared_as_durations_are() -> None:
+    rng = np.random.default_rng(3)
+    sides = runs(rng, 20), runs(rng, 20, 1.4)
+    assert compare_amounts(*sides) == compare(*sides)
+
+
+def test_false_alarms_about_amounts() -> None:
+    rng = np.random.default_rng(11)
+    draws = (np.where(rng.random(40) < 0.6, 0.0, rng.lognormal(0, 1, 40)) for _ in range(400))
+    called = sum(compare_amounts(d[:20], d[20:]).verdict is not Verdict.INCONCLUSIVE for d in draws)
+    assert called <= 24  # 4 % nominal

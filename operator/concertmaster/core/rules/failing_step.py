@@ -72,7 +72,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if _chance(len(streak), before) > _CHANCE:
         return
     each = [_culprits(r) for r in streak]
-    common = [name for name in each[-1] if all(name in found for found in each)]
+    tolerated = {name for r in before if r.outcome is Outcome.SUCCEEDED for name in _culprits(r)}
+    common = [name for name in each[-1] if name not in tolerated and all(name in found for found in each)]
     if not common:
         return
     step = common[0]

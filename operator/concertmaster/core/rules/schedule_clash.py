@@ -84,7 +84,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             f" {text.cores(load)}"
         ),
         otherwise=f"these workflows keep competing for the same nodes, {text.duration(wait)} of each run",
-        category=Category.SCALABILITY,
+        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
         risk=Level.MEDIUM,
         effort=Level.LOW,

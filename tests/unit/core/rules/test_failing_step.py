@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Outcome, Severity
+from concertmaster.core.model import Outcome, RunRecord, Severity
 from tests.unit.core.rules import scenarios
 from tests.unit.core.rules.scenarios import etl
 from tests.unit.core.rules.world import Pod, Scene, Work, noise, scene
@@ -85,3 +85,17 @@ def test_no_retry_is_advised_where_every_run_fails() -> None:
     ids = [r.id for r in of.advice()]
     assert ids[0] == "failing-step.transform"
     assert "retry-policy.transform" not in ids
+
+
+def test_a_failure_that_successful_runs_have_too_is_not_what_ends_the_others() -> None:
+    found = made(dict.fromkeys(range(36, 42), "Error"), step="load")
+
+    def failing(run: RunRecord, *names: str) -> RunRecord:
+        return replace(
+            run, steps=tuple(replace(e, outcome=Outcome.FAILED) if e.step in names else e for e in run.steps)
+        )
+
+    tolerated = tuple(failing(r, "extract") for r in found.runs)
+    assert replace(found, runs=tolerated).one("failing-step").id == "failing-step.load"
+    nothing_else = tuple(replace(r, steps=tuple(e for e in r.steps if e.step != "load")) for r in tolerated)
+    assert replace(found, runs=nothing_else).advice("failing-step") == []
