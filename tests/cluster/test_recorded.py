@@ -57,7 +57,7 @@ class Store:
 
     server: PrometheusServer
 
-    def record(self, since: float, groups: list[dict[str, Any]] = GROUPS) -> None:
+    def record(self, since: float, groups: list[dict[str, Any]] = GROUPS, every: int = 60) -> None:
         """Evaluate the rules from END + ``since`` to the end."""
         file = self.server.directory / "rules.yml"
         file.write_text(json.dumps({"groups": groups}))
@@ -65,7 +65,7 @@ class Store:
         answer = run(
             [
                 promtool, "tsdb", "create-blocks-from", "rules", f"--url={self.server.url}",
-                f"--start={END + since:.0f}", f"--end={END + 60:.0f}", "--eval-interval=60s",
+                f"--start={END + since:.0f}", f"--end={END + 60:.0f}", f"--eval-interval={every}s",
                 f"--output-dir={self.server.directory / 'data'}", file,
             ],
             "evaluating rules",
@@ -177,6 +177,26 @@ def test_rules_that_cover_short_lives_only_are_used_for_those(store: Store) -> N
     assert again.recorded == 1
     assert again.facts == direct.facts
     assert store.doctor().found == "in use for pods that lived up to 1 h"
+
+
+def test_a_rule_at_another_interval_is_not_used(store: Store) -> None:
+    """Twice the evaluations: half of them could be missing unseen."""
+    groups = copy.deepcopy(GROUPS)
+    groups[0]["interval"] = "30s"
+    store.record(-3 * HOUR, groups, every=30)
+    assert store.look()[0].recorded == 0
+    found = store.doctor()
+    assert (found.mark, "where one per minute is at most 61" in found.found) == (Mark.WARN, True)
+
+
+def test_the_evaluator_that_missed_most_counts(store: Store) -> None:
+    """Two servers behind one address, one of which has evaluated the rule for half an hour only."""
+    for replica, since in (("a", -26 * HOUR), ("b", -1800)):
+        groups = copy.deepcopy(GROUPS)
+        groups[0]["rules"][0]["labels"] = {"evaluator": replica}
+        store.record(since, groups)
+    assert store.look()[0].recorded == 0
+    assert store.doctor().mark is Mark.WARN
 
 
 def test_a_rule_that_someone_narrowed_is_found_out(store: Store) -> None:

@@ -146,12 +146,27 @@ class Examination:
 
     def _recorded(self) -> Check:
         marker = selector(recorded.NAME, [*self._base, matcher(recorded.FIGURE, "=", recorded.MARKER)])
-        counts = [(s, self._value(f"max(count_over_time({marker}[{s}s]))", "recording rules")) for s in recorded.SPANS]
+        counts = [(s, self._value(recorded.evaluations(marker, s), "recording rules")) for s in recorded.SPANS]
         seen = max((count or 0.0 for _, count in counts), default=0.0)
         name = "recording rules"
         if not seen:
             hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes looks cheaper"
             return Check(name, Mark.OK, hint)
+        if self._client.source.delay_seconds > recorded.LATEST:
+            return Check(
+                name,
+                Mark.WARN,
+                f"not used: delaySeconds of this source is above {recorded.LATEST}, so records may lack late samples",
+                f"lower delaySeconds to {recorded.LATEST} where samples arrive that soon; else turn the rules off",
+            )
+        most = recorded.SPANS[0] // recorded.INTERVAL + 1
+        if (counts[0][1] or 0.0) > most:
+            return Check(
+                name,
+                Mark.WARN,
+                f"not used: {counts[0][1]:.0f} evaluations in the last hour, where one per minute is at most {most}",
+                f"leave the group's interval at {recorded.INTERVAL}s, and have the store remove duplicates of replicas",
+            )
         span = recorded.covered((span, count or 0.0) for span, count in counts)
         if not span:
             return Check(

@@ -190,7 +190,7 @@ def targets(scope: Scope, window: Window) -> str:
         seen=f"count by (job, instance) (last_over_time({info}{window.range}))",
         now=f"count by (job, instance) ({info})",
         interval=f"300 / max(count_over_time({memory}[300s]))",
-        **{f"recorded:{span}": f"max(count_over_time({marker}[{span}s]))" for span in recorded.SPANS},
+        **{f"recorded:{span}": recorded.evaluations(marker, span) for span in recorded.SPANS},
     )
 
 

@@ -10,6 +10,11 @@ they are made of, so that they answer every question the series do. Nothing may 
 * All figures are one rule, and so is a marker of its evaluations: whatever fails, fails for all of them and is seen.
 * Unless the marker shows that at most one evaluation is missing from a span that holds the lives in question, and
   every container with samples has its records (somebody may have narrowed the rule), the direct query is asked.
+* Of several evaluators behind one store the one that missed most counts, since which of them keeps a container's records
+  is not known. More evaluations than the interval allows (another interval, or copies of a store merged without removing
+  duplicates) hide missing ones: nothing is believed then.
+* Samples that may take longer than that minute to arrive would be missing in records and not in the direct query: with
+  a delay of more than ``LATEST`` records are not asked.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ from typing import Any
 
 INTERVAL = 60  # seconds between evaluations
 TAIL = 240  # seconds before the pinned time that are asked for directly
+LATEST = 60  # seconds a sample may take to arrive: the offset in the expressions
 SPANS = (3600, 6 * 3600, 24 * 3600)  # seconds; the spans over which the marker is counted
 
 # A change of the expression needs another name, or old records would be taken for new ones.
@@ -52,6 +58,12 @@ GROUP: dict[str, Any] = {
 def covered(counts: Iterable[tuple[int, float]]) -> int:
     """The longest span (seconds back from the pinned time) that records cover without a hole; 0 when none.
 
-    ``counts``: evaluations seen within each of ``SPANS``.
+    ``counts``: evaluations seen within each of ``SPANS``. Both ends of a span may meet an evaluation; more than that
+    are no longer one per interval, and their number says nothing about holes.
     """
-    return max((span for span, count in counts if count >= span / INTERVAL - 1), default=0)
+    return max((span for span, count in counts if -1 <= count - span / INTERVAL <= 1), default=0)
+
+
+def evaluations(marker: str, span: int) -> str:
+    """The query for the evaluations within ``span`` seconds, of the evaluator that has fewest; ``marker`` selects."""
+    return f"min(count_over_time({marker}[{span}s]))"

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.model import PodFact
-from concertmaster.metrics import assemble, missing, queries, vanish
+from concertmaster.metrics import assemble, missing, queries, recorded, vanish
 from concertmaster.metrics.assemble import Usage
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collection import Collection, Options
@@ -107,6 +107,7 @@ class Shard:
         """Usage over the pods' own lives, a class of lengths at a time, joined to facts."""
         usage: Usage = {}
         reused: set[PodName] = set()
+        prompt = self.client.source.delay_seconds <= recorded.LATEST
         for length, members in _by_life(drafts, self.end).items():
             window, names = Window(length), self._names(members)
             found = self._ask("counters", queries.counters(self.scope, window, names))
@@ -114,7 +115,7 @@ class Shard:
                 self.scope = replace(self.scope, usage=self._shape().usage)
                 found = self._ask("counters", queries.counters(self.scope, window, names))
             assemble.read_usage(found, self.scope.usage, usage)
-            records = length <= targets.recorded and not self.scope.usage.renamed
+            records = length <= targets.recorded and prompt and not self.scope.usage.renamed
             found = self._ask("usage", queries.usage(self.scope, window, names, records=records))
             assemble.read_usage(found, self.scope.usage, usage)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):

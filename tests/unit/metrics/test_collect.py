@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import ContainerFact, PodFact
-from concertmaster.metrics import assemble, missing, queries, vanish
+from concertmaster.metrics import assemble, missing, queries, recorded, vanish
 from concertmaster.metrics.assemble import cgroup_uid, estimate_interval
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, Options, backfill, collect
@@ -645,3 +645,41 @@ def test_namespaces_are_put_into_queries_exactly() -> None:
     assert 'namespace="a.b"' in queries.jobs(Scope(namespaces=("a.b",)), Window(60))
     assert 'namespace=~"a\\\\.b|c"' in queries.jobs(Scope(namespaces=("c", "a.b")), Window(60))
     assert 'namespace!=""' in queries.jobs(Scope(), Window(60))
+
+
+@pytest.mark.parametrize(
+    ("fields", "evaluations", "used"),
+    [
+        ({}, 60, 1),
+        (
+            {"delaySeconds": 61},
+            60,
+            0,
+        ),  # a record made before a sample arrived lacks it, and the peak stands none the less
+        ({"delaySeconds": 3600}, 60, 0),
+        ({}, 120, 0),  # every 30 s, or by two replicas: nobody knows how many are missing
+    ],
+)
+def test_records_are_asked_only_where_they_hold_every_sample(
+    store: Store, fields: dict[str, int], evaluations: int, used: int
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        found = list(rows(asked.query))
+        if '"interval"' in asked.query:
+            found.append(({"stat": "recorded:3600"}, evaluations))
+        return vector(found)
+
+    store.script = answer
+    found = collect(
+        client(store, **fields), namespaces=["etl"], since=NOW - 600, until=NOW, now=NOW + 3600, label_keys=("step",)
+    )
+    assert found.recorded == used
+    assert any('figure="peak"' in asked.query for asked in store.asked) == bool(used)
+    assert [f.containers[0].memory_sampled_peak for f in found.facts] == [5e8]
+
+
+def test_of_several_evaluators_the_worst_counts() -> None:
+    """Each of them writes a marker; which of them a container's records come from is not known."""
+    text = queries.targets(Scope(namespaces=("etl",)), Window(3600))
+    assert "min(count_over_time(" + recorded.NAME in text.replace(" ", "")
+    assert "max(count_over_time(" + recorded.NAME not in text.replace(" ", "")
