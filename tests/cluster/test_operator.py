@@ -214,7 +214,9 @@ def test_prometheus_may_go_and_come_back(
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["sources"][0] |= {"timeoutSeconds": 2, "deadlineSeconds": 4}
     with operator(bed, tmp_path, config) as op:
-        first = wait_for("advice", lambda: advised(bed, namespace))
+        wait_for("advice", lambda: advised(bed, namespace))
+        op.next_cycles(2)  # what compares workflows is said when all of them were looked at
+        first = get(bed, "wfp", namespace, "cronjob-etl")
         prometheus.stop()
 
         def stale() -> dict[str, Any]:

@@ -39,7 +39,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     mean = sum(h.cores for h in found.hours) / len(found.hours)
     own = dict(peak.by_workflow).get(me, 0.0)
     factor = evidence.settings.number("minPeakPercent", 150.0) / 100
-    if peak.by_workflow[0][0] != me or peak.cores < factor * mean:
+    least = max(factor * mean, evidence.settings.number("minPeakCores", 1.0))
+    if peak.by_workflow[0][0] != me or peak.cores < least:
         return
     rest = max(
         (h.cores - dict(h.by_workflow).get(me, 0.0) for h in found.hours if h.cores >= peak.cores - own),
@@ -76,4 +77,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("demand-forecast", evaluate, tie_break=2, settings=("hours", "minPeakPercent"))
+RULE = Rule("demand-forecast", evaluate, tie_break=2, settings=("hours", "minPeakPercent", "minPeakCores"))

@@ -77,3 +77,4 @@ def test_others_and_flat_demand_are_silent() -> None:
     big = scenarios.daily_member("giant", 2.0, 100.0, 3000)
     assert replace(scene, fleet=Fleet((*scene.fleet.members, big))).advice("demand-forecast") == []
     assert scene.advice("demand-forecast", minPeakPercent="100000") == []
+    assert scene.advice("demand-forecast", minPeakCores="2") == []  # 1.2 cores are no peak to plan for there
