@@ -12,6 +12,7 @@ from concertmaster.core import jsonpatch
 from concertmaster.core.amounts import quantity
 from concertmaster.core.fields import Reach, Refused
 from concertmaster.core.model import Edit
+from concertmaster.core.operations import undoing
 from concertmaster.core.plan import plan
 from concertmaster.core.pointers import allowed, within
 from tests.unit.core.changes_world import advice
@@ -103,6 +104,7 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     changed = jsonpatch.apply(raw, found.operations("1"))
     assert raw == before
     assert jsonpatch.apply(changed, found.inverse) == raw
+    assert undoing(found.patch) == list(found.inverse)
     for kind, operations in (("patch", found.patch), ("inverse", found.inverse)):
         assert within("WorkflowTemplate", operations) is None, kind
     for setting in found.settings:

@@ -66,6 +66,33 @@ def _swap(path: str, old: object, new: object) -> list[Operation]:
     return [{"op": "test", "path": path, "value": old}, {"op": "replace", "path": path, "value": new}]
 
 
+def undoing(patch: Sequence[Mapping[str, Any]]) -> list[Operation] | None:
+    """The operations that undo ``patch``, as ``operations`` makes them: the same tests of names first, then each field
+    back to what its test held, or away where the patch added it, behind a test of what the patch wrote. None when the
+    patch is not of that form."""
+    guards: list[Operation] = []
+    back: list[list[Operation]] = []
+    test: Mapping[str, Any] | None = None  # the last one, which is a guard unless a write of its place follows
+    for operation in patch:
+        op = operation.get("op")
+        if op == "test":
+            if test is not None:
+                guards.append(dict(test))
+            test = operation
+            continue
+        if test is None or test.get("path") != operation.get("path") or "value" not in operation:
+            return None
+        path, old, new = str(test["path"]), test.get("value"), operation["value"]
+        if op == "replace" and old is not None:
+            back.insert(0, _swap(path, new, old))
+        elif op == "add" and old is None:
+            back.insert(0, [{"op": "test", "path": path, "value": new}, {"op": "remove", "path": path}])
+        else:
+            return None
+        test = None
+    return None if test is not None or not back else [*guards, *(op for undo in back for op in undo)]
+
+
 def version_test(resource_version: str) -> Operation:
     """Fails when anybody wrote to the object since that version."""
     return {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version}

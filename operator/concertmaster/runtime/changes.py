@@ -87,25 +87,34 @@ class Changes:
     ) -> Outcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source."""
         outcome = Outcome()
+        self._guarded(lambda: self._look(scene, subjects, data_until, now, beat, outcome), "the changes", outcome)
+        outcome.problems += self._hand.problems
+        self._hand.problems = []
+        return outcome
+
+    def _look(
+        self, scene: Scene, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
+        beat: Callable[[str], None], outcome: Outcome,
+    ) -> None:  # fmt: skip
         try:
             flying = self._hand.journal.flying()
         except HistoryError as error:
             outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
-            return outcome
+            return
         active = [s for s in subjects if s.policy is not None and s.policy.apply.mode.value != "Recommend"]
         if not active and not scene.snapshot.changes and not flying:
             outcome.tally = Tally()
-            return outcome
+            return
         listed = self._list(outcome)
         if listed is None:
-            return outcome
+            return
         tally = outcome.tally = self._hand.tally = Tally()
         by_profile: dict[tuple[str, str], list[Change]] = {}
         for change in listed:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
         lines = [line for c in listed if (line := c.line()) is not None]
         facts = FactReader(self._client, self._access, self._secure)
-        self._deleted(flying, listed, subjects, now)
+        self._deleted(flying, listed, subjects, now, outcome)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             if subject.policy is None or (not mine and subject not in active):
@@ -124,9 +133,6 @@ class Changes:
         refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in subjects}
         for note in self._hand.told(refs):
             self._events.post(note)
-        outcome.problems += self._hand.problems
-        self._hand.problems = []
-        return outcome
 
     # --- around the workflows
 
@@ -151,31 +157,34 @@ class Changes:
             work()
         except Stopped:
             raise
-        except KubeError as error:
+        except (KubeError, HistoryError) as error:
             outcome.problems.append(f"{what}: {error}")
         except Exception as error:
             log.exception("%s failed in an unexpected way", what)
             outcome.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
 
     def _deleted(
-        self, flying: Mapping[str, Mapping[str, Any]], listed: Sequence[Change], subjects: Sequence[Subject], now: float
-    ) -> None:
+        self, flying: Mapping[str, Mapping[str, Any]], listed: Sequence[Change], subjects: Sequence[Subject],
+        now: float, outcome: Outcome,
+    ) -> None:  # fmt: skip
         """Changes in flight whose objects are gone are taken back from the journal."""
         present = {c.uid: c for c in listed}
-        modes = {(s.entry.namespace, s.entry.name): s.policy.apply.mode.value for s in subjects if s.policy is not None}
+        known = {(s.entry.namespace, s.entry.name): s for s in subjects}
         for uid, body in flying.items():
             if uid in present:
                 if present[uid].phase in FINISHED:
-                    self._hand.journal.drop(uid)
+                    self._hand.noted(lambda uid=uid: self._hand.journal.drop(uid))  # type: ignore[misc]
                 continue
             change = Change(body)
-            allowed = modes.get((change.namespace, change.profile), "Recommend") != "Recommend"
-            try:
-                self._ends.recover(body, allowed=allowed, now=now)
-            except Stopped:
-                raise
-            except KubeError as error:
-                self._hand.problems.append(f"{change.ref} was deleted and its target cannot be read: {error}")
+            subject = known.get((change.namespace, change.profile))
+            policy = subject.policy if subject is not None else None
+            allowed = policy is not None and policy.apply.mode.value != "Recommend"
+            of = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
+            self._guarded(
+                lambda body=body, of=of, allowed=allowed: self._ends.recover(body, of=of, allowed=allowed, now=now),  # type: ignore[misc]
+                f"{change.ref}, deleted while it was being proven",
+                outcome,
+            )
 
     def _profile_gone(self, change: Change, now: float) -> None:
         """A change whose profile does not exist."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.ledger import Line
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.sides import Sides, foresee
@@ -50,6 +51,11 @@ class Desk:
         """The definition as listed in this cycle."""
         return self.subject.resolved.definition
 
+    @property
+    def workflow_ref(self) -> WorkflowRef | None:
+        """The object that the profile says defines the workflow."""
+        return self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
+
     def put(self, change: Change | None) -> None:
         """Take in what a change became."""
         if change is not None:
@@ -59,12 +65,12 @@ class Desk:
 
     def listed(self) -> dict[str, Any] | None:
         """The target as listed in this cycle, None when it is not there."""
-        ref = self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
+        ref = self.workflow_ref
         found = self.scene.targets.get(ref.kind, self.subject.entry.namespace, ref.name) if ref is not None else None
         return found.unpack() if found is not None else None
 
     def certainly_gone(self) -> bool:
         """Whether the target is known not to exist."""
-        ref = self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
+        ref = self.workflow_ref
         space = self.subject.entry.namespace
         return ref is not None and self.scene.targets.certain(ref.api_version, ref.kind, space)

@@ -7,6 +7,7 @@ says is believed only as far as its digest is the one of the spec.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.base import parse_time
+from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.jsonpatch import Operation, compact
 from concertmaster.core.ledger import Line
 from concertmaster.core.measured import AIMS
+from concertmaster.core.operations import undoing
 from concertmaster.core.plan import Aim, Target, digest_of
 from concertmaster.core.pointers import within
 from concertmaster.core.verdict import Verdict
@@ -165,8 +168,12 @@ class Change:
         """When it was taken back, None when it was not."""
         return self.since(ConditionType.RESTORED) if self.is_(ConditionType.RESTORED) else None
 
-    def forged(self) -> str | None:
-        """Why its plan cannot be the one that was proposed, None when it can."""
+    def forged(self, of: WorkflowRef | None = None) -> str | None:
+        """Why its plan cannot be the one that was proposed, None when it can.
+
+        The digest holds target and patch; the inverse must be the undoing of that very patch, for it is written too.
+        ``of`` is the workflow of its profile, which must be the target.
+        """
         target, patch, inverse = self.target, self.operations("patch"), self.operations("inverse")
         if target is None or patch is None or inverse is None:
             return "its status has no plan that can be read"
@@ -175,16 +182,28 @@ class Change:
         outside = within(target.kind, patch) or within(target.kind, inverse)
         if outside is not None:
             return f"its plan writes {outside}; only parallelism and requests are ever changed"
+        undo = undoing(patch)
+        if undo is None or compact(undo) != compact(inverse):
+            return "the inverse in its status does not undo its patch"
+        if of is not None and not self._aims_at(of):
+            return f"its plan is for {target}, which is not the workflow of its profile ({of.kind} {of.name})"
         return None
+
+    def _aims_at(self, of: WorkflowRef) -> bool:
+        target = self.target
+        if target is None or (target.kind, target.name) != (of.kind, of.name):
+            return False
+        group = of.api_version.partition("/")[0]
+        return target.api_version.partition("/")[0] == group and target.namespace in (None, self.namespace)
 
     def undo(self) -> str:
         """The command that takes it back, for a person."""
         target, inverse = self.target, self.operations("inverse")
-        if target is None or inverse is None:
+        if target is None or inverse is None or self.forged() is not None:
             return "its plan is lost; look at the object's own history"
-        where = f" -n {target.namespace}" if target.namespace else ""
+        where = f" -n {shlex.quote(target.namespace)}" if target.namespace else ""
         patch = compact(inverse).replace("'", "'\\''")
-        return f"kubectl{where} patch {target.kind.lower()} {target.name} --type=json -p '{patch}'"
+        return f"kubectl{where} patch {target.kind.lower()} {shlex.quote(target.name)} --type=json -p '{patch}'"
 
     def line(self) -> Line | None:
         """Its line of the ledger; None before a verdict."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.proof import Proof
 from concertmaster.core.verdict import Verdict
-from concertmaster.history import HistoryError
 from concertmaster.kube.apply import Wrote
 from concertmaster.kube.events import Severity
 from concertmaster.runtime.changes_document import Change
@@ -47,9 +47,9 @@ class Ends:
         findings = [_judged(proof), says(C.RESTORED, False, Reason.KEPT, "the change stays")]
         found = self._hand.write(change, {**status, "phase": "Completed"}, findings, now)
         if found is not None:
-            self._hand.journal.drop(change.uid)
             self._judged(change, proof.verdict, now)
             self._hand.note(found, Severity.NORMAL, "ChangeKept", f"{change.name}: {proof.reason}")
+            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
         return found
 
     def restore(self, change: Change, proof: Proof | None, now: float, why: str = "") -> Change | None:
@@ -59,7 +59,8 @@ class Ends:
             reason = proof.reason if proof is not None else why
             intent = says(C.RESTORED, None, Reason.IN_PROGRESS, f"{_INTENT}{reason}")
             findings = [intent] if proof is None else [_judged(proof), intent]
-            self._also_in_journal({**change.raw, "status": with_conditions(change.status, findings, None, now)}, now)
+            body = {**change.raw, "status": with_conditions(change.status, findings, None, now)}
+            self._hand.noted(lambda: self._hand.journal.put(body, now))
             begun = self._hand.write(change, change.status, findings, now)
             if begun is not None and proof is not None and proof.verdict is not None:
                 self._judged(change, proof.verdict, now)
@@ -67,35 +68,54 @@ class Ends:
             return None
         return self._take_back(begun, now)
 
-    def recover(self, body: Mapping[str, Any], *, allowed: bool, now: float) -> None:
-        """Make good for a change whose object was deleted while it was in flight."""
+    def forged(self, change: Change, wrong: str, of: WorkflowRef | None, now: float) -> Change | None:
+        """End a change in flight whose status is not what was proposed. Nothing is written on its word."""
+        text = f"{wrong}; the target is left as it is. {self._undo_of(change, of)}"
+        return self._hand.conflict(change, text, now)
+
+    def _undo_of(self, change: Change, of: WorkflowRef | None) -> str:
+        """How a person takes it back: from the journal, where that still has the plan that was proposed."""
+        bodies: dict[str, dict[str, Any]] = {}
+        self._hand.noted(lambda: bodies.update(self._hand.journal.flying()))
+        kept = Change(bodies.get(change.uid) or {})
+        if kept.digest != change.digest or kept.forged(of) is not None:
+            return "What it was before is in the object's own history"
+        return f"To take the change back, as the journal has it: {kept.undo()}"
+
+    def recover(self, body: Mapping[str, Any], *, of: WorkflowRef | None, allowed: bool, now: float) -> None:
+        """Make good for a change whose object was deleted while it was in flight. ``of``: its profile's workflow."""
         change = Change(body)
-        self._hand.journal.note_deleted(body, now)
+        noted = self._hand.noted(lambda: self._hand.journal.note_deleted(body, now))
+        if (wrong := change.forged(of)) is not None:
+            text = f"{change.name} was deleted while it was being proven, and the journal cannot take it back: {wrong}"
+            self._hand.problems.append(f"{change.ref}: {text}")
+            self._hand.note(change, Severity.WARNING, "ChangeConflict", text)
+        elif not self._recovered(change, allowed):
+            return
+        if noted:  # or the next cycle notes it
+            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
+
+    def _recovered(self, change: Change, allowed: bool) -> bool:
+        """Take back what still stands; False when that must be tried again."""
         raw, ref = self._hand.target(change), self._hand.target_ref(change)
-        if raw is not None and ref is not None and self._hand.stands(change, raw) is Stands.NEW:
-            if not allowed:
-                text = f"{change.ref} was deleted and its policy is gone; to undo it: {change.undo()}"
-                self._hand.problems.append(text)
-            else:
-                result = self._hand.take_back(ref, raw, change.operations("inverse") or [])
-                if result.outcome not in (Wrote.DONE, Wrote.GONE):
-                    text = f"{change.ref} was deleted and is not taken back yet: {result.message}"
-                    self._hand.problems.append(text)
-                    return
-                self._hand.tally.restored[Ground.DELETED] += 1
-                text = f"{change.name} was deleted while it was being proven, so the change was taken back"
-                self._hand.note(change, Severity.WARNING, "ChangeTakenBack", text)
-        self._hand.journal.drop(change.uid)
+        if raw is None or ref is None or self._hand.stands(change, raw) is not Stands.NEW:
+            return True
+        if not allowed:
+            text = f"{change.ref} was deleted and its policy is gone; to undo it: {change.undo()}"
+            self._hand.problems.append(text)
+            return True
+        result = self._hand.take_back(ref, raw, change.operations("inverse") or [])
+        if result.outcome not in (Wrote.DONE, Wrote.GONE):
+            text = f"{change.ref} was deleted and is not taken back yet: {result.message}"
+            self._hand.problems.append(text)
+            return False
+        self._hand.tally.restored[Ground.DELETED] += 1
+        text = f"{change.name} was deleted while it was being proven, so the change was taken back"
+        self._hand.note(change, Severity.WARNING, "ChangeTakenBack", text)
+        return True
 
     def _judged(self, change: Change, verdict: Verdict, now: float) -> None:
         self._hand.tally.verdict(verdict, None if change.applied is None else now - change.applied)
-
-    def _also_in_journal(self, change: Mapping[str, Any], now: float) -> None:
-        """A full disk must not keep harm from being taken back: the WorkflowChange says it too."""
-        try:
-            self._hand.journal.put(change, now)
-        except HistoryError as error:
-            self._hand.problems.append(f"the journal cannot be written: {error}")
 
     def _take_back(self, change: Change, now: float) -> Change | None:
         raw, ref = self._hand.target(change), self._hand.target_ref(change)
@@ -123,9 +143,9 @@ class Ends:
         status = {**change.status, "phase": "Completed", "restored": True}
         found = self._hand.write(change, status, [says(C.RESTORED, True, Reason.TAKEN_BACK, text)], now)
         if found is not None:
-            self._hand.journal.drop(change.uid)
             self._hand.tally.restored[Ground.PROOF if change.verdict is not None else Ground.REJECTED] += 1
             self._hand.note(found, Severity.WARNING, "ChangeTakenBack", f"{change.name}: {text}")
+            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
         return found
 
 

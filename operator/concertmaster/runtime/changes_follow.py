@@ -35,7 +35,9 @@ class Follower:
         self._history = history
 
     def follow(self, desk: Desk, change: Change, allowed: bool) -> Change | None:
-        """One change in flight."""
+        """One change in flight. Nothing of its plan is used before its plan was looked at."""
+        if (wrong := change.forged(desk.workflow_ref)) is not None:
+            return self._ends.forged(change, wrong, desk.workflow_ref, desk.now)
         if change.phase == "Applied":
             if allowed:
                 return self._steps.settle(change, desk.now)

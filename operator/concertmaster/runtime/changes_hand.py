@@ -7,7 +7,7 @@ became is read from the object itself: it holds the plan's new values, or the ol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,7 @@ from concertmaster.core import jsonpatch
 from concertmaster.core.jsonpatch import Operation
 from concertmaster.core.operations import version_test
 from concertmaster.core.plan import Plan
+from concertmaster.history import HistoryError
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
@@ -115,15 +116,15 @@ class Hand:
             change, {**change.status, "phase": "Conflict"}, [says(kind, False, Reason.CONFLICT, text)], now
         )
         if found is not None:
-            self.journal.drop(change.uid)
             self.tally.conflicts += 1
             self.note(found, Severity.WARNING, "ChangeConflict", f"{change.name}: {text}")
+            self.noted(lambda: self.journal.drop(change.uid))
         return found
 
     def end(self, change: Change, phase: str, finding: Finding, now: float) -> Change | None:
         """End a change that was not written."""
         if phase != "Failed":  # a forged object must not make the operator forget the plan it imitates
-            self.journal.forget_made(change.digest)
+            self.noted(lambda: self.journal.forget_made(change.digest))
         found = self.write(change, {**change.status, "phase": phase}, [finding], now)
         if found is not None:
             self.tally.failed += phase == "Failed"
@@ -147,6 +148,18 @@ class Hand:
         if before == message.partition(":")[0]:
             return change
         return self.write(change, change.status, [says(C.APPLIED, False, Reason.GATE_CLOSED, message)], now)
+
+    # --- the journal, where the work must go on without it
+
+    def noted(self, work: Callable[[], None]) -> bool:
+        """Write the journal where that is not what the next step rests on: a full or read-only disk is a problem to
+        tell, and must not keep harm from being taken back. Whether it was written."""
+        try:
+            work()
+        except HistoryError as error:
+            self.problems.append(f"the journal cannot be written: {error}")
+            return False
+        return True
 
     # --- Events
 

@@ -115,7 +115,7 @@ class Proposals:
             finding = says(C.APPROVED, False, Reason.REJECTED, f"rejected by {who}")
             desk.put(self._hand.end(change, "Completed", finding, desk.now))
             return
-        if (wrong := change.forged()) is not None:
+        if (wrong := change.forged(desk.workflow_ref)) is not None:
             desk.put(self._hand.end(change, "Failed", says(C.APPROVED, False, Reason.REJECTED, wrong), desk.now))
             return
         made = self._confirmed(desk, change, candidate, raw)
@@ -159,6 +159,8 @@ class Proposals:
         raw = self._hand.target(change)
         if fresh is None or fresh.spec != change.spec or fresh.phase != change.phase:
             return  # somebody decided this very moment: the next cycle looks again
+        if fresh.status.get("plan") != change.status.get("plan"):
+            return  # nor is a plan taken over that nobody has looked at
         if raw is None:
             desk.put(self._hand.conflict(change, "the target was deleted", desk.now))
             return

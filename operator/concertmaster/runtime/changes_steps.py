@@ -92,7 +92,7 @@ class Steps:
         self._hand.journal.put({**change.raw, "status": with_conditions(status, [approved, intent], None, now)}, now)
         begun = self._hand.write(change, status, [approved, intent], now)
         if begun is None:
-            self._hand.journal.drop(change.uid)
+            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
             return None
         self._writes.setdefault(plan.namespace, deque()).append(now)
         wrote = patch_object(self._hand.client, ref, operations)
@@ -113,12 +113,12 @@ class Steps:
         if found is Stands.OTHER:
             return self._hand.conflict(change, "somebody else changed the target before it was written", now)
         if wrote is not None and wrote.outcome is not Wrote.CHANGED:
-            self._hand.journal.drop(change.uid)
+            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
             return self._unwritten(change, wrote, now)
         status = {**change.status, "phase": "Proposed"}
         text = "it was not written yet; every gate is asked again before it is"
         again = self._hand.write(change, status, [says(C.APPLIED, False, Reason.WAITING, text)], now)
-        self._hand.journal.drop(change.uid)
+        self._hand.noted(lambda: self._hand.journal.drop(change.uid))
         return again
 
     def _verifying(self, change: Change, raw: Mapping[str, Any], now: float) -> Change | None:
@@ -132,7 +132,7 @@ class Steps:
         ]
         found = self._hand.write(change, status, findings, now)
         if found is not None:
-            self._hand.journal.put(found.raw, now)
+            self._hand.noted(lambda: self._hand.journal.put(found.raw, now))  # it has the plan already
             self._hand.tally.applied += 1
             expected = (found.status.get("predicted") or {}).get("text") or "written"
             self._hand.note(found, Severity.NORMAL, "ChangeApplied", f"{found.name}: {expected}")

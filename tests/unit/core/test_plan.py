@@ -11,6 +11,7 @@ from concertmaster.core import jsonpatch
 from concertmaster.core.amounts import quantity
 from concertmaster.core.fields import Reach, Refused
 from concertmaster.core.model import Category, Edit
+from concertmaster.core.operations import undoing
 from concertmaster.core.plan import Aim, Kind, Target, digest_of
 from concertmaster.core.pointers import allowed, within
 
@@ -107,6 +108,24 @@ def test_every_kind_of_place_can_be_changed_and_restored(raw: dict[str, Any], it
     assert jsonpatch.apply(changed, found.inverse) == raw
     assert within(found.target.kind, found.patch) is None
     assert within(found.target.kind, found.inverse) is None
+    assert undoing(found.patch) == list(found.inverse)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [],
+        [{"op": "test", "path": "/spec/parallelism", "value": 2}],
+        [{"op": "replace", "path": "/spec/parallelism", "value": 3}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "replace", "path": "/spec/parallelism", "value": 3}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "add", "path": "/spec/x", "value": 3}],
+        [{"op": "test", "path": "/spec/x"}, {"op": "replace", "path": "/spec/x", "value": 3}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "replace", "path": "/spec/x"}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "remove", "path": "/spec/x", "value": 1}],
+    ],
+)
+def test_what_is_not_of_the_form_of_a_plan_has_no_undoing(patch: list[dict[str, Any]]) -> None:
+    assert undoing(patch) is None
 
 
 def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core import jsonpatch
 from concertmaster.core.model import Category, Edit, Interval, Outcome, Recommendation, RunRecord, WorkflowDefinition
-from concertmaster.history import HistoryError, HistoryFull
+from concertmaster.history import HistoryError, HistoryFull, HistoryReadOnly
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
@@ -121,14 +121,20 @@ class Pages:
     def __init__(self, mortal: Mortal) -> None:
         self.rows: dict[str, str] = {}
         self.mortal = mortal
-        self.full = self.lost = False
+        self.full = self.lost = self.readonly = False
 
     def write_journal(self, key: str, body: str, at: float) -> None:
         if self.full:
             raise HistoryFull("no space left on device")
+        self._writable()
         self.mortal.point(lambda: self.rows.__setitem__(key, body))
 
+    def _writable(self) -> None:
+        if self.readonly:
+            raise HistoryReadOnly("attempt to write a readonly database")
+
     def drop_journal(self, key: str) -> None:
+        self._writable()
         self.mortal.point(lambda: self.rows.pop(key, None))
 
     def journal(self, prefix: str = "") -> dict[str, str]:

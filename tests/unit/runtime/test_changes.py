@@ -12,6 +12,7 @@ import pytest
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core import jsonpatch
 from concertmaster.core.model import Edit, Level, Outcome
+from concertmaster.core.operations import undoing
 from concertmaster.core.verdict import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, Resource
@@ -346,14 +347,124 @@ def test_a_tampered_plan_is_refused(changes: dict[str, Any]) -> None:
     assert next(c for c in bed.all() if c.decision).phase == "Failed"
 
 
+IMAGE = "/spec/jobTemplate/spec/template/spec/containers/0/image"
+RESOURCES = CPU.removesuffix("/requests/cpu")
+
+
+def _victim(plan: dict[str, Any]) -> None:
+    plan["target"] = {**plan["target"], "name": "victim", "namespace": "prod"}
+    plan["inverse"] = EVIL
+
+
+def _inverse(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Callable[[dict[str, Any]], None]:
+    def spoil(plan: dict[str, Any]) -> None:
+        plan["inverse"] = json.dumps(change(json.loads(plan["inverse"])))
+
+    return spoil
+
+
+IN_FLIGHT: dict[str, Callable[[dict[str, Any]], None]] = {
+    "another object": _victim,
+    "an image more": _inverse(lambda ops: [*ops, {"op": "replace", "path": IMAGE, "value": "evil"}]),
+    "another value": _inverse(lambda ops: [*ops[:-1], {**ops[-1], "value": "64"}]),
+    "without its tests": _inverse(lambda ops: ops[-1:]),
+    "all resources away": _inverse(lambda ops: [*ops, {"op": "remove", "path": RESOURCES}]),
+    "nothing": lambda plan: plan.update(inverse="[]"),
+    "no plan": lambda plan: plan.clear(),
+}
+
+
+@pytest.mark.parametrize("ground", ["restoring", "rejected", "harm", "applied"])
+@pytest.mark.parametrize("how", IN_FLIGHT)
+def test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo(how: str, ground: str) -> None:
+    bed = applied()
+    victim = bed.client.put(CRONJOB, "prod", "victim", spec=json.loads(json.dumps(bed.target["spec"])))
+    raw = bed.client.objects[bed.one().ref.path]
+    if how == "another object":
+        raw["status"]["plan"]["target"]["uid"] = victim["metadata"]["uid"]
+    IN_FLIGHT[how](raw["status"]["plan"])
+    if ground == "restoring":
+        intent = {"type": "Restored", "status": "Unknown", "reason": "InProgress", "message": "about to be taken back"}
+        raw["status"]["conditions"].append({**intent, "lastTransitionTime": "2025-10-09T08:53:20Z"})
+    elif ground == "rejected":
+        bed.decide("Reject")
+    elif ground == "harm":
+        bed.now += 2 * HOUR + 60.0
+        bed.runs(2, 1500.0, seed=5)
+    else:
+        raw["status"]["phase"] = "Applied"
+    before = json.dumps([bed.target, bed.client.objects[CRONJOB.path("prod", "victim")]])
+    bed.run()
+    bed.run()
+    assert json.dumps([bed.target, bed.client.objects[CRONJOB.path("prod", "victim")]]) == before
+    assert bed.one().phase == "Conflict"
+    told = bed.message(C.RESTORED)
+    assert "as the journal has it: kubectl -n demo patch cronjob etl --type=json" in told
+    assert '"value":"2"' in told
+    assert "evil" not in told
+    assert not bed.pages.journal("change/")
+    assert "ChangeConflict" in bed.told()
+
+
+def test_a_change_under_proof_follows_its_profile_to_no_other_object() -> None:
+    bed = applied()
+    bed.client.objects[PROFILES.path("demo", "etl")]["spec"]["workflowRef"]["name"] = "other"
+    bed.decide("Reject")
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "is not the workflow of its profile (CronJob other)" in bed.message(C.RESTORED)
+    assert "in the object's own history" in bed.message(C.RESTORED)
+
+
+def test_nobody_is_handed_a_command_that_was_edited() -> None:
+    bed = applied()
+    tamper(bed, inverse=EVIL)
+    bed.delete(PROFILES, "etl")
+    bed.run()
+    assert "To take the change back: its plan is lost" in bed.message(C.ORPHANED)
+
+
+def test_a_journal_that_was_damaged_is_not_carried_out() -> None:
+    bed = applied()
+    (key,) = bed.pages.journal("change/")
+    body = json.loads(bed.pages.rows[key])
+    body["status"]["plan"]["inverse"] = EVIL
+    bed.pages.rows[key] = json.dumps(body)
+    bed.delete(CHANGES, bed.one().name)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert jsonpatch.find(bed.target, IMAGE)[1] == "x"
+    assert any("the journal cannot take it back" in p for p in bed.problems)
+    assert not bed.pages.journal("change/")
+    assert len(bed.pages.journal("deleted/")) == 1
+
+
+def test_a_plan_edited_in_the_moment_before_the_write_is_looked_at_again() -> None:
+    bed = approved(Bed(mode="Approve"))
+    path, inner = bed.one().ref.path, bed.client.request
+
+    def late(method: str, at: str, **kwargs: Any) -> dict[str, Any]:
+        if method == "GET" and at == path:
+            tamper(bed, inverse=EVIL)
+        return inner(method, at, **kwargs)
+
+    bed.client.request = late  # type: ignore[method-assign]
+    bed.run()
+    assert (bed.cpu(), bed.client.target_writes) == ("2", [])
+    bed.client.request = inner  # type: ignore[method-assign]
+    bed.run()
+    assert next(c for c in bed.all() if c.decision).phase == "Failed"
+
+
 def forge(bed: Bed, source: Change, patch: str, **spec: Any) -> None:
     """A self-consistent forgery: patch and digest fit each other."""
     from concertmaster.core.plan import digest_of
 
     assert source.target is not None
     operations = json.loads(patch)
+    inverse = json.dumps(undoing(operations) or json.loads(source.status["plan"]["inverse"]))
     digest = digest_of("demo", "etl", "cpu-request.job", source.target, operations)
-    status = {**source.status, "plan": {**source.status["plan"], "patch": patch}}
+    status = {**source.status, "plan": {**source.status["plan"], "patch": patch, "inverse": inverse}}
     base = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": digest, **spec}
     bed.client.put(CHANGES, "demo", "forged", spec=base, status=status)
 
@@ -363,7 +474,7 @@ def test_a_consistent_forgery_is_not_what_the_evidence_says() -> None:
     bed.run()
     source = bed.one()
     bed.delete(CHANGES, source.name)
-    forge(bed, source, BIGGER, decision="Approve")
+    forge(bed, source, json.dumps([{"op": "test", "path": CPU, "value": "2"}, *json.loads(BIGGER)]), decision="Approve")
     bed.run()
     assert bed.cpu() == "2"
     assert next(c for c in bed.all() if c.name == "forged").phase == "Superseded"
@@ -675,6 +786,78 @@ def test_without_room_for_the_journal_nothing_is_changed_but_harm_is_taken_back(
     later(bed, 2, 1500.0)
     assert bed.cpu() == "2"
     assert any("journal cannot be written" in p for p in bed.problems)
+
+
+@pytest.mark.parametrize("kind", ["readonly", "full"])
+@pytest.mark.parametrize("other", ["deleted", "finished"])
+def test_a_journal_that_cannot_be_written_does_not_keep_harm_elsewhere_from_being_taken_back(
+    kind: str, other: str
+) -> None:
+    bed = applied()
+    body = json.loads(next(iter(bed.pages.journal("change/").values())))
+    body["metadata"] |= {"uid": "u-other", "name": "other"}
+    if other == "finished":
+        done = bed.client.put(CHANGES, "demo", "other", spec=body["spec"], status={"phase": "Superseded"})
+        body["metadata"]["uid"] = done["metadata"]["uid"]
+    else:
+        body["spec"]["profileRef"]["name"] = "gone"
+    bed.pages.rows["change/" + body["metadata"]["uid"]] = json.dumps(body)
+    setattr(bed.pages, kind, True)
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "2"
+    done_ = next(c for c in bed.all() if c.name != "other")
+    assert (done_.phase, done_.verdict) == ("Completed", Verdict.WORSE)
+    assert "ChangeTakenBack" in bed.told()
+    assert bed.counted("restored_total", ground="proof") == 1.0
+    assert any("journal cannot be written" in p for p in bed.problems)
+    setattr(bed.pages, kind, False)
+    bed.run()
+    assert not bed.pages.journal("change/")
+    assert bed.counted("restored_total", ground="proof") == 1.0
+
+
+def test_a_deleted_change_is_taken_back_without_a_note_which_is_made_up_for() -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.pages.full = True  # no room for the note, while the entry could be dropped
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.pages.journal("change/")
+    bed.pages.full = False
+    bed.run()
+    assert not bed.pages.journal("change/")
+    assert len(bed.pages.journal("deleted/")) == 1
+    assert bed.told().count("ChangeTakenBack") == 1
+
+
+@pytest.mark.parametrize("how", ["kept", "conflict", "applied"])
+def test_what_ends_without_a_journal_is_counted_and_told_all_the_same(how: str) -> None:
+    bed = Bed() if how == "applied" else applied()
+    if how == "applied":
+        path = CRONJOB.path("demo", "etl")
+        bed.client.before_write = lambda p: setattr(bed.pages, "readonly", bed.pages.readonly or p == path)
+        bed.run()
+    else:
+        bed.pages.readonly = True
+        if how == "conflict":
+            bed.edit(CPU, "3")
+        later(bed, 12, cpu=0.75)
+    event, count, labels = {
+        "kept": ("ChangeKept", "verdicts_total", {"verdict": "Improved"}),
+        "conflict": ("ChangeConflict", "conflicts_total", {}),
+        "applied": ("ChangeApplied", "applied_total", {}),
+    }[how]
+    assert event in bed.told()
+    assert bed.counted(count, **labels) == 1.0
+    assert any("journal cannot be written" in p for p in bed.problems)
+
+
+def test_a_fault_of_the_stage_itself_is_a_problem_and_not_the_end_of_the_cycle() -> None:
+    bed = applied()
+    (key,) = bed.pages.journal("change/")
+    bed.pages.rows[key] = "{"
+    bed.run()
+    assert any("the changes failed (JSONDecodeError)" in p for p in bed.problems)
 
 
 def test_a_journal_that_cannot_be_read_stops_everything() -> None:
