@@ -36,7 +36,8 @@ class Backoffs:
 
 
 class CalmDown(logging.Filter):
-    """kopf reports every attempt of every watch with the whole answer in it: let one short line a minute through."""
+    """kopf reports every attempt of every watch as an error with the whole answer in it: let one short line a minute
+    through, as a warning while it is tried again."""
 
     def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -50,7 +51,10 @@ class CalmDown(logging.Filter):
         if now - self._last < self._every:
             return False
         self._last = now
-        record.msg, record.args = f"watching: {record.getMessage()[:300]}", ()
+        said = record.getMessage()[:300]
+        record.msg, record.args = f"watching: {said}", ()
+        if "will retry" in said and record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
         return True
 
 
