@@ -59,9 +59,15 @@ def covered(counts: Iterable[tuple[int, float]]) -> int:
     """The longest span (seconds back from the pinned time) that records cover without a hole; 0 when none.
 
     ``counts``: evaluations seen within each of ``SPANS``. Both ends of a span may meet an evaluation; more than that
-    are no longer one per interval, and their number says nothing about holes.
+    are no longer one per interval, and their number says nothing about holes. A longer span is believed only after the
+    shorter ones: three hours of every 30 s are as many as six of every minute.
     """
-    return max((span for span, count in counts if -1 <= count - span / INTERVAL <= 1), default=0)
+    found = 0
+    for span, count in sorted(counts):
+        if not -1 <= count - span / INTERVAL <= 1:
+            break
+        found = span
+    return found
 
 
 def evaluations(marker: str, span: int) -> str:

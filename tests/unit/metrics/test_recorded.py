@@ -48,7 +48,7 @@ def test_two_neighbours_missing_leave_a_hole_and_are_not_used(offset: int, first
         ([(3600, 58.0), (21_600, 358.0)], 0),
         ([(3600, 61.0), (21_600, 361.0)], 21_600),  # both ends of the span met one
         ([(3600, 120.0)], 0),  # every 30 s, or two replicas: 60 of them may be missing unseen
-        ([(3600, 62.0), (21_600, 360.0)], 21_600),
+        ([(3600, 120.0), (21_600, 360.0)], 0),  # three hours of every 30 s
     ],
 )
 def test_the_longest_span_without_a_hole(counts: list[tuple[int, float]], span: int) -> None:
