@@ -65,25 +65,47 @@ def open_database(path: str) -> tuple[sqlite3.Connection, str | None]:
         aside = _set_aside(path)
 
 
-def open_copy(path: str) -> sqlite3.Connection:
-    """A database in memory with what the file at ``path`` holds, for a place that cannot be written.
+def open_copy(path: str) -> tuple[sqlite3.Connection, str | None]:
+    """A database in memory with what the file at ``path`` holds, for a place that cannot be written, and a sentence when
+    something may be missing in it.
 
-    Empty where the file cannot be read or is too large for that: the metrics fill it. What a broken-off write left in the
-    write-ahead log is not in it. Raises HistoryError for a file of a newer version or of another program.
+    What an ended process left in the write-ahead log belongs to it: SQLite reads the log of a file it may not write
+    where it can map the log's index. Where it cannot, the file is read without the log. Empty where the file cannot be
+    read or is too large: the metrics fill it. Raises HistoryError for a file of a newer version or of another program.
     """
+    try:
+        size, logged = Path(path).stat().st_size, Path(f"{path}-wal").exists()
+    except OSError:
+        size, logged = 0, False
+    lacking = f"Of history {path} nothing could be read: the copy began empty."
+    for way in ("mode=ro", "mode=ro&immutable=1") if size else ():
+        if size > _LARGEST_COPY:
+            lacking = f"History {path} has more than {_LARGEST_COPY >> 20} MiB: the copy began empty."
+            break
+        if (memory := _copied(path, way)) is not None:
+            logless = logged and way != "mode=ro"
+            return _prepared(memory, path), (
+                f"What the last process wrote at its end ({path}-wal) could not be read and is missing in the copy."
+                if logless
+                else None
+            )
+    return _prepared(_connect(":memory:"), path), lacking if size else None
+
+
+def _copied(path: str, way: str) -> sqlite3.Connection | None:
+    """The file's content in memory; None when it cannot be read this way or is not sound."""
     memory = _connect(":memory:")
     try:
-        if 0 < Path(path).stat().st_size <= _LARGEST_COPY:
-            with closing(_connect(f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
-                _check(file, path)
-                file.backup(memory)
-    except (OSError, sqlite3.Error, _Unsound):
+        with closing(_connect(f"{Path(path).absolute().as_uri()}?{way}", uri=True)) as file:
+            _check(file, path)
+            file.backup(memory)
+    except (sqlite3.Error, _Unsound):
         memory.close()
-        memory = _connect(":memory:")
+        return None
     except BaseException:
         memory.close()
         raise
-    return _prepared(memory, path)
+    return memory
 
 
 class _Unsound(Exception):

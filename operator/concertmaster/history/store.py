@@ -51,7 +51,7 @@ class Store:
 
     def __init__(self, path: str, *, copy: bool = False) -> None:
         """Open ``path`` (":memory:" for none), creating or rebuilding it. ``recovered`` is a sentence for people when a
-        damaged file was set aside. Raises HistoryError and its kinds.
+        damaged file was set aside, or a copy lacks something. Raises HistoryError and its kinds.
 
         ``copy``: work in memory on what the file holds, while its place cannot be written. Facts can be read anew from the
         metrics and are taken; the journal cannot, and refuses to be written.
@@ -59,7 +59,7 @@ class Store:
         self.path = path
         self._copy = copy
         self._lock = threading.RLock()
-        self._db, self.recovered = (open_copy(path), None) if copy else open_database(path)
+        self._db, self.recovered = open_copy(path) if copy else open_database(path)
         self._lost: list[str] = []  # rows whose bytes could not be read
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ class Keeper:
         """Raises HistoryError when there is no file and none can be made: a wrong configuration, not a fault."""
         self._path = path
         self._trouble = ""
+        self._meanwhile = _MEANWHILE  # with what the copy lacks
         self.store = self._open()
 
     def _open(self) -> Store:
@@ -37,9 +38,12 @@ class Keeper:
         except (HistoryReadOnly, HistoryFull) as error:
             if not Path(self._path).is_file():
                 raise
-            self._trouble = f"{error} {_MEANWHILE}"
+            reason = error
+        copy = Store(self._path, copy=True)
+        self._meanwhile = _MEANWHILE if copy.recovered is None else f"{_MEANWHILE} {copy.recovered}"
+        self._trouble = f"{reason} {self._meanwhile}"
         log.error("%s", self._trouble)
-        return Store(self._path, copy=True)
+        return copy
 
     def _written(self) -> Store:
         """The file itself."""
@@ -54,7 +58,7 @@ class Keeper:
             try:
                 found = self._written()
             except HistoryError as error:
-                self._trouble = f"{error} {_MEANWHILE}"
+                self._trouble = f"{error} {self._meanwhile}"
             else:
                 self.store.close()
                 self.store, self._trouble = found, ""

@@ -160,6 +160,46 @@ def test_a_copy_is_bounded(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("concertmaster.history.schema._LARGEST_COPY", 1000)
     with Store(path, copy=True) as store:
         assert store.keys() == []
+        assert "began empty" in (store.recovered or "")
+
+
+def killed_after_writing(path: str) -> None:
+    """A process that wrote its journal and a run and ended without closing: both stand in the write-ahead log alone."""
+    code = (
+        "import os, sys\n"
+        "from concertmaster.history import Store\n"
+        "from tests.unit.history.test_store import KEY, ran\n"
+        "store = Store(sys.argv[1])\n"
+        "store.write_journal('change/1', '{}', 1.0)\n"
+        "store.add({KEY: {'late': [ran('late')]}})\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert Path(f"{path}-wal").stat().st_size > 0
+
+
+def test_a_copy_has_what_a_killed_process_left_in_the_log(path: str) -> None:
+    killed_after_writing(path)
+    before = Path(path).read_bytes()
+    with Store(path, copy=True) as store:
+        assert list(store.journal()) == ["change/1"]
+        assert len(store.runs(KEY)) == 301
+        assert store.recovered is None
+    assert Path(path).read_bytes() == before
+    with Store(path) as store:  # and the log is still there for the next process
+        assert list(store.journal()) == ["change/1"]
+
+
+def test_a_copy_without_the_log_says_so(path: str) -> None:
+    """Something else is in the place of the log: the file alone is read."""
+    killed_after_writing(path)
+    Path(f"{path}-wal").unlink()
+    Path(f"{path}-wal").mkdir()
+    with Store(path, copy=True) as store:
+        assert list(store.journal()) == []
+        assert len(store.runs(KEY)) == 300
+        assert "could not be read and is missing in the copy" in (store.recovered or "")
 
 
 def test_a_damaged_file_that_cannot_be_set_aside_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

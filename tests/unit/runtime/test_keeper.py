@@ -39,6 +39,7 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     assert keeper.mend() == caplog.messages[0]
     assert keeper.mend().startswith(f"history {file} cannot be opened for writing")
     assert "nothing is changed automatically" in keeper.mend()
+    assert "history.db-wal) could not be read and is missing in the copy" in keeper.mend()
     keeper.store.add({KEY: {"second": [ran("2")]}}, watermark=("s", "x", 99.0))
     assert len(keeper.store.runs(KEY)) == 2
     assert list(keeper.store.journal()) == ["change/1"]
