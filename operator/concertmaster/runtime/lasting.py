@@ -1,7 +1,7 @@
 """Findings that repeat from look to look, as one steady list.
 
 Each look words them with other names and counts. Shown as they come, such findings would change every status in every
-cycle. So a finding stays, in its first wording, until a look of the same subject no longer has it.
+cycle. So a finding stays, in its first wording and place, until a look of the same subject no longer has it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ class Lasting(Generic[K]):
         """What the latest look found of ``subject``: sentences by what makes two of them the same finding."""
         before = self._found.pop(subject, {})
         if found:
-            kept = {kind: before.get(kind, sentence) for kind, sentence in found.items()}
-            self._found[subject] = dict(list(kept.items())[:_MOST])
+            kept = {kind: sentence for kind, sentence in before.items() if kind in found}  # in their first order, too
+            self._found[subject] = dict(
+                list((kept | {k: s for k, s in found.items() if k not in kept}).items())[:_MOST]
+            )
 
     def add(self, subject: K, found: Mapping[str, str]) -> None:
         """What a look at the past found of ``subject``: it says nothing of what has gone since."""

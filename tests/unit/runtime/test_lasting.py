@@ -16,6 +16,16 @@ def test_a_finding_keeps_its_wording_until_a_look_no_longer_has_it() -> None:
     assert notes.all == {} and notes.of("etl") == ()
 
 
+def test_findings_that_swap_places_are_the_same_findings() -> None:
+    notes: Lasting[str] = Lasting()
+    notes.learn("etl", {"gone": "gone", "odd": "odd"})
+    before = notes.all
+    notes.learn("etl", {"odd": "odd too", "gone": "gone too"})
+    assert notes.all == before
+    notes.learn("etl", {"new": "new", "odd": "odd"})
+    assert notes.of("etl") == ("odd", "new")
+
+
 def test_the_past_adds_and_takes_nothing_away() -> None:
     notes: Lasting[str] = Lasting()
     notes.learn("etl", {"odd": "odd today"})
