@@ -1,8 +1,9 @@
 """What the HTTP side can tell of each profile: the last analysis in full, packed, and never more than fits.
 
-An answer is given to whoever knows the profile's uid. It is random, part of the object and nowhere else to be had, so that
-only those who may read the profile get what was found out about it, whichever way they reach the port; and there is no
-list to ask for.
+An answer is given to whoever knows the profile's uid. It is random and part of the object, so that those who may read the
+profile get what was found out about it, whichever way they reach the port; and there is no list to ask for. Besides the
+object, Events about it carry the uid (``regarding``), and an audit log of the API server carries the query of whoever
+asked through it: those who read these have it too.
 """
 
 from __future__ import annotations
