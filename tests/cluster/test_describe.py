@@ -80,7 +80,11 @@ def test_describe(case: Case, crds: Cluster, namespace: str, request: pytest.Fix
 def test_describe_and_explain_of_advice_with_a_past(
     crds: Cluster, namespace: str, request: pytest.FixtureRequest
 ) -> None:
-    dismissal = {"recommendation": "timeout.load", "reason": "we watch it by hand"}
+    dismissal = {
+        "expirationTime": "2025-12-01T00:00:00Z",
+        "reason": "we watch it by hand",
+        "recommendation": "timeout.load",
+    }
     status = put(crds, namespace, "lived", lived(), dismissals=[dismissal])
     assert size(status) < 14 * 1024
     update = request.config.getoption("--update-golden")
