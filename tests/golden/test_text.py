@@ -10,6 +10,7 @@ from concertmaster.cli import details
 from concertmaster.cli.explain import describe
 from concertmaster.report import detail, markdown, tables
 from tests import checklist
+from tests.builders import NOW
 from tests.cases import Case, cases
 
 PROFILE = {
@@ -40,7 +41,7 @@ def test_explain(case: Case, request: pytest.FixtureRequest) -> None:
     """What the plugin prints with the operator's details at hand."""
     advice = case.advice()
     full = detail.document(advice.view(), case.name)
-    items = details.merged({"status": advice.status()}, full)
+    items = details.merged({"status": advice.status()}, full, NOW)
     assert len(items) == len(advice.recommendations)
     steps = {s["name"]: s for s in full["steps"]}
     text = "\n".join(describe(item, PROFILE, steps.get(item["step"])) for item in items)

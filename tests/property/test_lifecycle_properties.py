@@ -15,8 +15,9 @@ from concertmaster.api.models.profile_status import WorkflowProfileStatus
 from concertmaster.core.followed import Field
 from concertmaster.core.ledger import Ledger, Line, correction, merged
 from concertmaster.core.lifecycle import (
+    MOST_JUDGED,
     MOST_LEFT,
-    MOST_OUTCOMES,
+    MOST_OPEN,
     OBSOLETE_FOR,
     Effect,
     Given,
@@ -158,7 +159,9 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def it_is_bounded(self) -> None:
         assert len(self.memory.standings) <= MOST_LEFT + len(IDS)
-        assert len(self.memory.outcomes) <= MOST_OUTCOMES
+        waiting = [o for o in self.memory.outcomes if o.verdict is None]
+        assert len(waiting) <= MOST_OPEN
+        assert len(self.memory.outcomes) - len(waiting) <= MOST_JUDGED
 
     @invariant()
     def another_look_changes_nothing(self) -> None:

@@ -63,11 +63,24 @@ def _why(error: KubeError, namespace: str, service: str) -> str:
     return str(error)
 
 
-def merged(raw: Mapping[str, Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def merged(raw: Mapping[str, Any], found: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
     """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
-    What was carried out or has gone is told as it was."""
+    What was carried out or has gone is told as it was. ``now`` (unix seconds) tells which dismissals are in force."""
     told = profiles.told(raw)
     known = {str(r["id"]): r for r in found.get("recommendations") or ()}
-    whole = [item if item["state"] in _PAST else {**item, **known.get(str(item["id"]), {})} for item in told]
+    whole = [
+        item if item["state"] in _PAST else {**item, **known.get(str(item["id"]), {}), "state": item["state"]}
+        for item in told
+    ]
     shown = {str(item["id"]) for item in told}
-    return whole + [{**item, "state": "Active"} for identifier, item in known.items() if identifier not in shown]
+    return whole + [_stated(item, raw, now) for identifier, item in known.items() if identifier not in shown]
+
+
+def _stated(item: Mapping[str, Any], raw: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """A recommendation that only the operator knows, with its state. A dismissal it has not looked at yet counts; one
+    that the advice came back in spite of does not."""
+    state = str(item.get("state", "Active"))
+    decision = profiles.decisions(raw, now).get(str(item["id"]))
+    if state != "Active" or decision in (None, item.get("dismissal")):
+        return {**item, "state": state}
+    return {**item, "state": "Dismissed", "dismissal": decision}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def command(
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
     found, trouble = details.ask(kubeconfig, raw, where)
-    items = details.merged(raw, found)
+    items = details.merged(raw, found, time.time())
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from concertmaster.api.models.base import parse_time
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PROFILES
+from concertmaster.report.memory import decision
 
 
 def connect(kubeconfig: Path | None) -> KubeClient:
@@ -52,6 +54,15 @@ def told(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recommendations of a profile's status: those told in full, then those in short."""
     status = raw.get("status") or {}
     return [*(status.get("recommendations") or ()), *(status.get("remaining") or ())]
+
+
+def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
+    """Its dismissals that are in force, id to the words in which a status tells them."""
+    return {
+        str(d["recommendation"]): decision(str(d["reason"]), d.get("expirationTime"))
+        for d in (raw.get("spec") or {}).get("dismissals") or ()
+        if d.get("expirationTime") is None or parse_time(str(d["expirationTime"])) > now
+    }
 
 
 def ids(raw: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ or the advice changes materially.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -23,7 +23,8 @@ from concertmaster.core.verdict import Verdict
 IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented one stays to be seen after its effect is known
 OBSOLETE_FOR = 7 * 86400.0
 MOST_LEFT = 20  # recommendations that are remembered although they are not given at present
-MOST_OUTCOMES = 10  # of one workflow: what the ledger knows of it beyond retained changes
+MOST_OPEN = 20  # outcomes without a verdict: one commit may carry out as much as a status remembers
+MOST_JUDGED = 10  # of one workflow: what the ledger knows of it beyond retained changes
 CLOCKS = 120.0  # seconds by which clocks of API server and operator may differ
 OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation another one
 MORE_GAIN = 1.5  # times the promised gain, and
@@ -123,7 +124,8 @@ class Memory:
 class Look:
     """What is known now. ``enough``: the analysis saw enough to miss advice it no longer gives. ``target``: the object
     that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
-    id to words. ``lines``: the ledger lines of the operator's own changes of this workflow."""
+    id to words. ``lines``: the ledger lines of the operator's own changes of this workflow. ``stepless``: the rules
+    whose ids name something else than a step."""
 
     now: float
     given: Sequence[Given]
@@ -135,6 +137,7 @@ class Look:
     steps: Sequence[str] = ()
     dismissals: Mapping[str, str] = field(default_factory=dict)
     lines: Sequence[Line] = ()
+    stepless: Collection[str] = ()
 
 
 def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
@@ -177,14 +180,15 @@ def _scaled(effect: Effect, factor: float) -> Effect:
 
 
 def _upheld(outcome: Outcome, look: Look) -> Outcome | None:
-    """An outcome under the present definition; None for one taken back before anything could be told."""
+    """An outcome under the present definition; None for one taken back before anything could be told. Where the fields
+    were too much to be remembered, the object does not tell whether they stand."""
     line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
     if line is not None and outcome.verdict is None:  # the operator's own change was judged where it was made
         outcome = _judged_elsewhere(outcome, line)
     if look.target is None or outcome.undone:
         return outcome
     at = look.written if look.written is not None and outcome.since < look.written <= look.now else look.now
-    if not followed(outcome.fields, look.target):
+    if outcome.fields and not followed(outcome.fields, look.target):
         return None if outcome.verdict is None else replace(outcome, undone=True, until=outcome.until or at)
     changed = None not in (outcome.fingerprint, look.fingerprint) and outcome.fingerprint != look.fingerprint
     if outcome.verdict is None and outcome.until is None and changed:
@@ -259,18 +263,25 @@ def _left(standing: Standing, made: Outcome | None, outcomes: Sequence[Outcome],
         return standing if look.now - standing.since < OBSOLETE_FOR else None
     if standing.state is State.IMPLEMENTED:
         outcome = next((o for o in outcomes if (o.id, o.since) == (standing.id, standing.since)), None)
-        if outcome is None or outcome.undone:
+        if (outcome is not None and outcome.undone) or _taken_back(standing, look):
             return replace(standing, state=State.OBSOLETE, since=look.now, note="it was carried out and taken back")
+        if outcome is None:  # it had no room among the outcomes: what it brought will not be known
+            return standing if look.now - standing.since < IMPLEMENTED_FOR else None
         return standing if outcome.judged is None or look.now - outcome.judged < IMPLEMENTED_FOR else None
     if not look.enough:
         return standing
     return replace(standing, state=State.OBSOLETE, since=look.now, note=_gone(standing, look))
 
 
+def _taken_back(standing: Standing, look: Look) -> bool:
+    """Whether the object shows that what was carried out does not stand any more."""
+    return look.target is not None and bool(standing.fields) and not followed(standing.fields, look.target)
+
+
 def _gone(standing: Standing, look: Look) -> str:
     """Why advice is not given any more."""
-    rest = standing.id.partition(".")[2]
-    if rest and look.steps and step_of(standing.id, look.steps) is None:
+    rule, _, rest = standing.id.partition(".")
+    if rest and rule not in look.stepless and look.steps and step_of(standing.id, look.steps) is None:
         return f"the workflow has no step {rest} any more"
     for wanted in standing.fields if look.target is not None else ():
         there, now = value(look.target or {}, wanted.path)
@@ -289,6 +300,8 @@ def _bounded(left: Sequence[Standing]) -> list[Standing]:
 
 
 def _recent(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The newest; those still open before those that were judged."""
-    kept = sorted(outcomes, key=lambda o: (o.verdict is not None, -o.since, o.id))[:MOST_OUTCOMES]
-    return sorted(kept, key=lambda o: (-o.since, o.id))
+    """The newest of those still open, and the newest of those that were judged: neither take the others' room."""
+    newest = sorted(outcomes, key=lambda o: (-o.since, o.id))
+    waiting = [o for o in newest if o.verdict is None][:MOST_OPEN]
+    known = [o for o in newest if o.verdict is not None][:MOST_JUDGED]
+    return sorted([*waiting, *known], key=lambda o: (-o.since, o.id))

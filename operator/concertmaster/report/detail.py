@@ -4,7 +4,9 @@ figures and patches, where the status has room for five in short. Bounded, as ev
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
+from concertmaster.core.lifecycle import Memory
 from concertmaster.report.view import View
 
 MOST_BYTES = 256 * 1024
@@ -32,13 +34,14 @@ _KEPT = (
 )
 
 
-def document(view: View, profile: str) -> View:
-    """What is served about a profile, from the view of its analysis. The steps with the largest drag stay."""
+def document(view: View, profile: str, memory: Memory | None = None) -> View:
+    """What is served about a profile, from the view of its analysis. The steps with the largest drag stay. ``memory``
+    says where each recommendation is in its life; one that it does not know is carried out already and left out."""
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
     found: View = {
         "profile": profile,
         **{key: view[key] for key in _KEPT},
-        "recommendations": list(view["recommendations"]),
+        "recommendations": list(view["recommendations"]) if memory is None else _told(view["recommendations"], memory),
         "steps": steps[:STEPS],
         "moreRecommendations": 0,
         "moreSteps": max(0, len(steps) - STEPS),
@@ -48,6 +51,16 @@ def document(view: View, profile: str) -> View:
             gone = max(1, len(found[part]) // 4)
             del found[part][-gone:]
             found[count] += gone
+    return found
+
+
+def _told(items: Sequence[View], memory: Memory) -> list[View]:
+    known = {s.id: s for s in memory.standings}
+    found = []
+    for item in items:
+        if (standing := known.get(item["id"])) is not None:
+            more = {"dismissal": standing.dismissal, "note": standing.note}
+            found.append({**item, "state": standing.state.value, **{k: v for k, v in more.items() if v}})
     return found
 
 

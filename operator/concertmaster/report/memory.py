@@ -23,6 +23,7 @@ _NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
 _EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} %(?: \({_NUMBER} to {_NUMBER} %\))?)?")
 _OWN = frozenset({"dismissal", "id", "note", "promised", "sets", "since", "state", "trackRecord"})
 _PAST = frozenset({"evidence", "otherwise"})  # of no use once it was carried out, dismissed or has gone
+_DECISION = 400
 SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "severity"}
 MOST_SHORT = 20
 Document = dict[str, Any]
@@ -35,6 +36,12 @@ def clip(line: str, limit: int) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
 
 
+def decision(reason: str, until: str | None) -> str:
+    """A dismissal in the very words in which a status holds it: other words are another decision."""
+    end = f", until {until}" if until is not None else ""
+    return clip(reason, _DECISION - len(end)) + end
+
+
 # --- writing
 
 
@@ -43,7 +50,7 @@ def standing(found: Standing, record: str | None = None) -> Document:
     active = found.state is State.ACTIVE
     words = {k: v for k, v in found.words.items() if active or k not in _PAST}
     more: Document = {
-        "dismissal": clip(found.dismissal, 400) if found.dismissal else None,
+        "dismissal": clip(found.dismissal, _DECISION) if found.dismissal else None,
         "id": found.id,
         "note": clip(found.note, 400) or None,
         "promised": effect(found.promised) if found.promised.likely is not None else None,
@@ -60,10 +67,29 @@ def shortened(entry: Document) -> Document:
     return {k: v for k, v in entry.items() if k in SHORT}
 
 
+def decided(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry holds a decision of people that is in force: dismissed, or Active again although it was. Without
+    it nobody would know what they decided about."""
+    return entry["state"] == "Dismissed" or (entry["state"] == "Active" and "dismissal" in entry)
+
+
+def least(entries: Sequence[Mapping[str, Any]]) -> int:
+    """Where the entry stands that can be missed first: the last one that any analysis produces again, then what is told
+    for information, decisions of people at the very end."""
+    order = ("Active", "Obsolete", "Implemented")
+    return min(
+        range(len(entries)), key=lambda i: (len(order) if decided(e := entries[i]) else order.index(e["state"]), -i)
+    )
+
+
 def remaining(rest: Sequence[Standing]) -> list[Document]:
     """Short entries in the order given: decisions of people first when there are too many, then what can be followed
     up."""
-    order = sorted(range(len(rest)), key=lambda i: (rest[i].state is not State.DISMISSED, not rest[i].fields, i))
+
+    def held(found: Standing) -> bool:
+        return decided({"state": found.state.value} | ({"dismissal": found.dismissal} if found.dismissal else {}))
+
+    order = sorted(range(len(rest)), key=lambda i: (not held(rest[i]), not rest[i].fields, i))
     return [shortened(standing(rest[i])) for i in sorted(order[:MOST_SHORT])]
 
 

@@ -22,6 +22,7 @@ from concertmaster.report.view import iso
 MAX_BYTES = 16 * 1024
 SHOWN = 5
 STEPS = 20
+FEW = 3  # step lines, insights and lines of advice that stay before anything is lost that no analysis can renew
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
 
@@ -222,8 +223,9 @@ def size(status: Mapping[str, Any]) -> int:
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, old memory, and
-    only then Active recommendations, from the end. A recommendation that gives way is remembered in short."""
+    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, memory that any
+    analysis can renew, insights, results, lines of advice, decisions of people, and only then Active recommendations,
+    from the end. A recommendation that gives way is remembered in short."""
     shown = status["recommendations"]
 
     def large() -> bool:
@@ -236,16 +238,35 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
     def give_way(*, active: bool) -> None:
         while large() and len(shown) > 1 and (active or shown[-1]["state"] != "Active"):
             gone = shown.pop()
-            status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())][: remembered.MOST_SHORT]
+            status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())]
+            if len(status["remaining"]) > remembered.MOST_SHORT:
+                del status["remaining"][remembered.least(status["remaining"])]
             if gone["state"] == "Active":
                 status["moreRecommendations"] += 1
                 status["advice"] = status["advice"][: max(1, len(shown))]
 
+    def forget(*, decisions: bool) -> None:
+        rest = status.get("remaining", [])
+        while large() and rest and (decisions or not remembered.decided(rest[remembered.least(rest)])):
+            del rest[remembered.least(rest)]
+
+    def learn_less() -> None:
+        """Open results give way before judged ones, from which more has been learned."""
+        found = status.get("results", [])
+        for waits in (True, False):
+            at = [i for i, o in enumerate(found) if ("verdict" not in o) is waits]
+            while large() and at and len(found) > KEPT_RESULTS:
+                del found[at.pop()]
+
     drop("steps", STEPS // 2)
     give_way(active=False)
-    drop("remaining", 0)
-    drop("results", KEPT_RESULTS)
+    forget(decisions=False)
+    drop("steps", FEW)
+    drop("insights", FEW)
+    learn_less()
+    drop("advice", FEW)  # it repeats what the recommendations say
+    forget(decisions=True)
     give_way(active=True)
-    drop("remaining", 0)
+    forget(decisions=True)
     drop("results", 0)
     return status

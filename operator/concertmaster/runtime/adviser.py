@@ -20,12 +20,14 @@ from concertmaster.core.objectives import Verdict
 from concertmaster.core.options import RuleSettings
 from concertmaster.core.rules import RULES
 from concertmaster.report import detail
+from concertmaster.report.memory import decision
 from concertmaster.report.view import iso
 from concertmaster.runtime.changes_terms import terms_of
 from concertmaster.runtime.fleet import speaks
 from concertmaster.runtime.ports import Advice, Candidate, Case
 
 _LATER_RUNS = 20  # of a proof, between its fewest and its most
+_STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
 
@@ -54,7 +56,7 @@ def adviser(case: Case) -> Advice:
         ready(case, found),
         objectives(case, found),
         candidates(found, away),
-        detail.encode(detail.document(found.view(), case.profile.metadata.name)),
+        detail.encode(detail.document(found.view(), case.profile.metadata.name, memory)),
         fleet_member(case.definition, case.runs, case.now),
         _waits(found),
         lasts,
@@ -78,6 +80,7 @@ def remembered(case: Case, found: Advised) -> Memory:
             steps=steps,
             dismissals=dismissed(case.profile, case.now),
             lines=past.lines,
+            stepless=_STEPLESS,
         ),
     )
     outcomes = measure(
@@ -121,9 +124,9 @@ def _coverage(found: Advised, item: Recommendation) -> float | None:
 
 
 def dismissed(profile: WorkflowProfile, now: float) -> dict[str, str]:
-    """Ids its owner decided against and whose time is not over, with the decision in words."""
+    """Ids its owner decided against and whose time is not over, with the decision in the words of a status."""
     return {
-        d.recommendation: d.reason + (f", until {d.expiration_time}" if d.expiration_time is not None else "")
+        d.recommendation: decision(d.reason, d.expiration_time)
         for d in profile.spec.dismissals
         if d.expiration_time is None or parse_time(d.expiration_time) > now
     }
@@ -198,6 +201,8 @@ def _dismissal_problems(case: Case, found: Advised) -> list[str]:
         head = f"spec.dismissals names {dismissal.recommendation}, "
         if rule not in rules:
             problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
+        elif rule in _STEPLESS:
+            continue
         elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
             problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")
     return problems

@@ -11,12 +11,14 @@ from concertmaster.core.followed import Field
 from concertmaster.core.ledger import Line
 from concertmaster.core.lifecycle import (
     IMPLEMENTED_FOR,
+    MOST_JUDGED,
     MOST_LEFT,
     OBSOLETE_FOR,
     Effect,
     Given,
     Look,
     Memory,
+    Outcome,
     Standing,
     State,
     advance,
@@ -155,6 +157,51 @@ def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_ke
     assert only(again).state is State.ACTIVE
     assert again.outcomes[0].undone
     assert again.outcomes[0].line("w") is not None
+
+
+def twelve() -> Memory:
+    """Twelve recommendations carried out by one commit, after as many as are kept were judged."""
+    past = tuple(
+        Outcome(f"cpu-request.t{i}", "x", "y", NOW - (20 + i) * DAY, (), Effect("Cost", -0.1), verdict=Verdict.IMPROVED,
+                judged=NOW - 10 * DAY)
+        for i in range(MOST_JUDGED)
+    )  # fmt: skip
+    many = advance(Memory(outcomes=past), look(*(given(id_=f"memory-request.t{i}") for i in range(12)), steps=()))
+    return advance(many, look(now=NOW + DAY, memory="1Gi", steps=()))
+
+
+def test_however_much_one_commit_carries_out_all_of_it_is_measured_and_nothing_that_was_learned_is_lost() -> None:
+    made = twelve()
+    assert sum(o.verdict is None for o in made.outcomes) == 12
+    assert sum(o.verdict is not None for o in made.outcomes) == MOST_JUDGED
+    after = advance(made, look(now=NOW + 2 * DAY, memory="1Gi", steps=()))
+    assert {s.state for s in after.standings} == {State.IMPLEMENTED}
+    assert len(after.outcomes) == 12 + MOST_JUDGED
+
+
+def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect() -> None:
+    lost = replace(implemented(), outcomes=())
+    still = only(advance(lost, look(now=NOW + 2 * DAY, memory="1Gi")))
+    assert (still.state, still.since) == (State.IMPLEMENTED, NOW + DAY)
+    assert advance(lost, look(now=NOW + DAY + IMPLEMENTED_FOR, memory="1Gi")).standings == ()
+    back = only(advance(lost, look(now=NOW + 2 * DAY)))
+    assert (back.state, back.note) == (State.OBSOLETE, "it was carried out and taken back")
+
+
+def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken_back() -> None:
+    made = implemented()
+    bare = Memory(
+        tuple(replace(s, fields=()) for s in made.standings), tuple(replace(o, fields=()) for o in made.outcomes)
+    )
+    after = advance(bare, look(now=NOW + 2 * DAY, memory="1Gi"))
+    assert only(after).state is State.IMPLEMENTED
+    assert len(after.outcomes) == 1
+
+
+def test_an_id_that_names_no_step_is_not_about_a_step_that_has_gone() -> None:
+    item = replace(given(id_="budget.tokens"), fields=())
+    gone = advance(advance(Memory(), look(item)), look(now=NOW + DAY, stepless={"budget"}))
+    assert only(gone).note == "the runs no longer show what it rested on"
 
 
 def test_another_change_of_the_workflow_ends_the_measuring() -> None:

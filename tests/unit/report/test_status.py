@@ -15,7 +15,9 @@ from concertmaster.core.followed import Field
 from concertmaster.core.lifecycle import Effect, Given, Look, Memory, Outcome, Standing, State, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules import recommend
+from concertmaster.core.verdict import Verdict
 from concertmaster.report import markdown, tables
+from concertmaster.report import memory as remembered
 from concertmaster.report.status import MAX_BYTES, advice_line, clip, document, size, words
 from concertmaster.report.view import workflow_view
 from tests.builders import NOW, container, daily, definition, run, step
@@ -151,6 +153,56 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_advice() -> None:
     assert status["summary"]["open"] == len(found)
     profile = {"metadata": {"name": "x", "namespace": "demo"}, "spec": {"graph": {"steps": [{"name": "a"}]}}}
     WorkflowProfile.model_validate({**profile, "status": status})
+
+
+def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
+    """Six recommendations are dismissed and one is back in spite of it, and all of these decisions stay."""
+    analysis = analyze(CHAIN, _runs(14), now=NOW)
+    found = [_recommendation(i, "y" * 150) for i in range(12)]
+    memory = _memory(found, dismissals={r.id: "not in May " + "z" * 90 for r in found[6:]})
+    told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
+
+    def past(state: State, name: str, dismissal: str | None = None) -> list[Standing]:
+        return [Standing(f"{name}.s{i}", state, NOW, told, Effect("Cost"), (WIDER,), dismissal) for i in range(4)]
+
+    gone = [*past(State.IMPLEMENTED, "timeout"), *past(State.OBSOLETE, "variance")]
+    back = past(State.ACTIVE, "straggler", "not in May")[:1]
+    memory = Memory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
+    lines = ["w" * 400 for _ in range(10)]
+    status = document(analysis, found, memory, target="x", explain={}, data_until=NOW, insights=lines)
+    assert size(status) <= MAX_BYTES - 2048
+    kept = [(r["id"], r["state"]) for r in (*status["recommendations"], *status["remaining"])]
+    assert [i for i, state in kept if state == "Dismissed"] == [r.id for r in found[6:]]
+    assert ("straggler.s0", "Active") in kept
+    assert ("rule.step-5", "Active") not in kept  # the next analysis gives it again
+    assert not [i for i, state in kept if state == "Obsolete"]
+
+
+def test_in_short_what_can_be_missed_goes_first() -> None:
+    states = [("Active", None), ("Dismissed", "no"), ("Implemented", None), ("Active", "no"), ("Obsolete", None),
+              ("Active", None)]  # fmt: skip
+    entries = [{"state": state, **({"dismissal": why} if why else {})} for state, why in states]
+    order = []
+    while entries:
+        order.append(entries.pop(remembered.least(entries)))
+    assert [(e["state"], "dismissal" in e) for e in order] == [
+        ("Active", False), ("Active", False), ("Obsolete", False), ("Implemented", False), ("Active", True),
+        ("Dismissed", True),
+    ]  # fmt: skip
+
+
+def test_open_results_leave_before_judged_ones() -> None:
+    analysis = analyze(CHAIN, _runs(14), now=NOW)
+    found = [_recommendation(i, "y" * 300) for i in range(5)]
+    fresh = [Outcome(f"timeout.o{i}", "y" * 160, "w" * 160, NOW, (WIDER,), Effect("Cost")) for i in range(20)]
+    known = [
+        replace(o, id=f"timeout.j{i}", since=NOW - 1, verdict=Verdict.SAME, judged=NOW) for i, o in enumerate(fresh)
+    ]
+    memory = Memory(_memory(found).standings, (*fresh, *known[:3]))
+    status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
+    assert size(status) <= MAX_BYTES - 2048
+    assert len(status["results"]) < 23
+    assert [o["id"] for o in status["results"] if "verdict" in o] == [o.id for o in known[:3]]
 
 
 @given(st.text(max_size=500), st.integers(1, 100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -131,6 +132,30 @@ def test_a_dismissal_of_nothing_is_told_and_stops_nothing(wrong: str, why: str) 
 def test_a_dismissal_in_advance_is_no_mistake() -> None:
     found = advise(dismissals=({"recommendation": "timeout.load", "reason": "we watch it"},))
     assert found.ready.reason.value == "Analyzed"
+
+
+@pytest.mark.parametrize("id_", ["budget.tokens", "budget.cost", "objective-at-risk.duration-p95", "queue-time.start",
+                                 "sidecar-overhead.istio-proxy", "parallelism.fan-out"])  # fmt: skip
+def test_what_follows_the_rule_need_not_be_a_step(id_: str) -> None:
+    assert advise(dismissals=({"recommendation": id_, "reason": "we know"},)).ready.reason.value == "Analyzed"
+
+
+@pytest.mark.parametrize("reason", ["month  end", "month\tend", " month end ", "month end " + "x" * 246])
+def test_a_reason_with_odd_white_space_is_one_decision(reason: str) -> None:
+    id_ = fields(advise())[0]
+    decided = ({"recommendation": id_, "reason": reason},)
+    away = advise(advise(), dismissals=decided)
+    later = advise(away, now=NOW + 60, dismissals=decided)
+    assert entry(later, id_) == entry(away, id_)
+    assert (entry(later, id_)["state"], entry(later, id_)["since"]) == ("Dismissed", "2025-10-09T08:53:20Z")
+
+
+def test_the_operators_document_tells_the_state_of_each_recommendation() -> None:
+    id_ = fields(advise())[0]
+    found = advise(advise(), dismissals=({"recommendation": id_, "reason": "we know"},))
+    told = {r["id"]: (r["state"], r.get("dismissal")) for r in json.loads(found.detail)["recommendations"]}
+    assert told[id_] == ("Dismissed", "we know")
+    assert {t for i, t in told.items() if i != id_} == {("Active", None)}
 
 
 def line(number: int, measured: float, **more: object) -> Line:

@@ -130,7 +130,7 @@ class WorkflowProfileStatus(ApiModel):
     )
     results: tuple[ResultStatus, ...] = Field(
         default=(),
-        max_length=10,
+        max_length=30,
         description="What became of recommendations that were carried out, newest first. From these, and from retained "
         "WorkflowChanges, rules learn what their promises are worth.",
         examples=[[{"id": "memory-request.transform", "verdict": "Improved"}]],

@@ -83,12 +83,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``tie_break`` orders advice of equal expected gain (higher first); ``settings`` are the names it knows."""
+    """``tie_break`` orders advice of equal expected gain (higher first); ``settings`` are the names it knows.
+    ``steps``: what follows the rule's name in an id is a step (and its container), not a metric, an objective or else."""
 
     name: str
     evaluate: Callable[[Evidence], Iterable[Recommendation]]
     tie_break: int
     settings: tuple[str, ...] = ()
+    steps: bool = True
 
 
 def share_range(interval: Interval) -> str:

@@ -166,4 +166,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         yield success
 
 
-RULE = Rule("objective-at-risk", evaluate, tie_break=9)
+RULE = Rule("objective-at-risk", evaluate, tie_break=9, steps=False)

@@ -204,4 +204,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield advice
 
 
-RULE = Rule("parallelism", evaluate, tie_break=9, settings=("minGainPercent", "minWaitingPercent"))
+RULE = Rule("parallelism", evaluate, tie_break=9, settings=("minGainPercent", "minWaitingPercent"), steps=False)

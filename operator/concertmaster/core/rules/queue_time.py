@@ -132,4 +132,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield found
 
 
-RULE = Rule("queue-time", evaluate, tie_break=5, settings=("minGainPercent", "minSharePercent"))
+RULE = Rule("queue-time", evaluate, tie_break=5, settings=("minGainPercent", "minSharePercent"), steps=False)

@@ -137,4 +137,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield found
 
 
-RULE = Rule("sidecar-overhead", evaluate, tie_break=3, settings=("minCostPercent", "minLateSeconds"))
+RULE = Rule("sidecar-overhead", evaluate, tie_break=3, settings=("minCostPercent", "minLateSeconds"), steps=False)

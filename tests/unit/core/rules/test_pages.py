@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.core.rules import RULES
+from concertmaster.core.lifecycle import step_of
+from concertmaster.core.rules import RULES, Rule
 from concertmaster.report.status import advice_line
 from tests import checklist
 from tests.unit.core.rules.scenarios import SCENARIOS
@@ -59,3 +60,17 @@ def test_every_sentence_carries_number_window_cause_command_and_consequence(name
         assert item.rule == name
         assert item.id == name or item.id.startswith(f"{name}."), item.id
         checklist.check(item)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_ids_name_steps_where_the_rule_says_so(rule: Rule) -> None:
+    """What is said of an id that names no step of the workflow rests on it."""
+    scene = SCENARIOS[rule.name]()
+    steps = [s.name for s in scene.definition.graph.steps] or [s.step for s in scene.analysis().steps]
+    named = [i.id for i in scene.advice(rule.name) if "." in i.id]
+    assert not rule.steps or all(step_of(i, steps) is not None for i in named), named
+
+
+def test_the_rules_whose_ids_name_something_else() -> None:
+    others = {"budget", "objective-at-risk", "parallelism", "queue-time", "sidecar-overhead"}
+    assert {r.name for r in RULES if not r.steps} == others
