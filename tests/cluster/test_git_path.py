@@ -17,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from concertmaster.cli import cli
+from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from testbed.cluster import Cluster
 
@@ -199,3 +200,29 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_told(
         )
         wait_for("its end", lambda: advised(world, "Active"), 90)
         assert ready()["reason"] == "Analyzed"
+
+
+def test_a_dismissal_without_an_end_ends_not_with_what_another_manager_wrote(cluster: Cluster, namespace: str) -> None:
+    """Server-side apply leaves the others' fields in the entry; the decision must hold all the same."""
+    install_crds(cluster)
+    reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "wide"}
+    apply(cluster, profile(namespace, "wide", workflowRef=reference))
+    entry = {"id": "timeout.load", "action": "x", "category": "Cost", "severity": "Low", "state": "Active"}
+    entry |= {"since": "2025-10-09T08:53:20Z", "dismissal": "for good"}
+    over = {"recommendation": "timeout.load", "reason": "by hand", "expirationTime": "2025-01-01T00:00:00Z"}
+    for body, more in (
+        ({"status": {"remaining": [entry]}}, ["--subresource=status"]),
+        ({"spec": {"dismissals": [over]}}, []),
+    ):
+        cluster.kubectl("-n", namespace, "patch", "wfp", "wide", "--type=merge", "-p", json.dumps(body), *more)
+    words = ("dismiss", "wide", "timeout.load", "--reason")
+    with pytest.raises(UserError, match="another --reason"):
+        concertmaster(cluster, namespace, *words, "for  good")
+    said = concertmaster(cluster, namespace, *words, "really for good")
+    assert "is dismissed until the advice changes materially" in said
+    found = cluster.get("wfp", "wide", "-n", namespace)["spec"]["dismissals"]
+    assert found == [{"reason": "really for good", "recommendation": "timeout.load"}]
+    concertmaster(cluster, namespace, *words, "for now", "--for", "1d")
+    concertmaster(cluster, namespace, *words, "for good after all")
+    found = cluster.get("wfp", "wide", "-n", namespace)["spec"]["dismissals"]
+    assert found == [{"reason": "for good after all", "recommendation": "timeout.load"}]

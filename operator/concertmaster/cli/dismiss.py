@@ -25,6 +25,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.profiles import is_discovered
+from concertmaster.report import memory as remembered
 from concertmaster.report.view import iso
 
 MANAGER = "concertmaster-dismiss"
@@ -63,12 +64,14 @@ def command(
         return
     if not reason or not reason.strip():
         raise UserError("say why, for colleagues: --reason 'peak at month end'")
-    if not profiles.entry(raw, recommendation):
-        known = ", ".join(profiles.ids(raw)) or "none"
-        raise UserError(f"{place}/{profile} has no recommendation {recommendation}; it has: {known}")
+    known = profiles.entry(raw, recommendation)
+    if known is None:
+        ids = ", ".join(profiles.ids(raw)) or "none"
+        raise UserError(f"{place}/{profile} has no recommendation {recommendation}; it has: {ids}")
     decision = {"reason": " ".join(reason.split()), "recommendation": recommendation}
     if (end := expiration(span, until, time.time())) is not None:
         decision["expirationTime"] = end
+    refuse_same(known, decision)
     # A discovered profile carries its target's labels, also those that say who owns the target.
     own = is_discovered(raw["metadata"].get("labels") or {})
     found = () if own else owners(raw, ["/spec/dismissals"], MANAGER)
@@ -82,15 +85,28 @@ def command(
     click.echo(f"{recommendation} of {place}/{profile} is dismissed {back}; take it back with --undo")
 
 
+def refuse_same(known: Mapping[str, Any], decision: Mapping[str, str]) -> None:
+    """Raises UserError for a decision that the advice is back in spite of: in the same words it is no new one."""
+    words = remembered.decision(decision["reason"], decision.get("expirationTime"))
+    if known["state"] == "Active" and known.get("dismissal") == words:
+        raise UserError(
+            f"{decision['recommendation']} was dismissed in these words and is {known.get('note') or 'back all the same'};"
+            " decide anew with another --reason, or an end (--for, --until)"
+        )
+
+
 def expiration(span: str | None, until: str | None, now: float) -> str | None:
     """The end of a dismissal as the resource spells it, None without one. Raises UserError."""
     if span and until:
         raise UserError("give --for or --until, not both")
     if span:
         try:
-            return iso(now + Duration(span).seconds)
+            end = now + Duration(span).seconds
         except ScalarError as error:
             raise UserError(f"--for: {error}") from None
+        if end <= now:
+            raise UserError(f"--for: {span} is over already")
+        return iso(end)
     if not until:
         return None
     try:
@@ -103,7 +119,8 @@ def expiration(span: str | None, until: str | None, now: float) -> str | None:
 
 
 def write(client: KubeClient, raw: Mapping[str, Any], decision: Mapping[str, str]) -> None:
-    """Apply the decision, with those this command made before (an apply that left them out would remove them)."""
+    """Apply the decision, with those this command made before (an apply that left them out would remove them). An end
+    that somebody else gave the same dismissal is not removed by that; it is here."""
     meta = raw["metadata"]
     own = [d for d in _dismissals(raw) if d.get("recommendation") in _owned(raw) - {decision["recommendation"]}]
     body = {
@@ -112,13 +129,23 @@ def write(client: KubeClient, raw: Mapping[str, Any], decision: Mapping[str, str
         "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
         "spec": {"dismissals": [*own, dict(decision)]},
     }
-    _send(
+    stored = _send(
         client,
         raw,
         body,
         "application/apply-patch+yaml",
         {"fieldManager": MANAGER, "force": "true", "fieldValidation": "Strict"},
     )
+    for index, entry in enumerate(_dismissals(stored)):
+        end = entry.get("expirationTime")
+        if entry.get("recommendation") == decision["recommendation"] and end and "expirationTime" not in decision:
+            path = f"/spec/dismissals/{index}"
+            operations = [
+                {"op": "test", "path": f"{path}/recommendation", "value": decision["recommendation"]},
+                {"op": "test", "path": f"{path}/expirationTime", "value": end},
+                {"op": "remove", "path": f"{path}/expirationTime"},
+            ]
+            _send(client, raw, operations, "application/json-patch+json", {"fieldManager": MANAGER})
 
 
 def take_back(client: KubeClient, raw: Mapping[str, Any], recommendation: str) -> None:
@@ -135,11 +162,14 @@ def take_back(client: KubeClient, raw: Mapping[str, Any], recommendation: str) -
     _send(client, raw, operations, "application/json-patch+json", {"fieldManager": MANAGER})
 
 
-def _send(client: KubeClient, raw: Mapping[str, Any], body: Any, content: str, query: Mapping[str, str]) -> None:
+def _send(
+    client: KubeClient, raw: Mapping[str, Any], body: Any, content: str, query: Mapping[str, str]
+) -> dict[str, Any]:
+    """The object as it is stored now. Raises UserError."""
     meta = raw["metadata"]
     path = PROFILES.path(meta["namespace"], meta["name"])
     try:
-        client.request("PATCH", path, query=dict(query), body=body, content_type=content)
+        return client.request("PATCH", path, query=dict(query), body=body, content_type=content)
     except Forbidden as error:
         raise UserError(f"you may not change WorkflowProfiles here: {error}") from None
     except Conflict as error:

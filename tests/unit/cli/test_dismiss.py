@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.cli.dismiss import MANAGER, expiration, take_back, write
+from concertmaster.cli.dismiss import MANAGER, expiration, refuse_same, take_back, write
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from tests.builders import NOW
@@ -33,6 +33,7 @@ def test_its_end_is_written_as_the_resource_wants_it(span: str | None, until: st
         ("2 weeks", None, "--for: "),
         (None, "next week", "--until: 'next week' is no time such as 2027-01-31"),
         (None, "2020-01-01", "--until: 2020-01-01 is over already"),
+        ("0s", None, "--for: 0s is over already"),
         ("1d", "2027-01-31", "not both"),
     ],
 )
@@ -84,3 +85,44 @@ def test_taking_back_tests_what_it_removes() -> None:
             {"op": "remove", "path": "/spec/dismissals/1"},
         ]
     ]
+
+
+def test_the_words_of_a_decision_that_the_advice_is_back_in_spite_of_are_refused() -> None:
+    known = {"state": "Active", "dismissal": "month end", "note": "back although it was dismissed (month end): x"}
+    same = {"recommendation": "a.x", "reason": "month end"}
+    with pytest.raises(UserError, match="another --reason, or an end") as told:
+        refuse_same(known, same)
+    assert "back although it was dismissed (month end): x" in str(told.value)
+    refuse_same(known, {**same, "reason": "month end, really"})
+    refuse_same(known, {**same, "expirationTime": "2027-01-31T00:00:00Z"})
+    refuse_same({**known, "state": "Dismissed"}, same)
+
+
+@pytest.mark.parametrize("wanted", [None, "2027-01-31T00:00:00Z"])
+def test_an_end_that_somebody_else_gave_goes_unless_one_is_asked_for(wanted: str | None) -> None:
+    client = MemoryClient()
+    raw = stored(client, {"recommendation": "c.x", "reason": "old", "expirationTime": "2025-01-01T00:00:00Z"})
+    decision = {"recommendation": "c.x", "reason": "new"} | ({"expirationTime": wanted} if wanted else {})
+    sent: list[Any] = []
+
+    def answer(method: str, path: str, **more: Any) -> dict[str, Any]:
+        """Server-side apply: fields of other managers stay."""
+        sent.append(more)
+        merged = {"expirationTime": "2025-01-01T00:00:00Z", **decision}
+        return {"spec": {"dismissals": [{"recommendation": "b.x", "reason": "theirs"}, merged]}}
+
+    client.request = answer  # type: ignore[assignment]
+    write(client, raw, decision)
+    removed = [m["body"] for m in sent[1:]]
+    path = "/spec/dismissals/1"
+    assert removed == (
+        []
+        if wanted
+        else [
+            [
+                {"op": "test", "path": f"{path}/recommendation", "value": "c.x"},
+                {"op": "test", "path": f"{path}/expirationTime", "value": "2025-01-01T00:00:00Z"},
+                {"op": "remove", "path": f"{path}/expirationTime"},
+            ]
+        ]
+    )
