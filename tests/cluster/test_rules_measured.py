@@ -23,7 +23,7 @@ from tests.builders import DAY, MI, NOW
 from tests.unit.core.rules.scenarios import SCENARIOS, STEPS, etl, measured
 from tests.unit.core.rules.world import Pod, Scene, noise, scene
 
-# What these rest on is not in these series: live objects, users' queries, or other workflows.
+# What these rest on is not in these series: live objects, users' queries, or other workflows. They have tests of their own.
 ELSEWHERE = {"budget", "cache-step", "demand-forecast", "schedule-clash"}
 MEASURED = sorted(set(SCENARIOS) - ELSEWHERE)
 # Every run starts in the same second of the scrape interval; 27 s later a first step of 20 s is over before a scrape.
