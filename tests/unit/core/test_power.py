@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from concertmaster.core.power import POWER, needed, outlook, power, spread
+from concertmaster.core.power import POWER, TOLERATED, needed, outlook, power, spread
 from concertmaster.core.stats.quantiles import student_quantile
+from concertmaster.core.stats.shift import group_shift
 from concertmaster.core.verdict import LAST_LEVEL, SEQUENTIAL_LEVEL, anytime_critical
 
 FIFTH = math.log(1.2)
@@ -71,6 +72,35 @@ def test_the_spread_is_that_at_equal_input_and_a_stuck_run_hardly_counts() -> No
     assert spread(list(seconds), list(sizes)) == pytest.approx(0.2, rel=0.15)
     assert spread(list(seconds), [1.0] * 200) > 0.5
     assert spread([5.0] * 9, [0.0] * 9) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_runs_of_two_lengths_are_not_taken_for_quiet_ones() -> None:
+    seconds = [10.0] * 20 + [14.0] * 10  # the median of the residuals is next to nothing
+    found = spread(seconds, [1.0] * 30)
+    assert found == pytest.approx(float(np.std(np.log(seconds))), rel=0.1)
+    expected = needed(found, 30)
+    assert expected is not None
+    assert expected >= 10
+    assert power(found, 30, 5) < 0.7
+
+
+@pytest.mark.parametrize(("share", "ratio"), [(1 / 3, 1.4), (0.2, 1.4), (0.2, 2.0), (0.45, 1.4), (1 / 3, 2.0)])
+def test_with_runs_of_two_lengths_the_power_is_no_more_than_the_test_has(share: float, ratio: float) -> None:
+    """Against the very test of a verdict: 200 times 30 runs before and 14 after, a share of them longer."""
+    rng = np.random.default_rng(6)
+
+    def logs(count: int) -> np.ndarray:
+        longer: np.ndarray = rng.random(count) < share
+        found: np.ndarray = longer * math.log(ratio) + 0.02 * rng.normal(size=count)
+        return found
+
+    caught, claimed = [], []
+    for _ in range(200):
+        before = logs(30)
+        groups = group_shift(before, logs(14) + FIFTH)
+        caught.append(groups.t(math.log(1 + TOLERATED)) > student_quantile(1 - LAST_LEVEL / 2, groups.degrees))
+        claimed.append(power(spread(list(np.exp(before)), [1.0] * 30), 30, 14))
+    assert np.mean(claimed) <= np.mean(caught) + 0.1
 
 
 def test_a_person_is_told_how_many_runs_it_would_take() -> None:
