@@ -33,7 +33,7 @@ from concertmaster.core import jsonpatch
 from concertmaster.core.amounts import quantity
 from concertmaster.core.gates import Situation, blocking, judge
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution
-from concertmaster.core.plan import Aim, Plan, plan
+from concertmaster.core.plan import Plan, plan
 from concertmaster.core.proof import Proof, Terms, prove
 from concertmaster.core.sides import sides
 from concertmaster.core.verdict import Verdict
@@ -235,7 +235,7 @@ def _proven(
 ) -> Campaign:
     """Run on with the change until there is a verdict; the full effect is measured on all later runs."""
     applied = BEGIN + BASELINE * HOUR - 1.0
-    lowers = made.aim is Aim.CHEAPER and any(s.resource == "memory" for s in made.settings)
+    lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in made.settings)
     proof: Proof | None = None
     total = list(runs)
     for number in range(BASELINE, BASELINE + terms.max_runs):

@@ -39,6 +39,10 @@ HELD: dict[str, tuple[str, str]] = {
     "No annotation": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
     "With `gitOps: Apply`": (LOOP, "test_git_owned_objects_are_changed_only_when_the_policy_says_so"),
     "A value goes no further": (PLAN, "test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds"),
+    "A value that is outside": (
+        PLAN,
+        "test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside",
+    ),
     "A request is never set above": (GATE, "test_a_request_never_passes_the_limit_beside_it"),
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
     "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),

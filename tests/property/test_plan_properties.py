@@ -110,6 +110,9 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     for setting in found.settings:
         assert allowed("WorkflowTemplate", setting.pointer) == setting.resource
         assert jsonpatch.find(changed, setting.pointer) == (True, setting.new_literal)
+        advised = next(quantity(e.proposed) for e in edits if e.pointer == setting.pointer)
+        if setting.old is not None and setting.resource != "parallelism" and advised is not None:
+            assert (setting.new - setting.old) * (advised - setting.old) > 0  # never the other way
         if stepwise and setting.resource != "parallelism" and setting.old:
             assert abs(setting.new / setting.old - 1) <= 0.5 + 1e-3 or not 0.05 <= setting.old <= 2.0**36
     again = plan(advice(*edits), raw, profile="etl", namespace="demo", reach=reach if stepwise else None)

@@ -91,7 +91,9 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) 
     if (there and amount is None) or proposed is None or proposed <= 0:
         wrong = edit.proposed if proposed is None or proposed <= 0 else literal
         raise Refused(f"{edit.pointer}: {wrong!r} is no amount that can be changed, such as 500m or 2Gi")
-    new_literal = edit.proposed if reach is None or amount is None else _step(resource, amount, proposed, reach, edit)
+    new_literal: object = edit.proposed
+    if reach is not None and amount is not None:
+        new_literal = _step(resource, amount, proposed, reach, edit, literal)
     *above, _, _ = jsonpatch.parts(edit.pointer)
     beside = jsonpatch.join([*above, "limits", resource])
     limit = jsonpatch.find(raw, beside)[1]
@@ -127,8 +129,14 @@ def _same_as_advised(edit: Edit, resource: str, there: bool, literal: object) ->
         raise Refused(f"{edit.pointer} is {now} now and was {was} when the advice was made", changed=True)
 
 
-def _step(resource: str, old: float, proposed: float, reach: Reach, edit: Edit) -> str | None:
-    """The literal one step towards ``proposed``; the advised one when it is within reach."""
+def _step(resource: str, old: float, proposed: float, reach: Reach, edit: Edit, literal: object) -> object:
+    """The literal one step towards ``proposed``; the advised one when it is within reach; ``literal``, what stands
+    there, when bounds and steps would lead away from what is advised: advice is never turned round."""
+    found = _reached(resource, old, proposed, reach, edit)
+    return found if ((quantity(found) or proposed) - old) * (proposed - old) > 0 else literal
+
+
+def _reached(resource: str, old: float, proposed: float, reach: Reach, edit: Edit) -> str | None:
     least, most = reach.of(resource)
     if least > most:
         return edit.proposed  # the bounds' gate says so

@@ -16,6 +16,7 @@ from concertmaster.core.fields import Reach, Refused, Setting
 from concertmaster.core.jsonpatch import compact, join
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.plan import Plan, plan
+from concertmaster.core.pointers import allowed, inherited
 from concertmaster.runtime.changes_document import Change
 
 
@@ -68,6 +69,21 @@ def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if operation.get("op") in ("add", "replace"):
             leaves(str(operation["path"]), operation.get("value"))
     return found
+
+
+def lowers_memory(kind: str, patch: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a patch of an object of ``kind`` sets a memory request lower than what its own tests say holds."""
+    held: dict[str, Any] = {}
+    for operation in patch:
+        if operation.get("op") == "test":
+            held.setdefault(str(operation["path"]), operation.get("value"))
+    for pointer, value in written(patch).items():
+        if allowed(kind, pointer) != "memory":
+            continue
+        old, new = quantity(held.get(pointer)) or quantity(held.get(inherited(kind, pointer) or "")), quantity(value)
+        if old is not None and new is not None and new < old:
+            return True
+    return False
 
 
 def _near(setting: Setting, value: Any, drift: float) -> bool:

@@ -11,7 +11,7 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.proof import prove
 from concertmaster.core.sides import Sides
 from concertmaster.core.sides import sides as proof_sides
-from concertmaster.runtime.changes_confirm import written
+from concertmaster.runtime.changes_confirm import lowers_memory
 from concertmaster.runtime.changes_desk import Desk
 from concertmaster.runtime.changes_document import FINISHED, Change
 from concertmaster.runtime.changes_end import Ends
@@ -84,14 +84,13 @@ class Follower:
         touched = self._touched(desk, change, definition)
         window = desk.policy.analysis.window_seconds + terms.max_age
         found = self.sides(desk, applied + 1.0, window, change)
-        values = written(change.operations("patch") or ())
         proof = prove(
             change.aim,
             found,
             terms,
             age=float("inf") if touched else desk.now - applied,
             step=step_of(change.recommendation, [s.name for s in definition.graph.steps]),
-            lowers_memory=change.aim.value == "Cheaper" and any(p.endswith("/memory") for p in values),
+            lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
             pricing=prices_of(desk.policy),
         )
         if touched:

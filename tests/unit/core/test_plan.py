@@ -10,6 +10,7 @@ import pytest
 from concertmaster.core import jsonpatch
 from concertmaster.core.amounts import quantity
 from concertmaster.core.fields import Reach, Refused
+from concertmaster.core.gates import Rights, Situation, judge
 from concertmaster.core.model import Category, Edit
 from concertmaster.core.operations import undoing
 from concertmaster.core.plan import Aim, Kind, Target, digest_of
@@ -269,6 +270,41 @@ def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> N
         planned(advice(cpu("2", "1")), reach=Reach(0.5, (2.0, 8.0), REACH.memory))
     memory = planned(advice(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), reach=REACH)
     assert memory.settings[0].new_literal == "1Gi"
+
+
+@pytest.mark.parametrize(
+    ("current", "proposed", "least"),
+    [
+        ("40Gi", "48Gi", 64 * 2.0**20),  # more, from above the largest allowed: never less
+        ("50Mi", "30Mi", 64 * 2.0**20),  # less, from below the least allowed: never more
+        ("32Gi", "48Gi", 64 * 2.0**20),
+        ("64Mi", "30Mi", 64 * 2.0**20),
+        ("900Ki", "300Ki", 1.0),  # one step is less than a whole Mi, which is more than there is
+    ],
+)
+def test_bounds_and_steps_never_turn_advice_round(current: str, proposed: str, least: float) -> None:
+    raw = template(resources={"requests": {"cpu": "2", "memory": current}})
+    reach = Reach(0.5, REACH.cpu, (least, 32 * 2.0**30))
+    memory = Edit(f"{TRAIN}/memory", current, proposed)
+    with pytest.raises(Refused, match="the bounds and the largest step leave nothing to change"):
+        planned(advice(memory), raw, reach=reach)
+    both = planned(advice(cpu("2", "1500m"), memory), raw, reach=reach)
+    assert [s.resource for s in both.settings] == ["cpu"]  # what can go the advised way goes
+
+
+def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside() -> None:
+    def moved(current: str, proposed: str) -> tuple[object, bool]:
+        raw = template(resources={"requests": {"memory": current}})
+        found = planned(advice(Edit(f"{TRAIN}/memory", current, proposed)), raw, reach=REACH)
+        (gate,) = [v for v in judge(found, Situation(0.0, rights=Rights())) if v.gate == "bounds"]
+        return found.settings[0].new_literal, gate.open
+
+    assert moved("40Gi", "30Gi") == ("30Gi", True)
+    assert moved("50Mi", "70Mi") == ("70Mi", True)
+    assert moved("80Gi", "20Gi") == ("40Gi", False)
+    for current, proposed in (("40Gi", "48Gi"), ("50Mi", "30Mi")):
+        with pytest.raises(Refused, match="leave nothing to change"):
+            moved(current, proposed)
 
 
 def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core import jsonpatch
-from concertmaster.core.model import Edit, Level, Outcome
+from concertmaster.core.model import Category, Edit, Level, Outcome
 from concertmaster.core.operations import undoing
 from concertmaster.core.verdict import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, Resource
+from concertmaster.runtime.changes_confirm import lowers_memory
 from concertmaster.runtime.changes_document import Change
 from tests.unit.core.changes_world import advice
 
@@ -937,3 +938,37 @@ def test_memory_kills_after_less_memory_are_seen_at_once() -> None:
     later(bed, 1, outcome=Outcome.FAILED, reason="OOMKilled")
     assert jsonpatch.find(bed.target, MEMORY)[1] == "1Gi"
     assert bed.one().verdict is Verdict.WORSE
+
+
+@pytest.mark.parametrize(("proposed", "kept"), [("600Mi", False), ("1300Mi", True)])
+@pytest.mark.parametrize("category", [Category.COST, Category.PERFORMANCE, Category.RELIABILITY])
+def test_whether_memory_was_lowered_is_read_from_the_plan_and_not_from_its_aim(
+    category: Category, proposed: str, kept: bool
+) -> None:
+    bed = Bed()
+    bed.items = [
+        advice(
+            Edit(MEMORY, "1Gi", proposed),
+            id="memory-request.job",
+            rule="memory-request",
+            step="job",
+            category=category,
+        )
+    ]
+    bed.run()
+    assert jsonpatch.find(bed.target, MEMORY)[1] == proposed
+    later(bed, 1, outcome=Outcome.FAILED, reason="OOMKilled")
+    assert (jsonpatch.find(bed.target, MEMORY)[1] == proposed) is kept
+
+
+def test_memory_is_lowered_against_what_a_step_took_from_its_template() -> None:
+    step, common = (
+        "/spec/steps/0/computeResources/requests/memory",
+        "/spec/stepTemplate/computeResources/requests/memory",
+    )
+    add = [{"op": "test", "path": step, "value": None}, {"op": "add", "path": step, "value": "1Gi"}]
+    assert lowers_memory("Task", [{"op": "test", "path": common, "value": "2Gi"}, *add])
+    assert not lowers_memory("Task", [{"op": "test", "path": common, "value": "512Mi"}, *add])
+    assert not lowers_memory("Task", add)
+    cpu = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "1"}]
+    assert not lowers_memory("CronJob", cpu)
