@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _PERIOD = 100_000  # microseconds; the kubelet's
+_LEAST_QUOTA = 1000  # microseconds; the kernel takes no less, and the kubelet asks for no less
 _PREFIX = "concertmaster"
 _NEEDED = ("cpu", "memory")
 _MOUNTS = Path("/proc/self/mounts")
@@ -58,19 +60,26 @@ def roots(mounts: str, own: str) -> Mapping[str, Path]:
 
 
 class Cgroup:
-    """One group with its limits: `cpu` cores, `memory` bytes, None for none."""
+    """One group with its limits: `cpu` cores, `memory` bytes, None for none. OSError when the kernel refuses one."""
 
     def __init__(self, name: str, cpu: float | None = None, memory: float | None = None) -> None:
         found = _roots()
         self._one = not set(_NEEDED) <= found.keys()
         names = [""] if self._one else ["cpu", "cpuacct", "memory"]
         self._places = {controller: found[controller] / name for controller in names}
-        for place in self._places.values():
-            place.mkdir(exist_ok=True)
+        try:
+            for place in self._places.values():
+                place.mkdir(exist_ok=True)
+            self._limit(cpu, memory)
+        except OSError:
+            self.remove()
+            raise
+
+    def _limit(self, cpu: float | None, memory: float | None) -> None:
         if memory is not None:
             self._write("memory", "memory.max" if self._one else "memory.limit_in_bytes", str(int(memory)))
         if cpu is not None:
-            quota = str(int(cpu * _PERIOD))
+            quota = str(max(_LEAST_QUOTA, int(cpu * _PERIOD)))
             if self._one:
                 self._write("cpu", "cpu.max", f"{quota} {_PERIOD}")
             else:
@@ -112,17 +121,36 @@ class Cgroup:
         return CgroupUsage(cpu, periods, held, throttled, max(0, current - inactive), peak, kills)
 
     def remove(self) -> None:
-        """Take the group away; its processes must have ended (the kernel may need a moment to see that)."""
+        """End what is left in the group, whoever started it, and take it away."""
         for place in self._places.values():
-            for _ in range(50):
-                try:
-                    place.rmdir()
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.02)
-                else:
-                    break
+            _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """End the group's processes and remove its directory; the kernel may need a moment to see that they have ended."""
+    for _ in range(50):
+        _kill(place)
+        try:
+            place.rmdir()
+        except (FileNotFoundError, NotADirectoryError):
+            break
+        except OSError:
+            time.sleep(0.02)
+        else:
+            break
+
+
+def _kill(place: Path) -> None:
+    """SIGKILL to every process in the group."""
+    with contextlib.suppress(OSError):
+        if (place / "cgroup.kill").exists():  # version 2
+            (place / "cgroup.kill").write_text("1")
+            return
+        for line in (place / "cgroup.procs").read_text().split():
+            # 0 stands for a process of another pid namespace; to kill, it is the caller's own process group.
+            if int(line) not in (0, os.getpid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(line), signal.SIGKILL)
 
 
 def group_name(*parts: str) -> str:
@@ -131,11 +159,10 @@ def group_name(*parts: str) -> str:
 
 
 def sweep() -> None:
-    """Take away what processes that were killed left behind; groups in use cannot be removed."""
+    """Take away what processes that were killed left behind: their groups and what still runs in them."""
     for place in {p for root in _roots().values() for p in root.glob(f"{_PREFIX}-*-*")}:
         if not Path("/proc", place.name.split("-")[1]).exists():
-            with contextlib.suppress(OSError):
-                place.rmdir()
+            _remove(place)
 
 
 def unusable() -> str | None:
@@ -143,8 +170,6 @@ def unusable() -> str | None:
     try:
         group = Cgroup(group_name("probe"), cpu=1.0, memory=2**26)
     except (OSError, KeyError) as error:
-        with contextlib.suppress(OSError, KeyError):
-            Cgroup(group_name("probe")).remove()
         return f"{type(error).__name__}: {error}"
     try:
         group.usage()

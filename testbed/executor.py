@@ -76,6 +76,29 @@ class Running:
     memory_limit: float
     started: float = field(default_factory=time.time)
 
+    def end(self) -> None:
+        """End the process and whatever it started, and take the group away."""
+        self.process.kill()
+        self.group.remove()
+        self.process.wait()
+
+
+def _begun(uid: str, container: Object) -> Running:
+    """A container's process in its group. OSError when the kernel refuses it; nothing is left behind then."""
+    limits = container.get("resources", {}).get("limits", {})
+    cpu, memory = (parse_quantity(limits[k]) if k in limits else None for k in ("cpu", "memory"))
+    group = Cgroup(group_name(uid[:8], container["name"]), cpu, memory)
+    try:
+        process = subprocess.Popen(
+            group.command([*container.get("command", []), *container.get("args", [])]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    except OSError:
+        group.remove()
+        raise
+    return Running(container["name"], process, group, cpu is not None, memory or 0.0)
+
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -127,20 +150,21 @@ class Node:
             return page(sample for pod, found in self._pods.values() for r in found for sample in _samples(pod, r))
 
     def _start(self, pod: Object) -> None:
-        meta, found = pod["metadata"], []
-        for container in pod["spec"]["containers"]:
-            limits = container.get("resources", {}).get("limits", {})
-            cpu, memory = (parse_quantity(limits[k]) if k in limits else None for k in ("cpu", "memory"))
-            group = Cgroup(group_name(meta["uid"][:8], container["name"]), cpu, memory)
-            process = subprocess.Popen(
-                group.command([*container.get("command", []), *container.get("args", [])]),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-            found.append(Running(container["name"], process, group, cpu is not None, memory or 0.0))
+        uid = pod["metadata"]["uid"]
+        found: list[Running] = []
+        try:
+            for container in pod["spec"]["containers"]:
+                begun = _begun(uid, container)
+                found.append(begun)
+        except OSError as error:  # one container cannot be started: none of the pod's goes on
+            for running in found:
+                running.end()
+            self._tell(pod, "Failed", [], {"reason": "StartError", "message": str(error)})
+            self._ended.add(uid)
+            return
         with self._lock:
-            self._pods[meta["uid"]] = pod, found
-        self._tell(pod, "Running", [self._status(r, None, meta["uid"]) for r in found])
+            self._pods[uid] = pod, found
+        self._tell(pod, "Running", [self._status(r, None, uid) for r in found])
 
     def _follow(self, uid: str) -> None:
         pod, found = self._pods[uid]
@@ -148,15 +172,11 @@ class Node:
         if any(code is None for code in codes):
             return
         kills = [r.group.usage().oom_kills for r in found]
-        self._forget(uid)
         status = [self._status(r, kill, uid) for r, kill in zip(found, kills, strict=True)]
         self._tell(pod, "Failed" if any(codes) else "Succeeded", status)
+        self._forget(uid)  # only now: what could not be told is told in the next turn
 
     def _stop(self, uid: str) -> None:
-        _, found = self._pods.get(uid, ({}, []))
-        for running in found:
-            running.process.kill()
-            running.process.wait()
         self._forget(uid)
 
     def _forget(self, uid: str) -> None:
@@ -164,7 +184,7 @@ class Node:
             _, found = self._pods.pop(uid, ({}, []))
         self._ended.add(uid)
         for running in found:
-            running.group.remove()
+            running.end()
 
     def _status(self, running: Running, kills: int | None, uid: str) -> Object:
         """The containerStatus; ``kills`` is None while it runs."""
@@ -185,8 +205,8 @@ class Node:
             "state": state,
         }
 
-    def _tell(self, pod: Object, phase: str, containers: list[Object]) -> None:
-        status: Object = {"phase": phase, "containerStatuses": containers}
+    def _tell(self, pod: Object, phase: str, containers: list[Object], why: Object | None = None) -> None:
+        status: Object = {"phase": phase, "containerStatuses": containers, **(why or {})}
         if phase == "Running":
             conditions = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
             status |= {"startTime": _now(), "conditions": [{"type": c, "status": "True"} for c in conditions]}

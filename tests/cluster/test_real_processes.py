@@ -7,6 +7,7 @@ the operator's advice rests on it.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -39,6 +40,25 @@ while time.process_time() < work:
     pass
 time.sleep(max(0.0, begin + 6.0 - time.monotonic()))
 """
+
+
+def test_what_a_container_started_ends_with_it_and_small_limits_are_taken() -> None:
+    """The kernel takes no quota below 1 ms, and ending a process ends none of its children."""
+    if cgroups.unusable() is not None:
+        pytest.skip("no control groups for cpu and memory can be made here")
+    group = cgroups.Cgroup(cgroups.group_name("left"), cpu=0.005, memory=64 * MI)
+    text = subprocess.run(
+        group.command(["sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!"]),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    child = Path("/proc", text.stdout.strip())
+    assert child.exists()
+    group.remove()
+    wait_for("the end of the child", lambda: not child.exists() or "State:\tZ" in (child / "status").read_text(), 20)
+    assert not [p for p in group._places.values() if p.exists()]
 
 
 def cron_job(name: str, mebibytes: int, cpu_seconds: float, **resources: dict[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -65,6 +66,65 @@ def test_version_one_is_limited_and_read(tmp_path: Path, monkeypatch: pytest.Mon
     (found["memory"] / "one/memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
     used = group.usage()
     assert (used.cpu_seconds, used.throttled_seconds, used.working_set, used.oom_kills) == (0.25, 0.5, 4000, 2)
+
+
+def test_the_quota_is_never_below_what_the_kernel_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "_roots", lambda: {"": tmp_path})
+    Cgroup("one", cpu=0.005)
+    assert (tmp_path / "one/cpu.max").read_text() == "1000 100000"
+
+
+def test_a_refused_limit_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    found = {name: tmp_path / name for name in ("cpu", "cpuacct", "memory")}
+    for place in found.values():
+        place.mkdir()
+    monkeypatch.setattr(cgroups, "_roots", lambda: found)
+    monkeypatch.setattr(Cgroup, "_write", refuse)
+    with pytest.raises(OSError, match="Invalid argument"):
+        Cgroup("one", cpu=1.0)
+    assert [list(place.iterdir()) for place in found.values()] == [[], [], []]
+
+
+def crowd(place: Path) -> subprocess.Popen[bytes]:
+    """A process that the group's file names beside 0, which is none of ours and means the own process group to kill."""
+    child = subprocess.Popen(["sleep", "300"])
+    place.mkdir(exist_ok=True)
+    (place / "cgroup.procs").write_text(f"0\n{child.pid}\n")
+    return child
+
+
+def test_removing_a_group_ends_whatever_runs_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "_roots", lambda: {"": tmp_path})
+    monkeypatch.setattr(cgroups.time, "sleep", lambda _: None)
+    group = Cgroup("one")
+    child = crowd(tmp_path / "one")
+    group.remove()
+    assert child.wait(10) == -9
+
+
+def test_what_runs_on_after_its_owner_is_swept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "_roots", lambda: {"": tmp_path})
+    monkeypatch.setattr(cgroups.time, "sleep", lambda _: None)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    children = [crowd(tmp_path / f"concertmaster-{pid}-a") for pid in (gone.pid, os.getpid())]
+    cgroups.sweep()
+    assert children[0].wait(10) == -9
+    assert children[1].poll() is None, "its owner lives"
+    children[1].kill()
+    children[1].wait()
+
+
+def test_version_two_ends_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "_roots", lambda: {"": tmp_path})
+    monkeypatch.setattr(cgroups.time, "sleep", lambda _: None)
+    group = Cgroup("one")
+    (tmp_path / "one/cgroup.kill").write_text("")
+    group.remove()
+    assert (tmp_path / "one/cgroup.kill").read_text() == "1"
 
 
 def test_a_command_enters_the_group_before_it_becomes_the_program(
