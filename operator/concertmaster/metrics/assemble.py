@@ -7,6 +7,7 @@ than once: then they are kept and marked ambiguous.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
@@ -232,18 +233,18 @@ def _sampled(
     """Wall time the CPU counters cover: from each start to its last sample.
 
     The time of the last sample is read in steps of a subquery and may lie up to a step before it, which is a large part
-    of a short life. Samples are an interval apart, the first on average half of one behind the start: so many of them
-    tell a span of their own, and the longer of the two is nearer.
+    of a short life. n samples an interval apart span at least n - 1 intervals: a reading that says less is no reading, and
+    the middle of what n samples may span is taken instead.
     """
     total = 0.0
     for row in rows:
         begin, last = row.values.get("container_start_time_seconds", started), row.values.get("last")
         if begin is None or last is None:
             return None
-        counted = (row.values.get("samples", 0.0) - 0.5) * (interval or 0.0)
-        if finished is not None:
-            counted = min(counted, finished - begin)
-        total += max(0.0, last - begin, counted)
+        span, samples = max(0.0, last - begin), row.values.get("samples", 0.0)
+        if interval is not None and samples and span <= (samples - 1.0) * interval:
+            span = max(span, min((samples - 0.5) * interval, math.inf if finished is None else finished - begin))
+        total += span
     return total if rows else None
 
 
