@@ -297,7 +297,7 @@ def test_metrics_show_rules_with_experience_only() -> None:
     telemetry = Telemetry()
     telemetry.learned(Ledger([line(1, -0.45), line(2, 0.0), line(3, -0.5, promised=None, verdict=Verdict.IMPROVED)]))
     text = telemetry.render().decode()
-    assert 'concertmaster_rule_promises{result="held",rule="memory-request"} 2.0' in text
+    assert 'concertmaster_rule_promises{result="held",rule="memory-request"} 1.0' in text
     assert 'concertmaster_rule_promises{result="broken",rule="memory-request"} 1.0' in text
     assert 'concertmaster_rule_promise_ratio{rule="memory-request"} 0.45' in text
     telemetry.learned(Ledger())
