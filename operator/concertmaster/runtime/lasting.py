@@ -6,7 +6,7 @@ cycle. So a finding stays, in its first wording and place, until a look of the s
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from typing import Generic, TypeVar
 
 _MOST = 5  # of one subject
@@ -31,6 +31,10 @@ class Lasting(Generic[K]):
     def add(self, subject: K, found: Mapping[str, str]) -> None:
         """What a look at the past found of ``subject``: it says nothing of what has gone since."""
         self.learn(subject, {**self._found.get(subject, {}), **found})
+
+    def keep_only(self, subjects: Container[K]) -> None:
+        """Forget the findings of every other subject: nobody looks at it any more, so nothing would end them."""
+        self._found = {subject: found for subject, found in self._found.items() if subject in subjects}
 
     def of(self, subject: K) -> tuple[str, ...]:
         """The findings of one subject."""

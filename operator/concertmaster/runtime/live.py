@@ -103,6 +103,7 @@ class LiveRuns:
     def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
         """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
         self._claims = Claims(definitions)
+        self._told.keep_only(self._claims.keys)
         self._kinds.look(self._claims.kinds)
         renewed = self._keeper.store is not self._store
         if renewed or self._kinds.present != self._watch.kinds:

@@ -104,6 +104,8 @@ class MetricsSources:
         before = client.requests
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
+        strays = self._strays.setdefault(demand.source, Lasting())
+        strays.keep_only({(d.key.namespace, d.engine) for d in demand.workflows})
         ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
         self._queries.begin()
         try:
@@ -134,7 +136,7 @@ class MetricsSources:
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
             query_problems=self._queries.problems(demand.workflows),
-            strays=self._strays[demand.source].all if demand.source in self._strays else {},
+            strays=strays.all,
         )
 
     def extras(
@@ -274,7 +276,7 @@ class MetricsSources:
         ends = job_ends(found.jobs, definitions, placed.executions)
         for reason, pods in placed.unassigned.items():
             reading.unassigned[reason] += pods.count
-        strays = self._strays.setdefault(reading.demand.source, Lasting())
+        strays = self._strays[reading.demand.source]
         engines = {d.key: d.engine for d in definitions}
         for place in {(key.namespace, engines[key]) for key in placed.executions} | set(placed.strays):
             reasons = placed.strays.get(place, {})

@@ -34,6 +34,14 @@ def test_the_past_adds_and_takes_nothing_away() -> None:
     assert notes.of("etl") == ("odd today", "older")
 
 
+def test_what_nobody_looks_at_any_more_is_forgotten() -> None:
+    notes: Lasting[str] = Lasting()
+    notes.learn("etl", {"odd": "odd"})
+    notes.learn("gone", {"odd": "odd"})
+    notes.keep_only({"etl", "new"})
+    assert notes.all == {"etl": ("odd",)}
+
+
 def test_what_is_said_of_one_subject_is_bounded() -> None:
     notes: Lasting[str] = Lasting()
     notes.learn("etl", {str(n): str(n) for n in range(100)})

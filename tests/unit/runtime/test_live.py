@@ -330,6 +330,10 @@ def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: 
     )
     world.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
     assert world.look().told == {ETL.key: told}  # every run says so; the sentence does not change
+    assert world.look(BACKUP).told == {}  # its profile is gone, and with it what was said
+    assert world.look().told == {}
+    world.see(WORKFLOWS, etl_run("etl-11", nodes={}, offloadNodeStatusVersion="fnv:1"))
+    assert list(world.look().told) == [ETL.key]
     world.see(WORKFLOWS, etl_run("etl-10"))
     assert world.look().told == {}  # and goes when a run can be read again
     assert world.look() == Seen()

@@ -212,6 +212,15 @@ def test_what_was_read_is_not_read_again(reader: Reader, world: World) -> None:
     assert report.changed == frozenset()
 
 
+def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, world: World) -> None:
+    place = ("demo", cronjob("etl").engine)
+    reader.read("etl")
+    reader.sources._strays["default"].learn(place, {"odd": "pods belong to no run"})
+    assert reader.read("etl").strays == {place: ("pods belong to no run",)}
+    assert reader.read("other", namespace="elsewhere").strays == {}
+    assert reader.read("etl").strays == {}
+
+
 def test_only_workflows_with_something_new_are_named(reader: Reader, world: World) -> None:
     world.pods = hourly("etl", 3) + hourly("other", 3)
     reader.read_all("etl", "other")
