@@ -32,3 +32,9 @@ def whole(literal: object) -> int | None:
     if isinstance(literal, bool) or not isinstance(literal, int):
         return None
     return literal
+
+
+def digits(text: str) -> int | None:
+    """The number that up to nine ASCII digits spell; None for any other text, also for ``²``, which is a digit to
+    ``str.isdigit`` and none to ``int``."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

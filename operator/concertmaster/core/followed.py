@@ -112,7 +112,7 @@ def _element(place: list[Any], part: str) -> Any:
     named = next((e for e in place if isinstance(e, Mapping) and e.get("name") == part), None)
     if named is not None:
         return named
-    return place[int(part)] if part.isdigit() and int(part) < len(place) else None
+    return place[int(part)] if part.isdecimal() and int(part) < len(place) else None
 
 
 def _named(target: Mapping[str, Any], pointer: str) -> str | None:
@@ -122,7 +122,7 @@ def _named(target: Mapping[str, Any], pointer: str) -> str | None:
     for part in parts(pointer):
         name = part
         if isinstance(place, list):
-            if not part.isdigit() or int(part) >= len(place):
+            if not part.isdecimal() or int(part) >= len(place):
                 return None
             place = place[int(part)]
             told = place.get("name") if isinstance(place, Mapping) else None

@@ -99,6 +99,6 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _index(part: str, length: int) -> int | None:
-    if not part.isdigit() or (len(part) > 1 and part[0] == "0"):
+    if not part.isdecimal() or (len(part) > 1 and part[0] == "0"):
         return None
     return int(part) if int(part) < length else None

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from concertmaster.core.amounts import digits
 from concertmaster.core.model import (
     Engine,
     PodFact,
@@ -135,5 +136,5 @@ def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> S
     parts = [p for p in (replica, index_of(fact, spec)) if p is not None]
     sidecars = {c.name for c in spec.containers if c.sidecar}
     restarts = label_value(fact.labels, _ATTEMPT) or "0"
-    attempt = int(restarts) if restarts.isdigit() else 0
+    attempt = digits(restarts) or 0
     return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=sidecars)

@@ -310,7 +310,7 @@ def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) 
 
 def _seconds(header: str | None) -> float | None:
     """A Retry-After in seconds; its other form, a date, is not used by the API server."""
-    return float(header) if header and header.isdigit() else None
+    return float(header) if header and header.isdecimal() else None
 
 
 def _plain(error: BaseException) -> str:

@@ -201,7 +201,7 @@ class Registry:
 
 def _older(held: str, listed: str) -> bool:
     """Whether the version held precedes the listed one; versions that are not numbers can only be told apart."""
-    if held.isdigit() and listed.isdigit():
+    if held.isdecimal() and listed.isdecimal():
         return int(held) < int(listed)
     return held != listed
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from concertmaster.core import commands, text
+from concertmaster.core.amounts import digits
 from concertmaster.core.model import Category, Edit, Level, Recommendation
 from concertmaster.core.replay import ExecutedRun, critical_chain
 from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median
@@ -24,11 +25,13 @@ _DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
 def _moved(schedule: str, minutes: int) -> str | None:
     """A plain daily or hourly cron line moved by so many minutes; None for any other line."""
     parts = schedule.split()
-    if len(parts) != 5 or not parts[0].isdigit():
+    minute = digits(parts[0]) if len(parts) == 5 else None
+    if minute is None:
         return None
     if parts[1] == "*":
-        return " ".join([str((int(parts[0]) + minutes) % 60), *parts[1:]])
-    at = int(parts[1]) * 60 + int(parts[0]) + minutes if parts[1].isdigit() else -1
+        return " ".join([str((minute + minutes) % 60), *parts[1:]])
+    hour = digits(parts[1])
+    at = hour * 60 + minute + minutes if hour is not None else -1
     if not 0 <= at < 1440:
         return None  # another day: what else hangs on the day cannot be seen
     return " ".join([str(at % 60), str(at // 60), *parts[2:]])

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from concertmaster.core.amounts import digits
 from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
@@ -142,8 +143,8 @@ def _pod(node: Node, run: str, first_version: bool) -> str:
 def _exit_code(raw: Mapping[str, Any], message: str | None) -> int | None:
     outputs = raw.get("outputs")
     code = outputs.get("exitCode") if isinstance(outputs, Mapping) else None
-    if isinstance(code, str) and code.isdigit():
-        return int(code)
+    if isinstance(code, str) and digits(code) is not None:
+        return digits(code)
     found = _EXIT_CODE.search(message or "")
     return int(found.group(1)) if found else None
 

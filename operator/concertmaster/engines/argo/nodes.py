@@ -137,7 +137,7 @@ def dense_attempts(rows: list[StepExecution]) -> list[StepExecution]:
 
 
 def _hash_of(e: StepExecution) -> int | None:
-    return int(e.item[1:]) if e.item and e.item.startswith("#") and e.item[1:].isdigit() else None
+    return int(e.item[1:]) if e.item and e.item.startswith("#") and e.item[1:].isdecimal() else None
 
 
 def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[StepExecution]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from concertmaster.core.rules import Fleet
+from concertmaster.core.rules.schedule_clash import _moved
 from tests.unit.core.rules import scenarios
 from tests.unit.core.rules.scenarios import at_two, daily_member
 from tests.unit.core.rules.world import cron_job, noise, scene
@@ -34,3 +37,12 @@ def test_lines_that_are_not_plain_get_no_advice() -> None:
     value = noise()
     odd = scene(cron_job(schedule="*/10 2 * * 1-5"), 20, lambda _: {"job": value(100)})
     assert replace(odd, fleet=scenarios.schedule_clash().fleet).advice("schedule-clash") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["*/10 2 * * *", "\u00b2 2 * * *", "0 \u00b2 * * *", "9" * 5000 + " * * * *", "0 2 * *"]
+)
+def test_a_line_that_is_not_plain_is_not_moved(line: str) -> None:
+    """The API server takes any text for a schedule; a superscript two is a digit to some and no number."""
+    assert _moved(line, 30) is None
+    assert _moved("0 2 * * *", 30) == "30 2 * * *"
