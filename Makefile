@@ -66,7 +66,7 @@ test-unit: $(READY) ## unit, property and golden tests (no cluster, no Go)
 
 test-cluster: $(READY) ## real API server, Prometheus and Kubernetes parts
 	@$(BIN)/python -m testbed build
-	@$(BIN)/pytest -q tests/cluster
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/cluster
 
 test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespace
 	@$(BIN)/python -m testbed build engines
