@@ -136,7 +136,7 @@ def runs(place: str, end: float) -> Iterator[PodLife]:
     for i, pod in enumerate(runs_of_cronjob(place, "etl", 30, end)[0]):
         (container,) = pod.containers
         letters = "bcdfghjklmnpqrstvwxz2456789"
-        suffix = "".join(letters[(i * 7 + k * 3) % len(letters)] for k in range(5))
+        suffix = "".join(letters[(i * 7 + k * (3 + i // 27)) % len(letters)] for k in range(5))  # no name twice
         for kind, run in (("tmpl", f"tmpl-{suffix}"), ("cron", f"cron-{int(pod.created)}"), ("pipe", f"pipe-{suffix}")):
             tekton = kind == "pipe"
             yield replace(

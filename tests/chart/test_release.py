@@ -270,6 +270,8 @@ def test_every_toggle_alone_adds_and_removes_its_own_objects_only(bed: Bed, plac
         rules = bed.cluster.get("clusterrole", "cm-concertmaster")["rules"]
         return {resource for rule in rules for resource in rule["resources"]}
 
+    # Claims of other tests' namespaces go when their last pod has gone; they must not count as the default's.
+    wait_for("claims of other tests to go", lambda: not any(o.startswith("persistentvolumeclaim/") for o in present()))
     bed.install("cm", place, {"sources": [source(URL)]})
     default = present()
     for name, (values, added, removed) in TOGGLES.items():
