@@ -19,7 +19,7 @@ from concertmaster.metrics.collect import Collection, Options, backfill, collect
 from concertmaster.metrics.errors import MetricsError, QueryRefused, TooLarge
 from concertmaster.metrics.extra import run_values
 from concertmaster.metrics.guard import fence
-from concertmaster.metrics.queries import Scope, Window
+from concertmaster.metrics.scope import Scope, Window
 from concertmaster.settings import Source
 from testbed.lives import PodLife
 from testbed.process import http_get

@@ -23,7 +23,7 @@ from concertmaster.metrics import queries, recorded
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collect import Collection, Options, collect
 from concertmaster.metrics.examine import Check, Examination, Mark
-from concertmaster.metrics.queries import Scope, Window
+from concertmaster.metrics.scope import Scope, Window
 from concertmaster.settings import Source
 from testbed.build import ensure
 from testbed.lives import PodLife

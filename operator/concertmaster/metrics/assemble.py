@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.metrics.drafts import PodDraft, PodName
-from concertmaster.metrics.queries import TAIL, Dialect
+from concertmaster.metrics.queries import TAIL
+from concertmaster.metrics.scope import Dialect
 from concertmaster.metrics.vector import Vector
 
 _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")

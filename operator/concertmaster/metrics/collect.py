@@ -13,7 +13,7 @@ from concertmaster.metrics import queries
 from concertmaster.metrics.client import PrometheusClient
 from concertmaster.metrics.collection import Collection, Options
 from concertmaster.metrics.errors import TooLarge
-from concertmaster.metrics.queries import Scope
+from concertmaster.metrics.scope import Scope
 from concertmaster.metrics.shard import Shard, window_of
 
 __all__ = ["Collection", "Options", "backfill", "collect"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from concertmaster.metrics.missing import Missing, renamed
-from concertmaster.metrics.queries import PLAIN, Dialect
+from concertmaster.metrics.scope import PLAIN, Dialect
 from concertmaster.metrics.vector import Vector
 
 _MOVABLE = ("namespace", "pod", "container", "node", "uid")

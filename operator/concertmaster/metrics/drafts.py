@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.core.model import JobFact
-from concertmaster.metrics.queries import Dialect
+from concertmaster.metrics.scope import Dialect
 from concertmaster.metrics.vector import Vector
 
 PodName = tuple[str, str]  # namespace, name

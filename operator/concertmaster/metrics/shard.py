@@ -28,7 +28,7 @@ from concertmaster.metrics.drafts import (
     read_resources,
     read_timeline,
 )
-from concertmaster.metrics.queries import Scope, Window
+from concertmaster.metrics.scope import Scope, Window
 from concertmaster.metrics.vanish import TargetState
 from concertmaster.metrics.vector import Vector
 

@@ -26,7 +26,7 @@ from concertmaster.metrics.errors import (
 )
 from concertmaster.metrics.extra import run_values
 from concertmaster.metrics.promql import pod_label
-from concertmaster.metrics.queries import PLAIN, Scope, Window
+from concertmaster.metrics.scope import PLAIN, Scope, Window
 from concertmaster.metrics.vanish import TargetState, split
 from concertmaster.metrics.vector import Vector
 from concertmaster.settings import Source
