@@ -302,6 +302,7 @@ OTHER_KINDS = (
     minimal_crd("argoproj.io", "v1alpha1", "ClusterWorkflowTemplate", "clusterworkflowtemplates", namespaced=False),
     minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"),
     minimal_crd("tekton.dev", "v1", "Pipeline", "pipelines"),
+    minimal_crd("tekton.dev", "v1", "Task", "tasks"),
     minimal_crd("tekton.dev", "v1", "PipelineRun", "pipelineruns"),
     minimal_crd("tekton.dev", "v1", "TaskRun", "taskruns"),
     minimal_crd("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets"),

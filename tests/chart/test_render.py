@@ -294,7 +294,7 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
     ("engine", "gone"),
     [
         ("argo", {"workflowtemplates", "cronworkflows", "clusterworkflowtemplates", "workflows"}),
-        ("tekton", {"pipelines", "pipelineruns", "taskruns"}),
+        ("tekton", {"pipelines", "tasks", "pipelineruns", "taskruns"}),
         ("cronJobs", {"cronjobs", "jobs", "jobsets", "pods"}),
     ],
 )

@@ -173,7 +173,7 @@ sources:
 {{- end }}
 {{- if .Values.engines.tekton }}
 - apiGroups: [tekton.dev]
-  resources: [pipelines]
+  resources: [pipelines, tasks]
   verbs: [list]
 {{- end }}
 {{- if .Values.engines.cronJobs }}

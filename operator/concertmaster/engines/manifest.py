@@ -25,6 +25,10 @@ _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
+class Unreadable(Exception):
+    """What a resolver raises for an object that it may not or cannot look at now; the message is a sentence."""
+
+
 class Problems:
     """Sentences about what is wrong with one object, each once, bounded in number."""
 

@@ -68,6 +68,7 @@ _TARGETS: dict[tuple[str, str], tuple[str, bool]] = {
     ("argoproj.io", "CronWorkflow"): ("cronworkflows", True),
     ("argoproj.io", "Workflow"): ("workflows", True),
     ("tekton.dev", "Pipeline"): ("pipelines", True),
+    ("tekton.dev", "Task"): ("tasks", True),
     ("tekton.dev", "PipelineRun"): ("pipelineruns", True),
     ("tekton.dev", "TaskRun"): ("taskruns", True),
     ("batch", "CronJob"): ("cronjobs", True),

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.core import text
 from concertmaster.core.model import Engine, WorkflowDefinition
 from concertmaster.engines.argo.definition import trigger
 from concertmaster.engines.define import define, with_triggers
+from concertmaster.engines.manifest import Unreadable
 from concertmaster.kube.discover import Problem, ProblemKind
 from concertmaster.runtime.discovery import reference
 from concertmaster.runtime.policies import as_document
@@ -27,7 +29,7 @@ _REASONS = {
     ProblemKind.UNAVAILABLE: Reason.TARGET_UNAVAILABLE,
 }
 
-Part = tuple[str, str, str, str]  # kind, namespace, name, version ("" for an object that is not there)
+Part = tuple[str, str, str, str]  # kind, namespace, name, and what _version says of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,18 @@ class Definitions:
         ):
             return cached.resolved
         parts: list[Part] = [(kind, entry.namespace, name, target.version)]
+        unseen: dict[str, list[str]] = {}  # what could not be looked at, by the reason
 
         def look(other_kind: str, other_name: str) -> Mapping[str, Any] | None:
             other = targets.get(other_kind, entry.namespace, other_name)
-            parts.append((other_kind, entry.namespace, other_name, other.version if other else ""))
-            return other.unpack() if other is not None else None
+            part = (other_kind, entry.namespace, other_name)
+            parts.append((*part, _version(targets, (*part, ""))))
+            if other is not None:
+                return other.unpack()
+            if (problem := targets.unseen(other_kind, entry.namespace)) is not None:
+                unseen.setdefault(problem.message, []).append(f"{other_kind} {other_name}")
+                raise Unreadable(problem.message)
+            return None
 
         raw = target.unpack()
         definition = define(raw, look, namespace=entry.namespace)
@@ -90,7 +99,8 @@ class Definitions:
         else:
             started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
             definition = with_triggers(definition, started)
-            resolved = Resolved(definition, _judge(definition, f"{kind} {name}"))
+            hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
+            resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
         return self._remember(entry, tuple(dict.fromkeys(parts)), trigger_parts, resolved)
 
     def keep_only(self, uids: frozenset[str]) -> None:
@@ -124,8 +134,12 @@ class Definitions:
 
 
 def _version(targets: Targets, part: Part) -> str:
+    """The object's version; for one that is not here, why it may be there all the same."""
     target = targets.get(*part[:3])
-    return target.version if target is not None else ""
+    if target is not None:
+        return target.version
+    problem = targets.unseen(part[0], part[1])
+    return problem.message if problem is not None else ""
 
 
 def _absent(problem: Problem | None, kind: str, name: str, namespace: str) -> Resolved:
@@ -158,15 +172,14 @@ def _declared_graph(definition: WorkflowDefinition) -> Resolved:
     return Resolved(definition, _judge(definition, "the graph"))
 
 
-def _judge(definition: WorkflowDefinition, what: str) -> Finding:
-    """An engine's object with oddities is analysed all the same, as far as it was understood."""
+def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> Finding:
+    """An engine's object with oddities is analysed all the same, as far as it was understood. ``hidden`` tells what it
+    refers to and could not be looked at."""
     problems = definition.graph.problems
     if problems:
-        return _finding(
-            False, Reason.UNSUPPORTED, f"{what} is analysed as far as it was understood: {_listed(problems)}"
-        )
-    steps = len(definition.graph.steps)
-    return _finding(True, Reason.FOUND, f"{what} with {steps} step{'' if steps == 1 else 's'}")
+        message = f"{what} is analysed as far as it was understood: {_listed(problems)}{hidden}"
+        return _finding(False, Reason.UNSUPPORTED, message)
+    return _finding(True, Reason.FOUND, f"{what} with {text.count(len(definition.graph.steps), 'step')}{hidden}")
 
 
 def _listed(problems: tuple[str, ...]) -> str:

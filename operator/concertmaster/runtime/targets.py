@@ -22,11 +22,13 @@ from concertmaster.kube.objects import ObjectRef, Resource, target_resource
 _DROPPED = ("managedFields", "selfLink")
 _BULKY = ("kubectl.kubernetes.io/last-applied-configuration",)
 ARGO = "argoproj.io/v1alpha1"
+TEKTON = "tekton.dev/v1"
 # Kinds that must be read besides the one a profile names: what triggers it, and what its steps may refer to.
-_COMPANIONS: Mapping[str, tuple[str, ...]] = {
-    "WorkflowTemplate": ("CronWorkflow", "ClusterWorkflowTemplate"),
-    "ClusterWorkflowTemplate": ("CronWorkflow", "WorkflowTemplate"),
-    "CronWorkflow": ("WorkflowTemplate", "ClusterWorkflowTemplate"),
+_COMPANIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (ARGO, "WorkflowTemplate"): ("CronWorkflow", "ClusterWorkflowTemplate"),
+    (ARGO, "ClusterWorkflowTemplate"): ("CronWorkflow", "WorkflowTemplate"),
+    (ARGO, "CronWorkflow"): ("WorkflowTemplate", "ClusterWorkflowTemplate"),
+    (TEKTON, "Pipeline"): ("Task",),
 }
 
 TargetId = tuple[str, str, str]  # kind, namespace (empty for a cluster-wide kind), name
@@ -88,6 +90,11 @@ class Targets:
         found = self._scans.get(resource)
         return found.problem_for(namespace if resource.namespaced else None) if found else None
 
+    def unseen(self, kind: str, namespace: str) -> Problem | None:
+        """Why an object of a companion's ``kind`` may be there although it is not here; None when all were listed."""
+        found = next((s for r, s in self._scans.items() if r.kind == kind), None)
+        return found.problem_for(namespace) if found is not None else None
+
     def certain(self, api_version: str, kind: str, namespace: str) -> bool:
         """Whether a target that is not here is known not to exist."""
         resource = target_resource(api_version, kind)
@@ -112,7 +119,7 @@ def kinds_to_list(references: Iterable[tuple[str, str]]) -> tuple[Resource, ...]
     wanted: dict[tuple[str, str], None] = {}
     for api_version, kind in sorted(set(references)):
         wanted.setdefault((api_version, kind))
-        for companion in _COMPANIONS.get(kind, ()) if api_version == ARGO else ():
+        for companion in _COMPANIONS.get((api_version, kind), ()):
             wanted.setdefault((api_version, companion))
     found = (target_resource(api_version, kind) for api_version, kind in wanted)
     return tuple(r for r in found if r is not None)

@@ -12,6 +12,7 @@ from concertmaster.core.model import GroupLimit, StepSpec, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.engines.argo.definition import trigger
 from concertmaster.engines.argo.items import item_name
+from concertmaster.engines.manifest import Unreadable
 from tests.unit.engines.argo_oracle import leaf, template
 from tests.unit.engines.test_manifest import JSON
 
@@ -175,6 +176,16 @@ def test_cluster_scoped_references_ask_for_the_cluster_kind() -> None:
     }
     define(template("etl", {"entrypoint": "main", "templates": [raw]}), lambda kind, name: asked.append((kind, name)))
     assert asked == [("ClusterWorkflowTemplate", "lib")]
+
+
+def test_a_template_that_may_not_be_read_is_told_from_one_that_is_not_there() -> None:
+    def look(kind: str, name: str) -> None:
+        raise Unreadable("denied")
+
+    raw = {"name": "main", "dag": {"tasks": [REFERENCE]}}
+    found = define(template("etl", {"entrypoint": "main", "templates": [raw]}), look)
+    assert found is not None
+    assert any("template 't' of WorkflowTemplate l, which cannot be read" in p for p in found.graph.problems)
 
 
 def test_inline_templates_have_a_patch_point_in_the_task() -> None:

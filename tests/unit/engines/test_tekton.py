@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from concertmaster.core.model import Engine, Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LiveRun, assign, define, infer_definitions
+from concertmaster.engines.manifest import Unreadable
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.unit.engines.argo_oracle import stamp
 from tests.unit.engines.test_manifest import JSON
@@ -121,6 +122,19 @@ def test_embedded_tasks_have_patch_points_and_referenced_ones_do_not() -> None:
     assert all(c.resources_pointer is None for c in step(d, "b").containers)
     assert step(d, "b").template == "shared"
     assert d.notes == ("Task b runs Task shared: change its resources there.",)
+
+
+def test_a_task_that_cannot_be_read_is_a_note_and_keeps_nothing_else_from_being_read() -> None:
+    def look(kind: str, name: str) -> None:
+        raise Unreadable(f"nobody may list {kind}")
+
+    raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "build", "namespace": "ci"}}
+    found = define({**raw, "spec": {"tasks": [task("a"), task("b", "a", taskRef={"name": "shared"})]}}, look)
+    assert found is not None
+    assert (found.graph.problems, step(found, "b").depends_on, step(found, "b").containers) == ((), ("a",), ())
+    assert found.notes == (
+        "Task b runs Task shared, which cannot be read, so that only runs tell its sizes: nobody may list Task",
+    )
 
 
 def test_the_field_of_the_older_version_is_patched_under_its_own_name() -> None:

@@ -14,7 +14,7 @@ from concertmaster.runtime.assessor import REANALYZE_AFTER
 from concertmaster.runtime.ports import Seen
 from concertmaster.runtime.watchdog import KindsLost
 
-from .harness import CRONJOB, INTERVAL, Bed, report, run
+from .harness import CRONJOB, INTERVAL, Bed, report, resource, run
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 ETL = WorkflowKey("demo", "CronJob", "etl")
@@ -255,6 +255,42 @@ def test_listed_namespaces_ask_for_nothing_of_the_cluster() -> None:
     assert bed.state()["Ready"] == ("True", "Analyzed")
     assert bed.state(name="wide")["TargetResolved"] == ("False", "Forbidden")
     assert "leave namespaces empty" in bed.message("TargetResolved", name="wide")
+
+
+FORBIDDEN = (
+    "the operator may not list tasks.tekton.dev in the cluster; grant its service account get, list and watch on"
+)
+MISSING = "the cluster does not serve Task (tekton.dev/v1); install its CustomResourceDefinition"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "state", "words"),
+    [
+        (errors.Forbidden("tasks", status=403), ("True", "Found"), f"Task compile cannot be read: {FORBIDDEN}"),
+        (errors.NotFound("tasks", status=404), ("True", "Found"), f"Task compile cannot be read: {MISSING}"),
+        (None, ("False", "Unsupported"), "spec.tasks[0] refers to Task 'compile', which cannot be found"),
+    ],
+)
+def test_tasks_that_may_not_be_read_are_told_from_one_that_is_not_there(
+    trouble: errors.KubeError | None, state: tuple[str, str], words: str
+) -> None:
+    """What a Pipeline refers to: nothing of it stops the analysis, and the next list is believed at once."""
+    bed = Bed()
+    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    if trouble is not None:
+        bed.client.lists[tasks.path()] = trouble
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.history.runs_of["ci"] = [run("ci", 1)]
+    bed.run()
+    assert bed.state(name="ci")["TargetResolved"] == state
+    assert words in bed.message("TargetResolved", name="ci")
+    assert bed.state(name="ci")["Ready"] == ("True", "Analyzed")
+    bed.client.lists.clear()
+    bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
+    bed.run(seconds=INTERVAL)
+    assert bed.message("TargetResolved", name="ci") == "Pipeline ci with 1 step"
+    assert [c.name for c in bed.adviser.cases[-1].definition.graph.steps[0].containers] == ["step-run"]
 
 
 def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.discovery import Discovered
+from concertmaster.api.discovery import Discovered, discover
 from concertmaster.api.discovery import Target as Wanted
 from concertmaster.api.effective import PolicyRef
+from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.kube import errors
 from concertmaster.kube.discover import ProblemKind
 from concertmaster.kube.objects import PROFILES, Resource, target_resource
@@ -195,6 +196,22 @@ def test_a_mere_trigger_is_known_as_one() -> None:
     found = refresh(client, [CRONWORKFLOW], (), NO_TARGETS)
     assert [t.starts for t in found] == [("WorkflowTemplate", "etl")]
     assert [t.ref.name for t in found.triggers("demo", "WorkflowTemplate", "etl")] == ["nightly"]
+
+
+def test_a_pipeline_brings_the_tasks_it_may_refer_to_and_they_get_no_profiles() -> None:
+    client = MemoryClient()
+    kinds = kinds_to_list([("tekton.dev/v1", "Pipeline")])
+    assert [r.plural for r in kinds] == ["pipelines", "tasks"]
+    for kind in kinds:
+        client.put(kind, "ci", f"a-{kind.kind.lower()}")
+    targets = [
+        Wanted(t.ref.resource.api_version, t.ref.resource.kind, "ci", t.ref.name, t.labels)
+        for t in refresh(client, kinds, (), NO_TARGETS)
+    ]
+    asks = {"discover": [{"apiVersion": "tekton.dev/v1", "kind": "Pipeline"}]}
+    policy = OptimizationPolicy.parse({"metadata": {"name": "team", "namespace": "ci"}, "spec": asks})
+    assert [t.kind for t in targets] == ["Pipeline", "Task"]
+    assert [d.name for d in discover([policy], targets, {"ci": {}})] == ["pipeline-a-pipeline"]
 
 
 def test_argo_kinds_bring_their_companions() -> None:

@@ -12,11 +12,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
-from concertmaster.engines.manifest import Problems, container, flag, mapping, pointer, seconds, sequence, text, whole
+from concertmaster.engines.manifest import (
+    Problems,
+    Unreadable,
+    container,
+    flag,
+    mapping,
+    pointer,
+    seconds,
+    sequence,
+    text,
+    whole,
+)
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
 """``resolve(kind, name)`` gives the WorkflowTemplate or ClusterWorkflowTemplate of that name as the API server has it,
-None when there is none. The caller knows the namespace."""
+None when there is none; it raises Unreadable when it cannot tell. The caller knows the namespace."""
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _PODLESS = frozenset({"suspend", "http", "plugin"})
@@ -92,7 +103,11 @@ class Templates:
         kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
         scope = f"{kind} {name}"
         if scope != self.scope and scope not in self.foreign:
-            raw = self.resolve(kind, name) if self.resolve is not None else None
+            try:
+                raw = self.resolve(kind, name) if self.resolve is not None else None
+            except Unreadable:
+                self.problems.add(f"{where} refers to template {template!r} of {scope}, which cannot be read")
+                return None
             if raw is None:
                 self.problems.add(f"{where} refers to template {template!r} of {scope}, which cannot be found")
                 return None

@@ -15,6 +15,7 @@ from typing import Any
 from concertmaster.core.model import ContainerSpec, Engine, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines.manifest import (
     Problems,
+    Unreadable,
     container,
     fingerprint,
     managed_by,
@@ -150,7 +151,13 @@ class _Reader:
             else:
                 self.problems.add(f"{where} has neither taskRef nor taskSpec")
             return name, (), False
-        found = self._resolve(kind, name) if self._resolve is not None else None
+        try:
+            found = self._resolve(kind, name) if self._resolve is not None else None
+        except Unreadable as error:
+            self.notes.setdefault(
+                f"Task {row.get('name')} runs {kind} {name}, which cannot be read, so that only runs tell its sizes: {error}"
+            )
+            return name, (), False
         if found is None:
             self.problems.add(f"{where} refers to {kind} {name!r}, which cannot be found")
             return name, (), False
