@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from concertmaster.core.model import Edit
 from concertmaster.core.plan import plan
 from concertmaster.kube.apply import Wrote, patch_object
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import ObjectRef, Resource, target_resource
+from concertmaster.kube.objects import ObjectRef, target_resource
 from testbed.cluster import Cluster
 from tests.chart.bed import minimal_crd
 from tests.unit.core.changes_world import advice
@@ -21,7 +22,6 @@ pytestmark = pytest.mark.cluster
 
 DEMO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 ARGO, TEKTON = "argoproj.io/v1alpha1", "tekton.dev/v1"
-TASK = Resource(TEKTON, "Task", "tasks")
 REQUESTS: dict[str, Any] = {"requests": {"cpu": "2", "memory": "1Gi"}}
 TEMPLATES = [
     {"name": "main", "dag": {"tasks": [{"name": "a", "template": "a"}]}},
@@ -100,13 +100,14 @@ def client(cluster: Cluster) -> KubeClient:
 def made(client: KubeClient, namespace: str, kind: str) -> tuple[ObjectRef, dict[str, Any], list[Edit]]:
     """The object of one case as the API server stores it."""
     api_version, spec, edits = CASES[kind]
-    resource = TASK if kind == "Task" else target_resource(api_version, kind)
+    resource = target_resource(api_version, kind)
     assert resource is not None
     place = namespace if resource.namespaced else None
     meta = {"name": f"apply-{namespace}"[:50].rstrip("-"), **({"namespace": place} if place else {})}
     body = {"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec}
     raw = client.create(resource.path(place), body)
-    return ObjectRef.of(resource, raw), raw, edits
+    holder = str(meta["name"]) if kind == "Task" else None
+    return ObjectRef.of(resource, raw), raw, [replace(e, holder=holder) for e in edits]
 
 
 @pytest.mark.parametrize("kind", CASES)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from concertmaster.core.model import ContainerSpec, Edit, Engine, WorkflowDefinition
+from concertmaster.core.model import TASK, ContainerSpec, Edit, Engine, WorkflowDefinition
 
 _TEMPLATE = re.compile(r"^(?P<head>.*/templates/\d+)(/|$)")
 _PIPELINE_TASK = re.compile(r"^/spec/(tasks|finally)/\d+(?=/)")
@@ -38,7 +38,7 @@ def resource_edit(container: ContainerSpec, resource: str, value: str, section: 
     if container.resources_pointer is None:
         return None
     current = container.resources.get(section, {}).get(resource)
-    return Edit(f"{container.resources_pointer}/{section}/{resource}", current, value)
+    return Edit(f"{container.resources_pointer}/{section}/{resource}", current, value, container.holder)
 
 
 def field_edit(pointer: str, current: object, proposed: object) -> Edit:
@@ -46,11 +46,15 @@ def field_edit(pointer: str, current: object, proposed: object) -> Edit:
     return Edit(pointer, None if current is None else json.dumps(current), json.dumps(proposed))
 
 
-def json_patch(definition: WorkflowDefinition, edits: Iterable[Edit]) -> JsonPatch:
+def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPatch:
     """JSON Patch for the edits of one object: guards on template and container names first, then each change behind a
     test of what is there now. Parents that do not exist yet are added once."""
+    holder = edits[0].holder if edits else None
     containers = {
-        c.resources_pointer: c for s in definition.graph.steps for c in s.containers if c.resources_pointer is not None
+        c.resources_pointer: c
+        for s in definition.graph.steps
+        for c in s.containers
+        if c.resources_pointer is not None and c.holder == holder
     }
     guards: dict[str, str] = {}
     changes: JsonPatch = []
@@ -127,14 +131,22 @@ def _absent(path: str) -> dict[str, object]:
     return {"op": "test", "path": path, "value": None}
 
 
+def _object(definition: WorkflowDefinition, edits: Sequence[Edit]) -> tuple[str, str]:
+    """Kind and name of the object that the edits are for."""
+    holder = edits[0].holder
+    return (TASK, holder) if holder is not None else (definition.key.kind, definition.key.name)
+
+
 def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
     """The command that makes the edits, or None without any."""
     if not edits:
         return None
-    kind, name = definition.key.kind, definition.key.name
+    kind, name = _object(definition, edits)
     target = "kubectl" if kind == "ClusterWorkflowTemplate" else f"kubectl -n {shlex.quote(definition.key.namespace)}"
     written = json.dumps(json_patch(definition, edits), separators=(",", ":"))
-    return f"{target} patch {_BUILT_IN.get(kind, kind.lower())} {name} --type=json -p {shlex.quote(written)}"
+    return (
+        f"{target} patch {_BUILT_IN.get(kind, kind.lower())} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
+    )
 
 
 def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
@@ -145,11 +157,11 @@ def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | 
     """
     if not edits:
         return None
-    kind = definition.key.kind
+    kind, name = _object(definition, edits)
     group, version = _GROUPS.get(kind, _ARGO)
     lines = [
         "patches:",
-        f"- target: {{group: {group}, version: {version}, kind: {kind}, name: {definition.key.name}}}",
+        f"- target: {{group: {group}, version: {version}, kind: {kind}, name: {name}}}",
         "  patch: |-",
     ]
     # An empty object may have been filled in by the API server: the file in Git need not have it.

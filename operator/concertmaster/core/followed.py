@@ -2,6 +2,7 @@
 
 JSON pointers count list elements; a template that somebody puts in front moves all of them. A path here names an
 element of a list by its ``name`` where it has one: ``/spec/templates/transform/container/resources/requests/memory``.
+A field of a Task that a Pipeline refers to begins with the Task's name: ``/Task/compile/spec/steps/build/...``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from concertmaster.core.amounts import quantity
 from concertmaster.core.jsonpatch import compact, find, join, parts
-from concertmaster.core.model import Edit
+from concertmaster.core.model import TASK, Edit
 
 FAR_ENOUGH = 0.5  # of the way from the old value to the advised one counts as followed
 _LONGEST = 100  # characters of a value that is remembered as it is; longer ones by their digest
@@ -44,13 +45,18 @@ def fields(edits: Iterable[Edit], target: Mapping[str, Any]) -> tuple[Field, ...
     """The fields of ``edits`` as they are in ``target``; empty when one of them cannot be placed in it."""
     found = []
     for edit in edits:
-        path = _named(target, edit.pointer)
+        path = _named(target, edit.place)
         if path is None:
             return ()
-        field = Field(path, word(find(target, edit.pointer)[1]), word(_advised(edit)))
+        field = Field(path, word(find(target, edit.place)[1]), word(_advised(edit)))
         if not follows(field, field.old):
             found.append(field)
     return tuple(found)
+
+
+def whole(own: Mapping[str, Any], held: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What paths walk: the workflow's own object, with the Tasks that hold further fields of it by name."""
+    return {**own, TASK: held} if held else own
 
 
 def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
@@ -96,7 +102,7 @@ def way(wanted: Iterable[Field], target: Mapping[str, Any]) -> float:
 
 def stand(edits: Iterable[Edit], target: Mapping[str, Any]) -> bool:
     """Whether all edits are made already; False without any, and where one cannot be placed."""
-    rows = [(_named(target, e.pointer), word(_advised(e))) for e in edits]
+    rows = [(_named(target, e.place), word(_advised(e))) for e in edits]
     return bool(rows) and all(path is not None and value(target, path) == (True, new) for path, new in rows)
 
 

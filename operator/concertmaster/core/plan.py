@@ -20,7 +20,7 @@ from typing import Any
 
 from concertmaster.core.fields import Reach, Refused, Setting, describe, setting, way
 from concertmaster.core.jsonpatch import Operation, PatchFailed, compact
-from concertmaster.core.model import Category, Level, Recommendation
+from concertmaster.core.model import TASK, Category, Level, Recommendation
 from concertmaster.core.operations import operations, version_test
 from concertmaster.core.pointers import ALLOWED, allowed
 
@@ -174,6 +174,8 @@ def plan(
     if target.kind not in ALLOWED:
         raise Refused(f"objects of kind {target.kind} are never changed")
     for edit in item.edits:
+        if edit.holder != (target.name if target.kind == TASK else None):
+            raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
         if allowed(target.kind, edit.pointer) is None:
             raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
     settings = [setting(edit, raw, target.kind, reach) for edit in item.edits]

@@ -53,7 +53,7 @@ class ContainerUsage:
     cpu_limit: float | None
     memory_request: float | None
     memory_limit: float | None
-    resources_pointer: str | None
+    place: str | None  # of its resources in the definition
     executions: int
     ambiguous: int
     unsampled: int
@@ -169,7 +169,7 @@ def _container(
         cpu_limit=now.cpu_limit,
         memory_request=now.memory_request,
         memory_limit=now.memory_limit,
-        resources_pointer=declared.resources_pointer if declared else None,
+        place=declared.place if declared else None,
         executions=len(rows),
         ambiguous=ambiguous,
         unsampled=unsampled,

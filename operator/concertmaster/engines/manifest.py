@@ -181,8 +181,10 @@ def container(
     init: bool = False,
     resources_field: str = "resources",
     defaults: Mapping[str, Any] | None = None,
+    holder: str | None = None,
 ) -> ContainerSpec:
-    """A container as declared. ``at`` is the JSON pointer of the container itself, None when it cannot be patched.
+    """A container as declared. ``at`` is the JSON pointer of the container itself, None when it cannot be patched, in
+    the Task ``holder`` or (None) in the object at hand.
 
     ``defaults`` are resources that hold where the container says nothing (Argo's templateDefaults).
     """
@@ -214,6 +216,7 @@ def container(
         sidecar=sidecar,
         init=init,
         empty_resources=spec.get(resources_field) == {},
+        holder=holder,
     )
 
 

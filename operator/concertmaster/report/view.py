@@ -12,7 +12,7 @@ from typing import Any
 
 from concertmaster.core.analysis import Analysis, StepAnalysis
 from concertmaster.core.changes import Changes
-from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.model import Edit, Interval, Recommendation
 from concertmaster.core.stats.summary import Summary
 from concertmaster.core.usage import ContainerUsage
 
@@ -143,11 +143,16 @@ def recommendation_view(item: Recommendation) -> View:
         "gainSeconds": _interval(item.gain_seconds),
         "gainShare": _interval(item.gain_share),
         "savingPerMonth": _interval(item.saving_per_month),
-        "edits": [{"pointer": e.pointer, "current": e.current, "proposed": e.proposed} for e in item.edits],
+        "edits": [_edit(e) for e in item.edits],
         "evidence": list(item.evidence),
         "automatic": item.automatic,
         "kustomize": item.kustomize,
     }
+
+
+def _edit(edit: Edit) -> View:
+    held = {"holder": edit.holder} if edit.holder is not None else {}
+    return {"pointer": edit.pointer, "current": edit.current, "proposed": edit.proposed, **held}
 
 
 def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> View:

@@ -95,6 +95,30 @@ def test_a_tekton_step_is_tested_by_its_name_in_the_manifest_and_its_task() -> N
     ]
 
 
+def test_a_step_of_a_task_is_changed_in_the_task() -> None:
+    """Two Tasks have the same pointers: only the one that is meant is tested and changed."""
+    pointer = "/spec/steps/0/computeResources"
+    compiles, deploys = (
+        ContainerSpec(f"step-{n}", resources_pointer=pointer, resources={"requests": {"cpu": cpu}}, holder=holder)
+        for n, cpu, holder in (("go", "2", "compile"), ("push", "100m", "deploy"))
+    )
+    graph = WorkflowGraph((StepSpec("a", containers=(deploys,)), StepSpec("b", containers=(compiles,))))
+    ci = WorkflowDefinition(WorkflowKey("demo", "Pipeline", "ci"), Engine.TEKTON, graph)
+    assert ci.holders == ("compile", "deploy")
+    edit = commands.resource_edit(compiles, "cpu", "500m")
+    assert edit == Edit(f"{pointer}/requests/cpu", "2", "500m", "compile")
+    assert commands.patch(ci, (edit,)) == (
+        "kubectl -n demo patch task compile --type=json -p "
+        '\'[{"op":"test","path":"/spec/steps/0/name","value":"go"},'
+        '{"op":"test","path":"/spec/steps/0/computeResources/requests/cpu","value":"2"},'
+        '{"op":"replace","path":"/spec/steps/0/computeResources/requests/cpu","value":"500m"}]\''
+    )
+    written = commands.kustomize(ci, (edit,))
+    assert written is not None
+    (entry,) = yaml.safe_load(written)["patches"]
+    assert entry["target"] == {"group": "tekton.dev", "version": "v1", "kind": "Task", "name": "compile"}
+
+
 def test_other_fields_keep_their_type_and_test_what_is_there() -> None:
     spec = step("load", index=3, pointer="/spec/templates/3")
     of = definition(spec)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.followed import Field, fields, followed, follows, stand, value, word
+from concertmaster.core.followed import Field, fields, followed, follows, stand, value, whole, word
 from concertmaster.core.model import Edit
 
 from .changes_world import TRAIN, cron_job, template
@@ -28,6 +28,20 @@ def test_it_is_found_again_when_a_template_was_put_in_front() -> None:
     assert not followed(wanted, moved)
     moved["spec"]["templates"][2]["container"]["resources"]["requests"]["cpu"] = 1
     assert followed(wanted, moved)
+
+
+def test_a_field_of_a_task_is_found_in_the_task_and_in_no_other() -> None:
+    def task(cpu: str) -> dict[str, Any]:
+        return {"spec": {"steps": [{"name": "go", "computeResources": {"requests": {"cpu": cpu}}}]}}
+
+    pipeline: dict[str, Any] = {"kind": "Pipeline", "spec": {"tasks": []}}
+    edit = Edit("/spec/steps/0/computeResources/requests/cpu", "2", "1", "compile")
+    wanted = fields([edit], whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
+    assert wanted == (Field("/Task/compile/spec/steps/go/computeResources/requests/cpu", "2", "1"),)
+    assert not followed(wanted, whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
+    assert followed(wanted, whole(pipeline, {"compile": task("1"), "deploy": task("2")}))
+    assert stand([edit], whole(pipeline, {"compile": task("1")}))
+    assert not followed(wanted, whole(pipeline, {}))
 
 
 def test_a_template_of_another_name_at_the_same_place_is_not_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,8 +88,8 @@ def test_a_number_in_the_manifest_is_tested_as_a_number() -> None:
                 },
             },
             advice(
-                Edit("/spec/steps/0/computeResources/requests/memory", "1Gi", "512Mi"),
-                Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1"),
+                Edit("/spec/steps/0/computeResources/requests/memory", "1Gi", "512Mi", "build"),
+                Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1", "build"),
             ),
         ),
         (
@@ -129,6 +130,16 @@ def test_what_is_not_of_the_form_of_a_plan_has_no_undoing(patch: list[dict[str, 
     assert undoing(patch) is None
 
 
+@pytest.mark.parametrize("holder", [None, "other"])
+def test_advice_about_another_object_is_no_plan_for_this_one(holder: str | None) -> None:
+    edit = Edit("/spec/steps/0/computeResources/requests/cpu", "2", "1", holder)
+    raw = tekton_task({"name": "a", "image": "x", "computeResources": {"requests": {"cpu": "2"}}})
+    with pytest.raises(Refused, match="which is no field of Task build"):
+        planned(advice(edit), raw)
+    with pytest.raises(Refused, match="which is no field of WorkflowTemplate etl"):
+        planned(advice(replace(edit, holder="etl")))
+
+
 def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
     """A Task whose stepTemplate asks for two cores and limits memory to 2Gi."""
     resources = {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi"}}
@@ -143,7 +154,7 @@ def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
 def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_own() -> None:
     raw = tekton_task({"name": "a", "image": "x"}, {"name": "b", "image": "x"})
     reach = Reach(0.25, REACH.cpu, REACH.memory)
-    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1")), raw, reach=reach)
+    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1", "build")), raw, reach=reach)
     (setting,) = found.settings
     assert (setting.old, setting.new, setting.change) == (
         2.0,
@@ -162,17 +173,21 @@ def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_ow
         raw, [{"op": "replace", "path": "/spec/stepTemplate/computeResources/requests/cpu", "value": "3"}]
     )
     assert not jsonpatch.fits(moved, found.patch)  # the value the advice rests on is tested where it stands
-    memory = planned(advice(Edit("/spec/steps/0/computeResources/requests/memory", None, "3Gi")), raw).settings[0]
+    memory = planned(
+        advice(Edit("/spec/steps/0/computeResources/requests/memory", None, "3Gi", "build")), raw
+    ).settings[0]
     assert memory.limit == 2 * 2.0**30
-    sidecar = planned(advice(Edit("/spec/sidecars/0/computeResources/requests/cpu", None, "1")), raw).settings[0]
+    sidecar = planned(advice(Edit("/spec/sidecars/0/computeResources/requests/cpu", None, "1", "build")), raw).settings[
+        0
+    ]
     assert sidecar.old is None  # sidecars take nothing from it
 
 
 def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> None:
     raw = tekton_task({"name": "a", "image": "x"})
     item = advice(
-        Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1"),
-        Edit("/spec/steps/0/computeResources/requests/cpu", None, "500m"),
+        Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1", "build"),
+        Edit("/spec/steps/0/computeResources/requests/cpu", None, "500m", "build"),
     )
     found = planned(item, raw)
     assert jsonpatch.apply(jsonpatch.apply(raw, found.patch), found.inverse) == raw

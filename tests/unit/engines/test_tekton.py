@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from concertmaster.core.model import Engine, Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LiveRun, assign, define, infer_definitions
 from concertmaster.engines.manifest import Unreadable
+from concertmaster.engines.tekton.definition import tasks_of
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.unit.engines.argo_oracle import stamp
 from tests.unit.engines.test_manifest import JSON
@@ -105,7 +106,7 @@ def test_retries_timeouts_and_conditions() -> None:
     assert (plain.retry_limit, plain.has_timeout, plain.conditional) == (0, False, False)
 
 
-def test_embedded_tasks_have_patch_points_and_referenced_ones_do_not() -> None:
+def test_embedded_tasks_have_patch_points_in_the_pipeline_and_referenced_ones_in_their_task() -> None:
     spec = {
         "stepTemplate": {"computeResources": {"requests": {"memory": "64Mi"}}},
         "steps": [{"name": "build", "computeResources": {"requests": {"cpu": "2"}}}, {"image": "x"}],
@@ -119,9 +120,35 @@ def test_embedded_tasks_have_patch_points_and_referenced_ones_do_not() -> None:
         ("step-unnamed-1", None, 64.0 * 1024**2, "/spec/tasks/0/taskSpec/steps/1/computeResources", False),
         ("sidecar-db", None, None, "/spec/tasks/0/taskSpec/sidecars/0/computeResources", True),
     ]
-    assert all(c.resources_pointer is None for c in step(d, "b").containers)
+    assert [(c.resources_pointer, c.holder) for c in step(d, "b").containers] == [
+        ("/spec/steps/0/computeResources", "shared"),
+        ("/spec/steps/1/computeResources", "shared"),
+        ("/spec/sidecars/0/computeResources", "shared"),
+    ]
+    assert {c.holder for c in step(d, "a").containers} == {None}
     assert step(d, "b").template == "shared"
-    assert d.notes == ("Task b runs Task shared: change its resources there.",)
+    assert d.notes == ()
+
+
+def test_a_cluster_task_is_read_and_not_changed() -> None:
+    spec = {"steps": [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]}
+    d = pipeline(task("b", taskRef={"name": "shared", "kind": "ClusterTask"}), objects={"shared": {"spec": spec}})
+    assert [(c.cpu_request, c.resources_pointer) for c in step(d, "b").containers] == [(2.0, None)]
+    assert d.notes == ("Task b runs ClusterTask shared: change its resources there.",)
+
+
+def test_the_tasks_a_pipeline_runs_by_name() -> None:
+    rows = [
+        task("a", taskRef={"name": "one"}),
+        task("b", taskRef={"name": "two", "kind": "Task"}),
+        task("c", taskRef={"name": "far", "resolver": "git"}),
+        task("d", taskRef={"name": "wide", "kind": "ClusterTask"}),
+        task("e", taskRef={"name": "custom", "kind": "Task", "apiVersion": "x.dev/v1"}),
+        {"name": "f", "pipelineSpec": {"finally": [task("g", taskRef={"name": "three"})]}},
+        "nonsense",
+    ]
+    assert tasks_of({"spec": {"tasks": rows, "finally": {}}}) == {"one", "two", "three"}
+    assert step(pipeline(rows[4]), "e").waits
 
 
 def test_a_task_that_cannot_be_read_is_a_note_and_keeps_nothing_else_from_being_read() -> None:

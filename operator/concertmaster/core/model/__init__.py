@@ -6,6 +6,7 @@ replaced by zero, because advice built on an invented zero is worse than no advi
 """
 
 from concertmaster.core.model.definitions import (
+    TASK,
     ContainerSpec,
     Engine,
     GroupLimit,
@@ -21,6 +22,7 @@ from concertmaster.core.model.recommendations import Category, Edit, Interval, L
 from concertmaster.core.model.runs import Outcome, RunRecord, Source, StepExecution
 
 __all__ = [
+    "TASK",
     "Category",
     "ContainerFact",
     "ContainerSpec",

@@ -28,9 +28,19 @@ class WorkflowKey:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
 
+TASK = "Task"  # the one kind of object besides a workflow's own whose fields its steps take and a change may set
+
+
+def place(holder: str | None, pointer: str) -> str:
+    """A JSON pointer told apart from the same one in another object: ``holder`` is the Tekton Task it points into, None
+    the workflow's own object."""
+    return pointer if holder is None else f"/{TASK}/{holder}{pointer}"
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container as declared, with the JSON pointer of its patchable ``resources`` (None: not patchable)."""
+    """One container as declared, with the JSON pointer of its patchable ``resources`` (None: not patchable) in the
+    Tekton Task ``holder`` or (None) in the workflow's own object."""
 
     name: str
     image: str | None = None
@@ -44,6 +54,12 @@ class ContainerSpec:
     sidecar: bool = False
     init: bool = False
     empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds
+    holder: str | None = None
+
+    @property
+    def place(self) -> str | None:
+        """Where its resources are, unique within the workflow; None when they cannot be patched."""
+        return None if self.resources_pointer is None else place(self.holder, self.resources_pointer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +165,8 @@ class WorkflowDefinition:
     series_run_label: str | None = None  # the same for the results of duration queries
     pointer: str | None = None  # JSON pointer of the part that describes a run ("/spec", "/spec/workflowSpec" ...)
     declared: Mapping[str, object] = field(default_factory=dict)  # fields of the whole that advice is about, as written
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Names of the Tekton Tasks that declare containers of it."""
+        return tuple(sorted({c.holder for s in self.graph.steps for c in s.containers if c.holder is not None}))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from concertmaster.core.model.definitions import place
+
 
 class Category(StrEnum):
     """What a recommendation improves."""
@@ -45,11 +47,18 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One field of the target to set. ``current`` and ``proposed`` are literal YAML scalars."""
+    """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and
+    ``proposed`` are literal YAML scalars."""
 
     pointer: str
     current: str | None
     proposed: str | None
+    holder: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The field, unique within the workflow."""
+        return place(self.holder, self.pointer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +93,8 @@ class Recommendation:
     automatic: bool = False
     kustomize: str | None = None  # the edits as a patch for Git; None without edits
     factor: float = 1.0  # by which the ledger corrected the promises above
+
+    @property
+    def holder(self) -> str | None:
+        """The Tekton Task whose fields it sets; None: those of the workflow's own object, or none at all."""
+        return next((e.holder for e in self.edits), None)

@@ -54,14 +54,14 @@ def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     owner: dict[str, int] = {}
     kept: list[Recommendation] = []
     for item in ranked:
-        taken = next((owner[e.pointer] for e in item.edits if e.pointer in owner), None)
+        taken = next((owner[e.place] for e in item.edits if e.place in owner), None)
         if taken is not None:
             first = kept[taken]
             note = f"{item.id} would set the same field ({item.current} to {item.proposed}): {item.because}"
             kept[taken] = replace(first, evidence=(*first.evidence, note))
             continue
         for edit in item.edits:
-            owner[edit.pointer] = len(kept)
+            owner[edit.place] = len(kept)
         kept.append(item)
     return kept
 

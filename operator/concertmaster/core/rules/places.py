@@ -37,7 +37,7 @@ def places(analysis: Analysis) -> Iterator[Place]:
     groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
     for step in analysis.steps:
         for container in step.containers:
-            key = container.resources_pointer or f"{step.step} {container.name}"
+            key = container.place or f"{step.step} {container.name}"
             groups.setdefault(key, []).append((step, container))
     for members in groups.values():
         first = max(members, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)

@@ -141,7 +141,7 @@ class _Reader:
         ref = mapping(row.get("taskRef"), f"{where}.taskRef", self.problems)
         kind = text(ref.get("kind"), f"{where}.taskRef.kind", self.problems) or "Task"
         name = text(ref.get("name"), f"{where}.taskRef.name", self.problems)
-        if kind not in ("Task", "ClusterTask"):
+        if kind not in ("Task", "ClusterTask") or _custom(ref):
             return name, (), True
         if ref.get("resolver") or ref.get("bundle") or name is None:
             if ref.get("resolver") or ref.get("bundle"):
@@ -163,14 +163,40 @@ class _Reader:
             return name, (), False
         spec = mapping(mapping(found, name, self.problems).get("spec"), f"{kind} {name}", self.problems)
         self.foreign[f"{kind} {name}"] = spec
+        if kind == "Task":
+            return name, task_containers(spec, f"{kind} {name}", self.problems, pointer("spec"), name), False
         self.notes.setdefault(f"Task {row.get('name')} runs {kind} {name}: change its resources there.")
         return name, task_containers(spec, f"{kind} {name}", self.problems, None), False
 
 
+def tasks_of(raw: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the Tasks of its own namespace that a Pipeline runs by reference, also in pipelines embedded in it. A
+    name with ``$(`` is only known at run time and may be any."""
+    quiet = Problems()
+    found: set[str] = set()
+    specs = [raw.get("spec")]
+    while specs:
+        spec = mapping(specs.pop(), "spec", quiet)
+        for row in (*sequence(spec.get("tasks"), "tasks", quiet), *sequence(spec.get("finally"), "finally", quiet)):
+            task = mapping(row, "task", quiet)
+            specs.append(task.get("pipelineSpec"))
+            ref = mapping(task.get("taskRef"), "taskRef", quiet)
+            remote = ref.get("resolver") or ref.get("bundle") or _custom(ref)
+            if ref.get("name") and ref.get("kind") in (None, "Task") and not remote:
+                found.add(str(ref["name"]))
+    return frozenset(found)
+
+
+def _custom(ref: Mapping[str, Any]) -> bool:
+    """Tekton takes every reference with apiVersion and kind for a custom task, even of kind Task (its issue 6457)."""
+    return bool(ref.get("apiVersion") and ref.get("kind"))
+
+
 def task_containers(
-    spec: Mapping[str, Any], where: str, problems: Problems, at: str | None
+    spec: Mapping[str, Any], where: str, problems: Problems, at: str | None, holder: str | None = None
 ) -> tuple[ContainerSpec, ...]:
-    """Containers of a task spec: steps as "step-<name>" (numbered when unnamed), then sidecars."""
+    """Containers of a task spec: steps as "step-<name>" (numbered when unnamed), then sidecars. ``at`` is the pointer of
+    the spec in the Task ``holder`` or (None) in the Pipeline; None: it cannot be patched."""
     default = mapping(spec.get("stepTemplate"), f"{where}.stepTemplate", problems)
     shared = mapping(default.get("computeResources", default.get("resources")), f"{where}.stepTemplate", problems)
     out = []
@@ -189,6 +215,7 @@ def task_containers(
                     sidecar=sidecar,
                     resources_field="resources" if old else "computeResources",
                     defaults=None if sidecar else shared,
+                    holder=holder,
                 )
             )
     return tuple(out)

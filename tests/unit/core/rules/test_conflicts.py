@@ -43,6 +43,12 @@ def test_a_field_is_set_once_and_the_loser_becomes_evidence() -> None:
     assert "queue-time would set the same field (1 to 2)" in kept.evidence[-1]
 
 
+def test_the_same_pointer_into_two_tasks_is_two_fields() -> None:
+    pointer = "/spec/steps/0/computeResources/requests/cpu"
+    items = [item("cpu-request", t, edits=(Edit(pointer, "2", "1", t),)) for t in ("compile", "deploy")]
+    assert [r.id for r in resolve(items)] == ["cpu-request.compile", "cpu-request.deploy"]
+
+
 def test_different_fields_of_one_step_both_stay() -> None:
     found = resolve(
         [

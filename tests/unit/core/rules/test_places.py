@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
-from tests.builders import MI
+from concertmaster.core.analysis import analyze
+from concertmaster.core.rules.places import places
+from concertmaster.engines import define
+from tests.builders import MI, NOW
 from tests.unit.core.rules.scenarios import measured
-from tests.unit.core.rules.world import Manifest, Pod, Work, argo, noise, scene, task
+from tests.unit.core.rules.world import Manifest, Pod, Work, argo, history, noise, scene, task
 
 
 def _twice() -> Manifest:
@@ -62,3 +66,19 @@ def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
     found = scene(_twice(), 42, work).advice("timeout")
     assert [r.id for r in found] == ["timeout.small"]
     assert found[0].edits == ()
+
+
+def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
+    """Steps of different Tasks have the same JSON pointer."""
+    requests = {"requests": {"cpu": "1", "memory": "1Gi"}}
+    shared = {"spec": {"steps": [{"name": "go", "image": "x", "computeResources": requests}]}}
+    rows = [{"name": n, "taskRef": {"name": t}} for n, t in (("a", "compile"), ("b", "compile"), ("c", "deploy"))]
+    meta = {"name": "ci", "namespace": "demo"}
+    raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": rows}}
+    of = define(raw, lambda kind, name: shared)
+    assert of is not None
+    containers = tuple(replace(c, name="step-go") for c in measured(memory_sampled_peak=100 * MI))
+    runs = history(of, 10, lambda _: {n: Pod(60.0, containers=containers) for n in "abc"})
+    found = [(p.container.place, {p.step.step, *p.others}) for p in places(analyze(of, runs, now=NOW))]
+    pointer = "/spec/steps/0/computeResources"
+    assert found == [(f"/Task/compile{pointer}", {"a", "b"}), (f"/Task/deploy{pointer}", {"c"})]
