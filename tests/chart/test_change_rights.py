@@ -128,6 +128,18 @@ def definitions(place: str) -> list[dict[str, Any]]:
             "metadata": {**meta, "name": "pipe"},
             "spec": {"tasks": [{"name": "work", "taskSpec": {"steps": [step]}}]},
         },
+        {
+            "apiVersion": "tekton.dev/v1",
+            "kind": "Task",
+            "metadata": {**meta, "name": "unit"},
+            "spec": {"steps": [step]},
+        },
+        {
+            "apiVersion": "tekton.dev/v1",
+            "kind": "Pipeline",
+            "metadata": {**meta, "name": "refs"},
+            "spec": {"tasks": [{"name": "work", "taskRef": {"name": "unit"}}]},
+        },
     ]
 
 
@@ -137,8 +149,8 @@ def runs(place: str, end: float) -> Iterator[PodLife]:
         (container,) = pod.containers
         letters = "bcdfghjklmnpqrstvwxz2456789"
         suffix = "".join(letters[(i * 7 + k * (3 + i // 27)) % len(letters)] for k in range(5))  # no name twice
-        for kind, run in (("tmpl", f"tmpl-{suffix}"), ("cron", f"cron-{int(pod.created)}"), ("pipe", f"pipe-{suffix}")):
-            tekton = kind == "pipe"
+        for run in (f"tmpl-{suffix}", f"cron-{int(pod.created)}", f"pipe-{suffix}", f"refs-{suffix}"):
+            tekton = run.startswith(("pipe", "refs"))
             yield replace(
                 pod,
                 pod=f"{run}-work-pod" if tekton else f"{run}-work-{fnv32a(f'{run}.work')}",
@@ -165,7 +177,7 @@ def test_every_right_to_change_is_used_and_enough(
     (role,) = [r for r in bed.cluster.get("role", "-n", place)["items"] if r["metadata"]["name"].endswith("-apply")]
     granted = {(g, r, v) for x in role["rules"] for g in x["apiGroups"] for r in x["resources"] for v in x["verbs"]}
     with deployed(bed, "cm", place, tmp_path):
-        wait_for("proposals for all four", lambda: len(phases(bed, place)) >= 4, 90)
+        wait_for("proposals for all five", lambda: len(phases(bed, place)) >= 5, 90)
         reject_all(bed, place)
         delete = ("concertmaster.dev", "workflowchanges", "delete")
         wait_for("finished ones to be pruned", lambda: delete in used(bed, place)[0])

@@ -271,6 +271,7 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
             ("argoproj.io", "workflowtemplates"),
             ("argoproj.io", "cronworkflows"),
             ("tekton.dev", "pipelines"),
+            ("tekton.dev", "tasks"),
             ("batch", "cronjobs"),
         )
         for verb in ("get", "patch")

@@ -19,6 +19,7 @@ LOOP, PLAN, GATE, PROOF = (
     "tests/unit/core/test_gates.py",
     "tests/unit/core/test_proof.py",
 )
+TASKS = "tests/unit/runtime/test_changes_tasks.py"
 CYCLE = "tests/unit/runtime/test_cycle.py"
 REAL = "tests/cluster/test_changes.py"
 ORPHAN = "test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo"
@@ -35,6 +36,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
     "Only parallelism": (PLAN, "test_nothing_but_parallelism_and_requests_is_ever_planned"),
     "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),
+    "A Task is changed": (TASKS, "test_a_task_that_another_pipeline_runs_waits_for_a_person_who_is_told_which"),
     "Each field is tested": (LOOP, "test_a_foreign_edit_before_the_write_is_a_conflict_and_never_overwritten"),
     "No annotation": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
     "With `gitOps: Apply`": (LOOP, "test_git_owned_objects_are_changed_only_when_the_policy_says_so"),
@@ -50,12 +52,17 @@ HELD: dict[str, tuple[str, str]] = {
     "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why"),
     "Every gate must be open": (LOOP, CLOSED),
     "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
+    "While a change of an object": (TASKS, "test_two_changes_of_one_task_are_never_in_flight_together"),
     "Windows follow": (GATE, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
     "A window that can never": (CYCLE, "test_a_policy_whose_windows_can_never_open_says_which_and_why"),
     "At most `limits": (LOOP, "test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows"),
     "What is approved": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
     "Profile, recommendation and digest": (REAL, ATTACKS),
     "A plan edited in the status": (REAL, ATTACKS),
+    "A plan for a Task": (
+        TASKS,
+        "test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_about",
+    ),
     "Of a change under proof": (LOOP, "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo"),
     "Advice moves a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
     "With `approvals": (REAL, "test_nobody_decides_in_another_persons_name"),

@@ -1,11 +1,13 @@
 """Plans where the engines' real CRDs stand and their controllers run: the next run has what was planned, and after the
-inverse what was there before. A run that goes on keeps its own."""
+inverse what was there before. A run that goes on keeps its own. One change is made by the whole operator."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +17,27 @@ from concertmaster.core.model import Edit
 from concertmaster.core.plan import plan
 from concertmaster.kube.apply import Wrote, patch_object
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import ObjectRef, Resource, target_resource
+from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
 from testbed.cluster import Cluster
 from testbed.controlplane import Options
+from testbed.prometheus import PrometheusServer
+from tests.cluster.operator_bed import (
+    apply,
+    condition,
+    history,
+    install_crds,
+    operator,
+    policy,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
 from tests.cluster.test_apply import CASES
 from tests.engines.conftest import bed
 from tests.engines.scene import ended
 from tests.unit.core.changes_world import advice
 
 SPACE = "plans"
-TASKS = Resource("tekton.dev/v1", "Task", "tasks")
 SHARED = {"requests": {"cpu": "400m", "memory": "256Mi"}}
 TASK_SPEC: dict[str, Any] = {
     "stepTemplate": {"computeResources": SHARED},
@@ -73,9 +86,15 @@ def run(cluster: Cluster, name: str, pipeline: str) -> dict[str, dict[str, str]]
     return {c["name"]: c["resources"].get("requests", {}) for c in pod["spec"]["containers"]}
 
 
+def manifest_of(kind: str, name: str, spec: dict[str, Any], **labels: str) -> dict[str, Any]:
+    """An object of Tekton's."""
+    meta = {"name": name, "namespace": SPACE, "labels": labels}
+    return {"apiVersion": "tekton.dev/v1", "kind": kind, "metadata": meta, "spec": spec}
+
+
 def applied(cluster: Cluster, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     """The manifest of an object that was applied."""
-    body = {"apiVersion": "tekton.dev/v1", "kind": kind, "metadata": {"name": name, "namespace": SPACE}, "spec": spec}
+    body = manifest_of(kind, name, spec)
     cluster.apply(body, namespace=SPACE)
     return body
 
@@ -100,22 +119,22 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
     if place == "Task":
         manifest = applied(cluster, "Task", name, TASK_SPEC)
         applied(cluster, "Pipeline", name, {"tasks": [{"name": "work", "taskRef": {"name": name}}]})
-        resource, at = TASKS, "/spec"
+        holder, at = name, "/spec"
     else:
         manifest = applied(cluster, "Pipeline", name, {"tasks": [{"name": "work", "taskSpec": TASK_SPEC}]})
-        found = target_resource("tekton.dev/v1", "Pipeline")
-        assert found is not None
-        resource, at = found, "/spec/tasks/0/taskSpec"
+        holder, at = None, "/spec/tasks/0/taskSpec"
+    resource = target_resource("tekton.dev/v1", place)
+    assert resource is not None
     raw = client.get(resource.path(SPACE, name))
     raw |= {"apiVersion": "tekton.dev/v1", "kind": place}
     ref = ObjectRef.of(resource, raw)
     assert run(cluster, f"{name}-1", name) == ASKED
     made = plan(
         advice(
-            Edit(f"{at}/steps/0/computeResources/requests/cpu", "300m", "150m"),
-            Edit(f"{at}/steps/1/computeResources/requests/cpu", None, "250m"),
-            Edit(f"{at}/stepTemplate/computeResources/requests/memory", "256Mi", "192Mi"),
-            Edit(f"{at}/sidecars/0/computeResources/requests/cpu", "200m", "100m"),
+            Edit(f"{at}/steps/0/computeResources/requests/cpu", "300m", "150m", holder),
+            Edit(f"{at}/steps/1/computeResources/requests/cpu", None, "250m", holder),
+            Edit(f"{at}/stepTemplate/computeResources/requests/memory", "256Mi", "192Mi", holder),
+            Edit(f"{at}/sidecars/0/computeResources/requests/cpu", "200m", "100m", holder),
         ),
         raw,
         profile="p",
@@ -139,16 +158,74 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
     assert run(cluster, f"{name}-3", name) == ASKED
 
 
+def history_of(pipeline: str, end: float) -> list[str]:
+    """Two days of hourly runs of a Pipeline's only task ``work``, which uses a quarter of its core."""
+    pods = []
+    for i, pod in enumerate(runs_of_cronjob(SPACE, pipeline, 30, end)[0]):
+        name = f"{pipeline}-{i:05d}-work"
+        containers = [replace(c, name="step-work") for c in pod.containers]
+        pods.append(replace(pod, pod=f"{name}-pod", owner_kind="TaskRun", owner_name=name, containers=containers))
+    return history(pods, [], end)
+
+
+def test_an_operator_changes_the_task_of_a_pipeline_which_others_may_share(
+    cluster: Cluster, client: KubeClient, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    """Auto waits while another Pipeline runs the Task; then it changes the Task, the next run has it, and the restore
+    gives it back."""
+    install_crds(cluster)
+    step = {"name": "work", "image": "sim/a:1", "command": ["a"]}
+    step["computeResources"] = {"requests": {"cpu": "1", "memory": "2Gi"}}
+    calls = {"tasks": [{"name": "work", "taskRef": {"name": "unit"}}]}
+    apply(
+        cluster,
+        manifest_of("Task", "unit", {"steps": [step]}),
+        manifest_of("Pipeline", "refs", calls, team="data"),
+        manifest_of("Pipeline", "nightly", calls),
+    )
+    discover = [{"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "selector": {"matchLabels": {"team": "data"}}}]
+    apply(cluster, policy(SPACE, discover=discover, apply={"mode": "Auto"}))
+    tasks = target_resource("tekton.dev/v1", "Task")
+    assert tasks is not None
+    before = client.get(tasks.path(SPACE, "unit"))["spec"]
+    prometheus = make_prometheus(history=history_of("refs", time.time() - 30.0))
+
+    def change(phase: str) -> dict[str, Any]:
+        rows = lambda: [c for c in client.items(CHANGES.path(SPACE)) if (c.get("status") or {}).get("phase") == phase]  # noqa: E731
+        return dict(wait_for(f"a change in phase {phase}", lambda: next(iter(rows()), None)))
+
+    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[SPACE])
+    with operator(cluster, tmp_path, config):
+        waiting = change("Proposed")
+        assert "1 other Pipeline (nightly) runs Task unit too" in condition(waiting, "Approved")["message"]
+        assert client.get(tasks.path(SPACE, "unit"))["spec"] == before
+        cluster.kubectl("delete", "pipelines.tekton.dev/nightly", "-n", SPACE)
+        made = change("Verifying")
+        assert made["status"]["plan"]["target"]["kind"] == "Task"
+        after = client.get(tasks.path(SPACE, "unit"))["spec"]["steps"][0]["computeResources"]["requests"]
+        assert after != {"cpu": "1", "memory": "2Gi"}
+        assert run(cluster, "refs-live1", "refs") == {"step-work": after}
+        cluster.kubectl(
+            "patch", "wfc", made["metadata"]["name"], "-n", SPACE, "--type=merge",
+            "-p", '{"spec": {"decision": "Reject", "decidedBy": "admin"}}',
+        )  # fmt: skip
+        assert change("Completed")["status"]["restored"] is True
+    assert client.get(tasks.path(SPACE, "unit"))["spec"] == before
+    assert run(cluster, "refs-live2", "refs") == {"step-work": {"cpu": "1", "memory": "2Gi"}}
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_full_schemas_take_every_plan_and_its_inverse(client: KubeClient, kind: str) -> None:
     """Every kind of target and of place (containerSet, script, template limits ...) where the server checks the fields."""
     api_version, spec, edits = CASES[kind]
-    resource = TASKS if kind == "Task" else target_resource(api_version, kind)
+    resource = target_resource(api_version, kind)
     assert resource is not None
     space = SPACE if resource.namespaced else None
     meta = {"name": f"full-{kind.lower()}", **({"namespace": space} if space else {})}
     raw = client.create(resource.path(space), {"apiVersion": api_version, "kind": kind, "metadata": meta, "spec": spec})
     ref = ObjectRef.of(resource, raw)
+    holder = meta["name"] if kind == "Task" else None
+    edits = [replace(e, holder=holder) for e in edits]
     made = plan(advice(*edits), raw, profile="p", namespace=SPACE)
     wrote = patch_object(client, ref, made.operations(raw["metadata"]["resourceVersion"]))
     assert wrote.outcome is Wrote.DONE, wrote.message

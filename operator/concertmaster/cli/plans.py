@@ -26,13 +26,13 @@ from concertmaster.api.policy import AnyPolicy, resolve, select
 from concertmaster.core.fields import Refused
 from concertmaster.core.gates import Past, Situation, judge
 from concertmaster.core.ledger import withdrawn
-from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity
+from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
 from concertmaster.core.plan import Plan, plan
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
-from concertmaster.runtime.changes_document import FLYING, Change
+from concertmaster.runtime.changes_document import FLYING, Change, elsewhere
 from concertmaster.runtime.changes_facts import FactReader
 from concertmaster.runtime.changes_terms import reach_of, rights_of
 
@@ -43,11 +43,13 @@ def edits_of(how: str) -> tuple[Edit, ...]:
     """The edits a recommendation's command makes; none when it is no patch that can be read whole."""
     try:
         words = shlex.split(how)
+        kind, name = words[words.index("patch") + 1 :][:2]
         operations = json.loads(words[words.index("-p") + 1])
     except (ValueError, IndexError):
         return ()
-    if "patch" not in words or not isinstance(operations, list):
+    if not isinstance(operations, list):
         return ()
+    holder = name if kind == TASK.lower() else None
     found: list[Edit] = []
     tested: dict[str, Any] = {}
     for operation in operations:
@@ -55,7 +57,7 @@ def edits_of(how: str) -> tuple[Edit, ...]:
         if operation.get("op") == "test":
             tested[path] = value
         else:
-            found += [Edit(p, _literal(p, tested.get(p)), _literal(p, v)) for p, v in _leaves(path, value)]
+            found += [Edit(p, _literal(p, tested.get(p)), _literal(p, v), holder) for p, v in _leaves(path, value)]
     return tuple(found)
 
 
@@ -109,11 +111,8 @@ class Planner:
         self._name = str(raw["metadata"]["name"])
         self._status: Mapping[str, Any] = raw.get("status") or {}
         self._notes: list[str] = []
-        self._changes = [
-            c
-            for c in (Change(o) for o in self._list(CHANGES, self._namespace))
-            if (c.namespace, c.profile) == (self._namespace, self._name)
-        ]
+        self._everyone = [Change(o) for o in self._list(CHANGES, self._namespace)]
+        self._changes = [c for c in self._everyone if (c.namespace, c.profile) == (self._namespace, self._name)]
         self._policy = self._effective()
 
     def lines(self, item: Mapping[str, Any]) -> list[str]:
@@ -147,30 +146,37 @@ class Planner:
         return out + ([""] if out else [])
 
     def _plan(self, item: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
-        ref = (self._raw.get("spec") or {}).get("workflowRef") or {}
-        resource = target_resource(str(ref.get("apiVersion")), str(ref.get("kind")))
-        found = recommendation_of(item)
+        ref, found = self._ref, recommendation_of(item)
+        kind, name = (TASK, found.holder) if found.holder is not None else (str(ref.get("kind")), str(ref.get("name")))
+        resource = target_resource(str(ref.get("apiVersion")), kind)
         if resource is None or not found.edits:
             raise Refused(
                 f"{item['id']} is work for a person: it sets no field, or its command is too long to read back"
             )
         space = self._namespace if resource.namespaced else None
-        raw = self._client.get(resource.path(space, str(ref.get("name"))))
+        raw = self._client.get(resource.path(space, name))
         raw.setdefault("apiVersion", resource.api_version)
         raw.setdefault("kind", resource.kind)
         reach = reach_of(self._policy)
         return plan(found, raw, profile=self._name, namespace=self._namespace, reach=reach), raw
 
+    @property
+    def _ref(self) -> Mapping[str, Any]:
+        found = (self._raw.get("spec") or {}).get("workflowRef")
+        return found if isinstance(found, Mapping) else {}
+
     def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
         lines = [line for c in self._changes if (line := c.line()) is not None]
         until = self._status.get("dataUntil")
-        facts = FactReader(self._client, AccessChecker(self._client), secure=True).read(made, raw, None)
+        reader = FactReader(self._client, AccessChecker(self._client), secure=True)
+        facts = reader.read(made, raw, None, str(self._ref.get("name")))
         return Situation(
             now=time.time(),
             rights=rights_of(self._policy),
             facts=facts,
             past=tuple(Past(c.applied, c.restored) for c in self._changes if c.applied is not None),
             in_flight=tuple(c.name for c in self._changes if c.phase in FLYING),
+            elsewhere=elsewhere(self._everyone, self._namespace, self._name, made.target),
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
             coverage=1.0,  # advice on sizes is only given where enough was sampled

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.types import explain
-from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import TASK, Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.kube.writer import StatusUpdate
 from concertmaster.runtime.assess import Verdict, metrics_finding, status_update
@@ -110,7 +110,9 @@ class Assessor:
             )
         ref = reference(entry)
         target = scene.targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
-        return Subject(entry, profile, policy, losers, resolved, source, refusal, target)
+        tasks = resolved.definition.holders if resolved.definition is not None else ()
+        held = tuple(t for name in tasks if (t := scene.targets.get(TASK, entry.namespace, name)) is not None)
+        return Subject(entry, profile, policy, losers, resolved, source, refusal, target, held)
 
     @staticmethod
     def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Demand]:
@@ -279,7 +281,9 @@ class Assessor:
     def _past(self, subject: Subject) -> Past:
         """Earlier advice, from the status as the server holds it; from the last one when somebody emptied it."""
         known = self._memory.get(subject.entry.uid)
-        return self.learned.past(subject.entry, known.status if known is not None else None, subject.target)
+        return self.learned.past(
+            subject.entry, known.status if known is not None else None, subject.target, subject.held
+        )
 
     def _failed(self, entry: Entry, error: Exception) -> str:
         """One sentence for the condition; the trace goes to the log, once per kind of failure."""

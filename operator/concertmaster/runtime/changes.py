@@ -22,7 +22,7 @@ from concertmaster.kube.discover import scan
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
-from concertmaster.runtime.changes_desk import Desk
+from concertmaster.runtime.changes_desk import Desk, scope_of
 from concertmaster.runtime.changes_document import FINISHED, FLYING, Change
 from concertmaster.runtime.changes_end import Ends
 from concertmaster.runtime.changes_facts import FactReader
@@ -112,15 +112,17 @@ class Changes:
         by_profile: dict[tuple[str, str], list[Change]] = {}
         for change in listed:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
+        everyone = {c.uid: c for c in listed}
         lines = [line for c in listed if (line := c.line()) is not None]
         facts = FactReader(self._client, self._access, self._secure)
-        self._deleted(flying, listed, subjects, now, outcome)
+        self._deleted(flying, listed, subjects, scene, now, outcome)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             if subject.policy is None or (not mine and subject not in active):
                 continue
             beat("changes")
-            desk = Desk(subject, subject.policy, mine, lines, scene, facts, now, data_until.get(subject.source))
+            until = data_until.get(subject.source)
+            desk = Desk(subject, subject.policy, mine, lines, scene, facts, now, until, everyone)
             self._guarded(lambda desk=desk: self._workflow(desk), f"changes of {desk.workflow}", outcome)  # type: ignore[misc]
             source = subject.policy.source
             if source is not None:
@@ -165,7 +167,7 @@ class Changes:
 
     def _deleted(
         self, flying: Mapping[str, Mapping[str, Any]], listed: Sequence[Change], subjects: Sequence[Subject],
-        now: float, outcome: Outcome,
+        scene: Scene, now: float, outcome: Outcome,
     ) -> None:  # fmt: skip
         """Changes in flight whose objects are gone are taken back from the journal."""
         present = {c.uid: c for c in listed}
@@ -179,7 +181,8 @@ class Changes:
             subject = known.get((change.namespace, change.profile))
             policy = subject.policy if subject is not None else None
             allowed = policy is not None and policy.apply.mode.value != "Recommend"
-            of = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
+            ref = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
+            of = scope_of(ref, change.namespace, scene.targets) if ref is not None else None
             self._guarded(
                 lambda body=body, of=of, allowed=allowed: self._ends.recover(body, of=of, allowed=allowed, now=now),  # type: ignore[misc]
                 f"{change.ref}, deleted while it was being proven",
@@ -208,9 +211,8 @@ class Changes:
                 desk.put(self._hand.end(change, "Superseded", finding, desk.now))
         else:
             candidates = self._candidates(desk.subject.entry.uid)
-            raw = desk.listed()
-            if candidates is not None and raw is not None:
-                self._plans.look(desk, proposed, candidates, raw)
+            if candidates is not None and desk.listed() is not None:
+                self._plans.look(desk, proposed, candidates)
         self._prune(desk)
 
     # --- the end

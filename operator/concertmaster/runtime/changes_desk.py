@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.profile import WorkflowRef
+from concertmaster.core.gates import Facts
 from concertmaster.core.ledger import Line
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import TASK, WorkflowDefinition
+from concertmaster.core.plan import Plan
 from concertmaster.core.sides import Sides, foresee
-from concertmaster.runtime.changes_document import Change
+from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.runtime.changes_document import Change, Scope
 from concertmaster.runtime.changes_facts import FactReader
 from concertmaster.runtime.scene import Scene
 from concertmaster.runtime.subject import Subject
+from concertmaster.runtime.targets import Targets
 
 
 @dataclass(slots=True)
@@ -29,6 +33,7 @@ class Desk:
     facts: FactReader
     now: float
     data_until: float | None
+    everyone: dict[str, Change]  # all changes of the cycle by uid, whosever they are; shared by all desks
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[Desk, float, float], Sides]) -> tuple[int, str | None]:
@@ -56,21 +61,47 @@ class Desk:
         """The object that the profile says defines the workflow."""
         return self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
 
+    def read(self, plan: Plan, raw: Mapping[str, Any]) -> Facts:
+        """What the cluster says about ``raw``, the target of a plan as it is now."""
+        return self.facts.read(plan, raw, self.definition, self.subject.key.name)
+
     def put(self, change: Change | None) -> None:
         """Take in what a change became."""
         if change is not None:
+            self.everyone[change.uid] = change
             self.changes = [change if c.uid == change.uid else c for c in self.changes]
             if all(c.uid != change.uid for c in self.changes):
                 self.changes.append(change)
 
-    def listed(self) -> dict[str, Any] | None:
-        """The target as listed in this cycle, None when it is not there."""
+    @property
+    def scope(self) -> Scope | None:
+        """What its changes may be for; None without a workflow that is an object."""
         ref = self.workflow_ref
-        found = self.scene.targets.get(ref.kind, self.subject.entry.namespace, ref.name) if ref is not None else None
+        return None if ref is None else scope_of(ref, self.subject.entry.namespace, self.scene.targets)
+
+    def listed(self, task: str | None = None) -> dict[str, Any] | None:
+        """The workflow's object, or the ``task`` it refers to, as listed in this cycle; None when it is not there."""
+        ref = self.workflow_ref
+        if ref is None:
+            return None
+        kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
+        found = self.scene.targets.get(kind, self.subject.entry.namespace, name)
         return found.unpack() if found is not None else None
 
-    def certainly_gone(self) -> bool:
-        """Whether the target is known not to exist."""
+    def certainly_gone(self, task: str | None = None) -> bool:
+        """Whether that object, which is not listed, is known not to exist."""
         ref = self.workflow_ref
-        space = self.subject.entry.namespace
-        return ref is not None and self.scene.targets.certain(ref.api_version, ref.kind, space)
+        if ref is None:
+            return False
+        kind = ref.kind if task is None else TASK
+        return self.scene.targets.certain(ref.api_version, kind, self.subject.entry.namespace)
+
+
+def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
+    """What changes of a profile in ``namespace`` with that ``workflowRef`` may be for."""
+    if ref.kind != "Pipeline":
+        return Scope(ref)
+    found = targets.get(ref.kind, namespace, ref.name)
+    if found is not None:
+        return Scope(ref, tasks_of(found.unpack()))
+    return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace) else None)

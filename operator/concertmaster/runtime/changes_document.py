@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.jsonpatch import Operation, compact
 from concertmaster.core.ledger import Line
 from concertmaster.core.measured import AIMS
+from concertmaster.core.model import TASK
 from concertmaster.core.operations import undoing
 from concertmaster.core.plan import Aim, Target, digest_of
 from concertmaster.core.pointers import within
@@ -27,6 +28,19 @@ from concertmaster.kube.objects import CHANGES, ObjectRef
 
 FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
 FLYING = frozenset({"Applied", "Verifying"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What changes of one profile may be for: the object its workflowRef names, and the Tasks that one refers to (None:
+    not known now)."""
+
+    ref: WorkflowRef
+    tasks: frozenset[str] | None = frozenset()
+
+    def __str__(self) -> str:
+        more = " and no Task that it refers to" if self.ref.kind == "Pipeline" else ""
+        return f"the workflow of its profile ({self.ref.kind} {self.ref.name}){more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,12 @@ class Change:
         return Target(word["apiVersion"], word["kind"], word["name"], space, word["uid"], word["resourceVersion"])
 
     @property
+    def task(self) -> str | None:
+        """The Tekton Task its plan is for; None: another kind of object."""
+        target = self.target
+        return target.name if target is not None and target.kind == TASK else None
+
+    @property
     def fingerprint(self) -> str | None:
         """Fingerprint of the definition right after it was written."""
         found = ((self.status.get("plan") or {}).get("target") or {}).get("fingerprint")
@@ -168,11 +188,11 @@ class Change:
         """When it was taken back, None when it was not."""
         return self.since(ConditionType.RESTORED) if self.is_(ConditionType.RESTORED) else None
 
-    def forged(self, of: WorkflowRef | None = None) -> str | None:
+    def forged(self, of: Scope | None = None) -> str | None:
         """Why its plan cannot be the one that was proposed, None when it can.
 
         The digest holds target and patch; the inverse must be the undoing of that very patch, for it is written too.
-        ``of`` is the workflow of its profile, which must be the target.
+        ``of`` is what changes of its profile may be for.
         """
         target, patch, inverse = self.target, self.operations("patch"), self.operations("inverse")
         if target is None or patch is None or inverse is None:
@@ -186,15 +206,21 @@ class Change:
         if undo is None or compact(undo) != compact(inverse):
             return "the inverse in its status does not undo its patch"
         if of is not None and not self._aims_at(of):
-            return f"its plan is for {target}, which is not the workflow of its profile ({of.kind} {of.name})"
+            return f"its plan is for {target}, which is not {of}"
         return None
 
-    def _aims_at(self, of: WorkflowRef) -> bool:
-        target = self.target
-        if target is None or (target.kind, target.name) != (of.kind, of.name):
+    def _aims_at(self, of: Scope) -> bool:
+        target, ref = self.target, of.ref
+        if target is None or target.namespace not in (None, self.namespace):
             return False
-        group = of.api_version.partition("/")[0]
-        return target.api_version.partition("/")[0] == group and target.namespace in (None, self.namespace)
+        if target.api_version.partition("/")[0] != ref.api_version.partition("/")[0]:
+            return False
+        held = ref.kind == "Pipeline" and self.task in (of.tasks or ())
+        return held or (target.kind, target.name) == (ref.kind, ref.name)
+
+    def undecidable(self, of: Scope | None) -> bool:
+        """Whether it cannot be told now if it is for what it may be for: the Pipeline is not at hand."""
+        return of is not None and of.tasks is None and self.task is not None
 
     def undo(self) -> str:
         """The command that takes it back, for a person."""
@@ -225,6 +251,20 @@ class Change:
             self.recommendation,
             self.since(ConditionType.APPLIED),
         )
+
+
+def elsewhere(changes: Iterable[Change], namespace: str, profile: str, target: Target) -> tuple[str, ...]:
+    """Which changes of other profiles are being proven on the object ``target``, in words for someone in ``namespace``.
+    An orphaned one is not: nobody will judge it or take it back."""
+    return tuple(
+        f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
+        for c in changes
+        if c.phase in FLYING
+        and not c.is_(ConditionType.ORPHANED)
+        and (c.namespace, c.profile) != (namespace, profile)
+        and c.target is not None
+        and c.target.uid == target.uid
+    )
 
 
 def _times(share: float | None, factor: float) -> float | None:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
-from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.proof import Proof
 from concertmaster.core.verdict import Verdict
 from concertmaster.kube.apply import Wrote
 from concertmaster.kube.events import Severity
-from concertmaster.runtime.changes_document import Change
+from concertmaster.runtime.changes_document import Change, Scope
 from concertmaster.runtime.changes_hand import Hand, Stands
 from concertmaster.runtime.changes_status import says, with_conditions, with_proof
 from concertmaster.runtime.changes_tally import Ground
@@ -68,23 +67,26 @@ class Ends:
             return None
         return self._take_back(begun, now)
 
-    def forged(self, change: Change, wrong: str, of: WorkflowRef | None, now: float) -> Change | None:
+    def forged(self, change: Change, wrong: str, now: float) -> Change | None:
         """End a change in flight whose status is not what was proposed. Nothing is written on its word."""
-        text = f"{wrong}; the target is left as it is. {self._undo_of(change, of)}"
+        text = f"{wrong}; the target is left as it is. {self._undo_of(change)}"
         return self._hand.conflict(change, text, now)
 
-    def _undo_of(self, change: Change, of: WorkflowRef | None) -> str:
-        """How a person takes it back: from the journal, where that still has the plan that was proposed."""
+    def _undo_of(self, change: Change) -> str:
+        """How a person takes it back: from the journal, where that still has the plan that was proposed. What stands
+        there was for the profile's workflow when it was written, whatever that is now."""
         bodies: dict[str, dict[str, Any]] = {}
         self._hand.noted(lambda: bodies.update(self._hand.journal.flying()))
         kept = Change(bodies.get(change.uid) or {})
-        if kept.digest != change.digest or kept.forged(of) is not None:
+        if kept.digest != change.digest or kept.forged() is not None:
             return "What it was before is in the object's own history"
         return f"To take the change back, as the journal has it: {kept.undo()}"
 
-    def recover(self, body: Mapping[str, Any], *, of: WorkflowRef | None, allowed: bool, now: float) -> None:
-        """Make good for a change whose object was deleted while it was in flight. ``of``: its profile's workflow."""
+    def recover(self, body: Mapping[str, Any], *, of: Scope | None, allowed: bool, now: float) -> None:
+        """Make good for a change whose object was deleted while it was in flight. ``of``: what it may be for."""
         change = Change(body)
+        if change.undecidable(of):
+            return  # the next cycle looks again
         noted = self._hand.noted(lambda: self._hand.journal.note_deleted(body, now))
         if (wrong := change.forged(of)) is not None:
             text = f"{change.name} was deleted while it was being proven, and the journal cannot take it back: {wrong}"

@@ -6,15 +6,17 @@ namespace are read once per cycle.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from concertmaster.core.amounts import quantity
 from concertmaster.core.gates.base import Facts, Quota, Range
 from concertmaster.core.gates.owner import owners
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.plan import Plan
+from concertmaster.engines.tekton.definition import tasks_of
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
@@ -37,22 +39,22 @@ class FactReader:
     secure: bool | None = None
     _lists: dict[tuple[str, str], list[dict[str, Any]] | Unreadable] = field(default_factory=dict)
 
-    def read(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Facts:
-        """The facts about ``raw``, the target as the API server has it."""
+    def sharing(self, plan: Plan, workflow: str) -> Facts:
+        """Only who else runs the target: what a person should know who decides. ``workflow`` is the name of the object
+        that defines the workflow."""
+        unknown: dict[str, str] = {}
+        return Facts(sharers=_ask(unknown, "sharers", lambda: self._sharers(plan, workflow)), unknown=unknown)
+
+    def read(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None, workflow: str) -> Facts:
+        """The facts about ``raw``, the target as the API server has it; ``workflow`` as in ``sharing``."""
         unknown: dict[str, str] = {}
         space = plan.namespace
-
-        def ask(topic: str, found: Any) -> Any:
-            try:
-                return tuple(found())
-            except Unreadable as error:
-                unknown[topic] = str(error)
-                return None
-
+        ask = partial(_ask, unknown)
         active = None if self.secure is False else ask("active_runs", lambda: self._active(plan, space))
         return Facts(
             owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
             controllers=ask("controllers", lambda: self._controllers(plan, space)),
+            sharers=ask("sharers", lambda: self._sharers(plan, workflow)),
             ranges=ask("ranges", lambda: self._ranges(space)),
             quotas=ask("quotas", lambda: self._quotas(space)),
             pod_spec_patch=patches_pods(raw),
@@ -89,6 +91,17 @@ class FactReader:
                 if (aim.get("kind"), aim.get("name")) == (plan.target.kind, plan.target.name):
                     yield f"{resource.kind} {found['metadata']['name']} aims at it"
 
+    def _sharers(self, plan: Plan, workflow: str) -> Iterator[str]:
+        pipelines = target_resource(plan.target.api_version, "Pipeline")
+        if plan.target.kind != TASK or pipelines is None:
+            return
+        for found in self._list(pipelines, plan.namespace):
+            name, runs = str(found["metadata"]["name"]), tasks_of(found)
+            if name != workflow and plan.target.name in runs:
+                yield name
+            elif name != workflow and any("$(" in task for task in runs):
+                yield f"{name}, perhaps"
+
     def _active(self, plan: Plan, namespace: str) -> Iterator[str]:
         if plan.target.kind not in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
             return
@@ -114,6 +127,15 @@ class FactReader:
         if isinstance(found, Unreadable):
             raise found
         return found
+
+
+def _ask(unknown: dict[str, str], topic: str, found: Callable[[], Iterable[Any]]) -> Any:
+    """What ``found`` finds; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
+    try:
+        return tuple(found())
+    except Unreadable as error:
+        unknown[topic] = str(error)
+        return None
 
 
 def patches_pods(raw: Mapping[str, Any]) -> bool:

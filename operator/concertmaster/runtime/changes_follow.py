@@ -36,8 +36,11 @@ class Follower:
 
     def follow(self, desk: Desk, change: Change, allowed: bool) -> Change | None:
         """One change in flight. Nothing of its plan is used before its plan was looked at."""
-        if (wrong := change.forged(desk.workflow_ref)) is not None:
-            return self._ends.forged(change, wrong, desk.workflow_ref, desk.now)
+        scope = desk.scope
+        if change.undecidable(scope):
+            return None  # the next cycle looks again
+        if (wrong := change.forged(scope)) is not None:
+            return self._ends.forged(change, wrong, desk.now)
         if change.phase == "Applied":
             if allowed:
                 return self._steps.settle(change, desk.now)
@@ -61,9 +64,9 @@ class Follower:
         return self._hand.orphan(change, Reason.POLICY_GONE, why, desk.now)
 
     def _verify(self, desk: Desk, change: Change) -> Change | None:
-        raw = desk.listed()
+        raw = desk.listed(change.task)
         if raw is None:
-            if desk.certainly_gone():
+            if desk.certainly_gone(change.task):
                 return self._hand.conflict(change, "the target was deleted", desk.now)
             return None
         target, definition = change.target, desk.definition

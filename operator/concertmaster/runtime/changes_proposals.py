@@ -8,15 +8,16 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.core.fields import Refused
-from concertmaster.core.gates import Past, Situation, Verdict, blocking, judge
+from concertmaster.core.gates import Past, Situation, Verdict, blocking, judge, mode, shared_task
 from concertmaster.core.ledger import corrected, correction, withdrawn
+from concertmaster.core.model import TASK
 from concertmaster.core.plan import Plan, plan
 from concertmaster.engines.define import define
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
 from concertmaster.runtime.changes_confirm import confirmed
 from concertmaster.runtime.changes_desk import Desk
-from concertmaster.runtime.changes_document import FLYING, Change
+from concertmaster.runtime.changes_document import FLYING, Change, elsewhere
 from concertmaster.runtime.changes_follow import Follower
 from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_status import object_name, says
@@ -38,12 +39,15 @@ class Proposals:
         self._steps = steps
         self._follower = follower
 
-    def look(self, desk: Desk, proposed: list[Change], candidates: Sequence[Candidate], raw: Mapping[str, Any]) -> None:
+    def look(self, desk: Desk, proposed: list[Change], candidates: Sequence[Candidate]) -> None:
         waiting = {c.recommendation: c for c in proposed if c.phase == "Proposed"}
         bare = [c for c in proposed if c.phase != "Proposed"]
         open_ = sum(c.decision is None for c in waiting.values())
         for candidate in candidates:
             mine = waiting.pop(candidate.recommendation.id, None)
+            raw = desk.listed(candidate.recommendation.holder)
+            if raw is None:
+                continue  # the Task it is about has gone: the next analysis knows
             factor = correction(desk.lines, candidate.recommendation.rule, desk.workflow)
             own = replace(candidate, recommendation=corrected(candidate.recommendation, factor))
             if mine is not None:
@@ -57,7 +61,8 @@ class Proposals:
                 continue
             orphan = next((c for c in bare if c.name.startswith(object_name(made)) and c.digest == made.digest), None)
             if orphan is not None and orphan.decision is None and orphan.recommendation == made.recommendation:
-                desk.put(self._steps.adopt(orphan, made, desk.now, desk.foresee(self._follower.sides)[1]))
+                caution = _caution(made, self._situation(desk, own, made, approved=False))
+                desk.put(self._steps.adopt(orphan, made, desk.now, caution))
                 bare.remove(orphan)
             elif open_ < _OPEN_PROPOSALS and self._propose(desk, own, made):
                 open_ += 1
@@ -90,7 +95,7 @@ class Proposals:
         """Create the object of a plan whose gates are open, and carry it out where nobody is asked. Whether one waits."""
         if any(c.name == object_name(made) and c.phase == "Completed" for c in desk.changes):
             return False  # tried, rejected or taken back: not the very same again
-        cheap = self._situation(desk, candidate, approved=False)
+        cheap = self._situation(desk, candidate, made, approved=False)
         verdicts = judge(made, cheap)
         asks = _asks(verdicts)
         if self._refused(blocking(verdicts, proposing=asks)):
@@ -98,10 +103,10 @@ class Proposals:
         fresh = self._hand.target(made)
         if fresh is None:
             return False
-        verdicts = judge(made, replace(cheap, facts=desk.facts.read(made, fresh, desk.definition)))
+        verdicts = judge(made, replace(cheap, facts=desk.read(made, fresh)))
         if self._refused(blocking(verdicts, proposing=asks)):
             return False
-        change = self._steps.propose(made, desk.changes, desk.now, cheap.unsure)
+        change = self._steps.propose(made, desk.changes, desk.now, _caution(made, cheap))
         desk.put(change)
         if change is None or asks:
             return change is not None
@@ -115,15 +120,19 @@ class Proposals:
             finding = says(C.APPROVED, False, Reason.REJECTED, f"rejected by {who}")
             desk.put(self._hand.end(change, "Completed", finding, desk.now))
             return
-        if (wrong := change.forged(desk.workflow_ref)) is not None:
+        if (wrong := change.forged(desk.scope)) is not None:
             desk.put(self._hand.end(change, "Failed", says(C.APPROVED, False, Reason.REJECTED, wrong), desk.now))
             return
         made = self._confirmed(desk, change, candidate, raw)
         if made is None:
             return
         approved = change.decision == "Approve"
-        verdicts = judge(made, self._situation(desk, candidate, approved=approved))
+        situation = self._situation(desk, candidate, made, approved=approved)
+        verdicts = judge(made, situation)
         if not approved and _asks(verdicts):
+            others = shared_task.told(made, situation.facts)
+            if others is not None and others not in str(change.condition(C.APPROVED).get("message")):
+                desk.put(self._steps.ask_again(change, made, desk.now, _caution(made, situation)))
             return
         if shut := blocking(verdicts, proposing=False):
             self._hold(desk, change, shut)
@@ -167,10 +176,9 @@ class Proposals:
         made = self._confirmed(desk, fresh, candidate, raw)
         if made is None:
             return
-        facts = desk.facts.read(made, raw, desk.definition)
-        shut = blocking(
-            judge(made, replace(self._situation(desk, candidate, approved=approved), facts=facts)), proposing=False
-        )
+        facts = desk.read(made, raw)
+        situation = self._situation(desk, candidate, made, approved=approved)
+        shut = blocking(judge(made, replace(situation, facts=facts)), proposing=False)
         if shut:
             self._hold(desk, fresh, shut)
             return
@@ -181,12 +189,15 @@ class Proposals:
 
     def _fingerprinted(self, desk: Desk, change: Change) -> Change | None:
         """Note what the definition is with the change, to notice when somebody changes it otherwise."""
-        raw = self._hand.target(change)
+        changed = self._hand.target(change)
+        raw = changed if change.task is None else desk.listed()
         if raw is None:
             return None
         space = desk.subject.entry.namespace
 
         def look(kind: str, name: str) -> Mapping[str, Any] | None:
+            if (kind, name) == (TASK, change.task):
+                return changed
             found = desk.scene.targets.get(kind, space, name)
             return found.unpack() if found is not None else None
 
@@ -211,7 +222,7 @@ class Proposals:
         self._refused(shut)
         desk.put(self._hand.hold(change, [v.gate for v in shut], shut[0].message, desk.now))
 
-    def _situation(self, desk: Desk, candidate: Candidate, *, approved: bool) -> Situation:
+    def _situation(self, desk: Desk, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, desk.subject.entry
         runs, unsure = desk.foresee(self._follower.sides)
         past = [Past(c.applied, c.restored, c.name) for c in desk.changes if c.applied is not None]
@@ -222,8 +233,10 @@ class Proposals:
         return Situation(
             now=desk.now,
             rights=rights_of(desk.policy),
+            facts=desk.facts.sharing(made, desk.subject.key.name),
             past=tuple(past),
             in_flight=tuple(c.name for c in desk.changes if c.phase in FLYING),
+            elsewhere=elsewhere(desk.everyone.values(), entry.namespace, entry.name, made.target),
             data_until=desk.data_until,
             baseline_runs=runs,
             coverage=candidate.coverage,
@@ -235,8 +248,13 @@ class Proposals:
 
 
 def _asks(verdicts: Sequence[Verdict]) -> bool:
-    """Whether a person is asked: the gate of the mode waits for a decision."""
-    return any(v.gate == "mode" and not v.open and v.waiting for v in verdicts)
+    """Whether a person is asked: a gate waits for a decision."""
+    return any(v.gate in (mode.NAME, shared_task.NAME) and not v.open and v.waiting for v in verdicts)
+
+
+def _caution(made: Plan, situation: Situation) -> str | None:
+    """What a person should know who decides: how weak the proof will be, and who else is changed."""
+    return "; ".join(t for t in (situation.unsure, shared_task.told(made, situation.facts)) if t) or None
 
 
 def _objection(changes: Sequence[Change], now: float) -> str | None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.core.gates.owner import owners
 from concertmaster.core.plan import Plan
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
@@ -25,6 +25,13 @@ _ATTEMPTS = 9
 _MINUTE = 60.0
 
 
+def _question(change: Change, plan: Plan, caution: str | None) -> Finding:
+    """What a person is asked."""
+    text = f"{plan.says()}; {caution}" if caution else plan.says()
+    how = f"kubectl concertmaster approve -n {change.namespace} {change.name}"
+    return says(C.APPROVED, None, Reason.WAITING, f"{text}; to approve it: {how}")
+
+
 class Steps:
     """Proposes and applies. ``per_minute`` is the most writes of users' objects per namespace and minute."""
 
@@ -40,9 +47,9 @@ class Steps:
             seen.popleft()
         return self._per_minute - len(seen)
 
-    def propose(self, plan: Plan, known: Iterable[Change], now: float, unsure: str | None = None) -> Change | None:
-        """Create the object of a plan; ``unsure`` says why its proof could miss harm. None when the same plan was
-        finished before, or the server does not take it."""
+    def propose(self, plan: Plan, known: Iterable[Change], now: float, caution: str | None = None) -> Change | None:
+        """Create the object of a plan; ``caution`` says what a person should know who decides. None when the same plan
+        was finished before, or the server does not take it."""
         taken = {c.name: c for c in known}
         attempt = 1
         while (name := object_name(plan, attempt)) in taken:
@@ -59,17 +66,18 @@ class Steps:
         except KubeError as error:
             self._hand.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None
-        return self.adopt(Change(raw), plan, now, unsure)
+        return self.adopt(Change(raw), plan, now, caution)
 
-    def adopt(self, change: Change, plan: Plan, now: float, unsure: str | None = None) -> Change | None:
+    def adopt(self, change: Change, plan: Plan, now: float, caution: str | None = None) -> Change | None:
         """Write the plan into the status of an object that has none yet."""
-        how = f"kubectl concertmaster approve -n {change.namespace} {change.name}"
         status = {**plan_status(plan), "phase": "Proposed"}
-        caution = f"; {unsure}" if unsure else ""
-        waiting = says(C.APPROVED, None, Reason.WAITING, f"{plan.says()}{caution}; to approve it: {how}")
-        found = self._hand.write(change, status, [waiting], now)
+        found = self._hand.write(change, status, [_question(change, plan, caution)], now)
         self._hand.tally.proposed += found is not None
         return found
+
+    def ask_again(self, change: Change, plan: Plan, now: float, caution: str | None) -> Change | None:
+        """Tell whoever decides what has come to light since the proposal was made."""
+        return self._hand.write(change, change.status, [_question(change, plan, caution)], now)
 
     def apply(self, change: Change, plan: Plan, raw: Mapping[str, Any], now: float) -> Change | None:
         """Write a plan that passed every gate, on the version of the target that was judged."""

@@ -6,8 +6,9 @@ that starts, with or without a history, knows as much as the one that stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from concertmaster.core.followed import whole
 from concertmaster.core.ledger import Ledger, Line, merged
 from concertmaster.report import memory
 from concertmaster.runtime.ports import Past
@@ -30,11 +31,14 @@ class Learned:
         """The lines of the operator's own changes of one workflow."""
         return tuple(self._changes.get(workflow(entry), ()))
 
-    def past(self, entry: Entry, last: StatusView | None, target: Target | None) -> Past:
-        """The past of one workflow; from the ``last`` status known when the present one remembers nothing."""
+    def past(self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()) -> Past:
+        """The past of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
+        Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote and when."""
         view = entry.status if entry.status.packed is not None or last is None else last
-        by, written = target.written if target is not None else ("", 0.0)
-        raw = target.unpack() if target is not None else None
+        raw, by, written = None, "", 0.0
+        if target is not None:
+            raw = whole(target.unpack(), {t.ref.name: t.unpack() for t in held})
+            by, written = max((t.written for t in (target, *held)), key=lambda w: w[1])
         return Past(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
 
 

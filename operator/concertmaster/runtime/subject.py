@@ -28,6 +28,7 @@ class Subject:
     source: str
     refusal: Finding | None = None  # why its source may not be asked
     target: Target | None = None  # the object that defines it
+    held: tuple[Target, ...] = ()  # Tasks it refers to, which hold further fields of it
 
     @property
     def key(self) -> WorkflowKey:
@@ -55,6 +56,7 @@ def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]
         ref = s.profile.spec.workflow_ref if s.profile is not None else None
         if ref is not None:
             tally.targets.add((ref.api_version, ref.kind, s.entry.namespace))
+        tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
     return found
 
 

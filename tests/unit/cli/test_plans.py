@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from concertmaster.cli.plans import edits_of, recommendation_of
+from concertmaster.cli.plans import Planner, edits_of, recommendation_of
 from concertmaster.core.pointers import ALLOWED, allowed
+from concertmaster.kube.objects import NAMESPACES, PROFILES, target_resource
 from tests.unit.core.rules.scenarios import SCENARIOS
+from tests.unit.runtime.fakes import MemoryClient
 
 
 @pytest.mark.parametrize("rule", ["memory-request", "cpu-request", "parallelism"])
@@ -19,6 +23,33 @@ def test_the_edits_of_a_command_are_those_of_the_advice(rule: str) -> None:
         for edit in edits_of(item.how):
             if allowed(scene.manifest["kind"], edit.pointer):
                 assert edit in item.edits
+
+
+def test_a_command_for_a_task_is_read_back_as_one_for_that_task() -> None:
+    patch = '[{"op":"test","path":"/spec/x","value":"2"},{"op":"replace","path":"/spec/x","value":"1"}]'
+    assert edits_of(f"kubectl -n demo patch task compile --type=json -p '{patch}'")[0].holder == "compile"
+    assert edits_of(f"kubectl -n demo patch pipeline ci --type=json -p '{patch}'")[0].holder is None
+
+
+def test_the_plan_of_advice_on_a_task_is_made_on_the_task_and_names_who_else_runs_it() -> None:
+    client, cpu = MemoryClient(), "/spec/steps/0/computeResources/requests/cpu"
+    task, pipeline = target_resource("tekton.dev/v1", "Task"), target_resource("tekton.dev/v1", "Pipeline")
+    assert task is not None
+    assert pipeline is not None
+    client.put(
+        task, "demo", "compile", spec={"steps": [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]}
+    )
+    for name in ("ci", "nightly"):
+        client.put(pipeline, "demo", name, spec={"tasks": [{"name": "a", "taskRef": {"name": "compile"}}]})
+    ref = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}
+    profile = client.put(PROFILES, "demo", "ci", spec={"workflowRef": ref})
+    client.put(NAMESPACES, None, "demo")
+    patch = json.dumps([{"op": "test", "path": cpu, "value": "2"}, {"op": "replace", "path": cpu, "value": "1500m"}])
+    how = f"kubectl -n demo patch task compile --type=json -p '{patch}'"
+    told = "\n".join(Planner(client, profile).lines({"id": "cpu-request.a", "action": "Lower it", "how": how}))
+    assert "Plan: CPU request of container go from 2 to 1500m" in told
+    assert "kind: Task" in told
+    assert "closed  shared-task       1 other Pipeline (nightly) runs Task compile too" in told
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ WIDER = planned(faster())
         ("owner", "Unknown", "not known", {"owners": None}),
         ("controllers", "OtherController", "VerticalPodAutoscaler v", {"controllers": ("VerticalPodAutoscaler v",)}),
         ("controllers", "Unknown", "list hpa", {"controllers": None, "unknown": {"controllers": "no right to list hpa"}}),
+        ("shared-task", "Shared", "2 other Pipelines (a and b) run", {"sharers": ("a", "b")}),
+        ("shared-task", "Unknown", "no right", {"sharers": None, "unknown": {"sharers": "no right to list pipelines"}}),
         ("namespace-limits", "Unknown", "cannot be read", {"ranges": None}),
         ("namespace-limits", "Unknown", "cannot be read", {"quotas": None}),
         ("namespace-limits", "LimitRange", "below 1600m", {"ranges": (Range("r", "Container", {"cpu": 1.6}),)}),
@@ -104,6 +106,7 @@ WIDER = planned(faster())
         ("secure-reference", "Unknown", "not known", {"secure": True, "active_runs": None}),
         ("cooldown", "Cooldown", "23h00m to go", {"past": (Past(NOW - 3600.0),)}),
         ("in-flight", "InFlight", "1 change of this workflow", {"in_flight": ("etl-cpu-1",)}),
+        ("in-flight", "InFlight", "another change of WorkflowTemplate etl", {"elsewhere": ("b.cpu-1 of profile b",)}),
         ("in-flight", "RateLimited", "changesPerMinute", {"writes_left": 0}),
         ("window", "WindowClosed", "Thursday 2026-03-05 02:00 UTC", {"windows": (THREE,)}),
         ("window", "WindowNeverOpens", "Bad day-of-month", {"windows": (Window("0 0 31 2 *", "UTC", 3600.0),)}),
@@ -115,6 +118,14 @@ def test_a_gate_closes_with_reason_and_words(gate: str, reason: str, words: str,
     found = told(gate, **more)
     assert (found.open, found.reason) == (False, reason)
     assert words in found.message
+
+
+def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_not_known_who_does() -> None:
+    shared = told("shared-task", sharers=("nightly",), approved=True)
+    assert shared.open
+    assert "1 other Pipeline (nightly) runs" in shared.message
+    unknown = told("shared-task", sharers=None, approved=True)
+    assert (unknown.open, unknown.waiting) == (False, False)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class Memory(MemoryClient):
         if not isinstance(body, list):
             return super()._patch(obj, body)
         changed = self._applied(obj, body)
-        if obj["kind"] == "CronJob":
+        if obj["kind"] in ("CronJob", "Task"):
             self.target_writes.append([o for o in body if o["op"] != "test"])
         self._uid += 1
         changed["metadata"]["resourceVersion"] = str(self._uid)

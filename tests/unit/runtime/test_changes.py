@@ -414,7 +414,7 @@ def test_a_change_under_proof_follows_its_profile_to_no_other_object() -> None:
     bed.run()
     assert bed.cpu() == "1500m"
     assert "is not the workflow of its profile (CronJob other)" in bed.message(C.RESTORED)
-    assert "in the object's own history" in bed.message(C.RESTORED)
+    assert "as the journal has it: kubectl -n demo patch cronjob etl --type=json" in bed.message(C.RESTORED)
 
 
 def test_nobody_is_handed_a_command_that_was_edited() -> None:

@@ -451,6 +451,41 @@ def test_auto_without_rights_is_told_with_the_value_to_set(bed: Bed) -> None:
     assert "apply.namespaces={demo}" in bed.message("WriteAccess", POLICIES, "team")
 
 
+def test_a_pipeline_that_runs_tasks_needs_the_right_to_change_those() -> None:
+    bed = Bed()
+    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
+    embedded = [{"name": "build", "taskSpec": {"steps": [{"name": "run", "image": "x"}]}}]
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": embedded})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.policy(apply={"mode": "Auto"})
+    bed.client.allows = lambda attributes: attributes["resource"] != "tasks"  # type: ignore[method-assign]
+    bed.run()
+    assert bed.state(POLICIES, "team")["WriteAccess"] == ("True", "Granted")
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
+    bed.run(seconds=INTERVAL)
+    assert bed.state(POLICIES, "team")["WriteAccess"] == ("False", "Denied")
+    assert "patch tasks.tekton.dev in namespace demo" in bed.message("WriteAccess", POLICIES, "team")
+
+
+def test_what_was_done_to_a_task_is_seen_with_who_did_it(bed: Bed) -> None:
+    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    wrote = {"manager": "kubectl-edit", "time": "2026-03-05T10:00:00Z", "fieldsV1": {"f:spec": {}}}
+    spec = {"steps": [{"name": "run", "image": "x"}]}
+    bed.client.put(tasks, "demo", "compile", spec=spec, metadata={"managedFields": [wrote]})
+    bed.client.put(tasks, "demo", "elsewhere", spec=spec)
+    made = {**wrote, "manager": "helm", "time": "2026-03-01T10:00:00Z"}
+    row = {"name": "build", "taskRef": {"name": "compile"}}
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": [row]}, metadata={"managedFields": [made]})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.history.runs_of["ci"] = [run("ci", 1)]
+    bed.run()
+    past = next(c.past for c in bed.adviser.cases if c.definition.key.name == "ci")
+    assert past.target is not None
+    assert (past.by, past.target["kind"], list(past.target["Task"])) == ("kubectl-edit", "Pipeline", ["compile"])
+    assert past.target["Task"]["compile"]["spec"] == spec
+
+
 def test_a_suspended_policy_says_so(bed: Bed) -> None:
     bed.policy(suspend=True)
     bed.run()

@@ -70,7 +70,8 @@ def _sets() -> Any:
     return Field(
         default=None,
         description="The fields it sets in the object that defines the workflow: path, value when it was advised, advised "
-        "value. Elements of lists are named, not counted; long values stand as their digest.",
+        "value. Elements of lists are named, not counted; long values stand as their digest. What begins with /Task/NAME "
+        "is in that Tekton Task.",
         examples=[_SETS],
     )
 

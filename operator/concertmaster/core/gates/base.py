@@ -96,13 +96,15 @@ class Quota:
 class Facts:
     """What the cluster says about the target now. None: it could not be asked, ``unknown`` has the reason by topic.
 
-    ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that aim at it.
-    ``pods`` is how many pods of the step may run at a time, ``secure`` whether Argo compares stored templates with the
-    runs that use them, ``active_runs`` how many runs are going on.
+    ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that aim at it;
+    ``sharers`` are the other Pipelines that run it, where it is a Task. ``pods`` is how many pods of the step may run at
+    a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` how many runs
+    are going on.
     """
 
     owners: tuple[str, ...] | None = ()
     controllers: tuple[str, ...] | None = ()
+    sharers: tuple[str, ...] | None = ()
     ranges: tuple[Range, ...] | None = ()
     quotas: tuple[Quota, ...] | None = ()
     pod_spec_patch: bool = False
@@ -121,7 +123,8 @@ class Facts:
 class Situation:
     """Everything a gate may look at besides the plan. Times are unix seconds.
 
-    ``in_flight`` names the changes of this workflow that were written and are not judged yet. ``baseline_runs`` are
+    ``in_flight`` names the changes of this workflow that were written and are not judged yet, ``elsewhere`` those of
+    other workflows on the same object. ``baseline_runs`` are
     the runs a change could be compared with, ``coverage`` is the share
     of executions of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by
     itself, ``unsure`` why a proof could well miss harm. ``approved`` is True once a person approved the plan.
@@ -133,6 +136,7 @@ class Situation:
     facts: Facts = field(default_factory=Facts)
     past: tuple[Past, ...] = ()
     in_flight: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     data_until: float | None = None
     max_data_age: float = 6 * 3600.0
     baseline_runs: int = 30
