@@ -91,6 +91,7 @@ bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, reque
 
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.campaigns
+	@$(BIN)/python -m benchmarks.moved
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.loop
 

@@ -17,7 +17,7 @@ import heapq
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +36,7 @@ from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, 
 from concertmaster.core.plan import Plan, plan
 from concertmaster.core.proof import Proof, Terms, prove
 from concertmaster.core.sides import sides
-from concertmaster.core.verdict import Verdict
+from concertmaster.core.verdict import Common, Verdict
 from concertmaster.engines.define import define
 from concertmaster.runtime.adviser import candidates
 from concertmaster.runtime.changes_terms import reach_of, rights_of, terms_of
@@ -47,6 +47,7 @@ BEGIN = 1_760_000_000.0
 GI = 1024.0**3
 MI = 1024.0**2
 BASELINE = 30
+APPLIED = BEGIN + BASELINE * HOUR - 1.0
 KINDS = ("faster", "cheaper", "slower", "kills")
 GOOD = ("faster", "starved", "cheaper")  # kinds that nothing spoils, of this benchmark and of the one with real parts
 POLICY = {
@@ -159,7 +160,7 @@ def play(world: World, raw: dict[str, Any], number: int, rng: np.random.Generato
     return RunRecord(definition.key, f"run-{number}", start, end, outcome, Source.HISTORY, tuple(rows))
 
 
-def _world(rng: np.random.Generator, kind: str) -> tuple[World, dict[str, Any]]:
+def new_world(rng: np.random.Generator, kind: str) -> tuple[World, dict[str, Any]]:
     items = int(rng.integers(6, 16))
     cores = float(rng.choice([0.3, 0.4, 0.5, 0.8]))
     world = World(
@@ -191,13 +192,29 @@ class Campaign:
     inside: bool | None
 
 
-Spoil = Callable[[World], World]
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A workflow whose change was just written: ``raw`` is its manifest since, ``runs`` are those before."""
+
+    made: Plan
+    world: World
+    raw: dict[str, Any]
+    runs: list[RunRecord]
+    rng: np.random.Generator
+    terms: Terms
+
+    def look(self, runs: Sequence[RunRecord], terms: Terms, shared: Common | None = None) -> Proof:
+        """Where the proof stands after ``runs``."""
+        lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
+        found = sides(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
+        aim, step = self.made.aim, self.made.step
+        return prove(aim, found, terms, age=0.0, step=step, lowers_memory=lowers, common=shared)
 
 
-def campaign(kind: str, seed: int) -> Campaign | None:
-    """One workflow's way through the loop; None when nothing could be changed."""
+def change(kind: str, seed: int) -> Changed | None:
+    """One workflow's way up to its change; None when nothing could be changed."""
     rng = np.random.default_rng(seed)
-    world, raw = _world(rng, "faster" if kind == "faster" else "cheaper")
+    world, raw = new_world(rng, "faster" if kind == "faster" else "cheaper")
     if kind == "slower":
         world = replace(world, harm=1.2)
     elif kind == "kills":
@@ -220,31 +237,25 @@ def campaign(kind: str, seed: int) -> Campaign | None:
         if blocking(judge(made, situation), proposing=False):
             continue
         changed = jsonpatch.apply(copy.deepcopy(raw), made.operations("1"))
-        return _proven(kind, made, world, changed, runs, rng, terms_of(policy, definition, now))
+        return Changed(made, world, changed, runs, rng, terms_of(policy, definition, now))
     return None
 
 
-def _proven(
-    kind: str,
-    made: Plan,
-    world: World,
-    raw: dict[str, Any],
-    runs: list[RunRecord],
-    rng: np.random.Generator,
-    terms: Terms,
-) -> Campaign:
-    """Run on with the change until there is a verdict; the full effect is measured on all later runs."""
-    applied = BEGIN + BASELINE * HOUR - 1.0
-    lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in made.settings)
+def campaign(kind: str, seed: int) -> Campaign | None:
+    """One workflow's way through the loop: runs go on with the change until there is a verdict, and the full effect is
+    measured on all later runs. None when nothing could be changed."""
+    begun = change(kind, seed)
+    if begun is None:
+        return None
+    made, terms = begun.made, begun.terms
     proof: Proof | None = None
-    total = list(runs)
+    total = list(begun.runs)
     for number in range(BASELINE, BASELINE + terms.max_runs):
-        total.append(play(world, raw, number, rng, harmed=True))
+        total.append(play(begun.world, begun.raw, number, begun.rng, harmed=True))
         if proof is None or proof.verdict is None:
-            proof = _look(made, total, applied, terms, lowers)
+            proof = begun.look(total, terms)
     assert proof is not None
-    full = replace(terms, min_runs=terms.max_runs, restore_same=False)
-    effect = _look(made, total, applied, full, lowers).measured
+    effect = begun.look(total, replace(terms, min_runs=terms.max_runs, restore_same=False)).measured
     promised = made.predicted
     known = promised is not None and effect is not None and promised.measure == effect.measure
     return Campaign(
@@ -257,11 +268,6 @@ def _proven(
         effect.likely if effect is not None else None,
         promised.low <= effect.likely <= promised.high if known and promised and effect else None,
     )
-
-
-def _look(made: Plan, runs: Sequence[RunRecord], applied: float, terms: Terms, lowers: bool) -> Proof:
-    found = sides(runs, applied=applied, since=None, now=applied + 10_000 * HOUR)
-    return prove(made.aim, found, terms, age=0.0, step=made.step, lowers_memory=lowers)
 
 
 def share(values: Sequence[bool]) -> float | None:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, fleet, loop
+from benchmarks import campaigns, fleet, loop, moved
 from benchmarks.speed import measure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +94,7 @@ def page(result: dict[str, Any]) -> str:
 
 def _campaigns() -> list[str]:
     """What the last `make bench-changes` measured, as lines of the page."""
-    parts = [part for part in (campaigns, loop) if part.RESULT.is_file()]
+    parts = [part for part in (campaigns, moved, loop) if part.RESULT.is_file()]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 

@@ -26,6 +26,7 @@ from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefiniti
 from concertmaster.core.oddities import oddities
 from concertmaster.core.options import WEIGHTS, AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
 from concertmaster.core.plan import predict
+from concertmaster.core.promise import effect_error, reserved_per_month
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
 from concertmaster.engines import complete
 from concertmaster.report import insights as told
@@ -58,9 +59,11 @@ class Advice:
     def given(self, target: Mapping[str, Any] | None = None) -> list[Given]:
         """The recommendations as their lives are told: what each promises and which fields of ``target`` it sets. One
         whose fields all stand as it wants them is not given any more, whatever the runs before that still say."""
-        cost = self.analysis.cost.per_month
+        cost, error = reserved_per_month(self.analysis), effect_error(self.analysis.runs)
         return [
-            Given(item.id, status.words(item), promised(item, cost), fields(item.edits, target) if target else ())
+            Given(
+                item.id, status.words(item), promised(item, cost, error), fields(item.edits, target) if target else ()
+            )
             for item in self.recommendations
             if target is None or not stand(item.edits, target)
         ]
@@ -91,10 +94,10 @@ class Advice:
         )
 
 
-def promised(item: Recommendation, monthly_cost: float | None) -> Effect:
-    """What a recommendation promises in the measure it will be judged by."""
+def promised(item: Recommendation, monthly_cost: float | None, error: float) -> Effect:
+    """What a recommendation promises in the measure it will be judged by, ``error`` being that of measuring it."""
     measure = measure_of(item.category)
-    found = predict(item, monthly_cost=monthly_cost)
+    found = predict(item, monthly_cost=monthly_cost, spread=error)
     if found is None or found.measure != measure:
         return Effect(measure)
     return Effect(measure, found.likely, found.low, found.high)

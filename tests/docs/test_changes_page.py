@@ -64,6 +64,7 @@ HELD: dict[str, tuple[str, str]] = {
         "test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_about",
     ),
     "Of a change under proof": (LOOP, "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo"),
+    "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
     "Advice moves a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
     "With `approvals": (REAL, "test_nobody_decides_in_another_persons_name"),
     "Runs before the change": (

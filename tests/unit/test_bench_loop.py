@@ -30,6 +30,13 @@ def test_promises_and_false_restores_are_of_good_changes_and_the_undecided_is_no
     assert (found["unchanged"], found["undecided"]["slower"]) == (1, 1)
 
 
+def test_memory_that_was_not_touched_cannot_fall_short() -> None:
+    other = Outcome(Campaign("kills", "cpu-request", "Improved", False, 9, (-0.2, -0.1, -0.05), -0.15, True), 11, 60.0)
+    found = figures([*ROWS, other])
+    assert found["kills_caught_percent"] == 100.0
+    assert (found["inside_percent"], found["inside_of"]) == (75.0, 4)
+
+
 def test_rows_survive_their_file_and_the_table_has_a_column_for_each_batch() -> None:
     rows = json.loads(json.dumps([asdict(row) for row in ROWS]))
     assert figures([outcome_of(row) for row in rows]) == figures(ROWS)

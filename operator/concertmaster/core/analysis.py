@@ -85,6 +85,10 @@ class Analysis:
     inferred: bool
     problems: tuple[str, ...]
 
+    def presence(self, step: StepAnalysis) -> float:
+        """Share of the runs that had the step, 0 to 1."""
+        return step.runs / len(self.runs) if self.runs else 0.0
+
     @property
     def success_rate(self) -> float | None:
         """Share (0 to 1) of runs that succeeded among those with a known outcome."""

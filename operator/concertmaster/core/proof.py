@@ -22,7 +22,7 @@ from concertmaster.core.plan import Aim, Predicted
 from concertmaster.core.power import TOLERATED
 from concertmaster.core.sides import Sides, Sizes, baseline, comparable, good
 from concertmaster.core.text import count, duration, percent
-from concertmaster.core.verdict import MARGIN, MIN_RUNS, Comparison, Verdict, compare, watch
+from concertmaster.core.verdict import MARGIN, MIN_RUNS, Common, Comparison, Verdict, compare, watch
 
 HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
 FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
@@ -58,18 +58,19 @@ class Proof:
 
 def prove(
     aim: Aim, found: Sides, terms: Terms, *, age: float, step: str | None = None, lowers_memory: bool = False,
-    pricing: Pricing | None = None,
+    pricing: Pricing | None = None, common: Common | None = None,
 ) -> Proof:  # fmt: skip
-    """The proof of a change of ``step`` (None: of the workflow) that was made ``age`` seconds ago."""
+    """The proof of a change of ``step`` (None: of the workflow) that was made ``age`` seconds ago. ``common``: what other
+    workflows' run times did meanwhile (``control.common``)."""
     sizes = comparable(found)
     found = replace(found, before=baseline(found.before, sizes, terms.max_runs))
     runs = (len(found.before), min(len(found.after), terms.max_runs))
-    harm = _killed(found, step, lowers_memory) or _failing(found) or _clearly_slower(found, sizes)
+    harm = _killed(found, step, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
     if harm:
-        return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing))
+        return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
     over = age >= terms.max_age
-    seconds = _watched(found, sizes, terms, over)
-    measured = _measured(aim, found, sizes, pricing)
+    seconds = _watched(found, sizes, terms, over, common)
+    measured = _measured(aim, found, sizes, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
     )
@@ -103,7 +104,7 @@ def _judged(aim: Aim, found: Sides, seconds: Comparison, terms: Terms, last: boo
     return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs)
 
 
-def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool) -> Comparison:
+def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool, common: Common | None) -> Comparison:
     before, after = good(found.before), good(found.after)
     return watch(
         [r.makespan for r in before],
@@ -113,10 +114,11 @@ def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool) -> Compariso
         min_runs=MIN_RUNS,
         max_runs=terms.max_runs,
         final=final,
+        common=common,
     )
 
 
-def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None) -> Predicted | None:
+def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None, common: Common | None) -> Predicted | None:
     """The effect with its 90 % interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
     duration."""
     if aim is Aim.SAFER:
@@ -137,6 +139,7 @@ def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None) -> 
         inputs_before=[sizes.get(r.run) for r in before],
         inputs_after=[sizes.get(r.run) for r in after],
         level=0.10,
+        common=common,
     )
     if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
         return None
@@ -172,15 +175,15 @@ def _failing(found: Sides) -> str | None:
     return None
 
 
-def _clearly_slower(found: Sides, sizes: Sizes) -> str | None:
+def _clearly_slower(found: Sides, sizes: Sizes, common: Common | None) -> str | None:
     """The first runs after the change are all far beyond anything before it."""
     before, after = good(found.before), good(found.after)
     looked = 2 if len(before) >= 20 else 3
     if len(before) < 8 or len(after) < looked:
         return None
     longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)
-    first = after[:looked]
-    if any((r.makespan or 0.0) < CLEARLY * longest or sizes[r.run] > largest for r in first):
+    first, factor = after[:looked], CLEARLY * (max(1.0, common.high) if common is not None else 1.0)
+    if any((r.makespan or 0.0) < factor * longest or sizes[r.run] > largest for r in first):
         return None
     shortest = min(r.makespan or 0.0 for r in first)
     span = f"took {duration(shortest)} and more, none of {len(before)} before more than {duration(longest)}"

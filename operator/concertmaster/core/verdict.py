@@ -68,6 +68,21 @@ class Comparison:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """A factor (1.2 is 20 % longer) by which durations after differ for a reason of all ``workflows`` others: the median
+    with its 90 % interval ``low``..``high``."""
+
+    workflows: int
+    ratio: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        way = f"{_percent(abs(self.ratio - 1.0))} {'longer' if self.ratio > 1.0 else 'shorter'}"
+        return f"runs of {self.workflows} other workflows take {way} meanwhile, which is taken out"
+
+
 def compare(
     before: Durations,
     after: Durations,
@@ -76,20 +91,22 @@ def compare(
     inputs_after: Durations | None = None,
     margin: float = MARGIN,
     level: float = LEVEL,
+    common: Common | None = None,
 ) -> Comparison:
     """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
 
     Worse or Improved when the interval lies on one side of 1; Same when it lies within the ``margin``; else
     Inconclusive. Values that are missing, infinite or not positive are left out. With input sizes for at least three
-    quarters of the runs of both sides, durations are compared at equal input size (log-linear in the size).
+    quarters of the runs of both sides, durations are compared at equal input size (log-linear in the size). What is
+    ``common`` to all workflows is taken out, and the interval grows by that of the common factor.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
     if groups is None:
         return _too_few(counts, decided=True)
     critical = student_quantile(1.0 - level / 2.0, groups.degrees)
-    ratio, low, high = _interval(groups, critical)
+    ratio, low, high = _freed(_interval(groups, critical), common)
     p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
-    verdict, reason = _judged(low, high, margin)
+    verdict, reason = _judged(low, high, margin, common)
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
 
 
@@ -139,6 +156,7 @@ def watch(
     margin: float = MARGIN,
     level: float = SEQUENTIAL_LEVEL,
     expected_shift: float = EXPECTED_SHIFT,
+    common: Common | None = None,
 ) -> Comparison:
     """Sequential test: ask after every new run with all runs since the change; stop when ``decided``.
 
@@ -146,7 +164,7 @@ def watch(
     Improved likewise. The looks before the last have a bar that holds however many there are; at the last one (at
     ``max_runs``, or ``final``: nobody will ask again) it is decided in any case: with a fixed-sample interval, and
     Inconclusive unless one of the others holds. Same is decided as soon as the interval lies within the ``margin``.
-    Runs beyond ``max_runs`` are not looked at.
+    Runs beyond ``max_runs`` are not looked at. ``common`` as in ``compare``; the p-value is of the durations as they are.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs
@@ -159,8 +177,8 @@ def watch(
     else:
         critical = anytime_critical(groups.degrees, groups.information, level / 2.0, expected_shift)
         p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information, expected_shift))
-    ratio, low, high = _interval(groups, critical)
-    verdict, reason = _judged(low, high, margin)
+    ratio, low, high = _freed(_interval(groups, critical), common)
+    verdict, reason = _judged(low, high, margin, common)
     decided = last or verdict is not Verdict.INCONCLUSIVE
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
 
@@ -197,8 +215,15 @@ def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]
     return _exp(likely), _exp(min(low, likely)), _exp(max(high, likely))
 
 
-def _judged(low: float, high: float, margin: float) -> tuple[Verdict, str]:
+def _freed(found: tuple[float, float, float], common: Common | None) -> tuple[float, float, float]:
+    """Ratio and interval without the common factor: what holds wherever in its interval that lies."""
+    ratio, low, high = found
+    return found if common is None else (ratio / common.ratio, low / common.high, high / common.low)
+
+
+def _judged(low: float, high: float, margin: float, common: Common | None) -> tuple[Verdict, str]:
     span = f"durations are {_percent(low)} to {_percent(high)} of what they were"
+    span += f" ({common})" if common is not None else ""
     if low > 1.0:
         return Verdict.WORSE, f"slower: {span}"
     if high < 1.0:

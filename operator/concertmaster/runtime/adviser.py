@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from concertmaster.core.measured import measure
 from concertmaster.core.model import Recommendation
 from concertmaster.core.objectives import Verdict
 from concertmaster.core.options import RuleSettings
+from concertmaster.core.promise import effect_error, reserved_per_month
 from concertmaster.core.rules import RULES
 from concertmaster.report import detail
 from concertmaster.report.memory import decision
@@ -26,7 +26,6 @@ from concertmaster.runtime.changes_terms import terms_of
 from concertmaster.runtime.fleet import speaks
 from concertmaster.runtime.ports import Advice, Candidate, Case
 
-_LATER_RUNS = 20  # of a proof, between its fewest and its most
 _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
@@ -103,17 +102,12 @@ def _waits(found: Advised) -> bool:
 
 def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
     """The advice that sets fields and is not dismissed or done already (``away``), in its order."""
+    cost, error = reserved_per_month(found.analysis), effect_error(found.analysis.runs)
     return tuple(
-        Candidate(item, _coverage(found, item), found.analysis.cost.per_month, _spread(found))
+        Candidate(item, _coverage(found, item), cost, error)
         for item in found.recommendations
         if item.edits and item.id not in away
     )
-
-
-def _spread(found: Advised) -> float:
-    """Relative standard error of the ratio of two mean durations: the runs seen, and as many later ones as are usual."""
-    runs = found.analysis.makespan
-    return (runs.cv or 0.0) * math.sqrt(1.0 / max(1, runs.count) + 1.0 / _LATER_RUNS)
 
 
 def _coverage(found: Advised, item: Recommendation) -> float | None:

@@ -22,6 +22,7 @@ from concertmaster.kube.discover import scan
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES
+from concertmaster.runtime.changes_control import Others
 from concertmaster.runtime.changes_desk import Desk, scope_of
 from concertmaster.runtime.changes_document import FINISHED, FLYING, Change
 from concertmaster.runtime.changes_end import Ends
@@ -72,6 +73,7 @@ class Changes:
     ) -> None:
         self._client = client
         self._hand = hand
+        self._history = history
         self._ends = Ends(hand)
         self._follower = Follower(hand, steps, self._ends, history)
         self._plans = Proposals(client, hand, steps, self._follower)
@@ -115,6 +117,7 @@ class Changes:
         everyone = {c.uid: c for c in listed}
         lines = [line for c in listed if (line := c.line()) is not None]
         facts = FactReader(self._client, self._access, self._secure)
+        others = Others(subjects, listed, self._history, data_until, now, beat)
         self._deleted(flying, listed, subjects, scene, now, outcome)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
@@ -122,7 +125,7 @@ class Changes:
                 continue
             beat("changes")
             until = data_until.get(subject.source)
-            desk = Desk(subject, subject.policy, mine, lines, scene, facts, now, until, everyone)
+            desk = Desk(subject, subject.policy, mine, lines, scene, facts, others, now, until, everyone)
             self._guarded(lambda desk=desk: self._workflow(desk), f"changes of {desk.workflow}", outcome)  # type: ignore[misc]
             source = subject.policy.source
             if source is not None:

@@ -14,6 +14,7 @@ from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.plan import Plan
 from concertmaster.core.sides import Sides, foresee
 from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.runtime.changes_control import Others
 from concertmaster.runtime.changes_document import Change, Scope
 from concertmaster.runtime.changes_facts import FactReader
 from concertmaster.runtime.scene import Scene
@@ -31,6 +32,7 @@ class Desk:
     lines: Sequence[Line]
     scene: Scene
     facts: FactReader
+    others: Others
     now: float
     data_until: float | None
     everyone: dict[str, Change]  # all changes of the cycle by uid, whosever they are; shared by all desks

@@ -11,6 +11,7 @@ from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.proof import prove
 from concertmaster.core.sides import Sides
 from concertmaster.core.sides import sides as proof_sides
+from concertmaster.core.verdict import MIN_RUNS
 from concertmaster.runtime.changes_confirm import lowers_memory
 from concertmaster.runtime.changes_desk import Desk
 from concertmaster.runtime.changes_document import FINISHED, Change
@@ -95,6 +96,7 @@ class Follower:
             step=step_of(change.recommendation, [s.name for s in definition.graph.steps]),
             lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
             pricing=prices_of(desk.policy),
+            common=desk.others.common(desk.subject, found, applied) if len(found.after) >= MIN_RUNS else None,
         )
         if touched:
             proof = replace(

@@ -148,7 +148,7 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """Advice that sets fields, best first. ``coverage`` is the share of the step's executions with samples,
-    ``monthly_cost`` what a month of the workflow costs in the policy's currency; None: unknown. ``spread`` is the
+    ``monthly_cost`` what the requests of a month cost in the policy's currency; None: unknown. ``spread`` is the
     relative standard error with which an effect on the run time can be measured."""
 
     recommendation: Recommendation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from concertmaster.runtime.changes_confirm import lowers_memory
 from concertmaster.runtime.changes_document import Change
 from tests.unit.core.changes_world import advice
 
-from .changes_bed import CHANGES, CPU, CRONJOB, DAY, MEMORY, POLICIES, PROFILES, Bed, Died, cheaper, wider
+from .changes_bed import CHANGES, CPU, CRONJOB, DAY, MEMORY, NOW, POLICIES, PROFILES, Bed, Died, cheaper, wider
 
 HOUR = 3600.0
 
@@ -109,6 +110,63 @@ def test_the_very_plan_that_was_taken_back_is_not_tried_again() -> None:
     bed.run(30 * DAY)
     assert len(bed.all()) == 1
     assert bed.cpu() == "2"
+
+
+def neighbours(bed: Bed, factor: float, *, count: int = 8, after: int = 8) -> None:
+    """Other CronJobs that nobody changes, whose runs take ``factor`` times as long since the change."""
+    for i in range(count):
+        name = f"other-{i}"
+        spec = bed.target["spec"]
+        bed.client.put(CRONJOB, "demo", name, spec=spec)
+        reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": name}
+        bed.client.put(PROFILES, "demo", name, spec={"workflowRef": reference})
+        own, bed.history.runs_of["etl"] = bed.history.runs_of["etl"], []
+        bed.runs(30, 300.0, seed=100 + i, end=NOW)
+        bed.runs(after, 300.0 * factor, seed=200 + i)
+        bed.history.runs_of[name], bed.history.runs_of["etl"] = bed.history.runs_of["etl"], own
+
+
+def test_a_cluster_that_became_slower_is_not_blamed_on_the_change() -> None:
+    for moved in (False, True):
+        bed = Bed()
+        bed.run()
+        bed.now += 8 * 3600.0 + 60.0
+        bed.runs(8, seconds=800.0, seed=7)
+        if moved:
+            neighbours(bed, 800.0 / 600.0)
+        bed.run()
+        assert (bed.one().verdict is Verdict.WORSE) is not moved
+        assert ("8 other workflows take 33 % longer" in bed.message(C.VERIFIED)) is moved
+
+
+@pytest.mark.parametrize("how", ["edited", "what it refers to was edited", "changed by the operator"])
+def test_workflows_that_were_changed_themselves_are_no_control(how: str) -> None:
+    bed = Bed()
+    bed.run()
+    made = bed.client.objects[bed.one().ref.path]
+    bed.now += 8 * 3600.0 + 60.0
+    bed.runs(8, seconds=800.0, seed=7)
+    neighbours(bed, 800.0 / 600.0)
+    for i in range(8):
+        name = f"other-{i}"
+        if how == "edited":
+            entry = {
+                "manager": "ana",
+                "operation": "Update",
+                "fieldsV1": {"f:spec": {}},
+                "time": "2025-10-09T09:00:00Z",
+            }
+            bed.client.objects[CRONJOB.path("demo", name)]["metadata"]["managedFields"] = [entry]
+        elif how == "changed by the operator":
+            status = {**made["status"], "phase": "Completed"}
+            spec = {**made["spec"], "profileRef": {"name": name}}
+            bed.client.put(CHANGES, "demo", f"{name}-change", spec=spec, status=status)
+        else:
+            bed.history.runs_of[name] = [
+                replace(r, fingerprint="new" if (r.start or 0.0) > NOW else "old") for r in bed.history.runs_of[name]
+            ]
+    bed.run()
+    assert next(c for c in bed.all() if c.profile == "etl").verdict is Verdict.WORSE
 
 
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:

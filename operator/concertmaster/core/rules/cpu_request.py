@@ -198,7 +198,8 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     if change < 0:
         freed = (current - proposed_cores) * seconds / _HOUR
         rate = evidence.analysis.cost.runs_per_month
-        saved = freed * evidence.analysis.pricing.cpu_core_hour * rate if rate else None
+        present = evidence.analysis.presence(step)
+        saved = freed * evidence.analysis.pricing.cpu_core_hour * rate * present if rate else None
         money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
         slower = size.expected_slowdown_share
         expected = (
@@ -212,7 +213,8 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         )
         otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
         category = Category.COST
-        priced = (current - proposed_cores) / _HOUR * evidence.analysis.pricing.cpu_core_hour * rate if rate else 0.0
+        hourly = (current - proposed_cores) * evidence.analysis.pricing.cpu_core_hour * present
+        priced = hourly / _HOUR * rate if rate else 0.0
         saving = mean_interval([r.reserved_seconds for r in container.runs], priced) if priced > 0 else None
         severity = saving_severity(evidence, saving, -change)
     else:

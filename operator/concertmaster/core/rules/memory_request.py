@@ -28,12 +28,12 @@ def _unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
     return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
 
 
-def _saving(evidence: Evidence, container: ContainerUsage, freed: float) -> Interval | None:
+def _saving(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, freed: float) -> Interval | None:
     """Money per month that ``freed`` bytes less are worth over the run times seen; None without a known rate of runs."""
     rate = evidence.analysis.cost.runs_per_month
     if rate is None:
         return None
-    price = freed / _GIB / _HOUR * evidence.analysis.pricing.memory_gib_hour * rate
+    price = freed / _GIB / _HOUR * evidence.analysis.pricing.memory_gib_hour * rate * evidence.analysis.presence(step)
     return mean_interval([r.reserved_seconds for r in container.runs], price) if price > 0 else None
 
 
@@ -72,7 +72,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     seconds = sum(r.seconds for r in container.runs) / runs
     if change < 0:
         saved_gib_hours = (current - request) * seconds / _GIB / _HOUR
-        saving = _saving(evidence, container, current - request)
+        saving = _saving(evidence, step, container, current - request)
         money = f", {text.money(saving.likely, evidence.analysis.pricing.currency)} a month" if saving else ""
         return Recommendation(
             id=identifier,

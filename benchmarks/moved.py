@@ -1,0 +1,148 @@
+"""``make bench-changes``: changes that are made just when the whole cluster becomes faster or slower.
+
+The world is that of benchmarks/campaigns.py. With the change all work takes another time, of this workflow and of eight
+others that nobody changed; every workflow keeps the noise and the drift of its own, and its short steps do not move. Each
+campaign is proven twice on the same runs: with the others as control, and without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.campaigns import APPLIED, BASELINE, GOOD, HOUR, change, new_world, play, share
+from concertmaster.core.control import common
+from concertmaster.core.model import RunRecord
+from concertmaster.core.proof import Proof
+from concertmaster.core.sides import sides
+
+RESULT = Path(__file__).parent / "results" / "moved.json"
+KINDS = ("faster", "cheaper", "slower")
+FACTORS = (0.8, 1.0, 1.25)
+OTHERS = 8
+_LOOKS = 4  # every so many runs: a look compares nine workflows
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A campaign's two ends: restored with and without the control, and whether the promise held what was measured."""
+
+    kind: str
+    factor: float
+    restored: dict[str, bool]
+    inside: dict[str, bool | None]
+
+
+def campaign(factor: float, kind: str, seed: int) -> Moved | None:
+    """One workflow in a cluster where all work takes ``factor`` times as long once the change is made; None when nothing
+    could be changed."""
+    begun = change(kind, seed)
+    if begun is None:
+        return None
+    most = begun.terms.max_runs
+    world = replace(begun.world, work=begun.world.work * factor)
+    total = list(begun.runs)
+    total += [play(world, begun.raw, BASELINE + i, begun.rng, harmed=True) for i in range(most)]
+    beside = [_beside(factor, most, np.random.default_rng([seed, i])) for i in range(OTHERS)]
+    ends: dict[str, Proof] = {}
+    for number in range(_LOOKS, most + 1, _LOOKS):
+        seen = BASELINE + min(number, most)
+        now = APPLIED + (number + 1) * HOUR
+        shared = common([sides(runs[:seen], applied=APPLIED, since=None, now=now) for runs in beside])
+        for name, given in (("with", shared), ("without", None)):
+            if name not in ends or ends[name].verdict is None:
+                ends[name] = begun.look(total[:seen], begun.terms, given)
+    everything = replace(begun.terms, min_runs=most, restore_same=False)
+    shared = common([sides(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR) for runs in beside])
+    effects = {"with": begun.look(total, everything, shared), "without": begun.look(total, everything)}
+    promised = begun.made.predicted
+    inside: dict[str, bool | None] = {}
+    for name, proof in effects.items():
+        measured = proof.measured
+        told = promised is not None and measured is not None and promised.measure == measured.measure
+        inside[name] = promised.low <= measured.likely <= promised.high if told and promised and measured else None
+    return Moved(kind, factor, {name: proof.restore for name, proof in ends.items()}, inside)
+
+
+def _beside(factor: float, most: int, rng: np.random.Generator) -> list[RunRecord]:
+    """Runs of a workflow nobody changes."""
+    world, raw = new_world(rng, "cheaper")
+    moved = replace(world, work=world.work * factor)
+    return [
+        play(world if i < BASELINE else moved, raw, i, rng, harmed=False) for i in range(BASELINE + most)
+    ]  # fmt: skip
+
+
+def summary(rows: Sequence[Moved]) -> list[dict[str, Any]]:
+    """The figures of the table, a row for each factor."""
+    found = []
+    for factor in FACTORS:
+        mine = [r for r in rows if r.factor == factor]
+        figures: dict[str, Any] = {"factor": factor, "campaigns": len(mine)}
+        for name in ("without", "with"):
+            good = [r.restored[name] for r in mine if r.kind in GOOD]
+            told = [bool(r.inside[name]) for r in mine if r.kind in GOOD and r.inside[name] is not None]
+            slower = [r.restored[name] for r in mine if r.kind == "slower"]
+            figures[name] = {"inside": share(told), "false": share(good), "caught": share(slower)}
+        found.append(figures)
+    return found
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as lines of benchmarks/RESULTS.md."""
+    told = {0.8: "a fifth faster", 1.0: "as before", 1.25: "a quarter slower"}
+    rows = [
+        f"| {told.get(row['factor'], row['factor'])} ({row['campaigns']}) | {row['without']['inside']} %,"
+        f" {row['with']['inside']} % | {row['without']['false']} %, {row['with']['false']} % |"
+        f" {row['without']['caught']} %, {row['with']['caught']} % |"
+        for row in result["summary"]
+    ]
+    return [
+        "",
+        "## Changes made when the whole cluster moves (simulated; `make bench-changes`)",
+        "",
+        f"Each cell: by the workflow's own runs alone, then with {OTHERS} unchanged workflows as control"
+        " (see benchmarks/moved.py).",
+        "",
+        "| all work takes (campaigns) | effect inside the promise | good changes taken back | a fifth longer caught |",
+        "|---|---|---|---|",
+        *rows,
+    ]
+
+
+def main() -> int:
+    """Run the campaigns, write JSON and page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--each", type=int, default=40, help="campaigns of each kind and factor")
+    parser.add_argument("--seed", type=int, default=20261120)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--dry", action="store_true", help="print only")
+    options = parser.parse_args()
+    rows: list[Moved] = []
+    for place, kind in enumerate(KINDS):
+        seeds = [options.seed + 10_000 * place + i for i in range(options.each)]
+        for factor in FACTORS:
+            with ProcessPoolExecutor(options.workers) as pool:
+                rows += [m for m in pool.map(partial(campaign, factor, kind), seeds) if m is not None]
+            print(f"{kind}, all work {factor} times as long: {len(rows)} campaigns so far", flush=True)
+    result = {"summary": summary(rows), "seed": options.seed, "each": options.each}
+    print(json.dumps(result["summary"], indent=1))
+    if not options.dry:
+        from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
+
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+        PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
