@@ -12,9 +12,9 @@ from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.ports import History
 from concertmaster.runtime.subject import Subject
 
-_WORKFLOWS = 20  # with runs on both sides; more make the interval hardly narrower
-_LOOKED_AT = 60  # in one cycle: reading runs takes time
-_RUNS = 120  # the newest, of one workflow
+_WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
+_LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
+_RUNS = 60  # the newest, of one workflow
 
 
 class Others:
