@@ -137,7 +137,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=25.0, help="work of a run, about")
     parser.add_argument("--minutes", type=float, default=27.0, help="at most")
     parser.add_argument("--active", type=int, default=60, help="runs at a time, of all workflows")
-    parser.add_argument("--seed", type=int, default=20261120)
+    parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--append", action="store_true", help="keep the columns the page has; give another seed")
     parser.add_argument("--dry", action="store_true", help="print only")
     options = parser.parse_args()
