@@ -28,6 +28,7 @@ HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
 FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
 QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
 CLEARLY = 1.5  # times the longest run before
+SOONEST = 2  # runs after a change that can end its proof by how long they took
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _failing(found: Sides) -> str | None:
 def _clearly_slower(found: Sides, sizes: Sizes, common: Common | None) -> str | None:
     """The first runs after the change are all far beyond anything before it."""
     before, after = good(found.before), good(found.after)
-    looked = 2 if len(before) >= 20 else 3
+    looked = SOONEST if len(before) >= 20 else MIN_RUNS
     if len(before) < 8 or len(after) < looked:
         return None
     longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)

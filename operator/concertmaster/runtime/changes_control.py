@@ -33,12 +33,15 @@ class Others:
         for change in changes:
             at = (change.namespace, change.profile)
             changed[at] = max(changed.get(at, 0.0), change.applied or 0.0, change.restored or 0.0)
-        self._rows: list[tuple[Subject, WorkflowDefinition, float]] = []
+        rows: dict[WorkflowKey, tuple[Subject, WorkflowDefinition, float]] = {}  # once, also with several profiles
         for s in subjects:
-            if s.resolved.definition is not None:
-                edited = s.target.written[1] if s.target is not None else 0.0
+            definition = s.resolved.definition
+            if definition is not None:
+                edited = [t.written[1] for t in (s.target, *s.held) if t is not None]
                 ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
-                self._rows.append((s, s.resolved.definition, max(edited, ours)))
+                told, _, before = rows.get(definition.key, (s, definition, 0.0))
+                rows[definition.key] = told, definition, max(before, ours, *edited)
+        self._rows = list(rows.values())
 
     def common(self, subject: Subject, found: Sides, applied: float) -> Common | None:
         """What the others' run times did since ``applied``, over the span of the runs ``found`` of ``subject``."""
@@ -51,7 +54,7 @@ class Others:
             if definition.key not in self._runs and len(self._runs) >= _LOOKED_AT:
                 continue
             beside = sides(self._read(definition, until), applied=applied, since=first, now=until)
-            # Also what a definition refers to (a shared Task, say) may have been changed: its fingerprint holds it.
+            # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             marks = {r.fingerprint for r in (*beside.before, *beside.after)} - {None}
             if beside.before and beside.after and len(marks) <= 1:
                 others.append(beside)

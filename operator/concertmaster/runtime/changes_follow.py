@@ -8,10 +8,9 @@ from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.core import jsonpatch
 from concertmaster.core.lifecycle import step_of
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.proof import prove
+from concertmaster.core.proof import SOONEST, prove
 from concertmaster.core.sides import Sides
 from concertmaster.core.sides import sides as proof_sides
-from concertmaster.core.verdict import MIN_RUNS
 from concertmaster.runtime.changes_confirm import lowers_memory
 from concertmaster.runtime.changes_desk import Desk
 from concertmaster.runtime.changes_document import FINISHED, Change
@@ -96,7 +95,7 @@ class Follower:
             step=step_of(change.recommendation, [s.name for s in definition.graph.steps]),
             lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
             pricing=prices_of(desk.policy),
-            common=desk.others.common(desk.subject, found, applied) if len(found.after) >= MIN_RUNS else None,
+            common=desk.others.common(desk.subject, found, applied) if len(found.after) >= SOONEST else None,
         )
         if touched:
             proof = replace(

@@ -169,6 +169,31 @@ def test_workflows_that_were_changed_themselves_are_no_control(how: str) -> None
     assert next(c for c in bed.all() if c.profile == "etl").verdict is Verdict.WORSE
 
 
+def test_also_the_very_first_runs_in_a_slower_cluster_are_not_blamed_on_the_change() -> None:
+    for moved in (False, True):
+        bed = Bed()
+        bed.run()
+        bed.now += 8 * HOUR + 60.0
+        bed.runs(2, seconds=1200.0, seed=7)
+        if moved:
+            neighbours(bed, 2.0)
+        bed.run()
+        assert (bed.one().verdict is Verdict.WORSE) is not moved
+
+
+def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
+    bed = Bed()
+    bed.run()
+    bed.now += 8 * HOUR + 60.0
+    bed.runs(8, seconds=800.0, seed=7)
+    neighbours(bed, 800.0 / 600.0, count=4)
+    for i in range(8):
+        reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": f"other-{i % 4}"}
+        bed.client.put(PROFILES, "demo", f"again-{i}", spec={"workflowRef": reference})
+    bed.run()
+    assert bed.one().verdict is Verdict.WORSE
+
+
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:
     bed = applied(maxInFlight=1)
     for step in range(3):
