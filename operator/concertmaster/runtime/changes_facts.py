@@ -96,7 +96,7 @@ class FactReader:
         if plan.target.kind != TASK or pipelines is None:
             return
         for found in self._list(pipelines, plan.namespace):
-            name, runs = str(found["metadata"]["name"]), tasks_of(found)
+            name, runs = str(found["metadata"]["name"]), tasks_of(found, plan.namespace)
             if name != workflow and plan.target.name in runs:
                 yield name
             elif name != workflow and any("$(" in task for task in runs):

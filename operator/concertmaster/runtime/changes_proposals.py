@@ -13,11 +13,13 @@ from concertmaster.core.ledger import corrected, correction, withdrawn
 from concertmaster.core.model import TASK
 from concertmaster.core.plan import Plan, plan
 from concertmaster.engines.define import define
+from concertmaster.engines.tekton.definition import tasks_of
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NotFound
+from concertmaster.kube.objects import target_resource
 from concertmaster.runtime.changes_confirm import confirmed
 from concertmaster.runtime.changes_desk import Desk
-from concertmaster.runtime.changes_document import FLYING, Change, elsewhere
+from concertmaster.runtime.changes_document import FLYING, Change, Scope, elsewhere
 from concertmaster.runtime.changes_follow import Follower
 from concertmaster.runtime.changes_hand import Hand
 from concertmaster.runtime.changes_status import object_name, says
@@ -43,6 +45,7 @@ class Proposals:
         waiting = {c.recommendation: c for c in proposed if c.phase == "Proposed"}
         bare = [c for c in proposed if c.phase != "Proposed"]
         open_ = sum(c.decision is None for c in waiting.values())
+        scope = desk.scope
         for candidate in candidates:
             mine = waiting.pop(candidate.recommendation.id, None)
             raw = desk.listed(candidate.recommendation.holder)
@@ -55,6 +58,9 @@ class Proposals:
                 if all(c.phase != "Superseded" for c in desk.changes if c.uid == mine.uid):
                     continue
                 open_ -= mine.decision is None
+            holder = candidate.recommendation.holder
+            if holder is not None and (scope is None or holder not in (scope.tasks or ())):
+                continue  # the Pipeline has left the Task since the analysis
             try:
                 made = self._plan(desk, own, raw)
             except Refused:
@@ -173,6 +179,9 @@ class Proposals:
         if raw is None:
             desk.put(self._hand.conflict(change, "the target was deleted", desk.now))
             return
+        if (wrong := fresh.forged(self._scope_now(desk, fresh))) is not None:
+            desk.put(self._hand.end(fresh, "Failed", says(C.APPROVED, False, Reason.REJECTED, wrong), desk.now))
+            return
         made = self._confirmed(desk, fresh, candidate, raw)
         if made is None:
             return
@@ -206,6 +215,17 @@ class Proposals:
             return None
         marked = self._follower.marked(change, definition.fingerprint)
         return self._hand.write(marked, marked.status, [], desk.now)
+
+    def _scope_now(self, desk: Desk, change: Change) -> Scope | None:
+        """What ``change`` may be for, a Task by the Pipeline as the API server has it this moment."""
+        ref = desk.workflow_ref
+        resource = target_resource(ref.api_version, ref.kind) if ref is not None else None
+        if change.task is None or ref is None or resource is None:
+            return desk.scope
+        try:
+            return Scope(ref, tasks_of(self._client.get(resource.path(desk.subject.entry.namespace, ref.name))))
+        except NotFound:
+            return Scope(ref)
 
     def _fresh(self, change: Change) -> Change | None:
         try:

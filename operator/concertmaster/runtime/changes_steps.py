@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.core.gates.owner import owners
 from concertmaster.core.plan import Plan
@@ -14,6 +15,7 @@ from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
 from concertmaster.kube.events import Severity
 from concertmaster.kube.objects import CHANGES
+from concertmaster.report.memory import clip
 from concertmaster.runtime.changes_confirm import written
 from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.changes_hand import Hand, Stands
@@ -28,8 +30,8 @@ _MINUTE = 60.0
 def _question(change: Change, plan: Plan, caution: str | None) -> Finding:
     """What a person is asked."""
     text = f"{plan.says()}; {caution}" if caution else plan.says()
-    how = f"kubectl concertmaster approve -n {change.namespace} {change.name}"
-    return says(C.APPROVED, None, Reason.WAITING, f"{text}; to approve it: {how}")
+    how = f"; to approve it: kubectl concertmaster approve -n {change.namespace} {change.name}"
+    return says(C.APPROVED, None, Reason.WAITING, f"{clip(text, conditions.MAX_MESSAGE - len(how))}{how}")
 
 
 class Steps:
@@ -76,8 +78,11 @@ class Steps:
         return found
 
     def ask_again(self, change: Change, plan: Plan, now: float, caution: str | None) -> Change | None:
-        """Tell whoever decides what has come to light since the proposal was made."""
-        return self._hand.write(change, change.status, [_question(change, plan, caution)], now)
+        """Tell whoever decides what has come to light since the proposal was made, unless that is told already."""
+        question = _question(change, plan, caution)
+        if change.condition(C.APPROVED).get("message") == question.message:
+            return change
+        return self._hand.write(change, change.status, [question], now)
 
     def apply(self, change: Change, plan: Plan, raw: Mapping[str, Any], now: float) -> Change | None:
         """Write a plan that passed every gate, on the version of the target that was judged."""

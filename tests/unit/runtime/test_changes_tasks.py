@@ -18,7 +18,7 @@ from concertmaster.runtime.changes_document import Change
 from concertmaster.runtime.ports import Candidate
 from tests.unit.core.changes_world import advice
 
-from .changes_bed import CHANGES, PROFILES, Bed
+from .changes_bed import CHANGES, NOW, PROFILES, Bed
 from .harness import resource
 
 HOUR = 3600.0
@@ -38,6 +38,12 @@ def lower(
 def refers(task: str = "compile", **more: Any) -> dict[str, Any]:
     """A pipeline task that runs a Task by reference."""
     return {"name": "job", "taskRef": {"name": task, **more}}
+
+
+def fetched(**params: str) -> dict[str, Any]:
+    """A pipeline task whose Task the cluster resolver fetches."""
+    rows = [{"name": k, "value": v} for k, v in params.items()]
+    return {"name": "job", "taskRef": {"resolver": "cluster", "params": rows}}
 
 
 class TaskBed(Bed):
@@ -129,6 +135,9 @@ SHARING = [
     {"tasks": [], "finally": [refers()]},
     {"tasks": [{"name": "child", "pipelineSpec": {"tasks": [refers()]}}]},
     {"tasks": [refers("$(params.which)")]},
+    {"tasks": [refers(kind="")]},
+    {"tasks": [fetched(name="compile", kind="task", namespace="demo")]},
+    {"tasks": [fetched(name="compile")]},
 ]
 
 
@@ -163,6 +172,9 @@ def test_a_pipeline_that_comes_after_the_proposal_is_seen_before_the_write() -> 
     [
         refers("else"),
         refers(resolver="git"),
+        fetched(name="compile", namespace="elsewhere"),
+        fetched(name="compile", kind="pipeline"),
+        fetched(name="else"),
         refers(kind="ClusterTask"),
         refers(apiVersion="x.dev/v1", kind="Task"),
         {"name": "job", "taskSpec": {"steps": []}},
@@ -199,6 +211,19 @@ def test_who_decides_is_told_of_a_pipeline_that_came_after_the_proposal() -> Non
     bed.decide("Approve")
     bed.run()
     assert bed.cpu() == "1500m"
+
+
+def test_a_question_with_very_long_names_is_asked_once_and_says_how_to_answer() -> None:
+    bed = TaskBed(mode="Approve")
+    for i in range(6):
+        bed.pipeline(f"{i}-{'x' * 240}", refers())
+    bed.run()
+    told = bed.message(C.APPROVED)
+    assert "6 other Pipelines" in told
+    assert told.endswith(f"to approve it: kubectl concertmaster approve -n demo {bed.one().name}")
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
 
 
 @pytest.mark.parametrize("mode", ["Approve", "Auto"])
@@ -297,6 +322,52 @@ def test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_
         "other": "the advice has moved on",  # what it is about gives another plan
     }
     assert words[name] in told
+
+
+@pytest.mark.parametrize("mode", ["Approve", "Auto"])
+def test_advice_about_a_task_that_the_pipeline_has_left_is_not_carried_out(mode: str) -> None:
+    """The next analysis gives other advice; until then the Task is somebody else's."""
+    bed = TaskBed(mode=mode)
+    bed.task("compile-v2")
+    bed.pipeline("ci", refers("compile-v2"))
+    bed.run()
+    assert (bed.all(), bed.cpu()) == ([], "2")
+
+
+def test_a_pipeline_that_leaves_the_task_while_the_cycle_runs_is_seen_before_the_write() -> None:
+    bed = TaskBed()
+    bed.task("compile-v2")
+
+    def leave(path: str) -> None:
+        if path.endswith(CHANGES.plural):  # the plan is being proposed: the Pipelines were listed before
+            bed.pipeline("ci", refers("compile-v2"))
+
+    bed.client.before_write = leave
+    bed.run()
+    assert (bed.one().phase, bed.cpu(), bed.client.target_writes) == ("Failed", "2", [])
+    assert "no Task that it refers to" in bed.message(C.APPROVED)
+
+
+def test_pipelines_whose_task_was_edited_meanwhile_are_no_control() -> None:
+    for edited in (False, True):
+        bed = TaskBed()
+        bed.run()
+        bed.now += 8 * HOUR + 60.0
+        bed.runs(8, seconds=800.0, seed=7)
+        written = "2025-10-09T09:00:00Z" if edited else "2025-09-01T09:00:00Z"
+        entry = {"manager": "ana", "operation": "Update", "fieldsV1": {"f:spec": {}}, "time": written}
+        bed.task("common")["metadata"]["managedFields"] = [entry]
+        own = bed.history.runs_of["etl"]
+        for i in range(8):
+            bed.pipeline(f"other-{i}", refers("common"))
+            bed.advice[bed.profile(f"other-{i}")] = []
+            rows = bed.history.runs_of["etl"] = []
+            bed.runs(30, 300.0, seed=100 + i, end=NOW)
+            bed.runs(8, 400.0, seed=200 + i)
+            bed.history.runs_of[f"other-{i}"] = rows
+        bed.history.runs_of["etl"] = own
+        bed.run()
+        assert (bed.one().verdict is Verdict.WORSE) is edited
 
 
 def test_a_pipeline_that_leaves_the_task_ends_the_proof_and_says_how_to_undo() -> None:

@@ -169,9 +169,10 @@ class _Reader:
         return name, task_containers(spec, f"{kind} {name}", self.problems, None), False
 
 
-def tasks_of(raw: Mapping[str, Any]) -> frozenset[str]:
+def tasks_of(raw: Mapping[str, Any], home: str | None = None) -> frozenset[str]:
     """Names of the Tasks of its own namespace that a Pipeline runs by reference, also in pipelines embedded in it. A
-    name with ``$(`` is only known at run time and may be any."""
+    name with ``$(`` is only known at run time and may be any. With ``home``, its namespace, also those that the cluster
+    resolver fetches from there."""
     quiet = Problems()
     found: set[str] = set()
     specs = [raw.get("spec")]
@@ -182,9 +183,20 @@ def tasks_of(raw: Mapping[str, Any]) -> frozenset[str]:
             specs.append(task.get("pipelineSpec"))
             ref = mapping(task.get("taskRef"), "taskRef", quiet)
             remote = ref.get("resolver") or ref.get("bundle") or _custom(ref)
-            if ref.get("name") and ref.get("kind") in (None, "Task") and not remote:
+            if ref.get("name") and (ref.get("kind") or "Task") == "Task" and not remote:
                 found.add(str(ref["name"]))
+            elif home is not None and ref.get("resolver") == "cluster":
+                found |= _fetched(sequence(ref.get("params"), "params", quiet), home)
     return frozenset(found)
+
+
+def _fetched(params: Sequence[Any], home: str) -> set[str]:
+    """The Task that the cluster resolver fetches with ``params``, where that is or may be one of the namespace ``home``:
+    kind and namespace have defaults, and all may only be known at run time."""
+    told = {str(p.get("name")): str(p.get("value") or "") for p in params if isinstance(p, Mapping)}
+    kind, space = told.get("kind") or "task", told.get("namespace") or home
+    here = all("$(" in value or value == wanted for value, wanted in ((kind, "task"), (space, home)))
+    return {told["name"]} if here and told.get("name") else set()
 
 
 def _custom(ref: Mapping[str, Any]) -> bool:
