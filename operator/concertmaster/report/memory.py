@@ -26,6 +26,7 @@ _PAST = frozenset({"evidence", "otherwise"})  # of no use once it was carried ou
 _DECISION = 400
 SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "severity"}
 MOST_SHORT = 20
+_MOST_POINTS = 999_990.0  # what the schema's digits hold; a promise from a few wild runs can be wider
 Document = dict[str, Any]
 _T = TypeVar("_T")
 
@@ -130,7 +131,8 @@ def effect(found: Effect) -> str:
 
 
 def _points(share: float | None) -> str:
-    shown = f"{100.0 * (share or 0.0):+.1f}".removesuffix(".0")
+    points = max(-_MOST_POINTS, min(_MOST_POINTS, 100.0 * (share or 0.0)))
+    shown = f"{points:+.1f}".removesuffix(".0")
     return "0" if shown in ("+0", "-0") else shown
 
 

@@ -17,6 +17,12 @@ from concertmaster.core.proof import Proof
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.memory import clip
 
+_WORDS = {
+    "Duration": ("shorter", "longer", "runs"),
+    "Cost": ("less", "more", "cost"),
+    "Failures": ("fewer", "more", "failures"),
+}
+
 
 def object_name(plan: Plan, attempt: int = 1) -> str:
     """The name of a plan's object: profile, recommendation and the head of the digest; ``attempt`` for a repetition."""
@@ -74,12 +80,14 @@ def promise(plan: Plan) -> str:
     expected = plan.predicted
     if expected is None:
         return f"{plan.says()}{part}"
-    low, high = sorted((abs(expected.low), abs(expected.high)))
-    verb = {"Duration": "shorter runs", "Cost": "less cost", "Failures": "fewer failures"}[expected.measure]
-    span = (
-        text.percent(low) if text.percent(low) == text.percent(high) else f"{text.percent(low)} to {text.percent(high)}"
-    )
-    return f"{plan.says()}{part}: {span} {verb}, likely {text.percent(abs(expected.likely))}"
+    less, more, what = _WORDS[expected.measure]
+    way, likely = less if expected.likely <= 0 else more, text.percent(abs(expected.likely))
+    if expected.low < 0 < expected.high:
+        span = f"{text.percent(-expected.low)} {less} to {text.percent(expected.high)} {more} {what}"
+        return f"{plan.says()}{part}: {span}, likely {likely} {way}"
+    near, far = (text.percent(v) for v in sorted((abs(expected.low), abs(expected.high))))
+    span = near if near == far else f"{near} to {far}"
+    return f"{plan.says()}{part}: {span} {way} {what}, likely {likely}"
 
 
 def effect(found: Predicted | None, measure: str) -> dict[str, Any]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.models.recommendation_status import EffectLine
 from concertmaster.core.analysis import analyze
 from concertmaster.core.followed import Field
 from concertmaster.core.lifecycle import Effect, Given, Look, Memory, Outcome, Standing, State, advance
@@ -246,3 +250,10 @@ def test_pipes_do_not_break_markdown_tables() -> None:
     rows = [line for line in markdown.render([workflow_view(analysis, [])]).splitlines() if line.startswith("| a")]
     assert len(rows) == 1
     assert "a\\|b" in rows[0]
+
+
+@pytest.mark.parametrize("high", [9999.9, 23_057_406_069.4, math.inf])
+def test_a_promise_as_wide_as_a_few_wild_runs_make_it_still_fits_the_schema(high: float) -> None:
+    """A status with one field that the schema refuses is refused as a whole."""
+    line = remembered.effect(Effect("Duration", -0.2, -0.99, high))
+    assert TypeAdapter(EffectLine).validate_python(line) == "Duration -20 % (-99 to +999990 %)"

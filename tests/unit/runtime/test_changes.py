@@ -14,12 +14,14 @@ from concertmaster.api.conditions import ConditionType as C
 from concertmaster.core import jsonpatch
 from concertmaster.core.model import Category, Edit, Level, Outcome
 from concertmaster.core.operations import undoing
+from concertmaster.core.plan import Predicted
 from concertmaster.core.verdict import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, Resource
 from concertmaster.runtime.changes_confirm import lowers_memory
 from concertmaster.runtime.changes_document import Change
-from tests.unit.core.changes_world import advice
+from concertmaster.runtime.changes_status import promise
+from tests.unit.core.changes_world import advice, planned
 
 from .changes_bed import CHANGES, CPU, CRONJOB, DAY, MEMORY, NOW, POLICIES, PROFILES, Bed, Died, cheaper, wider
 
@@ -192,6 +194,19 @@ def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
         bed.client.put(PROFILES, "demo", f"again-{i}", spec={"workflowRef": reference})
     bed.run()
     assert bed.one().verdict is Verdict.WORSE
+
+
+@pytest.mark.parametrize(
+    ("low", "likely", "high", "said"),
+    [
+        (-0.3, -0.2, -0.1, "10 % to 30 % shorter runs, likely 20 %"),
+        (-0.3, -0.1, 0.15, "30 % shorter to 15 % longer runs, likely 10 % shorter"),
+        (0.1, 0.2, 0.3, "10 % to 30 % longer runs, likely 20 %"),
+    ],
+)
+def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: float, high: float, said: str) -> None:
+    made = replace(planned(), predicted=Predicted("Duration", low, likely, high))
+    assert promise(made).endswith(f": {said}")
 
 
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:
