@@ -114,7 +114,7 @@ class Changes:
         by_profile: dict[tuple[str, str], list[Change]] = {}
         for change in listed:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        everyone = {c.uid: c for c in listed}
+        in_flight = {c.uid: c for c in listed if c.phase in FLYING}  # few of thousands, and each plan looks at them
         lines = [line for c in listed if (line := c.line()) is not None]
         facts = FactReader(self._client, self._access, self._secure)
         others = Others(subjects, listed, self._history, data_until, now, beat)
@@ -125,7 +125,7 @@ class Changes:
                 continue
             beat("changes")
             until = data_until.get(subject.source)
-            desk = Desk(subject, subject.policy, mine, lines, scene, facts, others, now, until, everyone)
+            desk = Desk(subject, subject.policy, mine, lines, scene, facts, others, now, until, in_flight)
             self._guarded(lambda desk=desk: self._workflow(desk), f"changes of {desk.workflow}", outcome)  # type: ignore[misc]
             source = subject.policy.source
             if source is not None:

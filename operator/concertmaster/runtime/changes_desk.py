@@ -15,7 +15,7 @@ from concertmaster.core.plan import Plan
 from concertmaster.core.sides import Sides, foresee
 from concertmaster.engines.tekton.definition import tasks_of
 from concertmaster.runtime.changes_control import Others
-from concertmaster.runtime.changes_document import Change, Scope
+from concertmaster.runtime.changes_document import FLYING, Change, Scope
 from concertmaster.runtime.changes_facts import FactReader
 from concertmaster.runtime.scene import Scene
 from concertmaster.runtime.subject import Subject
@@ -35,7 +35,7 @@ class Desk:
     others: Others
     now: float
     data_until: float | None
-    everyone: dict[str, Change]  # all changes of the cycle by uid, whosever they are; shared by all desks
+    flying: dict[str, Change]  # all changes in flight by uid, whosever they are; shared by all desks
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[Desk, float, float], Sides]) -> tuple[int, str | None]:
@@ -70,7 +70,9 @@ class Desk:
     def put(self, change: Change | None) -> None:
         """Take in what a change became."""
         if change is not None:
-            self.everyone[change.uid] = change
+            self.flying.pop(change.uid, None)
+            if change.phase in FLYING:
+                self.flying[change.uid] = change
             self.changes = [change if c.uid == change.uid else c for c in self.changes]
             if all(c.uid != change.uid for c in self.changes):
                 self.changes.append(change)

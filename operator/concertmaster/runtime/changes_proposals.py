@@ -256,7 +256,7 @@ class Proposals:
             facts=desk.facts.sharing(made, desk.subject.key.name),
             past=tuple(past),
             in_flight=tuple(c.name for c in desk.changes if c.phase in FLYING),
-            elsewhere=elsewhere(desk.everyone.values(), entry.namespace, entry.name, made.target),
+            elsewhere=elsewhere(desk.flying.values(), entry.namespace, entry.name, made.target),
             data_until=desk.data_until,
             baseline_runs=runs,
             coverage=candidate.coverage,
