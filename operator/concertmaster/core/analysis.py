@@ -37,13 +37,15 @@ class StepAnalysis:
     """One step over all runs in the window.
 
     ``duration`` covers succeeded executions (seconds, start to end), ``waiting`` pod creation to scheduling and
-    ``starting`` scheduling to the start of the main container. ``path`` tells how the step holds the run back.
+    ``starting`` scheduling to the start of the main container. ``path`` tells how the step holds the run back. ``runs``
+    had the step, in ``ran`` of them it was neither skipped nor taken from a cache.
     """
 
     step: str
     spec: StepSpec | None
     executions: int
     runs: int
+    ran: int
     duration: Summary
     waiting: Summary
     starting: Summary
@@ -85,9 +87,10 @@ class Analysis:
     inferred: bool
     problems: tuple[str, ...]
 
-    def presence(self, step: StepAnalysis) -> float:
-        """Share of the runs that had the step, 0 to 1."""
-        return step.runs / len(self.runs) if self.runs else 0.0
+    def presence(self, step: StepAnalysis, container: ContainerUsage) -> float:
+        """Share of the runs in which the step's ``container`` was run, 0 to 1: those with the step, and where other steps
+        share its place, theirs too."""
+        return max(step.ran, len(container.runs)) / len(self.runs) if self.runs else 0.0
 
     @property
     def success_rate(self) -> float | None:
@@ -158,6 +161,7 @@ def _step(
         spec=spec,
         executions=len(rows),
         runs=len({r.run for r, _ in rows}),
+        ran=len({r.run for r, e in rows if e.outcome not in (Outcome.SKIPPED, Outcome.CACHED)}),
         duration=summarize(durations),
         waiting=summarize(waiting),
         starting=summarize(starting),

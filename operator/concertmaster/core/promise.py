@@ -39,7 +39,7 @@ def reserved_per_month(analysis: Analysis) -> float | None:
             price = (container.cpu_request or 0.0) * pricing.cpu_core_hour
             price += (container.memory_request or 0.0) / _GIB * pricing.memory_gib_hour
             held = math.fsum(r.reserved_seconds for r in container.runs) / max(1, len(container.runs))
-            per_run += price * held / _HOUR * analysis.presence(step)
+            per_run += price * held / _HOUR * analysis.presence(step, container)
     return per_run * rate or None
 
 

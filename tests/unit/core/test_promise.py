@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.analysis import analyze
-from concertmaster.core.model import RunRecord
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.promise import LATER_RUNS, effect_error, reserved_per_month
 from tests.builders import DAY, NOW, container, daily, definition, step
 from tests.unit.core.test_proof import series
@@ -33,10 +33,12 @@ def test_the_cost_a_saving_is_a_share_of_does_not_shrink_where_metrics_lack_requ
 def test_a_step_of_some_runs_is_reserved_for_in_those_only() -> None:
     two = definition(step("load"), step("report", ["load"], 1))
     often = daily(two.graph, 12, lambda _: {"load": 60.0, "report": 60.0})
-    seldom = [r if i % 3 == 0 else replace(r, steps=r.steps[:1]) for i, r in enumerate(often)]
-    always, sometimes = (reserved_per_month(analyze(two, runs, now=NOW)) for runs in (often, seldom))
-    assert always is not None and sometimes is not None
-    assert sometimes == pytest.approx(always * (1 + 1 / 3) / 2)
+    skipped = StepExecution(step="report", outcome=Outcome.SKIPPED)  # live objects tell what was left out
+    always = reserved_per_month(analyze(two, often, now=NOW))
+    assert always is not None
+    for left_out in ((), (skipped,), (replace(skipped, outcome=Outcome.CACHED),)):
+        seldom = [r if i % 3 == 0 else replace(r, steps=(r.steps[0], *left_out)) for i, r in enumerate(often)]
+        assert reserved_per_month(analyze(two, seldom, now=NOW)) == pytest.approx(always * (1 + 1 / 3) / 2)
 
 
 def test_without_a_rate_of_runs_or_requests_there_is_no_cost() -> None:

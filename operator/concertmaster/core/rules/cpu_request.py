@@ -198,7 +198,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     if change < 0:
         freed = (current - proposed_cores) * seconds / _HOUR
         rate = evidence.analysis.cost.runs_per_month
-        present = evidence.analysis.presence(step)
+        present = evidence.analysis.presence(step, container)
         saved = freed * evidence.analysis.pricing.cpu_core_hour * rate * present if rate else None
         money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
         slower = size.expected_slowdown_share

@@ -33,7 +33,8 @@ def _saving(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, f
     rate = evidence.analysis.cost.runs_per_month
     if rate is None:
         return None
-    price = freed / _GIB / _HOUR * evidence.analysis.pricing.memory_gib_hour * rate * evidence.analysis.presence(step)
+    present = evidence.analysis.presence(step, container)
+    price = freed / _GIB / _HOUR * evidence.analysis.pricing.memory_gib_hour * rate * present
     return mean_interval([r.reserved_seconds for r in container.runs], price) if price > 0 else None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
+import pytest
+
 from concertmaster.core.analysis import analyze
 from concertmaster.core.rules.places import places
 from concertmaster.engines import define
@@ -66,6 +68,26 @@ def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
     found = scene(_twice(), 42, work).advice("timeout")
     assert [r.id for r in found] == ["timeout.small"]
     assert found[0].edits == ()
+
+
+def test_a_saving_counts_the_runs_of_all_steps_that_run_the_template() -> None:
+    """The step that is long and seldom is the first of the place; the other one runs every time."""
+    value = noise()
+    sampled = measured(memory_sampled_peak=100 * MI)
+
+    def work(_: int) -> Work:
+        return {n: Pod(value(s), containers=sampled) for n, s in (("small", 100.0), ("large", 1600.0))}
+
+    often = scene(_twice(), 40, work)
+    seldom = [
+        r if i % 4 == 0 else replace(r, steps=r.steps[:1], end=r.steps[0].finished) for i, r in enumerate(often.runs)
+    ]
+    always, sometimes = (
+        item.saving_per_month
+        for item in (often.one("memory-request"), replace(often, runs=tuple(seldom)).one("memory-request"))
+    )
+    assert always is not None and sometimes is not None
+    assert sometimes.likely == pytest.approx(always.likely * (100 + 1600 / 4) / (100 + 1600), rel=0.05)
 
 
 def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
