@@ -29,6 +29,7 @@ from concertmaster.runtime.ports import Candidate
 
 C = ConditionType
 _OPEN_PROPOSALS = 5  # undecided plans per workflow: more than a status shows nobody reads
+_SAID = 150  # characters of who else is changed that a question surely has room for: how many, and the first names
 _OBJECTION = 30 * 86400.0  # seconds for which a rule asks after a person was against what it did
 
 
@@ -135,10 +136,15 @@ class Proposals:
         approved = change.decision == "Approve"
         situation = self._situation(desk, candidate, made, approved=approved)
         verdicts = judge(made, situation)
+        others = shared_task.told(made, situation.facts) or ""
+        unsaid = others[:_SAID] not in str(change.condition(C.APPROVED).get("message"))
         if not approved and _asks(verdicts):
-            others = shared_task.told(made, situation.facts)
-            if others is not None and others not in str(change.condition(C.APPROVED).get("message")):
+            if unsaid:
                 desk.put(self._steps.ask_again(change, made, desk.now, _caution(made, situation)))
+            return
+        if approved and unsaid and change.is_(C.APPROVED) is None:
+            text = f"it was approved before this was known: {others}; a new proposal asks again"
+            desk.put(self._hand.end(change, "Superseded", says(C.APPROVED, False, Reason.SUPERSEDED, text), desk.now))
             return
         if shut := blocking(verdicts, proposing=False):
             self._hold(desk, change, shut)
@@ -273,8 +279,8 @@ def _asks(verdicts: Sequence[Verdict]) -> bool:
 
 
 def _caution(made: Plan, situation: Situation) -> str | None:
-    """What a person should know who decides: how weak the proof will be, and who else is changed."""
-    return "; ".join(t for t in (situation.unsure, shared_task.told(made, situation.facts)) if t) or None
+    """What a person should know who decides: who else is changed, and how weak the proof will be."""
+    return "; ".join(t for t in (shared_task.told(made, situation.facts), situation.unsure) if t) or None
 
 
 def _objection(changes: Sequence[Change], now: float) -> str | None:

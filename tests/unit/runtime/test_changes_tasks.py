@@ -213,6 +213,26 @@ def test_who_decides_is_told_of_a_pipeline_that_came_after_the_proposal() -> Non
     assert bed.cpu() == "1500m"
 
 
+@pytest.mark.parametrize("mode", ["Approve", "Auto"])
+def test_an_approval_from_before_somebody_shared_the_task_is_asked_for_again(mode: str) -> None:
+    bed = TaskBed(mode=mode)
+    if mode == "Auto":
+        bed.pipeline("nightly", refers())
+    bed.run()
+    first = bed.one().name
+    bed.decide("Approve")
+    bed.pipeline("weekly", refers())
+    bed.run()
+    assert bed.cpu() == "2"
+    old, new = sorted(bed.all(), key=lambda c: c.name != first)
+    assert (old.phase, new.phase, new.decision) == ("Superseded", "Proposed", None)
+    assert "it was approved before this was known" in str(old.condition(C.APPROVED)["message"])
+    assert "weekly" in str(new.condition(C.APPROVED)["message"])
+    bed.decide("Approve", new.name)
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
 def test_a_question_with_very_long_names_is_asked_once_and_says_how_to_answer() -> None:
     bed = TaskBed(mode="Approve")
     for i in range(6):
@@ -224,6 +244,9 @@ def test_a_question_with_very_long_names_is_asked_once_and_says_how_to_answer() 
     bed.writes()
     bed.run()
     assert bed.writes() == []
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"
 
 
 @pytest.mark.parametrize("mode", ["Approve", "Auto"])
