@@ -207,8 +207,8 @@ class Changed:
         """Where the proof stands after ``runs``."""
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
         found = sides(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
-        aim, step = self.made.aim, self.made.step
-        return prove(aim, found, terms, age=0.0, step=step, lowers_memory=lowers, common=shared)
+        aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
+        return prove(aim, found, terms, age=0.0, steps=steps, lowers_memory=lowers, common=shared)
 
 
 def change(kind: str, seed: int) -> Changed | None:

@@ -55,6 +55,7 @@ def _proven(
 ) -> Outcome:
     others = [o for o in outcomes if abs(o.since - outcome.since) > _TOGETHER]
     stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
+    step = step_of(outcome.id, steps)
     proof = prove(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
         sides(
@@ -66,7 +67,7 @@ def _proven(
         ),
         terms,
         age=math.inf if outcome.until is not None else abs(now - outcome.since),
-        step=step_of(outcome.id, steps),
+        steps=(step,) if step is not None else (),
         lowers_memory=any(_lowers_memory(f.path, f.old, f.new) for f in outcome.fields),
         pricing=pricing,
     )

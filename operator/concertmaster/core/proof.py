@@ -12,7 +12,7 @@ before, on no larger input, chance explains it once in hundreds of changes (the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.cost import run_cost
@@ -58,15 +58,15 @@ class Proof:
 
 
 def prove(
-    aim: Aim, found: Sides, terms: Terms, *, age: float, step: str | None = None, lowers_memory: bool = False,
+    aim: Aim, found: Sides, terms: Terms, *, age: float, steps: Collection[str] = (), lowers_memory: bool = False,
     pricing: Pricing | None = None, common: Common | None = None,
 ) -> Proof:  # fmt: skip
-    """The proof of a change of ``step`` (None: of the workflow) that was made ``age`` seconds ago. ``common``: what other
+    """The proof of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``: what other
     workflows' run times did meanwhile (``control.common``)."""
     sizes = comparable(found)
     found = replace(found, before=baseline(found.before, sizes, terms.max_runs))
     runs = (len(found.before), min(len(found.after), terms.max_runs))
-    harm = _killed(found, step, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
+    harm = _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
     if harm:
         return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
     over = age >= terms.max_age
@@ -148,12 +148,12 @@ def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None, com
     return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
 
 
-def _killed(found: Sides, step: str | None, lowers_memory: bool) -> str | None:
+def _killed(found: Sides, steps: Collection[str], lowers_memory: bool) -> str | None:
     """A kill for memory where there was none before, after less memory was asked for."""
     if not lowers_memory:
         return None
-    after = [r for r in found.after if _oom(r, step)]
-    before = sum(_oom(r, step) for r in found.before)
+    after = [r for r in found.after if _oom(r, steps)]
+    before = sum(_oom(r, steps) for r in found.before)
     if not after or before or len(found.before) < QUIET_RUNS:
         return None
     killed = count(len(after), "run")
@@ -213,8 +213,8 @@ def _failed(runs: Sequence[RunRecord]) -> float:
     return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
 
 
-def _oom(run: RunRecord, step: str | None) -> bool:
-    rows = [e for e in run.steps if step is None or e.step == step]
+def _oom(run: RunRecord, steps: Collection[str]) -> bool:
+    rows = [e for e in run.steps if not steps or e.step in steps]
     return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
 
 

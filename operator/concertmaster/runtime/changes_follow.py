@@ -92,7 +92,7 @@ class Follower:
             found,
             terms,
             age=float("inf") if touched else desk.now - applied,
-            step=step_of(change.recommendation, [s.name for s in definition.graph.steps]),
+            steps=_changed(change, definition),
             lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
             pricing=prices_of(desk.policy),
             common=desk.others.common(desk.subject, found, applied) if len(found.after) >= SOONEST else None,
@@ -130,3 +130,14 @@ class Follower:
         since = change.applied or 0.0
         others = [t for c in desk.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]
         return not any(t >= since for t in others)
+
+
+def _changed(change: Change, definition: WorkflowDefinition) -> tuple[str, ...]:
+    """The step it is about, and those that share its containers' fields (a template or Task run twice); none for a change
+    of the whole workflow."""
+    steps = definition.graph.steps
+    step = definition.graph.step(step_of(change.recommendation, [s.name for s in steps]) or "")
+    if step is None:
+        return ()
+    fields = {c.place for c in step.containers} - {None}
+    return tuple(s.name for s in steps if s is step or any(c.place in fields for c in s.containers))

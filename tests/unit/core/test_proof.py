@@ -118,11 +118,11 @@ def test_a_slowdown_within_the_margin_does_not_spoil_a_saving() -> None:
 
 def test_one_kill_for_memory_after_less_memory_is_enough_and_only_then() -> None:
     rows = both(noisy(1, 30), noisy(2, 1), reason="OOMKilled")
-    found = prove(Aim.CHEAPER, rows, TERMS, age=60.0, step="train", lowers_memory=True)
+    found = prove(Aim.CHEAPER, rows, TERMS, age=60.0, steps=("train",), lowers_memory=True)
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "none of 30 before" in found.reason
-    assert prove(Aim.CHEAPER, rows, TERMS, age=60.0, step="load", lowers_memory=True).verdict is None
-    assert prove(Aim.CHEAPER, rows, TERMS, age=60.0, step="train").verdict is None
+    assert prove(Aim.CHEAPER, rows, TERMS, age=60.0, steps=("load",), lowers_memory=True).verdict is None
+    assert prove(Aim.CHEAPER, rows, TERMS, age=60.0, steps=("train",)).verdict is None
 
 
 def test_failing_runs_end_the_proof_and_one_bad_day_does_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,23 @@ def test_harm_or_a_deleted_change_puts_the_task_back(deleted: bool) -> None:
     bed.run()
     assert bed.cpu() == "2"
     assert deleted or (bed.one().verdict, bed.one().status["restored"]) == (Verdict.WORSE, True)
+
+
+def test_a_kill_for_memory_in_another_step_that_runs_the_task_counts() -> None:
+    for other, kept in (("compile", False), ("else", True)):
+        bed = TaskBed()
+        bed.task("else")
+        bed.pipeline("ci", refers(), {**refers(other), "name": "again"})
+        bed.items = [lower("1Gi", "768Mi", what="memory")]
+        bed.run()
+        bed.now += HOUR + 60.0
+        bed.runs(1, seed=4, reason="OOMKilled")
+        killed = bed.history.runs_of["etl"][-1]
+        steps = tuple(replace(e, step="again") for e in killed.steps)
+        bed.history.runs_of["etl"][-1] = replace(killed, steps=steps)
+        bed.run()
+        assert (bed.one().verdict is None) is kept
+        assert (jsonpatch.find(bed.target, f"{REQUESTS}/memory")[1] == "768Mi") is kept
 
 
 def test_an_edit_of_the_task_by_somebody_else_ends_the_proof() -> None:
