@@ -43,11 +43,11 @@ def edits_of(how: str) -> tuple[Edit, ...]:
     """The edits a recommendation's command makes; none when it is no patch that can be read whole."""
     try:
         words = shlex.split(how)
-        kind, name = words[words.index("patch") + 1 :][:2]
+        verb, kind, name = words[: words.index("--type=json")][-3:]
         operations = json.loads(words[words.index("-p") + 1])
     except (ValueError, IndexError):
         return ()
-    if not isinstance(operations, list):
+    if verb != "patch" or not isinstance(operations, list):
         return ()
     holder = name if kind == TASK.lower() else None
     found: list[Edit] = []

@@ -28,6 +28,7 @@ def test_the_edits_of_a_command_are_those_of_the_advice(rule: str) -> None:
 def test_a_command_for_a_task_is_read_back_as_one_for_that_task() -> None:
     patch = '[{"op":"test","path":"/spec/x","value":"2"},{"op":"replace","path":"/spec/x","value":"1"}]'
     assert edits_of(f"kubectl -n demo patch task compile --type=json -p '{patch}'")[0].holder == "compile"
+    assert edits_of(f"kubectl -n patch patch task compile --type=json -p '{patch}'")[0].holder == "compile"
     assert edits_of(f"kubectl -n demo patch pipeline ci --type=json -p '{patch}'")[0].holder is None
 
 
