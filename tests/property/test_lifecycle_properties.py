@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 from concertmaster.core.followed import Field
-from concertmaster.core.ledger import Ledger, Line, correction, merged
+from concertmaster.core.ledger import Ledger, Line, correction, merged, withdrawn
 from concertmaster.core.lifecycle import (
     MOST_JUDGED,
     MOST_LEFT,
@@ -265,6 +265,7 @@ def test_a_correction_lies_between_the_prior_and_what_was_observed(lines: list[L
         for workflow in "abc":
             factor = ledger.factor(name, workflow)
             assert factor == correction(lines, name, workflow)
+            assert ledger.withdrawn(name, workflow) == withdrawn(lines, name, workflow)
             least, most = min([1.0, *ratios]), max([1.0, *ratios])
             assert max(0.0, min(1.5, least)) - 1e-9 <= factor <= max(0.0, min(1.5, most)) + 1e-9
 

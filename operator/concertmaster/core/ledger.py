@@ -132,6 +132,11 @@ class Ledger:
         found = self._rules.get(rule)
         return 1.0 if found is None else _bounded(_drawn(found.ratios.get(workflow, ()), found.everywhere))
 
+    def withdrawn(self, rule: str, workflow: str) -> str | None:
+        """``withdrawn`` of the lines it was made of."""
+        found = self._rules.get(rule)
+        return None if found is None else withdrawn(found.lines.get(workflow, ()), rule, workflow)
+
     def record(self, rule: str, workflow: str) -> Record | None:
         """How well ``rule`` kept its promises everywhere, with its factor in ``workflow``; None without experience."""
         found = self._rules.get(rule)
@@ -152,16 +157,19 @@ class _Rule:
     median: float | None
     everywhere: float
     ratios: Mapping[str, Sequence[float]]
+    lines: Mapping[str, Sequence[Line]]
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> _Rule:
         kept = [h for x in lines if (h := x.held) is not None]
         ratios: dict[str, list[float]] = {}
+        own: dict[str, list[Line]] = {}
         for line in lines:
+            own.setdefault(line.workflow, []).append(line)
             if line.ratio is not None:
                 ratios.setdefault(line.workflow, []).append(line.ratio)
         known = [r for rows in ratios.values() for r in rows]
-        return cls(sum(kept), len(kept), median(known) if known else None, _drawn(known, 1.0), ratios)
+        return cls(sum(kept), len(kept), median(known) if known else None, _drawn(known, 1.0), ratios, own)
 
 
 def _bounded(factor: float) -> float:

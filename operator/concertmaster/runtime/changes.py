@@ -15,6 +15,7 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.api.effective import PolicyRef
+from concertmaster.core.ledger import Ledger
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
@@ -115,7 +116,7 @@ class Changes:
         for change in listed:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
         in_flight = {c.uid: c for c in listed if c.phase in FLYING}  # few of thousands, and each plan looks at them
-        lines = [line for c in listed if (line := c.line()) is not None]
+        ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
         others = Others(subjects, listed, self._history, data_until, now, beat)
         self._deleted(flying, listed, subjects, scene, now, outcome)
@@ -125,7 +126,7 @@ class Changes:
                 continue
             beat("changes")
             until = data_until.get(subject.source)
-            desk = Desk(subject, subject.policy, mine, lines, scene, facts, others, now, until, in_flight)
+            desk = Desk(subject, subject.policy, mine, ledger, scene, facts, others, now, until, in_flight)
             self._guarded(lambda desk=desk: self._workflow(desk), f"changes of {desk.workflow}", outcome)  # type: ignore[misc]
             source = subject.policy.source
             if source is not None:

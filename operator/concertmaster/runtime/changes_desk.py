@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.gates import Facts
-from concertmaster.core.ledger import Line
+from concertmaster.core.ledger import Ledger
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.plan import Plan
 from concertmaster.core.sides import Sides, foresee
@@ -29,7 +29,7 @@ class Desk:
     subject: Subject
     policy: EffectivePolicy
     changes: list[Change]
-    lines: Sequence[Line]
+    ledger: Ledger
     scene: Scene
     facts: FactReader
     others: Others

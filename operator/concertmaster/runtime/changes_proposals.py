@@ -9,7 +9,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.core.fields import Refused
 from concertmaster.core.gates import Past, Situation, Verdict, blocking, judge, mode, shared_task
-from concertmaster.core.ledger import corrected, correction, withdrawn
+from concertmaster.core.ledger import corrected
 from concertmaster.core.model import TASK
 from concertmaster.core.plan import Plan, plan
 from concertmaster.engines.define import define
@@ -52,7 +52,7 @@ class Proposals:
             raw = desk.listed(candidate.recommendation.holder)
             if raw is None:
                 continue  # the Task it is about has gone: the next analysis knows
-            factor = correction(desk.lines, candidate.recommendation.rule, desk.workflow)
+            factor = desk.ledger.factor(candidate.recommendation.rule, desk.workflow)
             own = replace(candidate, recommendation=corrected(candidate.recommendation, factor))
             if mine is not None:
                 self._decided(desk, mine, own, raw)
@@ -266,7 +266,7 @@ class Proposals:
             data_until=desk.data_until,
             baseline_runs=runs,
             coverage=candidate.coverage,
-            withdrawn=withdrawn(desk.lines, item.rule, desk.workflow) or why,
+            withdrawn=desk.ledger.withdrawn(item.rule, desk.workflow) or why,
             unsure=unsure,
             approved=approved,
             writes_left=self._steps.writes_left(desk.subject.entry.namespace, desk.now),
