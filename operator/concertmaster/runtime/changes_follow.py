@@ -124,8 +124,9 @@ class Follower:
 
     @staticmethod
     def _touched(desk: Desk, change: Change, definition: WorkflowDefinition) -> bool:
-        """Whether the definition was changed since, by anybody but another change of ours."""
-        if change.fingerprint is None or change.fingerprint == definition.fingerprint:
+        """Whether the definition was changed since, by anybody but another change of ours. One that cannot be read whole
+        just now tells nothing."""
+        if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
             return False
         since = change.applied or 0.0
         others = [t for c in desk.changes if c.uid != change.uid for t in (c.applied, c.restored) if t]

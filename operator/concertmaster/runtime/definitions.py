@@ -99,6 +99,8 @@ class Definitions:
         else:
             started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
             definition = with_triggers(definition, started)
+            if unseen:  # half of it would look like another one
+                definition = replace(definition, fingerprint=None)
             hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
         return self._remember(entry, tuple(dict.fromkeys(parts)), trigger_parts, resolved)

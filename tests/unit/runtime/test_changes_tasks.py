@@ -440,6 +440,27 @@ def test_while_the_pipeline_cannot_be_read_its_changes_wait() -> None:
     assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
 
 
+def test_tasks_that_may_not_be_read_any_more_are_no_change_of_the_workflow() -> None:
+    """The change is of a step that stands in the Pipeline itself; what else it runs is hidden for a while."""
+    inside = "/spec/tasks/1/taskSpec/steps/0/computeResources/requests/cpu"
+    step = {"name": "run", "image": "x", "computeResources": {"requests": {"cpu": "2"}}}
+    for hidden in (True, False):
+        bed = TaskBed()
+        bed.pipeline("ci", refers(), {"name": "own", "taskSpec": {"steps": [step]}})
+        bed.items = [advice(Edit(inside, "2", "1500m"), id="cpu-request.own", step="own")]
+        bed.run()
+        assert bed.one().phase == "Verifying" and bed.one().fingerprint is not None
+        if hidden:
+            bed.client.lists[TASK.path()] = errors.Forbidden("no", status=403)
+        else:
+            bed.task("compile", cpu="3")
+        bed.run()
+        assert bed.one().phase == ("Verifying" if hidden else "Completed")
+        bed.client.lists.clear()
+        bed.run()
+        assert ("changed otherwise meanwhile" in bed.message(C.VERIFIED)) is not hidden
+
+
 def test_a_task_that_was_deleted_or_made_anew_is_a_conflict() -> None:
     for anew in (False, True):
         bed = TaskBed()
