@@ -101,6 +101,8 @@ def test_the_readme_shows_this_output(demo: str, request: pytest.FixtureRequest)
 @pytest.mark.timeout(420)
 def test_on_a_terminal_it_stays_up_until_ctrl_c_and_leaves_nothing_behind() -> None:
     leader, follower = pty.openpty()
+    # Tests that run in the background of a script inherit an ignored SIGINT; nobody's terminal does.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed.demo"],
         cwd=ROOT,
@@ -110,6 +112,7 @@ def test_on_a_terminal_it_stays_up_until_ctrl_c_and_leaves_nothing_behind() -> N
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"},
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, inherited)
     os.close(follower)
     seen = b""
     while b"concertmaster list -n demo" not in seen:
