@@ -1,9 +1,7 @@
 """``make bench-changes``: hundreds of changes through the whole loop, in a world whose law the operator does not know.
 
 Each campaign is one workflow with a manifest, runs of it, advice, a plan, the gates, the change, further runs and the
-proof: all product code. The world is simulated here and is *not* the formula of the replay: pods are created one after
-the other by a controller that takes its time (a hidden serial part), a share of each step does not get faster with CPU,
-inputs drift, every run has noise of its own, and nodes are so full that a request is also what a step gets.
+proof: all product code. The world is simulated (benchmarks/campaign_world.py) and is *not* the formula of the replay.
 
 Four kinds of campaigns: requests far above the need (to be cheaper and not slower), a parallelism of 2 (to be faster),
 the same with no effect at all or with harm that comes with the change (a fifth slower; memory that no longer suffices).
@@ -11,9 +9,7 @@ the same with no effect at all or with harm that comes with the change (a fifth 
 
 from __future__ import annotations
 
-import argparse
 import copy
-import heapq
 import json
 import sys
 from collections import Counter
@@ -26,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.campaign_world import APPLIED, BASELINE, BEGIN, HOUR, World, new_world, play
+from benchmarks.publishing import options_of, publish
 from concertmaster.advisor import advise
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.policy import resolve
 from concertmaster.core import jsonpatch
-from concertmaster.core.amounts import quantity
 from concertmaster.core.gates import Situation, blocking, judge
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution
+from concertmaster.core.model import RunRecord
 from concertmaster.core.plan import Plan, plan
 from concertmaster.core.proof import Proof, Terms, prove
 from concertmaster.core.sides import sides
@@ -42,12 +39,6 @@ from concertmaster.runtime.adviser import candidates
 from concertmaster.runtime.changes_terms import reach_of, rights_of, terms_of
 
 RESULT = Path(__file__).parent / "results" / "campaigns.json"
-HOUR = 3600.0
-BEGIN = 1_760_000_000.0
-GI = 1024.0**3
-MI = 1024.0**2
-BASELINE = 30
-APPLIED = BEGIN + BASELINE * HOUR - 1.0
 KINDS = ("faster", "cheaper", "slower", "kills")
 GOOD = ("faster", "starved", "cheaper")  # kinds that nothing spoils, of this benchmark and of the one with real parts
 POLICY = {
@@ -63,119 +54,6 @@ POLICY = {
         }
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The hidden law of one workflow. Seconds, cores, bytes; ``harm`` multiplies run times once ``harmed`` is True."""
-
-    items: int
-    work: float
-    serial: float  # share of the work that more CPU does not shorten
-    cores: float  # what the work keeps busy
-    creation: float  # seconds the controller takes per pod, one after the other
-    noise: float
-    drift: float  # growth of the input per run
-    peak: float
-    harm: float = 1.0
-    kills: bool = False
-
-
-def manifest(parallelism: int, cpu: str, memory: str, items: int) -> dict[str, Any]:
-    """A workflow of three steps: prepare, a fan-out of ``items``, collect."""
-
-    def body(name: str) -> dict[str, Any]:
-        requests = {"cpu": cpu, "memory": memory} if name == "work" else {"cpu": "500m", "memory": "256Mi"}
-        return {"name": name, "container": {"image": "etl:1", "command": ["x"], "resources": {"requests": requests}}}
-
-    tasks = [
-        {"name": "prepare", "template": "prepare"},
-        {"name": "work", "template": "work", "dependencies": ["prepare"], "withItems": [str(i) for i in range(items)]},
-        {"name": "collect", "template": "collect", "dependencies": ["work"]},
-    ]
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "WorkflowTemplate",
-        "metadata": {"name": "etl", "namespace": "demo", "uid": "u", "resourceVersion": "1"},
-        "spec": {
-            "entrypoint": "main",
-            "parallelism": parallelism,
-            "templates": [{"name": "main", "dag": {"tasks": tasks}}, body("prepare"), body("work"), body("collect")],
-        },
-    }
-
-
-def play(world: World, raw: dict[str, Any], number: int, rng: np.random.Generator, *, harmed: bool) -> RunRecord:
-    """One run of the workflow as its manifest is now."""
-    definition = define(raw)
-    assert definition is not None
-    start = BEGIN + number * HOUR
-    size = float((1.0 + world.drift) ** number * np.exp(0.1 * rng.standard_normal()))
-    whole = float(np.exp(world.noise * rng.standard_normal()))  # a node, a day: what all steps of a run share
-    requests = raw["spec"]["templates"][2]["container"]["resources"]["requests"]
-    cpu, memory = quantity(requests["cpu"]) or 1.0, quantity(requests["memory"]) or GI
-    kills = harmed and world.kills and rng.random() < 0.5
-    rows: list[StepExecution] = []
-
-    def one(step: str, item: str | None, ready: float, begun: float, seconds: float, **fact: Any) -> float:
-        scheduled, started = begun + 0.4, begun + 0.4 + float(rng.uniform(1.5, 3.0))
-        finished = started + seconds
-        outcome = Outcome.FAILED if fact.get("reason") else Outcome.SUCCEEDED
-        used = fact.pop("used", 0.3)
-        container = ContainerFact(
-            "main", "etl:1", started=started, finished=finished, samples=10, expected_samples=10,
-            cpu_seconds=used * seconds, cpu_sampled_seconds=seconds, cpu_peak_cores=1.1 * used, **fact,
-        )  # fmt: skip
-        uid = f"{number}-{step}-{item}"
-        rows.append(
-            StepExecution(
-                step, item, pod=uid, uid=uid, node="n", ready=ready, created=begun, scheduled=scheduled,
-                started=started, finished=finished, outcome=outcome, reason=fact.get("reason"),
-                containers=(container,), input_size=size if step == "work" else None,
-            )
-        )  # fmt: skip
-        return finished
-
-    small = {"cpu_request": 0.5, "memory_request": 256 * MI, "memory_sampled_peak": 90 * MI}
-    ready = one("prepare", None, start, start, 20.0 * float(np.exp(0.05 * rng.standard_normal())), **small)
-    limit = int(raw["spec"]["parallelism"])
-    free = [ready] * limit
-    controller, last = ready, ready
-    for item in range(world.items):
-        begun = max(heapq.heappop(free), controller)
-        controller = begun + world.creation
-        got = min(cpu, world.cores)
-        seconds = world.work * size * whole * (world.serial + (1.0 - world.serial) * world.cores / got)
-        seconds *= float(np.exp(world.noise * rng.standard_normal())) * (world.harm if harmed else 1.0)
-        peak = world.peak * float(np.exp(0.05 * rng.standard_normal()))
-        reason = "OOMKilled" if kills and item == 0 else None
-        ended = one(
-            "work", str(item), ready, begun, seconds, used=got * 0.95, reason=reason,
-            cpu_request=cpu, memory_request=memory, memory_sampled_peak=min(peak, memory) if reason else peak,
-        )  # fmt: skip
-        heapq.heappush(free, ended)
-        last = max(last, ended)
-    end = one("collect", None, last, last, 15.0 * float(np.exp(0.05 * rng.standard_normal())), **small)
-    outcome = Outcome.FAILED if kills else Outcome.SUCCEEDED
-    return RunRecord(definition.key, f"run-{number}", start, end, outcome, Source.HISTORY, tuple(rows))
-
-
-def new_world(rng: np.random.Generator, kind: str) -> tuple[World, dict[str, Any]]:
-    items = int(rng.integers(6, 16))
-    cores = float(rng.choice([0.3, 0.4, 0.5, 0.8]))
-    world = World(
-        items=items,
-        work=float(rng.uniform(40, 160)),
-        serial=float(rng.uniform(0.1, 0.5)),
-        cores=cores,
-        creation=float(rng.uniform(0.3, 2.0)),
-        noise=float(rng.uniform(0.03, 0.12)),
-        drift=float(rng.uniform(0.0, 0.003)),
-        peak=float(rng.uniform(200, 600)) * MI,
-    )
-    if kind == "faster":
-        return world, manifest(2, f"{round(1000 * cores * 1.3)}m", f"{round(world.peak / MI * 1.25)}Mi", items)
-    return world, manifest(items, f"{round(1000 * cores * 3)}m", f"{round(world.peak / MI * 3)}Mi", items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +189,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"## Changes through the whole loop ({found['campaigns']} simulated campaigns; `make bench-changes`)",
         "",
         "Advice, plan, gates and proof are the product's; the world that answers is simulated by a law the replay does not"
-        " know (see benchmarks/campaigns.py).",
+        " know (see benchmarks/campaign_world.py).",
         "",
         "| what | must | measured |",
         "|---|---|---|",
@@ -327,12 +205,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Run the campaigns, write JSON and page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=60, help="campaigns of each kind")
-    parser.add_argument("--seed", type=int, default=20261120)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--dry", action="store_true", help="print only")
-    options = parser.parse_args()
+    options = options_of(__doc__, each=60)
     rows: list[Campaign] = []
     for place, kind in enumerate(KINDS):
         seeds = [options.seed + 10_000 * place + i for i in range(options.each)]
@@ -343,11 +216,7 @@ def main() -> int:
         print(f"{kind}: {len(mine)} of {options.each} workflows changed", flush=True)
     result = {"summary": summary(rows), "seed": options.seed, "each": options.each}
     print(json.dumps(result, indent=1))
-    if not options.dry:
-        from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
-
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
-        PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    publish(RESULT, result, dry=options.dry)
     return 0
 
 

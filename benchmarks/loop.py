@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.campaigns import Campaign, share, summary
 from benchmarks.loop_bed import Outcome, Pace, bed
 from benchmarks.loop_world import KINDS, Scenario
+from benchmarks.publishing import publish
 from testbed.process import TestbedError
 
 RESULT = Path(__file__).parent / "results" / "loop.json"
@@ -152,11 +153,7 @@ def main() -> int:
         print(outcome.line())
     print(json.dumps({**batch, **figures(found)}, indent=1))
     result = {"batches": [*old, {**batch, "rows": [asdict(row) for row in found]}]}
-    if not options.dry:
-        from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
-
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
-        PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    publish(RESULT, result, dry=options.dry)
     return 0
 
 

@@ -7,7 +7,6 @@ campaign is proven twice on the same runs: with the others as control, and witho
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.campaigns import APPLIED, BASELINE, GOOD, HOUR, change, new_world, play, share
+from benchmarks.campaign_world import APPLIED, BASELINE, HOUR, new_world, play
+from benchmarks.campaigns import GOOD, change, share
+from benchmarks.publishing import options_of, publish
 from concertmaster.core.control import common
 from concertmaster.core.model import RunRecord
 from concertmaster.core.proof import Proof
@@ -77,9 +78,7 @@ def _beside(factor: float, most: int, rng: np.random.Generator) -> list[RunRecor
     """Runs of a workflow nobody changes."""
     world, raw = new_world(rng, "cheaper")
     moved = replace(world, work=world.work * factor)
-    return [
-        play(world if i < BASELINE else moved, raw, i, rng, harmed=False) for i in range(BASELINE + most)
-    ]  # fmt: skip
+    return [play(world if i < BASELINE else moved, raw, i, rng, harmed=False) for i in range(BASELINE + most)]
 
 
 def summary(rows: Sequence[Moved]) -> list[dict[str, Any]]:
@@ -121,12 +120,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """Run the campaigns, write JSON and page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--each", type=int, default=40, help="campaigns of each kind and factor")
-    parser.add_argument("--seed", type=int, default=20261120)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--dry", action="store_true", help="print only")
-    options = parser.parse_args()
+    options = options_of(__doc__, each=40)
     rows: list[Moved] = []
     for place, kind in enumerate(KINDS):
         seeds = [options.seed + 10_000 * place + i for i in range(options.each)]
@@ -136,11 +130,7 @@ def main() -> int:
             print(f"{kind}, all work {factor} times as long: {len(rows)} campaigns so far", flush=True)
     result = {"summary": summary(rows), "seed": options.seed, "each": options.each}
     print(json.dumps(result["summary"], indent=1))
-    if not options.dry:
-        from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
-
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
-        PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    publish(RESULT, result, dry=options.dry)
     return 0
 
 

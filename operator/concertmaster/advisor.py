@@ -38,7 +38,8 @@ from concertmaster.report.view import View, workflow_view
 class Advice:
     """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to.
 
-    ``notes``: sentences on what is odd about its objects, pods and runs.
+    ``notes``: sentences on what is odd about its objects, pods and runs. What its promises rest on: ``reserved``, what the
+    requests of a month cost (None: unknown), and ``error``, the relative one with which an effect can be measured.
     """
 
     profile: str
@@ -46,6 +47,8 @@ class Advice:
     insights: Insights
     recommendations: tuple[Recommendation, ...]
     notes: tuple[str, ...] = ()
+    reserved: float | None = None
+    error: float = 0.0
 
     def sentences(self) -> list[str]:
         """The insights, one line each."""
@@ -59,14 +62,19 @@ class Advice:
     def given(self, target: Mapping[str, Any] | None = None) -> list[Given]:
         """The recommendations as their lives are told: what each promises and which fields of ``target`` it sets. One
         whose fields all stand as it wants them is not given any more, whatever the runs before that still say."""
-        cost, error = reserved_per_month(self.analysis), effect_error(self.analysis.runs)
         return [
-            Given(
-                item.id, status.words(item), promised(item, cost, error), fields(item.edits, target) if target else ()
-            )
+            Given(item.id, status.words(item), self._promised(item), fields(item.edits, target) if target else ())
             for item in self.recommendations
             if target is None or not stand(item.edits, target)
         ]
+
+    def _promised(self, item: Recommendation) -> Effect:
+        """What a recommendation promises in the measure it will be judged by."""
+        measure = measure_of(item.category)
+        found = predict(item, monthly_cost=self.reserved, spread=self.error)
+        if found is None or found.measure != measure:
+            return Effect(measure)
+        return Effect(measure, found.likely, found.low, found.high)
 
     def status(
         self,
@@ -92,15 +100,6 @@ class Advice:
             next_expected=next_run(self.analysis.definition, now),
             records=records,
         )
-
-
-def promised(item: Recommendation, monthly_cost: float | None, error: float) -> Effect:
-    """What a recommendation promises in the measure it will be judged by, ``error`` being that of measuring it."""
-    measure = measure_of(item.category)
-    found = predict(item, monthly_cost=monthly_cost, spread=error)
-    if found is None or found.measure != measure:
-        return Effect(measure)
-    return Effect(measure, found.likely, found.low, found.high)
 
 
 def options_of(policy: EffectivePolicy) -> AnalysisOptions:
@@ -218,4 +217,5 @@ def advise(
         wanted=wanted,
         trust=trust,
     )
-    return Advice(profile, analysis, insights(analysis, wanted), tuple(found), odd)
+    reserved, error = reserved_per_month(analysis), effect_error(analysis.runs)
+    return Advice(profile, analysis, insights(analysis, wanted), tuple(found), odd, reserved, error)

@@ -11,13 +11,17 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from concertmaster.api.quantity import Quantity
 from concertmaster.api.scalar import ScalarError
 from concertmaster.core.model import ContainerSpec
+
+Resolve = Callable[[str, str], Mapping[str, Any] | None]
+"""``resolve(kind, name)`` gives the object of that name that a definition refers to, as the API server has it, None when
+there is none; it raises Unreadable when it cannot tell. The caller knows the namespace."""
 
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000

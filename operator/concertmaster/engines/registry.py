@@ -12,8 +12,8 @@ from concertmaster.engines.argo import definition as argo
 from concertmaster.engines.argo import live as argo_live
 from concertmaster.engines.argo import pods as argo_pods
 from concertmaster.engines.argo.nodes import link_attempts
-from concertmaster.engines.argo.templates import Resolve
 from concertmaster.engines.live import LiveRun
+from concertmaster.engines.manifest import Resolve
 from concertmaster.engines.placing import Context, Placement
 from concertmaster.engines.tekton import definition as tekton
 from concertmaster.engines.tekton import live as tekton_live

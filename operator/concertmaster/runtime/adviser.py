@@ -17,7 +17,6 @@ from concertmaster.core.measured import measure
 from concertmaster.core.model import Recommendation
 from concertmaster.core.objectives import Verdict
 from concertmaster.core.options import RuleSettings
-from concertmaster.core.promise import effect_error, reserved_per_month
 from concertmaster.core.rules import RULES
 from concertmaster.report import detail
 from concertmaster.report.memory import decision
@@ -102,9 +101,8 @@ def _waits(found: Advised) -> bool:
 
 def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
     """The advice that sets fields and is not dismissed or done already (``away``), in its order."""
-    cost, error = reserved_per_month(found.analysis), effect_error(found.analysis.runs)
     return tuple(
-        Candidate(item, _coverage(found, item), cost, error)
+        Candidate(item, _coverage(found, item), found.reserved, found.error)
         for item in found.recommendations
         if item.edits and item.id not in away
     )

@@ -82,6 +82,15 @@ class TaskBed(Bed):
         return [Candidate(i, 1.0, 100.0) for i in self.advice.get(uid, self.items or ())]
 
 
+def asked_once_and_done_when_approved(bed: TaskBed) -> None:
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
 def test_auto_changes_the_task_proves_it_and_keeps_it() -> None:
     bed = TaskBed()
     bed.run()
@@ -223,12 +232,7 @@ def test_who_decides_is_told_of_a_pipeline_that_came_after_the_proposal() -> Non
     bed.pipeline("nightly", refers())
     bed.run()
     assert "1 other Pipeline (nightly) runs Task compile too" in bed.message(C.APPROVED)
-    bed.writes()
-    bed.run()
-    assert bed.writes() == []
-    bed.decide("Approve")
-    bed.run()
-    assert bed.cpu() == "1500m"
+    asked_once_and_done_when_approved(bed)
 
 
 @pytest.mark.parametrize("mode", ["Approve", "Auto"])
@@ -259,12 +263,7 @@ def test_a_question_with_very_long_names_is_asked_once_and_says_how_to_answer() 
     told = bed.message(C.APPROVED)
     assert "6 other Pipelines" in told
     assert told.endswith(f"to approve it: kubectl concertmaster approve -n demo {bed.one().name}")
-    bed.writes()
-    bed.run()
-    assert bed.writes() == []
-    bed.decide("Approve")
-    bed.run()
-    assert bed.cpu() == "1500m"
+    asked_once_and_done_when_approved(bed)
 
 
 @pytest.mark.parametrize("mode", ["Approve", "Auto"])

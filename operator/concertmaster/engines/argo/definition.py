@@ -12,9 +12,10 @@ from typing import Any
 
 from concertmaster.core.model import Engine, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines.argo.expand import Expansion
-from concertmaster.engines.argo.templates import Resolve, Templates, read_locks, resources_patched
+from concertmaster.engines.argo.templates import Templates, read_locks, resources_patched
 from concertmaster.engines.manifest import (
     Problems,
+    Resolve,
     fingerprint,
     flag,
     managed_by,

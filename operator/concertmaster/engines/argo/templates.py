@@ -7,13 +7,14 @@ others carry no JSON pointer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
 from concertmaster.engines.manifest import (
     Problems,
+    Resolve,
     Unreadable,
     container,
     flag,
@@ -24,10 +25,6 @@ from concertmaster.engines.manifest import (
     text,
     whole,
 )
-
-Resolve = Callable[[str, str], Mapping[str, Any] | None]
-"""``resolve(kind, name)`` gives the WorkflowTemplate or ClusterWorkflowTemplate of that name as the API server has it,
-None when there is none; it raises Unreadable when it cannot tell. The caller knows the namespace."""
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _PODLESS = frozenset({"suspend", "http", "plugin"})

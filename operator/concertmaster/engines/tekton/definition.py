@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec, Engine, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines.manifest import (
     Problems,
+    Resolve,
     Unreadable,
     container,
     fingerprint,
@@ -27,8 +28,6 @@ from concertmaster.engines.manifest import (
     whole,
 )
 from concertmaster.engines.ordering import ordered_steps
-
-Resolve = Callable[[str, str], Mapping[str, Any] | None]
 
 _REFERENCE = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.\[]")
 _READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
