@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 # The scale is never learned from the data alone: one further gap of 1 % of the value is added, about what sampling and
 # page cache leave uncertain. It keeps a constant series from claiming that a larger peak is impossible.
 PRIOR_GAP_SHARE = 0.01
+_LEAST = 1e-12  # below any unit of memory or CPU: what garbage is divided by must not overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def fit_tail(values: Floats, scale: float) -> Tail:
     k = min(n - 1, max(2, round(math.sqrt(n))))
     upper = ordered[::-1][: k + 1]
     gaps = float(np.sum(np.arange(1, k + 1) * (upper[:-1] - upper[1:])))
-    return Tail(ordered, k + 1.0, gaps + PRIOR_GAP_SHARE * scale)
+    return Tail(ordered, k + 1.0, max(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
 
 
 def coverage_confidence(n: int, above: int, share: float) -> float:
