@@ -26,7 +26,7 @@ ENV PYTHONPATH=/opt/concertmaster \
     PYTHONSAFEPATH=1 \
     OPENBLAS_NUM_THREADS=1
 # Fails the build when something the operator needs was pruned, or the two Pythons differ.
-RUN ["/usr/bin/python3", "-c", "import concertmaster.runtime.run"]
+RUN ["/usr/bin/python3", "-c", "import concertmaster.controller.main"]
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/usr/bin/python3", "-m", "concertmaster"]

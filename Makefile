@@ -46,7 +46,7 @@ format: $(READY) ## rewrite to the project's format
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
 types: $(READY) ## strict types
-	@$(BIN)/mypy operator/concertmaster testbed benchmarks charts tests/tiers.py tests/builders.py
+	@$(BIN)/mypy operator/concertmaster testbed benchmarks charts tests/tiers.py tests/support/builders.py
 
 contracts: $(READY) ## import contracts: layers, a pure core, one importer per client
 	@$(BIN)/lint-imports --no-cache

@@ -27,8 +27,8 @@ from concertmaster.core.model import WorkflowKey
 from concertmaster.engines import assign, define_all
 from concertmaster.engines.argo.live import read_run
 from concertmaster.history.store import Store
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.metrics.collect import backfill
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect.look import backfill
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.process import TemporaryDirectory, http_get

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from concertmaster.core.amounts import quantity
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution
+from concertmaster.core.model.amounts import quantity
 from concertmaster.engines.define import define
 
 HOUR = 3600.0

@@ -24,19 +24,19 @@ import numpy as np
 
 from benchmarks.campaign_world import APPLIED, BASELINE, BEGIN, HOUR, World, new_world, play
 from benchmarks.publishing import options_of, publish
-from concertmaster.advisor import advise
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.policy import resolve
-from concertmaster.core import jsonpatch
-from concertmaster.core.gates import Situation, blocking, judge
+from concertmaster.controller.changes.terms import reach_of, rights_of, terms_of
+from concertmaster.controller.profiles.reconcile import candidates
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.before_after import split_runs
+from concertmaster.core.changes.checks import Situation, blocking, judge
+from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.verification import Proof, Terms, verify
 from concertmaster.core.model import RunRecord
-from concertmaster.core.plan import Plan, plan
-from concertmaster.core.proof import Proof, Terms, prove
-from concertmaster.core.sides import sides
-from concertmaster.core.verdict import Common, Verdict
+from concertmaster.core.stats.comparison import Common, Verdict
 from concertmaster.engines.define import define
-from concertmaster.runtime.adviser import candidates
-from concertmaster.runtime.changes_terms import reach_of, rights_of, terms_of
+from concertmaster.report.pipeline import advise
 
 RESULT = Path(__file__).parent / "results" / "campaigns.json"
 KINDS = ("faster", "cheaper", "slower", "kills")
@@ -84,9 +84,9 @@ class Changed:
     def look(self, runs: Sequence[RunRecord], terms: Terms, shared: Common | None = None) -> Proof:
         """Where the proof stands after ``runs``."""
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
-        found = sides(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
+        found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
-        return prove(aim, found, terms, age=0.0, steps=steps, lowers_memory=lowers, common=shared)
+        return verify(aim, found, terms, age=0.0, steps=steps, lowers_memory=lowers, common=shared)
 
 
 def change(kind: str, seed: int) -> Changed | None:

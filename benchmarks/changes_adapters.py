@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from concertmaster.core.changes import detect
-from concertmaster.core.degraded import find_degraded
-from concertmaster.core.verdict import Verdict, compare
+from concertmaster.core.analysis.degraded_runs import find_degraded
+from concertmaster.core.changepoint import detect
+from concertmaster.core.stats.comparison import Verdict, compare
 
 WORDS = {Verdict.IMPROVED: "better", Verdict.WORSE: "worse", Verdict.SAME: "same", Verdict.INCONCLUSIVE: "same"}
 

@@ -21,14 +21,14 @@ from typing import Any
 from benchmarks.campaigns import Campaign
 from benchmarks.loop_world import Scenario
 from concertmaster.api.conditions import ConditionType
-from concertmaster.core.plan import Predicted
-from concertmaster.core.proof import Terms, prove
-from concertmaster.core.sides import Sides, sides
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes.before_after import Sides, split_runs
+from concertmaster.core.changes.plan import Predicted
+from concertmaster.core.changes.verification import Terms, verify
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, WORKFLOWS
-from concertmaster.runtime.changes_document import Change
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
@@ -226,7 +226,7 @@ class Bed:
         assert definition is not None
         runs = store.runs(definition.key, definition=definition, as_of=time.time())
         until = change.restored or time.time()
-        found = sides(runs, applied=change.applied + 1.0, since=None, now=until)
+        found = split_runs(runs, applied=change.applied + 1.0, since=None, now=until)
         measured = _effect(change, found)
         promised = _promise(change)
         told = promised is not None and measured is not None and promised.measure == measured.measure
@@ -278,7 +278,7 @@ def _promise(change: Change) -> Predicted | None:
 def _effect(change: Change, found: Sides) -> Predicted | None:
     """The effect on all runs seen, by the measure of the change's aim."""
     terms = Terms(min_runs=1, max_runs=1000, restore_same=False)
-    return prove(change.aim, found, terms, age=0.0).measured
+    return verify(change.aim, found, terms, age=0.0).measured
 
 
 @contextmanager

@@ -21,10 +21,10 @@ import numpy as np
 from benchmarks.campaign_world import APPLIED, BASELINE, HOUR, new_world, play
 from benchmarks.campaigns import GOOD, change, share
 from benchmarks.publishing import options_of, publish
-from concertmaster.core.control import common
+from concertmaster.core.changes.before_after import split_runs
+from concertmaster.core.changes.control import common
+from concertmaster.core.changes.verification import Proof
 from concertmaster.core.model import RunRecord
-from concertmaster.core.proof import Proof
-from concertmaster.core.sides import sides
 
 RESULT = Path(__file__).parent / "results" / "moved.json"
 KINDS = ("faster", "cheaper", "slower")
@@ -58,12 +58,12 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     for number in range(_LOOKS, most + 1, _LOOKS):
         seen = BASELINE + min(number, most)
         now = APPLIED + (number + 1) * HOUR
-        shared = common([sides(runs[:seen], applied=APPLIED, since=None, now=now) for runs in beside])
+        shared = common([split_runs(runs[:seen], applied=APPLIED, since=None, now=now) for runs in beside])
         for name, given in (("with", shared), ("without", None)):
             if name not in ends or ends[name].verdict is None:
                 ends[name] = begun.look(total[:seen], begun.terms, given)
     everything = replace(begun.terms, min_runs=most, restore_same=False)
-    shared = common([sides(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR) for runs in beside])
+    shared = common([split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR) for runs in beside])
     effects = {"with": begun.look(total, everything, shared), "without": begun.look(total, everything)}
     promised = begun.made.predicted
     inside: dict[str, bool | None] = {}

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.forecast import forecast
-from concertmaster.core.graph import longest_path
-from concertmaster.core.replay.overhead import predict, shape
-from concertmaster.core.replay.work import Work
+from concertmaster.core.analysis.graph import longest_path
+from concertmaster.core.analysis.replay.forecast import forecast
+from concertmaster.core.analysis.replay.overhead import predict, shape
+from concertmaster.core.analysis.replay.work import Work
 
 
 def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.replay_adapters import as_work
-from concertmaster.core import forecast as forecasting
-from concertmaster.core.replay import overhead, smooth
-from concertmaster.core.replay.overhead import Prediction, Shape, shape
-from concertmaster.core.replay.work import Work
+from concertmaster.core.analysis.replay import forecast as forecasting
+from concertmaster.core.analysis.replay import overhead, smooth
+from concertmaster.core.analysis.replay.overhead import Prediction, Shape, shape
+from concertmaster.core.analysis.replay.work import Work
 
 REPLAY_FEATURES: dict[str, Callable[[Shape], tuple[float, ...]]] = {
     "tasks, time": lambda s: (math.log(s.tasks), math.log(s.scheduled + 1.0)),

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from concertmaster.core.regression import fit_memory, fit_runtime
-from concertmaster.core.scaleout import fit_scaleout
 from concertmaster.core.sizing import cpu_request, memory_request
+from concertmaster.core.stats.regression import fit_memory, fit_runtime
+from concertmaster.core.stats.scaleout import fit_scaleout
 
 
 class SizingPolicy:

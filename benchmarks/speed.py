@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from concertmaster.core.analysis import analyze
-from concertmaster.core.changes import detect
-from concertmaster.core.gain import gain
-from concertmaster.core.graph import critical_path
+from concertmaster.core.analysis.graph import critical_path
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.replay.gain import gain
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.changepoint import detect
 from concertmaster.core.model import (
     ContainerFact,
     ContainerSpec,
@@ -25,7 +26,6 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.core.replay import WhatIf
 from concertmaster.core.sizing import memory_request
 
 DAY = 86400.0

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from charts import dashboards, metrics_table, readme, values_schema
-from concertmaster.metrics.recorded import GROUP
+from concertmaster.prometheus.queries.recording_rule import GROUP
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "concertmaster"
@@ -25,7 +25,7 @@ _KEEP = """  {{- if .Values.crds.keep }}
   {{- end }}
 """
 _CLOSE = "{{- end }}\n"
-_RULES = "# Made by python -m charts.sync from metrics/recorded.py; also usable as the groups of a rule file.\n"
+_RULES = "# Made by python -m charts.sync from prometheus/queries/recording_rule.py; usable as a rule file too.\n"
 
 
 def crd_template(text: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _IMPORTS = """
 import importlib
-import concertmaster.runtime.run
+import concertmaster.controller.main
 from concertmaster.cli import COMMANDS
 for module, _ in COMMANDS.values():
     importlib.import_module(module)

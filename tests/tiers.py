@@ -47,7 +47,7 @@ CHECKS = (
             "benchmarks",
             "charts",
             "tests/tiers.py",
-            "tests/builders.py",
+            "tests/support/builders.py",
         ),
         300,
     ),

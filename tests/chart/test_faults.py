@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from testbed.prometheus import PrometheusServer
-from tests.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
-
-from .bed import ROOT, Bed, deployed, source
-from .place import CRONJOBS, FAST, advised, get, namespaces
-from .proxy import Fault, Passing, Pipe, Proxy
+from tests.support.chart_bed import ROOT, Bed, deployed, source
+from tests.support.chart_place import CRONJOBS, FAST, advised, get, namespaces
+from tests.support.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
+from tests.support.proxy import Fault, Passing, Pipe, Proxy
 
 pytestmark = pytest.mark.timeout(240)
 SEEN_WITHIN = 75.0  # seconds from an event on a connection that hangs until the operator knows of it

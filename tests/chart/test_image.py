@@ -15,10 +15,9 @@ import pytest
 
 from image import prune, sbom
 from testbed.prometheus import PrometheusServer
-from tests.cluster.operator_bed import apply, condition, cronjob, history, policy, runs_of_cronjob, wait_for
-
-from .bed import ROOT, Bed, deployed, source
-from .dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
+from tests.support.chart_bed import ROOT, Bed, deployed, source
+from tests.support.dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
+from tests.support.operator_bed import apply, condition, cronjob, history, policy, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the build: a minute, much longer on a busy machine
 
@@ -144,7 +143,7 @@ def imports(image: Stage) -> set[str]:
     """Modules that had to be compiled because the image has no bytecode of them."""
     environment = {k: v.replace("/opt/", f"{image.root}/opt/") for k, v in image.env.items()}
     probe = (
-        "import sys, os, concertmaster.runtime.run\n"
+        "import sys, os, concertmaster.controller.main\n"
         "for m in list(sys.modules.values()):\n"
         "    f, c = getattr(m, '__file__', None), getattr(m, '__cached__', None)\n"
         "    if f and f.endswith('.py') and c and not os.path.exists(c): print(f)\n"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.install_to_advice import NAMESPACE, measure
-
-from .bed import Bed
+from tests.support.chart_bed import Bed
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -14,10 +14,9 @@ import pytest
 import yaml
 
 from testbed.cluster import KubectlError
-from tests.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
-
-from .bed import CHART, Bed, HelmError, source
-from .test_render import EVERYTHING
+from tests.chart.test_render import EVERYTHING
+from tests.support.chart_bed import CHART, Bed, HelmError, source
+from tests.support.operator_bed import apply, cronjob, policy, profile, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 

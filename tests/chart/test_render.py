@@ -15,11 +15,10 @@ import yaml
 
 from charts import readme, sync, values_schema
 from concertmaster import settings
-from concertmaster.metrics.recorded import GROUP
+from concertmaster.prometheus.queries.recording_rule import GROUP
 from testbed.build import ensure
 from testbed.process import run
-
-from .bed import CHART, Helm, HelmError, find
+from tests.support.chart_bed import CHART, Helm, HelmError, find
 
 SECRET = {"name": "prometheus-login", "key": "secret"}
 EVERYTHING: dict[str, Any] = {

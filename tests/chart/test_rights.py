@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from testbed.prometheus import PrometheusServer
-from tests.cluster.operator_bed import (
+from tests.support.chart_bed import Bed, deployed, source
+from tests.support.operator_bed import (
     Operator,
     apply,
     condition,
@@ -26,8 +27,6 @@ from tests.cluster.operator_bed import (
     runs_of_cronjob,
     wait_for,
 )
-
-from .bed import Bed, deployed, source
 
 pytestmark = pytest.mark.timeout(240)
 

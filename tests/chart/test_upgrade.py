@@ -19,11 +19,10 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
 from testbed.prometheus import PrometheusServer
-from tests.cluster.operator_bed import apply, condition, cronjob, history, policy, profile, runs_of_cronjob, wait_for
-
-from .bed import CHART, ROOT, Bed, deployed, source
-from .place import FAST, REF, advised, get, namespaces
-from .test_release import newer_chart
+from tests.chart.test_release import newer_chart
+from tests.support.chart_bed import CHART, ROOT, Bed, deployed, source
+from tests.support.chart_place import FAST, REF, advised, get, namespaces
+from tests.support.operator_bed import apply, condition, cronjob, history, policy, profile, runs_of_cronjob, wait_for
 
 RELEASES = Path(__file__).parent / "releases"
 LAST = sorted(RELEASES.iterdir())[-1]

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
-from concertmaster.core.plan import plan
 from concertmaster.kube.apply import Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import ObjectRef, target_resource
 from testbed.cluster import Cluster
-from tests.chart.bed import minimal_crd
-from tests.unit.core.changes_world import advice
+from tests.support.changes_world import advice
+from tests.support.chart_bed import minimal_crd
 
 pytestmark = pytest.mark.cluster
 

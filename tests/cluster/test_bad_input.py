@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from concertmaster.engines.names import argo_pod_name_of
+from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
-from tests.chart.bed import minimal_crd
-from tests.unit.engines.argo_oracle import stamp
-
-from .operator_bed import (
+from tests.cluster.test_operator_live import install_argo
+from tests.support.argo_oracle import stamp
+from tests.support.chart_bed import minimal_crd
+from tests.support.operator_bed import (
     Operator,
     apply,
     condition,
@@ -34,7 +34,6 @@ from .operator_bed import (
     settings,
     wait_for,
 )
-from .test_operator_live import install_argo
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

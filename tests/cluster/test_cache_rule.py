@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from concertmaster.engines.names import argo_pod_name_of
+from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.openmetrics import ContainerLife, PodLife
 from testbed.prometheus import PrometheusServer
-from tests.unit.engines.argo_oracle import stamp
-
-from .operator_bed import apply, history, operator, profile, settings, wait_for
-from .test_operator_live import ARGO, PLACE, Cluster, cluster, install_argo  # noqa: F401 - a fixture
+from tests.cluster.test_operator_live import ARGO, PLACE, Cluster, cluster, install_argo  # noqa: F401 - a fixture
+from tests.support.argo_oracle import stamp
+from tests.support.operator_bed import apply, history, operator, profile, settings, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -14,12 +14,20 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.amounts import quantity
+from concertmaster.core.model.amounts import quantity
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
 from testbed.cluster import Cluster
-
-from .operator_bed import DISCOVER_CRONJOBS, apply, condition, install_crds, operator, policy, settings, wait_for
+from tests.support.operator_bed import (
+    DISCOVER_CRONJOBS,
+    apply,
+    condition,
+    install_crds,
+    operator,
+    policy,
+    settings,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -129,7 +137,7 @@ class World:
         ]
         return [name for name, f in found.items() if f.get("phase") != "Completed"]
 
-    def prove(self, names: list[str]) -> None:
+    def verify(self, names: list[str]) -> None:
         """Play until every change has a verdict, at most MOST runs of each."""
         for _ in range(MOST // MORE):
             names = self.proving(names)
@@ -177,7 +185,7 @@ def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
         assert op.process.poll() is None
         time.sleep(1.5)  # runs of the second in which the change was written belong to neither side
         try:
-            world.prove(["wide", "trim"])
+            world.verify(["wide", "trim"])
         except AssertionError as error:
             raise AssertionError(f"no verdicts: {world.seen}") from error
 

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from concertmaster.api import schema
-from concertmaster.api.scalars import Quantity
 from concertmaster.api.types import (
     KINDS,
     ClusterOptimizationPolicy,
@@ -22,6 +21,7 @@ from concertmaster.api.types import (
     WorkflowChange,
     WorkflowProfile,
 )
+from concertmaster.core.model.scalars import Quantity
 from testbed.cluster import Cluster
 
 HERE = Path(__file__).parent

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from concertmaster.cli import cli
-from concertmaster.report.status import size
+from concertmaster.report.status_document import size
 from testbed.cluster import Cluster
-from tests.builders import NOW
-from tests.cases import Case, cases
-from tests.lived import lived
+from tests.support.builders import NOW
+from tests.support.cases import Case, cases
+from tests.support.recommendation_history import lived
 
 FILES = Path(__file__).parents[1] / "golden" / "files" / "kubectl"
 VOLATILE = (

@@ -20,9 +20,8 @@ from concertmaster.cli import cli
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from testbed.cluster import Cluster
-
-from .operator_bed import apply, condition, install_crds, operator, policy, profile, settings, wait_for
-from .test_change_loop import World, cron_job
+from tests.cluster.test_change_loop import World, cron_job
+from tests.support.operator_bed import apply, condition, install_crds, operator, policy, profile, settings, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 

@@ -18,11 +18,10 @@ from concertmaster.history import Store
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.prometheus import PrometheusServer
-from tests.chart.bed import minimal_crd
-from tests.unit.engines.argo_oracle import Controller, stamp
-from tests.unit.engines.test_argo_pods import NESTED
-
-from .operator_bed import (
+from tests.cluster.test_operator import assert_unsoiled, grant_reading
+from tests.support.argo_oracle import Controller, stamp
+from tests.support.chart_bed import minimal_crd
+from tests.support.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
     cronjob,
@@ -35,7 +34,7 @@ from .operator_bed import (
     settings,
     wait_for,
 )
-from .test_operator import assert_unsoiled, grant_reading
+from tests.unit.engines.argo.test_pods import NESTED
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from concertmaster.core.model import ContainerFact, PodFact
-from concertmaster.metrics import queries
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.metrics.collect import Collection, Options, backfill, collect
-from concertmaster.metrics.errors import MetricsError, QueryRefused, TooLarge
-from concertmaster.metrics.extra import run_values
-from concertmaster.metrics.guard import fence
-from concertmaster.metrics.scope import Scope, Window
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError, QueryRefused, TooLarge
+from concertmaster.prometheus.collect.extra import run_values
+from concertmaster.prometheus.collect.look import Collection, Options, backfill, collect
+from concertmaster.prometheus.guard.guard import fence
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries.scope import Scope, Window
 from concertmaster.settings import Source
 from testbed.lives import PodLife
 from testbed.process import http_get
 from testbed.prometheus import PrometheusServer
-from tests.cluster import histories
-from tests.cluster.histories import DAYS, END, MIB
-from tests.property.promql_grammar import queries as random_queries
+from tests.support import histories
+from tests.support.histories import DAYS, END, MIB
+from tests.support.promql_grammar import queries as random_queries
 
 MOST_QUERIES = 15
 ETL = histories.etl()

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from concertmaster.core.model import PodFact
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.metrics.collect import Collection, Options, collect
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect.look import Collection, Options, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from tests.cluster.test_testbed import job, pods_of, unix, until

@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.amounts import quantity
+from concertmaster.core.model.amounts import quantity
 from testbed import cgroups
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
 from testbed.prometheus import PrometheusServer, scrapes_of
-
-from .operator_bed import DISCOVER_CRONJOBS, apply, install_crds, operator, policy, settings, wait_for
+from tests.support.operator_bed import DISCOVER_CRONJOBS, apply, install_crds, operator, policy, settings, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 

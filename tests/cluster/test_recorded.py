@@ -19,18 +19,19 @@ import yaml
 
 from charts.sync import CHART
 from concertmaster.core.model import PodFact
-from concertmaster.metrics import queries, recorded
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.metrics.collect import Collection, Options, collect
-from concertmaster.metrics.examine import Check, Examination, Mark
-from concertmaster.metrics.scope import Scope, Window
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect.examine import Check, Examination, Mark
+from concertmaster.prometheus.collect.look import Collection, Options, collect
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries.scope import Scope, Window
 from concertmaster.settings import Source
 from testbed.build import ensure
 from testbed.lives import PodLife
 from testbed.openmetrics import Grid, render
 from testbed.process import http_get, run
 from testbed.prometheus import PrometheusServer
-from tests.cluster.histories import END, MIB, main, pod, uid
+from tests.support.histories import END, MIB, main, pod, uid
 
 HOUR = 3600.0
 CHANCE = random.Random(41)

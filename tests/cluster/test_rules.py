@@ -11,15 +11,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from concertmaster.advisor import Advice
 from concertmaster.cli import cli
-from concertmaster.core.insights import insights
+from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Recommendation
+from concertmaster.report.pipeline import Advice
 from testbed.cluster import Cluster
-from tests.unit.core.rules.scenarios import SCENARIOS
-from tests.unit.core.rules.world import Scene
-
-from .operator_bed import apply, install_crds
+from tests.support.operator_bed import apply, install_crds
+from tests.support.rules_world import Scene
+from tests.support.scenarios import SCENARIOS
 
 CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 # Rules whose advice is a place to look at, not a field to set.

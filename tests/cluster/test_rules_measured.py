@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from concertmaster.advisor import Advice
 from concertmaster.cli import gather
-from concertmaster.cli.analyze import analyze
+from concertmaster.cli.commands.analyze import analyze
 from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec
-from concertmaster.engines.names import argo_pod_name_of
+from concertmaster.engines.common.names import argo_pod_name_of
+from concertmaster.report.pipeline import Advice
 from testbed.openmetrics import ContainerLife, Grid, PodLife, render
-from tests.builders import DAY, MI, NOW
-from tests.unit.core.rules.scenarios import SCENARIOS, STEPS, etl, measured
-from tests.unit.core.rules.world import Pod, Scene, noise, scene
+from tests.support.builders import DAY, MI, NOW
+from tests.support.rules_world import Pod, Scene, noise, scene
+from tests.support.scenarios import SCENARIOS, STEPS, etl, measured
 
 # What these rest on is not in these series: live objects, users' queries, or other workflows. They have tests of their own.
 ELSEWHERE = {"budget", "cache-step", "demand-forecast", "schedule-clash"}

@@ -14,15 +14,15 @@ from urllib.parse import urlencode
 
 import pytest
 
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.metrics.collect import Collection, Options, collect
-from concertmaster.metrics.errors import AuthFailed, BadQuery, MetricsError, Partial
-from concertmaster.metrics.examine import Examination, Mark
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, Partial
+from concertmaster.prometheus.collect.examine import Examination, Mark
+from concertmaster.prometheus.collect.look import Collection, Options, collect
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.prometheus import PrometheusServer
-from tests.cluster.histories import END, pod
-from tests.unit.metrics.store import Asked, Reply, Store, failure, running
+from tests.support.histories import END, pod
+from tests.support.metrics_store import Asked, Reply, Store, failure, running
 
 HOUR = 3600.0
 Change = Callable[[dict[str, Any]], None]

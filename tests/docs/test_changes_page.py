@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.core.gates import GATES, Situation, judge
-from concertmaster.core.power import needed
-from tests.unit.core.changes_world import planned
+from concertmaster.core.changes.checks import GATES, Situation, judge
+from concertmaster.core.changes.power import needed
+from tests.support.changes_world import planned
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "changes.md").read_text()
 LOOP, PLAN, GATE, PROOF = (
-    "tests/unit/runtime/test_changes.py",
-    "tests/unit/core/test_plan.py",
-    "tests/unit/core/test_gates.py",
-    "tests/unit/core/test_proof.py",
+    "tests/unit/controller/changes/test_reconciler.py",
+    "tests/unit/core/changes/test_plan.py",
+    "tests/unit/core/changes/test_checks.py",
+    "tests/unit/core/changes/test_verification.py",
 )
-TASKS = "tests/unit/runtime/test_changes_tasks.py"
-CYCLE = "tests/unit/runtime/test_cycle.py"
+TASKS = "tests/unit/controller/changes/test_tekton_tasks.py"
+CYCLE = "tests/unit/controller/test_cycle.py"
 REAL = "tests/cluster/test_changes.py"
 ORPHAN = "test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo"
 CLOSED = "test_a_closed_gate_means_no_object_and_no_write"
@@ -82,7 +82,10 @@ HELD: dict[str, tuple[str, str]] = {
     "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
     "A change that was taken back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
-    "What was promised": ("tests/unit/core/test_ledger.py", "test_broken_promises_shrink_the_next_ones_step_by_step"),
+    "What was promised": (
+        "tests/unit/core/changes/test_ledger.py",
+        "test_broken_promises_shrink_the_next_ones_step_by_step",
+    ),
     "Killed at any moment": (LOOP, "test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets"),
     "A change whose object": (
         LOOP,

@@ -10,7 +10,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from concertmaster.core.model import ContainerFact, JobFact, PodFact
-from concertmaster.metrics.facts_file import Header, read
+from concertmaster.prometheus.facts.facts_file import Header, read
 
 PAGE = (Path(__file__).parents[2] / "docs" / "facts-format.md").read_text()
 

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from concertmaster.controller.collection.labels import labels_in_use
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.metrics.collect import Collection, collect
-from concertmaster.runtime.labels import labels_in_use
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect.look import Collection, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
 from testbed.engine_parts import require_namespace
 from testbed.prometheus import PrometheusServer, scrapes_of
 from testbed.pytest_plugin import require_binaries
-from tests.engines import scene as scenes
-from tests.engines.scene import NAMESPACE, Object, Scene
+from tests.support import engine_scene as scenes
+from tests.support.engine_scene import NAMESPACE, Object, Scene
 
 HERE = Path(__file__).parent
 SCRAPE_SECONDS = 2

@@ -11,9 +11,9 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.live import read_run, workflow_of
-from tests.engines.expected import ARGO, Row
-from tests.engines.scene import NAMESPACE, Object, Scene, about
-from tests.engines.times import created, near, unix
+from tests.support.engine_expected import ARGO, Row
+from tests.support.engine_scene import NAMESPACE, Object, Scene, about
+from tests.support.engine_times import created, near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 ADHOC = WorkflowKey(NAMESPACE, "WorkflowProfile", "adhoc")

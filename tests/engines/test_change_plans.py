@@ -13,15 +13,19 @@ from typing import Any
 import pytest
 import yaml
 
+from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
-from concertmaster.core.plan import plan
 from concertmaster.kube.apply import Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
 from testbed.cluster import Cluster
 from testbed.controlplane import Options
 from testbed.prometheus import PrometheusServer
-from tests.cluster.operator_bed import (
+from tests.cluster.test_apply import CASES
+from tests.engines.conftest import bed
+from tests.support.changes_world import advice
+from tests.support.engine_scene import ended
+from tests.support.operator_bed import (
     apply,
     condition,
     history,
@@ -32,10 +36,6 @@ from tests.cluster.operator_bed import (
     settings,
     wait_for,
 )
-from tests.cluster.test_apply import CASES
-from tests.engines.conftest import bed
-from tests.engines.scene import ended
-from tests.unit.core.changes_world import advice
 
 SPACE = "plans"
 SHARED = {"requests": {"cpu": "400m", "memory": "256Mi"}}

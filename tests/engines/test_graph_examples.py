@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.engines import define
-from concertmaster.metrics.client import PrometheusClient
-from concertmaster.runtime.keeper import Keeper
-from concertmaster.runtime.userqueries import UserQueries
+from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.settings import Source
 from testbed.prometheus import PrometheusServer, Scrape
 
@@ -120,7 +120,7 @@ def records(client: PrometheusClient, name: str) -> list[RunRecord]:
     """What the operator's own path makes of the example's runs: durations kept in the history, extra metrics joined."""
     profile, definition = example(name)
     now = time.time() + client.source.delay_seconds  # nothing more is coming
-    keeper = Keeper(":memory:")
+    keeper = HistoryProvider(":memory:")
     try:
         queries = UserQueries(keeper, most=100)
         queries.begin()

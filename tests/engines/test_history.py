@@ -7,19 +7,27 @@ from dataclasses import astuple
 
 import pytest
 
-from concertmaster.core.model import Outcome, PodFact, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.oddities import oddities
-from concertmaster.core.replay import executed, time_split
-from concertmaster.core.replay.executed import SAME_RUN
+from concertmaster.core.analysis.data_warnings import oddities
+from concertmaster.core.analysis.replay import executed, time_split
+from concertmaster.core.analysis.replay.executed import SAME_RUN
+from concertmaster.core.model import (
+    Outcome,
+    PodFact,
+    RunRecord,
+    Source,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowKey,
+)
 from concertmaster.engines import Assignment, Claims, assign, build_runs, complete
 from concertmaster.engines.argo.live import workflow_of
 from concertmaster.engines.registry import live_reader
 from concertmaster.history.store import Store
-from concertmaster.metrics.collect import Collection
-from tests.engines.expected import ARGO, TEKTON, Row
-from tests.engines.scene import NAMESPACE, Object, Scene
+from concertmaster.prometheus.collect.look import Collection
 from tests.engines.test_argo import ADHOC
-from tests.engines.times import created, finished, near, scheduled, started, unix
+from tests.support.engine_expected import ARGO, TEKTON, Row
+from tests.support.engine_scene import NAMESPACE, Object, Scene
+from tests.support.engine_times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 STRANGER = "stranger-6xk4j"

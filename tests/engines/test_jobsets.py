@@ -8,10 +8,10 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, as_in_history, assign, build_runs, define
-from concertmaster.engines.jobset_live import read_run
-from concertmaster.metrics.collect import Collection
-from tests.engines.scene import NAMESPACE, Object, Scene, about
-from tests.engines.times import created, finished, near, scheduled, started, unix
+from concertmaster.engines.jobset.live import read_run
+from concertmaster.prometheus.collect.look import Collection
+from tests.support.engine_scene import NAMESPACE, Object, Scene, about
+from tests.support.engine_times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 KEY = WorkflowKey(NAMESPACE, "WorkflowProfile", "training")

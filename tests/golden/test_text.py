@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from concertmaster.cli import details
-from concertmaster.cli.explain import describe
+from concertmaster.cli.commands.explain import describe
 from concertmaster.report import detail, markdown, tables
-from tests import checklist
-from tests.builders import NOW
-from tests.cases import Case, cases
+from tests.support import checklist
+from tests.support.builders import NOW
+from tests.support.cases import Case, cases
 
 PROFILE = {
     "metadata": {"name": "nightly-etl", "namespace": "demo"},

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from concertmaster.core.analysis.periods import HOUR, Period
+from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome
-from concertmaster.core.periods import HOUR, Period
-from concertmaster.core.trends import Trends, trends
 from concertmaster.report import trends as told
-from tests.builders import DAY, definition, run, step
 from tests.golden.test_text import check
+from tests.support.builders import DAY, definition, run, step
 
 ZONE = ZoneInfo("Europe/Berlin")
 ETL = definition(step("extract"), step("load", ["extract"], 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from concertmaster.core.amounts import quantity
+from concertmaster.core.model.amounts import quantity
 from tests.loop.conftest import Played
 
 NEAR = 0.12  # of the run time, beside the promised interval: a test machine is busy with other things as well

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.changes import coincidences, detect, origins, outlook
-from concertmaster.core.degraded import find_degraded
+from concertmaster.core.analysis.degraded_runs import find_degraded
+from concertmaster.core.changepoint import coincidences, detect, origins, outlook
+from concertmaster.core.stats.comparison import Verdict, compare, watch
 from concertmaster.core.stats.summary import summarize
-from concertmaster.core.verdict import Verdict, compare, watch
 
 anything = st.lists(
     st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, 1.0, -1.0, 1e-300])),

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from concertmaster.metrics.errors import QueryRefused
-from concertmaster.metrics.guard import MAX_LENGTH, check, fence
-from concertmaster.metrics.promql import one_of, quote, selector
-from concertmaster.metrics.promql_text import FUNCTIONS
-from tests.property.promql_grammar import queries
+from concertmaster.prometheus.client.errors import QueryRefused
+from concertmaster.prometheus.guard.guard import MAX_LENGTH, check, fence
+from concertmaster.prometheus.guard.promql_text import FUNCTIONS
+from concertmaster.prometheus.queries.promql import one_of, quote, selector
+from tests.support.promql_grammar import queries
 
 OWN = "team-a"
 CLUSTER = {"cluster": 'prod"1'}
@@ -243,8 +243,8 @@ def test_every_allowed_function_is_known_to_the_parser_and_info_is_not_allowed()
 
 
 HOSTILE = """
-from concertmaster.metrics.errors import QueryRefused
-from concertmaster.metrics.guard import MAX_LENGTH, fence
+from concertmaster.prometheus.client.errors import QueryRefused
+from concertmaster.prometheus.guard.guard import MAX_LENGTH, fence
 import threading
 
 def attempts():

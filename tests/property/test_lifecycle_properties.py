@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
-from concertmaster.core.followed import Field
-from concertmaster.core.ledger import Ledger, Line, correction, merged, withdrawn
-from concertmaster.core.lifecycle import (
+from concertmaster.core.changes.ledger import Ledger, Line, correction, merged, withdrawn
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.states import (
     MOST_JUDGED,
     MOST_LEFT,
     MOST_OPEN,
@@ -28,8 +28,8 @@ from concertmaster.core.lifecycle import (
     State,
     advance,
 )
-from concertmaster.core.verdict import Verdict
-from concertmaster.report import memory as remembered
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.report import recommendation_log as remembered
 
 IDS = ("parallelism", "memory-request.a", "cpu-request.a", "timeout.b")
 WORDS = {

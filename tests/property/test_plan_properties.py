@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core import jsonpatch
-from concertmaster.core.amounts import quantity
-from concertmaster.core.fields import Reach, Refused
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.fields import Reach, Refused
+from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.plan import plan
+from concertmaster.core.changes.pointers import allowed, within
 from concertmaster.core.model import Edit
-from concertmaster.core.operations import undoing
-from concertmaster.core.plan import plan
-from concertmaster.core.pointers import allowed, within
-from tests.unit.core.changes_world import advice
+from concertmaster.core.model.amounts import quantity
+from tests.support.changes_world import advice
 
 cpus = st.sampled_from(["100m", "250m", "0.5", "1", "1.5", "2", "3500m", 1, 2, 0.5])
 memories = st.sampled_from(["64Mi", "1Gi", "1.5Gi", "512M", "1e9", 1073741824])

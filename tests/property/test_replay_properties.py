@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.forecast import forecast
-from concertmaster.core.gain import gain
-from concertmaster.core.graph import critical_path, drags, longest_path
+from concertmaster.core.analysis.graph import critical_path, drags, longest_path
+from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, time_split
+from concertmaster.core.analysis.replay.forecast import forecast
+from concertmaster.core.analysis.replay.gain import gain
+from concertmaster.core.analysis.replay.smooth import smooth
+from concertmaster.core.analysis.replay.work import Work
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
-from concertmaster.core.replay import WhatIf, critical_chain, critical_share, executed, replay, time_split
-from concertmaster.core.replay.smooth import smooth
-from concertmaster.core.replay.work import Work
-from tests.unit.core.oracle_runs import BEGIN, KEY, Engine
+from tests.support.oracle_runs import BEGIN, KEY, Engine
 
 pytestmark = pytest.mark.filterwarnings("error")  # an overflow is a fault, even where numpy only warns
 

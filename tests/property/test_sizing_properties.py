@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.regression import fit_memory, fit_runtime
-from concertmaster.core.scaleout import fit_scaleout, recommend_workers
 from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request, round_cpu, round_memory
+from concertmaster.core.stats.regression import fit_memory, fit_runtime
+from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 SIZE = st.floats(1e6, 1e12)

@@ -35,7 +35,7 @@ from concertmaster.api.models.policy import (
     RuleMode,
 )
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.scalars import Amount, Duration, Percent, human_duration
+from concertmaster.core.model.scalars import Amount, Duration, Percent, human_duration
 
 _T = TypeVar("_T")
 

@@ -16,20 +16,20 @@ from concertmaster import __version__
 from concertmaster.cli.errors import UserError
 
 COMMANDS = {
-    "run": ("concertmaster.cli.run", "run the operator"),
+    "run": ("concertmaster.cli.commands.run", "run the operator"),
     "analyze": (
-        "concertmaster.cli.analyze",
+        "concertmaster.cli.commands.analyze",
         "analyse workflows from a Prometheus or a facts file, without cluster rights",
     ),
-    "what-if": ("concertmaster.cli.whatif", "replay the observed runs of a workflow with a change made"),
-    "record": ("concertmaster.cli.record", "write the facts of a time span to a file"),
-    "list": ("concertmaster.cli.listing", "recommendations of the profiles in a namespace"),
-    "explain": ("concertmaster.cli.explain", "everything known about one recommendation"),
-    "dismiss": ("concertmaster.cli.dismiss", "decide against a recommendation, with a reason and for a time"),
-    "approve": ("concertmaster.cli.approve", "approve or reject a change the operator proposed"),
-    "doctor": ("concertmaster.cli.doctor", "find what keeps advice from being made, with the line to change"),
-    "crds": ("concertmaster.cli.crds", "print, write or check the custom resource definitions"),
-    "check-config": ("concertmaster.cli.config", "check an operator configuration"),
+    "what-if": ("concertmaster.cli.commands.what_if", "replay the observed runs of a workflow with a change made"),
+    "record": ("concertmaster.cli.commands.record", "write the facts of a time span to a file"),
+    "list": ("concertmaster.cli.commands.list", "recommendations of the profiles in a namespace"),
+    "explain": ("concertmaster.cli.commands.explain", "everything known about one recommendation"),
+    "dismiss": ("concertmaster.cli.commands.dismiss", "decide against a recommendation, with a reason and for a time"),
+    "approve": ("concertmaster.cli.commands.approve", "approve or reject a change the operator proposed"),
+    "doctor": ("concertmaster.cli.commands.doctor", "find what keeps advice from being made, with the line to change"),
+    "crds": ("concertmaster.cli.commands.crds", "print, write or check the custom resource definitions"),
+    "check-config": ("concertmaster.cli.commands.check_config", "check an operator configuration"),
 }
 
 

@@ -105,9 +105,9 @@ def from_prometheus(
     now: float | None = None,
 ) -> Facts:
     """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
-    from concertmaster.metrics.client import PrometheusClient
-    from concertmaster.metrics.collect import Options, backfill
-    from concertmaster.metrics.errors import MetricsError
+    from concertmaster.prometheus.client import PrometheusClient
+    from concertmaster.prometheus.client.errors import MetricsError
+    from concertmaster.prometheus.collect.look import Options, backfill
 
     until = time.time() if now is None else now
     apart, used = run_labels(objects)
@@ -149,7 +149,7 @@ def from_prometheus(
 
 def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
     """A recorded file; ``objects`` given beside it win over recorded ones. Raises UserError."""
-    from concertmaster.metrics import facts_file
+    from concertmaster.prometheus.facts import facts_file
 
     try:
         recording = facts_file.read(path)

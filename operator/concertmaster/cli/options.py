@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 import click
 
 from concertmaster import settings
-from concertmaster.api.scalars import Duration
 from concertmaster.cli.gather import Facts, find_source, from_file, from_prometheus, load_objects
+from concertmaster.core.model.scalars import Duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 

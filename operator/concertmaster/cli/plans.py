@@ -23,18 +23,18 @@ from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, resolve, select
-from concertmaster.core.fields import Refused
-from concertmaster.core.gates import Past, Situation, judge
-from concertmaster.core.ledger import withdrawn
+from concertmaster.controller.changes.cluster_facts import FactReader
+from concertmaster.controller.changes.terms import reach_of, rights_of
+from concertmaster.controller.workflow_change import FLYING, Change, elsewhere
+from concertmaster.core.changes.checks import Past, Situation, judge
+from concertmaster.core.changes.fields import Refused
+from concertmaster.core.changes.ledger import withdrawn
+from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
-from concertmaster.core.plan import Plan, plan
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
-from concertmaster.runtime.changes_document import FLYING, Change, elsewhere
-from concertmaster.runtime.changes_facts import FactReader
-from concertmaster.runtime.changes_terms import reach_of, rights_of
 
 _AUTOMATIC = frozenset({"memory-request", "cpu-request", "parallelism"})
 

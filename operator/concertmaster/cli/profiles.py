@@ -12,7 +12,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PROFILES
-from concertmaster.report.memory import decision
+from concertmaster.report.recommendation_log import decision
 
 
 def connect(kubeconfig: Path | None) -> KubeClient:

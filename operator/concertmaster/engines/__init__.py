@@ -6,13 +6,13 @@ when nothing is declared, ``assign`` puts every pod into one step of one run, ``
 
 from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, ended
+from concertmaster.engines.common.executions import merge_executions
+from concertmaster.engines.common.placing import UNKNOWN_STEP, Assignment, Unassigned
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
-from concertmaster.engines.executions import merge_executions
-from concertmaster.engines.graph import from_durations
+from concertmaster.engines.graph.steps import from_durations
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
-from concertmaster.engines.jobs import job_ends
+from concertmaster.engines.jobset.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
-from concertmaster.engines.placing import UNKNOWN_STEP, Assignment, Unassigned
 from concertmaster.engines.registry import ENGINES, EngineRow, LiveReader, by_engine, by_object, live_reader
 from concertmaster.engines.runs import build_run, build_runs
 

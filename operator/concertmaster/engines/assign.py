@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import graph
-from concertmaster.engines.executions import merge_facts
-from concertmaster.engines.ordering import begin
-from concertmaster.engines.placing import Assignment, Context, Placed, Placement, Rejected, Unassigned
+from concertmaster.engines.common.executions import merge_facts
+from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Rejected, Unassigned
+from concertmaster.engines.graph import steps as graph
 from concertmaster.engines.registry import ENGINES
 
 _EXAMPLES = 5

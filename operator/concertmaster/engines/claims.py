@@ -12,13 +12,13 @@ from typing import Any
 
 from concertmaster.core.model import Engine, Outcome, PodFact, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo import pods as argo_pods
-from concertmaster.engines.jobset import LABELS as JOBSET_LABELS
+from concertmaster.engines.common.manifest import Problems, mapping, sequence
+from concertmaster.engines.common.names import belongs_to, generated_base
+from concertmaster.engines.common.placing import Context, Placed
+from concertmaster.engines.common.selectors import matches
+from concertmaster.engines.jobset.definition import LABELS as JOBSET_LABELS
 from concertmaster.engines.live import LiveRun, RunObject
-from concertmaster.engines.manifest import Problems, mapping, sequence
-from concertmaster.engines.names import belongs_to, generated_base
-from concertmaster.engines.placing import Context, Placed
 from concertmaster.engines.registry import ENGINES, by_engine, live_reader
-from concertmaster.engines.selectors import matches
 
 _ENDED = {
     "Workflow": frozenset({("phase", "Succeeded"), ("phase", "Failed"), ("phase", "Error")}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.engines.argo.definition import Trigger, trigger
-from concertmaster.engines.manifest import Resolve
+from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.registry import by_object
 
 

@@ -22,13 +22,13 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines.assign import assign
-from concertmaster.engines.executions import merge_facts
-from concertmaster.engines.job import STEP
-from concertmaster.engines.names import generated_base, scheduled_base
-from concertmaster.engines.ordering import begin
+from concertmaster.engines.common.executions import merge_facts
+from concertmaster.engines.common.names import generated_base, scheduled_base
+from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.selectors import label_value
+from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.registry import settle
 from concertmaster.engines.runs import with_ready
-from concertmaster.engines.selectors import label_value
 
 _TOLERANCE = 1.0  # seconds: resolution of the times
 _RARE = 0.9  # a step in fewer of the runs than this is conditional

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.engines.manifest import Problems, mapping, text, timestamp
+from concertmaster.engines.common.manifest import Problems, mapping, text, timestamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import graph, job, job_live, jobs, jobset, jobset_live
 from concertmaster.engines.argo import definition as argo
 from concertmaster.engines.argo import live as argo_live
 from concertmaster.engines.argo import pods as argo_pods
 from concertmaster.engines.argo.nodes import link_attempts
+from concertmaster.engines.common.manifest import Resolve
+from concertmaster.engines.common.placing import Context, Placement
+from concertmaster.engines.graph import steps as graph
+from concertmaster.engines.jobs import definition as job
+from concertmaster.engines.jobs import live as job_live
+from concertmaster.engines.jobset import definition as jobset
+from concertmaster.engines.jobset import live as jobset_live
+from concertmaster.engines.jobset import pods as jobs
 from concertmaster.engines.live import LiveRun
-from concertmaster.engines.manifest import Resolve
-from concertmaster.engines.placing import Context, Placement
 from concertmaster.engines.tekton import definition as tekton
 from concertmaster.engines.tekton import live as tekton_live
 from concertmaster.engines.tekton import pods as tekton_pods

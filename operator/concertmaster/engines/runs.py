@@ -19,9 +19,9 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
-from concertmaster.engines.layout import lay_out
-from concertmaster.engines.ordering import begin
-from concertmaster.engines.placing import ITEM_JOIN
+from concertmaster.engines.common.layout import lay_out
+from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.placing import ITEM_JOIN
 from concertmaster.engines.registry import settle
 
 QUIET_SECONDS = 900.0

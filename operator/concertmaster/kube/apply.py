@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.core.jsonpatch import fits
+from concertmaster.core.changes.json_patch import fits
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef

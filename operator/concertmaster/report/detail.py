@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from concertmaster.core.lifecycle import Memory
+from concertmaster.core.lifecycle.states import Memory
 from concertmaster.report.view import View
 
 MOST_BYTES = 256 * 1024

@@ -9,10 +9,10 @@ from itertools import groupby
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.periods import Period, local
+from concertmaster.core.analysis.periods import Period, local
+from concertmaster.core.analysis.trends import Bucket, Difference, Series, Trends
+from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, Verdict
 from concertmaster.core.stats.summary import Summary
-from concertmaster.core.trends import Bucket, Difference, Series, Trends
-from concertmaster.core.verdict import MIN_RUNS, Comparison, Verdict
 from concertmaster.report.tables import table
 from concertmaster.report.view import View, number
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from concertmaster.core.analysis import Analysis, StepAnalysis
-from concertmaster.core.changes import Changes
+from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.changepoint import Changes
 from concertmaster.core.model import Edit, Interval, Recommendation
 from concertmaster.core.stats.summary import Summary
-from concertmaster.core.usage import ContainerUsage
 
 View = dict[str, Any]
 

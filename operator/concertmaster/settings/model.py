@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from concertmaster.api.scalars import Duration
+from concertmaster.core.model.scalars import Duration
 from concertmaster.settings import checks
 from concertmaster.settings.source import DnsName, FilePath, Section, Source, credential_files
 

@@ -14,8 +14,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 from concertmaster.api import reference, schema
 from concertmaster.api.models.base import ApiModel, Resource
 from concertmaster.api.models.base import schema as extra
-from concertmaster.api.scalars import Duration, Percent
 from concertmaster.api.types import KINDS, Kind
+from concertmaster.core.model.scalars import Duration, Percent
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.cli import details
+from concertmaster.cli.commands.explain import describe
 from concertmaster.cli.errors import UserError
-from concertmaster.cli.explain import describe
 from concertmaster.kube.errors import Busy, Forbidden, NotFound
-from tests.builders import NOW
+from tests.support.builders import NOW
 
 STATUS = {"recommendations": [{"id": "a.x", "action": "short…", "evidence": "one", "state": "Dismissed", "how": "h"}]}
 FOUND = {

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from concertmaster.cli.dismiss import MANAGER, expiration, refuse_same, take_back, write
+from concertmaster.cli.commands.dismiss import MANAGER, expiration, refuse_same, take_back, write
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
-from tests.builders import NOW
-from tests.unit.runtime.fakes import MemoryClient
+from tests.support.builders import NOW
+from tests.support.fakes import MemoryClient
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.cli.explain import describe
+from concertmaster.cli.commands.explain import describe
 
 PROFILE = {
     "metadata": {"name": "wftmpl-etl", "namespace": "demo"},

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from concertmaster.cli.plans import Planner, edits_of, recommendation_of
-from concertmaster.core.pointers import ALLOWED, allowed
+from concertmaster.core.changes.pointers import ALLOWED, allowed
 from concertmaster.kube.objects import NAMESPACES, PROFILES, target_resource
-from tests.unit.core.rules.scenarios import SCENARIOS
-from tests.unit.runtime.fakes import MemoryClient
+from tests.support.fakes import MemoryClient
+from tests.support.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("rule", ["memory-request", "cpu-request", "parallelism"])

@@ -9,8 +9,8 @@ import pytest
 
 from concertmaster.core.model import ContainerFact, Engine, Outcome, PodFact, StepExecution
 from concertmaster.engines import assign, by_object, define_all, merge_executions
-from concertmaster.engines.executions import merge_facts
-from tests.unit.engines.argo_oracle import Controller, leaf, pods, template
+from concertmaster.engines.common.executions import merge_facts
+from tests.support.argo_oracle import Controller, leaf, pods, template
 
 SPEC = {
     "entrypoint": "main",
@@ -164,14 +164,14 @@ def test_a_known_step_wins_over_an_unknown_one() -> None:
     ],
 )  # fmt: skip
 def test_outcome_of_a_pod(fact: PodFact, outcome: Outcome, reason: str | None) -> None:
-    from concertmaster.engines.executions import execution
+    from concertmaster.engines.common.executions import execution
 
     found = execution(fact, "s")
     assert (found.outcome, found.reason) == (outcome, reason)
 
 
 def test_times_of_a_pod() -> None:
-    from concertmaster.engines.executions import execution
+    from concertmaster.engines.common.executions import execution
 
     init = ContainerFact("init", init=True, started=2.0, finished=3.0)
     fact = PodFact("a", "p", "u", created=0.0, started=1.0, containers=(init, main(started=5.0, finished=9.0)))

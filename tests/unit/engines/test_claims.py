@@ -32,13 +32,13 @@ from concertmaster.engines import (
     job_ends,
     live_reader,
 )
-from tests.unit.engines.argo_oracle import Controller, pods, stamp
-from tests.unit.engines.test_argo_pods import NESTED, RUN, the_definition
-from tests.unit.engines.test_job import job
-from tests.unit.engines.test_job import pod as job_pod
-from tests.unit.engines.test_job_live import live_job
-from tests.unit.engines.test_manifest import JSON
-from tests.unit.engines.test_tekton import pipeline, pipeline_run, task
+from tests.support.argo_oracle import Controller, pods, stamp
+from tests.unit.engines.argo.test_pods import NESTED, RUN, the_definition
+from tests.unit.engines.common.test_manifest import JSON
+from tests.unit.engines.jobs.test_definition import job
+from tests.unit.engines.jobs.test_definition import pod as job_pod
+from tests.unit.engines.jobs.test_live import live_job
+from tests.unit.engines.tekton.test_tekton import pipeline, pipeline_run, task
 
 
 def picked(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.advisor import advise
 from concertmaster.api.policy import resolve
 from concertmaster.core.model import Engine, PodFact, WorkflowGraph
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
-from tests.unit.engines.argo_oracle import Controller, leaf, pods
+from concertmaster.report.pipeline import advise
+from tests.support.argo_oracle import Controller, leaf, pods
 
 SPEC = {
     "entrypoint": "main",

@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowDefinition
 from concertmaster.engines import build_run, build_runs, define
-from tests.unit.engines.argo_oracle import leaf, template
+from tests.support.argo_oracle import leaf, template
 
 
 def definition(*tasks: dict[str, Any], **spec: Any) -> WorkflowDefinition:

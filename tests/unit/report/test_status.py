@@ -14,17 +14,17 @@ from pydantic import TypeAdapter
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
-from concertmaster.core.analysis import analyze
-from concertmaster.core.followed import Field
-from concertmaster.core.lifecycle import Effect, Given, Look, Memory, Outcome, Standing, State, advance
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.states import Effect, Given, Look, Memory, Outcome, Standing, State, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules import recommend
-from concertmaster.core.verdict import Verdict
+from concertmaster.core.stats.comparison import Verdict
 from concertmaster.report import markdown, tables
-from concertmaster.report import memory as remembered
-from concertmaster.report.status import MAX_BYTES, advice_line, clip, document, size, words
+from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.status_document import MAX_BYTES, advice_line, clip, document, size, words
 from concertmaster.report.view import workflow_view
-from tests.builders import NOW, container, daily, definition, run, step
+from tests.support.builders import NOW, container, daily, definition, run, step
 
 WIDER = Field("/spec/parallelism", "1", "2")
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, rule, schema
 from concertmaster.api.models.common import RUNS_ORDER, Level
-from concertmaster.api.scalars import CpuQuantity, Duration, MemoryQuantity
+from concertmaster.core.model.scalars import CpuQuantity, Duration, MemoryQuantity
 
 Cron = Annotated[
     str,

@@ -11,18 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from concertmaster.api.models.base import (
-    ApiModel,
-    Line160,
-    Line400,
-    Name,
-    RecommendationId,
-    Resource,
-    rule,
-    schema,
-)
+from concertmaster.api.models.base import ApiModel, Line160, Line400, Name, RecommendationId, Resource, rule, schema
 from concertmaster.api.models.common import Condition, conditions_field, observed_generation_field
-from concertmaster.api.scalars import SignedPercent
+from concertmaster.core.model.scalars import SignedPercent
 
 # A plan's documents are one line each: a line break would tear the output of kubectl describe apart.
 _Person = Annotated[

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from concertmaster.api.models.base import ApiModel, ShortName, rule, schema
-from concertmaster.api.scalars import Amount, Duration, Percent
+from concertmaster.core.model.scalars import Amount, Duration, Percent
 
 # Years are no objective for a run; the bound also keeps typing errors such as 20d for 20m from hiding for long.
 _POSITIVE = rule("self > duration('0s') && self <= duration('8760h')", "must be longer than 0s and at most 365d")

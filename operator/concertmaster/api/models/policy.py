@@ -19,7 +19,7 @@ from concertmaster.api.models.common import (
 )
 from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile import REF_RULE
-from concertmaster.api.scalars import Amount, Duration
+from concertmaster.core.model.scalars import Amount, Duration
 
 Currency = Annotated[
     str,

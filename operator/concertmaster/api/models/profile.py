@@ -19,11 +19,7 @@ from concertmaster.api.models.base import (
     rule,
     schema,
 )
-from concertmaster.api.models.common import (
-    ExtraMetric,
-    LabelSelector,
-    Query,
-)
+from concertmaster.api.models.common import ExtraMetric, LabelSelector, Query
 from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 

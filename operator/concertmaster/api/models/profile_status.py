@@ -10,22 +10,10 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from concertmaster.api.models.base import (
-    ApiModel,
-    Line80,
-    Line160,
-    Line400,
-    Line1000,
-    Timestamp,
-    schema,
-)
-from concertmaster.api.models.common import (
-    Condition,
-    conditions_field,
-    observed_generation_field,
-)
+from concertmaster.api.models.base import ApiModel, Line80, Line160, Line400, Line1000, Timestamp, schema
+from concertmaster.api.models.common import Condition, conditions_field, observed_generation_field
 from concertmaster.api.models.recommendation_status import RecommendationStatus, RemainingStatus, ResultStatus
-from concertmaster.api.scalars import Amount, Percent
+from concertmaster.core.model.scalars import Amount, Percent
 
 
 class RunsStatus(ApiModel):

@@ -5,43 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from concertmaster.core.analysis import Analysis
-from concertmaster.core.commands import kustomize
-from concertmaster.core.ledger import corrected
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.changes.ledger import corrected
+from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
+from concertmaster.core.lifecycle.commands import kustomize
 from concertmaster.core.model import Category, Level, Recommendation, Severity
-from concertmaster.core.options import Objectives, RuleSettings
-from concertmaster.core.rules import (
-    batch_small_steps,
-    best_practices,
-    bottleneck,
-    budget,
-    cache_step,
-    cpu_request,
-    data_quality,
-    degradation,
-    demand_forecast,
-    failing_step,
-    io_bound,
-    memory_request,
-    missing_requests,
-    node_skew,
-    objective_at_risk,
-    overlap_stages,
-    parallel_steps,
-    parallelism,
-    queue_time,
-    retry_policy,
-    schedule_clash,
-    sidecar_overhead,
-    split_long_step,
-    straggler,
-    timeout,
-    variance,
-)
+from concertmaster.core.model.options import Objectives, RuleSettings
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
-from concertmaster.core.rules.fleet import Fleet, FleetMember, member
+from concertmaster.core.rules.hygiene import best_practices, data_quality
+from concertmaster.core.rules.performance import (
+    batch_small_steps,
+    bottleneck,
+    cache_step,
+    io_bound,
+    node_skew,
+    overlap_stages,
+    parallel_steps,
+    split_long_step,
+    straggler,
+    variance,
+)
+from concertmaster.core.rules.reliability import degradation, failing_step, objective_at_risk, retry_policy, timeout
+from concertmaster.core.rules.resources import budget, cpu_request, memory_request, missing_requests, sidecar_overhead
 from concertmaster.core.rules.rows import Rows
+from concertmaster.core.rules.scheduling import demand_forecast, parallelism, queue_time, schedule_clash
 
 __all__ = ["RULES", "DataGaps", "Evidence", "Fleet", "FleetMember", "Rule", "member", "rank", "recommend"]
 

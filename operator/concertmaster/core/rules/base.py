@@ -11,15 +11,16 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from concertmaster.core import commands, text
-from concertmaster.core.analysis import Analysis
-from concertmaster.core.gain import Gain, gain
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
+from concertmaster.core.analysis.replay.gain import Gain, gain
+from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.fleet.workflows import Fleet
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
-from concertmaster.core.options import Objectives, RuleSettings
-from concertmaster.core.replay import ExecutedRun, WhatIf
-from concertmaster.core.rules.fleet import Fleet
+from concertmaster.core.model.options import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
-from concertmaster.core.usage import ContainerUsage
 
 
 @dataclass(frozen=True, slots=True)

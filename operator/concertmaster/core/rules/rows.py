@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from concertmaster.core.analysis import Analysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 ByRun = Mapping[str, list[StepExecution]]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .by_input import InputModel
-from .cpu import CpuOptions, CpuSize, cpu_request
-from .memory import MemoryOptions, MemorySize, memory_request
-from .quantities import MIB, MILLI, at_most, round_cpu, round_memory
+from concertmaster.core.sizing.by_input import InputModel
+from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, cpu_request
+from concertmaster.core.sizing.memory import MemoryOptions, MemorySize, memory_request
+from concertmaster.core.sizing.quantities import MIB, MILLI, at_most, round_cpu, round_memory
 
 __all__ = [
     "MIB",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tail import Floats
-from .waste import Loss, Prices, fit_loss
+from concertmaster.core.sizing.tail import Floats
+from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
 
 # Neighbours that vote: the smallest odd number that outvotes one odd run.
 NEIGHBOURS = 3

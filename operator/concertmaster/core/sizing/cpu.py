@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .quantities import round_cpu
-from .tail import Floats, fit_tail
+from concertmaster.core.sizing.quantities import round_cpu
+from concertmaster.core.sizing.tail import Floats, fit_tail
 
 # More cores than any node has, and longer than any run; the cuts keep sums finite.
 LARGEST = 1e6

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .by_input import InputModel, fit_by_input
-from .quantities import round_memory
-from .tail import Floats, coverage_confidence
-from .trend import carried_forward, growth_per_run, rising
-from .waste import fit_loss
+from concertmaster.core.sizing.by_input import InputModel, fit_by_input
+from concertmaster.core.sizing.quantities import round_memory
+from concertmaster.core.sizing.tail import Floats, coverage_confidence
+from concertmaster.core.sizing.trend import carried_forward, growth_per_run, rising
+from concertmaster.core.sizing.waste import fit_loss
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks beyond an exbibyte are no memory figures; the cut keeps sums of squares finite.

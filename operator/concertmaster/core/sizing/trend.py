@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .tail import Floats
+from concertmaster.core.sizing.tail import Floats
 
 # Slopes are taken over pairs of runs; beyond this many recent runs the pairs only cost time.
 MOST_RUNS = 200

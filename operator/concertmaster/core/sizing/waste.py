@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .tail import Floats, Tail, fit_tail
+from concertmaster.core.sizing.tail import Floats, Tail, fit_tail
 
 
 class Prices(Protocol):

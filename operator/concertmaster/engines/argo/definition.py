@@ -13,7 +13,7 @@ from typing import Any
 from concertmaster.core.model import Engine, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines.argo.expand import Expansion
 from concertmaster.engines.argo.templates import Templates, read_locks, resources_patched
-from concertmaster.engines.manifest import (
+from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
     fingerprint,

@@ -13,16 +13,10 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.model import GroupLimit, NameSegment, StepSpec
 from concertmaster.engines.argo.items import FanOut, fan_out
-from concertmaster.engines.argo.references import (
-    global_reads,
-    global_writes,
-    mounts,
-    references,
-    shared_volumes,
-)
+from concertmaster.engines.argo.references import global_reads, global_writes, mounts, references, shared_volumes
 from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf, read_locks
-from concertmaster.engines.manifest import mapping, text, whole
+from concertmaster.engines.common.manifest import mapping, text, whole
 
 MAX_STEPS = 2_000
 MAX_CALLS = 10_000

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.engines.manifest import Problems, mapping, sequence, shown, text
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 
 MAX_ITEMS = 20_000  # names beyond this many are not computed; the fan-out then counts as one of unknown names
 

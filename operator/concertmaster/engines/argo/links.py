@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from concertmaster.engines.argo.status import Node
-from concertmaster.engines.manifest import flag
+from concertmaster.engines.common.manifest import flag
 
 _Waited = tuple[float | None, frozenset[str]]
 _PIECE = re.compile(r"\([^()]*\)|\[\d+\]|\.[^.(\[]+")

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.amounts import digits
 from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.amounts import digits
 from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.status import Node, read_nodes
+from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text
+from concertmaster.engines.common.names import argo_pod_name_of
+from concertmaster.engines.common.placing import ITEM_JOIN
 from concertmaster.engines.live import LiveRun, RunObject, live_run
-from concertmaster.engines.manifest import Problems, fingerprint, flag, mapping, text
-from concertmaster.engines.names import argo_pod_name_of
-from concertmaster.engines.placing import ITEM_JOIN
 
 _OUTCOMES = {
     "Succeeded": Outcome.SUCCEEDED,

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from concertmaster.core.model import NameSegment, StepExecution, StepSpec, WorkflowDefinition
-from concertmaster.engines.names import ArgoPodName, fnv32a, fnv32a_before
-from concertmaster.engines.ordering import begin
-from concertmaster.engines.placing import ITEM_JOIN
+from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_before
+from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.placing import ITEM_JOIN
 
 MAX_ATTEMPTS = 64  # retries looked for at the end of a node name
 _USUAL_ATTEMPTS = 16  # the same where the limit is open or only known at run time

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition
 from concertmaster.engines.argo.nodes import Match, NodeNames
-from concertmaster.engines.executions import execution
-from concertmaster.engines.names import (
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.names import (
     ArgoPodName,
     argo_pod_name,
     belongs_to,
@@ -20,8 +20,8 @@ from concertmaster.engines.names import (
     metric_label,
     scheduled_base,
 )
-from concertmaster.engines.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.selectors import matches
+from concertmaster.engines.common.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.selectors import matches
 
 _NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
 _EXECUTOR = frozenset({"wait", "init", "supervisor"})

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.engines.manifest import Problems, flag, mapping, sequence, text, timestamp
+from concertmaster.engines.common.manifest import Problems, flag, mapping, sequence, text, timestamp
 
 MAX_NODES_BYTES = 256 * 1024**2
 """A node table larger than this is not unpacked; 10,000 nodes take about 10 MB."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from concertmaster.engines.argo.references import parse_depends
 from concertmaster.engines.argo.templates import Called
-from concertmaster.engines.manifest import Problems, mapping, pointer, sequence, text
-from concertmaster.engines.ordering import find_cycle
+from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
+from concertmaster.engines.common.ordering import find_cycle
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
-from concertmaster.engines.manifest import (
+from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
     Unreadable,

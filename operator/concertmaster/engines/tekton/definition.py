@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec, Engine, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
-from concertmaster.engines.manifest import (
+from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
     Unreadable,
@@ -27,7 +27,7 @@ from concertmaster.engines.manifest import (
     text,
     whole,
 )
-from concertmaster.engines.ordering import ordered_steps
+from concertmaster.engines.common.ordering import ordered_steps
 
 _REFERENCE = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.\[]")
 _READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")

@@ -11,16 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import (
-    ContainerFact,
-    Outcome,
-    StepExecution,
-    StepSpec,
-    WorkflowDefinition,
-    WorkflowKey,
-)
+from concertmaster.core.model import ContainerFact, Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.live import LiveRun, RunObject, live_run
-from concertmaster.engines.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
 _LABEL = "tekton.dev/"

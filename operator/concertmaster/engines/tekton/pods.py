@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.model import Engine, PodFact, StepExecution, StepSpec, WorkflowDefinition
-from concertmaster.engines.executions import execution
-from concertmaster.engines.names import belongs_to, generated_base
-from concertmaster.engines.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.selectors import label_value, matches
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.names import belongs_to, generated_base
+from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.selectors import label_value, matches
 
 _PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
 _NO_LABELS = "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.core.lifecycle import step_of
+from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.rules import RULES, Rule
-from concertmaster.report.status import advice_line
-from tests import checklist
-from tests.unit.core.rules.scenarios import SCENARIOS
+from concertmaster.report.status_document import advice_line
+from tests.support import checklist
+from tests.support.scenarios import SCENARIOS
 
 PAGES = Path(__file__).resolve().parents[4] / "docs" / "rules"
 LINE = re.compile(r"^> .*$", re.MULTILINE)

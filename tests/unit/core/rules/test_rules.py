@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.amounts import quantity
-from concertmaster.core.analysis import Analysis, analyze
+from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.model import (
     Category,
     ContainerFact,
@@ -24,10 +23,12 @@ from concertmaster.core.model import (
     Severity,
     WorkflowDefinition,
 )
-from concertmaster.core.options import AnalysisOptions, Objectives, RuleSettings
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.options import AnalysisOptions, Objectives, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, recommend
-from tests.builders import DAY, MI, NOW, container, daily, definition, run, step
-from tests.unit.core.rules import scenarios, world
+from tests.support import rules_world as world
+from tests.support import scenarios
+from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 EVEN = {"extract": 60.0, "transform": 60.0, "load": 60.0}

@@ -1,0 +1,246 @@
+"""``concertmaster analyze``: a first answer without installing anything, from a Prometheus URL or a recorded file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from concertmaster import engines
+from concertmaster.api.discovery import KIND_SHORT, profile_name
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.policy import resolve, select
+from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
+from concertmaster.cli import gather, options
+from concertmaster.cli.errors import UserError
+from concertmaster.core import text
+from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.trends import Trends, trends
+from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.report import markdown, tables
+from concertmaster.report import pipeline as advisor
+from concertmaster.report import trends as told
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Advice on one workflow, and all its runs in the facts, also those beyond what the analysis looks at."""
+
+    advice: advisor.Advice
+    runs: tuple[RunRecord, ...]
+
+    def trends(self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo) -> list[Trends]:
+        """Trends for each length of period."""
+        span: dict[str, Any] = {"since": facts.since, "until": facts.until, "blind": facts.blind}
+        return [trends(self.runs, p, zone, **span, pricing=self.advice.analysis.pricing) for p in lengths]
+
+
+def _zone(context: click.Context, parameter: click.Parameter, value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(f"there is no time zone {value}; write it as Europe/Berlin or UTC") from None
+
+
+@click.command("analyze")
+@options.facts_option
+@click.option("--workflow", "names", multiple=True, help="Only workflows of this name; may be given again.")
+@click.option("--min-runs", type=click.IntRange(1, 1000), help="Fewest finished runs before anything is recommended.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "markdown"]),
+    default="wide",
+    show_default=True,
+    help="table: one line per workflow; wide: everything.",
+)
+@click.option(
+    "--trends", "with_trends", is_flag=True, help="Trends by hour, day, week and month instead of advice; in JSON both."
+)
+@click.option(
+    "--period",
+    "periods",
+    multiple=True,
+    type=click.Choice([p.value for p in Period]),
+    help="Only trends of this length; may be given again.",
+)
+@click.option(
+    "--time-zone",
+    "zone",
+    default="UTC",
+    show_default=True,
+    metavar="NAME",
+    callback=_zone,
+    help="Where days begin for trends, as Europe/Berlin.",
+)
+def command(
+    read: Callable[[], gather.Facts],
+    window: float | None,
+    names: tuple[str, ...],
+    min_runs: int | None,
+    output: str,
+    with_trends: bool,
+    periods: tuple[str, ...],
+    zone: ZoneInfo,
+) -> None:
+    """Analyse all workflows that can be seen and print what to change. Needs no rights in any cluster.
+
+    Without --definitions the graphs are inferred from the observed times, which is said beside the result.
+    """
+    with_trends = with_trends or bool(periods)
+    if with_trends and output == "markdown":
+        raise click.UsageError("trends are printed as tables or JSON, not as markdown")
+    facts = read()
+    found = list(examine(facts, window=window, names=names, min_runs=min_runs))
+    if not found:
+        raise UserError(_nothing(facts, names))
+    lengths = [p for p in Period if not periods or p.value in periods]
+    if with_trends and output != "json":
+        click.echo(text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone), zone) for f in found)))
+        return
+    views = [f.advice.view() for f in found]
+    if with_trends:
+        for view, f in zip(views, found, strict=True):
+            view["trends"] = told.document(
+                f.trends(facts, lengths, zone), zone, zone.key, f.advice.analysis.pricing.currency
+            )
+    click.echo(_render(views, output), nl=output != "markdown")
+
+
+def _trends_text(found: Found, each: Sequence[Trends], zone: ZoneInfo) -> str:
+    key, currency = found.advice.analysis.definition.key, found.advice.analysis.pricing.currency
+    return "\n".join(
+        [
+            f"{key.kind} {key.namespace}/{key.name}",
+            f"  Trends by the end of the run, in time zone {zone.key}; cost in {currency} a run; - is unknown, not 0.",
+            "",
+            told.render(each, zone, currency),
+        ]
+    )
+
+
+def analyze(
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+) -> list[advisor.Advice]:
+    """Advice on all workflows found in the facts, the most expensive first."""
+    return [found.advice for found in examine(facts, window=window, names=names, min_runs=min_runs)]
+
+
+def examine(
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+) -> Iterator[Found]:
+    """The same with the runs behind it."""
+    declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
+    known = list(declared)
+    first = engines.assign(facts.pods, known, job_owners=facts.job_owners)
+    placed = {e.uid for runs in first.executions.values() for rows in runs.values() for e in rows}
+    left = [p for p in facts.pods if p.uid not in placed]
+    known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
+    assignment = engines.assign(facts.pods, known, job_owners=facts.job_owners)
+    policies = _Policies(facts.objects)
+    found: list[Found] = []
+    records = {
+        definition.key: [
+            record
+            for run, executions in assignment.executions.get(definition.key, {}).items()
+            for record in engines.build_runs(definition.key, run, executions, definition, as_of=facts.until)
+        ]
+        for definition in known
+    }
+    fleet = advisor.fleet_of(((d, records[d.key]) for d in known), facts.until)
+    for definition in known:
+        runs = records[definition.key]
+        if (names and definition.key.name not in names) or (not runs and definition not in declared):
+            continue
+        policy = policies.of(definition, window, min_runs)
+        advice = advisor.advise(
+            definition,
+            runs,
+            policy,
+            profile=policies.profile_of(definition),
+            now=facts.until,
+            missing=facts.missing,
+            fleet=fleet,
+        )
+        found.append(Found(advice, tuple(runs)))
+    found.sort(key=lambda f: (-(f.advice.analysis.cost.per_month or 0.0), str(f.advice.analysis.definition.key)))
+    yield from found
+
+
+class _Policies:
+    """The policies and profiles among the objects, applied as the operator would apply them."""
+
+    def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        self._policies: list[OptimizationPolicy] = []
+        self._cluster: list[ClusterOptimizationPolicy] = []
+        self._profiles: list[WorkflowProfile] = []
+        for raw in objects:
+            kind = raw.get("kind")
+            try:
+                if kind == "OptimizationPolicy":
+                    self._policies.append(OptimizationPolicy.model_validate(raw))
+                elif kind == "ClusterOptimizationPolicy":
+                    self._cluster.append(ClusterOptimizationPolicy.model_validate(raw))
+                elif kind == "WorkflowProfile":
+                    self._profiles.append(WorkflowProfile.model_validate(raw))
+            except ValueError as error:
+                name = (raw.get("metadata") or {}).get("name")
+                raise UserError(f"{kind} {name} cannot be used: {' '.join(str(error).split())}") from None
+
+    def profile_of(self, definition: WorkflowDefinition) -> str:
+        """The name of the workflow's profile: a given one's, else what discovery would call it."""
+        given = next((p for p in self._profiles if _describes(p, definition)), None)
+        if given is not None:
+            return given.metadata.name
+        key = definition.key
+        return profile_name(key.kind, key.name) if key.kind in KIND_SHORT else key.name
+
+    def of(self, definition: WorkflowDefinition, window: float | None, min_runs: int | None) -> EffectivePolicy:
+        """The policy in force, or the defaults; a window and a number of runs of the command line win."""
+        key = definition.key
+        profile = next((p for p in self._profiles if _describes(p, definition)), None)
+        stand_in = profile or WorkflowProfile.model_validate(
+            {
+                "metadata": {"name": key.name, "namespace": key.namespace, "labels": dict(definition.labels)},
+                "spec": {"runSelector": {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "x"}},
+            }
+        )
+        winner = select(stand_in, self._policies, self._cluster, {}).winner
+        policy = resolve(profile, winner)
+        analysis = policy.analysis if window is None else replace(policy.analysis, window_seconds=window)
+        if min_runs is not None:
+            analysis = replace(analysis, min_runs=min_runs)
+        return replace(policy, analysis=analysis)
+
+
+def _describes(profile: WorkflowProfile, definition: WorkflowDefinition) -> bool:
+    key = definition.key
+    if (profile.metadata.namespace or "default") != key.namespace:
+        return False
+    target = profile.spec.workflow_ref
+    if target is not None:
+        return (target.kind, target.name) == (key.kind, key.name)
+    return (key.kind, key.name) == ("WorkflowProfile", profile.metadata.name)
+
+
+def _render(views: list[dict[str, Any]], output: str) -> str:
+    if output == "json":
+        return json.dumps({"workflows": views}, indent=2, ensure_ascii=False)
+    if output == "markdown":
+        return text.plain(markdown.render(views))
+    if output == "table":
+        return text.plain(tables.fleet_table(views))
+    return text.plain("\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)]))
+
+
+def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
+    if names:
+        return f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
+    if facts.pods:
+        return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
+    why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
+    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: try a longer --window, or run doctor"

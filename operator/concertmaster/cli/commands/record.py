@@ -1,0 +1,45 @@
+"""``concertmaster record``: facts of a time span as a file, to analyse elsewhere or to attach to a question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from concertmaster import engines
+from concertmaster.cli import options
+from concertmaster.cli.errors import UserError
+from concertmaster.engines.common.redact import redacted
+
+POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
+
+
+@click.command("record")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@options.source_options
+@options.span_options
+def command(file: Path, source: options.SourceOptions, span: options.Span) -> None:
+    """Write the facts of all runs that ended in the window to FILE (gzip when it ends in .gz).
+
+    The file holds names, times, sizes and reasons. Of the objects it keeps structure and resources: no environments,
+    arguments, scripts, parameter values or annotations. The format is described in docs/facts-format.md.
+    """
+    from concertmaster.prometheus.facts import facts_file
+
+    objects = [redacted(raw) for raw in span.objects() if engines.by_object(raw) or raw["kind"] in POLICIES]
+    found = source.find()
+    facts = span.ask(found, objects)
+    header = facts_file.Header(
+        since=facts.since,
+        until=facts.until,
+        source=found.name,
+        recorded=facts.until,
+        namespaces=span.namespaces,
+        notes=facts.missing,
+        blind=tuple(facts_file.Span(*span) for span in facts.blind),
+    )
+    try:
+        count = facts_file.write(file, header, facts.objects, facts.pods, facts.jobs)
+    except facts_file.FactsFileError as error:
+        raise UserError(str(error)) from None
+    click.echo(f"{file}: {count} pods, {len(facts.objects)} objects")

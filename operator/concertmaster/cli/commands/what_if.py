@@ -1,0 +1,172 @@
+"""``concertmaster what-if``: the observed runs of one workflow, replayed with a change made to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from concertmaster.cli import gather, options
+from concertmaster.cli.commands.analyze import analyze
+from concertmaster.cli.errors import UserError
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.replay.gain import Gain, gain
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
+from concertmaster.report.pipeline import Advice
+from concertmaster.report.tables import table
+
+
+def _pairs(values: Sequence[str], option: str, separator: str = "=") -> list[tuple[str, str]]:
+    found = [tuple(v.split(separator, 1)) for v in values]
+    if any(len(pair) != 2 or not all(pair) for pair in found):
+        raise click.UsageError(f"{option} is written NAME{separator}VALUE")
+    return [(pair[0], pair[1]) for pair in found]
+
+
+def _number(value: str, option: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        raise click.UsageError(f"{option}: {value} is not a number") from None
+    if not 0 <= found <= 1e6:
+        raise click.UsageError(f"{option}: {value} is not between 0 and 1000000")
+    return found
+
+
+def _change(
+    scale: Sequence[str],
+    drop: Sequence[str],
+    limit: Sequence[str],
+    cpu: Sequence[str],
+    cache: Sequence[str],
+    batch: Sequence[str],
+    no_retries: bool,
+) -> WhatIf:
+    """The options as one change."""
+    whatif = WhatIf()
+    for step, factor in _pairs(scale, "--scale"):
+        whatif &= WhatIf.scale_step(step, _number(factor, "--scale"))
+    for before, after in _pairs(drop, "--drop", ":"):
+        whatif &= WhatIf.drop_edge(before, after)
+    for value in limit:
+        step, _, size = value.rpartition("=")
+        whatif &= WhatIf.set_parallelism(int(_number(size, "--limit")), step or None)
+    for step, factor in _pairs(cpu, "--cpu"):
+        whatif &= WhatIf.more_cpu(step, _number(factor, "--cpu"))
+    for step, share in _pairs(cache, "--cache"):
+        whatif &= WhatIf.cache_hit(step, _number(share, "--cache"))
+    for step, size in _pairs(batch, "--batch"):
+        whatif &= WhatIf.batch_items(step, int(_number(size, "--batch")))
+    if no_retries:
+        whatif &= WhatIf.without_failed_attempts()
+    return whatif
+
+
+def _named(whatif: WhatIf) -> set[str]:
+    """Every step a change names."""
+    names = {name for name, _ in (*whatif.scales, *whatif.cpu, *whatif.hits, *whatif.batched)}
+    names |= {name for edge in whatif.dropped for name in edge}
+    return names | {name for name, _ in whatif.parallelism if name is not None}
+
+
+def told(advice: Advice, found: Gain) -> str:
+    """The outcome as a sentence."""
+    now = advice.analysis.makespan.mean
+    if found.seconds is None or found.share is None:
+        raise UserError(found.reason or "the runs cannot be replayed")
+    low, likely, high = found.seconds.low, found.seconds.likely, found.seconds.high
+    if low < 0 < high:
+        span = f"{text.duration(-low)} longer to {text.duration(high)} shorter"
+    else:
+        ends = sorted((abs(low), abs(high)))
+        span = f"{text.duration(ends[0])} to {text.duration(ends[1])}"
+    return (
+        f"{found.runs_used} runs replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
+        f" {'shorter' if likely >= 0 else 'longer'} ({text.percent(abs(found.share.likely), 1)}), 90 % interval {span}"
+        + (f"; {found.reason}" if found.reason else "")
+    )
+
+
+def _workers(runs: Sequence[RunRecord], step: str) -> str:
+    """Run time of a step over the number of its pods, from runs that used different numbers."""
+    points: list[tuple[float, float]] = []
+    for run in runs:
+        rows = [e for e in run.steps if e.step == step and e.started is not None and e.finished is not None]
+        if run.outcome is Outcome.SUCCEEDED and rows:
+            begin, end = min(e.started or 0.0 for e in rows), max(e.finished or 0.0 for e in rows)
+            points.append((float(len(rows)), end - begin))
+    widths = sorted({int(n) for n, _ in points})
+    if len(widths) < 2:
+        raise UserError(f"{step} always ran with {widths[0] if widths else 0} pods: two different numbers are needed")
+    model = fit_scaleout([n for n, _ in points], [t for _, t in points])
+    candidates = sorted({*widths, *(2**i for i in range(1, 7) if 2**i <= 2 * widths[-1])})
+    seconds = model.seconds(candidates)
+    lines = [
+        [str(n), text.duration(float(t)), "measured" if n in widths else "predicted", f"{n * t / 3600:.2f}"]
+        for n, t in zip(candidates, seconds.tolist(), strict=True)
+    ]
+    best = recommend_workers(model, candidates)
+    advice = f"{best.workers} pods are enough: {best.reason}" if best.workers is not None else best.reason
+    return table(["PODS", "TIME", "", "POD-HOURS"], lines) + f"\n{advice}"
+
+
+def _changes(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option("--scale", multiple=True, metavar="STEP=FACTOR", help="The step takes FACTOR times as long."),
+            click.option(
+                "--cpu", multiple=True, metavar="STEP=FACTOR", help="FACTOR times the CPU limit of a throttled step."
+            ),
+            click.option("--drop", multiple=True, metavar="A:B", help="B no longer waits for A."),
+            click.option(
+                "--limit", multiple=True, metavar="[STEP=]N", help="At most N pods at a time, of a step or of the run."
+            ),
+            click.option(
+                "--cache",
+                multiple=True,
+                metavar="STEP=SHARE",
+                help="SHARE (0 to 1) of the step's pods come from a cache.",
+            ),
+            click.option("--batch", multiple=True, metavar="STEP=N", help="N fan-out items share a pod."),
+            click.option("--no-retries", is_flag=True, help="Every pod succeeds at its first attempt."),
+            click.option("--workers", metavar="STEP", help="Run time of a step over the number of its pods instead."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("what-if")
+@click.argument("workflow")
+@options.facts_option
+@_changes
+def command(
+    workflow: str, read: Callable[[], gather.Facts], window: float | None, workers: str | None, **change: object
+) -> None:
+    """Replay the runs of WORKFLOW with a change made and print the gain with its interval.
+
+    Several changes are made together. The observed runs are simulated again with their own durations, waits and limits;
+    nothing in the cluster is touched.
+    """
+    facts = read()
+    advice = analyze(facts, window=window, names=[workflow])
+    if not advice:
+        raise UserError(f"no workflow named {workflow} was found among {len(facts.pods)} pods")
+    analysis = advice[0].analysis
+    known = {s.step for s in analysis.steps}
+    whatif = _change(**change)  # type: ignore[arg-type]
+    if whatif.problem:
+        raise UserError(whatif.problem)
+    unknown = (_named(whatif) | ({workers} if workers else set())) - known
+    if unknown:
+        raise UserError(f"{workflow} has no step {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
+    if workers:
+        click.echo(_workers(analysis.runs, workers))
+        return
+    if whatif == WhatIf():
+        raise click.UsageError(
+            "name a change: --scale, --cpu, --drop, --limit, --cache, --batch, --no-retries or --workers"
+        )
+    click.echo(told(advice[0], gain(analysis.executed, analysis.definition.graph, whatif)))

@@ -1,0 +1,176 @@
+"""What the cluster says about the target of a plan: the facts the gates look at, read only when a plan is at hand.
+
+What cannot be read is None with the reason, so that its gate stays closed and says which right is missing. Lists of a
+namespace are read once per cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from concertmaster.core.changes.checks.base import Facts, Quota, Range
+from concertmaster.core.changes.checks.owner import owners
+from concertmaster.core.changes.plan import Plan
+from concertmaster.core.model import TASK, WorkflowDefinition
+from concertmaster.core.model.amounts import quantity
+from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.client import FIELD_MANAGER, KubeClient
+from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.objects import (
+    AUTOSCALERS,
+    LIMIT_RANGES,
+    RESOURCE_QUOTAS,
+    WORKFLOWS,
+    Resource,
+    target_resource,
+)
+
+_ACTIVE = "workflows.argoproj.io/completed!=true"
+_TEMPLATE_LABELS = ("workflows.argoproj.io/workflow-template", "workflows.argoproj.io/cluster-workflow-template")
+
+
+class Unreadable(Exception):
+    """A kind of object could not be listed; the message says why."""
+
+
+@dataclass(slots=True)
+class FactReader:
+    """Reads facts for the plans of one cycle. ``secure``: what the configuration says of Argo's templateReferencing."""
+
+    client: KubeClient
+    access: AccessChecker
+    secure: bool | None = None
+    _lists: dict[tuple[str, str], list[dict[str, Any]] | Unreadable] = field(default_factory=dict)
+
+    def sharing(self, plan: Plan, workflow: str) -> Facts:
+        """Only who else runs the target: what a person should know who decides. ``workflow`` is the name of the object
+        that defines the workflow."""
+        unknown: dict[str, str] = {}
+        return Facts(sharers=_ask(unknown, "sharers", lambda: self._sharers(plan, workflow)), unknown=unknown)
+
+    def read(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None, workflow: str) -> Facts:
+        """The facts about ``raw``, the target as the API server has it; ``workflow`` as in ``sharing``."""
+        unknown: dict[str, str] = {}
+        space = plan.namespace
+        ask = partial(_ask, unknown)
+        active = None if self.secure is False else ask("active_runs", lambda: self._active(plan, space))
+        return Facts(
+            owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
+            controllers=ask("controllers", lambda: self._controllers(plan, space)),
+            sharers=ask("sharers", lambda: self._sharers(plan, workflow)),
+            ranges=ask("ranges", lambda: self._ranges(space)),
+            quotas=ask("quotas", lambda: self._quotas(space)),
+            pod_spec_patch=patches_pods(raw),
+            secure=self.secure,
+            active_runs=None if active is None else len(active),
+            pods=_pods(plan, definition),
+            write_access=self._may_write(plan),
+            unknown=unknown,
+        )
+
+    def _may_write(self, plan: Plan) -> bool | None:
+        resource = target_resource(plan.target.api_version, plan.target.kind)
+        if resource is None:
+            return False
+        return self.access.allowed(Right("patch", resource, plan.target.namespace if resource.namespaced else None))
+
+    def _ranges(self, namespace: str) -> Iterator[Range]:
+        for found in self._list(LIMIT_RANGES, namespace):
+            for row in (found.get("spec") or {}).get("limits") or ():
+                if row.get("type") in ("Container", "Pod"):
+                    name = str(found["metadata"]["name"])
+                    yield Range(name, str(row["type"]), _amounts(row.get("min")), _amounts(row.get("max")))
+
+    def _quotas(self, namespace: str) -> Iterator[Quota]:
+        for found in self._list(RESOURCE_QUOTAS, namespace):
+            hard = (found.get("spec") or {}).get("hard") or {}
+            rows = {k: hard.get(f"requests.{k}", hard.get(k)) for k in ("cpu", "memory")}
+            yield Quota(str(found["metadata"]["name"]), _amounts(rows))
+
+    def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:
+        for resource, place in AUTOSCALERS:
+            for found in self._list(resource, namespace):
+                aim = (found.get("spec") or {}).get(place) or {}
+                if (aim.get("kind"), aim.get("name")) == (plan.target.kind, plan.target.name):
+                    yield f"{resource.kind} {found['metadata']['name']} aims at it"
+
+    def _sharers(self, plan: Plan, workflow: str) -> Iterator[str]:
+        pipelines = target_resource(plan.target.api_version, "Pipeline")
+        if plan.target.kind != TASK or pipelines is None:
+            return
+        for found in self._list(pipelines, plan.namespace):
+            name, runs = str(found["metadata"]["name"]), tasks_of(found, plan.namespace)
+            if name != workflow and plan.target.name in runs:
+                yield name
+            elif name != workflow and any("$(" in task for task in runs):
+                yield f"{name}, perhaps"
+
+    def _active(self, plan: Plan, namespace: str) -> Iterator[str]:
+        if plan.target.kind not in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
+            return
+        for found in self._list(WORKFLOWS, namespace, _ACTIVE):
+            meta, spec = found.get("metadata") or {}, found.get("spec") or {}
+            named = {str((meta.get("labels") or {}).get(label)) for label in _TEMPLATE_LABELS}
+            if (spec.get("workflowTemplateRef") or {}).get("name") == plan.target.name or plan.target.name in named:
+                yield str(meta.get("name"))
+
+    def _list(self, resource: Resource, namespace: str, selector: str | None = None) -> list[dict[str, Any]]:
+        key = (resource.path(namespace), selector or "")
+        if key not in self._lists:
+            try:
+                self._lists[key] = list(self.client.items(key[0], label_selector=selector))
+            except Stopped:
+                raise
+            except NotFound:
+                self._lists[key] = []  # the cluster does not have this kind
+            except KubeError as error:
+                hint = f"grant the operator list on {resource.plural}" if error.status == 403 else str(error)
+                self._lists[key] = Unreadable(f"{resource.kind} objects cannot be listed; {hint}")
+        found = self._lists[key]
+        if isinstance(found, Unreadable):
+            raise found
+        return found
+
+
+def _ask(unknown: dict[str, str], topic: str, found: Callable[[], Iterable[Any]]) -> Any:
+    """What ``found`` finds; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
+    try:
+        return tuple(found())
+    except Unreadable as error:
+        unknown[topic] = str(error)
+        return None
+
+
+def patches_pods(raw: Mapping[str, Any]) -> bool:
+    """Whether a podSpecPatch anywhere in an Argo object sets resources."""
+    found: list[Any] = [raw.get("spec")]
+    while found:
+        node = found.pop()
+        if isinstance(node, Mapping):
+            patch = node.get("podSpecPatch")
+            if isinstance(patch, str) and "resources" in patch:
+                return True
+            found += node.values()
+        elif isinstance(node, list):
+            found += node
+    return False
+
+
+def _pods(plan: Plan, definition: WorkflowDefinition | None) -> int | None:
+    """How many pods of the step may run at a time, as far as the definition says."""
+    if definition is None or plan.step is None:
+        return None
+    step = definition.graph.step(plan.step)
+    if step is None or not step.fan_out:
+        return 1
+    known = [n for n in (step.width, step.parallelism, definition.graph.parallelism) if n is not None]
+    return min(known, default=None)
+
+
+def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
+    found = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
+    return {k: v for k, v in found.items() if v is not None}

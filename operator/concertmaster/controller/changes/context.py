@@ -1,0 +1,111 @@
+"""One workflow on the desk: its profile, policy, target, changes and facts in one cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.profile import WorkflowRef
+from concertmaster.controller.changes.cluster_facts import FactReader
+from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.targets import Targets
+from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.controller.workflow_change import FLYING, Change, Scope
+from concertmaster.core.changes.before_after import Sides, foresee
+from concertmaster.core.changes.checks import Facts
+from concertmaster.core.changes.ledger import Ledger
+from concertmaster.core.changes.plan import Plan
+from concertmaster.core.model import TASK, WorkflowDefinition
+from concertmaster.engines.tekton.definition import tasks_of
+
+
+@dataclass(slots=True)
+class WorkflowContext:
+    """Everything about one workflow while the stage works on it: one per workflow and cycle."""
+
+    subject: Subject
+    policy: EffectivePolicy
+    changes: list[Change]
+    ledger: Ledger
+    scene: ClusterSnapshot
+    facts: FactReader
+    others: ControlGroup
+    now: float
+    data_until: float | None
+    flying: dict[str, Change]  # all changes in flight by uid, whosever they are; shared by all desks
+    foreseen: tuple[int, str | None] | None = None
+
+    def foresee(self, sides_: Callable[[WorkflowContext, float, float], Sides]) -> tuple[int, str | None]:
+        """How many runs a change made now could be compared with, and why its proof could well miss harm (None: it would
+        not). Looked up once."""
+        if self.foreseen is None:
+            before = sides_(self, self.now, self.policy.analysis.window_seconds).before
+            verify = self.policy.apply.verify
+            found = foresee(before, max(verify.min_runs, verify.max_runs))
+            self.foreseen = len(before), found.warns() if found is not None else None
+        return self.foreseen
+
+    @property
+    def workflow(self) -> str:
+        """How the ledger calls it."""
+        return f"{self.subject.entry.namespace}/{self.subject.entry.name}"
+
+    @property
+    def definition(self) -> WorkflowDefinition | None:
+        """The definition as listed in this cycle."""
+        return self.subject.resolved.definition
+
+    @property
+    def workflow_ref(self) -> WorkflowRef | None:
+        """The object that the profile says defines the workflow."""
+        return self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
+
+    def read(self, plan: Plan, raw: Mapping[str, Any]) -> Facts:
+        """What the cluster says about ``raw``, the target of a plan as it is now."""
+        return self.facts.read(plan, raw, self.definition, self.subject.key.name)
+
+    def put(self, change: Change | None) -> None:
+        """Take in what a change became."""
+        if change is not None:
+            self.flying.pop(change.uid, None)
+            if change.phase in FLYING:
+                self.flying[change.uid] = change
+            self.changes = [change if c.uid == change.uid else c for c in self.changes]
+            if all(c.uid != change.uid for c in self.changes):
+                self.changes.append(change)
+
+    @property
+    def scope(self) -> Scope | None:
+        """What its changes may be for; None without a workflow that is an object."""
+        ref = self.workflow_ref
+        return None if ref is None else scope_of(ref, self.subject.entry.namespace, self.scene.targets)
+
+    def listed(self, task: str | None = None) -> dict[str, Any] | None:
+        """The workflow's object, or the ``task`` it refers to, as listed in this cycle; None when it is not there."""
+        ref = self.workflow_ref
+        if ref is None:
+            return None
+        kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
+        found = self.scene.targets.get(kind, self.subject.entry.namespace, name)
+        return found.unpack() if found is not None else None
+
+    def certainly_gone(self, task: str | None = None) -> bool:
+        """Whether that object, which is not listed, is known not to exist."""
+        ref = self.workflow_ref
+        if ref is None:
+            return False
+        kind = ref.kind if task is None else TASK
+        return self.scene.targets.certain(ref.api_version, kind, self.subject.entry.namespace)
+
+
+def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
+    """What changes of a profile in ``namespace`` with that ``workflowRef`` may be for."""
+    if ref.kind != "Pipeline":
+        return Scope(ref)
+    found = targets.get(ref.kind, namespace, ref.name)
+    if found is not None:
+        return Scope(ref, tasks_of(found.unpack()))
+    return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace) else None)

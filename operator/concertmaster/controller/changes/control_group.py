@@ -1,0 +1,73 @@
+"""The workflows that a proof's own is compared with: those of the same metrics source that nobody changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.interfaces import History
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes.before_after import BASELINE, Sides, split_runs
+from concertmaster.core.changes.control import common
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.stats.comparison import Common
+
+_WORKFLOWS = 12  # with runs on both sides; more make the interval hardly narrower
+_LOOKED_AT = 30  # in one cycle: reading 60 runs of a dozen pods takes 0.1 s
+_RUNS = 60  # the newest, of one workflow
+
+
+class ControlGroup:
+    """All workflows of one cycle. Their runs are read once, and only when a proof asks."""
+
+    def __init__(
+        self, subjects: Sequence[Subject], changes: Sequence[Change], history: History,
+        data_until: Mapping[str, float | None], now: float, beat: Callable[[str], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._history = history
+        self._until = {source: until or now for source, until in data_until.items()}
+        self._now = now
+        self._beat = beat
+        self._runs: dict[WorkflowKey, Sequence[RunRecord]] = {}
+        changed: dict[tuple[str, str], float] = {}
+        for change in changes:
+            at = (change.namespace, change.profile)
+            changed[at] = max(changed.get(at, 0.0), change.applied or 0.0, change.restored or 0.0)
+        rows: dict[WorkflowKey, tuple[Subject, WorkflowDefinition, float]] = {}  # once, also with several profiles
+        for s in subjects:
+            definition = s.resolved.definition
+            if definition is not None:
+                edited = [t.written[1] for t in (s.target, *s.held) if t is not None]
+                ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
+                told, _, before = rows.get(definition.key, (s, definition, 0.0))
+                rows[definition.key] = told, definition, max(before, ours, *edited)
+        self._rows = list(rows.values())
+
+    def common(self, subject: Subject, found: Sides, applied: float) -> Common | None:
+        """What the others' run times did since ``applied``, over the span of the runs ``found`` of ``subject``."""
+        first = min((r.start for r in found.before[-BASELINE:] if r.start is not None), default=applied)
+        until = self._until.get(subject.source, self._now)
+        others: list[Sides] = []
+        for other, definition, changed in self._near(subject):
+            if other.source != subject.source or definition.key == subject.key or changed >= first:
+                continue
+            if definition.key not in self._runs and len(self._runs) >= _LOOKED_AT:
+                continue
+            beside = split_runs(self._read(definition, until), applied=applied, since=first, now=until)
+            # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
+            marks = {r.fingerprint for r in (*beside.before, *beside.after)} - {None}
+            if beside.before and beside.after and len(marks) <= 1:
+                others.append(beside)
+            if len(others) >= _WORKFLOWS:
+                break
+        return common(others)
+
+    def _near(self, subject: Subject) -> list[tuple[Subject, WorkflowDefinition, float]]:
+        """Those of the same namespace first: they share most with it."""
+        return sorted(self._rows, key=lambda row: row[0].entry.namespace != subject.entry.namespace)
+
+    def _read(self, definition: WorkflowDefinition, until: float) -> Sequence[RunRecord]:
+        if definition.key not in self._runs:
+            self._beat("changes")
+            self._runs[definition.key] = self._history.runs(definition, limit=_RUNS, since=0.0, as_of=until)
+        return self._runs[definition.key]

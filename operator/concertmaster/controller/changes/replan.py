@@ -1,0 +1,98 @@
+"""Is a decided plan still the operator's own advice? Pure.
+
+A plan is recomputed from the present advice on the present object. Usually it is the very same. Advice moves a little
+with every run, though, and a person takes time to decide: a plan that the operator is known to have proposed stays good
+while the advice still names the same fields, moves them the same way and differs by less than a change must be worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes.fields import Reach, Refused, Setting
+from concertmaster.core.changes.json_patch import compact, join
+from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.pointers import allowed, inherited
+from concertmaster.core.model import Edit, Recommendation
+from concertmaster.core.model.amounts import quantity
+
+
+def confirmed(
+    change: Change,
+    item: Recommendation,
+    raw: Mapping[str, Any],
+    *,
+    reach: Reach,
+    drift: float,
+    made: bool,
+    monthly_cost: float | None = None,
+    spread: float = 0.0,
+) -> Plan | None:
+    """The plan of ``change``, recomputed; None when the present advice is another one. Raises Refused.
+
+    ``drift`` is the relative difference that is accepted of a plan known to be the operator's own (``made``).
+    """
+    more: dict[str, Any] = {"profile": change.profile, "namespace": change.namespace, "monthly_cost": monthly_cost}
+    more["spread"] = spread
+    now = plan(item, raw, reach=reach, **more)
+    if now.digest == change.digest:
+        return now
+    values = written(change.operations("patch") or ())
+    if not made or set(values) != {s.pointer for s in now.settings}:
+        return None
+    if not all(_near(s, values[s.pointer], drift) for s in now.settings):
+        return None
+    edits = tuple(_edit(e, values[e.pointer]) for e in item.edits if e.pointer in values)
+    try:
+        again = plan(replace(item, edits=edits), raw, **more)
+    except Refused:
+        return None
+    again = replace(again, whole=now.whole)
+    return again if again.digest == change.digest else None
+
+
+def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a patch sets, field by field."""
+    found: dict[str, Any] = {}
+
+    def leaves(path: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, below in value.items():
+                leaves(path + join([str(key)]), below)
+        else:
+            found[path] = value
+
+    for operation in operations:
+        if operation.get("op") in ("add", "replace"):
+            leaves(str(operation["path"]), operation.get("value"))
+    return found
+
+
+def lowers_memory(kind: str, patch: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a patch of an object of ``kind`` sets a memory request lower than what its own tests say holds."""
+    held: dict[str, Any] = {}
+    for operation in patch:
+        if operation.get("op") == "test":
+            held.setdefault(str(operation["path"]), operation.get("value"))
+    for pointer, value in written(patch).items():
+        if allowed(kind, pointer) != "memory":
+            continue
+        old, new = quantity(held.get(pointer)) or quantity(held.get(inherited(kind, pointer) or "")), quantity(value)
+        if old is not None and new is not None and new < old:
+            return True
+    return False
+
+
+def _near(setting: Setting, value: Any, drift: float) -> bool:
+    amount = quantity(value)
+    if amount is None or amount <= 0:
+        return False
+    same_way = setting.old is None or (amount - setting.old) * (setting.new - setting.old) > 0
+    return same_way and abs(amount / setting.new - 1.0) < drift
+
+
+def _edit(edit: Edit, value: Any) -> Edit:
+    return replace(edit, proposed=value if isinstance(value, str) else compact(value))

@@ -1,0 +1,132 @@
+"""What is written into a WorkflowChange: its plan, what is promised and measured, conditions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from concertmaster.api import conditions
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.core import text
+from concertmaster.core.changes.json_patch import compact
+from concertmaster.core.changes.plan import Plan, Predicted
+from concertmaster.core.changes.verification import Proof
+from concertmaster.core.lifecycle.measured_gain import MEASURES
+from concertmaster.core.model.scalars import ScalarError, SignedPercent
+from concertmaster.kube.objects import CHANGES
+from concertmaster.report.recommendation_log import clip
+
+_WORDS = {
+    "Duration": ("shorter", "longer", "runs"),
+    "Cost": ("less", "more", "cost"),
+    "Failures": ("fewer", "more", "failures"),
+}
+
+
+def object_name(plan: Plan, attempt: int = 1) -> str:
+    """The name of a plan's object: profile, recommendation and the head of the digest; ``attempt`` for a repetition."""
+    stem = re.sub(r"[^a-z0-9.-]+", "-", f"{plan.profile}.{plan.recommendation}".lower())
+    stem = re.sub(r"[.-]*\.[.-]*", ".", stem[:200]).strip(".-")
+    return f"{stem}.{plan.digest[:8]}" + (f"-{attempt}" if attempt > 1 else "")
+
+
+def new_object(plan: Plan, name: str) -> dict[str, Any]:
+    """The object to create for a plan, undecided."""
+    return {
+        "apiVersion": CHANGES.api_version,
+        "kind": CHANGES.kind,
+        "metadata": {"name": name, "namespace": plan.namespace},
+        "spec": {
+            "profileRef": {"name": plan.profile},
+            "recommendation": plan.recommendation,
+            "planDigest": plan.digest,
+        },
+    }
+
+
+def plan_status(plan: Plan) -> dict[str, Any]:
+    """``plan`` and ``predicted`` of a status."""
+    target = plan.target
+    where = {
+        "apiVersion": target.api_version,
+        "kind": target.kind,
+        "name": target.name,
+        "namespace": target.namespace,
+        "resourceVersion": target.resource_version,
+        "uid": target.uid,
+    }
+    return {
+        "plan": {
+            "inverse": compact(list(plan.inverse)),
+            "kustomize": plan.kustomize,
+            "patch": compact(list(plan.patch)),
+            "target": {k: v for k, v in where.items() if v},
+        },
+        "predicted": _correction(plan.factor)
+        | effect(plan.predicted, MEASURES[plan.aim])
+        | {"text": clip(promise(plan), 400)},
+    }
+
+
+def _correction(factor: float) -> dict[str, str]:
+    shown = _percent(factor)
+    return {"correctionPercent": shown} if shown not in (None, "100") else {}
+
+
+def promise(plan: Plan) -> str:
+    """What a plan changes and what is expected of it, as a sentence."""
+    part = "" if plan.whole else " (as far as one step may go)"
+    expected = plan.predicted
+    if expected is None:
+        return f"{plan.says()}{part}"
+    less, more, what = _WORDS[expected.measure]
+    way, likely = less if expected.likely <= 0 else more, text.percent(abs(expected.likely))
+    if expected.low < 0 < expected.high:
+        span = f"{text.percent(-expected.low)} {less} to {text.percent(expected.high)} {more} {what}"
+        return f"{plan.says()}{part}: {span}, likely {likely} {way}"
+    near, far = (text.percent(v) for v in sorted((abs(expected.low), abs(expected.high))))
+    span = near if near == far else f"{near} to {far}"
+    return f"{plan.says()}{part}: {span} {way} {what}, likely {likely}"
+
+
+def effect(found: Predicted | None, measure: str) -> dict[str, Any]:
+    """An Effect of the status; only its measure when nothing is known."""
+    if found is None or found.measure != measure:
+        return {"measure": measure}
+    rows = {"high": found.high, "likely": found.likely, "low": found.low}
+    shown = {k: v for k, v in ((k, _percent(v)) for k, v in rows.items()) if v is not None}
+    return {**shown, "measure": measure}
+
+
+def with_proof(status: Mapping[str, Any], proof: Proof, measure: str) -> dict[str, Any]:
+    """The status after a look at the runs."""
+    found = {**status, "baselineRuns": proof.baseline_runs, "verifiedRuns": proof.verified_runs}
+    if proof.measured is not None and proof.measured.measure == measure:
+        found["measured"] = effect(proof.measured, measure)
+    if proof.verdict is not None:
+        found["verdict"] = proof.verdict.value
+    return found
+
+
+def with_conditions(
+    status: Mapping[str, Any], findings: Iterable[Finding], generation: int | None, now: float
+) -> dict[str, Any]:
+    """The status with these conditions."""
+    current = conditions.update(status.get("conditions") or (), findings, generation=generation, now=now)
+    found = {**status, "conditions": current}
+    if generation is not None:
+        found["observedGeneration"] = generation
+    return found
+
+
+def says(kind: ConditionType, status: bool | None, reason: Reason, message: str) -> Finding:
+    """A finding, for brevity."""
+    return Finding(kind, status, reason, message)
+
+
+def _percent(share: float) -> str | None:
+    try:
+        return str(SignedPercent.of(100.0 * share))
+    except ScalarError:
+        return None

@@ -1,0 +1,61 @@
+"""The series of changes on /metrics: what was proposed, written, proven and taken back, and what gates keep back."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from concertmaster.controller.changes.tally import RollbackReason, Tally
+from concertmaster.controller.workflow_change import FLYING
+from concertmaster.core.changes.checks import NAMES
+from concertmaster.core.stats.comparison import Verdict
+
+_HOUR, _DAY = 3600.0, 86400.0
+_BUCKETS = (_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY)
+
+
+class ChangesTelemetry:
+    """Fed once per cycle; counters begin at zero with the process, gauges tell of the last cycle."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        name, r = "concertmaster_changes", registry
+        self.registry = registry
+        self.proposed = Counter(f"{name}_proposed", "Plans proposed as a WorkflowChange.", registry=r)
+        self.applied = Counter(f"{name}_applied", "Changes written to the definition of a workflow.", registry=r)
+        self.verdicts = Counter(f"{name}_verdicts", "Changes judged, by verdict.", ["verdict"], registry=r)
+        self.restored = Counter(
+            f"{name}_restored",
+            "Changes taken back: by their proof, rejected by a person, or after their object was deleted.",
+            ["ground"],
+            registry=r,
+        )
+        self.conflicts = Counter(f"{name}_conflicts", "Changes that somebody else's edit ended.", registry=r)
+        self.failed = Counter(f"{name}_failed", "Changes refused as forged or by the API server.", registry=r)
+        self.refused = Gauge(
+            f"{name}_refused", "Plans that a closed gate kept back in the last cycle, by gate.", ["gate"], registry=r
+        )
+        self.in_flight = Gauge(
+            f"{name}_in_flight", "Changes written (Applied) or being proven (Verifying).", ["phase"], registry=r
+        )
+        self.orphaned = Gauge(f"{name}_orphaned", "Changes in flight that no policy or profile covers.", registry=r)
+        self.seconds = Histogram(
+            f"{name}_verdict_seconds", "From the write of a change to its verdict.", buckets=_BUCKETS, registry=r
+        )
+        self.observe(Tally())
+
+    def observe(self, tally: Tally) -> None:
+        """Add one cycle."""
+        self.proposed.inc(tally.proposed)
+        self.applied.inc(tally.applied)
+        self.conflicts.inc(tally.conflicts)
+        self.failed.inc(tally.failed)
+        for verdict in Verdict:
+            self.verdicts.labels(verdict.value).inc(tally.verdicts[verdict])
+        for ground in RollbackReason:
+            self.restored.labels(ground.value).inc(tally.restored[ground])
+        for gate in NAMES:
+            self.refused.labels(gate).set(tally.refused[gate])
+        for phase in sorted(FLYING):
+            self.in_flight.labels(phase).set(tally.in_flight[phase])
+        self.orphaned.set(tally.orphaned)
+        for seconds in tally.seconds:
+            self.seconds.observe(seconds)

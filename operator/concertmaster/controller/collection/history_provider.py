@@ -1,0 +1,102 @@
+"""The history behind the loop's seam: one open store, opened again when its file turns out to be damaged.
+
+A place that cannot be written any more is no reason to stop advising: the store is then a copy in memory of what the file
+holds, the metrics bring what is new, and every cycle tries the file again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.history import HistoryDamaged, HistoryError, HistoryFull, HistoryReadOnly, Store
+
+log = logging.getLogger("concertmaster.history")
+
+
+_MEANWHILE = (
+    "Until it can be written, advice rests on a copy in memory and on the metrics, nothing is changed automatically, and "
+    "what is read is lost with the process."
+)
+
+
+class HistoryProvider:
+    """Holds the store. A damaged file is set aside by opening it again; the metrics fill the new one."""
+
+    def __init__(self, path: str) -> None:
+        """Raises HistoryError when there is no file and none can be made: a wrong configuration, not a fault."""
+        self._path = path
+        self._trouble = ""
+        self._meanwhile = _MEANWHILE  # with what the copy lacks
+        self.store = self._open()
+
+    def _open(self) -> Store:
+        try:
+            return self._written()
+        except (HistoryReadOnly, HistoryFull) as error:
+            if not Path(self._path).is_file():
+                raise
+            reason = error
+        copy = Store(self._path, copy=True)
+        self._meanwhile = _MEANWHILE if copy.recovered is None else f"{_MEANWHILE} {copy.recovered}"
+        self._trouble = f"{reason} {self._meanwhile}"
+        log.error("%s", self._trouble)
+        return copy
+
+    def _written(self) -> Store:
+        """The file itself."""
+        store = Store(self._path)
+        if store.recovered:
+            log.warning("%s", store.recovered)
+        return store
+
+    def reopen(self) -> str:
+        """Try the file again where only a copy is at hand; what is wrong with it, empty when nothing is."""
+        if self._trouble:
+            try:
+                found = self._written()
+            except HistoryError as error:
+                self._trouble = f"{error} {self._meanwhile}"
+            else:
+                self.store.close()
+                self.store, self._trouble = found, ""
+                log.warning("history %s can be written again", self._path)
+        return self._trouble
+
+    def renew(self) -> None:
+        """Set a damaged file aside and start a new one."""
+        self.store.close()
+        self.store = self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.store.close()
+
+    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+        """See ``ports.History``."""
+        try:
+            return self.store.runs(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
+        except HistoryDamaged as error:
+            log.error("%s", error)
+            self.renew()
+            raise
+
+    def dropped_at(self, key: WorkflowKey) -> float:
+        """When the history of a workflow was last dropped (unix seconds, 0 for never)."""
+        return self.store.watermark("", f"dropped:{key}") or 0.0
+
+    def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
+        """See ``ports.History``."""
+        known = self.store.keys()
+        for key in known:
+            if key not in keep:
+                self.store.forget(key)
+                self.store.set_watermark("", f"dropped:{key}", now)
+        if keep:
+            longest = max(window for _, window in keep.values())
+            # By the newest run as well: a clock that ran ahead must not take months of history.
+            newest = self.store.stats().newest
+            before = min(now, newest if newest is not None else now) - longest
+            self.store.prune(max_runs={key: runs for key, (runs, _) in keep.items()}, before=before)

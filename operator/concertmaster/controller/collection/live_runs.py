@@ -1,0 +1,253 @@
+"""Live runs into the history: finished runs are read while their objects exist, and kept.
+
+The watch hands over objects in its own thread, where only their end and owner are looked at. Reading them, and listing
+the TaskRuns or pods that belong to them, is work for the cycle's thread, a bounded part at a time: after each burst of
+finished runs and once per cycle. Nothing is ever written to these objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.pending import Pending, Waiting, pack
+from concertmaster.controller.collection.run_kinds import RunKind, RunKinds, kind_of
+from concertmaster.controller.collection.run_watch import Watch
+from concertmaster.controller.collection.stable_findings import StableFindings
+from concertmaster.controller.interfaces import Beat, Seen
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, ended, live_reader
+from concertmaster.history import HistoryDamaged, HistoryError
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden, KubeError, Stopped
+from concertmaster.kube.objects import ObjectRef, Resource
+
+log = logging.getLogger("concertmaster.live")
+
+MOST_AT_ONCE = 50  # runs per turn in the cycle's thread
+LONGEST_TURN = 10.0  # seconds
+MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
+_PAGE = 20  # run objects per page of a list: one may be a megabyte
+_NOTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one reading of a run brought. ``whole``: no later reading could tell more. ``told``: what is odd about it, by
+    what makes it the same oddity in another run; nothing is learned of a workflow without ``key``."""
+
+    waiting: Waiting
+    record: RunRecord | None = None
+    whole: bool = True
+    key: WorkflowKey | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
+
+
+def _told(run: str, problems: Sequence[str]) -> dict[str, str]:
+    """Problems of a run by what is left of them without its name."""
+    return {problem.replace(run, "*"): problem for problem in problems}
+
+
+class LiveRuns:
+    """``wants`` and ``take`` are called from the watch's thread, everything else from the cycle's.
+
+    ``follow`` is told in every cycle what to watch; ``count`` is called with "complete", "end" (only how the run ended
+    is known) or "unreadable".
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        kinds: RunKinds,
+        keeper: HistoryProvider,
+        *,
+        count: Callable[[str], None] = lambda _: None,
+        pending: Pending | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._kinds = kinds
+        self._keeper = keeper
+        self._count = count
+        self._pending = Pending() if pending is None else pending
+        self._clock = clock
+        self._claims = Claims()
+        self._covered: frozenset[WorkflowKey] = frozenset()
+        self._changed: set[WorkflowKey] = set()
+        self._notes: dict[str, None] = {}
+        self._told: StableFindings[WorkflowKey] = StableFindings()
+        self._store = keeper.store
+        self._watch = Watch()
+        self.follow: Callable[[Watch], None] = lambda _: None
+
+    # --- the watch's thread -------------------------------------------------------------------------------------------
+
+    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+        """Whether this is a finished run of an observed workflow that was not read yet."""
+        uid = str((obj.get("metadata") or {}).get("uid", ""))
+        if self._pending.knows(uid):
+            return False
+        raw = {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
+        return ended(raw) and self._claims.of(raw) is not None
+
+    def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
+        """Let a wanted run wait for its turn."""
+        self._pending.put(ObjectRef.of(resource, obj), packed)
+
+    # --- the cycle's thread -------------------------------------------------------------------------------------------
+
+    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+        """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
+        self._claims = Claims(definitions)
+        self._told.keep_only(self._claims.keys)
+        self._kinds.look(self._claims.kinds)
+        renewed = self._keeper.store is not self._store
+        if renewed or self._kinds.present != self._watch.kinds:
+            if renewed:  # an empty history: everything that still exists is read once more
+                self._store = self._keeper.store
+                self._pending.forget()
+            self._watch = Watch(self._kinds.present, self._watch.edition + renewed)
+            self._covered = self._claims.keys
+        else:
+            self._catch_up(beat)
+        self.follow(self._watch)
+        self.read(beat, again=True)
+        changed, self._changed = frozenset(self._changed), set()
+        notes, self._notes = (*self._kinds.notes, *self._notes), {}
+        if self._pending.refused:
+            notes = (*notes, f"{self._pending.refused} finished runs at once were too many to be read live")
+            self._pending.refused = 0
+        return Seen(changed, notes, self._told.all)
+
+    def read(self, beat: Beat = lambda _: None, *, again: bool = False) -> bool:
+        """Read some of the waiting runs; True when it is worth going on at once."""
+        begun = self._clock()
+        read: list[_Read] = []
+        for waiting in self._pending.some(MOST_AT_ONCE, again=again):
+            if read and self._clock() - begun >= LONGEST_TURN:
+                break
+            beat("live")
+            try:
+                read.append(self._record(waiting))
+            except Stopped:
+                raise
+            except KubeError as error:  # the server is away: what waits goes on waiting
+                self._note(f"live runs wait to be read: {error}")
+                break
+        return self._keep(read) and bool(self._pending.some(1, again=False))
+
+    def _keep(self, read: Sequence[_Read]) -> bool:
+        """Store what was read; only then does it stop waiting."""
+        records = [one.record for one in read if one.record is not None]
+        if records:
+            try:
+                self._changed |= self._keeper.store.add({}, records=records).workflows
+            except HistoryDamaged as error:
+                log.error("%s", error)
+                self._keeper.renew()
+                return False
+            except HistoryError as error:
+                self._note(f"live runs wait to be stored: {error}")
+                return False
+        for one in read:
+            if one.whole or not self._pending.later(one.waiting):
+                record = one.record
+                self._count("unreadable" if record is None else "complete" if record.steps else "end")
+                self._pending.done(one.waiting)
+                if one.key is not None:
+                    self._told.learn(one.key, one.told)
+        return bool(read)
+
+    def _record(self, waiting: Waiting) -> _Read:
+        """One run, read as far as it can be now."""
+        raw = waiting.unpack() or self._listed(waiting.ref)
+        definition = self._claims.of(raw) if raw is not None else None
+        reader = live_reader(raw) if raw is not None else None
+        if raw is None or definition is None or reader is None:
+            return _Read(waiting)
+        name, key = waiting.ref.name, definition.key
+        try:
+            parts, missing = self._children(waiting.ref, raw)
+            found = reader.read(raw, parts, definition.key, definition)
+            if found.complete:
+                return _Read(
+                    waiting, as_in_history(found.record, definition), key=key, told=_told(name, found.problems)
+                )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            log.error("reading %s failed", waiting.ref, exc_info=error)
+            text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
+            self._note(text)
+            return _Read(waiting, key=key, told=_told(name, (text,)))
+        why = self._note_missing(waiting.ref, found, missing)
+        whole = children(raw) is None
+        return _Read(waiting, end_alone(found), whole, key, _told(name, found.problems or (f"of run {name} {why}",)))
+
+    def _children(self, ref: ObjectRef, raw: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+        """TaskRuns or pods of a run, and why there are none where that is known."""
+        wanted, kind = children(raw), kind_of(ref.resource)
+        if wanted is None or kind is None or kind.children is None:
+            return [], ""
+        found: list[dict[str, Any]] = []
+        try:
+            for item in self._client.items(kind.children.path(ref.namespace), label_selector=wanted.selector):
+                found.append(item)
+                if len(found) > MOST_CHILDREN:
+                    return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
+        except Forbidden:
+            return [], f"the operator may not list {kind.children.plural} in namespace {ref.namespace}"
+        return found, ""
+
+    def _listed(self, ref: ObjectRef) -> dict[str, Any] | None:
+        """The object once more, if it still exists. A list, because that is the right the operator has."""
+        page = self._client.request(
+            "GET", ref.resource.path(ref.namespace), query={"fieldSelector": f"metadata.name={ref.name}"}
+        )
+        for item in page.get("items") or ():
+            if (item.get("metadata") or {}).get("uid") == ref.uid:
+                return {**item, "apiVersion": ref.resource.api_version, "kind": ref.resource.kind}
+        return None
+
+    def _catch_up(self, beat: Beat) -> None:
+        """Runs that had ended before their workflow got a profile: the watch has brought them and they were passed."""
+        new = self._claims.keys - self._covered
+        covered = set(self._claims.keys & self._covered)
+        if new:  # also a workflow whose history was dropped and which has a profile again
+            self._pending.forget()
+        for kind in self._watch.kinds:
+            for namespace in sorted({k.namespace for k in new}):
+                beat("live")
+                try:
+                    self._list(kind, namespace)
+                except Stopped:
+                    raise
+                except KubeError as error:
+                    self._note(f"finished runs in namespace {namespace} are not known yet: {error}")
+                    new -= {k for k in new if k.namespace == namespace}
+        self._covered = frozenset(covered | new)
+
+    def _list(self, kind: RunKind, namespace: str) -> None:
+        path = kind.resource.path(namespace)
+        for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
+            if self.wants(kind.resource, obj):
+                self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj))
+
+    # --- notes --------------------------------------------------------------------------------------------------------
+
+    def lost(self, error: BaseException) -> None:
+        """The watch ended by a fault; the next look finds out what can be watched and starts it again."""
+        self._kinds.doubt()
+        self._note(f"the watch of runs ended and is started again: {type(error).__name__}: {str(error)[:200]}")
+
+    def _note_missing(self, ref: ObjectRef, found: LiveRun, missing: str) -> str:
+        why = missing or "; ".join(found.problems[:2]) or found.reason or "the steps are not all there"
+        why = f"only the end is known live: {why}"
+        self._note(f"of {ref} {why}")
+        return why
+
+    def _note(self, text: str) -> None:
+        if len(self._notes) < _NOTES:
+            self._notes[text] = None

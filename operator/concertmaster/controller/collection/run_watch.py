@@ -1,0 +1,117 @@
+"""The watch of runs: a thread with an event loop of its own, started and stopped as the cycle decides.
+
+Runs are users' objects in numbers nobody bounds, so their watch must be able to fail, and to be started anew with other
+kinds, without touching the watches of our own kinds. kopf ends every task of its event loop when it stops: a loop of its
+own keeps that from being the operator's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.controller.collection.run_kinds import RunKind
+
+log = logging.getLogger("concertmaster.live")
+
+_LONGEST_STOP = 5.0  # seconds to wait for the end of a watch that is replaced
+_SETTLE = 1.0  # seconds in which a burst of finished runs gathers
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What should be watched. ``edition`` grows when all of it must be listed again."""
+
+    kinds: tuple[RunKind, ...] = ()
+    edition: int = 0
+
+
+Body = Callable[[tuple[RunKind, ...], Callable[[], None]], Coroutine[Any, Any, None]]
+"""Watches the kinds until cancelled, calling the function whenever a finished run came."""
+
+
+class RunWatch:
+    """``follow`` and ``stop`` are called from other threads than the watch's own.
+
+    ``read`` reads some of the finished runs that wait, and is True when there are more; ``lost`` is told why a watch
+    ended by itself.
+    """
+
+    def __init__(self, body: Body, read: Callable[[], Awaitable[bool]], lost: Callable[[BaseException], None]) -> None:
+        self._body = body
+        self._read = read
+        self._lost = lost
+        self._lock = threading.Lock()
+        self._watch = Watch()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def follow(self, watch: Watch) -> None:
+        """Watch that, and nothing else. A watch that ended is started again."""
+        alive = self._thread is not None and self._thread.is_alive()
+        if self._closed or (watch == self._watch and (alive or not watch.kinds)):
+            return
+        if not self._end(_LONGEST_STOP):
+            log.warning("the watch of runs does not end; it is replaced when it has")
+            return
+        self._watch = watch
+        if watch.kinds:
+            self._thread = threading.Thread(target=self._run, args=(watch.kinds,), name="runs", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """End for good; True when the watch ended within ``timeout`` seconds."""
+        self._closed = True
+        return self._end(timeout)
+
+    def _end(self, timeout: float) -> bool:
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            return True
+        with self._lock:
+            if self._loop is not None and self._task is not None:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _run(self, kinds: tuple[RunKind, ...]) -> None:
+        try:
+            asyncio.run(self._serve(kinds))
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001 - users' objects must not end the operator
+            self._lost(error)
+        finally:
+            with self._lock:
+                self._loop = self._task = None
+
+    async def _serve(self, kinds: tuple[RunKind, ...]) -> None:
+        with self._lock:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        if self._closed:
+            return
+        arrived = asyncio.Event()
+        # Begun before the watch: kopf leaves alone what was there before it.
+        reading = asyncio.create_task(self._reading(arrived), name="reading")
+        try:
+            await self._body(kinds, arrived.set)
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+
+    async def _reading(self, arrived: asyncio.Event) -> None:
+        while True:
+            await arrived.wait()
+            await asyncio.sleep(_SETTLE)
+            arrived.clear()
+            try:
+                while await self._read():
+                    pass
+            except Exception as error:  # noqa: BLE001 - what waits is read by the next cycle
+                self._lost(error)

@@ -1,0 +1,316 @@
+"""Reading metrics sources into the history: forward from the watermark, and back into the past for new workflows.
+
+Facts are stored before the watermark that covers them moves, and storing them twice changes nothing: a crash in between
+costs a repeated query and nothing else. Per namespace the history knows up to when facts are complete; per workflow how
+far back, because a workflow that gets its profile today must be looked for in spans read for others long ago.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from concertmaster.api.conditions import Reason
+from concertmaster.api.models.common import ExtraMetric
+from concertmaster.controller.collection.gaps import Gaps
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.labels import labels_in_use
+from concertmaster.controller.collection.stable_findings import StableFindings
+from concertmaster.controller.collection.user_queries import UserQueries
+from concertmaster.controller.interfaces import Beat, Demand, SourceReport
+from concertmaster.core.model import Engine, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import assign, job_ends
+from concertmaster.history import HistoryDamaged, HistoryError
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.collect.look import Collection, Options, backfill, collect
+from concertmaster.settings import Settings, Source
+
+log = logging.getLogger("concertmaster.sources")
+
+_SLACK = 60.0  # seconds of the past not worth a query
+_RECENT = 3600.0  # seconds: a look this new says what the store is like at present
+_LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
+
+_REASONS = {
+    "Unreachable": Reason.SOURCE_UNREACHABLE,
+    "TimedOut": Reason.SOURCE_TIMED_OUT,
+    "AuthFailed": Reason.SOURCE_REFUSED,
+    "NotPrometheus": Reason.NOT_PROMETHEUS,
+    "BadQuery": Reason.SOURCE_REFUSED,
+    "TooLarge": Reason.SOURCE_REFUSED,
+    "Truncated": Reason.SOURCE_REFUSED,
+    "Partial": Reason.PARTIAL,
+}
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What one collection has brought so far."""
+
+    demand: Demand
+    beat: Beat
+    queries: int = 0
+    more: bool = False
+    changed: set[WorkflowKey] = field(default_factory=set)
+    unassigned: Counter[str] = field(default_factory=Counter)
+
+    def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
+        wanted = set(namespaces)
+        return [d for d in self.demand.workflows if d.key.namespace in wanted]
+
+
+class MetricsSources:
+    """All sources of the configuration. Used by one thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keeper: HistoryProvider,
+        *,
+        stop: threading.Event,
+        connect: Callable[[Source], PrometheusClient] = PrometheusClient,
+    ) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._stop = stop
+        self._connect = connect
+        self._clients: dict[str, PrometheusClient] = {}
+        self._gaps: dict[str, Gaps] = {}
+        self._strays: dict[str, StableFindings[tuple[str, Engine]]] = {}
+        self._queries = UserQueries(keeper, settings.limits.extra_queries_per_cycle)
+
+    def names(self) -> Sequence[str]:
+        """The configured names."""
+        return tuple(s.name for s in self._settings.sources)
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        """Whether a namespace with these labels may use the source."""
+        found = self._settings.source(source)
+        return found is not None and found.namespace_selector.matches(namespace_labels)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        for client in self._clients.values():
+            client.close()
+
+    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+        """Read what is new, and a bounded part of what is old. Faults of source and history are in the report."""
+        reading = _Reading(demand, beat)
+        client = self._client(demand.source)
+        before = client.requests
+        gaps = self._gaps.setdefault(demand.source, Gaps())
+        gaps.begin()
+        strays = self._strays.setdefault(demand.source, StableFindings())
+        strays.keep_only({(d.key.namespace, d.engine) for d in demand.workflows})
+        ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
+        self._queries.begin()
+        try:
+            if demand.due:
+                self._forward(client, reading, gaps)
+            self._back(client, reading, gaps)
+            if demand.due:
+                self._durations(client, reading)
+        except MetricsError as error:
+            ok, reason, message = False, _REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), str(error)
+        except HistoryDamaged as error:
+            log.error("%s", error)
+            self._keeper.renew()
+            ok, reason, message, reading.more = False, Reason.STALE, str(error), True
+        except HistoryError as error:
+            ok, reason, message = False, Reason.STALE, str(error)
+        if ok and gaps.blind:
+            ok, reason, message = False, Reason.SERIES_MISSING, gaps.blind
+        return SourceReport(
+            demand.source,
+            ok,
+            reason,
+            message,
+            data_until=self._data_until(demand),
+            queries=client.requests - before,
+            more=reading.more and ok,
+            missing=gaps.sentences,
+            changed=frozenset(reading.changed),
+            unassigned=dict(reading.unassigned),
+            query_problems=self._queries.problems(demand.workflows),
+            strays=strays.all,
+        )
+
+    def extras(
+        self,
+        source: str,
+        definition: WorkflowDefinition,
+        metrics: Sequence[ExtraMetric],
+        runs: Sequence[RunRecord],
+        *,
+        now: float,
+        window: float,
+    ) -> tuple[Sequence[RunRecord], str]:
+        """See ``ports.Sources``."""
+        return self._queries.extras(self._client(source), definition, metrics, runs, now=now, window=window)
+
+    # --- forward --------------------------------------------------------------------------------------------------
+
+    def _forward(self, client: PrometheusClient, reading: _Reading, gaps: Gaps) -> None:
+        """From the watermark of each namespace to now; namespaces with the same watermark share their queries."""
+        store, name, now = self._keeper.store, reading.demand.source, reading.demand.now
+        end = float(int(now - client.source.delay_seconds))
+        horizon = now - self._reach(reading.demand)
+        groups: dict[float, list[str]] = {}
+        for namespace in sorted({d.key.namespace for d in reading.demand.workflows}):
+            until = store.watermark(name, namespace)
+            if until is None:
+                continue  # never read: all of it is the past, read newest first
+            if until > now:
+                log.warning(
+                    "facts of namespace %s claim to be complete up to a time to come: the clock was ahead; they are read "
+                    "again",
+                    namespace,
+                )
+                until = horizon
+            if gaps.fresh:
+                until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
+            groups.setdefault(max(until, horizon), []).append(namespace)
+        budget = self._settings.limits.backfill_per_cycle.seconds
+        store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
+        for since, namespaces in sorted(groups.items()):
+            labels = labels_in_use(reading.definitions(namespaces))
+            position, spent = since, 0.0
+            while position < end and not self._stop.is_set():
+                if spent >= budget:
+                    reading.more = True
+                    break
+                reading.beat("collect")
+                found = collect(
+                    client,
+                    namespaces=namespaces,
+                    since=position,
+                    until=end,
+                    now=now,
+                    label_keys=labels.keys,
+                    options=Options(run_labels=labels.run_keys),
+                )
+                self._keep(found, namespaces, reading, gaps, present=True)
+                for namespace in namespaces:
+                    store.set_watermark(name, namespace, found.complete_until)
+                if found.complete_until <= position:
+                    break  # pods are held back until their source is up again
+                spent += found.complete_until - position
+                position = found.complete_until
+
+    # --- back -----------------------------------------------------------------------------------------------------
+
+    def _back(self, client: PrometheusClient, reading: _Reading, gaps: Gaps) -> None:
+        """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
+        demand = reading.demand
+        want = demand.now - self._reach(demand)
+        lows = self._lows(demand)
+        groups: dict[float, set[str]] = {}
+        for key, low in lows.items():
+            if low > want + _SLACK:
+                top = max(v for k, v in lows.items() if k.namespace == key.namespace and v > want + _SLACK)
+                groups.setdefault(top, set()).add(key.namespace)
+        for top, spaces in sorted(groups.items(), reverse=True):
+            namespaces = sorted(spaces)
+            labels = labels_in_use(reading.definitions(namespaces))
+            floor = max(want, top - self._settings.limits.backfill_per_cycle.seconds)
+            chunks = backfill(
+                client,
+                namespaces=namespaces,
+                since=floor,
+                until=top,
+                now=demand.now,
+                label_keys=labels.keys,
+                options=Options(run_labels=labels.run_keys),
+            )
+            for chunk in chunks:
+                reading.beat("collect")
+                self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
+                self._lower(lows, spaces, chunk, demand.source)
+                if self._stop.is_set():
+                    return
+        reading.more = reading.more or any(low > want + _SLACK for low in lows.values())
+
+    def _lows(self, demand: Demand) -> dict[WorkflowKey, float]:
+        """How far back each workflow was read: at first as far as its namespace is complete, else not at all."""
+        store = self._keeper.store
+        newest = float(int(demand.now - self._client(demand.source).source.delay_seconds))
+        found: dict[WorkflowKey, float] = {}
+        for definition in demand.workflows:
+            known = store.watermark(demand.source, self._past(definition.key))
+            until = store.watermark(demand.source, definition.key.namespace)
+            found[definition.key] = -known if known is not None else until if until is not None else newest
+        return found
+
+    def _lower(self, lows: dict[WorkflowKey, float], spaces: set[str], chunk: Collection, source: str) -> None:
+        """A chunk was stored: workflows known down to its newer end are now known down to its older one."""
+        store = self._keeper.store
+        for key, low in lows.items():
+            if key.namespace in spaces and chunk.since < low <= chunk.complete_until + 1.0:
+                lows[key] = chunk.since
+                store.set_watermark(source, self._past(key), -chunk.since)
+        for namespace in spaces:
+            if store.watermark(source, namespace) is None:
+                store.set_watermark(source, namespace, chunk.complete_until)
+
+    def _durations(self, client: PrometheusClient, reading: _Reading) -> None:
+        """Durations of steps without pods, by users' own queries."""
+        demand = reading.demand
+        read = self._queries.durations(client, demand.workflows, now=demand.now, reach=self._reach(demand))
+        reading.changed |= read.changed
+        reading.more = reading.more or read.more
+
+    # --- both -----------------------------------------------------------------------------------------------------
+
+    def _keep(
+        self, found: Collection, namespaces: Sequence[str], reading: _Reading, gaps: Gaps, *, present: bool
+    ) -> None:
+        for warning in found.warnings:
+            log.info("source %s: %s", reading.demand.source, warning)
+        gaps.learn(found, present=present)
+        definitions = reading.definitions(namespaces)
+        placed = assign(found.facts, definitions, job_owners=found.job_owners)
+        ends = job_ends(found.jobs, definitions, placed.executions)
+        for reason, pods in placed.unassigned.items():
+            reading.unassigned[reason] += pods.count
+        strays = self._strays[reading.demand.source]
+        engines = {d.key: d.engine for d in definitions}
+        for place in {(key.namespace, engines[key]) for key in placed.executions} | set(placed.strays):
+            reasons = placed.strays.get(place, {})
+            learn = strays.learn if present else strays.add
+            learn(place, {why: f"pods belong to no run: {why}, as {pod}" for why, pod in reasons.items()})
+        if placed.executions or ends:
+            reading.changed |= self._keeper.store.add(placed.executions, records=ends).workflows
+
+    def _reach(self, demand: Demand) -> float:
+        """Seconds back that are worth reading."""
+        return min(demand.window_seconds, float(self._settings.limits.backfill.seconds))
+
+    def _data_until(self, demand: Demand) -> float | None:
+        """Up to when all namespaces of the demand are complete."""
+        try:
+            marks = [
+                self._keeper.store.watermark(demand.source, n) for n in {d.key.namespace for d in demand.workflows}
+            ]
+        except HistoryError:
+            return None
+        known = [m for m in marks if m is not None]
+        return min(known) if known and len(known) == len(marks) else None
+
+    def _past(self, key: WorkflowKey) -> str:
+        """Shard under which the oldest moment read for a workflow stands, negated because watermarks only grow.
+
+        A workflow whose history was dropped starts a new one.
+        """
+        return f"past:{key}:{self._keeper.dropped_at(key):.0f}"
+
+    def _client(self, name: str) -> PrometheusClient:
+        if name not in self._clients:
+            source = self._settings.source(name)
+            if source is None:
+                raise KeyError(name)
+            self._clients[name] = self._connect(source)
+        return self._clients[name]

@@ -1,0 +1,54 @@
+"""The one log line of a cycle: how long each stage took, what was written, and what went wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from concertmaster.controller.telemetry import Telemetry
+
+log = logging.getLogger("concertmaster.cycle")
+
+_SHOWN = 10  # problems in one line
+
+
+@dataclass(slots=True)
+class Record:
+    """What the log line of one cycle says."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    writes: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    @contextmanager
+    def stage(self, name: str, telemetry: Telemetry) -> Iterator[None]:
+        """Time one stage for the line and for /metrics."""
+        begun = perf_counter()
+        try:
+            with telemetry.stage(name):
+                yield
+        finally:
+            self.seconds[name] = round(perf_counter() - begun, 3)
+
+    def problem(self, text: str) -> None:
+        """Something the line should mention; the cycle counts as not wholly successful."""
+        self.failed = True
+        self.problems.append(text)
+
+    def log(self, seconds: float, **counts: int) -> None:
+        """Write the line, as a warning when something failed."""
+        fields: dict[str, object] = {
+            "seconds": round(seconds, 3),
+            "stages": self.seconds,
+            "writes": dict(self.writes),
+            **counts,
+        }
+        if self.problems:
+            fields["problems"] = self.problems[:_SHOWN]
+            fields["more_problems"] = max(0, len(self.problems) - _SHOWN)
+        log.log(logging.WARNING if self.failed else logging.INFO, "cycle", extra={"fields": fields})

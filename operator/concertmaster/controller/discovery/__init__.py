@@ -1,0 +1,1 @@
+"""Discover: targets, their definitions, the policies that select them, and the profiles that follow."""

@@ -1,0 +1,193 @@
+"""From a profile to the definition of its workflow, or to the condition that says why there is none.
+
+Definitions are rebuilt only when an object they were made of has changed: the target, what its steps refer to, its
+triggers, or the profile itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.controller.discovery.policies import as_document
+from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.targets import Targets
+from concertmaster.controller.registry import Entry
+from concertmaster.core import text
+from concertmaster.core.model import Engine, WorkflowDefinition
+from concertmaster.engines.argo.definition import trigger
+from concertmaster.engines.common.manifest import Unreadable
+from concertmaster.engines.define import define, with_triggers
+from concertmaster.kube.discover import Problem, ProblemKind
+
+_REASONS = {
+    ProblemKind.KIND_MISSING: Reason.KIND_MISSING,
+    ProblemKind.NOT_FOUND: Reason.NOT_FOUND,
+    ProblemKind.FORBIDDEN: Reason.FORBIDDEN,
+    ProblemKind.UNAVAILABLE: Reason.TARGET_UNAVAILABLE,
+}
+
+Part = tuple[str, str, str, str]  # kind, namespace, name, and what _version says of it
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The definition (None: there is none to be had now) and the condition TargetResolved.
+
+    ``edition`` tells whether the definition was built anew since it was last seen, without comparing all of it.
+    """
+
+    definition: WorkflowDefinition | None
+    finding: Finding
+    edition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    spec_text: str
+    parts: tuple[Part, ...]
+    triggers: tuple[Part, ...]
+    resolved: Resolved
+
+
+class Definitions:
+    """Resolves profiles, remembering what each definition was made of."""
+
+    def __init__(self) -> None:
+        self._cache: dict[str, _Cached] = {}
+        self._editions = 0
+
+    def resolve(self, entry: Entry, targets: Targets) -> Resolved:
+        """The definition of one profile under the present targets."""
+        ref = reference(entry)
+        if ref is None:
+            return self._own(entry)
+        api_version, kind, name = ref
+        target = targets.get(kind, entry.namespace, name)
+        if target is None:
+            return _absent(targets.problem(api_version, kind, entry.namespace), kind, name, entry.namespace)
+        triggers = targets.triggers(entry.namespace, kind, name)
+        trigger_parts = tuple((*t.id, t.version) for t in triggers)
+        cached = self._cache.get(entry.uid)
+        if (
+            cached is not None
+            and cached.spec_text == entry.spec_text
+            and cached.triggers == trigger_parts
+            and all(_version(targets, p) == p[3] for p in cached.parts)
+        ):
+            return cached.resolved
+        parts: list[Part] = [(kind, entry.namespace, name, target.version)]
+        unseen: dict[str, list[str]] = {}  # what could not be looked at, by the reason
+
+        def look(other_kind: str, other_name: str) -> Mapping[str, Any] | None:
+            other = targets.get(other_kind, entry.namespace, other_name)
+            part = (other_kind, entry.namespace, other_name)
+            parts.append((*part, _version(targets, (*part, ""))))
+            if other is not None:
+                return other.unpack()
+            if (problem := targets.unseen(other_kind, entry.namespace)) is not None:
+                unseen.setdefault(problem.message, []).append(f"{other_kind} {other_name}")
+                raise Unreadable(problem.message)
+            return None
+
+        raw = target.unpack()
+        definition = define(raw, look, namespace=entry.namespace)
+        if definition is None:
+            resolved = _undefined(raw, kind, name)
+        else:
+            started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
+            definition = with_triggers(definition, started)
+            if unseen:  # half of it would look like another one
+                definition = replace(definition, fingerprint=None)
+            hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
+            resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
+        return self._remember(entry, tuple(dict.fromkeys(parts)), trigger_parts, resolved)
+
+    def keep_only(self, uids: frozenset[str]) -> None:
+        """Forget profiles that are gone."""
+        for uid in [u for u in self._cache if u not in uids]:
+            del self._cache[uid]
+
+    def _own(self, entry: Entry) -> Resolved:
+        """A profile that describes its workflow itself."""
+        cached = self._cache.get(entry.uid)
+        if cached is not None and cached.spec_text == entry.spec_text:
+            return cached.resolved
+        definition = define(as_document(entry))
+        if definition is None:
+            message = "the profile names no workflow; set one of workflowRef, runSelector and graph"
+            resolved = Resolved(None, _finding(False, Reason.INVALID_SPEC, message))
+        elif definition.engine is Engine.GRAPH and definition.graph.steps:
+            resolved = _declared_graph(definition)
+        else:
+            message = "runs are picked by runSelector; the step graph is inferred from their times"
+            resolved = Resolved(definition, _finding(True, Reason.NO_DEFINITION, message))
+        return self._remember(entry, (), (), resolved)
+
+    def _remember(
+        self, entry: Entry, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: Resolved
+    ) -> Resolved:
+        self._editions += 1
+        resolved = replace(resolved, edition=self._editions)
+        self._cache[entry.uid] = _Cached(entry.spec_text, parts, triggers, resolved)
+        return resolved
+
+
+def _version(targets: Targets, part: Part) -> str:
+    """The object's version; for one that is not here, why it may be there all the same."""
+    target = targets.get(*part[:3])
+    if target is not None:
+        return target.version
+    problem = targets.unseen(part[0], part[1])
+    return problem.message if problem is not None else ""
+
+
+def _absent(problem: Problem | None, kind: str, name: str, namespace: str) -> Resolved:
+    if problem is not None:
+        status = None if problem.kind is ProblemKind.UNAVAILABLE else False
+        return Resolved(None, _finding(status, _REASONS[problem.kind], problem.message))
+    where = "" if kind == "ClusterWorkflowTemplate" else f" in namespace {namespace}"
+    message = f"{kind} {name} does not exist{where}; create it, or correct or delete this profile"
+    return Resolved(None, _finding(False, Reason.NOT_FOUND, message))
+
+
+def _undefined(raw: Mapping[str, Any], kind: str, name: str) -> Resolved:
+    """The object is there and defines no workflow of its own."""
+    started = trigger(raw)
+    if started is None:
+        message = f"{kind} {name} defines no workflow the operator can read"
+    else:
+        message = (
+            f"{kind} {name} only starts {started.target_kind} {started.target_name}; "
+            "delete this profile or let workflowRef name that template"
+        )
+    return Resolved(None, _finding(False, Reason.UNSUPPORTED, message))
+
+
+def _declared_graph(definition: WorkflowDefinition) -> Resolved:
+    """A graph a person wrote is refused when it contradicts itself: which edge was meant cannot be guessed."""
+    problems = definition.graph.problems
+    if problems:
+        return Resolved(None, _finding(False, Reason.GRAPH_INVALID, f"{_listed(problems)}; correct spec.graph"))
+    return Resolved(definition, _judge(definition, "the graph"))
+
+
+def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> Finding:
+    """An engine's object with oddities is analysed all the same, as far as it was understood. ``hidden`` tells what it
+    refers to and could not be looked at."""
+    problems = definition.graph.problems
+    if problems:
+        message = f"{what} is analysed as far as it was understood: {_listed(problems)}{hidden}"
+        return _finding(False, Reason.UNSUPPORTED, message)
+    return _finding(True, Reason.FOUND, f"{what} with {text.count(len(definition.graph.steps), 'step')}{hidden}")
+
+
+def _listed(problems: tuple[str, ...]) -> str:
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return "; ".join(problems[:3]) + more
+
+
+def _finding(status: bool | None, reason: Reason, message: str) -> Finding:
+    return Finding(ConditionType.TARGET_RESOLVED, status, reason, message)

@@ -1,0 +1,221 @@
+"""The policies of one snapshot: parsed once, asked for every profile, and given a status of their own.
+
+A policy that cannot be parsed is told so in its status and is out of force; it never stops the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from concertmaster.api import conditions
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.effective import EffectivePolicy, PolicyRef
+from concertmaster.api.models.base import format_time
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.policy import AnyPolicy, resolve, select
+from concertmaster.api.types import explain
+from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.registry import Entry, Snapshot
+from concertmaster.core.changes.checks import Window
+from concertmaster.core.changes.checks.window import WindowUnusable, next_opening
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """One policy object: parsed, or with the sentence that says why it could not be."""
+
+    entry: Entry
+    policy: AnyPolicy | None
+    problem: str = ""
+
+    @property
+    def ref(self) -> PolicyRef:
+        """The policy's name as a value."""
+        return PolicyRef(self.entry.ref.resource.kind, self.entry.ref.namespace, self.entry.name)
+
+
+class PolicyBook:
+    """All policies of one snapshot. ``namespaces`` are the labels of the namespaces in reach."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        namespaces: Mapping[str, Mapping[str, str]],
+        cluster_template_owners: Mapping[str, Collection[str]],
+    ) -> None:
+        self.views = tuple(
+            [_view(OptimizationPolicy, e) for e in snapshot.policies]
+            + [_view(ClusterOptimizationPolicy, e) for e in snapshot.cluster_policies]
+        )
+        self.parsed: tuple[AnyPolicy, ...] = tuple(v.policy for v in self.views if v.policy is not None)
+        self._namespaces = namespaces
+        self._owners = cluster_template_owners
+        self._by_namespace: dict[str, list[OptimizationPolicy]] = {}
+        self._cluster: list[ClusterOptimizationPolicy] = []
+        for policy in self.parsed:
+            if isinstance(policy, ClusterOptimizationPolicy):
+                self._cluster.append(policy)
+            else:
+                self._by_namespace.setdefault(policy.metadata.namespace or "", []).append(policy)
+
+    def effective(self, profile: WorkflowProfile) -> tuple[EffectivePolicy, tuple[PolicyRef, ...]]:
+        """What is in force for ``profile``, and the policies that select it too but lose."""
+        namespace = profile.metadata.namespace or ""
+        chosen = select(
+            profile, self._by_namespace.get(namespace, ()), self._cluster, self._namespaces.get(namespace, {})
+        )
+        target = profile.spec.workflow_ref
+        owners = self._owners.get(target.name, ()) if target is not None else ()
+        return resolve(profile, chosen.winner, cluster_template_owners=owners), tuple(
+            loser.policy for loser in chosen.losers
+        )
+
+
+def _view(kind: type[OptimizationPolicy] | type[ClusterOptimizationPolicy], entry: Entry) -> PolicyView:
+    try:
+        return PolicyView(entry, kind.parse(as_document(entry)))
+    except ValidationError as error:
+        return PolicyView(entry, None, "; ".join(explain(error)[:3]))
+
+
+def as_document(entry: Entry) -> dict[str, Any]:
+    """An entry as the document the models parse."""
+    return {
+        "apiVersion": entry.ref.resource.api_version,
+        "kind": entry.ref.resource.kind,
+        "metadata": {
+            "name": entry.name,
+            "namespace": entry.ref.namespace,
+            "uid": entry.uid,
+            "generation": entry.generation,
+            "creationTimestamp": format_time(entry.created),
+            "labels": dict(entry.labels),
+        },
+        "spec": entry.spec,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What a cycle found out about one policy."""
+
+    matched: int = 0
+    discovered: int = 0
+    changes_in_flight: int = 0
+    obstacles: tuple[str, ...] = ()
+    losing: int = 0  # profiles it selects but does not win
+    targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
+    problems: tuple[str, ...] = ()
+
+
+def policy_status(
+    view: PolicyView,
+    facts: PolicyFacts,
+    *,
+    sources: Sequence[str],
+    reports: Mapping[str, SourceReport],
+    rules: Collection[str],
+    write_access: Callable[[AnyPolicy, PolicyFacts], Finding],
+    now: float,
+) -> dict[str, Any]:
+    """The whole status of one policy. ``rules`` are the names that exist; ``write_access`` answers that condition."""
+    policy = view.policy
+    if policy is None:
+        findings = [
+            Finding(ConditionType.READY, False, Reason.INVALID_SPEC, f"{view.problem}; the policy is not in force"),
+        ]
+    else:
+        findings = [
+            _ready(view.ref, policy, facts, rules, now),
+            _metrics(policy, facts, sources, reports),
+            write_access(policy, facts),
+        ]
+    return {
+        "changesInFlight": facts.changes_in_flight,
+        "conditions": conditions.update(
+            view.entry.status.conditions, findings, generation=view.entry.generation, now=now
+        ),
+        "discoveredProfiles": facts.discovered,
+        "matchedProfiles": facts.matched,
+        "observedGeneration": view.entry.generation,
+    }
+
+
+def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collection[str], now: float) -> Finding:
+    unknown = sorted(r.name for r in policy.spec.rules if r.name not in rules)
+    if policy.spec.suspend:
+        return _is(
+            False, Reason.SUSPENDED, f"suspended: {_count(facts.matched)} analysed, nothing is discovered or changed; "
+            "set spec.suspend to false to go on"
+        )  # fmt: skip
+    if unknown:
+        known = ", ".join(sorted(rules))
+        message = f"rules names {', '.join(unknown)}, which does not exist; everything else is in force. Known: {known}"
+        return _is(False, Reason.UNKNOWN_RULE, message)
+    if windows := _windows(policy, now):
+        return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
+    if facts.problems:
+        return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
+    if facts.obstacles:
+        more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
+        return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}; {'; '.join(facts.obstacles[:2])}{more}")
+    if facts.matched == 0:
+        return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
+    return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}")
+
+
+def _windows(policy: AnyPolicy, now: float) -> str:
+    """Which windows of apply can never open, as a sentence; empty when all can."""
+    found = []
+    for place, window in enumerate(resolve(None, policy).apply.windows):
+        try:
+            next_opening(Window(window.schedule, window.time_zone, window.duration_seconds), now)
+        except WindowUnusable as error:
+            found.append(f"apply.windows[{place}] never opens: {error}")
+    return "; ".join(found)
+
+
+def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
+    if facts.losing:
+        return f"other policies win for all {facts.losing} profiles {name} selects; raise spec.priority to change that"
+    where = f"in namespace {name.namespace}" if name.namespace else "in the namespaces it reaches"
+    if policy.spec.discover:
+        return (
+            f"no profile {where} is selected and discovery found no target; check the selectors and the targets' labels"
+        )
+    return f"no profile {where} is selected; check spec.selector against: kubectl get wfp --show-labels"
+
+
+def _metrics(
+    policy: AnyPolicy, facts: PolicyFacts, sources: Sequence[str], reports: Mapping[str, SourceReport]
+) -> Finding:
+    name = policy.spec.metrics_source
+    kind = ConditionType.METRICS_AVAILABLE
+    if name not in sources:
+        return Finding(kind, False, Reason.SOURCE_UNKNOWN, unknown_source(name, sources))
+    report = reports.get(name)
+    if report is None:
+        return Finding(kind, None, Reason.PENDING, f"source {name} is configured; no profile asked for it yet")
+    return Finding(kind, report.ok, report.reason, report.message)
+
+
+def unknown_source(name: str, sources: Sequence[str]) -> str:
+    """The sentence about a name that is no configured source."""
+    known = ", ".join(sorted(sources)) or "none"
+    return (
+        f"metricsSource {name} is no source of the operator's configuration (it has: {known}); "
+        "correct spec.metricsSource or add the source to the configuration"
+    )
+
+
+def _is(status: bool, reason: Reason, message: str) -> Finding:
+    return Finding(ConditionType.READY, status, reason, message)
+
+
+def _count(profiles: int) -> str:
+    return f"{profiles} profile{'' if profiles == 1 else 's'}"

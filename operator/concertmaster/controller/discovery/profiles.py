@@ -1,0 +1,116 @@
+"""What discovery has to make, relabel and withdraw, given what should exist. A pure plan over one snapshot.
+
+Withdrawing is the dangerous half: a profile goes only when it carries the mark of discovery and it is *known* that no
+policy asks for it any more. A list that failed, a kind that vanished or a suspended policy is no such knowledge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from concertmaster.api.discovery import Discovered
+from concertmaster.api.effective import PolicyRef
+from concertmaster.controller.discovery.targets import Target, Targets
+from concertmaster.controller.registry import Entry
+from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
+
+_Key = tuple[str, str, str]  # namespace of the profile, kind and name of the target
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelling:
+    """Labels of a discovered profile to set (None: remove) because its target's labels changed."""
+
+    entry: Entry
+    labels: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, how many profiles each policy's discovery stands behind, and what stands in the way of some."""
+
+    create: tuple[Discovered, ...] = ()
+    relabel: tuple[Relabelling, ...] = ()
+    withdraw: tuple[Entry, ...] = ()
+    discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
+    obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
+
+
+def reference(entry: Entry) -> tuple[str, str, str] | None:
+    """API version, kind and name a profile's ``workflowRef`` names, or None when it has none."""
+    ref = entry.spec.get("workflowRef")
+    if not isinstance(ref, dict):
+        return None
+    return str(ref.get("apiVersion", "")), str(ref.get("kind", "")), str(ref.get("name", ""))
+
+
+def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entry]) -> Plan:
+    """Compare what should exist with what does."""
+    theirs, ours, names = _present(profiles)
+    create: list[Discovered] = []
+    relabel: list[Relabelling] = []
+    withdraw: list[Entry] = []
+    counts: dict[PolicyRef, int] = {}
+    obstacles: dict[PolicyRef, list[str]] = {}
+    asked: set[_Key] = set()
+    for wish in wanted:
+        key = (wish.namespace, wish.target.kind, wish.target.name)
+        asked.add(key)
+        if key in theirs:
+            continue
+        present = sorted(ours.get(key, ()), key=lambda e: (e.created, e.name))
+        if present:
+            counts[wish.policy] = counts.get(wish.policy, 0) + 1
+            changes = _label_changes(present[0], wish, targets)
+            if changes:
+                relabel.append(Relabelling(present[0], changes))
+            withdraw += present[1:]
+        elif not wish.create:
+            continue
+        elif (wish.namespace, wish.name) in names:
+            obstacles.setdefault(wish.policy, []).append(
+                f"WorkflowProfile {wish.namespace}/{wish.name} exists and describes something else, so {wish.target.kind}"
+                f" {wish.target.name} gets no profile; rename or delete that profile"
+            )
+        else:
+            counts[wish.policy] = counts.get(wish.policy, 0) + 1
+            create.append(wish)
+    for key, entries in ours.items():
+        if key in theirs:
+            withdraw += entries  # a person describes this workflow now
+        elif key not in asked and _known_unwanted(entries[0], key, targets):
+            withdraw += entries
+    return Plan(tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()})
+
+
+def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entry]], set[tuple[str, str]]]:
+    """Targets that people's profiles name, our discovered profiles by target, and all names in use."""
+    theirs: set[_Key] = set()
+    ours: dict[_Key, list[Entry]] = {}
+    for entry in profiles:
+        ref = reference(entry)
+        if ref is None:
+            continue
+        key = (entry.namespace, ref[1], ref[2])
+        if is_discovered(entry.labels):
+            ours.setdefault(key, []).append(entry)
+        else:
+            theirs.add(key)
+    return theirs, ours, {(e.namespace, e.name) for e in profiles}
+
+
+def _known_unwanted(entry: Entry, key: _Key, targets: Targets) -> bool:
+    """A target that is there and not asked for was left by its policy; an absent one must be known to be gone."""
+    ref = reference(entry)
+    if ref is None:
+        return False
+    return targets.get(key[1], key[0], key[2]) is not None or targets.certain(ref[0], ref[1], key[0])
+
+
+def _label_changes(entry: Entry, wish: Discovered, targets: Targets) -> dict[str, str | None]:
+    changes: dict[str, str | None] = {k: v for k, v in wish.labels.items() if entry.labels.get(k) != v}
+    target: Target | None = targets.get(wish.target.kind, wish.target.namespace or "", wish.target.name)
+    shed = target.shed_labels if target is not None else frozenset[str]()
+    changes.update({k: None for k in shed if k in entry.labels and k not in wish.labels and k != DISCOVERED_LABEL})
+    return changes

@@ -1,0 +1,55 @@
+"""The condition WriteAccess: whether a policy that asks for changes belongs to an operator that may make them.
+
+Without it, mode Auto on a read-only installation would fail by nothing happening. The message carries the Helm values
+to set, since that is where the right comes from.
+"""
+
+from __future__ import annotations
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.apply import ApplyMode
+from concertmaster.api.policy import AnyPolicy
+from concertmaster.controller.discovery.policies import PolicyFacts
+from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.objects import target_resource
+
+_MOST_ASKED = 50  # reviews per policy and cycle; answers are remembered
+
+
+def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -> Finding:
+    """What the API server says about the rights the policy's mode needs on the objects it governs."""
+    mode = policy.spec.apply.mode
+    if mode is ApplyMode.RECOMMEND:
+        return _is(True, Reason.NOT_NEEDED, "mode is Recommend: the operator writes nothing but advice")
+    needed = [
+        Right("patch", resource, namespace if resource.namespaced else None)
+        for api_version, kind, namespace in sorted(facts.targets)
+        if (resource := target_resource(api_version, kind)) is not None
+    ]
+    if not needed:
+        return _is(None, Reason.PENDING, f"mode is {mode}, and no workflow is governed yet that could be changed")
+    denied: list[Right] = []
+    for right in dict.fromkeys(needed[:_MOST_ASKED]):
+        everywhere = access.allowed(Right(right.verb, right.resource))
+        answer = everywhere or access.allowed(right)
+        if answer is None:
+            return _is(
+                None, Reason.PENDING, "the API server could not be asked about rights; the next cycle asks again"
+            )
+        if not answer:
+            denied.append(right)
+    if not denied:
+        return _is(True, Reason.GRANTED, f"the operator may make the changes mode {mode} asks for")
+    places = sorted({r.namespace for r in denied if r.namespace})
+    value = f"apply.enabled=true,apply.namespaces={{{','.join(places)}}}" if places else "apply.enabled=true"
+    listed = "; ".join(str(r) for r in denied[:3]) + (f" (and {len(denied) - 3} more)" if len(denied) > 3 else "")
+    return _is(
+        False,
+        Reason.DENIED,
+        f"mode is {mode}, but the operator may not {listed}; nothing will be changed. Grant it with "
+        f"helm upgrade --reuse-values --set '{value}', or set apply.mode to Recommend",
+    )
+
+
+def _is(status: bool | None, reason: Reason, message: str) -> Finding:
+    return Finding(ConditionType.WRITE_ACCESS, status, reason, message)

@@ -1,0 +1,177 @@
+"""What the loop needs from the layers below, as Protocols on the consumer's side.
+
+The cycle isolates faults, decides what is dirty and what is written; how facts are fetched, kept, analysed and worded
+is behind these seams, so that tests put fakes there and each implementation can be replaced in one module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from concertmaster.api.conditions import Finding, Reason
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.common import ExtraMetric
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.changes.ledger import Ledger, Line
+from concertmaster.core.lifecycle.states import Memory
+from concertmaster.core.model import Engine, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.rules import Fleet, FleetMember
+
+Beat = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one metrics source is asked for in one cycle.
+
+    ``window_seconds`` is the longest any of the workflows looks back; ``due`` False means that only workflows never
+    read before need a query (somebody created a profile between two intervals). ``now`` is unix seconds.
+    """
+
+    source: str
+    workflows: tuple[WorkflowDefinition, ...]
+    window_seconds: float
+    now: float
+    due: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """How reading one source went.
+
+    ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
+    its end yet, run again soon. ``missing``: series the store does not have, each a sentence with its cure.
+    ``query_problems``: what is wrong with users' own queries, by the workflow they belong to. ``strays``: sentences on
+    pods that belong to no run although they seem to, by namespace and engine.
+    """
+
+    source: str
+    ok: bool
+    reason: Reason
+    message: str
+    data_until: float | None = None
+    queries: int = 0
+    more: bool = False
+    missing: tuple[str, ...] = ()
+    changed: frozenset[WorkflowKey] = frozenset()
+    unassigned: Mapping[str, int] = field(default_factory=dict)
+    query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
+    strays: Mapping[tuple[str, Engine], tuple[str, ...]] = field(default_factory=dict)
+
+
+class Sources(Protocol):
+    """All metrics sources of the configuration, feeding one history."""
+
+    def names(self) -> Sequence[str]:
+        """The configured names."""
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        """Whether a namespace with these labels may use the source."""
+
+    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+        """Read what is new into the history. Faults of the source are in the report, never raised."""
+
+    def extras(
+        self,
+        source: str,
+        definition: WorkflowDefinition,
+        metrics: Sequence[ExtraMetric],
+        runs: Sequence[RunRecord],
+        *,
+        now: float,
+        window: float,
+    ) -> tuple[Sequence[RunRecord], str]:
+        """``runs`` with the values of users' extra metrics, and what is wrong with a query (empty: nothing)."""
+
+
+class History(Protocol):
+    """The run records of all workflows."""
+
+    def reopen(self) -> str:
+        """Once per cycle: try again what failed before; why nothing is kept at present, empty when it is."""
+
+    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+        """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
+
+    def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
+        """Drop what nobody looks at: per workflow all but the newest runs (number) of the last seconds (window)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of live runs since the last look: workflows with new records, and sentences about what is not known
+    from live objects and why: ``notes`` on all of them, ``told`` on the latest runs of single workflows."""
+
+    changed: frozenset[WorkflowKey] = frozenset()
+    notes: tuple[str, ...] = ()
+    told: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Live(Protocol):
+    """Finished runs, read from the engines' own objects into the history while they exist."""
+
+    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+        """Once per cycle, with all workflows that are observed. Faults of single runs and kinds are in the notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known of a workflow's earlier advice. ``memory`` comes from its status; ``target`` is the object that
+    defines it, last written ``by`` at ``written`` (unix seconds); ``lines`` are those of its own changes."""
+
+    memory: Memory = field(default_factory=Memory)
+    target: Mapping[str, Any] | None = None
+    by: str = ""
+    written: float | None = None
+    lines: Sequence[Line] = ()
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything one analysis depends on."""
+
+    profile: WorkflowProfile
+    policy: EffectivePolicy
+    definition: WorkflowDefinition
+    runs: Sequence[RunRecord]
+    now: float
+    data_until: float | None
+    missing: tuple[str, ...] = ()
+    fleet: Fleet | None = None
+    notes: tuple[str, ...] = ()
+    past: Past = field(default_factory=Past)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Advice that sets fields, best first. ``coverage`` is the share of the step's executions with samples,
+    ``monthly_cost`` what the requests of a month cost in the policy's currency; None: unknown. ``spread`` is the
+    relative standard error with which an effect on the run time can be measured."""
+
+    recommendation: Recommendation
+    coverage: float | None = None
+    monthly_cost: float | None = None
+    spread: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The outcome of an analysis: the status without conditions, what two of its conditions say, what of it could be
+    carried out, all of it as JSON (``detail``), what the workflow is to others (``member``), and whether what the others do
+    matters to it (``waits``)."""
+
+    document: Mapping[str, Any]
+    ready: Finding
+    objectives: Finding
+    candidates: tuple[Candidate, ...] = ()
+    detail: bytes = b""
+    member: FleetMember | None = None
+    waits: bool = False
+    lasts: float | None = None  # seconds after which it says something else without any further fact
+
+
+Adviser = Callable[[Case], Advice]
+"""Analysis, rules and wording of one workflow. May raise: the cycle keeps the old advice and tells of the failure."""

@@ -1,0 +1,116 @@
+"""Waiting for one's turn: of several operators of one release one works and the others stand still.
+
+Standing still is a healthy state: the process answers its liveness probe, is not ready, and says whom it waits for. An
+operator that loses its turn ends, so that nothing half done goes on; its successor in the same pod stands still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from concertmaster.kube.client import KubeClient, Limits
+from concertmaster.kube.lease import Lease, Outcome, Standing
+
+log = logging.getLogger("concertmaster.turn")
+
+# A renewal must fail well before the lease is over, and the farewell must fit into the time a pod has to stop.
+LIMITS = Limits(connect=2.0, read=3.0, deadline=5.0, attempts=2)
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class LeadershipLost(Exception):
+    """Another operator took over; this one must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where the lease is, and who asks for it."""
+
+    namespace: str
+    name: str
+    identity: str
+
+
+def identity(environment: Mapping[str, str] = os.environ, namespace_file: Path = _NAMESPACE_FILE) -> Identity | None:
+    """The lease named by the Deployment's environment; None outside a cluster, where nobody else is expected."""
+    name = environment.get("CONCERTMASTER_LEASE")
+    if not name:
+        return None
+    namespace = environment.get("POD_NAMESPACE") or _read(namespace_file)
+    if not namespace:
+        return None
+    return Identity(namespace, name, environment.get("POD_NAME") or socket.gethostname())
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
+
+
+class LeaderElection:
+    """The right to work. ``active`` is told 1 while it is held and 0 while standing still."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        where: Identity,
+        *,
+        active: Callable[[float], object],
+        beat: Callable[[str], None],
+        every: float = 10.0,
+        lasts: int = 30,
+    ) -> None:
+        self._client = client
+        self._where = where
+        self._active = active
+        self._beat = beat
+        self._every = every
+        self._lease = Lease(client, where.namespace, where.name, where.identity, lasts=lasts)
+
+    async def acquire(self) -> None:
+        """Return when this operator may work. Without the right to use leases it may at once, and says so."""
+        told = ""
+        while True:
+            found = await asyncio.to_thread(self._lease.take)
+            if found.standing is Standing.FORBIDDEN:
+                log.warning("a second operator would not be noticed: %s", found.message)
+            if found.standing in (Standing.HELD, Standing.FORBIDDEN):
+                self._active(1)
+                return
+            self._active(0)
+            waiting = self._waiting(found)
+            if waiting != told:
+                log.warning("%s", waiting)
+                told = waiting
+            self._beat(waiting)
+            await asyncio.sleep(self._every / 2)
+
+    async def renew(self) -> None:
+        """Renew for ever. Raises TurnLost when another operator has the lease."""
+        while True:
+            await asyncio.sleep(self._every)
+            found = await asyncio.to_thread(self._lease.take)
+            if found.standing is Standing.OTHER:
+                self._active(0)
+                raise LeadershipLost(f"{found.holder} took over the lease {self._where.namespace}/{self._where.name}")
+            if found.standing is Standing.UNKNOWN:
+                log.warning("the lease could not be renewed: %s", found.message)
+
+    async def release(self) -> None:
+        """Give the lease back."""
+        await asyncio.to_thread(self._lease.release)
+        self._client.close()
+
+    def _waiting(self, found: Outcome) -> str:
+        lease = f"{self._where.namespace}/{self._where.name}"
+        if found.standing is Standing.OTHER:
+            return f"standing still: {found.holder} holds the lease {lease}; one operator works at a time"
+        return f"waiting for the lease {lease}: {found.message}"

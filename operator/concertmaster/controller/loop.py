@@ -1,0 +1,141 @@
+"""When a cycle runs: every interval, and soon after somebody changed a profile or a policy.
+
+One loop for the whole operator, not a timer per object: a timer puts a finalizer on every object and costs a task each.
+The work is done in one daemon thread, so that watches and probes stay responsive, and a process that must stop does not
+wait for an answer of Prometheus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from concertmaster.controller.health import Health
+
+log = logging.getLogger("concertmaster.loop")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: between the starts of cycles, to let a burst of changes settle, and at least between two cycles."""
+
+    interval: float
+    settle: float = 1.0
+    gap: float = 2.0
+
+
+class Worker:
+    """One daemon thread that runs calls in order; its results come back into the event loop."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run ``call`` in the thread. Cancelling the wait does not stop the call."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result = call()
+            except Exception as error:  # noqa: BLE001 - handed over to the awaiting side, whatever it is
+                _settle(loop, partial(_fail, future, error))
+            else:
+                _settle(loop, partial(_succeed, future, result))
+
+        self._calls.put(work)
+        return await future
+
+    def close(self, timeout: float) -> bool:
+        """Let the thread end after the present call; True when it did so within ``timeout`` seconds."""
+        self._calls.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def _succeed(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[T], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _settle(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        pass  # the event loop is closed: nobody waits for the result any more
+
+
+class Loop:
+    """Runs ``cycle`` for ever. The cycle returns True when it has more to read and wants to run again at once.
+
+    Exceptions of the kinds in ``fatal`` end the loop.
+    """
+
+    def __init__(
+        self,
+        cycle: Callable[[], bool],
+        worker: Worker,
+        pace: Pace,
+        health: Health,
+        *,
+        fatal: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._cycle = cycle
+        self._worker = worker
+        self._pace = pace
+        self._health = health
+        self._fatal = fatal
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something changed; call from the event loop."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled or a fatal error. A cycle that raises is logged and does not end the loop."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            begun = clock()
+            self._changed.clear()
+            self._health.beat("cycle")
+            again = False
+            try:
+                again = await self._worker.run(self._cycle)
+            except self._fatal:
+                raise
+            except Exception:
+                log.exception("a cycle failed as a whole; the next one starts on time")
+            self._health.cycle_done()
+            if again:
+                self._changed.set()
+            await self._pause(begun, clock)
+
+    async def _pause(self, begun: float, clock: Callable[[], float]) -> None:
+        """Wait for the interval to pass or for a change, then for the gap and for the burst to settle."""
+        left = begun + self._pace.interval - clock()
+        if left > 0:
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+        gap = begun + self._pace.gap - clock()
+        await asyncio.sleep(max(gap, self._pace.settle if self._changed.is_set() else 0.0))

@@ -1,0 +1,322 @@
+"""``concertmaster run``: everything put together, started in order, stopped within seconds.
+
+The order matters: the HTTP side first, so that probes see a process that waits for its CustomResourceDefinitions as
+alive and not ready; then the checks a person can act upon; then watches and loop side by side. Whichever of the two
+ends first ends the process, because a watch without a loop (or the reverse) is a zombie.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from concertmaster import __version__
+from concertmaster.controller import prerequisites as preflight
+from concertmaster.controller import watches as handlers
+from concertmaster.controller.changes.apply import Apply
+from concertmaster.controller.changes.journal import Journal
+from concertmaster.controller.changes.reconciler import Changes
+from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.live_runs import LiveRuns
+from concertmaster.controller.collection.run_kinds import RunKinds
+from concertmaster.controller.collection.run_watch import RunWatch
+from concertmaster.controller.collection.sources import MetricsSources
+from concertmaster.controller.cycle import Cycle
+from concertmaster.controller.health import Health
+from concertmaster.controller.leader_election import LIMITS as TURN_LIMITS
+from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost, identity
+from concertmaster.controller.loop import Loop, Pace, Worker
+from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
+from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.profiles.details import Details
+from concertmaster.controller.profiles.reconcile import adviser
+from concertmaster.controller.registry import Registry
+from concertmaster.controller.server import Server
+from concertmaster.controller.snapshot import SnapshotBuilder
+from concertmaster.controller.telemetry import Telemetry, configure_logging
+from concertmaster.controller.watchdog import KindsLost, Watchdog
+from concertmaster.history import HistoryError
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import NoConnection, Stopped
+from concertmaster.kube.events import EventRecorder
+from concertmaster.kube.writer import StatusWriter
+from concertmaster.settings import Settings
+
+log = logging.getLogger("concertmaster")
+
+T = TypeVar("T")
+
+_STALL_AFTER = 300.0  # seconds of silence on top of the interval before the probe fails: the longest single query fits
+_FAREWELL = 2.5  # seconds the loop's thread gets to finish what it is doing
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is not in the configuration file. ``announce`` gets the bound port once the HTTP side listens."""
+
+    kubeconfig: Path | None = None
+    patience: WaitPolicy = field(default_factory=WaitPolicy)
+    stall_after: float = _STALL_AFTER
+    announce: Callable[[int], None] = lambda _: None
+
+
+def run(settings: Settings, options: Options | None = None) -> int:
+    """Run the operator until SIGTERM or SIGINT. Returns the exit status; 1 means that the log says what to mend."""
+    configure_logging(settings.log_level)
+    for note in settings.notes():
+        log.warning("%s", note)
+    operator = Operator(settings, options or Options())
+    try:
+        asyncio.run(operator.run())
+    except (StartError, NoConnection, KindsLost, HistoryError, LeadershipLost) as error:
+        log.error("%s", error)
+        return operator.leave(1)
+    except Stopped:
+        return operator.leave(0)
+    except OSError as error:
+        log.error("cannot listen on %s:%s: %s", settings.listen.address, settings.listen.port, error.strerror or error)
+        return operator.leave(1)
+    except Exception:
+        log.exception("the operator ended by a fault of its own")
+        return operator.leave(1)
+    return operator.leave(0)
+
+
+class Operator:
+    """One process's worth of operator."""
+
+    def __init__(self, settings: Settings, options: Options) -> None:
+        self._settings = settings
+        self._options = options
+        self._stop = threading.Event()
+        self._telemetry = Telemetry()
+        self._details = Details()
+        self._health = Health(stall_after=settings.interval.seconds + options.stall_after)
+        self._worker = Worker("cycle")
+        self._runs: RunWatch | None = None
+        self._finished = True
+        self._rested = False
+
+    async def run(self) -> None:
+        """Start, work, stop. Raises what keeps the operator from working."""
+        stopping = asyncio.Event()
+        self._catch_signals(stopping)
+        async with AsyncExitStack() as stack:
+            listen = self._settings.listen
+            server = Server(listen.address, listen.port, self._health, self._telemetry, self._details)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            self._options.announce(server.bound_port)
+            stack.push_async_callback(self._rest)
+            client = KubeClient.connect(
+                self._options.kubeconfig, stop=self._stop, observer=self._telemetry.observe_request
+            )
+            access = AccessChecker(client)
+            footing = await self._unless(stopping, self._worker.run(lambda: self._check(client, access)))
+            for note in footing.notes:
+                log.warning("%s", note)
+            turn = await self._turn(stack, stopping)
+            log.info(
+                "started",
+                extra={
+                    "fields": {
+                        "version": __version__,
+                        "server": client.server,
+                        "namespaces": list(self._settings.namespaces) or "all",
+                        "sources": [s.name for s in self._settings.sources],
+                        "interval": str(self._settings.interval),
+                    }
+                },
+            )
+            registry = Registry()
+            loop = await self._unless(
+                stopping, self._worker.run(lambda: self._cycle(client, access, footing, registry))
+            )
+            await self._serve(client, footing, registry, loop, stopping, turn)
+
+    async def _turn(self, stack: AsyncExitStack, stopping: asyncio.Event) -> LeaderElection | None:
+        """The right to work, once no other operator of this release does; None where there is no lease to hold."""
+        where: Identity | None = identity()
+        if where is None:
+            self._telemetry.active.set(1)
+            return None
+        # A client of its own: it must still answer when everything else has been told to stop.
+        client = KubeClient.connect(
+            self._options.kubeconfig, limits=TURN_LIMITS, observer=self._telemetry.observe_request
+        )
+        turn = LeaderElection(client, where, active=self._telemetry.active.set, beat=self._health.beat)
+        stack.push_async_callback(turn.release)
+        stack.push_async_callback(self._rest)  # before the lease is given back: nobody else works until this one rests
+        await self._unless(stopping, turn.acquire())
+        return turn
+
+    async def _serve(
+        self,
+        client: KubeClient,
+        footing: Prerequisites,
+        registry: Registry,
+        cycle: Cycle,
+        stopping: asyncio.Event,
+        turn: LeaderElection | None,
+    ) -> None:
+        """Watches and loop until either ends or a signal comes."""
+        pace = Pace(float(self._settings.interval.seconds))
+        loop = Loop(cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped))
+        watching = asyncio.create_task(
+            handlers.watch(
+                handlers.operator_registry(registry, footing.kinds, client.connection, loop.wake),
+                handlers.settings(scanning=footing.scanning),
+                namespaces=self._settings.namespaces,
+                ready=lambda: self._catch_signals(stopping),
+            ),
+            name="watches",
+        )
+        looping = asyncio.create_task(loop.run(), name="loop")
+        waiting = asyncio.create_task(stopping.wait(), name="stop")
+        tasks: list[asyncio.Task[Any]] = [watching, looping, waiting]
+        if turn is not None:
+            tasks.append(asyncio.create_task(turn.renew(), name="turn"))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.cancelled() for task in done):
+                # kopf cancels every task of the event loop when it ends, and says why a moment later.
+                done |= (await asyncio.wait({watching}, timeout=_FAREWELL))[0]
+        finally:
+            self._stop.set()
+            self._health.stopping()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_FAREWELL)
+        for ended in [task for task in tasks if task in done and task is not waiting and not task.cancelled()]:
+            error = ended.exception()
+            if ended is watching and getattr(error, "status", None) == 404:
+                # Without the right to watch CustomResourceDefinitions kopf takes this for the end; so does the process.
+                raise KindsLost(
+                    "the cluster no longer serves a watched kind; the process ends, and the next one waits for it. "
+                    "If it was removed by mistake: kubectl apply --server-side -f crds/"
+                ) from error
+            ended.result()
+        if not waiting.done() or waiting.cancelled():
+            raise StartError("the watches ended without a reason; the process ends to be started anew")
+
+    def _check(self, client: KubeClient, access: AccessChecker) -> Prerequisites:
+        return preflight.check(
+            client,
+            access,
+            self._settings.namespaces,
+            self._stop,
+            patience=self._options.patience,
+            tell=lambda _: self._health.beat("waiting for the cluster"),
+        )
+
+    def _cycle(self, client: KubeClient, access: AccessChecker, footing: Prerequisites, registry: Registry) -> Cycle:
+        """The cycle with everything it needs, built in the thread that will run it."""
+        s = self._settings
+        owners: dict[str, set[str]] = {}
+        for owner in s.cluster_template_owners:
+            owners.setdefault(owner.name, set()).add(owner.namespace)
+        keeper = HistoryProvider(s.history_path)
+        sources = MetricsSources(s, keeper, stop=self._stop)
+        live = self._live(client, access, keeper) if s.live else None
+        assessor = Assessor(sources, keeper, adviser, self._details)
+        events = EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname())
+        hand = ChangeWriter(client, Journal(lambda: keeper.store))
+        return Cycle(
+            registry=registry,
+            watchdog=Watchdog(client, registry, footing.kinds, s.namespaces, self._health),
+            stage=SnapshotBuilder(client, registry, s.namespaces, owners),
+            sources=sources,
+            history=keeper,
+            assessor=assessor,
+            writer=StatusWriter(client, per_second=s.limits.status_writes_per_second, stop=self._stop),
+            events=events,
+            access=access,
+            health=self._health,
+            telemetry=self._telemetry,
+            interval=float(s.interval.seconds),
+            live=live,
+            changes=Changes(
+                client,
+                hand,
+                Apply(hand, per_minute=s.limits.changes_per_minute),
+                keeper,
+                access,
+                events,
+                assessor.candidates,
+                namespaces=s.namespaces,
+                secure=s.argo_template_referencing == "Secure",
+            ),
+        )
+
+    def _live(self, client: KubeClient, access: AccessChecker, keeper: HistoryProvider) -> LiveRuns:
+        """Live runs and the watch that brings them."""
+        namespaces = self._settings.namespaces
+        live = LiveRuns(
+            client,
+            RunKinds(client, access, namespaces),
+            keeper,
+            count=lambda result: self._telemetry.live_runs.labels(result).inc(),
+        )
+        self._runs = RunWatch(
+            lambda kinds, arrived: handlers.watch_runs(kinds, live, arrived, client.connection, namespaces=namespaces),
+            lambda: self._worker.run(live.read),
+            live.lost,
+        )
+        live.follow = self._runs.follow
+        return live
+
+    def _catch_signals(self, stopping: asyncio.Event) -> None:
+        """SIGTERM and SIGINT end the operator; called again after kopf has put its own handlers there."""
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            self._stop.set()
+            stopping.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+
+    async def _unless(self, stopping: asyncio.Event, work: Awaitable[T]) -> T:
+        """The result of ``work``, or Stopped as soon as a signal comes."""
+        task = asyncio.ensure_future(work)
+        waiting = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Stopped("the operator is stopping")
+            return task.result()
+        finally:
+            waiting.cancel()
+            task.cancel()
+
+    async def _rest(self) -> None:
+        """Let the thread finish, but not for long. Called again it does nothing."""
+        if self._rested:
+            return
+        self._rested = True
+        self._stop.set()
+        if self._runs is not None:
+            await asyncio.to_thread(self._runs.stop, _FAREWELL / 2)
+        self._finished = await asyncio.to_thread(self._worker.close, _FAREWELL)
+
+    def leave(self, status: int) -> int:
+        """``status``, or the end of the process at once when a thread still waits for an answer nobody needs."""
+        log.info("stopped", extra={"fields": {"status": status}})
+        if not self._finished:
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status

@@ -1,0 +1,1 @@
+"""Analyze and recommend: which profiles are due in a cycle, and what their status should say."""

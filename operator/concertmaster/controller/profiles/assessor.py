@@ -1,0 +1,315 @@
+"""The profiles of one cycle: which source each needs, which must be analysed anew, and what their status should say.
+
+Only what changed is analysed: new or corrected runs, another definition, policy or profile, and, a few times a day,
+the sliding of the window. What an analysis said is remembered, so that a condition can be restated without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.types import explain
+from concertmaster.controller.discovery.definitions import Definitions, Resolved
+from concertmaster.controller.discovery.policies import as_document, unknown_source
+from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.interfaces import (
+    Adviser,
+    Beat,
+    Candidate,
+    Case,
+    Demand,
+    History,
+    Past,
+    SourceReport,
+    Sources,
+)
+from concertmaster.controller.profiles.details import Details
+from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
+from concertmaster.controller.profiles.leading import lead
+from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.status_update import Verdict, metrics_finding, status_update
+from concertmaster.controller.registry import Entry, Snapshot, StatusView
+from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.core.model import TASK, Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.history import HistoryError
+from concertmaster.kube.writer import StatusUpdate
+
+log = logging.getLogger("concertmaster.analysis")
+
+REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
+
+
+@dataclass(slots=True)
+class _Memory:
+    inputs: int
+    ready: Finding
+    objectives: Finding
+    at: float
+    lasts: float  # seconds until it is looked at again although nothing is known to have changed
+    query_problem: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    body: str | None = None  # what the server holds of it; None until it was written
+    status: StatusView | None = None  # the same, for when somebody empties it
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one cycle."""
+
+    analyzed: int = 0
+    failed: int = 0
+    held: int = 0
+
+
+class Assessor:
+    """Keeps what was learned about each profile between cycles."""
+
+    def __init__(self, sources: Sources, history: History, adviser: Adviser, details: Details | None = None) -> None:
+        self._sources = sources
+        self._history = history
+        self._adviser = adviser
+        self._definitions = Definitions()
+        self._memory: dict[str, _Memory] = {}
+        self._revisions: Counter[WorkflowKey] = Counter()
+        self._failures: dict[str, str] = {}
+        self._details = details or Details()
+        self._fleet = FleetBook()
+        self.learned = Learned(Snapshot())
+        self.again = False  # the last pass brought up something that is worth another one at once
+        self._told: Mapping[WorkflowKey, tuple[str, ...]] = {}
+
+    def subjects(self, scene: ClusterSnapshot) -> list[Subject]:
+        """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
+        self.learned = Learned(scene.snapshot)
+        found = lead([self._subject(entry, scene) for entry in scene.snapshot.profiles])
+        uids = frozenset(s.entry.uid for s in found)
+        self._definitions.keep_only(uids)
+        for uid in [u for u in self._memory if u not in uids]:
+            del self._memory[uid]
+        for uid in [u for u in self._failures if u not in uids]:
+            del self._failures[uid]
+        self._fleet.keep_only({s.key for s in found})
+        self._details.keep_only(uids)
+        return found
+
+    def _subject(self, entry: Entry, scene: ClusterSnapshot) -> Subject:
+        try:
+            profile = WorkflowProfile.parse(as_document(entry))
+        except ValidationError as error:
+            finding = Finding(ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3]))
+            return Subject(entry, None, None, (), Resolved(None, finding), "")
+        policy, losers = scene.book.effective(profile)
+        resolved = self._definitions.resolve(entry, scene.targets)
+        source = policy.metrics_source
+        refusal = None
+        if source not in self._sources.names():
+            refusal = _metrics(Reason.SOURCE_UNKNOWN, unknown_source(source, self._sources.names()))
+        elif not self._sources.allows(source, scene.namespaces.get(entry.namespace, {})):
+            refusal = _metrics(
+                Reason.SOURCE_REFUSED,
+                f"namespace {entry.namespace} may not use metrics source {source}; "
+                "its namespaceSelector in the operator's configuration does not select the namespace's labels",
+            )
+        ref = reference(entry)
+        target = scene.targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
+        tasks = resolved.definition.holders if resolved.definition is not None else ()
+        held = tuple(t for name in tasks if (t := scene.targets.get(TASK, entry.namespace, name)) is not None)
+        return Subject(entry, profile, policy, losers, resolved, source, refusal, target, held)
+
+    @staticmethod
+    def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Demand]:
+        """What to ask each source for; one demand per source, in a fixed order."""
+        wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
+        windows: dict[str, float] = {}
+        for s in subjects:
+            if s.refusal is not None or s.policy is None or s.resolved.definition is None:
+                continue
+            wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
+            windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
+        return [Demand(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)]
+
+    def take_in(self, changed: Iterable[WorkflowKey]) -> None:
+        """Remember that these workflows have new or corrected runs."""
+        self._revisions.update(changed)
+
+    def hear(self, told: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
+        """What could not be read of the latest live runs, by workflow."""
+        self._told = told
+
+    def holds(self, uid: str, status: StatusView) -> None:
+        """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
+        that failed and a status somebody emptied are mended alike."""
+        if uid in self._memory:
+            self._memory[uid].body = status.body
+            self._memory[uid].status = status
+
+    def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
+        """Advice about a profile that sets fields; None until this process analysed it."""
+        known = self._memory.get(uid)
+        return known.candidates if known is not None else None
+
+    def updates(
+        self, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float, tally: Tally, beat: Beat
+    ) -> Iterator[StatusUpdate]:
+        """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
+        reading = False
+        for subject in subjects:
+            beat("analyze")
+            report = reports.get(subject.source)
+            reading = reading or (report is not None and report.more)
+            if self._must_wait(subject, report):
+                tally.held += 1
+                continue
+            verdict = self._verdict(subject, report, now, tally)
+            if verdict.document is not None and self._half(subject):
+                tally.held += 1
+                continue
+            update = status_update(subject.entry, verdict, now)
+            if update is not None:
+                yield update
+            elif verdict.document is not None:
+                self.holds(subject.entry.uid, subject.entry.status)
+        beat("fleet")
+        self.again = not reading and self._fleet.settle(now)
+
+    def _half(self, subject: Subject) -> bool:
+        """Just after a start the others are not known yet: advice that rests on them is not taken back for that."""
+        return self._fleet.fleet is None and speaks(subject.entry.status.recommendations)
+
+    def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
+        """While the past is being read, advice that rests on all of it is not replaced by one that rests on a part."""
+        return bool(
+            report is not None
+            and report.more
+            and subject.entry.status.data_until is not None
+            and subject.entry.uid not in self._memory
+        )
+
+    def _verdict(self, subject: Subject, report: SourceReport | None, now: float, tally: Tally) -> Verdict:
+        """What to say about one profile: a fresh analysis where something changed, else what is remembered."""
+        known = self._known(subject, report)
+        definition, policy = subject.resolved.definition, subject.policy
+        if definition is None or policy is None or subject.profile is None:
+            return known
+        missing = report.missing if report is not None else ()
+        notes = (*self._told.get(definition.key, ()), *_strays(definition, report))
+        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet, notes)
+        edition, revision = subject.resolved.edition, self._revisions[definition.key]
+        others, own = self._fleet.edition_for(definition.key), self.learned.changes(subject.entry)
+        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others, own))
+        if self._holds_still(subject, inputs, now):
+            return known
+        try:
+            return self._analyzed(subject, case, inputs, known, tally)
+        except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
+            tally.failed += 1
+            return replace(known, failure=self._failed(subject.entry, error))
+
+    def _known(self, subject: Subject, report: SourceReport | None) -> Verdict:
+        """The verdict without a new analysis."""
+        metrics = subject.refusal
+        if metrics is None and report is not None:
+            metrics = metrics_finding(report)
+        if metrics is None:
+            metrics = Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet")
+        remembered = self._memory.get(subject.entry.uid)
+        declared = report.query_problems.get(subject.key, "") if report is not None else ""
+        return Verdict(
+            subject.resolved.finding,
+            metrics,
+            remembered.ready if remembered is not None else None,
+            remembered.objectives if remembered is not None else None,
+            query_problem=declared or (remembered.query_problem if remembered is not None else ""),
+            data_until=report.data_until if report is not None else None,
+        )
+
+    def _holds_still(self, subject: Subject, inputs: int, now: float) -> bool:
+        """Whether the last analysis stands: same inputs, not too old, and the server holds what it said."""
+        remembered = self._memory.get(subject.entry.uid)
+        return (
+            remembered is not None
+            and remembered.inputs == inputs
+            and remembered.body is not None
+            and remembered.body == subject.entry.status.body
+            and now - remembered.at < remembered.lasts
+        )
+
+    def _analyzed(self, subject: Subject, case: Case, inputs: int, known: Verdict, tally: Tally) -> Verdict:
+        """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
+        analysis = case.policy.analysis
+        runs = self._history.runs(
+            case.definition,
+            limit=analysis.max_runs,
+            since=case.now - analysis.window_seconds,
+            as_of=case.data_until if case.data_until is not None else case.now,
+        )
+        available = known.metrics.status is True
+        if not runs and not available:
+            return known
+        problem = ""
+        if case.policy.extra_metrics and available:
+            runs, problem = self._sources.extras(
+                subject.source,
+                case.definition,
+                case.policy.extra_metrics,
+                runs,
+                now=case.now,
+                window=analysis.window_seconds,
+            )
+        before = self._memory.get(subject.entry.uid)
+        declared = "" if before is not None and known.query_problem == before.query_problem else known.query_problem
+        advice = self._adviser(replace(case, runs=runs, past=self._past(subject)))
+        tally.analyzed += 1
+        self._failures.pop(subject.entry.uid, None)
+        entry = subject.entry
+        if advice.detail:
+            self._details.put(entry.namespace, entry.name, entry.uid, advice.detail)
+        if advice.member is not None:
+            self._fleet.learn(advice.member, waits=advice.waits)
+        # A run that was still going on is over some time after its last pod ended, without any further fact.
+        lasts = 0.0 if any(r.outcome is Outcome.RUNNING for r in runs) else REANALYZE_AFTER
+        lasts = lasts if advice.lasts is None else min(lasts, advice.lasts)
+        self._memory[subject.entry.uid] = _Memory(
+            inputs, advice.ready, advice.objectives, case.now, lasts, problem, advice.candidates
+        )
+        return replace(
+            known,
+            ready=advice.ready,
+            objectives=advice.objectives,
+            document=advice.document,
+            query_problem=declared or problem,
+        )
+
+    def _past(self, subject: Subject) -> Past:
+        """Earlier advice, from the status as the server holds it; from the last one when somebody emptied it."""
+        known = self._memory.get(subject.entry.uid)
+        return self.learned.past(
+            subject.entry, known.status if known is not None else None, subject.target, subject.held
+        )
+
+    def _failed(self, entry: Entry, error: Exception) -> str:
+        """One sentence for the condition; the trace goes to the log, once per kind of failure."""
+        if isinstance(error, HistoryError):
+            return str(error)
+        text = f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
+        told = f"{type(error).__name__}: {error}"
+        if self._failures.get(entry.uid) != told:
+            self._failures[entry.uid] = told
+            log.error("analysis of %s failed", entry.ref, exc_info=error)
+        return text
+
+
+def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
+    return report.strays.get((definition.key.namespace, definition.engine), ()) if report is not None else ()
+
+
+def _metrics(reason: Reason, message: str) -> Finding:
+    return Finding(ConditionType.METRICS_AVAILABLE, False, reason, message)

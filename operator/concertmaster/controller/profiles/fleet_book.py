@@ -1,0 +1,67 @@
+"""What the rules that compare workflows get to see in the running operator, at a bounded price.
+
+Each analysis leaves behind what its workflow reserves: no query, no second look at the history. From that an *edition* of
+the fleet is made when all workflows were looked at once, and then at most once an hour. A new edition makes only those
+workflows dirty that its rules concern: one that waits for nodes, one that makes the next peak, one that already has such
+advice. All others see the edition when they are analysed for reasons of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from concertmaster.core.fleet.workflows import name_of
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.rules import Fleet, FleetMember
+
+EVERY = 3600.0  # seconds between two editions
+HOURS = 72  # ahead, in which the peak is looked for: the default of demand-forecast
+RULES = frozenset({"schedule-clash", "demand-forecast"})
+
+
+class FleetBook:
+    """Collects members and hands out editions."""
+
+    def __init__(self) -> None:
+        self._members: dict[WorkflowKey, FleetMember] = {}
+        self._waiting: set[WorkflowKey] = set()
+        self._concerned: frozenset[WorkflowKey] = frozenset()
+        self._changed = False
+        self._made_at = float("-inf")
+        self._edition = 0
+        self.fleet: Fleet | None = None  # None until every workflow was looked at
+
+    def learn(self, member: FleetMember, *, waits: bool) -> None:
+        """What an analysis found out. ``waits``: its rules want to hear of the others."""
+        self._members[member.key] = member
+        (self._waiting.add if waits else self._waiting.discard)(member.key)
+        self._changed = True
+
+    def keep_only(self, keys: Collection[WorkflowKey]) -> None:
+        """Forget workflows that nobody describes any more."""
+        for key in self._members.keys() - keys:
+            del self._members[key]
+            self._waiting.discard(key)
+            self._changed = True
+
+    def edition_for(self, key: WorkflowKey) -> int:
+        """Changes when the workflow should be looked at again because of the others."""
+        return self._edition if key in self._concerned else 0
+
+    def settle(self, now: float) -> bool:
+        """All workflows were looked at: make a new edition where that is due. True when it concerns somebody."""
+        if not self._changed or now - self._made_at < EVERY:
+            return False
+        self.fleet = Fleet(self._members.values(), across=False)
+        self._edition += 1
+        self._made_at, self._changed = now, False
+        busy = max((h for h in self.fleet.demand(now, HOURS).hours if h.cores > 0), key=lambda h: h.cores, default=None)
+        first = busy.by_workflow[0][0] if busy is not None else None
+        peak = {key for key in self._members if name_of(key) == first}
+        self._concerned = frozenset(self._waiting | peak)
+        return bool(self._concerned)
+
+
+def speaks(recommendations: Collection[str]) -> bool:
+    """Whether any of the ids is advice that compares workflows."""
+    return any(r.partition(".")[0] in RULES for r in recommendations)

@@ -1,0 +1,57 @@
+"""Several profiles of one workflow: each gets advice, one of them is used for changes, and all of them say so.
+
+Two profiles may be wanted (two sets of objectives). Two that change the same template would each take the other's work for
+somebody else's, and prove their changes on the same runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.api.conditions import Finding, Reason
+from concertmaster.api.effective import EffectivePolicy
+from concertmaster.api.models.apply import ApplyMode
+from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.subject import Subject
+
+
+def lead(subjects: Sequence[Subject]) -> list[Subject]:
+    """The subjects in the same order; of those with the same target all but the oldest (then by name) only recommend."""
+    groups: dict[tuple[str, ...], list[Subject]] = {}
+    for s in subjects:
+        ref = reference(s.entry)
+        if ref is not None and s.profile is not None:
+            groups.setdefault((s.entry.namespace, *ref), []).append(s)
+    changed: dict[str, Subject] = {}
+    for group in groups.values():
+        if len(group) > 1:
+            leader = min(group, key=lambda s: (s.entry.created, s.entry.name))
+            changed.update({s.entry.uid: _told(s, leader, len(group)) for s in group})
+    return [changed.get(s.entry.uid, s) for s in subjects]
+
+
+def _told(subject: Subject, leader: Subject, count: int) -> Subject:
+    if subject is leader:
+        text = f"{count} profiles describe it; this one, the oldest, is used for changes"
+        return replace(subject, resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)))
+    text = f"{count} profiles describe it; {leader.entry.name}, the oldest, is used for changes and this one only recommends"
+    return replace(
+        subject,
+        resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)),
+        policy=_recommending(subject.policy, f"{leader.entry.name} describes the same workflow and is older"),
+    )
+
+
+def _shared(found: Finding, text: str) -> Finding:
+    """TargetResolved with the notice; what keeps a target from being resolved is worth more than the notice."""
+    if found.status is not True:
+        return found
+    reason = Reason.SHARED_TARGET if found.reason is Reason.FOUND else found.reason
+    return replace(found, reason=reason, message=f"{found.message}; {text}")
+
+
+def _recommending(policy: EffectivePolicy | None, why: str) -> EffectivePolicy | None:
+    if policy is None or policy.apply.mode is ApplyMode.RECOMMEND:
+        return policy
+    return replace(policy, apply=replace(policy.apply, mode=ApplyMode.RECOMMEND), notes=(*policy.notes, why))

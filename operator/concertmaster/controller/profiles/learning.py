@@ -1,0 +1,57 @@
+"""What the objects of one cycle teach: the ledger of all workflows, and each workflow's own past.
+
+Nothing is kept here between cycles. Retained WorkflowChanges and the statuses of profiles hold all of it, so a process
+that starts, with or without a history, knows as much as the one that stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from concertmaster.controller.discovery.targets import Target
+from concertmaster.controller.interfaces import Past
+from concertmaster.controller.registry import Entry, Snapshot, StatusView
+from concertmaster.core.changes.ledger import Ledger, Line, merged
+from concertmaster.core.lifecycle.implementation import whole
+from concertmaster.report import recommendation_log as memory
+
+
+class Learned:
+    """The ledger of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._changes: dict[str, list[Line]] = {}
+        for change in snapshot.changes:
+            if change.line is not None:
+                self._changes.setdefault(change.line.workflow, []).append(change.line)
+        own = [line for lines in self._changes.values() for line in lines]
+        self.ledger = Ledger(merged(own, _told(snapshot)))
+
+    def changes(self, entry: Entry) -> tuple[Line, ...]:
+        """The lines of the operator's own changes of one workflow."""
+        return tuple(self._changes.get(workflow(entry), ()))
+
+    def past(self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()) -> Past:
+        """The past of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
+        Tasks that hold fields of it beside the ``target``; what was written last of all tells who wrote and when."""
+        view = entry.status if entry.status.packed is not None or last is None else last
+        raw, by, written = None, "", 0.0
+        if target is not None:
+            raw = whole(target.unpack(), {t.ref.name: t.unpack() for t in held})
+            by, written = max((t.written for t in (target, *held)), key=lambda w: w[1])
+        return Past(view.memory, raw, by, written or None, self.changes(entry), self.ledger)
+
+
+def workflow(entry: Entry) -> str:
+    """How the ledger calls a profile's workflow."""
+    return f"{entry.namespace}/{entry.name}"
+
+
+def _told(snapshot: Snapshot) -> Iterator[Line]:
+    """The lines of what statuses tell of implementations."""
+    for entry in snapshot.profiles:
+        if entry.status.outcomes:
+            for outcome in memory.read({"results": list(entry.status.outcomes)}).outcomes:
+                line = outcome.line(workflow(entry))
+                if line is not None:
+                    yield line

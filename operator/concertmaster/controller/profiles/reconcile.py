@@ -1,0 +1,216 @@
+"""The analysis behind the loop's seam: one case in, the status document and what two conditions say out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.base import parse_time
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.changes.terms import terms_of
+from concertmaster.controller.interfaces import Advice, Candidate, Case
+from concertmaster.controller.profiles.fleet_book import speaks
+from concertmaster.core import text
+from concertmaster.core.analysis.objectives import Verdict
+from concertmaster.core.lifecycle.measured_gain import measure
+from concertmaster.core.lifecycle.states import Look, Memory, State, advance, step_of
+from concertmaster.core.model import Recommendation
+from concertmaster.core.model.options import RuleSettings
+from concertmaster.core.rules import RULES
+from concertmaster.report import detail
+from concertmaster.report.pipeline import Advice as Advised
+from concertmaster.report.pipeline import advise, fleet_member, next_run
+from concertmaster.report.recommendation_log import decision
+from concertmaster.report.view import iso
+
+_STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
+_WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
+
+
+def adviser(case: Case) -> Advice:
+    """Analyse one workflow and word the outcome."""
+    name, ledger = f"{case.profile.metadata.namespace}/{case.profile.metadata.name}", case.past.ledger
+    found = advise(
+        case.definition,
+        case.runs,
+        case.policy,
+        profile=case.profile.metadata.name,
+        now=case.now,
+        missing=case.missing,
+        fleet=case.fleet,
+        notes=case.notes,
+        trust=lambda rule: ledger.factor(rule, name),
+    )
+    policy = str(case.policy.source) if case.policy.source is not None else None
+    memory = remembered(case, found)
+    records = {r.name: str(known) for r in RULES if (known := ledger.record(r.name, name)) is not None}
+    document = found.status(policy=policy, data_until=case.data_until, memory=memory, records=records)
+    away = {r.id for r in found.recommendations} - {s.id for s in memory.standings if s.state is State.ACTIVE}
+    lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
+    return Advice(
+        document,
+        ready(case, found),
+        objectives(case, found),
+        candidates(found, away),
+        detail.encode(detail.document(found.view(), case.profile.metadata.name, memory)),
+        fleet_member(case.definition, case.runs, case.now),
+        _waits(found),
+        lasts,
+    )
+
+
+def remembered(case: Case, found: Advised) -> Memory:
+    """Where each recommendation is in its life now, and what those that were carried out brought."""
+    past, analysis = case.past, found.analysis
+    steps = [s.name for s in analysis.definition.graph.steps]
+    memory = advance(
+        past.memory,
+        Look(
+            case.now,
+            found.given(past.target),
+            enough=analysis.enough,
+            target=past.target,
+            by=past.by,
+            written=past.written,
+            fingerprint=case.definition.fingerprint,
+            steps=steps,
+            dismissals=dismissed(case.profile, case.now),
+            lines=past.lines,
+            stepless=_STEPLESS,
+        ),
+    )
+    outcomes = measure(
+        memory.outcomes,
+        analysis.runs,
+        terms_of(case.policy, case.definition, case.now),
+        now=case.now,
+        steps=steps,
+        pricing=analysis.pricing,
+    )
+    return replace(memory, outcomes=outcomes)
+
+
+def _waits(found: Advised) -> bool:
+    """Whether other workflows may hold this one up, or advice says that they do."""
+    scheduled = found.analysis.definition.schedule is not None
+    waiting = (found.analysis.queue.p50 or 0.0) >= _WAITS
+    return (scheduled and waiting) or speaks([r.id for r in found.recommendations])
+
+
+def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
+    """The advice that sets fields and is not dismissed or done already (``away``), in its order."""
+    return tuple(
+        Candidate(item, _coverage(found, item), found.reserved, found.error)
+        for item in found.recommendations
+        if item.edits and item.id not in away
+    )
+
+
+def _coverage(found: Advised, item: Recommendation) -> float | None:
+    """The least share of sampled executions among the containers of the item's step."""
+    step = found.analysis.step(item.step) if item.step is not None else None
+    known = [c.coverage for c in step.containers if c.coverage is not None] if step is not None else []
+    return min(known, default=None)
+
+
+def dismissed(profile: WorkflowProfile, now: float) -> dict[str, str]:
+    """Ids its owner decided against and whose time is not over, with the decision in the words of a status."""
+    return {
+        d.recommendation: decision(d.reason, d.expiration_time)
+        for d in profile.spec.dismissals
+        if d.expiration_time is None or parse_time(d.expiration_time) > now
+    }
+
+
+def _expirations(profile: WorkflowProfile) -> list[float]:
+    return [parse_time(d.expiration_time) for d in profile.spec.dismissals if d.expiration_time is not None]
+
+
+def _due(found: Advised, now: float) -> str:
+    due = next_run(found.analysis.definition, now)
+    if due is None:
+        return ""
+    return f"; the next run is expected {datetime.fromtimestamp(due, tz=UTC).strftime('%A %Y-%m-%d %H:%M UTC')}"
+
+
+def ready(case: Case, found: Advised) -> Finding:
+    """Ready: how much the advice rests on, or what is missing."""
+    analysis = found.analysis
+    window = text.window(analysis.covered_seconds)
+    rules, wrong = _rule_problems(case) + list(case.policy.problems), _dismissal_problems(case, found)
+    if not analysis.runs:
+        message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"
+        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(found))
+    if not analysis.enough:
+        known = analysis.succeeded + analysis.failed
+        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(found, case.now)}"
+        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(found))
+    if rules or wrong:
+        reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
+        return Finding(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
+    message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
+    return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(found))
+
+
+def _noted(found: Advised) -> str:
+    """What is odd about the runs, the first of it."""
+    more = f" (and {len(found.notes) - 3} more)" if len(found.notes) > 3 else ""
+    return f"; note: {'; '.join(found.notes[:3])}{more}" if found.notes else ""
+
+
+def _rule_problems(case: Case) -> list[str]:
+    known = {rule.name for rule in RULES}
+    unknown = [
+        f"the policy names a rule {name} that does not exist; the rules are {', '.join(sorted(known))}"
+        for name in case.policy.rules
+        if name not in known
+    ]
+    settings = {rule.name: rule.settings for rule in RULES}
+    odd = [
+        f"rule {name} has no setting {setting}; it has {', '.join(settings[name]) or 'none'}"
+        for name, rule in case.policy.rules.items()
+        for setting in rule.settings
+        if name in settings and setting not in settings[name]
+    ]
+    wrong = [
+        f"rule {name}, setting {problem}"
+        for name, rule in case.policy.rules.items()
+        for problem in RuleSettings(rule.enabled, dict(rule.settings)).problems()
+    ]
+    return unknown + odd + wrong
+
+
+def _dismissal_problems(case: Case, found: Advised) -> list[str]:
+    """Dismissals that can never be about anything: a misspelt rule or step must not look like a decision in force."""
+    rules = {rule.name for rule in RULES}
+    steps = [s.name for s in found.analysis.definition.graph.steps] or [s.step for s in found.analysis.steps]
+    given = {item.id for item in found.recommendations} | {s.id for s in case.past.memory.standings}
+    problems = []
+    for dismissal in case.profile.spec.dismissals:
+        rule, _, step = dismissal.recommendation.partition(".")
+        head = f"spec.dismissals names {dismissal.recommendation}, "
+        if rule not in rules:
+            problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
+        elif rule in _STEPLESS:
+            continue
+        elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
+            problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")
+    return problems
+
+
+def objectives(case: Case, found: Advised) -> Finding:
+    """ObjectivesMet: every missed objective with target and figure."""
+    verdicts = found.analysis.objectives
+    if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
+        return Finding(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
+    missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is Verdict.MISSED]
+    if missed:
+        more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
+        return Finding(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)
+    unknown = [v.name for v in verdicts if v.verdict is Verdict.UNKNOWN]
+    if unknown:
+        message = f"no data yet for {text.listing(unknown, 5)}"
+        return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)
+    return Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, f"all {len(verdicts)} objectives are met")

@@ -1,0 +1,169 @@
+"""What a profile's status should say after a cycle, given what was found out about it. Pure.
+
+Either the whole document (a fresh analysis) or the conditions alone: when something is missing, the advice of the last
+good analysis stays, and the conditions and ``dataUntil`` say how old it is and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.api import conditions
+from concertmaster.api.conditions import ConditionType, Finding, Reason, Transition
+from concertmaster.api.models.base import format_time, parse_time
+from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.registry import Entry, StatusView
+from concertmaster.kube.events import Note, Severity
+from concertmaster.kube.writer import StatusUpdate, digest, semantic
+
+REFRESH_AFTER = 24 * 3600.0  # seconds: dataUntil alone is no news, but once a day it may cost a write
+
+_WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
+_QUIET = frozenset({Reason.PENDING.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a cycle found out about one profile.
+
+    ``ready`` and ``objectives`` are what the last analysis of this process said, None when there was none; ``document``
+    is its text when the analysis was made just now. ``query_problem`` is what is wrong with a query of the user's own:
+    the rest of the analysis stands without it.
+    """
+
+    target: Finding
+    metrics: Finding
+    ready: Finding | None = None
+    objectives: Finding | None = None
+    document: Mapping[str, Any] | None = None
+    failure: str = ""
+    query_problem: str = ""
+    data_until: float | None = None
+
+
+def metrics_finding(report: SourceReport) -> Finding:
+    """MetricsAvailable after reading a source."""
+    if report.ok and report.missing:
+        more = f" (and {len(report.missing) - 3} more)" if len(report.missing) > 3 else ""
+        message = f"some series are missing: {'; '.join(report.missing[:3])}{more}"
+        return Finding(ConditionType.METRICS_AVAILABLE, True, Reason.PARTIAL, message)
+    return Finding(ConditionType.METRICS_AVAILABLE, report.ok, report.reason, report.message)
+
+
+def _with_query_problem(metrics: Finding, problem: str) -> Finding:
+    if not problem or metrics.status is not True:
+        return metrics
+    return Finding(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
+
+
+def ready_finding(verdict: Verdict, had_advice: bool) -> Finding:
+    """Ready: the first thing that keeps the advice from being complete and up to date."""
+    ready = ConditionType.READY
+    kept = " The advice is the one of status.dataUntil." if had_advice or verdict.ready is not None else ""
+    if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
+        return Finding(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
+    if verdict.failure:
+        return Finding(ready, False, Reason.ANALYSIS_FAILED, f"{verdict.failure}{kept}")
+    if verdict.metrics.status is not True:
+        reason = Reason.STALE if kept else verdict.metrics.reason
+        return Finding(ready, False, reason, f"{verdict.metrics.message}{kept}")
+    if verdict.ready is None:
+        return Finding(ready, False, Reason.PENDING, "the runs of this workflow are being read for the first time")
+    return verdict.ready
+
+
+def objectives_finding(verdict: Verdict, entry: Entry) -> Finding | None:
+    """ObjectivesMet from the analysis; without one the old finding stays, or Unknown where there is none."""
+    if verdict.objectives is not None:
+        return verdict.objectives
+    if conditions.find(entry.status.conditions, ConditionType.OBJECTIVES_MET) is not None:
+        return None
+    return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
+
+
+def status_update(entry: Entry, verdict: Verdict, now: float) -> StatusUpdate | None:
+    """The write this verdict asks for, or None when the status says all of it already."""
+    had_advice = bool(entry.status.digest) and entry.status.data_until is not None
+    metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
+    findings = [verdict.target, metrics, ready_finding(verdict, had_advice)]
+    objectives = objectives_finding(verdict, entry)
+    if objectives is not None:
+        findings.append(objectives)
+    current = conditions.update(entry.status.conditions, findings, generation=entry.generation, now=now)
+    if verdict.document is not None:
+        document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
+        same = digest(document) == entry.status.digest
+        if same and not _refresh(entry, verdict, now):
+            return None
+        return StatusUpdate(entry.ref, document, entry.status.digest, force=same)
+    if semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict, now):
+        return None
+    partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
+    if verdict.data_until is not None and had_advice and _later(verdict.data_until, entry.status.data_until):
+        partial["dataUntil"] = format_time(verdict.data_until)
+    return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
+
+
+def _refresh(entry: Entry, verdict: Verdict, now: float) -> bool:
+    """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
+    if verdict.data_until is None or entry.status.data_until is None or verdict.metrics.status is not True:
+        return False
+    try:
+        return verdict.data_until - parse_time(entry.status.data_until) >= REFRESH_AFTER
+    except ValueError:
+        return True
+
+
+def _later(moment: float, text: str | None) -> bool:
+    try:
+        return text is None or moment >= parse_time(text) + 1.0
+    except ValueError:
+        return True
+
+
+def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
+    """Events about a status just written: transitions of conditions, and advice that is new."""
+    before, after = entry.status, StatusView.of(written)
+    found = [
+        _note(entry, t)
+        for t in conditions.transitions(before.conditions, after.conditions)
+        if _worth_telling(t, before.conditions)
+    ]
+    fresh = [i for i in after.recommendations if i not in before.recommendations]
+    if fresh and before.digest is not None and before.recommendations != after.recommendations:
+        text = f"new advice: {', '.join(fresh)}; read it with kubectl describe wfp -n {entry.namespace} {entry.name}"
+        found.append(Note(entry.ref, Severity.NORMAL, "AdviceChanged", text))
+    return found + _outcomes(entry, before, after)
+
+
+def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
+    """Advice that was carried out, and what it brought."""
+    known = {(o.get("id"), o.get("since")): o for o in before.outcomes}
+    found = []
+    for outcome in after.outcomes:
+        earlier = known.get((outcome.get("id"), outcome.get("since")))
+        if earlier is None and before.digest is not None:
+            text = f"{outcome.get('id')} was carried out by {outcome.get('by')}; the next runs tell what it brought"
+            found.append(Note(entry.ref, Severity.NORMAL, "Implemented", text))
+        if outcome.get("verdict") and earlier is not None and not earlier.get("verdict"):
+            text = f"{outcome.get('id')}, carried out {outcome.get('since')}: {outcome.get('effect')}"
+            found.append(Note(entry.ref, Severity.NORMAL, "EffectMeasured", text))
+    return found
+
+
+def _worth_telling(transition: Transition, before: Iterable[Mapping[str, Any]]) -> bool:
+    """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news."""
+    if transition.reason in _QUIET:
+        return False
+    if transition.before is None:
+        return transition.after == "False" and transition.type != ConditionType.OBJECTIVES_MET
+    return transition.before != transition.after and not (transition.before == "Unknown" and transition.after == "True")
+
+
+def _note(entry: Entry, transition: Transition) -> Note:
+    bad = transition.after == "False" and transition.type in _WARNINGS
+    severity = Severity.WARNING if bad else Severity.NORMAL
+    text = f"{transition.type} is {transition.after}: {transition.message}"
+    return Note(entry.ref, severity, transition.reason, text)

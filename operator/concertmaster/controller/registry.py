@@ -1,0 +1,242 @@
+"""Compact copies of our own objects, kept up to date by watch events and checked against a list once per cycle.
+
+Only what the loop needs is kept: ten thousand full objects with a 16 KiB status each would be 160 MB. A spec is held
+as JSON text and parsed when its profile is worked on; a status as its fingerprint and conditions. A watch that died
+silently, and objects deleted while it was down, show up as a difference to the list and never as wrong advice.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes.ledger import Line
+from concertmaster.core.lifecycle.states import Memory
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
+from concertmaster.kube.writer import digest
+from concertmaster.report import recommendation_log as memory
+
+_FRAME = frozenset({"conditions", "observedGeneration"})
+_REMEMBERED = ("recommendations", "remaining", "results")
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """What is remembered of a status: enough to tell whether a new one differs and which transitions it makes."""
+
+    digest: str | None = None
+    body: str | None = None  # the same without conditions and observedGeneration: what the last analysis said
+    conditions: tuple[Mapping[str, Any], ...] = ()
+    recommendations: tuple[str, ...] = ()  # that are Active
+    data_until: str | None = None
+    outcomes: tuple[Mapping[str, Any], ...] = ()  # of advice that was carried out
+    packed: bytes | None = None  # what it remembers of earlier advice, compressed
+
+    @property
+    def memory(self) -> Memory:
+        """What the status remembers of earlier advice."""
+        return memory.read(json.loads(zlib.decompress(self.packed))) if self.packed is not None else Memory()
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any] | None) -> StatusView:
+        """The view of a status document; an absent one has no digest."""
+        status = status or {}
+        listed = [r for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id")]
+        return cls(
+            digest=digest(status),
+            body=digest({k: v for k, v in status.items() if k not in _FRAME}),
+            conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
+            recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
+            data_until=status.get("dataUntil"),
+            outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
+            packed=_packed(status),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One of our objects. ``created`` is unix seconds, ``recorded`` monotonic seconds of its last event."""
+
+    ref: ObjectRef
+    generation: int
+    resource_version: str
+    created: float
+    labels: Mapping[str, str]
+    spec_text: str
+    status: StatusView = field(default_factory=StatusView)
+    recorded: float = 0.0
+    line: Line | None = None  # of the ledger, for a change with a verdict
+
+    @property
+    def uid(self) -> str:
+        """The object's uid."""
+        return self.ref.uid
+
+    @property
+    def namespace(self) -> str:
+        """The object's namespace, empty for a cluster policy."""
+        return self.ref.namespace or ""
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.ref.name
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """A fresh parse of the spec."""
+        parsed = json.loads(self.spec_text)
+        return parsed if isinstance(parsed, dict) else {}
+
+
+class Effect(Enum):
+    """What an event changed, as far as the loop is concerned."""
+
+    NOTHING = "nothing"
+    STATUS = "status"
+    MEANING = "meaning"  # created, deleted, spec or labels changed
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All objects at one moment, each kind in a stable order."""
+
+    profiles: tuple[Entry, ...] = ()
+    policies: tuple[Entry, ...] = ()
+    cluster_policies: tuple[Entry, ...] = ()
+    changes: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the registry compares with a list: objects it lacks or holds in an older version, and dropped ghosts."""
+
+    behind: int
+    missing: int
+    ghosts: int
+    oldest_lag: float  # seconds since the longest-standing difference was first noticed
+
+
+class Registry:
+    """The objects, by kind and uid. Fed from the event loop, read from the worker thread."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: dict[Resource, dict[str, Entry]] = {
+            r: {} for r in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
+        }
+        self._lagging: dict[Resource, dict[str, float]] = {r: {} for r in self._entries}
+
+    def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> Effect:
+        """Take in one watch event (``event`` None: initial list). Objects being deleted count as gone."""
+        meta = obj.get("metadata") or {}
+        uid = str(meta.get("uid", ""))
+        if not uid:
+            return Effect.NOTHING
+        with self._lock:
+            entries = self._entries[resource]
+            self._lagging[resource].pop(uid, None)
+            if event == "DELETED" or meta.get("deletionTimestamp"):
+                return Effect.MEANING if entries.pop(uid, None) else Effect.NOTHING
+            known = entries.get(uid)
+            entry = _entry(resource, obj, self._clock())
+            entries[uid] = entry
+        if known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels):
+            return Effect.MEANING
+        return Effect.STATUS if known.status != entry.status else Effect.NOTHING
+
+    def wrote(self, uid: str, status: Mapping[str, Any]) -> None:
+        """Remember a status just written, before its watch event comes back."""
+        with self._lock:
+            for entries in self._entries.values():
+                known = entries.get(uid)
+                if known is not None:
+                    entries[uid] = replace(known, status=StatusView.of(status))
+                    return
+
+    def snapshot(self) -> Snapshot:
+        """All objects now."""
+        with self._lock:
+            kinds = {
+                resource: tuple(sorted(entries.values(), key=lambda e: (e.namespace, e.name, e.uid)))
+                for resource, entries in self._entries.items()
+            }
+        return Snapshot(kinds[PROFILES], kinds[POLICIES], kinds[CLUSTER_POLICIES], kinds[CHANGES])
+
+    def compare(self, resource: Resource, listed: Iterable[Mapping[str, Any]], begun: float) -> Agreement:
+        """Compare with a list (metadata suffices) that was begun at ``begun`` on this registry's clock.
+
+        Entries that are not listed and older than the list are dropped: their deletion was missed.
+        """
+        versions = {
+            str(m.get("uid", "")): str(m.get("resourceVersion", ""))
+            for m in (item.get("metadata") or {} for item in listed)
+            if not m.get("deletionTimestamp")
+        }
+        now = self._clock()
+        with self._lock:
+            entries = self._entries[resource]
+            ghosts = [u for u, e in entries.items() if u not in versions and e.recorded < begun]
+            for uid in ghosts:
+                del entries[uid]
+            missing = [u for u in versions if u not in entries]
+            older = [u for u, v in versions.items() if u in entries and _older(entries[u].resource_version, v)]
+            lagging = self._lagging[resource]
+            for uid in [u for u in lagging if u not in missing and u not in older]:
+                del lagging[uid]
+            for uid in [*missing, *older]:
+                lagging.setdefault(uid, now)
+            oldest = min(lagging.values(), default=now)
+        return Agreement(len(older), len(missing), len(ghosts), now - oldest)
+
+
+def _older(held: str, listed: str) -> bool:
+    """Whether the version held precedes the listed one; versions that are not numbers can only be told apart."""
+    if held.isdecimal() and listed.isdecimal():
+        return int(held) < int(listed)
+    return held != listed
+
+
+def _entry(resource: Resource, obj: Mapping[str, Any], now: float) -> Entry:
+    meta = obj.get("metadata") or {}
+    return Entry(
+        ref=ObjectRef.of(resource, obj),
+        generation=int(meta.get("generation") or 0),
+        resource_version=str(meta.get("resourceVersion", "")),
+        created=_unix(meta.get("creationTimestamp")),
+        labels=dict(meta.get("labels") or {}),
+        spec_text=json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True),
+        status=StatusView.of(obj.get("status")),
+        recorded=now,
+        line=Change(obj).line() if resource == CHANGES else None,
+    )
+
+
+def _packed(status: Mapping[str, Any]) -> bytes | None:
+    kept = {k: _plain(status[k]) for k in _REMEMBERED if status.get(k)}
+    return zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), 6) if kept else None
+
+
+def _plain(value: Any) -> Any:
+    """Plain dicts and lists of what may be a read-only view."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _unix(timestamp: Any) -> float:
+    try:
+        return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return 0.0

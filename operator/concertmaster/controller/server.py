@@ -1,0 +1,96 @@
+"""The operator's HTTP side on one port: /healthz, /readyz, /metrics, and what was found out about a profile.
+
+kopf's own liveness endpoint is not used: it repeats a raising probe for a minute before it answers, serves results up
+to ten seconds old, and knows one path only. This server shares the event loop with the watches, so a blocked event loop
+fails the probe as well.
+
+Everything here only reads. Details of a profile are for whoever knows its uid (see ``details``): wrong uids, missing ones
+and unknown profiles get the same answer.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from concertmaster.controller.health import Health, NotReady, Stale
+from concertmaster.controller.profiles.details import Details
+from concertmaster.controller.telemetry import CONTENT_TYPE, Telemetry
+
+
+class Server:
+    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` tells which."""
+
+    def __init__(
+        self, address: str, port: int, health: Health, telemetry: Telemetry, details: Details | None = None
+    ) -> None:
+        self._address = address
+        self._port = port
+        self._health = health
+        self._telemetry = telemetry
+        self._details = details or Details()
+        self._runner: web.AppRunner | None = None
+        self.bound_port = port
+
+    async def start(self) -> None:
+        """Bind and serve; OSError when the address is taken."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+                web.get("/api/v1/namespaces/{namespace}/workflowprofiles/{name}", self._profile),
+            ]
+        )
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        await runner.setup()
+        site = web.TCPSite(runner, self._address, self._port)
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.bound_port = int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        try:
+            self._health.check_live()
+        except Stale as error:
+            return web.Response(status=503, text=f"{error}\n")
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        try:
+            self._health.check_ready()
+        except (NotReady, Stale) as error:
+            return web.Response(status=503, text=f"{error}\n")
+        return web.Response(text="ok\n")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._telemetry.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _profile(self, request: web.Request) -> web.Response:
+        """The last analysis of a profile in full; errors in the form of the Kubernetes API, which clients can read."""
+        place = request.match_info
+        found = self._details.get(place["namespace"], place["name"], request.query.get("uid", ""))
+        if found is None:
+            return web.json_response(_UNKNOWN, status=404, headers=_SAFE)
+        return web.Response(body=found, content_type="application/json", headers=_SAFE)
+
+
+_SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_UNKNOWN = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "code": 404,
+    "reason": "NotFound",
+    "message": "no analysis of such a profile is kept",
+}

@@ -1,0 +1,173 @@
+"""What the cluster looks like in one cycle: namespaces, policies, targets; and discovery carried out on it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.api.discovery import Discovered, discover, wanted_kinds
+from concertmaster.api.discovery import Target as DiscoveryTarget
+from concertmaster.api.effective import PolicyRef
+from concertmaster.controller.discovery import profiles as discovery
+from concertmaster.controller.discovery.policies import PolicyBook
+from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
+from concertmaster.controller.registry import Registry, Snapshot
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.discover import Problem, read, scan
+from concertmaster.kube.objects import NAMESPACES
+from concertmaster.kube.profiles import (
+    Made,
+    MadeResult,
+    create_profile,
+    discovered_profile,
+    relabel_profile,
+    withdraw_profile,
+)
+
+log = logging.getLogger("concertmaster.discovery")
+
+_REGISTRY_PATIENCE = 5.0  # seconds for the watch to bring a profile just made, so that its advice is not a cycle late
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """One cycle's view. ``notes`` are sentences for the log about what could not be seen."""
+
+    snapshot: Snapshot
+    namespaces: Mapping[str, Mapping[str, str]]
+    book: PolicyBook
+    targets: Targets
+    discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
+    obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
+    created: int = 0
+    withdrawn: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether discovery made or withdrew profiles."""
+        return bool(self.created or self.withdrawn)
+
+
+class SnapshotBuilder:
+    """Builds the scene, keeping targets from cycle to cycle. ``namespaces`` empty: the whole cluster."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        registry: Registry,
+        namespaces: Sequence[str],
+        cluster_template_owners: Mapping[str, Collection[str]],
+        *,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._registry = registry
+        self._scope = tuple(namespaces)
+        self._owners = cluster_template_owners
+        self._sleep = sleep
+        self._targets = NO_TARGETS
+
+    def look(self, *, discovering: bool, beat: Callable[[], None]) -> ClusterSnapshot:
+        """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
+        snapshot = self._registry.snapshot()
+        namespaces, notes = self._namespaces(snapshot)
+        book = PolicyBook(snapshot, namespaces, self._owners)
+        references = {ref[:2] for ref in map(discovery.reference, snapshot.profiles) if ref is not None}
+        kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
+        self._targets = refresh(self._client, kinds, self._scope, self._targets, beat)
+        scene = ClusterSnapshot(snapshot, namespaces, book, self._targets, notes=notes)
+        if not discovering:
+            return scene
+        wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces)
+        return self._carry_out(scene, discovery.plan(wanted, self._targets, snapshot.profiles))
+
+    def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+        """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.
+
+        Listed namespaces are read one by one: that right can be given for them alone.
+        """
+        found: dict[str, dict[str, str]] = {}
+        problems: list[Problem] = []
+
+        def visit(obj: dict[str, Any]) -> None:
+            meta = obj.get("metadata") or {}
+            if not meta.get("deletionTimestamp"):
+                found[str(meta.get("name", ""))] = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
+
+        for name in self._scope:
+            one = read(self._client, NAMESPACES, None, name)
+            if isinstance(one, Problem):
+                problems.append(one)
+            else:
+                visit(one)
+        if not self._scope:
+            problems += scan(self._client, NAMESPACES, (), visit, metadata_only=True).problems
+        if not problems:
+            return found, ()
+        for name in self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}:
+            found.setdefault(name, {})
+        return found, (f"labels of namespaces are unknown: {problems[0].message}",)
+
+    def _carry_out(self, scene: ClusterSnapshot, plan: discovery.Plan) -> ClusterSnapshot:
+        obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
+        discovered = dict(plan.discovered)
+        closed: set[str] = set()  # namespaces where creating is denied: one refusal tells enough
+        made: list[Discovered] = []
+        for wish in plan.create:
+            if wish.namespace in closed:
+                discovered[wish.policy] -= 1
+                continue
+            body = discovered_profile(wish.namespace, wish.name, wish.labels, wish.workflow_ref)
+            result = create_profile(self._client, body)
+            if result.outcome is Made.DONE:
+                made.append(wish)
+                continue
+            discovered[wish.policy] -= 1
+            if result.outcome is Made.FORBIDDEN:
+                closed.add(wish.namespace)
+            if result.outcome is not Made.NAME_TAKEN:  # a name taken since the plan was made: the next plan sees it
+                obstacles.setdefault(wish.policy, []).append(result.message)
+        for change in plan.relabel:
+            self._tell(relabel_profile(self._client, change.entry.ref, change.labels))
+        gone = [e for e in plan.withdraw if self._tell(withdraw_profile(self._client, e.ref, e.resource_version))]
+        return replace(
+            scene,
+            snapshot=self._settled(scene.snapshot, made, {e.uid for e in gone}),
+            discovered=discovered,
+            obstacles={p: tuple(texts) for p, texts in obstacles.items()},
+            created=len(made),
+            withdrawn=len(gone),
+        )
+
+    def _settled(self, snapshot: Snapshot, made: Sequence[Discovered], gone: Collection[str]) -> Snapshot:
+        """The snapshot once the watch has brought the profiles just made, without those just withdrawn."""
+        waiting = {(w.namespace, w.name) for w in made}
+        left = _REGISTRY_PATIENCE
+        while waiting and left > 0:
+            self._sleep(0.05)
+            left -= 0.05
+            snapshot = self._registry.snapshot()
+            waiting -= {(e.namespace, e.name) for e in snapshot.profiles}
+        return replace(snapshot, profiles=tuple(e for e in snapshot.profiles if e.uid not in gone))
+
+    @staticmethod
+    def _tell(result: MadeResult) -> bool:
+        if result.outcome in (Made.DONE, Made.GONE):
+            return True
+        log.warning("%s", result.message)
+        return False
+
+
+def _as_target(target: Target) -> DiscoveryTarget:
+    return DiscoveryTarget(
+        target.ref.resource.api_version,
+        target.ref.resource.kind,
+        target.ref.namespace,
+        target.ref.name,
+        target.labels,
+        trigger_of=target.starts[1] if target.starts is not None else None,
+    )

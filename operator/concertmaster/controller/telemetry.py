@@ -1,0 +1,198 @@
+"""What the operator tells about itself: /metrics and one JSON object per log line.
+
+Metrics carry no label per object, so their number does not grow with the cluster. Log lines pass a filter that removes
+what looks like a credential, because texts of other libraries end up in them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import IO, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from concertmaster import __version__
+from concertmaster.controller.changes.telemetry import ChangesTelemetry
+from concertmaster.core.changes.ledger import Ledger
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+STAGES = ("watch", "discover", "collect", "analyze", "changes", "write", "policies")
+_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
+
+
+class Telemetry:
+    """The operator's own metrics in a registry of their own (none of another library's appear in it)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._learned: set[str] = set()
+        name = "concertmaster"
+        r = self.registry
+        self.stage_seconds = Histogram(
+            f"{name}_cycle_stage_seconds", "Time of one stage of a cycle.", ["stage"], buckets=_BUCKETS, registry=r
+        )
+        self.cycle_seconds = Histogram(
+            f"{name}_cycle_seconds", "Time of one whole cycle.", buckets=_BUCKETS, registry=r
+        )
+        self.cycles = Counter(f"{name}_cycles", "Cycles finished, by result.", ["result"], registry=r)
+        self.last_success = Gauge(
+            f"{name}_last_success_timestamp_seconds", "When a cycle last ended without a failure.", registry=r
+        )
+        self.queries = Counter(f"{name}_queries", "Queries sent to metrics sources.", ["source"], registry=r)
+        self.source_up = Gauge(
+            f"{name}_source_up", "1 when the last collection from the source was complete.", ["source"], registry=r
+        )
+        self.data_until = Gauge(
+            f"{name}_source_data_until_timestamp_seconds", "Up to when facts are complete.", ["source"], registry=r
+        )
+        self.requests = Counter(
+            f"{name}_kubernetes_requests",
+            "Requests to the Kubernetes API by verb and HTTP code (0: no answer).",
+            ["verb", "code"],
+            registry=r,
+        )
+        self.writes = Counter(f"{name}_status_writes", "Statuses by kind and outcome.", ["kind", "outcome"], registry=r)
+        self.events = Counter(f"{name}_events", "Kubernetes Events by outcome.", ["outcome"], registry=r)
+        self.failures = Counter(f"{name}_failures", "Faults isolated by the loop, by stage.", ["stage"], registry=r)
+        self.profiles = Gauge(f"{name}_profiles", "Workflow profiles by state of Ready.", ["ready"], registry=r)
+        self.policies = Gauge(f"{name}_policies", "Optimization policies by state of Ready.", ["ready"], registry=r)
+        self.analyzed = Counter(f"{name}_analyses", "Workflows analysed anew.", registry=r)
+        self.unassigned = Gauge(
+            f"{name}_unassigned_pods", "Pods of workflow engines that belong to no profile.", ["reason"], registry=r
+        )
+        self.promises = Gauge(
+            f"{name}_rule_promises",
+            "Judged promises of a rule by how they came out: held or broken.",
+            ["rule", "result"],
+            registry=r,
+        )
+        self.promise_ratio = Gauge(
+            f"{name}_rule_promise_ratio",
+            "Median of measured over promised effect of a rule, 1 is as promised; NaN: no numbers.",
+            ["rule"],
+            registry=r,
+        )
+        self.live_runs = Counter(
+            f"{name}_live_runs",
+            "Finished runs read from live objects: complete, end (steps only from the metrics) or unreadable.",
+            ["result"],
+            registry=r,
+        )
+        self.active = Gauge(
+            f"{name}_active", "1 while this operator works, 0 while it stands still for another one.", registry=r
+        )
+        self.changes = ChangesTelemetry(r)
+        build = Gauge(f"{name}_build_info", "Always 1; the version is a label.", ["version"], registry=r)
+        build.labels(__version__).set(1)
+        ProcessCollector(namespace=name, registry=r)
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+            self.failures.labels(stage)
+        for result in ("success", "failure"):
+            self.cycles.labels(result)
+        for result in ("complete", "end", "unreadable"):
+            self.live_runs.labels(result)
+        for state in ("True", "False", "Unknown"):
+            self.profiles.labels(state)
+            self.policies.labels(state)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure one stage; a failure is counted and goes on to the caller."""
+        begun = perf_counter()
+        try:
+            yield
+        except Exception:
+            self.failures.labels(name).inc()
+            raise
+        finally:
+            self.stage_seconds.labels(name).observe(perf_counter() - begun)
+
+    def learned(self, ledger: Ledger) -> None:
+        """How rules keep their promises."""
+        records = ledger.records()
+        gone = self._learned - {r.rule for r in records}
+        self._learned = {r.rule for r in records}
+        for rule in gone:
+            self.promises.remove(rule, "held")
+            self.promises.remove(rule, "broken")
+            self.promise_ratio.remove(rule)
+        for record in records:
+            self.promises.labels(record.rule, "held").set(record.held)
+            self.promises.labels(record.rule, "broken").set(record.times - record.held)
+            self.promise_ratio.labels(record.rule).set(math.nan if record.median is None else record.median)
+
+    def observe_request(self, verb: str, code: int, seconds: float) -> None:
+        """Count one request to the Kubernetes API."""
+        self.requests.labels(verb, str(code)).inc()
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)
+
+
+_SECRETS = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
+    (
+        re.compile(r"(?i)\b(token|password|passwd|secret|api[_-]?key|authorization)(\"?\s*[=:]\s*\"?)[^\s\"',;&]+"),
+        r"\1\2***",
+    ),
+    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@"), r"\1***@"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), "***"),
+)
+
+
+def redact(text: str) -> str:
+    """``text`` without what looks like a credential: tokens, passwords, user parts of URLs, JSON web tokens."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _redacted(value: Any) -> Any:
+    """The same for everything inside ``value``."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {k: _redacted(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(v) for v in value]
+    return value
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line with stable keys: ts, level, logger, msg, then what the caller put into ``fields``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": redact(record.getMessage()),
+        }
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, Mapping):
+            line.update({k: _redacted(v) for k, v in fields.items()})
+        if record.exc_info:
+            line["error"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def configure_logging(level: str = "INFO", stream: IO[str] | None = None) -> None:
+    """Send every logger's lines through the JSON formatter; kopf's chatter only from WARNING on."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("kopf", "urllib3", "aiohttp", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

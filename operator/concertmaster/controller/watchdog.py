@@ -1,0 +1,108 @@
+"""Comparing what the watches brought with what a list shows, once per cycle.
+
+A watch stream can die without an error, and a deletion during a reconnect is never reported. A list of metadata is
+cheap, finds both, and tells when the registry is complete for the first time: before that nothing may be created or
+withdrawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.controller.health import Health
+from concertmaster.controller.registry import Registry
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.discover import ProblemKind, scan
+from concertmaster.kube.objects import PROFILES, Resource
+
+
+class KindsLost(Exception):
+    """Our CustomResourceDefinitions have been gone for long; the process should end and be started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Whether the registry is known to be complete, and what stood in the way of finding out."""
+
+    complete: bool
+    problems: tuple[str, ...] = ()
+    ghosts: int = 0
+
+
+class Watchdog:
+    """Checks all watched kinds. ``lost_after``: seconds without our kinds before giving up.
+
+    ``mute_after``: seconds the watches may stay behind once the kinds were gone and have come back. kopf resumes watching
+    them most of the time, and now and then does not.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        registry: Registry,
+        kinds: Sequence[Resource],
+        namespaces: Sequence[str],
+        health: Health,
+        *,
+        lost_after: float = 300.0,
+        mute_after: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._registry = registry
+        self._kinds = kinds
+        self._namespaces = namespaces
+        self._health = health
+        self._lost_after = lost_after
+        self._clock = clock
+        self._lost_since: float | None = None
+        self._mute_after = mute_after
+        self._unproven: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
+
+    def check(self) -> Watched:
+        """List every kind and compare. Raises KindsLost."""
+        problems: list[str] = []
+        complete = True
+        ghosts = 0
+        for resource in self._kinds:
+            listed: list[dict[str, Any]] = []
+            begun = self._clock()
+            found = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
+            if resource == PROFILES:
+                self._note_loss(any(p.kind is ProblemKind.KIND_MISSING for p in found.problems))
+            if not found.complete:
+                problems += [p.message for p in found.problems]
+                complete = False
+                continue
+            agreement = self._registry.compare(resource, listed, begun)
+            self._health.watch_lag(resource.plural, agreement.oldest_lag)
+            complete = complete and agreement.missing == 0
+            self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
+            ghosts += agreement.ghosts
+        return Watched(complete, tuple(problems), ghosts)
+
+    def _note_loss(self, missing: bool) -> None:
+        now = self._clock()
+        if not missing:
+            if self._lost_since is not None:
+                self._unproven = set(self._kinds)
+            self._lost_since = None
+            return
+        if self._lost_since is None:
+            self._lost_since = now
+        if now - self._lost_since >= self._lost_after:
+            raise KindsLost(
+                f"the cluster has not served {PROFILES.plural} for {now - self._lost_since:.0f} s; "
+                "install the CustomResourceDefinitions: kubectl apply --server-side -f crds/"
+            )
+
+    def _note_return(self, resource: Resource, brought: bool, lag: float) -> None:
+        if brought:
+            self._unproven.discard(resource)
+        elif resource in self._unproven and lag >= self._mute_after:
+            raise KindsLost(
+                f"{resource.plural} were gone and are back, but their watch is not; the process ends to be started anew"
+            )

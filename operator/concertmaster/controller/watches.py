@@ -1,0 +1,215 @@
+"""The only module that knows kopf: watch streams of our own kinds, fed into the registry, and of users' runs.
+
+Event handlers only. Timers, daemons and change handlers put finalizers or annotations on users' objects, and indexes
+start in worse than quadratic time; none of them is needed by a loop that looks at everything anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import kopf
+
+from concertmaster.controller.collection.pending import pack
+from concertmaster.controller.collection.run_kinds import RunKind
+from concertmaster.controller.registry import Effect, Registry
+from concertmaster.kube.client import Connection
+from concertmaster.kube.objects import Resource
+
+_LONGEST_BACKOFF = 15.0
+_PAGE = 500  # of our own kinds
+_PAGE_OF_RUNS = 50  # one may be a megabyte
+
+
+class Backoffs:
+    """Pauses in seconds between attempts of a watch, without end: an API server that is away for an hour comes back."""
+
+    def __iter__(self) -> Iterator[float]:
+        pause = 0.5
+        while True:
+            yield pause
+            pause = min(_LONGEST_BACKOFF, pause * 2)
+
+
+class CalmDown(logging.Filter):
+    """kopf reports every attempt of every watch as an error with the whole answer in it: let one short line a minute
+    through, as a warning while it is tried again."""
+
+    def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every = every
+        self._clock = clock
+        self._last = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line may pass, shortened."""
+        now = self._clock()
+        if now - self._last < self._every:
+            return False
+        self._last = now
+        said = record.getMessage()[:300]
+        record.msg, record.args = f"watching: {said}", ()
+        if "will retry" in said and record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        return True
+
+
+_CALM = CalmDown()
+
+
+def settings(*, scanning: bool) -> kopf.OperatorSettings:
+    """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_CALM)
+    found = kopf.OperatorSettings()
+    # Silent dead watches are kopf's most reported fault: bound every stream. The API server sends a bookmark every minute,
+    # so that a stream without a byte for longer is dead, whatever its connection says.
+    found.watching.inactivity_timeout = 70
+    found.watching.server_timeout = 300
+    found.watching.client_timeout = 330
+    found.watching.connect_timeout = 10
+    found.watching.chunk_size = _PAGE
+    found.posting.enabled = False  # no aggregation, no rate limit: kube.events does it
+    found.execution.max_workers = 2
+    found.queueing.idle_timeout = 0.1  # two tasks per object live that long after each event
+    found.queueing.exit_timeout = 0.5
+    found.networking.request_timeout = 30
+    found.networking.connect_timeout = 10
+    found.networking.error_backoffs = Backoffs()
+    found.networking.enforce_retry_after = True
+    found.scanning.disabled = not scanning
+    found.process.ultimate_exiting_timeout = 20
+    found.peering.standalone = True
+    return found
+
+
+def operator_registry(
+    registry: Registry,
+    kinds: Sequence[Resource],
+    connection: Callable[[], Connection],
+    changed: Callable[[], None],
+) -> kopf.OperatorRegistry:
+    """Handlers that copy events of ``kinds`` into ``registry`` and call ``changed`` when one has a meaning."""
+    handlers = _logged_in(connection)
+    for resource in kinds:
+        _watch(handlers, resource, registry, changed)
+    return handlers
+
+
+def _logged_in(connection: Callable[[], Connection]) -> kopf.OperatorRegistry:
+    """A registry of handlers with the operator's own credentials."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        present = connection()
+        return kopf.ConnectionInfo(
+            server=present.server,
+            ca_path=present.ca_file,
+            insecure=not present.verify,
+            username=present.username,
+            password=present.password,
+            scheme=present.scheme,
+            token=present.token,
+            certificate_path=present.certificate_file,
+            private_key_path=present.key_file,
+        )
+
+    return handlers
+
+
+def _watch(
+    handlers: kopf.OperatorRegistry, resource: Resource, registry: Registry, changed: Callable[[], None]
+) -> None:
+    group, _, version = resource.api_version.partition("/")
+
+    @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
+    async def seen(event: Any, **_: Any) -> None:
+        if registry.observe(resource, event["type"], event["object"]) is Effect.MEANING:
+            changed()
+
+
+async def watch(
+    handlers: kopf.OperatorRegistry,
+    options: kopf.OperatorSettings,
+    *,
+    namespaces: Collection[str],
+    ready: Callable[[], None],
+) -> None:
+    """Watch until cancelled, or until something happens that trying again cannot mend.
+
+    ``ready`` is called once kopf has started: it has taken the process's signals then, and a stop by signal would wait
+    five seconds for idle tasks. Cancelling does not.
+    """
+    started = asyncio.Event()
+    operator = asyncio.create_task(
+        kopf.operator(
+            registry=handlers,
+            settings=options,
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=list(namespaces),
+            ready_flag=started,
+        ),
+        name="kopf",
+    )
+    starting = asyncio.create_task(started.wait())
+    try:
+        await asyncio.wait({operator, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if started.is_set():
+            ready()
+        await operator
+    finally:
+        starting.cancel()
+        operator.cancel()
+        await asyncio.wait({operator})
+
+
+class Runs(Protocol):
+    """Who takes finished runs."""
+
+    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+        """Whether this object is worth keeping."""
+
+    def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
+        """Keep it."""
+
+
+def _no_signals(record: logging.LogRecord) -> bool:
+    """kopf regrets that it cannot take the process's signals in a thread of its own. It is not to have them."""
+    return "OS signals are ignored" not in record.getMessage()
+
+
+async def watch_runs(
+    kinds: Collection[RunKind],
+    runs: Runs,
+    arrived: Callable[[], None],
+    connection: Callable[[], Connection],
+    *,
+    namespaces: Collection[str],
+) -> None:
+    """Hand finished runs of ``kinds`` over to ``runs`` until cancelled; ``arrived`` is called after each."""
+    logging.getLogger("kopf._core.reactor.running").addFilter(_no_signals)
+    handlers, options = _logged_in(connection), settings(scanning=False)
+    options.watching.chunk_size = _PAGE_OF_RUNS
+    options.process.ultimate_exiting_timeout = None  # it would kill the thread the process lives in
+    for kind in kinds:
+        group, _, version = kind.resource.api_version.partition("/")
+        if kind.selector is not None:
+            options.watching.label_selectors[group, version, kind.resource.plural] = kind.selector
+        _watch_run(handlers, kind.resource, runs, arrived)
+    await watch(handlers, options, namespaces=namespaces, ready=lambda: None)
+
+
+def _watch_run(handlers: kopf.OperatorRegistry, resource: Resource, runs: Runs, arrived: Callable[[], None]) -> None:
+    group, _, version = resource.api_version.partition("/")
+
+    @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
+    async def seen(event: Any, **_: Any) -> None:
+        obj = event["object"]
+        if runs.wants(resource, obj):
+            runs.take(resource, obj, await asyncio.to_thread(pack, resource, obj))
+            arrived()

@@ -1,0 +1,278 @@
+"""WorkflowChange objects as the operator reads them (``changes_status`` words what it writes).
+
+The API server keeps the spec immutable; the status belongs to the operator, and what it
+says is believed only as far as its digest is the one of the spec.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.api import conditions
+from concertmaster.api.conditions import ConditionType
+from concertmaster.api.models.base import parse_time
+from concertmaster.api.models.profile import WorkflowRef
+from concertmaster.core.changes.json_patch import Operation, compact
+from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.plan import Aim, Target, digest_of
+from concertmaster.core.changes.pointers import within
+from concertmaster.core.lifecycle.measured_gain import AIMS
+from concertmaster.core.model import TASK
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.kube.objects import CHANGES, ObjectRef
+
+FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
+FLYING = frozenset({"Applied", "Verifying"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What changes of one profile may be for: the object its workflowRef names, and the Tasks that one refers to (None:
+    not known now)."""
+
+    ref: WorkflowRef
+    tasks: frozenset[str] | None = frozenset()
+
+    def __str__(self) -> str:
+        more = " and no Task that it refers to" if self.ref.kind == "Pipeline" else ""
+        return f"the workflow of its profile ({self.ref.kind} {self.ref.name}){more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One WorkflowChange as the API server has it."""
+
+    raw: Mapping[str, Any]
+
+    @property
+    def ref(self) -> ObjectRef:
+        """The object."""
+        return ObjectRef.of(CHANGES, self.raw)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.ref.name
+
+    @property
+    def uid(self) -> str:
+        """Its uid."""
+        return self.ref.uid
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace, which is its profile's."""
+        return self.ref.namespace or ""
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The spec, empty when there is none."""
+        found = self.raw.get("spec")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """A copy of the status that may be changed."""
+        found = self.raw.get("status")
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    @property
+    def profile(self) -> str:
+        """Name of its profile."""
+        return str((self.spec.get("profileRef") or {}).get("name") or "")
+
+    @property
+    def recommendation(self) -> str:
+        """Id of its recommendation."""
+        return str(self.spec.get("recommendation") or "")
+
+    @property
+    def rule(self) -> str:
+        """The rule behind it."""
+        return self.recommendation.partition(".")[0]
+
+    @property
+    def digest(self) -> str:
+        """The digest that was proposed and is decided about."""
+        return str(self.spec.get("planDigest") or "")
+
+    @property
+    def decision(self) -> str | None:
+        """Approve, Reject or None."""
+        found = self.spec.get("decision")
+        return str(found) if found else None
+
+    @property
+    def phase(self) -> str:
+        """Where it is in its life; empty before the operator wrote a status."""
+        return str(self.status.get("phase") or "")
+
+    @property
+    def created(self) -> str:
+        """When it was made, as the API server writes it."""
+        return str((self.raw.get("metadata") or {}).get("creationTimestamp") or "")
+
+    @property
+    def aim(self) -> Aim:
+        """What it is for."""
+        return AIMS.get(str((self.status.get("predicted") or {}).get("measure")), Aim.CHEAPER)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What was found out about it, if anything."""
+        found = self.status.get("verdict")
+        return Verdict(found) if found in set(Verdict) else None
+
+    @property
+    def target(self) -> Target | None:
+        """The object its plan is for."""
+        found = (self.status.get("plan") or {}).get("target")
+        if not isinstance(found, Mapping):
+            return None
+        space = str(found["namespace"]) if found.get("namespace") else None
+        word = {key: str(found.get(key) or "") for key in ("apiVersion", "kind", "name", "uid", "resourceVersion")}
+        return Target(word["apiVersion"], word["kind"], word["name"], space, word["uid"], word["resourceVersion"])
+
+    @property
+    def task(self) -> str | None:
+        """The Tekton Task its plan is for; None: another kind of object."""
+        target = self.target
+        return target.name if target is not None and target.kind == TASK else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Fingerprint of the definition right after it was written."""
+        found = ((self.status.get("plan") or {}).get("target") or {}).get("fingerprint")
+        return str(found) if found else None
+
+    def operations(self, which: str) -> list[Operation] | None:
+        """``patch`` or ``inverse`` of its plan; None when there is none or it is no JSON Patch."""
+        try:
+            found = json.loads((self.status.get("plan") or {}).get(which) or "")
+        except (ValueError, TypeError):
+            return None
+        if not isinstance(found, list) or not all(
+            isinstance(o, dict) and isinstance(o.get("path"), str) for o in found
+        ):
+            return None
+        return found
+
+    def condition(self, kind: ConditionType) -> Mapping[str, Any]:
+        """The condition of that type, empty without one."""
+        return conditions.find(self.status.get("conditions") or (), kind) or {}
+
+    def since(self, kind: ConditionType) -> float | None:
+        """Since when that condition is as it is (unix seconds)."""
+        found = self.condition(kind).get("lastTransitionTime")
+        try:
+            return parse_time(str(found)) if found else None
+        except ValueError:
+            return None
+
+    def is_(self, kind: ConditionType) -> bool | None:
+        """Whether that condition is True or False; None when Unknown or absent."""
+        return conditions.holds(self.status.get("conditions") or (), kind)
+
+    @property
+    def applied(self) -> float | None:
+        """When it was written, None when it was not."""
+        return self.since(ConditionType.APPLIED) if self.is_(ConditionType.APPLIED) else None
+
+    @property
+    def restored(self) -> float | None:
+        """When it was taken back, None when it was not."""
+        return self.since(ConditionType.RESTORED) if self.is_(ConditionType.RESTORED) else None
+
+    def forged(self, of: Scope | None = None) -> str | None:
+        """Why its plan cannot be the one that was proposed, None when it can.
+
+        The digest holds target and patch; the inverse must be the undoing of that very patch, for it is written too.
+        ``of`` is what changes of its profile may be for.
+        """
+        target, patch, inverse = self.target, self.operations("patch"), self.operations("inverse")
+        if target is None or patch is None or inverse is None:
+            return "its status has no plan that can be read"
+        if digest_of(self.namespace, self.profile, self.recommendation, target, patch) != self.digest:
+            return "the plan in its status is not the one of spec.planDigest"
+        outside = within(target.kind, patch) or within(target.kind, inverse)
+        if outside is not None:
+            return f"its plan writes {outside}; only parallelism and requests are ever changed"
+        undo = undoing(patch)
+        if undo is None or compact(undo) != compact(inverse):
+            return "the inverse in its status does not undo its patch"
+        if of is not None and not self._aims_at(of):
+            return f"its plan is for {target}, which is not {of}"
+        return None
+
+    def _aims_at(self, of: Scope) -> bool:
+        target, ref = self.target, of.ref
+        if target is None or target.namespace not in (None, self.namespace):
+            return False
+        if target.api_version.partition("/")[0] != ref.api_version.partition("/")[0]:
+            return False
+        held = ref.kind == "Pipeline" and self.task in (of.tasks or ())
+        return held or (target.kind, target.name) == (ref.kind, ref.name)
+
+    def undecidable(self, of: Scope | None) -> bool:
+        """Whether it cannot be told now if it is for what it may be for: the Pipeline is not at hand."""
+        return of is not None and of.tasks is None and self.task is not None
+
+    def undo(self) -> str:
+        """The command that takes it back, for a person."""
+        target, inverse = self.target, self.operations("inverse")
+        if target is None or inverse is None or self.forged() is not None:
+            return "its plan is lost; look at the object's own history"
+        where = f" -n {shlex.quote(target.namespace)}" if target.namespace else ""
+        patch = compact(inverse).replace("'", "'\\''")
+        return f"kubectl{where} patch {target.kind.lower()} {shlex.quote(target.name)} --type=json -p '{patch}'"
+
+    def line(self) -> Line | None:
+        """Its line of the ledger; None before a verdict."""
+        verdict, finished = self.verdict, self.since(ConditionType.VERIFIED)
+        if verdict is None or finished is None or self.phase not in FINISHED:
+            return None
+        predicted, measured = self.status.get("predicted") or {}, self.status.get("measured") or {}
+        same = predicted.get("measure") == measured.get("measure")
+        raw = 1.0 / (_share(predicted.get("correctionPercent")) or 1.0)  # what the rule itself promised
+        return Line(
+            f"{self.namespace}/{self.profile}",
+            self.rule,
+            verdict,
+            finished,
+            _times(_share(predicted.get("likely")), raw),
+            _share(measured.get("likely")) if same else None,
+            _times(_share(predicted.get("low")), raw),
+            _times(_share(predicted.get("high")), raw),
+            self.recommendation,
+            self.since(ConditionType.APPLIED),
+        )
+
+
+def elsewhere(changes: Iterable[Change], namespace: str, profile: str, target: Target) -> tuple[str, ...]:
+    """Which changes of other profiles are being proven on the object ``target``, in words for someone in ``namespace``.
+    An orphaned one is not: nobody will judge it or take it back."""
+    return tuple(
+        f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
+        for c in changes
+        if c.phase in FLYING
+        and not c.is_(ConditionType.ORPHANED)
+        and (c.namespace, c.profile) != (namespace, profile)
+        and c.target is not None
+        and c.target.uid == target.uid
+    )
+
+
+def _times(share: float | None, factor: float) -> float | None:
+    return None if share is None else share * factor
+
+
+def _share(value: Any) -> float | None:
+    try:
+        return float(value) / 100.0
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,121 @@
+"""What runs cost: requested, used and wasted, in the policy's currency.
+
+Like the schedulers of cloud bills, a pod is charged for the larger of request and use over its life. Waste is the part
+of the request that was not used, plus everything failed attempts took. Extra metrics with a price are added per run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model.options import Pricing
+
+_GIB = 1024.0**3
+_MONTH_SECONDS = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Amounts in currency units. ``unpriced_steps`` could not be priced because nothing is known of their size."""
+
+    requested: float
+    used: float
+    wasted: float
+    units: float
+    total: float
+    unpriced_steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CostSummary:
+    """Mean per run over the priced runs, and what a month of such runs costs (None without a rate of runs)."""
+
+    runs: int
+    per_run: Cost | None
+    runs_per_month: float | None
+    per_month: float | None
+
+
+class ExecutionCost(NamedTuple):
+    """One execution in currency units; a plain tuple because there are so many of them."""
+
+    requested: float
+    used: float
+    wasted: float
+    total: float
+
+
+def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
+    """Cost of one execution, or None when neither its length nor its size is known."""
+    seconds = execution.span
+    if seconds is None:
+        return None
+    hours = seconds / 3600.0
+    requested = used = charged = 0.0
+    known = False
+    for container in execution.containers:
+        if container.init:
+            continue
+        if container.cpu_request is not None or container.cpu_seconds is not None:
+            known = True
+            reserved = (container.cpu_request or 0.0) * hours * pricing.cpu_core_hour
+            consumed = (container.cpu_seconds or 0.0) / 3600.0 * pricing.cpu_core_hour
+            requested, used, charged = requested + reserved, used + consumed, charged + max(reserved, consumed)
+        peak = container.memory_peak
+        if container.memory_request is not None or peak is not None:
+            known = True
+            reserved = (container.memory_request or 0.0) / _GIB * hours * pricing.memory_gib_hour
+            consumed = (peak or 0.0) / _GIB * hours * pricing.memory_gib_hour
+            requested, used, charged = requested + reserved, used + consumed, charged + max(reserved, consumed)
+    if not known:
+        return None
+    failed = execution.outcome is Outcome.FAILED
+    wasted = charged if failed else max(0.0, charged - used)
+    return ExecutionCost(requested, used, wasted, charged)
+
+
+def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
+    """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
+    priced = [execution_cost(e, pricing) for e in run.steps]
+    known = [c for c in priced if c is not None]
+    units = sum([amount * pricing.units[name] for name, amount in run.extra.items() if name in pricing.units])
+    if not known and not units:
+        return None
+    return Cost(
+        requested=math.fsum([c.requested for c in known]),
+        used=math.fsum([c.used for c in known]),
+        wasted=math.fsum([c.wasted for c in known]),
+        units=units,
+        total=math.fsum([c.total for c in known]) + units,
+        unpriced_steps=len(priced) - len(known),
+    )
+
+
+def runs_per_month(runs: Sequence[RunRecord]) -> float | None:
+    """Rate of runs per 30 days from the spacing of their starts; None below two dated runs."""
+    starts = sorted(r.start for r in runs if r.start is not None)
+    if len(starts) < 2 or starts[-1] <= starts[0]:
+        return None
+    return (len(starts) - 1) / (starts[-1] - starts[0]) * _MONTH_SECONDS
+
+
+def summarize_cost(runs: Sequence[RunRecord], pricing: Pricing) -> CostSummary:
+    """Mean cost per run and the cost of a month at the observed rate."""
+    costs = [c for c in (run_cost(r, pricing) for r in runs) if c is not None]
+    rate = runs_per_month(runs)
+    if not costs:
+        return CostSummary(0, None, rate, None)
+    n = len(costs)
+    mean = Cost(
+        requested=math.fsum(c.requested for c in costs) / n,
+        used=math.fsum(c.used for c in costs) / n,
+        wasted=math.fsum(c.wasted for c in costs) / n,
+        units=math.fsum(c.units for c in costs) / n,
+        total=math.fsum(c.total for c in costs) / n,
+        unpriced_steps=max(c.unpriced_steps for c in costs),
+    )
+    return CostSummary(n, mean, rate, mean.total * rate if rate is not None else None)

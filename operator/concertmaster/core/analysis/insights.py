@@ -1,0 +1,196 @@
+"""What else the runs tell, beside advice: which of them were slow and why, what the last change did, what comes next.
+
+Each answer comes from a method of its own (degraded runs, the before/after test, forecast, outlook); here it is decided
+which runs go in. Computed on top of an analysis, when somebody wants to read it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from statistics import median
+
+from concertmaster.core.analysis.degraded_runs import find_degraded
+from concertmaster.core.analysis.drivers import InputEffect, WidthEffect, input_effect, width_effect
+from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_split
+from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
+from concertmaster.core.analysis.replay.overhead import Prediction
+from concertmaster.core.analysis.replay.work import Work, work_of
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.changepoint import Outlook, OutlookState, outlook
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.options import Objectives
+from concertmaster.core.stats.comparison import Comparison, compare
+from concertmaster.core.stats.summary import Summary
+
+# What is forecast is one more run like the last one, whose own length is not known yet.
+_UNKNOWN = math.nan
+# Share of a usual run that slow runs must lose to be worth a sentence: with few runs smaller groups may be chance.
+MIN_EXTRA = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRuns:
+    """Runs that the same steps made slow; ``extra_seconds`` is what the median of them loses."""
+
+    runs: tuple[str, ...]
+    steps: tuple[str, ...]
+    extra_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEffect:
+    """The last change of template, image or requests, and the runs after it against those before. ``time`` is the end
+    of the first run with it, unix seconds."""
+
+    time: float
+    what: str
+    effect: Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class Insights:
+    """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
+    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``inputs`` and
+    ``widths``: steps whose time follows their input, or the number of their pods. ``risks``: duration
+    objectives that a trend leads beyond, by name."""
+
+    slow: tuple[SlowRuns, ...]
+    change: ChangeEffect | None
+    next_run: Prediction
+    split: TimeSplit | None
+    inputs: tuple[InputEffect, ...]
+    widths: tuple[WidthEffect, ...]
+    risks: tuple[tuple[str, Outlook], ...]
+
+
+def insights(analysis: Analysis, objectives: Objectives | None = None) -> Insights:
+    """All of it, from the succeeded runs of the analysis."""
+    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    return Insights(
+        slow=_slow(good, [s.step for s in analysis.steps]),
+        change=last_change(good),
+        next_run=_next_run(analysis, good),
+        split=mean_split(analysis.executed),
+        inputs=tuple(found for s in analysis.steps if (found := input_effect(good, s.step)) is not None),
+        widths=tuple(seen for s in analysis.steps if (seen := width_effect(good, s.step)) is not None),
+        risks=_risks(good, objectives or Objectives(), analysis.now, analysis.makespan),
+    )
+
+
+def _longest(run: RunRecord, step: str) -> float | None:
+    spans = [e.span for e in run.steps if e.step == step and e.span is not None]
+    return max(spans) if spans else None
+
+
+def _slow(runs: Sequence[RunRecord], steps: Sequence[str]) -> tuple[SlowRuns, ...]:
+    if not runs or not steps:
+        return ()
+    table = [[_longest(run, step) for step in steps] for run in runs]
+    totals = [run.makespan or math.nan for run in runs]
+    least = MIN_EXTRA * median(totals)
+    return tuple(
+        SlowRuns(tuple(runs[i].run for i in problem.runs), tuple(s.step for s in problem.steps), problem.extra_seconds)
+        for problem in find_degraded(steps, table, totals).problems
+        if problem.extra_seconds >= least
+    )
+
+
+def _signature(run: RunRecord) -> tuple[str | None, frozenset[tuple[str, str, str | None, float | None, float | None]]]:
+    """What of a run a person may have changed: its template, and image and requests of its containers."""
+    return run.fingerprint, frozenset(
+        (e.step, c.name, c.image, c.cpu_request, c.memory_request)
+        for e in run.steps
+        for c in e.containers
+        if not c.init
+    )
+
+
+def differences(old: RunRecord, new: RunRecord) -> str:
+    """What a person changed between two runs, as words; empty when nothing is known to differ."""
+    before, after = _signature(old), _signature(new)
+    known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
+    parts = []
+    for step, name in sorted(known):
+        was = next(v for v in before[1] if v[:2] == (step, name))
+        now = next(v for v in after[1] if v[:2] == (step, name))
+        if was[2] != now[2] and was[2] and now[2]:
+            parts.append(f"image of {step} from {was[2]} to {now[2]}")
+        if was[3:] != now[3:]:
+            parts.append(f"requests of {step}")
+    if not parts and before[0] is not None and after[0] is not None and before[0] != after[0]:
+        parts.append("template")
+    return ", ".join(parts)
+
+
+def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
+    """The latest change between two neighbouring runs (oldest first), judged on all runs since the one before it."""
+    places = [i for i in range(1, len(runs)) if differences(runs[i - 1], runs[i])]
+    if not places:
+        return None
+    at = places[-1]
+    start = places[-2] if len(places) > 1 else 0
+    before, after = runs[start:at], runs[at:]
+    effect = compare(
+        [r.makespan or math.nan for r in before],
+        [r.makespan or math.nan for r in after],
+        inputs_before=[_input(r) for r in before],
+        inputs_after=[_input(r) for r in after],
+    )
+    return ChangeEffect(runs[at].end or math.nan, differences(runs[at - 1], runs[at]), effect)
+
+
+def _input(run: RunRecord) -> float:
+    sizes = [e.input_size for e in run.steps if e.input_size is not None]
+    return sum(sizes) if sizes else math.nan
+
+
+def mean_split(runs: Sequence[ExecutedRun]) -> TimeSplit | None:
+    """The time split of the usable runs, averaged part by part: the parts still add up to the mean makespan."""
+    splits = [split for run in runs if (split := time_split(run)) is not None]
+    if not splits:
+        return None
+    return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) / len(splits) for f in fields(TimeSplit)})
+
+
+def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
+    pairs = [(record, run) for record, run in zip(runs, analysis.executed, strict=True) if run.usable]
+    since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
+    recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
+    chosen = recent if len(recent) >= MIN_RUNS else pairs  # what was before the last change says little of the next run
+    works = [work_of(record, run, analysis.definition.engine.value) for record, run in chosen]
+    if not works:
+        return Prediction(None, 0, "no finished run to go by")
+    last = works[-1]
+    unknown = Work(
+        last.workflow,
+        last.engine,
+        last.steps,
+        last.parents,
+        [_UNKNOWN] * len(last.steps),
+        last.inputs,
+        last.machines,
+        last.slots,
+    )
+    return forecast(unknown, works)
+
+
+def _risks(
+    runs: Sequence[RunRecord], objectives: Objectives, now: float, makespan: Summary
+) -> tuple[tuple[str, Outlook], ...]:
+    if not makespan.count:
+        return ()
+    times = [r.end or math.nan for r in runs]
+    values = [r.makespan or math.nan for r in runs]
+    found = []
+    for name, limit, percentile in (
+        ("duration p50", objectives.duration_p50, 0.50),
+        ("duration p95", objectives.duration_p95, 0.95),
+        ("duration p99", objectives.duration_p99, 0.99),
+    ):
+        if limit is not None:
+            seen = outlook(times, values, limit, percentile=percentile, now=now)
+            if seen.state is OutlookState.AT_RISK:
+                found.append((name, seen))
+    return tuple(found)

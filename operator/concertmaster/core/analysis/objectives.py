@@ -1,0 +1,209 @@
+"""Objectives with a verdict, a margin and a trend each.
+
+Missing data gives the verdict Unknown, never Met: an objective nobody could check is not reached. The trend compares the
+newer half of the runs with the older one, by the tests that judge changes: Steady means no difference beyond chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from concertmaster.core import text
+from concertmaster.core.analysis.cost import CostSummary, run_cost, runs_per_month
+from concertmaster.core.analysis.failures import FailureSummary
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.options import Objectives, Pricing
+from concertmaster.core.stats.comparison import MIN_RUNS, compare_amounts
+from concertmaster.core.stats.comparison import Verdict as Change
+from concertmaster.core.stats.exact import fisher
+from concertmaster.core.stats.summary import Summary
+
+LEVEL = 0.05  # of the test of two shares
+_ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that tell how reliable a step is
+
+
+class Verdict(StrEnum):
+    """Whether an objective is reached."""
+
+    MET = "Met"
+    MISSED = "Missed"
+    UNKNOWN = "Unknown"
+
+
+class Trend(StrEnum):
+    """Where the figure behind an objective is going."""
+
+    BETTER = "Better"
+    STEADY = "Steady"
+    WORSE = "Worse"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveVerdict:
+    """One objective. ``margin`` is the relative distance to the target: positive when better than asked."""
+
+    name: str
+    target: str
+    actual: str
+    verdict: Verdict
+    margin: float | None
+    trend: Trend = Trend.UNKNOWN
+
+
+def _at_most(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveVerdict:
+    return _verdict(name, target, actual, show, trend, smaller_is_better=True)
+
+
+def _at_least(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveVerdict:
+    return _verdict(name, target, actual, show, trend, smaller_is_better=False)
+
+
+def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) -> Trend:
+    """Newer half against older half of values, oldest first; missing ones are left out."""
+    known = [v for v in values if v is not None]
+    half = len(known) // 2
+    if half < MIN_RUNS:
+        return Trend.UNKNOWN
+    verdict = compare_amounts(known[:half], known[half:]).verdict
+    if verdict not in (Change.WORSE, Change.IMPROVED):
+        return Trend.STEADY
+    return Trend.BETTER if (verdict is Change.IMPROVED) == smaller_is_better else Trend.WORSE
+
+
+def _rate(good: Sequence[bool]) -> Trend:
+    """The same for a share of good ones."""
+    half = len(good) // 2
+    older, newer = good[:half], good[half:]
+    p = fisher(sum(older), len(older) - sum(older), sum(newer), len(newer) - sum(newer))
+    if p is None or half < MIN_RUNS:
+        return Trend.UNKNOWN
+    if p >= LEVEL:
+        return Trend.STEADY
+    return Trend.BETTER if sum(newer) / len(newer) > sum(older) / len(older) else Trend.WORSE
+
+
+def _verdict(
+    name: str, target: float, actual: float | None, show: object, trend: Trend, *, smaller_is_better: bool
+) -> ObjectiveVerdict:
+    assert callable(show)
+    if actual is None:
+        return ObjectiveVerdict(name, str(show(target)), "unknown", Verdict.UNKNOWN, None, trend)
+    distance = target - actual if smaller_is_better else actual - target
+    return ObjectiveVerdict(
+        name,
+        str(show(target)),
+        str(show(actual)),
+        Verdict.MET if distance >= 0 else Verdict.MISSED,
+        distance / target if target else None,
+        trend,
+    )
+
+
+def evaluate_objectives(
+    wanted: Objectives,
+    runs: Sequence[RunRecord],
+    *,
+    steps_failures: Mapping[str, FailureSummary],
+    makespan: Summary,
+    queue: Summary,
+    cost: CostSummary,
+    utilization: tuple[float | None, float | None],
+    pricing: Pricing | None = None,
+) -> tuple[ObjectiveVerdict, ...]:
+    """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first."""
+    spans = _going(r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED)
+    label = f" ({wanted.duration_note})" if wanted.duration_note else ""
+    found: list[ObjectiveVerdict] = []
+    for name, target, actual, trend in (
+        (f"duration p50{label}", wanted.duration_p50, makespan.p50, spans),
+        ("duration p95", wanted.duration_p95, makespan.p95, spans),
+        ("duration p99", wanted.duration_p99, makespan.p99, spans),
+        ("queue time p95", wanted.queue_p95, queue.p95, _going(r.queue_time for r in runs)),
+    ):
+        if target is not None:
+            found.append(_at_most(name, target, actual, text.duration, trend))
+    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    if wanted.min_success is not None:
+        share = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known) if known else None
+        trend = _rate([r.outcome is Outcome.SUCCEEDED for r in known])
+        found.append(_at_least("success", wanted.min_success, share, _percent, trend))
+    if wanted.max_step_failure is not None:
+        rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
+        worst = max(rates, key=lambda s: (rates[s], s), default=None)
+        found.append(
+            _at_most(
+                f"step failure ({worst})" if worst else "step failure",
+                wanted.max_step_failure,
+                rates[worst] if worst else None,
+                _percent,
+                _rate(
+                    [
+                        e.outcome is not Outcome.FAILED
+                        for r in known
+                        for e in r.steps
+                        if e.step == worst and e.outcome in _ENDED
+                    ]
+                ),
+            )
+        )
+    if wanted.max_cost_per_run is not None:
+        actual = cost.per_run.total if cost.per_run else None
+        costs = (run_cost(r, pricing or Pricing()) for r in runs)
+        trend = _going(c.total if c is not None else None for c in costs)
+        found.append(_at_most("cost per run", wanted.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend))
+    if wanted.min_throughput_per_hour is not None:
+        monthly = runs_per_month(runs)
+        actual = monthly / 720.0 if monthly is not None else None
+        starts = sorted(r.start for r in runs if r.start is not None)
+        trend = _going(b - a for a, b in pairwise(starts))  # shorter times between starts are more runs an hour
+        found.append(
+            _at_least("throughput per hour", wanted.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
+        )
+    hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
+    if wanted.min_cache_hit is not None and hits:  # a workflow without a cache has nothing to hit
+        found.append(_at_least("cache hits", wanted.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits)))
+    for name, target, actual, used in (
+        ("CPU utilization", wanted.target_cpu_utilization, utilization[0], _cpu_share),
+        ("memory utilization", wanted.target_memory_utilization, utilization[1], _memory_share),
+    ):
+        if target is not None:
+            trend = _going((used(r) for r in runs), smaller_is_better=False)
+            found.append(_at_least(name, target, actual, _percent, trend))
+    for budget in wanted.budgets:
+        amounts = [r.extra[budget.metric] for r in runs if budget.metric in r.extra]
+        worst_amount = max(amounts) if amounts else None
+        name, trend = f"{budget.metric} per run", _going(amounts)
+        found.append(_at_most(name, budget.max_per_run, worst_amount, lambda v: f"{v:.6g}", trend))
+    return tuple(found)
+
+
+def _cpu_share(run: RunRecord) -> float | None:
+    """CPU used of what the run's pods requested; None where either is unknown."""
+    rows = [
+        (c.cpu_seconds, c.cpu_request * e.duration)
+        for e in run.steps
+        for c in e.containers
+        if not c.init and c.cpu_seconds is not None and c.cpu_request and e.duration
+    ]
+    reserved = sum(r for _, r in rows)
+    return sum(used for used, _ in rows) / reserved if reserved else None
+
+
+def _memory_share(run: RunRecord) -> float | None:
+    """The same of memory, peak against request, by time."""
+    rows = [
+        (c.memory_peak * e.duration, c.memory_request * e.duration)
+        for e in run.steps
+        for c in e.containers
+        if not c.init and c.memory_peak is not None and c.memory_request and e.duration
+    ]
+    reserved = sum(r for _, r in rows)
+    return sum(used for used, _ in rows) / reserved if reserved else None
+
+
+def _percent(share: float) -> str:
+    return text.percent(share, 1)

@@ -1,0 +1,36 @@
+"""Replay: observed runs simulated again, with a change made to them."""
+
+from __future__ import annotations
+
+from concertmaster.core.analysis.replay.change import replay
+from concertmaster.core.analysis.replay.critical import (
+    CriticalShare,
+    TimeSplit,
+    critical_chain,
+    critical_share,
+    step_drag,
+    time_split,
+)
+from concertmaster.core.analysis.replay.executed import executed, prepare
+from concertmaster.core.analysis.replay.parallelism import EnoughParallelism, enough_parallelism
+from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit, StepTimes
+from concertmaster.core.analysis.replay.whatif import WhatIf
+
+__all__ = [
+    "Attempt",
+    "CriticalShare",
+    "EnoughParallelism",
+    "ExecutedRun",
+    "Limit",
+    "StepTimes",
+    "TimeSplit",
+    "WhatIf",
+    "critical_chain",
+    "critical_share",
+    "enough_parallelism",
+    "executed",
+    "prepare",
+    "replay",
+    "step_drag",
+    "time_split",
+]

@@ -1,0 +1,180 @@
+"""Replay of an executed run with a what-if made: the change is written into the run's pieces, then simulated.
+
+Every pod keeps what it was observed to need (controller lag, scheduling, start-up, work) unless the change says
+otherwise; only the order of things follows anew from the graph and the limits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from statistics import median
+
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
+from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, simulate
+from concertmaster.core.analysis.replay.whatif import WhatIf
+
+
+def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
+    """Makespan in seconds of ``run`` with ``whatif`` made; NaN when the run or the what-if is unusable.
+
+    Without a what-if it gives the observed makespan, up to the order in which a limit let pods in.
+    """
+    if whatif is None:
+        return run.replayed
+    return replays((run,), whatif)[0]
+
+
+def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
+    """Makespans in seconds of many runs with the same ``whatif`` made; NaN where ``replay`` gives NaN."""
+    if whatif.problem:
+        return [math.nan for _ in runs]
+    tables = _Tables(whatif)
+    return [_mixed(run, whatif, tables) if run.usable else math.nan for run in runs]
+
+
+def _mixed(run: ExecutedRun, whatif: WhatIf, tables: _Tables) -> float:
+    if not whatif.hits:
+        return _changed(run, whatif, tables, {})
+    return sum([weight * _changed(run, whatif, tables, hits) for weight, hits in _mixture(run, whatif)])
+
+
+class _Tables:
+    """A what-if looked up by step; among entries for the same step the last one wins."""
+
+    def __init__(self, whatif: WhatIf) -> None:
+        self.scales, self.cpu, self.capped = dict(whatif.scales), dict(whatif.cpu), dict(whatif.capped)
+        self.batched, self.splits = dict(whatif.batched), dict(whatif.splits)
+        self.start_up = dict(whatif.start_up)
+        self.clean = frozenset(whatif.clean)
+        self.joins = frozenset(pair for group in whatif.merged for pair in pairwise(group))
+        self.everywhere = None in self.clean or None in self.start_up
+        named = (
+            self.scales,
+            self.cpu,
+            self.capped,
+            self.batched,
+            self.splits,
+            self.start_up,
+            self.clean,
+            dict(whatif.hits),
+        )
+        self.names = {name for table in named for name in table} | {after for _, after in self.joins}
+
+    def touched(self, run: ExecutedRun) -> Iterable[int]:
+        """Positions of the steps whose pods change."""
+        if self.everywhere:
+            return range(len(run.names))
+        return [run.index[name] for name in self.names if name is not None and name in run.index]
+
+
+def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[str, int]) -> float:
+    pieces, lengths = list(run.pieces), list(run.lengths)
+    for step in tables.touched(run):
+        pieces[step] = found = tuple(_step(run, step, tables, hits))
+        lengths[step] = max(map(chain_length, found), default=0.0)
+    return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
+
+
+def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:
+    """The chains of one step with the change made."""
+    name, chains = run.names[step], run.chains[step]
+    clean = None in tables.clean or name in tables.clean
+    factor, cpu = tables.scales.get(name, 1.0), tables.cpu.get(name, 1.0)
+    wait = tables.start_up.get(name, tables.start_up.get(None, 1.0))
+    joined = bool(tables.joins) and any((run.names[before], name) in tables.joins for before in run.parents[step])
+    most = math.inf
+    if chains and name in tables.capped:
+        most = tables.capped[name] * median([chain[-1].work for chain in chains])
+    rows: list[Chain] = [
+        _chain(
+            chain[-1:] if clean and not chain[-1].failed else chain,
+            lag_parts(chain[0], run.shared_lag),
+            most,
+            factor,
+            cpu,
+            wait,
+            joined,
+        )
+        for chain in chains
+    ]
+    if name in hits:  # no pod at all; evenly spread, to favour neither short nor long items
+        gone = {(2 * k + 1) * len(rows) // (2 * hits[name]) for k in range(hits[name])}
+        rows = [row for k, row in enumerate(rows) if k not in gone]
+    if name in tables.batched:
+        rows = _batches(rows, tables.batched[name])
+    if name in tables.splits:
+        parts = tables.splits[name]
+        rows = [tuple((d, head, work / parts) for d, head, work in row) for row in rows for _ in range(parts)]
+    return rows
+
+
+def _chain(
+    chain: Sequence[Attempt],
+    lag: tuple[float, float],
+    most: float,
+    factor: float,
+    cpu: float,
+    wait: float,
+    joined: bool,
+) -> tuple[Piece, ...]:
+    """Attempts as changed pieces. ``lag``: the first attempt's, before and in its slot; ``most`` caps the work."""
+    out = []
+    for k, a in enumerate(chain):
+        work = min(a.work, most) * factor
+        if a.throttled_share:
+            work *= 1.0 - a.throttled_share + a.throttled_share / cpu
+        start_up = (a.pending + a.starting) * wait
+        if k:
+            out.append((a.lag, start_up, work))
+        else:
+            out.append((0.0, 0.0, work) if joined else (lag[0], lag[1] + start_up, work))
+    return tuple(out)
+
+
+def _batches(rows: Sequence[Chain], size: int) -> list[Chain]:
+    """Chains joined ``size`` at a time: within a batch only the first pays lag and start-up."""
+    out: list[Chain] = []
+    for begin in range(0, len(rows), size):
+        first, *rest = rows[begin : begin + size]
+        delay, head, work = first[-1]
+        work += sum(chain_length(row) - row[-1][0] - row[-1][1] for row in rest)
+        out.append((*first[:-1], (delay, head, work)))
+    return out
+
+
+def _edges(run: ExecutedRun, whatif: WhatIf) -> Sequence[Sequence[int]]:
+    """Dependencies without the dropped ones; the step then waits for what the dropped one waited for."""
+    if not whatif.dropped:
+        return run.parents
+    parents: list[Sequence[int]] = list(run.parents)
+    for before, after in whatif.dropped:
+        i, j = run.index.get(after, -1), run.index.get(before, -1)
+        if i >= 0 and j in parents[i]:
+            parents[i] = tuple(dict.fromkeys([*(p for p in parents[i] if p != j), *parents[j]]))
+    return parents
+
+
+def _limits(run: ExecutedRun, whatif: WhatIf) -> Sequence[Limit]:
+    if not whatif.parallelism:
+        return run.limits
+    limits = list(run.limits)
+    for scope, size in whatif.parallelism:
+        steps = None if scope is None else frozenset((scope,))
+        limits = [old for old in limits if old.kind != "parallelism" or old.steps != steps]
+        if size is not None:
+            limits.append(Limit(size, steps))
+    return limits
+
+
+def _mixture(run: ExecutedRun, whatif: WhatIf) -> list[tuple[float, dict[str, int]]]:
+    """Cache hits as whole pods: weights and number of hits per step whose mean is the asked share."""
+    mix: list[tuple[float, dict[str, int]]] = [(1.0, {})]
+    for step, share in dict(whatif.hits).items():
+        pods = len(run.chains[run.index[step]]) if step in run.index else 0
+        whole = math.floor(share * pods + 1e-9)
+        rest = max(0.0, share * pods - whole)
+        ways = [(1.0 - rest, whole), (rest, whole + 1)] if rest > 1e-9 else [(1.0, whole)]
+        mix = [(w * v, {**hits, step: n}) for w, hits in mix for v, n in ways]
+    return mix

@@ -1,0 +1,121 @@
+"""Which steps hold up the runs of a workflow, and what a run's time was spent on.
+
+A run's makespan is exactly the sum of what happened along its critical chain. Attributing each part of that chain
+gives the time split, and counting steps over runs tells a constant bottleneck from an occasional one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from concertmaster.core.analysis.graph import drags, longest_path
+from concertmaster.core.analysis.replay.executed import prepare
+from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
+from concertmaster.core.analysis.replay.simulate import simulate
+from concertmaster.core.model import RunRecord, WorkflowGraph
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSplit:
+    """Seconds of one run's makespan by what the critical chain was doing; the fields add up to the makespan."""
+
+    controller: float = 0.0
+    limit: float = 0.0
+    scheduling: float = 0.0
+    start_up: float = 0.0
+    work: float = 0.0
+    retry: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalShare:
+    """One step over runs. ``share``: part of the runs (0 to 1) with the step on the critical chain. ``seconds``: mean
+    seconds it adds to the chain, over all runs. ``drag``: mean seconds a run would lose if the step took no time."""
+
+    share: float
+    seconds: float
+    drag: float
+    runs: int
+
+
+def critical_chain(run: ExecutedRun) -> tuple[Attempt, ...]:
+    """The pods that determined the observed makespan, first to last."""
+    if not run.usable:
+        return ()
+    done = run.done
+    step = max(range(len(done)), key=done.__getitem__)
+    chain: list[Attempt] = []
+    while step >= 0:
+        rows = run.chains[step]
+        if rows:
+            chain.extend(reversed(max(rows, key=lambda row: row[-1].finished)))
+        step = max(run.parents[step], key=done.__getitem__, default=-1)
+    return tuple(reversed(chain))
+
+
+def time_split(run: ExecutedRun) -> TimeSplit | None:
+    """Where the makespan went, along the critical chain; None when the run cannot be replayed."""
+    if not run.usable:
+        return None
+    chain = critical_chain(run)
+    lost = [a for a in chain if a.failed and a is not chain[-1]]
+    kept = [a for a in chain if not (a.failed and a is not chain[-1])]
+    back_off = {id(b) for a, b in pairwise(chain) if a.step == b.step and a.item == b.item}
+    return TimeSplit(
+        controller=sum(a.lag for a in kept if id(a) not in back_off) + run.tail,
+        limit=sum(a.queued for a in kept),
+        scheduling=sum(a.pending for a in kept),
+        start_up=sum(a.starting for a in kept),
+        work=sum(a.work for a in kept),
+        retry=sum(a.total for a in lost) + sum(a.lag for a in kept if id(a) in back_off),
+    )
+
+
+def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph) -> Mapping[str, CriticalShare]:
+    """For every step seen: how often and with how many seconds it is critical, and its mean drag."""
+    usable = [run for run in prepare(runs, graph) if run.usable]
+    on_path: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    drag: dict[str, float] = {}
+    for run in usable:
+        spent: dict[str, float] = {}
+        for a in critical_chain(run):
+            spent[a.step] = spent.get(a.step, 0.0) + a.total
+        for name, value in spent.items():
+            on_path[name] = on_path.get(name, 0) + 1
+            seconds[name] = seconds.get(name, 0.0) + value
+        for name, value in step_drag(run).items():
+            drag[name] = drag.get(name, 0.0) + value
+    total = len(usable)
+    names = dict.fromkeys(name for run in usable for name in run.steps)
+    return {
+        name: CriticalShare(
+            on_path.get(name, 0) / total, seconds.get(name, 0.0) / total, drag.get(name, 0.0) / total, total
+        )
+        for name in names
+    }
+
+
+def step_drag(run: ExecutedRun) -> Mapping[str, float]:
+    """Seconds the run would lose if a step, with all its pods and their waits, took no time."""
+    if not run.usable:
+        return {}
+    path = longest_path(run.lengths, run.parents, ordered=True)
+    found = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
+    if not run.limits:
+        return {name: found[name] for name in run.steps}
+    # A limit nobody waited for can only lessen a drag; one that bound lets any step hold up any other.
+    waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
+    return {
+        name: max(0.0, run.replayed - _without(run, run.index[name])) if waited or found[name] > 0.0 else 0.0
+        for name in run.steps
+    }
+
+
+def _without(run: ExecutedRun, step: int) -> float:
+    """Makespan without the pods of one step."""
+    pieces, lengths = list(run.pieces), list(run.lengths)
+    pieces[step], lengths[step] = (), 0.0
+    return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail

@@ -1,0 +1,261 @@
+"""The executed graph of one run: what really ran, in which order it had to run, and where its time went.
+
+A declared graph says what may happen; a run shows what did: retries, fan-out items, skipped branches, edges that did
+not bind. Replay and critical path need the second, so it is built here once per run from observed times and used for
+every what-if. Limits are undone at this point: a pod that waited for a free slot has a short lag of its own plus a wait
+that the simulation produces again, or no longer produces, when the limit changes.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from concertmaster.core.analysis.graph import LONGEST
+from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
+from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit, StepTimes
+from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowGraph
+
+# Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
+CLOCK_TOLERANCE = 2.0
+# A scheduler with room binds a pod within seconds; a longer wait means that the cluster was full or had to grow.
+FULL_CLUSTER_SECONDS = 10.0
+# A replay this share off the very run it is built from obeys limits that run did not have, as after a changed template.
+SAME_RUN = 0.1
+
+
+class Row(NamedTuple):
+    """One execution that ran: its position in the record, when its pod came into being and when it ended."""
+
+    position: int
+    begin: float
+    end: float
+    execution: StepExecution
+
+
+def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
+    """The executed graph of ``run`` on its declared ``graph``; ``locks`` are mutexes and semaphores the run obeyed.
+
+    Where the engine told what a step waited for, that is taken instead of what the graph declares. An edge counts only
+    when the observed times agree with it: a pod created before its dependency ended did not wait for it in this run.
+    Steps the graph does not know, and whose edges nobody told, hang on nothing and keep their observed start.
+    """
+    return prepare((run,), graph, locks)[0]
+
+
+def prepare(
+    runs: Iterable[RunRecord | ExecutedRun], graph: WorkflowGraph, locks: Iterable[Limit] = ()
+) -> list[ExecutedRun]:
+    """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
+    locks = tuple(locks)
+    known = {step.name for step in graph.steps}
+    layouts: dict[tuple[tuple[str, ...], Taken], Layout] = {}
+    out = []
+    for run in runs:
+        if isinstance(run, ExecutedRun):
+            out.append(run)
+            continue
+        extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in known]))
+        shape = (extra, taken(run))
+        if shape not in layouts:
+            layouts[shape] = lay_out(graph, *shape)
+        out.append(_executed(run, layouts[shape], locks))
+    return out
+
+
+def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> ExecutedRun:
+    problems = list(layout.problems)
+    rows, unknown = _rows(run)
+    if unknown:
+        why = f"{unknown} of {unknown + len(rows)} pods have no known start or end"
+        return ExecutedRun(run.run, problems=(*problems, why))
+    if not rows:
+        return ExecutedRun(run.run, problems=(*problems, "no pod of the run is known"))
+    start = rows[0].begin
+    if run.start is not None and _finite(run.start):
+        start = min(start, run.start)
+    last = max(row.end for row in rows) - start
+    end = last if run.end is None or not _finite(run.end) else max(run.end - start, last)
+    if end >= LONGEST:
+        return ExecutedRun(run.run, problems=(*problems, f"its times span {end:.3g} seconds, which cannot be"))
+    grouped: list[list[Row]] = [[] for _ in layout.names]
+    for row in rows:
+        grouped[layout.index[row.execution.step]].append(row)
+    limits = (*locks, *layout.limits)
+    free = _slot_free(rows, limits)
+
+    parents: list[tuple[int, ...]] = []
+    chains: list[tuple[tuple[Attempt, ...], ...]] = []
+    steps: dict[str, StepTimes] = {}
+    done: list[float] = []
+    for name, waits, own in zip(layout.names, layout.waits, grouped, strict=True):
+        binding = waits
+        if own and waits:
+            latest = own[0].begin - start + CLOCK_TOLERANCE
+            loose = [p for p in waits if done[p] > latest]
+            if loose:
+                binding = tuple([p for p in waits if p not in loose])
+                why = ", ".join([layout.names[p] for p in loose])
+                problems.append(f"step {name!r} began before {why} ended: in this run it did not wait for it")
+        ready = max([done[p] for p in binding]) if binding else 0.0
+        found = tuple([_chain(attempts, start, ready, free) for attempts in _items(own)])
+        parents.append(binding)
+        chains.append(found)
+        if not found:
+            done.append(ready)
+            continue
+        done.append(max([chain[-1].finished for chain in found]))
+        pods = found[0] if len(found) == 1 else [a for chain in found for a in chain]
+        begun = min([a.finished - a.work for a in pods])
+        steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
+    shared = min([chain[0].lag for found in chains for chain in found])
+    limits = (*limits, *_capacity(chains, shared))
+    pieces = tuple([tuple([pieces_of(chain, shared) for chain in found]) for found in chains])
+    lengths = tuple([max([chain_length(chain) for chain in found], default=0.0) for found in pieces])
+    first = [own[0].begin if own else math.inf for own in grouped]
+    ranks = [0] * len(first)
+    for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
+        ranks[step] = rank
+    replayed = simulate(layout.names, parents, pieces, lengths, ranks, limits) + end - last
+    if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
+        why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
+        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), ())
+    return ExecutedRun(
+        run=run.run,
+        names=layout.names,
+        parents=tuple(parents),
+        chains=tuple(chains),
+        done=tuple(done),
+        pieces=pieces,
+        lengths=lengths,
+        ranks=tuple(ranks),
+        steps=steps,
+        index=layout.index,
+        limits=limits,
+        shared_lag=shared,
+        tail=end - last,
+        makespan=end,
+        replayed=replayed,
+        usable=True,
+        problems=tuple(problems),
+    )
+
+
+def _rows(run: RunRecord) -> tuple[list[Row], int]:
+    """Executions that ran, in the order they began, and how many of unknown start or end there are besides."""
+    rows: list[Row] = []
+    unknown = 0
+    for position, execution in enumerate(run.steps):
+        begin, end = execution.created, execution.finished
+        if begin is None or not _finite(begin):
+            begin = next((t for t in (execution.scheduled, execution.started) if t is not None and _finite(t)), None)
+        if begin is not None and end is not None and _finite(end):
+            rows.append(Row(position, begin, end if end > begin else begin, execution))
+        elif execution.outcome not in (Outcome.SKIPPED, Outcome.CACHED):
+            unknown += 1
+    rows.sort(key=lambda row: row.begin)
+    return rows, unknown
+
+
+def _finite(value: float) -> bool:
+    return -math.inf < value < math.inf
+
+
+def _items(rows: Sequence[Row]) -> list[list[Row]]:
+    """Executions of one step by fan-out item, attempts in order. Pods that share item and attempt are items apart."""
+    if len(rows) <= 1:
+        return [list(rows)] if rows else []
+    out: dict[tuple[str | None, int], list[Row]] = {}
+    seen: dict[tuple[str | None, int], int] = {}
+    for row in rows:
+        key = (row.execution.item, row.execution.attempt)
+        seen[key] = seen.get(key, 0) + 1
+        out.setdefault((row.execution.item, seen[key]), []).append(row)
+    for chain in out.values():
+        if len(chain) > 1:
+            chain.sort(key=lambda row: (row.execution.attempt, row.begin))
+    return list(out.values())
+
+
+def _slot_free(rows: Sequence[Row], limits: Iterable[Limit]) -> dict[int, float]:
+    """For each pod that had to wait: the moment (unix seconds) from which every limit had a slot for it."""
+    free: dict[int, float] = {}
+    for limit in limits:
+        ends: list[float] = []
+        for row in rows:
+            if limit.steps is not None and row.execution.step not in limit.steps:
+                continue
+            if 0 < limit.size <= len(ends):
+                opened = ends[len(ends) - limit.size]
+                if opened <= row.begin + CLOCK_TOLERANCE:  # else the limit was not in force
+                    free[row.position] = max(free.get(row.position, -math.inf), opened)
+            insort(ends, row.end)
+    return free
+
+
+def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[int, float]) -> tuple[Attempt, ...]:
+    """Attempts of one item: each becomes ready when the one before it ended."""
+    out: list[Attempt] = []
+    for number, (position, begin, end, execution) in enumerate(attempts):
+        begin, finished = begin - start, end - start
+        if begin < ready:  # stamps of whole seconds: a pod never waits a negative time
+            ready = begin
+        opened = min(max(ready, free[position] - start), begin) if position in free else ready
+        scheduled = _between(execution.scheduled, start, begin, finished)
+        started = _between(execution.started, start, scheduled, finished)
+        out.append(
+            Attempt(
+                execution.step,
+                execution.item,
+                execution.attempt,
+                ready,
+                opened - ready,  # queued
+                begin - opened,  # lag
+                scheduled - begin,  # pending
+                started - scheduled,  # starting
+                finished - started,  # work
+                finished,
+                execution.outcome is Outcome.FAILED or number < len(attempts) - 1,
+                execution.outcome,
+                _throttled(execution) if execution.containers else None,
+                position,
+            )
+        )
+        ready = finished
+    return tuple(out)
+
+
+def _between(stamp: float | None, start: float, low: float, high: float) -> float:
+    """A stamp relative to the run's start and inside its pod's life; an unknown one falls on the earlier end."""
+    if stamp is None or not -math.inf < stamp < math.inf:
+        return low
+    after = stamp - start
+    return low if after < low else high if after > high else after
+
+
+def _throttled(execution: StepExecution) -> float | None:
+    """Share of throttled periods of the most throttled main container, where known."""
+    shares = [c.throttled_share for c in execution.containers if c.throttled_share is not None and not c.init]
+    return max([s for s in shares if 0.0 <= s <= 1.0], default=None) if shares else None
+
+
+def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> list[Limit]:
+    """The most pods seen at a time, as a limit, when pods had to wait for a node: more would only wait longer."""
+    if max([a.pending for found in chains for chain in found for a in chain]) <= FULL_CLUSTER_SECONDS:
+        return []
+    held = [
+        (a.finished - a.span - (0.0 if k else lag_parts(a, shared)[1]), a.finished)
+        for found in chains
+        for chain in found
+        for k, a in enumerate(chain)
+    ]
+    edges = sorted([(begin, 1) for begin, _ in held] + [(end, -1) for _, end in held])
+    now = peak = 0
+    for _, change in edges:
+        now += change
+        peak = max(peak, now)
+    return [Limit(peak, None, "capacity")]

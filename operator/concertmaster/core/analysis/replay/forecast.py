@@ -1,0 +1,57 @@
+"""How long an unseen run will take: its graph and input sizes are known, its durations are not.
+
+With a few runs of the same workflow the makespan is read off directly from the shape of the run, because errors of
+single predicted durations pile up along the path and in the maximum over a fan-out. With fewer, durations of the same
+steps elsewhere are replayed and the engine's overhead is added.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from concertmaster.core.analysis.graph import LONGEST, SHORTEST
+from concertmaster.core.analysis.replay.overhead import Prediction, interval, predict, shape
+from concertmaster.core.analysis.replay.smooth import smooth
+from concertmaster.core.analysis.replay.work import Work
+
+MIN_RUNS = 3  # two points always lie on a line; a trend can be told from three on
+LEVEL = 1.0  # the target may well be e times smaller or larger than the usual run
+STAGED_BYTES = 1e8  # less than 100 MB moves in about a second and hides in a task's own overhead
+
+
+def forecast(target: Work, others: Sequence[Work]) -> Prediction:
+    """Makespan of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
+    if not target.steps:
+        return Prediction(None, 0, "the run has no tasks")
+    peers = [o for o in others if o.engine == target.engine and SHORTEST < o.makespan < LONGEST]
+    own = [o for o in peers if o.workflow == target.workflow and o.steps]
+    if len(own) >= MIN_RUNS:
+        logs = np.log([o.makespan for o in own])
+        middle = float(np.median(logs))
+        found = smooth([_features(o) for o in own], (logs - middle).tolist(), _features(target), LEVEL)
+        # The level and a slope per feature come from these runs alone: there is no overhead fit to lean on.
+        return interval(middle + found.mean, found.deviation, len(own), told=1 + len(_features(target)))
+    if not peers:
+        return Prediction(None, 0, "not enough data: no finished run of this workflow or engine")
+    return predict(shape(target, step_durations(target, own or peers)), [shape(o) for o in peers])
+
+
+def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
+    """Expected seconds of each task: the mean of its step over ``others``, of all tasks for a step never seen."""
+    seen: dict[str, list[float]] = {}
+    for work in others:
+        for step, duration in zip(work.steps, work.durations, strict=False):
+            if math.isfinite(duration) and duration >= 0.0:
+                seen.setdefault(step, []).append(duration)
+    means = {step: float(np.mean(values)) for step, values in seen.items()}
+    anything = float(np.mean([d for values in seen.values() for d in values])) if seen else 0.0
+    return [means.get(step, anything) for step in target.steps]
+
+
+def _features(work: Work) -> tuple[float, float, float]:
+    sizes = np.asarray(work.inputs, dtype=float)
+    total = float(sizes[np.isfinite(sizes) & (sizes > 0.0)].sum())
+    return math.log(len(work.steps)), math.log(max(1, work.machines)), math.log1p(total / STAGED_BYTES)

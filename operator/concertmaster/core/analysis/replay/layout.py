@@ -1,0 +1,79 @@
+"""Which step may have to wait for which in one run, in topological order: what the engine told, else what is declared.
+
+A declared graph says what may happen. An engine that tells the edges a run took knows more: branches of an expression,
+handlers, steps made at run time, and the true edges where a graph was only inferred from times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.graph import topological_order
+from concertmaster.core.analysis.replay.run import Limit
+from concertmaster.core.model import RunRecord, StepSpec, WorkflowGraph
+
+Taken = tuple[tuple[str, tuple[str, ...]], ...]
+"""Steps and what each waited for, where the engine told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The steps in topological order; ``waits[i]`` are the positions step i may have to wait for."""
+
+    names: tuple[str, ...]
+    waits: tuple[tuple[int, ...], ...]
+    index: Mapping[str, int]
+    limits: tuple[Limit, ...]
+    problems: tuple[str, ...]
+
+
+def taken(run: RunRecord) -> Taken:
+    """The edges of ``run`` that its engine told, by step: all that any first attempt of the step waited for.
+
+    A step of which one first attempt is silent is left out: half of its edges would be worse than the declared ones.
+    """
+    found: dict[str, dict[str, None] | None] = {}
+    for e in run.steps:
+        if e.attempt:
+            continue
+        known = found.setdefault(e.step, {})
+        if e.after is None:
+            found[e.step] = None
+        elif known is not None:
+            known.update(dict.fromkeys(e.after))
+    return tuple((step, tuple(after)) for step, after in found.items() if after is not None)
+
+
+def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()) -> Layout:
+    """The graph with the ``extra`` steps only a run knows and the ``edges`` it took; those that close a circle are
+    ignored. A handler of the whole run is not asked for its edges: it waits for everything else."""
+    problems = list(graph.problems)
+    told = dict(edges)
+    lost = [name for name in extra if name not in told]
+    if lost and graph.steps:
+        problems.append(f"the graph does not know {', '.join(lost)}: replayed at the observed start")
+    specs = {spec.name: spec for spec in (*graph.steps, *(StepSpec(name) for name in extra))}
+    body = tuple(name for name, spec in specs.items() if not spec.on_exit)
+    before = {n: body if s.on_exit and not s.depends_on else told.get(n, s.depends_on) for n, s in specs.items()}
+    place = {name: i for i, name in enumerate(specs)}
+    found = topological_order([[place[p] for p in before[n] if p in place and p != n] for n in specs])
+    if found.cyclic:
+        problems.append("the graph has a circle of dependencies: the edges on it are ignored")
+    plain = list(specs)
+    names = tuple(plain[i] for i in (*found.order, *found.cyclic))
+    index = {name: i for i, name in enumerate(names)}
+    waits = tuple(
+        tuple(dict.fromkeys(index[p] for p in before[n] if index.get(p, len(names)) < index[n])) for n in names
+    )
+    return Layout(names, waits, index, _declared_limits(graph), tuple(problems))
+
+
+def _declared_limits(graph: WorkflowGraph) -> tuple[Limit, ...]:
+    whole = [Limit(graph.parallelism)] if graph.parallelism is not None and graph.parallelism > 0 else []
+    own = [
+        Limit(s.parallelism, frozenset((s.name,)))
+        for s in graph.steps
+        if s.parallelism is not None and s.parallelism > 0
+    ]
+    return (*whole, *own)

@@ -1,0 +1,152 @@
+"""What an engine adds to the work: overheads learnt from other runs.
+
+Schedulers poll, controllers rate-limit, nodes pull images and stage data: real runs take several times as long as a
+schedule of their tasks alone. Where single start times are known the replay carries these gaps along; where they are
+not, they are learnt here from the makespans of other runs, in two layers:
+
+1. overhead = a + b x levels + c x tasks with a, b, c >= 0: a start-up, a latency each time a level of the graph begins,
+   a submission rate. Fitted robustly to the workflow's own runs; what other workflows of the engine show counts as one
+   more run, so that it leads where there are few runs and fades where there are many;
+2. a smooth correction of that, per workflow, as a function of tasks, scheduled time and machines.
+
+A workflow never seen is left with its engine's overhead, an engine never seen with the plain schedule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from concertmaster.core.analysis.graph import LONGEST, SHORTEST
+from concertmaster.core.analysis.replay.smooth import smooth
+from concertmaster.core.analysis.replay.work import Work, depth, list_schedule
+from concertmaster.core.model import Interval
+
+FITTED_LEVEL = 0.3  # the fit has taken the level already; what is left is the error of its form
+UNSEEN_LEVEL = 1.0  # workflows of one engine differ by a factor of e either way
+Z90 = 1.645  # normal quantile of a two-sided 90 % interval
+FEWEST_FREE = 2  # degrees of freedom; with fewer an interval would say nothing at all
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The figures of a run that its overhead depends on. ``scheduled``: seconds of the plain list schedule."""
+
+    workflow: str
+    engine: str
+    tasks: int
+    depth: int
+    machines: int
+    scheduled: float
+    makespan: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A predicted makespan: seconds with a 90 % interval for one new run, runs it rests on, and why it is missing."""
+
+    seconds: Interval | None
+    runs_used: int
+    reason: str | None = None
+
+
+def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
+    """Shape of ``work``, with ``durations`` instead of its own when given."""
+    return Shape(
+        work.workflow,
+        work.engine,
+        len(work.steps),
+        depth(work.parents),
+        max(1, work.machines),
+        list_schedule(work.durations if durations is None else durations, work.parents, work.slots),
+        work.makespan,
+    )
+
+
+def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
+    """Makespan of ``target`` from its shape and from ``others``, runs of the same and of other workflows."""
+    if not 0.0 <= target.scheduled < LONGEST or target.tasks < 1:
+        return Prediction(None, 0, "the graph has a cycle, no tasks, or durations beyond reason")
+    known = [o for o in others if _usable(o)]
+    peers = [o for o in known if o.engine == target.engine]
+    own = [o for o in peers if o.workflow == target.workflow]
+    terms = overhead_terms(peers, target.workflow)
+    prior = _prior(target, terms)
+    if prior <= 0.0:
+        return Prediction(None, len(own), "no task has a known duration")
+    own = [o for o in own if _prior(o, terms) > 0.0]
+    ratios = [math.log(o.makespan / _prior(o, terms)) for o in own]
+    found = smooth([_features(o) for o in own], ratios, _features(target), FITTED_LEVEL if own else UNSEEN_LEVEL)
+    return interval(math.log(prior) + found.mean, found.deviation, len(own))
+
+
+def interval(mean: float, deviation: float, runs: int, told: int = 1) -> Prediction:
+    """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, told from ``runs`` runs.
+
+    The 90 % quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
+    ``told``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.
+    """
+    quantile = Z90
+    if runs:
+        free = max(FEWEST_FREE, runs - told)
+        # First two terms of Fisher and Cornish's expansion (1960): 5 % short at two degrees of freedom, exact at ten.
+        quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
+    if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # a double ends near exp(709)
+        return Prediction(None, runs, "the runs at hand lead to no finite prediction")
+    apart = math.exp(quantile * deviation)
+    return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
+
+
+def overhead_terms(runs: Sequence[Shape], workflow: str) -> tuple[float, float, float]:
+    """Seconds per run, per level and per task that an engine adds to the plain schedule of ``workflow``.
+
+    Least relative absolute deviation by iterated weights, terms kept non-negative; zeros without runs. All runs of
+    other workflows together weigh as much as one of ``workflow``, each of these workflows the same.
+    """
+    runs = [r for r in runs if _usable(r)]
+    if not runs:
+        return (0.0, 0.0, 0.0)
+    sizes = Counter(r.workflow for r in runs)
+    foreign = len(sizes.keys() - {workflow})
+    features = np.array([[1.0, r.depth, r.tasks] for r in runs])
+    makespans = np.array([r.makespan for r in runs])
+    extra = makespans - np.array([r.scheduled for r in runs])
+    fair = np.array([1.0 if r.workflow == workflow else 1.0 / (foreign * sizes[r.workflow]) for r in runs])
+    scale = features.max(axis=0)
+    weights = np.sqrt(fair) / makespans
+    terms = np.zeros(3)
+    for _ in range(15):
+        terms = non_negative_fit(features / scale * weights[:, None], extra * weights)
+        off = np.abs(features / scale @ terms - extra) / makespans
+        weights = np.sqrt(fair) / makespans / np.sqrt(np.maximum(off, 0.02))  # below 2 % all errors count alike
+    a, b, c = terms / scale
+    return float(a), float(b), float(c)
+
+
+def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Least squares of a x = b with x >= 0 for a handful of columns: the most negative column leaves until none is."""
+    columns = list(range(a.shape[1]))
+    out = np.zeros(a.shape[1])
+    while columns:
+        found = np.linalg.lstsq(a[:, columns], b, rcond=None)[0]
+        if found.min() >= 0.0:
+            out[columns] = found
+            break
+        columns.pop(int(found.argmin()))
+    return out
+
+
+def _usable(run: Shape) -> bool:
+    return run.tasks > 0 and 0.0 <= run.scheduled < LONGEST and SHORTEST < run.makespan < LONGEST
+
+
+def _prior(run: Shape, terms: tuple[float, float, float]) -> float:
+    return run.scheduled + terms[0] + terms[1] * run.depth + terms[2] * run.tasks
+
+
+def _features(run: Shape) -> tuple[float, float, float]:
+    return math.log(run.tasks), math.log(run.scheduled + 1.0), math.log(run.machines)

@@ -1,0 +1,78 @@
+"""How many pods at a time are enough.
+
+More parallelism shortens a run until something else holds it up: the longest path, the nodes, a lock. Beyond that point
+it only makes pods wait and neighbours suffer, so what is wanted is the smallest limit that is almost as good as none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.replay.change import replay
+from concertmaster.core.analysis.replay.executed import prepare
+from concertmaster.core.analysis.replay.run import ExecutedRun
+from concertmaster.core.analysis.replay.whatif import WhatIf
+from concertmaster.core.model import RunRecord, WorkflowGraph
+
+TOLERANCE = 0.02  # a run 2 % longer than the best is not told apart from it by its usual spread
+
+
+@dataclass(frozen=True, slots=True)
+class EnoughParallelism:
+    """The smallest ``limit`` whose replay is within the tolerance of the best one.
+
+    ``seconds``: mean makespan with it; ``best``: without any limit; ``now``: as the runs are. ``width``: the most pods
+    that could ever run side by side. None with a ``reason`` when no run can be replayed or nothing runs side by side.
+    """
+
+    limit: int | None
+    seconds: float | None
+    best: float | None
+    now: float | None
+    width: int
+    runs_used: int
+    reason: str | None = None
+
+
+def enough_parallelism(
+    runs: Sequence[RunRecord | ExecutedRun],
+    graph: WorkflowGraph,
+    step: str | tuple[str | None, ...] | None = None,
+    tolerance: float = TOLERANCE,
+) -> EnoughParallelism:
+    """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``tolerance`` (a share of time).
+
+    A tuple sets several limits alike: those of several steps, or (None, step) where one field limits both.
+
+    Makespan is taken as falling in the limit (Graham's anomalies are rare and small), so bisection finds it.
+    """
+    usable = [run for run in prepare(runs, graph) if run.usable]
+    scopes = step if isinstance(step, tuple) else (step,)
+    width = max((_width(run, scope) for run in usable for scope in scopes), default=0)
+    if not usable:
+        return EnoughParallelism(None, None, None, None, 0, 0, "not enough data: no run can be replayed")
+    now = sum(run.replayed for run in usable) / len(usable)
+    if width < 2:
+        return EnoughParallelism(None, None, None, now, width, len(usable), "nothing runs side by side")
+
+    def mean(limit: int | None) -> float:
+        change = WhatIf(parallelism=tuple((scope, limit) for scope in scopes))
+        return sum(replay(run, change) for run in usable) / len(usable)
+
+    best = mean(None)
+    low, high, found = 1, width, best
+    while low < high:
+        middle = (low + high) // 2
+        seconds = mean(middle)
+        if seconds <= best * (1.0 + tolerance):
+            high, found = middle, seconds
+        else:
+            low = middle + 1
+    return EnoughParallelism(high, found, best, now, width, len(usable))
+
+
+def _width(run: ExecutedRun, step: str | None) -> int:
+    if step is not None:
+        return len(run.chains[run.index[step]]) if step in run.index else 0
+    return sum(len(chains) for chains in run.chains)

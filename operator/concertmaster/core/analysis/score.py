@@ -1,0 +1,93 @@
+"""A score from 0 to 100 whose parts are printed: a number nobody can take apart is a number nobody trusts.
+
+Parts and weights, unless a policy weighs them otherwise: success 40, stability of the run time 20, use of what is
+requested 25, waiting 15. A part that cannot be told is left out and the weights of the others are scaled up; with no part at
+all, or fewer runs than advice needs, there is no score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.cost import CostSummary
+from concertmaster.core.changepoint import Changes
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.options import AnalysisOptions
+from concertmaster.core.stats.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePart:
+    """``value`` is 0 to 1; ``why`` is the figure behind it in words."""
+
+    name: str
+    weight: int
+    value: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """``total`` is 0 to 100, or None when nothing is known."""
+
+    total: int | None
+    parts: tuple[ScorePart, ...]
+
+
+def _clip(value: float) -> float:
+    return min(1.0, max(0.0, value))
+
+
+def compute_score(
+    runs: Sequence[RunRecord],
+    *,
+    makespan: Summary,
+    queue: Summary,
+    cost: CostSummary,
+    trend: Changes,
+    options: AnalysisOptions,
+) -> Score:
+    """The score of the given finished runs.
+
+    success: success rate, where the target is full marks and 20 points below it none; stability: coefficient of
+    variation of the makespan against twice the mark's threshold, halved while a slowdown stands; efficiency: used
+    share of the requested cost against the 70 % most teams aim at; waiting: share of the makespan spent waiting for
+    a node, none at 20 %.
+    """
+    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    parts: list[ScorePart] = []
+    weights = options.score_weights
+    if known:
+        rate = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known)
+        value = _clip(1.0 - (options.success_target - rate) / 0.20)
+        parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f} % of {len(known)} runs"))
+    else:
+        parts.append(ScorePart("success", weights["success"], None, "no run with a known end"))
+    if makespan.cv is not None and makespan.count >= 3:
+        slower = any(p.ratio > 1.0 for p in trend.points)
+        value = _clip(1.0 - makespan.cv / (2 * options.high_variance_cv)) * (0.5 if slower else 1.0)
+        why = f"run time varies by {100 * makespan.cv:.0f} % of its mean" + (", and grew" if slower else "")
+        parts.append(ScorePart("stability", weights["stability"], value, why))
+    else:
+        parts.append(ScorePart("stability", weights["stability"], None, "fewer than 3 succeeded runs"))
+    if cost.per_run is not None and cost.per_run.requested > 0 and cost.per_run.used > 0:
+        share = cost.per_run.used / cost.per_run.requested
+        why = f"{100 * share:.0f} % of the requested resources used"
+        # Using more than was asked for is no virtue: others may be starved of it, or it of them.
+        value = _clip(share / 0.70) if share <= 1 else _clip(1.0 / share)
+        parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
+    else:
+        parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))
+    if queue.mean is not None and makespan.mean:
+        share = queue.mean / makespan.mean
+        why = f"{100 * share:.0f} % of the run time is waiting for a node"
+        parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
+    else:
+        parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
+    told = [p for p in parts if p.value is not None]
+    weight = sum(p.weight for p in told)
+    if not weight or len(known) < options.min_runs:
+        return Score(None, tuple(parts))
+    total = sum(p.weight * (p.value or 0.0) for p in told) / weight
+    return Score(round(100 * total), tuple(parts))

@@ -1,0 +1,219 @@
+"""What each hour, day, week and month was like, and how the last one compares with the one before.
+
+A run, and every step of it, counts in the period in which the run ended. A period without runs is told apart from one of
+which nothing is known: the first has zero runs, the second has no number. Only whole periods are compared: a day that has
+just begun would always look cheap.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import pairwise
+
+from concertmaster.core.analysis.cost import execution_cost, run_cost
+from concertmaster.core.analysis.periods import Period, boundaries
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model.options import Pricing
+from concertmaster.core.stats.comparison import Comparison, compare_amounts
+from concertmaster.core.stats.exact import fisher
+from concertmaster.core.stats.summary import Summary, summarize
+
+LEVEL = 0.05  # of the test of two success rates
+
+Span = tuple[float, float]  # unix seconds
+Values = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One period from ``start`` to ``end`` (unix seconds).
+
+    ``known``: whether there were data of any part of it; without, the counts are no zeros. ``whole``: it is over and was
+    seen from end to end. ``figures`` by name: seconds, shares, core-seconds, bytes or currency units, as named.
+    """
+
+    start: float
+    end: float
+    known: bool
+    whole: bool
+    succeeded: int = 0
+    failed: int = 0
+    unknown: int = 0
+    figures: Mapping[str, Summary] | None = None
+
+    @property
+    def total(self) -> int:
+        """Runs, or executions of a step."""
+        return self.succeeded + self.failed + self.unknown
+
+    @property
+    def success(self) -> float | None:
+        """Share (0 to 1) that succeeded of those whose end is known."""
+        known = self.succeeded + self.failed
+        return self.succeeded / known if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The newest whole period (``now``) against the one before it. ``figures`` by name: the ratio of the two, with its
+    interval and verdict. ``success_p``: probability of success rates so far apart by chance alone, None without data.
+    ``reason`` says why nothing is compared; the figures are empty then."""
+
+    now: Bucket | None
+    before: Bucket | None
+    figures: Mapping[str, Comparison]
+    success_p: float | None
+    reason: str = ""
+
+    @property
+    def success_changed(self) -> bool:
+        """Whether the success rates differ by more than chance."""
+        return self.success_p is not None and self.success_p < LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The periods of a workflow or of one of its steps in order, and the comparison of the last two whole ones."""
+
+    buckets: tuple[Bucket, ...]
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """One length of period. ``steps`` in the order of their first appearance."""
+
+    period: Period
+    workflow: Series
+    steps: Mapping[str, Series]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One run or execution: when it counts, how it ended, and its figures."""
+
+    at: float
+    outcome: Outcome
+    figures: Mapping[str, float]
+
+
+def trends(
+    runs: Sequence[RunRecord],
+    period: Period,
+    zone: tzinfo,
+    *,
+    since: float,
+    until: float,
+    blind: Sequence[Span] = (),
+    pricing: Pricing | None = None,
+) -> Trends:
+    """Trends of the runs that ended in (``since``, ``until``]; ``blind`` are the spans of which nothing is known."""
+    edges = boundaries(since, until, period, zone)
+    prices = pricing or Pricing()
+    ended = [r for r in runs if r.end is not None and since < r.end <= until and r.outcome is not Outcome.RUNNING]
+    ended.sort(key=lambda r: (r.end or 0.0, r.run))
+    frame = [_empty(a, b, since, until, blind) for a, b in pairwise(edges)]
+    rows: dict[str, list[_Row]] = {}
+    for run in ended:
+        for e in run.steps:
+            if e.outcome not in (Outcome.SKIPPED, Outcome.RUNNING):
+                rows.setdefault(e.step, []).append(_Row(run.end or 0.0, e.outcome, _step_figures(e, prices)))
+    whole = _series(frame, edges, [_Row(r.end or 0.0, r.outcome, _run_figures(r, prices)) for r in ended])
+    return Trends(period, whole, {step: _series(frame, edges, found) for step, found in rows.items()})
+
+
+def _empty(start: float, end: float, since: float, until: float, blind: Sequence[Span]) -> Bucket:
+    """A period without runs. What lies before ``since`` or in a blind span was not seen."""
+    seen = _without((max(start, since), min(end, until)), blind)
+    length = sum(b - a for a, b in seen)
+    return Bucket(start, end, known=length > 0, whole=start >= since and end <= until and length >= end - start)
+
+
+def _without(span: Span, blind: Iterable[Span]) -> list[Span]:
+    left = [span]
+    for start, end in blind:
+        left = [(a, b) for low, high in left for a, b in ((low, min(high, start)), (max(low, end), high)) if b > a]
+    return [(a, b) for a, b in left if b > a]
+
+
+def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
+    cost = run_cost(run, pricing)
+    found = {
+        "durationSeconds": run.makespan if run.outcome is Outcome.SUCCEEDED else None,
+        "queueSeconds": run.queue_time,
+        "cost": cost.total if cost is not None else None,
+        "wastedCost": cost.wasted if cost is not None else None,
+        "cpuSeconds": _total(_cpu(step) for step in run.steps),
+        **{f"metric:{name}": value for name, value in sorted(run.extra.items())},
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _step_figures(execution: StepExecution, pricing: Pricing) -> dict[str, float]:
+    cost = execution_cost(execution, pricing)
+    peaks = [c.memory_peak for c in execution.containers if not c.init and c.memory_peak is not None]
+    found = {
+        "durationSeconds": execution.duration if execution.outcome is Outcome.SUCCEEDED else None,
+        "cost": cost.total if cost is not None else None,
+        "cpuSeconds": _cpu(execution),
+        "memoryPeakBytes": max(peaks, default=None),
+        **{f"metric:{name}": value for name, value in sorted(execution.extra.items())},
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _cpu(execution: StepExecution) -> float | None:
+    return _total(c.cpu_seconds for c in execution.containers if not c.init)
+
+
+def _total(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) if known else None
+
+
+def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row]) -> Series:
+    """The rows sorted into the periods; a row that ended on an edge belongs to the period that begins there."""
+    sorted_in: list[list[_Row]] = [[] for _ in frame]
+    for row in rows:
+        sorted_in[min(len(frame) - 1, bisect_right(edges, row.at) - 1)].append(row)
+    values = [_values(found) for found in sorted_in]
+    buckets = tuple(
+        Bucket(
+            empty.start,
+            empty.end,
+            known=empty.known or bool(found),
+            whole=empty.whole,
+            succeeded=sum(r.outcome in (Outcome.SUCCEEDED, Outcome.CACHED) for r in found),
+            failed=sum(r.outcome is Outcome.FAILED for r in found),
+            unknown=sum(r.outcome is Outcome.UNKNOWN for r in found),
+            figures={name: summarize(list(v)) for name, v in of.items()},
+        )
+        for empty, found, of in zip(frame, sorted_in, values, strict=True)
+    )
+    return Series(buckets, _difference(buckets, values))
+
+
+def _values(rows: Sequence[_Row]) -> Values:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.figures.items():
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> Difference:
+    places = [i for i, b in enumerate(buckets) if b.whole]
+    if not places:
+        return Difference(None, None, {}, None, "no period is over and was seen from end to end")
+    at = places[-1]
+    now = buckets[at]
+    if at == 0 or not buckets[at - 1].whole:
+        return Difference(now, None, {}, None, "the period before it was not seen from end to end")
+    before = buckets[at - 1]
+    names = [name for name in values[at] if name in values[at - 1]]
+    figures = {name: compare_amounts(values[at - 1][name], values[at][name]) for name in names}
+    p = fisher(before.succeeded, before.failed, now.succeeded, now.failed)
+    return Difference(now, before, figures, p)

@@ -1,0 +1,152 @@
+"""From a series of runs to change points with size and confidence, and the trend since the last one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concertmaster.core.changepoint.inputs import input_effect
+from concertmaster.core.changepoint.model import ChangePoint, Changes, Direction, Ramp
+from concertmaster.core.changepoint.ramps import find_ramps
+from concertmaster.core.changepoint.segment import MIN_SEGMENT, MOST_VALUES, Split, serial_dependence, splits
+from concertmaster.core.model import Interval
+from concertmaster.core.stats.robust import median_difference, theil_sen
+from concertmaster.core.stats.summary import Floats, as_floats
+
+WEEK = 7 * 86400.0
+MIN_TREND = 8  # values below which the interval of a slope is too wide to say anything
+MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
+
+Numbers = Iterable[float | None] | Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values that can be analysed: ``index`` into the series as given, ``time`` (NaN without times), ``y`` the logs of
+    the values (or the values in units of the largest when ``is_log`` is False), ``inputs`` (NaN where unknown); all of
+    shape (n,).
+    """
+
+    index: NDArray[np.intp]
+    time: Floats
+    y: Floats
+    is_log: bool
+    inputs: Floats
+
+
+def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Changes:
+    """Change points, ramps and trend of ``values`` (one per run, any unit) in the order of ``times`` (unix seconds).
+
+    Missing values (None, NaN, infinite) are left out, indices refer to the series as given. Without ``times`` the
+    order given counts and there is no trend. With ``inputs`` (input size per run, same length) the part of each value
+    that the input size explains is taken out first, so that only changes of the step itself remain.
+    """
+    series = prepare(times, values, inputs)
+    if isinstance(series, str):
+        return Changes((), None, False, series)
+    y = series.y
+    effect = input_effect(y, series.inputs) if series.is_log else None
+    if effect is not None:
+        y = y - effect.explained
+    dependence = serial_dependence(y) if y.size <= MOST_VALUES else None
+    found = splits(y, dependence=dependence)
+    drifting = any(split.drifting for split in found)
+    edges = [split.index for split in found]
+    ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
+    changes = Changes(_points(series, y, found), None, True, None, ramps, effect is not None, drifting)
+    start = trend_start(changes, series)
+    if start or dependence is None:
+        dependence = serial_dependence(y[start:])
+    trend = _trend(series.time[start:], y[start:], dependence) if series.is_log else None
+    return replace(changes, trend_per_week=trend)
+
+
+def trend_start(changes: Changes, series: Series) -> int:
+    """Where, in the usable series, the stretch begins whose trend is still going on: at the last change, or at the
+    start of a ramp that has not come to its end yet.
+    """
+    if not changes.points:
+        return 0
+    place = {int(original): i for i, original in enumerate(series.index)}
+    last = changes.ramps[-1] if changes.ramps else None
+    going_on = last is not None and place[last.end] >= series.y.size - MIN_SEGMENT
+    if last is not None and going_on and last.points[-1] == len(changes.points) - 1:
+        return place[last.start]
+    return place[changes.points[-1].index]
+
+
+def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> Series | str:
+    """The usable part of a series in the order of time, or a sentence that says what is wrong with it."""
+    data = as_floats(values)
+    when = np.full(data.size, np.nan) if times is None else as_floats(times)
+    sizes = np.full(data.size, np.nan) if inputs is None else as_floats(inputs)
+    if when.size != data.size or sizes.size != data.size:
+        return f"{data.size} values, {when.size} times and {sizes.size} input sizes: one of each per run is needed"
+    index = np.flatnonzero(np.isfinite(data) if times is None else np.isfinite(data) & np.isfinite(when))
+    if times is not None:
+        index = index[np.argsort(when[index], kind="stable")]
+    if index.size < 2 * MIN_SEGMENT:
+        return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
+    y, is_log = _scale(data[index])
+    return Series(index, when[index], y, is_log, sizes[index])
+
+
+def _scale(values: Floats) -> tuple[Floats, bool]:
+    """Logs where a ratio makes sense (nothing negative; zeros count as the smallest positive value), else as they are."""
+    low = float(values.min())
+    if low > 0:
+        return np.log(values), True
+    positive = values[values > 0]
+    if low < 0 or positive.size == 0:
+        return values / max(float(np.max(np.abs(values))), 1e-300), False  # no square of it may overflow
+    return np.log(np.maximum(values, positive.min())), True
+
+
+def _points(series: Series, y: Floats, found: list[Split]) -> tuple[ChangePoint, ...]:
+    edges = [0, *(split.index for split in found), y.size]
+    out = []
+    for i, split in enumerate(found):
+        shift = median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]])
+        if shift is None:
+            continue
+        size = (math.nan, math.nan, math.nan)
+        if series.is_log:
+            size = (_exp(shift.likely), _exp(shift.low), _exp(shift.high))
+        direction = Direction.UP if shift.likely >= 0 else Direction.DOWN
+        at = split.index
+        out.append(ChangePoint(int(series.index[at]), float(series.time[at]), *size, direction, 1.0 - split.p_value))
+    return tuple(out)
+
+
+def _ramps(series: Series, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
+    out = []
+    for start, end, explained in find_ramps(y, edges):
+        before, after = y[: start + 1], y[end:]
+        previous = [e for e in edges[: explained[0]] if e < start]
+        following = [e for e in edges[explained[-1] + 1 :] if e > end]
+        before = before[previous[-1] if previous else 0 :]
+        after = after[: (following[0] if following else y.size) - end]
+        ratio = _exp(float(np.median(after) - np.median(before))) if series.is_log else math.nan
+        times = float(series.time[start]), float(series.time[end])
+        out.append(Ramp(int(series.index[start]), int(series.index[end]), *times, ratio, explained))
+    return tuple(out)
+
+
+def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:
+    """Share per week by which the level grows, from the robust slope of the logs, which hang together that much."""
+    if times.size < MIN_TREND or not np.all(np.isfinite(times)):
+        return None
+    wider = math.sqrt((1.0 + dependence) / (1.0 - dependence))
+    slope = theil_sen((times - times[0]) / WEEK, logs, wider=wider)
+    if slope is None:
+        return None
+    low, likely, high = (math.expm1(min(s, 50.0)) for s in (slope.low, slope.likely, slope.high))
+    return Interval(low, likely, high)
+
+
+def _exp(log: float) -> float:
+    return math.exp(min(log, 700.0))

@@ -1,0 +1,65 @@
+"""When an objective that is still met will be missed, if the present trend goes on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, Numbers, detect, prepare, trend_start
+from concertmaster.core.model import Interval
+
+
+class OutlookState(StrEnum):
+    """MET: no trend leads to the limit in sight. AT_RISK: one does. MISSED: already. UNKNOWN: too little data."""
+
+    MET = "Met"
+    AT_RISK = "AtRisk"
+    MISSED = "Missed"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``level`` is the percentile at the present end of the trend, ``at`` when it reaches the limit (unix seconds)."""
+
+    state: OutlookState
+    level: float | None = None
+    at: Interval | None = None
+    reason: str | None = None
+
+
+def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float = 0.5, now: float) -> Outlook:
+    """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) passes ``limit`` (same unit).
+
+    The trend since the last change is carried on (robust slope of the logs), with the spread of the runs around it
+    kept. A date is given only when the whole 95 % interval of the slope rises, and only as far ahead as the trend has
+    been watched: beyond that an extrapolation is a guess.
+    """
+    series = prepare(times, values)
+    if isinstance(series, str):
+        return Outlook(OutlookState.UNKNOWN, reason=series)
+    if not series.is_log or not limit > 0:
+        return Outlook(OutlookState.UNKNOWN, reason="values and limit must be positive")
+    changes = detect(times, values)
+    start = trend_start(changes, series)
+    time, y = series.time[start:], series.y[start:]
+    trend = changes.trend_per_week
+    if trend is None or time.size < MIN_TREND:
+        return Outlook(OutlookState.UNKNOWN, reason=f"{time.size} of {MIN_TREND} runs since the last change")
+    slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
+    rising = slope.low > 0
+    tilt = slope.likely if rising or slope.high < 0 else 0.0
+    level = float(np.quantile(y - tilt * (time - now), min(max(percentile, 0.0), 1.0)))
+    seconds = math.exp(min(level, 700.0))
+    if level > math.log(limit):
+        return Outlook(OutlookState.MISSED, seconds)
+    if not rising:
+        return Outlook(OutlookState.MET, seconds, reason="no rising trend")
+    missing = math.log(limit) - level
+    at = Interval(*(now + missing / s for s in (slope.high, slope.likely, slope.low)))
+    if at.likely - now > float(time[-1] - time[0]):
+        return Outlook(OutlookState.MET, seconds, reason="the trend does not get there within the time it was watched")
+    return Outlook(OutlookState.AT_RISK, seconds, at)

@@ -1,0 +1,102 @@
+"""Which runs a change is compared with: those before it and those after it, and what makes them comparable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from concertmaster.core.changes.power import POWER, Outlook, outlook, power, spread
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.stats.comparison import MIN_RUNS, compare
+
+BASELINE = 60  # runs before a change it is compared with, the newest
+NOISY_BASELINE = 200  # where BASELINE would not do, so much do runs vary, and the older ones are like the newest
+_ALIKE = 0.1  # level at which older runs count as different: rather too often, they are only a help
+STUCK = 2.0  # times the longest run before: a run still going on counts as one that took this long
+
+Sizes = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Finished runs before and after a change, each in the order of their starts."""
+
+    before: tuple[RunRecord, ...]
+    after: tuple[RunRecord, ...]
+
+
+def split_runs(
+    runs: Sequence[RunRecord],
+    *,
+    applied: float,
+    since: float | None,
+    now: float,
+    without: Sequence[tuple[float, float]] = (),
+) -> Sides:
+    """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
+
+    ``since`` is the last earlier change of the workflow that stayed: what ran before it is no baseline, nor what began
+    in a span of ``without`` (a change that was taken back). Of the runs after, those that started behind one that still
+    goes on are left out, or fast runs would be counted before slow ones.
+    """
+    dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
+    begin = since if since is not None else -math.inf
+    before = [r for r in dated if _finished(r) and (r.end or 0.0) <= applied and (r.start or 0.0) >= begin]
+    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in without)][-NOISY_BASELINE:]
+    longest = max((r.makespan or 0.0 for r in before), default=math.inf)
+    after: list[RunRecord] = []
+    for run in dated:
+        if run.start is None or run.start < applied or run.start > now:
+            continue
+        if _finished(run):
+            after.append(run)
+        elif run.outcome is Outcome.RUNNING:
+            if now - run.start <= STUCK * longest:
+                break
+            after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
+    return Sides(tuple(before), tuple(after))
+
+
+def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
+    """What the proof of a change made now could tell; None with too few runs before it."""
+    sizes = comparable(Sides(tuple(before), ()))
+    return outlook(*_logged(baseline(before, sizes, max_runs), sizes), max_runs)
+
+
+def baseline(before: Sequence[RunRecord], sizes: Sizes, max_runs: int) -> tuple[RunRecord, ...]:
+    """The newest runs; more of them where it takes more to see through the noise and they are of the same kind. They
+    are chosen by what was before the change alone, so the choice cannot favour a verdict."""
+    newest, older = tuple(before[-BASELINE:]), before[:-BASELINE]
+    (seconds, inputs), (earlier, their_inputs) = _logged(newest, sizes), _logged(older, sizes)
+    if min(len(seconds), len(earlier)) < MIN_RUNS:
+        return newest
+    if power(spread(seconds, inputs), len(seconds), max_runs) >= POWER:
+        return newest
+    alike = compare(earlier, seconds, inputs_before=their_inputs, inputs_after=inputs, level=_ALIKE)
+    return newest if alike.low > 1.0 or alike.high < 1.0 else tuple(before)
+
+
+def _logged(runs: Sequence[RunRecord], sizes: Sizes) -> tuple[list[float], list[float]]:
+    """Durations of the good runs that have any, and what they worked on."""
+    rows = [(r.makespan, sizes[r.run]) for r in good(runs) if r.makespan]
+    return [s for s, _ in rows], [size for _, size in rows]
+
+
+def comparable(found: Sides) -> Sizes:
+    """What makes runs comparable: the input size where all runs tell it, else the number of items they worked on
+    (attempts left out, or a change that causes retries would explain its own harm)."""
+    runs = (*found.before, *found.after)
+    inputs = {r.run: sum(e.input_size for e in r.steps if e.input_size is not None) for r in runs}
+    if runs and all(size > 0 for size in inputs.values()):
+        return inputs
+    return {r.run: float(len({(e.step, e.item) for e in r.steps})) for r in runs}
+
+
+def good(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs that succeeded: the others' durations tell of something else."""
+    return [r for r in runs if r.outcome is Outcome.SUCCEEDED]
+
+
+def _finished(run: RunRecord) -> bool:
+    return run.end is not None and run.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)

@@ -1,0 +1,166 @@
+"""What every gate sees and says. A gate is a pure function of a plan and its situation.
+
+Facts that could not be found out are None, and a gate that needs one stays closed and names the right or the setting
+that is missing: a change is made on knowledge, never on hope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.model import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one gate says. ``waiting``: a decision or time opens it, so that a
+    plan may be proposed and wait for that."""
+
+    gate: str
+    open: bool
+    reason: str
+    message: str
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span in which changes may be made: a cron line, its time zone and the seconds it stays open."""
+
+    schedule: str
+    time_zone: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Least and most a change may set: cores, bytes, pods at a time. ``max_step`` is relative (0.5 is half)."""
+
+    cpu: tuple[float, float] = (0.05, 8.0)
+    memory: tuple[float, float] = (64 * 1024.0**2, 32 * 1024.0**3)
+    parallelism: tuple[float, float] = (1, 64)
+    max_step: float = 0.5
+
+    def of(self, resource: str) -> tuple[float, float]:
+        """Least and most of a resource."""
+        return {"cpu": self.cpu, "memory": self.memory}.get(resource, self.parallelism)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the policy in force allows. ``policy`` is its name for sentences, None without any."""
+
+    policy: str | None = None
+    mode: str = "Recommend"
+    suspended: bool = False
+    allow: frozenset[Kind] = frozenset(Kind)
+    max_risk: Level = Level.LOW
+    bounds: Bounds = field(default_factory=Bounds)
+    min_change: float = 0.1
+    cooldown_seconds: float = 86400.0
+    windows: tuple[Window, ...] = ()
+    max_in_flight: int = 1
+    git_ops_apply: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One change of the same workflow that was written: when it was applied and, if so, taken back (unix seconds)."""
+
+    applied: float
+    restored: float | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A LimitRange's bounds for a container or a pod (``scope``), cores and bytes by resource."""
+
+    name: str
+    scope: str
+    least: Mapping[str, float] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a ResourceQuota allows a namespace in all, cores and bytes by resource (requests)."""
+
+    name: str
+    hard: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the cluster says about the target now. None: it could not be asked, ``unknown`` has the reason by topic.
+
+    ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that aim at it;
+    ``sharers`` are the other Pipelines that run it, where it is a Task. ``pods`` is how many pods of the step may run at
+    a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` how many runs
+    are going on.
+    """
+
+    owners: tuple[str, ...] | None = ()
+    controllers: tuple[str, ...] | None = ()
+    sharers: tuple[str, ...] | None = ()
+    ranges: tuple[Range, ...] | None = ()
+    quotas: tuple[Quota, ...] | None = ()
+    pod_spec_patch: bool = False
+    secure: bool | None = False
+    active_runs: int | None = 0
+    pods: int | None = 1
+    write_access: bool | None = True
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    def why(self, topic: str) -> str:
+        """Why a topic is unknown."""
+        return self.unknown.get(topic, "it could not be asked")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything a gate may look at besides the plan. Times are unix seconds.
+
+    ``in_flight`` names the changes of this workflow that were written and are not judged yet, ``elsewhere`` those of
+    other workflows on the same object. ``baseline_runs`` are
+    the runs a change could be compared with, ``coverage`` is the share
+    of executions of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by
+    itself, ``unsure`` why a proof could well miss harm. ``approved`` is True once a person approved the plan.
+    ``writes_left`` is what the rate allows now.
+    """
+
+    now: float
+    rights: Rights = field(default_factory=Rights)
+    facts: Facts = field(default_factory=Facts)
+    past: tuple[Past, ...] = ()
+    in_flight: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    data_until: float | None = None
+    max_data_age: float = 6 * 3600.0
+    baseline_runs: int = 30
+    coverage: float | None = None
+    min_coverage: float = 0.5
+    withdrawn: str | None = None
+    unsure: str | None = None
+    approved: bool = False
+    writes_left: int = 1
+
+
+Gate = Callable[[Plan, Situation], Verdict]
+
+
+def passed(gate: str, message: str, *, waiting: bool = False) -> Verdict:
+    """An open gate."""
+    return Verdict(gate, True, "Open", message, waiting)
+
+
+def closed(gate: str, reason: str, message: str, *, waiting: bool = False) -> Verdict:
+    """A closed gate."""
+    return Verdict(gate, False, reason, message, waiting)
+
+
+def blocking(verdicts: Sequence[Verdict], *, proposing: bool) -> list[Verdict]:
+    """The closed gates that count: for a proposal those that neither a decision nor time opens, for a write all of them."""
+    return [v for v in verdicts if not v.open and not (proposing and v.waiting)]

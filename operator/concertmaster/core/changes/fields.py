@@ -1,0 +1,162 @@
+"""What a plan sets one field to: one step from the value that stands there towards the advised one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.pointers import allowed, inherited
+from concertmaster.core.model import Edit
+from concertmaster.core.model.amounts import quantity, whole
+
+_MI = 1024.0**2
+
+
+class Refused(Exception):
+    """No plan can be made of this advice; the message is a sentence. ``changed``: the object is no longer the one the
+    advice was made for, so that a new analysis may give a plan."""
+
+    def __init__(self, message: str, *, changed: bool = False) -> None:
+        super().__init__(message)
+        self.changed = changed
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far one change may go: the largest relative step, and least and most per resource (cores, bytes)."""
+
+    max_step: float
+    cpu: tuple[float, float]
+    memory: tuple[float, float]
+
+    def of(self, resource: str) -> tuple[float, float]:
+        """Least and most of a resource."""
+        return self.cpu if resource == "cpu" else self.memory
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field a plan sets. Numbers are cores, bytes or pods; ``old`` is what holds now (None: nothing), ``limit`` is
+    the limit of the same resource. ``source`` is the pointer of a value that holds from elsewhere in the object: a
+    Tekton step's own request takes its place, and the other steps keep it."""
+
+    pointer: str
+    resource: str  # cpu, memory, parallelism
+    container: str | None
+    old: float | None
+    new: float
+    old_literal: object
+    new_literal: object
+    limit: float | None = None
+    source: str | None = None
+
+    @property
+    def change(self) -> float | None:
+        """Relative change: -0.5 is half of it. None where nothing is set now."""
+        return None if not self.old else self.new / self.old - 1.0
+
+
+def describe(found: Setting) -> str:
+    """One setting in words."""
+    name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[found.resource]
+    of = f" of container {found.container}" if found.container else ""
+    before = "nothing" if found.old_literal is None else str(found.old_literal)
+    whose = " (of the stepTemplate)" if found.source else ""
+    return f"{name}{of} from {before}{whose} to {found.new_literal}"
+
+
+def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) -> Setting:
+    """What ``edit`` sets on the object ``raw``, as far as ``reach`` goes. Raises Refused."""
+    resource = allowed(kind, edit.pointer) or ""
+    there, literal = jsonpatch.find(raw, edit.pointer)
+    _same_as_advised(edit, resource, there, literal)
+    if resource == "parallelism":
+        new = whole(json.loads(edit.proposed or "null"))
+        if new is None or new < 1:
+            raise Refused(f"{edit.pointer}: {edit.proposed} is no number of pods")
+        old = whole(literal)
+        if there and literal is not None and old is None:
+            raise Refused(f"{edit.pointer} is {literal!r}, which is no whole number")
+        return Setting(edit.pointer, resource, None, old, new, literal, new)
+    source = None if there else inherited(kind, edit.pointer)
+    if source is not None:
+        there, literal = jsonpatch.find(raw, source)
+        source = source if there else None
+    amount = quantity(literal) if there else None
+    proposed = quantity(edit.proposed)
+    if (there and amount is None) or proposed is None or proposed <= 0:
+        wrong = edit.proposed if proposed is None or proposed <= 0 else literal
+        raise Refused(f"{edit.pointer}: {wrong!r} is no amount that can be changed, such as 500m or 2Gi")
+    new_literal: object = edit.proposed
+    if reach is not None and amount is not None:
+        new_literal = _step(resource, amount, proposed, reach, edit, literal)
+    *above, _, _ = jsonpatch.parts(edit.pointer)
+    beside = jsonpatch.join([*above, "limits", resource])
+    limit = jsonpatch.find(raw, beside)[1]
+    if limit is None and (default := inherited(kind, beside)) is not None:
+        limit = jsonpatch.find(raw, default)[1]
+    holder = jsonpatch.find(raw, jsonpatch.join(above[:-1]))[1]
+    name = holder.get("name") if isinstance(holder, Mapping) else None
+    return Setting(
+        edit.pointer,
+        resource,
+        str(name) if name and above[-2].isdigit() else None,
+        amount,
+        quantity(new_literal) or proposed,
+        literal,
+        new_literal,
+        quantity(limit),
+        source,
+    )
+
+
+def _same_as_advised(edit: Edit, resource: str, there: bool, literal: object) -> None:
+    """The advice rests on a value; when another stands there now, the advice is about something else."""
+    expected: object = edit.current
+    if resource == "parallelism" and edit.current is not None:
+        expected = json.loads(edit.current)
+    shown = literal if resource == "parallelism" or isinstance(literal, str) else json.dumps(literal)
+    if (expected is not None, expected) != (
+        there and literal is not None,
+        shown if there and literal is not None else None,
+    ):
+        was = "absent" if expected is None else f"{expected!r}"
+        now = "absent" if not there else f"{literal!r}"
+        raise Refused(f"{edit.pointer} is {now} now and was {was} when the advice was made", changed=True)
+
+
+def _step(resource: str, old: float, proposed: float, reach: Reach, edit: Edit, literal: object) -> object:
+    """The literal one step towards ``proposed``; the advised one when it is within reach; ``literal``, what stands
+    there, when bounds and steps would lead away from what is advised: advice is never turned round."""
+    found = _reached(resource, old, proposed, reach, edit)
+    return found if ((quantity(found) or proposed) - old) * (proposed - old) > 0 else literal
+
+
+def _reached(resource: str, old: float, proposed: float, reach: Reach, edit: Edit) -> str | None:
+    least, most = reach.of(resource)
+    if least > most:
+        return edit.proposed  # the bounds' gate says so
+    wanted = min(max(proposed, least), most)
+    near, far = old * (1.0 - reach.max_step), old * (1.0 + reach.max_step)
+    if wanted == proposed and near <= proposed <= far:
+        return edit.proposed
+    write = text.cpu_quantity if resource == "cpu" else text.memory_quantity
+    unit = 0.001 if resource == "cpu" else _MI
+    if wanted < near:
+        return write(near)
+    if wanted > far:
+        return write(max(unit, math.floor(far / unit + 1e-9) * unit))
+    return write(wanted)
+
+
+def way(edit: Edit, found: Setting) -> float:
+    """Share of the advised way that the setting goes, 0 to 1."""
+    if found.resource == "parallelism" or found.old is None:
+        return 1.0
+    advised = (quantity(edit.proposed) or found.new) - found.old
+    return 1.0 if advised == 0 else min(1.0, max(0.0, (found.new - found.old) / advised))

@@ -1,0 +1,227 @@
+"""What rules promised and what was measured: corrects later promises and takes rights from rules that do harm.
+
+Kept nowhere by itself: it is rebuilt each time from the finished changes that are still there and from what the status
+of every profile says about advice that people carried out, so it can neither go wrong nor be lost alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.text import count
+
+LAST = 5
+KEPT = 0.8  # of the promise, or anything within its range, counts as held
+MOST_WORSE = 3
+PRIOR = 4.0  # a promise counts as much as this many measurements that came out as promised
+_MOST = 1.5  # a lucky streak does not let promises grow beyond this
+_SMALL = 0.005  # promises below half a percent say nothing about the ratio
+_ONE_CHANGE = 120.0  # seconds: two accounts of one change may differ by this much about its moment
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One finished change. ``promised`` and ``measured`` are relative changes (negative: less), None when unknown; the
+    promise is the rule's own, as it was before any correction. ``applied``: when it was made, unix seconds."""
+
+    workflow: str
+    rule: str
+    verdict: Verdict
+    finished: float
+    promised: float | None = None
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    recommendation: str = ""
+    applied: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured over promised gain: 1 kept its promise, 0 did nothing, negative did harm."""
+        if self.promised is None or self.measured is None or self.promised > -_SMALL:
+            return None
+        return max(-1.0, min(3.0, self.measured / self.promised)) + 0.0  # no negative zero
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the promise was kept; None when nothing can be said."""
+        if self.verdict in (Verdict.WORSE, Verdict.INCONCLUSIVE):
+            return False if self.verdict is Verdict.WORSE else None
+        if self.promised is None:  # without a number there was nothing to keep
+            return None
+        if self.ratio is None or self.measured is None:
+            return self.verdict is Verdict.IMPROVED
+        return self.ratio >= KEPT or (self.high is not None and self.measured <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How well a rule keeps its promises: ``held`` of ``times`` in all workflows, ``median`` of measured over promised
+    (None: no numbers), and ``factor`` for its next promise in one workflow."""
+
+    rule: str
+    held: int
+    times: int
+    median: float | None
+    factor: float
+
+    def __str__(self) -> str:
+        """``this rule's promises held 12 of 14 times, median 0.9 x; its next one counts as 0.92 x``."""
+        median = f", median {self.median:.2g} x" if self.median is not None else ""
+        said = f"this rule's promises held {self.held} of {count(self.times, 'time')}{median}"
+        return f"{said}; this one counts as {self.factor:.2f} x" if abs(self.factor - 1.0) >= 0.005 else said
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One rule's record in one workflow or, with ``workflow`` None, in all."""
+
+    workflow: str | None
+    rule: str
+    changes: int
+    improved: int
+    worse: int
+    correction: float
+    withdrawn: bool
+
+
+def correction(lines: Iterable[Line], rule: str, workflow: str) -> float:
+    """Factor for the rule's next promise in this workflow, 0 to 1.5; 1 without experience.
+
+    Shrinkage in two steps: the rule's mean ratio over all workflows is drawn towards 1, the workflow's own towards that.
+    """
+    return Ledger(line for line in lines if line.rule == rule).factor(rule, workflow)
+
+
+def same_change(line: Line, recommendation: str, applied: float | None) -> bool:
+    """Whether a line is about the change of this recommendation that was made at ``applied``."""
+    if line.recommendation != recommendation or line.applied is None or applied is None:
+        return False
+    return abs(line.applied - applied) <= _ONE_CHANGE
+
+
+def merged(changes: Iterable[Line], outcomes: Iterable[Line]) -> list[Line]:
+    """All lines; of two accounts of one change, the one of the change itself."""
+    found = list(changes)
+    own: dict[tuple[str, str], list[Line]] = {}
+    for line in found:
+        own.setdefault((line.workflow, line.recommendation), []).append(line)
+    for line in outcomes:
+        rows = own.get((line.workflow, line.recommendation), ())
+        if not any(same_change(x, line.recommendation, line.applied) for x in rows):
+            found.append(line)
+    return found
+
+
+class Ledger:
+    """All lines, sorted once: what thousands of workflows ask it costs little."""
+
+    def __init__(self, lines: Iterable[Line] = ()) -> None:
+        by_rule: dict[str, list[Line]] = {}
+        for line in lines:
+            by_rule.setdefault(line.rule, []).append(line)
+        self._rules = {rule: _Rule.of(rows) for rule, rows in by_rule.items()}
+
+    def factor(self, rule: str, workflow: str) -> float:
+        """``correction`` of the lines it was made of."""
+        found = self._rules.get(rule)
+        return 1.0 if found is None else _bounded(_drawn(found.ratios.get(workflow, ()), found.everywhere))
+
+    def withdrawn(self, rule: str, workflow: str) -> str | None:
+        """``withdrawn`` of the lines it was made of."""
+        found = self._rules.get(rule)
+        return None if found is None else withdrawn(found.lines.get(workflow, ()), rule, workflow)
+
+    def record(self, rule: str, workflow: str) -> Record | None:
+        """How well ``rule`` kept its promises everywhere, with its factor in ``workflow``; None without experience."""
+        found = self._rules.get(rule)
+        if found is None or not found.times:
+            return None
+        return Record(rule, found.held, found.times, found.median, self.factor(rule, workflow))
+
+    def records(self) -> list[Record]:
+        """Every rule with experience, with its factor for a workflow it never met, by name."""
+        found = (self.record(rule, "") for rule in sorted(self._rules))
+        return [r for r in found if r is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    held: int
+    times: int
+    median: float | None
+    everywhere: float
+    ratios: Mapping[str, Sequence[float]]
+    lines: Mapping[str, Sequence[Line]]
+
+    @classmethod
+    def of(cls, lines: Sequence[Line]) -> _Rule:
+        kept = [h for x in lines if (h := x.held) is not None]
+        ratios: dict[str, list[float]] = {}
+        own: dict[str, list[Line]] = {}
+        for line in lines:
+            own.setdefault(line.workflow, []).append(line)
+            if line.ratio is not None:
+                ratios.setdefault(line.workflow, []).append(line.ratio)
+        known = [r for rows in ratios.values() for r in rows]
+        return cls(sum(kept), len(kept), median(known) if known else None, _drawn(known, 1.0), ratios, own)
+
+
+def _bounded(factor: float) -> float:
+    return max(0.0, min(_MOST, factor))
+
+
+def _drawn(ratios: Sequence[float], towards: float) -> float:
+    return (PRIOR * towards + math.fsum(ratios)) / (PRIOR + len(ratios))
+
+
+def withdrawn(lines: Iterable[Line], rule: str, workflow: str) -> str | None:
+    """Why the rule may no longer change this workflow by itself: three Worse among its last five; None when it may."""
+    mine = sorted((x for x in lines if x.rule == rule and x.workflow == workflow), key=lambda x: x.finished)
+    worse = sum(x.verdict is Verdict.WORSE for x in mine[-LAST:])
+    if worse < MOST_WORSE:
+        return None
+    return f"{worse} of the last {min(LAST, len(mine))} changes of rule {rule} made this workflow worse"
+
+
+def corrected(item: Recommendation, factor: float) -> Recommendation:
+    """The recommendation with its promises multiplied by ``factor``; for ranking and plans, not for its sentences."""
+    return replace(
+        item,
+        gain_seconds=_scaled(item.gain_seconds, factor),
+        gain_share=_scaled(item.gain_share, factor),
+        saving_per_month=_scaled(item.saving_per_month, factor),
+        factor=item.factor * factor,
+    )
+
+
+def _scaled(interval: Interval | None, factor: float) -> Interval | None:
+    if interval is None or factor == 1.0:
+        return interval
+    return Interval(interval.low * factor, interval.likely * factor, interval.high * factor)
+
+
+def summaries(lines: Sequence[Line]) -> list[Summary]:
+    """Every rule's record, over all workflows and per workflow, in a fixed order."""
+    found: list[Summary] = []
+    for rule in sorted({x.rule for x in lines}):
+        rows = [x for x in lines if x.rule == rule]
+        for workflow in (None, *sorted({x.workflow for x in rows})):
+            mine = [x for x in rows if workflow is None or x.workflow == workflow]
+            found.append(
+                Summary(
+                    workflow,
+                    rule,
+                    len(mine),
+                    sum(x.verdict is Verdict.IMPROVED for x in mine),
+                    sum(x.verdict is Verdict.WORSE for x in mine),
+                    correction(lines, rule, workflow or ""),
+                    workflow is not None and withdrawn(lines, rule, workflow) is not None,
+                )
+            )
+    return found

@@ -1,0 +1,98 @@
+"""JSON Patch operations that set fields, each behind a test of what stands there, and the operations that undo them.
+
+Minimal: one field each, and where parents are missing the first missing one is added with what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.json_patch import Operation, PatchFailed
+
+
+def operations(
+    raw: Mapping[str, Any], values: Sequence[tuple[str, object]]
+) -> tuple[list[Operation], list[Operation], list[Operation]]:
+    """Set each pointer to its value: tests of names on the way, the changes behind tests of what is there, and how to
+    take them back in order. Raises PatchFailed where the object has no such place."""
+    guards: dict[str, Operation] = {}
+    patch: list[Operation] = []
+    back: list[list[Operation]] = []
+    present: Any = raw
+    for pointer, value in values:
+        for guard in _names(raw, pointer):
+            guards[guard["path"]] = guard
+        ops, undo = _change(present, pointer, value)
+        present = jsonpatch.apply(present, ops)
+        patch += ops
+        back.insert(0, undo)
+    return list(guards.values()), patch, [op for undo in back for op in undo]
+
+
+def _names(raw: Mapping[str, Any], pointer: str) -> list[Operation]:
+    """Tests that the named members of lists on the way still stand at their places."""
+    found: list[Operation] = []
+    walked: list[str] = []
+    for part in jsonpatch.parts(pointer):
+        walked.append(part)
+        member = jsonpatch.find(raw, jsonpatch.join(walked))[1]
+        if part.isdigit() and isinstance(member, Mapping) and isinstance(member.get("name"), str):
+            found.append({"op": "test", "path": f"{jsonpatch.join(walked)}/name", "value": member["name"]})
+    return found
+
+
+def _change(raw: Any, pointer: str, new: object) -> tuple[list[Operation], list[Operation]]:
+    there, literal = jsonpatch.find(raw, pointer)
+    if there and literal is not None:
+        return _swap(pointer, literal, new), _swap(pointer, new, literal)
+    way = jsonpatch.parts(pointer)
+    depth = next(i for i in range(1, len(way) + 1) if jsonpatch.find(raw, jsonpatch.join(way[:i]))[1] is None)
+    value: Any = new
+    for part in reversed(way[depth:]):
+        value = {part: value}
+    if any(part.isdigit() for part in way[depth - 1 :]):
+        raise PatchFailed(f"{pointer}: there is no such place in the object")
+    path = jsonpatch.join(way[:depth])
+    test: Operation = {"op": "test", "path": path, "value": None}
+    return (
+        [test, {"op": "add", "path": path, "value": value}],
+        [{"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}],
+    )
+
+
+def _swap(path: str, old: object, new: object) -> list[Operation]:
+    return [{"op": "test", "path": path, "value": old}, {"op": "replace", "path": path, "value": new}]
+
+
+def undoing(patch: Sequence[Mapping[str, Any]]) -> list[Operation] | None:
+    """The operations that undo ``patch``, as ``operations`` makes them: the same tests of names first, then each field
+    back to what its test held, or away where the patch added it, behind a test of what the patch wrote. None when the
+    patch is not of that form."""
+    guards: list[Operation] = []
+    back: list[list[Operation]] = []
+    test: Mapping[str, Any] | None = None  # the last one, which is a guard unless a write of its place follows
+    for operation in patch:
+        op = operation.get("op")
+        if op == "test":
+            if test is not None:
+                guards.append(dict(test))
+            test = operation
+            continue
+        if test is None or test.get("path") != operation.get("path") or "value" not in operation:
+            return None
+        path, old, new = str(test["path"]), test.get("value"), operation["value"]
+        if op == "replace" and old is not None:
+            back.insert(0, _swap(path, new, old))
+        elif op == "add" and old is None:
+            back.insert(0, [{"op": "test", "path": path, "value": new}, {"op": "remove", "path": path}])
+        else:
+            return None
+        test = None
+    return None if test is not None or not back else [*guards, *(op for undo in back for op in undo)]
+
+
+def version_test(resource_version: str) -> Operation:
+    """Fails when anybody wrote to the object since that version."""
+    return {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version}

@@ -1,0 +1,231 @@
+"""From a recommendation to the exact operations on one object, and back again.
+
+A plan is made from the object as the API server has it, so that every ``test`` holds the literal that stands there and
+every parent that must be added is known to be absent. It is minimal, it touches nothing but parallelism and requests,
+and the same advice on the same object always gives the same plan: its digest is what a person approves and what the
+operator recomputes before it writes.
+
+The digest leaves out ``resourceVersion``: an object that somebody merely touched is still the object of the plan. The
+version is tested when the plan is written (``Plan.operations``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.core.changes.fields import Reach, Refused, Setting, describe, setting, way
+from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
+from concertmaster.core.changes.operations import operations, version_test
+from concertmaster.core.changes.pointers import ALLOWED, allowed
+from concertmaster.core.model import TASK, Category, Level, Recommendation
+
+# Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
+# 120 simulated campaigns (benchmarks/campaigns.py, other seeds than those of the table).
+MODEL_ERROR = 0.04
+_Z = 1.645  # promises are 90 % intervals
+
+
+class Kind(StrEnum):
+    """What kind of field a plan sets, as policies name it."""
+
+    PARALLELISM = "Parallelism"
+    RESOURCES = "Resources"
+
+
+class Aim(StrEnum):
+    """What a change is for, and so how it is judged."""
+
+    FASTER = "Faster"
+    CHEAPER = "Cheaper"
+    SAFER = "Safer"  # fewer failures; like Cheaper it must not cost time
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The object a plan is for. ``namespace`` is None for a cluster-wide kind."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None
+    uid: str
+    resource_version: str
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Target:
+        """The target an object is."""
+        meta = raw.get("metadata") or {}
+        return cls(
+            str(raw.get("apiVersion") or ""),
+            str(raw.get("kind") or ""),
+            str(meta.get("name") or ""),
+            str(meta["namespace"]) if meta.get("namespace") else None,
+            str(meta.get("uid") or ""),
+            str(meta.get("resourceVersion") or ""),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The expected relative change of one measure (Duration, Cost, Failures); negative is less."""
+
+    measure: str
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is written (``patch``), how it is taken back (``inverse``), and what is to come of it.
+
+    ``whole`` is False when the largest step lets the change go only part of the way that was advised.
+    """
+
+    profile: str
+    namespace: str
+    recommendation: str
+    rule: str
+    step: str | None
+    aim: Aim
+    risk: Level
+    automatic: bool
+    target: Target
+    settings: tuple[Setting, ...]
+    patch: tuple[Operation, ...]
+    inverse: tuple[Operation, ...]
+    predicted: Predicted | None
+    whole: bool
+    factor: float = 1.0  # by which the ledger corrected the prediction
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of field it sets; parallelism when it sets both."""
+        both = {Kind.PARALLELISM if s.resource == "parallelism" else Kind.RESOURCES for s in self.settings}
+        return Kind.PARALLELISM if Kind.PARALLELISM in both else Kind.RESOURCES
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of profile, recommendation, target and operations."""
+        return digest_of(self.namespace, self.profile, self.recommendation, self.target, self.patch)
+
+    @property
+    def kustomize(self) -> str:
+        """The same change as an entry of a kustomization's ``patches``, as JSON on one line."""
+        group, _, version = self.target.api_version.rpartition("/")
+        target = {"group": group, "version": version, "kind": self.target.kind, "name": self.target.name}
+        return compact({"patch": compact(list(self.patch)), "target": target})
+
+    def operations(self, resource_version: str) -> list[Operation]:
+        """The patch for one version of the object: it fails when anybody wrote to it since."""
+        return [version_test(resource_version), *self.patch]
+
+    def says(self) -> str:
+        """What it changes, in words: ``CPU request of main from 2 to 1``."""
+        return "; ".join(describe(s) for s in self.settings)
+
+
+def digest_of(
+    namespace: str, profile: str, recommendation: str, target: Target, patch: Sequence[Mapping[str, Any]]
+) -> str:
+    """The digest of a plan from its parts, so that what a status says can be checked against what was approved."""
+    identity = [target.api_version, target.kind, target.namespace, target.name, target.uid]
+    return hashlib.sha256(compact([namespace, profile, recommendation, identity, list(patch)]).encode()).hexdigest()
+
+
+def aim_of(item: Recommendation) -> Aim:
+    """The aim of one recommendation."""
+    return aim_for(item.category)
+
+
+def aim_for(category: Category) -> Aim:
+    """Advice that saves time is Faster, advice against failures Safer, the rest Cheaper."""
+    if category is Category.RELIABILITY:
+        return Aim.SAFER
+    return Aim.FASTER if category is Category.PERFORMANCE else Aim.CHEAPER
+
+
+def plan(
+    item: Recommendation,
+    raw: Mapping[str, Any],
+    *,
+    profile: str,
+    namespace: str,
+    reach: Reach | None = None,
+    monthly_cost: float | None = None,
+    spread: float = 0.0,
+) -> Plan:
+    """The plan of ``item`` on the object ``raw`` as the API server has it. Raises Refused.
+
+    With ``reach``, requests move towards the advised value as far as one step and the bounds allow. ``spread`` is the
+    relative standard error with which an effect on the duration can be measured at all.
+    """
+    if not item.edits:
+        raise Refused(f"{item.id} is work for a person: it sets no field")
+    target = Target.of(raw)
+    if target.kind not in ALLOWED:
+        raise Refused(f"objects of kind {target.kind} are never changed")
+    for edit in item.edits:
+        if edit.holder != (target.name if target.kind == TASK else None):
+            raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
+        if allowed(target.kind, edit.pointer) is None:
+            raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
+    settings = [setting(edit, raw, target.kind, reach) for edit in item.edits]
+    changing = [(e, s) for e, s in zip(item.edits, settings, strict=True) if s.old is None or s.new != s.old]
+    if not changing:
+        raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
+    try:
+        guards, patch, inverse = operations(raw, [(s.pointer, s.new_literal) for _, s in changing])
+    except PatchFailed as error:
+        raise Refused(str(error), changed=True) from error
+    own = {s.pointer for _, s in changing}
+    sources = {s.source: s.old_literal for _, s in changing if s.source is not None and s.source not in own}
+    guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
+    part = min(way(e, s) for e, s in changing)
+    return Plan(
+        profile=profile,
+        namespace=namespace,
+        recommendation=item.id,
+        rule=item.rule,
+        step=item.step,
+        aim=aim_of(item),
+        risk=item.risk,
+        automatic=item.automatic,
+        target=target,
+        settings=tuple(s for _, s in changing),
+        patch=(*guards, *patch),
+        inverse=(*guards, *inverse),
+        predicted=predict(item, part, monthly_cost, spread),
+        whole=part >= 1.0 - 1e-9,
+        factor=item.factor,
+    )
+
+
+def predict(
+    item: Recommendation, part: float = 1.0, monthly_cost: float | None = None, spread: float = 0.0
+) -> Predicted | None:
+    """What the rule promised, scaled to the part of the way that is gone.
+
+    A rule's interval is for the runs it saw. What later runs will measure also varies by their own noise and by what
+    the replay does not know, which grows with the size of the change: the promise is as wide as all three.
+    """
+    gain, saving = item.gain_share, item.saving_per_month
+    if gain is not None:
+        low, likely, high = (math.log(max(1e-3, 1.0 - v * part)) for v in (gain.high, gain.likely, gain.low))
+        more = (_Z * MODEL_ERROR * likely) ** 2 + (_Z * spread) ** 2
+        ends = (likely - math.hypot(likely - low, math.sqrt(more)), likely + math.hypot(high - likely, math.sqrt(more)))
+        return Predicted("Duration", math.exp(ends[0]) - 1.0, math.exp(likely) - 1.0, math.exp(ends[1]) - 1.0)
+    if saving is not None and monthly_cost:
+        low, likely, high = (min(1.0, v / monthly_cost) * part for v in (saving.low, saving.likely, saving.high))
+        noise = _Z * spread * (1.0 - likely)  # what a run costs goes with how long it takes
+        ends = (likely + math.hypot(high - likely, noise), likely - math.hypot(likely - low, noise))
+        return Predicted("Cost", -min(1.0, ends[0]), -likely, -ends[1])
+    return None

@@ -1,0 +1,222 @@
+"""Did a change reach its aim? Runs that started after it against those that ended before it, asked after every run.
+
+*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin. Every aim is spoilt by harm:
+kills for lack of memory, more failing runs, a clear slowdown; harm ends the proof early, good news waits for
+``min_runs``. Durations go through the sequential test of ``verdict.watch``. Failing runs are judged by how likely so
+many of them were under the failure rate before (Beta-binomial prediction, Jeffreys prior); the k-th failure spends
+1 / (k (k + 1)) of the level, which sums to all of it however many come. A clear slowdown need not wait for the
+sequential test: when the first two runs (three behind a short baseline) all take half as long again as the longest run
+before, on no larger input, chance explains it once in hundreds of changes (the ranks alone: 1 in 496 behind 30 runs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.changes.before_after import Sides, Sizes, baseline, comparable, good
+from concertmaster.core.changes.plan import Aim, Predicted
+from concertmaster.core.changes.power import TOLERATED
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.options import Pricing
+from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, Comparison, Verdict, compare, watch
+from concertmaster.core.text import count, duration, percent
+
+HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
+FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
+QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
+CLEARLY = 1.5  # times the longest run before
+SOONEST = 2  # runs after a change that can end its proof by how long they took
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the policy says about proofs."""
+
+    min_runs: int = 5
+    max_runs: int = 30
+    max_age: float = 7 * 86400.0
+    restore_same: bool = True
+    restore_inconclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where a proof stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from it.
+
+    ``measured`` is the effect so far in the measure of the aim.
+    """
+
+    verdict: Verdict | None
+    restore: bool
+    reason: str
+    baseline_runs: int
+    verified_runs: int
+    measured: Predicted | None = None
+
+
+def verify(
+    aim: Aim, found: Sides, terms: Terms, *, age: float, steps: Collection[str] = (), lowers_memory: bool = False,
+    pricing: Pricing | None = None, common: Common | None = None,
+) -> Proof:  # fmt: skip
+    """The proof of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``: what other
+    workflows' run times did meanwhile (``control.common``)."""
+    sizes = comparable(found)
+    found = replace(found, before=baseline(found.before, sizes, terms.max_runs))
+    runs = (len(found.before), min(len(found.after), terms.max_runs))
+    harm = _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
+    if harm:
+        return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
+    over = age >= terms.max_age
+    seconds = _watched(found, sizes, terms, over, common)
+    measured = _measured(aim, found, sizes, pricing, common)
+    slower = seconds.verdict is Verdict.WORSE and (
+        aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
+    )
+    if slower:
+        return Proof(Verdict.WORSE, True, seconds.reason, *runs, measured)
+    if runs[1] < terms.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
+        if not over:
+            return Proof(None, False, _waiting(runs, terms), *runs, measured)
+        reason = (
+            f"{count(runs[0], 'run')} before and {runs[1]} after it within {duration(terms.max_age)}: too few to tell"
+        )
+        return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs, measured)
+    last = runs[1] >= terms.max_runs or over
+    return replace(_judged(aim, found, seconds, terms, last), measured=measured)
+
+
+def _judged(aim: Aim, found: Sides, seconds: Comparison, terms: Terms, last: bool) -> Proof:
+    runs = (len(found.before), min(len(found.after), terms.max_runs))
+    if aim is Aim.FASTER:
+        if seconds.verdict is Verdict.IMPROVED:
+            return Proof(Verdict.IMPROVED, False, seconds.reason, *runs)
+        if seconds.verdict is Verdict.SAME:
+            return Proof(Verdict.SAME, terms.restore_same, seconds.reason, *runs)
+    elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
+        reason = f"runs are not slower by more than {percent(HARMLESS)}: {seconds.reason}"
+        better = aim is Aim.CHEAPER or _failed(found.after) < _failed(found.before)
+        return Proof(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
+    if not last:
+        return Proof(None, False, _waiting(runs, terms), *runs)
+    reason = f"after {count(runs[1], 'run')} it still cannot be told: {seconds.reason}"
+    return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs)
+
+
+def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool, common: Common | None) -> Comparison:
+    before, after = good(found.before), good(found.after)
+    return watch(
+        [r.makespan for r in before],
+        [r.makespan for r in after],
+        inputs_before=[sizes.get(r.run) for r in before],
+        inputs_after=[sizes.get(r.run) for r in after],
+        min_runs=MIN_RUNS,
+        max_runs=terms.max_runs,
+        final=final,
+        common=common,
+    )
+
+
+def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None, common: Common | None) -> Predicted | None:
+    """The effect with its 90 % interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
+    duration."""
+    if aim is Aim.SAFER:
+        if not found.after or not found.before:
+            return None
+        low = likely = high = _failed(found.after) - _failed(found.before)
+        return Predicted("Failures", low, likely, high)
+    before, after = good(found.before), good(found.after)
+    figures: list[list[float | None]] = [[r.makespan for r in side] for side in (before, after)]
+    if aim is Aim.CHEAPER:
+        prices = pricing or Pricing()
+        figures = [
+            [c.requested if (c := run_cost(r, prices)) is not None else None for r in side] for side in (before, after)
+        ]
+    seen = compare(
+        figures[0],
+        figures[1],
+        inputs_before=[sizes.get(r.run) for r in before],
+        inputs_after=[sizes.get(r.run) for r in after],
+        level=0.10,
+        common=common,
+    )
+    if not all(math.isfinite(v) for v in (seen.low, seen.ratio, seen.high)):
+        return None
+    measure = "Cost" if aim is Aim.CHEAPER else "Duration"
+    return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
+
+
+def _killed(found: Sides, steps: Collection[str], lowers_memory: bool) -> str | None:
+    """A kill for memory where there was none before, after less memory was asked for."""
+    if not lowers_memory:
+        return None
+    after = [r for r in found.after if _oom(r, steps)]
+    before = sum(_oom(r, steps) for r in found.before)
+    if not after or before or len(found.before) < QUIET_RUNS:
+        return None
+    killed = count(len(after), "run")
+    return f"{killed} after it had a container killed for lack of memory, none of {len(found.before)} before"
+
+
+def _failing(found: Sides) -> str | None:
+    """More failing runs than the rate before explains."""
+    if len(found.before) < MIN_RUNS:
+        return None
+    earlier = sum(_bad(r) for r in found.before)
+    a, b = earlier + 0.5, len(found.before) - earlier + 0.5
+    failures = 0
+    for number, run in enumerate(found.after, start=1):
+        failures += _bad(run)
+        if not _bad(run):
+            continue
+        if _at_least(failures, number, a, b) <= FAILURE_LEVEL / (failures * (failures + 1)):
+            return f"{failures} of {number} runs after it failed, {earlier} of {len(found.before)} before"
+    return None
+
+
+def _clearly_slower(found: Sides, sizes: Sizes, common: Common | None) -> str | None:
+    """The first runs after the change are all far beyond anything before it."""
+    before, after = good(found.before), good(found.after)
+    looked = SOONEST if len(before) >= 20 else MIN_RUNS
+    if len(before) < 8 or len(after) < looked:
+        return None
+    longest, largest = max(r.makespan or 0.0 for r in before), max(sizes[r.run] for r in before)
+    first, factor = after[:looked], CLEARLY * (max(1.0, common.high) if common is not None else 1.0)
+    if any((r.makespan or 0.0) < factor * longest or sizes[r.run] > largest for r in first):
+        return None
+    shortest = min(r.makespan or 0.0 for r in first)
+    span = f"took {duration(shortest)} and more, none of {len(before)} before more than {duration(longest)}"
+    return f"slower: the first {looked} runs {span}"
+
+
+def _at_least(k: int, n: int, a: float, b: float) -> float:
+    """P(at least k of n) when the rate has the density Beta(a, b)."""
+    lead = math.lgamma(n + 1) - _log_beta(a, b)
+    tail = 0.0
+    for i in range(k, n + 1):
+        tail += math.exp(lead - math.lgamma(i + 1) - math.lgamma(n - i + 1) + _log_beta(a + i, b + n - i))
+    return min(1.0, tail)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _bad(run: RunRecord) -> bool:
+    return run.outcome is Outcome.FAILED
+
+
+def _failed(runs: Sequence[RunRecord]) -> float:
+    """Share of failed runs."""
+    return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
+
+
+def _oom(run: RunRecord, steps: Collection[str]) -> bool:
+    rows = [e for e in run.steps if not steps or e.step in steps]
+    return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
+
+
+def _waiting(runs: tuple[int, int], terms: Terms) -> str:
+    return f"{runs[1]} of {terms.min_runs} to {terms.max_runs} runs seen since the change, {runs[0]} before it"

@@ -1,0 +1,1 @@
+"""Across workflows: what rules may know of the others, and the demand of the next days."""

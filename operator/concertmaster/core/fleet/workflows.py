@@ -1,0 +1,148 @@
+"""What a rule may know of the other workflows: when they ran and start next, and what they reserve meanwhile.
+
+Only what two workflows can do to each other is here: taking the same nodes at the same time. Runs are rows of numbers, and
+what the whole fleet reserves is added up once, so that a fleet of ten thousand workflows stays small and is asked fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from concertmaster.core.fleet.demand import HOUR, Demand, Past, Workload, forecast_demand
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.stats.summary import Floats
+
+_GIB = 1024.0**3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FleetMember:
+    """One workflow. ``runs``, shape (runs, 4): start and end (unix seconds), core-seconds and GiB-seconds reserved, oldest
+    first. ``upcoming``: when its schedule starts it next (unix seconds, ascending), as far as it matters."""
+
+    key: WorkflowKey
+    runs: Floats
+    upcoming: tuple[float, ...] = ()
+
+
+class Fleet:
+    """All workflows that share nodes with the one at hand, itself included.
+
+    ``across``: whether advice may name workflows of other namespaces; where those belong to other people, only
+    their number and what they reserve together is told.
+    """
+
+    def __init__(self, members: Iterable[FleetMember] = (), *, across: bool = True) -> None:
+        self.members = tuple(members)
+        self.across = across
+        self._demands: dict[tuple[float, int], Demand] = {}
+
+    def load(self, key: WorkflowKey, spans: Floats) -> float:
+        """Mean cores that everybody else reserved during the spans, shape (spans, 2) of start and end."""
+        lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
+        own = [_Reserved(m.runs) for m in self.members if m.key == key]
+        total = self._everybody.within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
+        return float(np.maximum(0.0, total / lengths).mean()) if len(spans) else 0.0
+
+    def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
+        """Who else reserved how many cores on average during the spans, the largest first, as ``load`` adds them up."""
+        found: dict[str, float] = {}
+        strangers, beyond = 0.0, 0
+        lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
+        for other in self.members:
+            if other.key == key or not _touches(other.runs, spans):
+                continue
+            cores = float((_Reserved(other.runs).within(spans) / lengths).mean())
+            if cores <= 1e-9:
+                continue
+            if other.key.namespace == key.namespace:
+                found[other.key.name] = found.get(other.key.name, 0.0) + cores
+            elif self.across:
+                name = f"{other.key.namespace}/{other.key.name}"
+                found[name] = found.get(name, 0.0) + cores
+            else:
+                strangers, beyond = strangers + cores, beyond + 1
+        if beyond:
+            found[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = strangers
+        return sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))
+
+    def demand(self, now: float, hours: int) -> Demand:
+        """What the next hours will ask for, by workflow (``<namespace>/<name>``); worked out once an hour."""
+        asked = (now // HOUR, hours)
+        if asked not in self._demands:
+            loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming) for m in self.members]
+            self._demands[asked] = forecast_demand(loads, now, hours)
+        return self._demands[asked]
+
+    @cached_property
+    def _everybody(self) -> _Reserved:
+        rows = [m.runs for m in self.members if len(m.runs)]
+        return _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)))
+
+
+class _Reserved:
+    """Core-seconds reserved up to any moment, as differences of prefix sums: a question costs two binary searches."""
+
+    def __init__(self, runs: Floats) -> None:
+        usable = runs[runs[:, 1] > runs[:, 0]]
+        self._zero = float(usable[:, 0].min()) if len(usable) else 0.0
+        rates = usable[:, 2] / (usable[:, 1] - usable[:, 0])
+        self._edges = [_prefix(usable[:, column] - self._zero, rates) for column in (0, 1)]
+
+    def within(self, spans: Floats) -> Floats:
+        """Core-seconds in each span, shape (spans,)."""
+        return np.asarray(self._until(spans[:, 1] - self._zero) - self._until(spans[:, 0] - self._zero))
+
+    def _until(self, times: Floats) -> Floats:
+        begun, ended = (
+            rates[place] * times - weighted[place]
+            for edges, rates, weighted in self._edges
+            for place in [np.searchsorted(edges, times, side="right")]
+        )
+        return np.asarray(begun - ended)
+
+
+def _prefix(edges: Floats, rates: Floats) -> tuple[Floats, Floats, Floats]:
+    """Sorted edges with the sums, over all up to each, of rates and of rates times edges."""
+    order = np.argsort(edges, kind="stable")
+    edges, rates = edges[order], rates[order]
+    return edges, np.concatenate([[0.0], np.cumsum(rates)]), np.concatenate([[0.0], np.cumsum(rates * edges)])
+
+
+def _touches(runs: Floats, spans: Floats) -> bool:
+    return bool(len(runs) and len(spans) and runs[:, 1].max() > spans[:, 0].min() and runs[0, 0] < spans[:, 1].max())
+
+
+def name_of(key: WorkflowKey) -> str:
+    """How a workflow is called in a forecast."""
+    return f"{key.namespace}/{key.name}"
+
+
+def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: Sequence[float] = ()) -> FleetMember:
+    """A workflow as the others see it. Runs and pods of unknown times are left out; a pod without a request reserves
+    what it was seen to use."""
+    found = []
+    for run in runs:
+        if run.start is None or run.end is None:
+            continue
+        cores = memory = 0.0
+        for execution in run.steps:
+            seconds = execution.span
+            if seconds is None:
+                continue
+            for container in (c for c in execution.containers if not c.init):
+                cores += (
+                    seconds * container.cpu_request
+                    if container.cpu_request is not None
+                    else (container.cpu_seconds or 0.0)
+                )
+                size = container.memory_request if container.memory_request is not None else container.memory_peak
+                memory += seconds * (size or 0.0) / _GIB
+        found.append(Past(run.start, run.end, cores, memory))
+    rows = np.array(sorted(found), dtype=np.float64).reshape(-1, 4)
+    return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)))

@@ -1,0 +1,113 @@
+"""What implementations brought: the before/after test of changes, run for everything people did on advice. Pure.
+
+Fields that were set at one moment have one effect together. It is shared out in proportion to what each promised;
+nothing can tell their parts apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.core.changes.before_after import split_runs
+from concertmaster.core.changes.plan import Aim, Predicted, aim_for
+from concertmaster.core.changes.verification import Proof, Terms, verify
+from concertmaster.core.lifecycle.states import Effect, Outcome, step_of
+from concertmaster.core.model import Category, RunRecord
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.options import Pricing
+
+MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
+AIMS = {measure: aim for aim, measure in MEASURES.items()}
+_TOGETHER = 1.0  # seconds: what was found in one look has the same moment
+_AT_ONCE = 1.0  # seconds: the run that starts in the second of the write belongs to neither side
+
+
+def measure_of(category: Category) -> str:
+    """What advice of a category is judged by."""
+    return MEASURES[aim_for(category)]
+
+
+def measure(
+    outcomes: Sequence[Outcome],
+    runs: Sequence[RunRecord],
+    terms: Terms,
+    *,
+    now: float,
+    steps: Sequence[str] = (),
+    pricing: Pricing | None = None,
+) -> tuple[Outcome, ...]:
+    """The outcomes with what ``runs`` (oldest first) tell about those without a verdict."""
+    return tuple(
+        o if o.verdict is not None else _proven(o, outcomes, runs, terms, now, steps, pricing) for o in outcomes
+    )
+
+
+def _proven(
+    outcome: Outcome,
+    outcomes: Sequence[Outcome],
+    runs: Sequence[RunRecord],
+    terms: Terms,
+    now: float,
+    steps: Sequence[str],
+    pricing: Pricing | None,
+) -> Outcome:
+    others = [o for o in outcomes if abs(o.since - outcome.since) > _TOGETHER]
+    stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
+    step = step_of(outcome.id, steps)
+    proof = verify(
+        AIMS.get(outcome.promised.measure, Aim.CHEAPER),
+        split_runs(
+            runs,
+            applied=outcome.since + _AT_ONCE,
+            since=max(stayed, default=None),
+            now=now if outcome.until is None else min(now, outcome.until),
+            without=[(o.since, o.until) for o in others if o.undone and o.until is not None],
+        ),
+        terms,
+        age=math.inf if outcome.until is not None else abs(now - outcome.since),
+        steps=(step,) if step is not None else (),
+        lowers_memory=any(_lowers_memory(f.path, f.old, f.new) for f in outcome.fields),
+        pricing=pricing,
+    )
+    return _told(outcome, proof, _share(outcome, outcomes), now)
+
+
+def _told(outcome: Outcome, proof: Proof, share: float | None, now: float) -> Outcome:
+    """The outcome after a proof. Runs that were seen once and are not at hand any more (a lost history) stay counted."""
+    found = proof.measured
+    if found is not None and found.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
+        outcome = replace(outcome, measured=_scaled(found, share))
+    return replace(
+        outcome,
+        verdict=proof.verdict,
+        judged=now if proof.verdict is not None else None,
+        before=max(outcome.before, proof.baseline_runs),
+        after=max(outcome.after, proof.verified_runs),
+    )
+
+
+def _share(outcome: Outcome, outcomes: Sequence[Outcome]) -> float | None:
+    """The part of a common effect that is this one's; None when it cannot be said."""
+    measure_, mine = outcome.promised.measure, outcome.promised.likely
+    group = [
+        o for o in outcomes if abs(o.since - outcome.since) <= _TOGETHER and o.promised.measure == measure_
+    ]  # fmt: skip
+    if len(group) <= 1:
+        return 1.0
+    promises = [o.promised.likely for o in group if o.promised.likely is not None]
+    if mine is None or len(promises) < len(group) or any(p >= 0 for p in promises):
+        return None
+    return mine / math.fsum(promises)
+
+
+def _scaled(found: Predicted, share: float | None) -> Effect:
+    if share is None:
+        return Effect(found.measure)
+    return Effect(found.measure, found.likely * share, found.low * share, found.high * share)
+
+
+def _lowers_memory(path: str, old: str | None, new: str | None) -> bool:
+    was, is_ = quantity(old), quantity(new)
+    return path.endswith("/requests/memory") and was is not None and is_ is not None and is_ < was

@@ -1,0 +1,307 @@
+"""The life of a recommendation: Active, Dismissed, Implemented, Obsolete; decided anew in every analysis. Pure.
+
+What is known of earlier advice (``Memory``) comes out of the profile's own status and goes back into it: nothing else
+has to survive. Advice is *implemented* when the fields it names hold what it proposed, whoever wrote them; it is
+*obsolete* when it is no longer given and was not implemented. A dismissal holds until its owner removes it, it expires,
+or the advice changes materially.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.core.changes.ledger import Line, same_change
+from concertmaster.core.lifecycle.implementation import Field, followed, follows, value, way
+from concertmaster.core.model import Severity
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.text import percent
+
+IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented one stays to be seen after its effect is known
+OBSOLETE_FOR = 7 * 86400.0
+MOST_LEFT = 20  # recommendations that are remembered although they are not given at present
+MOST_OPEN = 20  # outcomes without a verdict: one commit may carry out as much as a status remembers
+MOST_JUDGED = 10  # of one workflow: what the ledger knows of it beyond retained changes
+CLOCKS = 120.0  # seconds by which clocks of API server and operator may differ
+OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation another one
+MORE_GAIN = 1.5  # times the promised gain, and
+LEAST_GAIN = 0.05  # this much of the whole more, likewise
+_SEVERITIES = list(Severity)
+
+
+class State(StrEnum):
+    """Where a recommendation is in its life."""
+
+    ACTIVE = "Active"
+    DISMISSED = "Dismissed"
+    IMPLEMENTED = "Implemented"
+    OBSOLETE = "Obsolete"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A relative change of one measure (Duration, Cost, Failures), negative is less; numbers None: not known."""
+
+    measure: str
+    likely: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One recommendation as the rules give it now. ``words`` are what a status says of it, ``fields`` what it sets."""
+
+    id: str
+    words: Mapping[str, Any]
+    promised: Effect
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One recommendation and its state ``since`` (unix seconds). ``dismissal`` is the decision of its owner it was last
+    held against, in words; ``note`` says what else is to be known. ``words`` of a dismissed one are those of that day."""
+
+    id: str
+    state: State
+    since: float
+    words: Mapping[str, Any]
+    promised: Effect
+    fields: tuple[Field, ...] = ()
+    dismissal: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One implementation and what came of it. ``since``: when it was made; ``until``: when runs ceased to tell about it
+    alone, because the workflow was changed otherwise. ``undone``: it does not stand any more."""
+
+    id: str
+    action: str
+    by: str
+    since: float
+    fields: tuple[Field, ...]
+    promised: Effect
+    fingerprint: str | None = None
+    measured: Effect | None = None
+    verdict: Verdict | None = None
+    judged: float | None = None
+    before: int = 0
+    after: int = 0
+    until: float | None = None
+    undone: bool = False
+
+    @property
+    def rule(self) -> str:
+        """The rule that advised it."""
+        return self.id.partition(".")[0]
+
+    def line(self, workflow: str) -> Line | None:
+        """Its line of the ledger, None before a verdict."""
+        if self.verdict is None or self.judged is None:
+            return None
+        seen = self.measured.likely if self.measured is not None else None
+        p = self.promised
+        return Line(
+            workflow, self.rule, self.verdict, self.judged, p.likely, seen, p.low, p.high, self.id, self.since
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered of one workflow's advice: what is given first, in its order."""
+
+    standings: tuple[Standing, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known now. ``enough``: the analysis saw enough to miss advice it no longer gives. ``target``: the object
+    that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
+    id to words. ``lines``: the ledger lines of the operator's own changes of this workflow. ``stepless``: the rules
+    whose ids name something else than a step."""
+
+    now: float
+    given: Sequence[Given]
+    enough: bool = True
+    target: Mapping[str, Any] | None = None
+    by: str = ""
+    written: float | None = None
+    fingerprint: str | None = None
+    steps: Sequence[str] = ()
+    dismissals: Mapping[str, str] = field(default_factory=dict)
+    lines: Sequence[Line] = ()
+    stepless: Collection[str] = ()
+
+
+def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
+    """The step a recommendation is about: what follows the rule in its id, without a container's name."""
+    rest = recommendation.partition(".")[2]
+    return max((s for s in steps if rest == s or rest.startswith(f"{s}.")), key=len, default=None)
+
+
+def advance(before: Memory, look: Look) -> Memory:
+    """The memory after this look."""
+    outcomes = [o for old in before.outcomes if (o := _upheld(old, look)) is not None]
+    made = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
+    outcomes += made.values()
+    known = {s.id: s for s in before.standings}
+    given = [_given(g, known.get(g.id), look, g.id in made) for g in look.given]
+    ids = {g.id for g in look.given}
+    left = [_left(s, made.get(s.id), outcomes, look) for s in before.standings if s.id not in ids]
+    return Memory((*given, *_bounded([s for s in left if s is not None])), tuple(_recent(outcomes)))
+
+
+def _was_followed(standing: Standing, look: Look) -> bool:
+    open_ = standing.state in (State.ACTIVE, State.DISMISSED)
+    return open_ and look.target is not None and followed(standing.fields, look.target)
+
+
+def _made(standing: Standing, look: Look) -> Outcome:
+    """An implementation just found. It happened at the last write of the object, when that can be."""
+    at = look.written
+    if at is None or not standing.since - CLOCKS <= at <= look.now + CLOCKS:
+        at = look.now
+    action = str(standing.words.get("action", standing.id))
+    by = look.by or "somebody"
+    done = way(standing.fields, look.target or {})  # what went half of the way promises half
+    return Outcome(standing.id, action, by, at, standing.fields, _scaled(standing.promised, done), look.fingerprint)
+
+
+def _scaled(effect: Effect, factor: float) -> Effect:
+    numbers = (None if v is None else v * factor for v in (effect.likely, effect.low, effect.high))
+    return Effect(effect.measure, *numbers)
+
+
+def _upheld(outcome: Outcome, look: Look) -> Outcome | None:
+    """An outcome under the present definition; None for one taken back before anything could be told. Where the fields
+    were too much to be remembered, the object does not tell whether they stand."""
+    line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
+    if line is not None and outcome.verdict is None:  # the operator's own change was judged where it was made
+        outcome = _judged_elsewhere(outcome, line)
+    if look.target is None or outcome.undone:
+        return outcome
+    at = look.written if look.written is not None and outcome.since < look.written <= look.now else look.now
+    if outcome.fields and not followed(outcome.fields, look.target):
+        return None if outcome.verdict is None else replace(outcome, undone=True, until=outcome.until or at)
+    changed = None not in (outcome.fingerprint, look.fingerprint) and outcome.fingerprint != look.fingerprint
+    if outcome.verdict is None and outcome.until is None and changed:
+        return replace(outcome, until=at)
+    return outcome
+
+
+def _judged_elsewhere(outcome: Outcome, line: Line) -> Outcome:
+    measure = outcome.promised.measure
+    promised = Effect(measure, line.promised, line.low, line.high) if line.promised is not None else outcome.promised
+    measured = Effect(measure, line.measured) if line.measured is not None else outcome.measured
+    return replace(outcome, promised=promised, measured=measured, verdict=line.verdict, judged=line.finished)
+
+
+def _given(given: Given, known: Standing | None, look: Look, made: bool) -> Standing:
+    """The standing of advice that the rules give now."""
+    decision = look.dismissals.get(given.id)
+    state, since, note = State.ACTIVE, look.now, ""
+    if decision is not None:
+        if known is None or known.dismissal != decision:
+            state = State.DISMISSED
+        elif known.state is State.DISMISSED:
+            other = None if made else material(known, given)
+            if other is None and not made:
+                return known
+            note = f"back although it was dismissed ({decision}): {other or 'a part of it was carried out'}"
+        elif known.state is State.ACTIVE:
+            since, note = known.since, known.note
+        else:
+            state = State.DISMISSED  # it had gone, and the decision still stands
+    elif made:
+        note = "carried out in part; this is what is left of it"
+    elif known is not None and known.state is State.ACTIVE:
+        since, note = known.since, known.note if known.dismissal is None else ""
+    elif known is not None and known.state is State.DISMISSED:
+        note = f"back because its dismissal is over ({known.dismissal})"
+    return Standing(given.id, state, since, given.words, given.promised, given.fields, decision, note)
+
+
+def material(then: Standing, now: Given) -> str | None:
+    """What makes ``now`` another matter than what was dismissed, as a sentence; None when nothing does."""
+    before, after = _severity(then.words), _severity(now.words)
+    if after > before and after >= _SEVERITIES.index(Severity.HIGH):
+        return f"its severity rose from {_SEVERITIES[before].value} to {_SEVERITIES[after].value}"
+    proposed = {f.path: f.new for f in then.fields}
+    for wanted in now.fields:
+        old, new = quantity(proposed.get(wanted.path)), quantity(wanted.new)
+        if old and new is not None and abs(new / old - 1.0) >= OTHER_VALUE:
+            return f"it proposes {wanted.new} now and proposed {proposed[wanted.path]} then"
+    was, is_ = _gain(then.promised), _gain(now.promised)
+    if then.promised.measure == now.promised.measure and is_ >= MORE_GAIN * was and is_ - was >= LEAST_GAIN:
+        return f"it promises {percent(is_)} now and promised {percent(was)} then"
+    return None
+
+
+def _severity(words: Mapping[str, Any]) -> int:
+    found = words.get("severity")
+    return _SEVERITIES.index(Severity(found)) if found in set(Severity) else 0
+
+
+def _gain(effect: Effect) -> float:
+    return max(0.0, -(effect.likely or 0.0))
+
+
+def _left(standing: Standing, made: Outcome | None, outcomes: Sequence[Outcome], look: Look) -> Standing | None:
+    """What becomes of advice that is not given now; None when it is forgotten."""
+    if made is not None:
+        return replace(standing, state=State.IMPLEMENTED, since=made.since, note="", dismissal=None)
+    if standing.state is State.DISMISSED:
+        return standing if look.dismissals.get(standing.id) == standing.dismissal else None
+    if standing.state is State.OBSOLETE:
+        return standing if look.now - standing.since < OBSOLETE_FOR else None
+    if standing.state is State.IMPLEMENTED:
+        outcome = next((o for o in outcomes if (o.id, o.since) == (standing.id, standing.since)), None)
+        if (outcome is not None and outcome.undone) or _taken_back(standing, look):
+            return replace(standing, state=State.OBSOLETE, since=look.now, note="it was carried out and taken back")
+        if outcome is None:  # it had no room among the outcomes: what it brought will not be known
+            return standing if look.now - standing.since < IMPLEMENTED_FOR else None
+        return standing if outcome.judged is None or look.now - outcome.judged < IMPLEMENTED_FOR else None
+    if not look.enough:
+        return standing
+    return replace(standing, state=State.OBSOLETE, since=look.now, note=_gone(standing, look))
+
+
+def _taken_back(standing: Standing, look: Look) -> bool:
+    """Whether the object shows that what was carried out does not stand any more."""
+    return look.target is not None and bool(standing.fields) and not followed(standing.fields, look.target)
+
+
+def _gone(standing: Standing, look: Look) -> str:
+    """Why advice is not given any more."""
+    rule, _, rest = standing.id.partition(".")
+    if rest and rule not in look.stepless and look.steps and step_of(standing.id, look.steps) is None:
+        return f"the workflow has no step {rest} any more"
+    for wanted in standing.fields if look.target is not None else ():
+        there, now = value(look.target or {}, wanted.path)
+        if not there:
+            return f"the template changed: there is no {wanted.path} any more"
+        if now != wanted.old and not follows(wanted, now):
+            return f"the template changed: {wanted.path} is {now or 'not set'} now and was {wanted.old or 'not set'}"
+    return "the runs no longer show what it rested on"
+
+
+def _bounded(left: Sequence[Standing]) -> list[Standing]:
+    """The newest, with decisions of people before everything else; in a fixed order."""
+    order = (State.IMPLEMENTED, State.DISMISSED, State.ACTIVE, State.OBSOLETE)
+    kept = sorted(left, key=lambda s: (s.state is not State.DISMISSED, -s.since, s.id))[:MOST_LEFT]
+    return sorted(kept, key=lambda s: (order.index(s.state), -s.since, s.id))
+
+
+def _recent(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The newest of those still open, and the newest of those that were judged: neither take the others' room."""
+    newest = sorted(outcomes, key=lambda o: (-o.since, o.id))
+    waiting = [o for o in newest if o.verdict is None][:MOST_OPEN]
+    known = [o for o in newest if o.verdict is not None][:MOST_JUDGED]
+    return sorted([*waiting, *known], key=lambda o: (-o.since, o.id))

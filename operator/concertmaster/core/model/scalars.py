@@ -1,0 +1,164 @@
+"""Exact scalar values of the API: quantities, durations, percents and decimal amounts, each written as a string.
+
+Durations are the subset of the API server's ``format: duration`` that cannot be misread ("2 weeks" is refused).
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, localcontext
+from typing import Self
+
+from concertmaster.core.model.quantity import CpuQuantity, MemoryQuantity, Quantity
+from concertmaster.core.model.scalar import EXACT, Scalar, ScalarError
+
+__all__ = [
+    "Amount",
+    "CpuQuantity",
+    "Duration",
+    "MemoryQuantity",
+    "Percent",
+    "Quantity",
+    "Scalar",
+    "ScalarError",
+    "SignedPercent",
+    "human_duration",
+]
+
+_DURATION_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_MAX_DURATION = 99_999 * 86400  # the API server counts nanoseconds in 64 bits, which end soon after
+
+
+class Duration(Scalar):
+    """A span of time in whole days, hours, minutes and seconds: ``14d``, ``20m``, ``1d12h``. A day is 24 hours."""
+
+    __slots__ = ()
+
+    PATTERN = r"^([0-9]{1,5}(d|h|m|s))+$"
+    FORMAT = "duration"
+    UNIT = "a duration in d, h, m, s"
+    FORMS = 'a duration in d, h, m and s, such as "20m", "14d" or "1d12h"'
+
+    @classmethod
+    def _parse(cls, text: str) -> Decimal:
+        total = sum(int(number) * _DURATION_UNITS[unit] for number, unit in re.findall(r"([0-9]+)([dhms])", text))
+        if total > _MAX_DURATION:
+            raise ScalarError(f"{text!r} is longer than {_MAX_DURATION // 86400}d, the longest duration there is")
+        return Decimal(total)
+
+    @property
+    def seconds(self) -> int:
+        """The span in seconds."""
+        return int(self._value)
+
+    @classmethod
+    def of(cls, seconds: int) -> Self:
+        """The shortest text of a non-negative number of whole seconds: 129600 is ``1d12h``."""
+        if seconds < 0:
+            raise ScalarError(f"{seconds} seconds is negative; a duration cannot be")
+        return cls(_units(seconds))
+
+
+def _units(seconds: int, most: int = 4) -> str:
+    """Whole seconds in d, h, m, s, at most ``most`` units from the largest non-zero one; zero units are left out."""
+    parts = []
+    for unit, size in _DURATION_UNITS.items():
+        number, seconds = divmod(seconds, size)
+        parts.append((number, unit))
+    while len(parts) > 1 and parts[0][0] == 0:
+        parts.pop(0)
+    shown = [f"{number}{unit}" for number, unit in parts[:most] if number]
+    return "".join(shown) or "0s"
+
+
+def human_duration(seconds: float) -> str:
+    """A duration for people, two units at most: ``0.4s``, ``42s``, ``4m10s``, ``2d3h``; a minus when negative."""
+    if seconds != seconds or seconds in (float("inf"), float("-inf")):
+        raise ScalarError(f"{seconds} is not a finite number of seconds")
+    sign, value = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if value < 9.95:
+        text = f"{value:.1f}".removesuffix(".0")
+        return "0s" if text == "0" else f"{sign}{text}s"
+    # Round to the smaller of the two units that will be shown, so that 59m59.9s reads 1h and not 59m60s.
+    for threshold, step in ((3600, 1), (86400, 60), (float("inf"), 3600)):
+        rounded = round(value / step) * step
+        if rounded < threshold:
+            return sign + _units(rounded, most=2)
+    raise AssertionError("unreachable: the last threshold is infinite")
+
+
+class Percent(Scalar):
+    """A share from 0 to 100 without the sign: ``95``, ``99.9``."""
+
+    __slots__ = ()
+
+    PATTERN = r"^(100(\.0{1,3})?|[0-9]{1,2}(\.[0-9]{1,3})?)$"
+    UNIT = "percent, 0 to 100"
+    FORMS = 'a percentage from 0 to 100 without the sign, such as "95" or "99.9"'
+
+    @property
+    def percent(self) -> float:
+        """The value, 0 to 100."""
+        return float(self._value)
+
+    @property
+    def share(self) -> float:
+        """The value as a share, 0 to 1."""
+        return float(self._value / 100)
+
+    @classmethod
+    def of(cls, percent: float, digits: int = 1) -> Self:
+        """``percent`` (0 to 100) rounded to at most three digits; trailing zeros are dropped."""
+        return cls(_plain(percent, min(digits, 3)))
+
+
+class SignedPercent(Scalar):
+    """A change in percent, either way: ``-15.2``, ``4``."""
+
+    __slots__ = ()
+
+    PATTERN = r"^-?[0-9]{1,6}(\.[0-9]{1,3})?$"
+    UNIT = "percent, negative means less"
+    FORMS = 'a change in percent without the sign %, such as "-15.2" or "4"'
+
+    @property
+    def percent(self) -> float:
+        """The value in percent."""
+        return float(self._value)
+
+    @classmethod
+    def of(cls, percent: float, digits: int = 1) -> Self:
+        """``percent`` rounded to at most three digits; trailing zeros are dropped."""
+        return cls(_plain(percent, min(digits, 3)))
+
+
+class Amount(Scalar):
+    """A non-negative decimal amount (money, tokens, runs): ``1.50``, ``200000``, ``0.000002``."""
+
+    __slots__ = ()
+
+    PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"
+    UNIT = "a decimal number"
+    FORMS = 'a decimal number that is not negative, such as "1.50" or "200000"'
+
+    @property
+    def value(self) -> Decimal:
+        """The exact value."""
+        return self._value
+
+    @classmethod
+    def of(cls, value: float | Decimal, digits: int = 6) -> Self:
+        """``value`` rounded to at most twelve digits; trailing zeros are dropped."""
+        return cls(_plain(value, min(digits, 12)))
+
+
+def _plain(value: float | Decimal, digits: int) -> str:
+    """``value`` in plain notation (no exponent), rounded to ``digits`` decimals without trailing zeros or ``-0``."""
+    number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    if not number.is_finite():
+        raise ScalarError(f"{value} is not a finite number")
+    with localcontext(EXACT):
+        text = f"{number.quantize(Decimal(1).scaleb(-digits)):f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

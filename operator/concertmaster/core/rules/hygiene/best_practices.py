@@ -1,0 +1,224 @@
+"""``best-practices``: a checklist, each item passed, failed or not applicable, with the field to set.
+
+Advice on numbers belongs to the other rules; this one only says what is not there at all. What cannot be known counts as
+not applicable, never as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from concertmaster.core import text
+from concertmaster.core.model import (
+    Category,
+    ContainerSpec,
+    Engine,
+    Level,
+    Outcome,
+    Recommendation,
+    Severity,
+    StepSpec,
+)
+from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.performance.caching import Keyed, cache_advice
+
+
+class State(StrEnum):
+    """How an item of the checklist stands."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item: what is asked, how it stands, what is missing where, and the field that sets it."""
+
+    name: str
+    state: State
+    detail: str
+    field: str
+
+    @property
+    def line(self) -> str:
+        """As the evidence shows it."""
+        return f"{self.name}: {self.state.value}" + (f", {self.detail}" if self.detail else "") + f" ({self.field})"
+
+
+def _steps(evidence: Evidence) -> list[StepSpec]:
+    """Steps that have pods."""
+    return [s for s in evidence.analysis.definition.graph.steps if not s.waits and not s.daemon]
+
+
+def _each(evidence: Evidence, name: str, field: str, holds: Callable[[StepSpec], bool | None], lacks: str) -> Item:
+    """An item that every step must pass; None where nothing is known of a step."""
+    known = {s.name: holds(s) for s in _steps(evidence)}
+    bad = [evidence.title(n) for n, ok in known.items() if ok is False]
+    if bad:
+        return Item(name, State.FAILED, f"{lacks} in {text.listing(bad)}", field)
+    return Item(name, State.PASSED if any(known.values()) else State.NOT_APPLICABLE, "", field)
+
+
+def _all(of: Callable[[ContainerSpec], bool]) -> Callable[[StepSpec], bool | None]:
+    def holds(spec: StepSpec) -> bool | None:
+        rows = [c for c in spec.containers if not c.init]
+        return all(of(c) for c in rows) if rows else None
+
+    return holds
+
+
+def _pinned(container: ContainerSpec) -> bool:
+    image = container.image or ""
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return "@" in image or (tag not in ("", "latest")) or "{{" in image
+
+
+def _exit_handler(evidence: Evidence) -> Item:
+    field = "spec.onExit"
+    if evidence.analysis.definition.engine is not Engine.ARGO:
+        return Item("exit handler", State.NOT_APPLICABLE, "", field)
+    declared = evidence.analysis.definition.declared
+    if "onExit" in declared or any(s.on_exit for s in evidence.analysis.definition.graph.steps):
+        return Item("exit handler", State.PASSED, "", field)
+    return Item("exit handler", State.FAILED, "nobody is told when a run fails", field)
+
+
+def _concurrency(evidence: Evidence) -> Item:
+    """Runs of a schedule must not pile up; wide fan-outs must have a limit."""
+    definition = evidence.analysis.definition
+    if definition.schedule is not None and "schedule" in definition.declared:
+        field = "spec.concurrencyPolicy"
+        policy = definition.declared.get("concurrencyPolicy")
+        if policy in ("Forbid", "Replace"):
+            return Item("concurrency", State.PASSED, "", field)
+        return Item("concurrency", State.FAILED, "a late run does not keep the next from starting", field)
+    wide = [s.name for s in _steps(evidence) if s.fan_out and (s.width is None or s.width > 10)]
+    if not wide:
+        return Item("concurrency", State.NOT_APPLICABLE, "", "parallelism")
+    limited = definition.graph.parallelism is not None or all(
+        s.parallelism is not None for s in _steps(evidence) if s.name in wide
+    )
+    if limited:
+        return Item("concurrency", State.PASSED, "", "parallelism")
+    return Item("concurrency", State.FAILED, f"nothing limits the fan-out of {text.listing(wide)}", "parallelism")
+
+
+def _caching(evidence: Evidence) -> Item:
+    """Failed only where inputs were seen to repeat and nothing keeps results."""
+    repeats: list[str] = []
+    known = any(s.memoized for s in _steps(evidence))
+    for spec in (s for s in _steps(evidence) if not s.memoized):
+        rows = [e for found in evidence.rows.all.get(spec.name, {}).values() for e in found if e.input_fingerprint]
+        if len(rows) < 10:
+            continue
+        known = True
+        keyed = [
+            Keyed(e.started, e.finished, e.duration or 0.0, e.input_fingerprint, e.outcome is Outcome.SUCCEEDED)
+            for e in rows
+            if e.started is not None and e.finished is not None
+        ]
+        if (cache_advice(keyed).hit_ratio or 0.0) >= 0.2:
+            repeats.append(evidence.title(spec.name))
+    if repeats:
+        return Item("caching", State.FAILED, f"inputs repeat in {text.listing(repeats)}, see cache-step", "memoize")
+    return Item("caching", State.PASSED if known else State.NOT_APPLICABLE, "", "memoize")
+
+
+def _clean_up(evidence: Evidence) -> Item:
+    declared = evidence.analysis.definition.declared
+    fields = {Engine.ARGO: ("ttlStrategy", "podGC"), Engine.JOB: ("ttlSecondsAfterFinished",)}
+    wanted = fields.get(evidence.analysis.definition.engine)
+    if wanted is None:
+        return Item("clean-up", State.NOT_APPLICABLE, "", "ttlStrategy")
+    if evidence.analysis.definition.schedule is not None and evidence.analysis.definition.engine is Engine.JOB:
+        return Item("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes keeps three
+    if any(f in declared for f in wanted):
+        return Item("clean-up", State.PASSED, "", wanted[0])
+    return Item("clean-up", State.FAILED, "finished runs stay for ever", wanted[0])
+
+
+def _metrics(evidence: Evidence) -> Item:
+    least = evidence.analysis.options.min_coverage
+    poor = [
+        evidence.title(s.step)
+        for s in evidence.analysis.steps
+        if any(c.coverage is not None and c.coverage < least for c in s.containers)
+    ]
+    if poor:
+        return Item(
+            "metrics", State.FAILED, f"too few samples of {text.listing(poor)}, see data-quality", "scrape interval"
+        )
+    known = any(c.coverage is not None for s in evidence.analysis.steps for c in s.containers)
+    return Item("metrics", State.PASSED if known else State.NOT_APPLICABLE, "", "scrape interval")
+
+
+def checklist(evidence: Evidence) -> list[Item]:
+    """All items in a fixed order."""
+    whole = "activeDeadlineSeconds" in evidence.analysis.definition.declared
+    return [
+        _each(evidence, "time limits", "activeDeadlineSeconds", lambda s: True if whole else s.has_timeout, "none"),
+        _each(
+            evidence,
+            "retries",
+            "retryStrategy",
+            # a limit that is not known counts when there is a strategy
+            lambda s: (
+                s.retry_limit > 0 if s.retry_limit is not None else True if "retryStrategy" in s.declared else None
+            ),
+            "none",
+        ),
+        _exit_handler(evidence),
+        _each(
+            evidence,
+            "requests",
+            "resources.requests",
+            _all(lambda c: c.cpu_request is not None and c.memory_request is not None),
+            "CPU or memory missing",
+        ),
+        _each(evidence, "memory limits", "resources.limits.memory", _all(lambda c: c.memory_limit is not None), "none"),
+        _each(evidence, "pinned images", "image", _all(_pinned), "no tag, or latest,"),
+        _caching(evidence),
+        _concurrency(evidence),
+        _clean_up(evidence),
+        _metrics(evidence),
+    ]
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation with the whole list, when an item failed."""
+    analysis = evidence.analysis
+    if not analysis.enough or analysis.inferred:
+        return
+    items = checklist(evidence)
+    failed = [i for i in items if i.state is State.FAILED]
+    asked = [i for i in items if i.state is not State.NOT_APPLICABLE]
+    if not failed:
+        return
+    yield Recommendation(
+        id="best-practices",
+        rule="best-practices",
+        step=None,
+        action=f"Go through the checklist; open: {text.listing([i.name for i in failed], 5)}",
+        because=(
+            f"{len(failed)} of {text.count(len(asked), 'item')} that {'applies' if len(asked) == 1 else 'apply'} to"
+            " this workflow failed"
+            f" {evidence.runs(len(analysis.runs))}; {text.listing([f'{i.name} ({i.detail})' for i in failed], 2)}"
+        ),
+        otherwise="each of them shows on a bad day: a hang, an eviction, a lost failure, a pile of runs",
+        category=Category.BEST_PRACTICE,
+        severity=Severity.LOW if 2 * len(failed) > len(asked) else Severity.INFO,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=f"{len(asked) - len(failed)} of {len(asked)} passed",
+        proposed=f"set {text.listing(list(dict.fromkeys(i.field for i in failed)), 5)}",
+        expected=f"no gain in time or money is promised; {text.count(len(failed), 'item')} less to go wrong",
+        how=evidence.explain("best-practices"),
+        confidence=0.3,
+        evidence=tuple(i.line for i in items),
+    )
+
+
+RULE = Rule("best-practices", evaluate, tie_break=0)

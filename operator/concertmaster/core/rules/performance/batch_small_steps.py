@@ -1,0 +1,193 @@
+"""``batch-small-steps``: pods that take longer to start than to work.
+
+Each pod pays for controller, scheduling and start-up. Items of a fan-out can share a pod, and small steps in a row can
+become one. Sizes are tried by replay: where slots are limited, batches shorten the run; where they are not, a batch may
+still save pod time as long as the run takes no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
+from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowGraph
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
+
+_SIZES = (2, 4, 8, 16, 32)
+_NO_LONGER = -0.02  # a run 2 % longer is not told apart from one that is not
+
+
+@dataclass(frozen=True, slots=True)
+class _Pods:
+    """The pods of one step: how many per run, and the median seconds each works and takes before it works."""
+
+    step: str
+    items: int
+    work: float
+    overhead: float
+
+    @property
+    def share(self) -> float:
+        """Part of a pod's time that is not work."""
+        whole = self.work + self.overhead
+        return self.overhead / whole if whole > 0 else 0.0
+
+
+def _pods(runs: Sequence[ExecutedRun]) -> dict[str, _Pods]:
+    counts: dict[str, list[float]] = {}
+    work: dict[str, list[float]] = {}
+    overhead: dict[str, list[float]] = {}
+    for run in runs:
+        for name, chains in zip(run.names, run.chains, strict=True):
+            if chains:
+                counts.setdefault(name, []).append(len(chains))
+            for a in (a for chain in chains for a in chain):
+                work.setdefault(name, []).append(a.work)
+                overhead.setdefault(name, []).append(a.pending + a.starting)
+    return {
+        n: _Pods(n, int(median(counts[n]) or 0), median(work[n]) or 0.0, median(overhead[n]) or 0.0) for n in counts
+    }
+
+
+def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> tuple[int, Gain, bool] | None:
+    """The batch size that shortens the run most; else the largest that leaves it as it is (True: it shortens)."""
+    tried = []
+    for size in (s for s in _SIZES if s <= pods.items):
+        found = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
+        if found.share is not None:
+            tried.append((size, found, found.share.likely))
+    shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
+    if shorter:
+        best = max(t[2] for t in shorter)
+        size, found, _ = next(t for t in shorter if t[2] >= best - 0.02)
+        return size, found, True
+    same = [t for t in tried if t[2] >= _NO_LONGER]
+    return (same[-1][0], same[-1][1], False) if same else None
+
+
+def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Recommendation | None:
+    found = _best_size(evidence, runs, pods)
+    if found is None:
+        return None
+    size, replayed, shorter = found
+    left = -(-pods.items // size)
+    saved = (pods.items - left) * pods.overhead
+    identifier, name = step_id("batch-small-steps", pods.step), evidence.title(pods.step)
+    gains = (replayed.share, replayed.seconds) if shorter else (None, None)
+    if gains[0] is not None and gains[1] is not None:
+        expected = f"{gain_sentence(gains[0], gains[1])}, and {text.duration(saved)} of pod time"
+    else:
+        expected = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer; no longer run"
+    return Recommendation(
+        id=identifier,
+        rule="batch-small-steps",
+        step=pods.step,
+        action=f"Give each pod of {name} {size} items instead of one",
+        because=(
+            f"its {pods.items} pods work {text.duration(pods.work)} each and take {text.duration(pods.overhead)}"
+            " to get a node and"
+            f" start (medians {evidence.runs(len(runs))}): {text.percent(pods.share)} of their time is not work"
+        ),
+        otherwise=f"each run keeps paying {text.duration(pods.items * pods.overhead)} of pod time for starting pods",
+        category=Category.PERFORMANCE if shorter else Category.COST,
+        severity=gain_severity(gains[0].likely) if gains[0] is not None else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"{pods.items} pods of one item",
+        proposed=f"{text.count(left, 'pod')} of {size} items",
+        expected=expected,
+        how=evidence.explain(identifier),
+        confidence=0.6,
+        gain_seconds=gains[1],
+        gain_share=gains[0],
+        evidence=("replayed with the items of a batch one after the other in one pod, start-up paid once",),
+    )
+
+
+def _rows(graph: WorkflowGraph, pods: dict[str, _Pods], least: float) -> Iterator[tuple[str, ...]]:
+    """Longest rows of small single-pod steps, each the only one behind the other."""
+    children: dict[str, list[str]] = {}
+    for step in graph.steps:
+        for before in step.depends_on:
+            children.setdefault(before, []).append(step.name)
+    single = {
+        s.name
+        for s in graph.steps
+        if s.name in pods
+        and pods[s.name].items == 1
+        and pods[s.name].share >= least
+        and not s.on_exit
+        and not s.conditional
+    }
+    after = {
+        s.depends_on[0]: s.name
+        for s in graph.steps
+        if s.name in single
+        and len(s.depends_on) == 1
+        and s.depends_on[0] in single
+        and len(children[s.depends_on[0]]) == 1
+    }
+    for head in (n for n in after if n not in after.values()):
+        row = [head]
+        while row[-1] in after:
+            row.append(after[row[-1]])
+        yield tuple(row)
+
+
+def _merge(
+    evidence: Evidence, runs: Sequence[ExecutedRun], row: tuple[str, ...], pods: dict[str, _Pods]
+) -> Recommendation | None:
+    gains = evidence.worth(WhatIf.merge_steps(*row), evidence.settings.number("minGainPercent", 5.0), runs)
+    if gains is None:
+        return None
+    share, seconds = gains
+    work, overhead = sum(pods[n].work for n in row), sum(pods[n].overhead for n in row)
+    identifier = step_id("batch-small-steps", row[0])
+    return Recommendation(
+        id=identifier,
+        rule="batch-small-steps",
+        step=row[0],
+        action=f"Run {text.listing(list(row), 5)} as one step",
+        because=(
+            f"these {len(row)} steps in a row work {text.duration(work)} and take {text.duration(overhead)} to get"
+            " a node and start"
+            f" (medians {evidence.runs(len(runs))})"
+        ),
+        otherwise=f"each run keeps starting {len(row)} pods for {text.duration(work)} of work",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely),
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"{len(row)} pods",
+        proposed="1 pod",
+        expected=gain_sentence(share, seconds),
+        how=evidence.explain(identifier),
+        confidence=0.6,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=("replayed with only the first of them paying for controller, scheduling and start-up",),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """Batches for fan-outs of small items, one pod for small steps in a row."""
+    runs = [run for run in evidence.analysis.executed if run.usable]
+    if not evidence.analysis.enough or not runs:
+        return
+    least = evidence.settings.number("minOverheadPercent", 30.0) / 100
+    pods = _pods(runs)
+    for own in pods.values():
+        if own.items >= 4 and own.share >= least:
+            found = _batch(evidence, runs, own)
+            if found is not None:
+                yield found
+    for row in _rows(evidence.analysis.definition.graph, pods, least):
+        found = _merge(evidence, runs, row, pods)
+        if found is not None:
+            yield found
+
+
+RULE = Rule("batch-small-steps", evaluate, tie_break=5, settings=("minGainPercent", "minOverheadPercent"))

@@ -1,0 +1,104 @@
+"""``bottleneck``: the steps that hold the run back, by drag.
+
+Drag is what the run would lose if the step took no time: neither the longest step (it may run beside another) nor the
+sum of the critical path (shortening one branch uncovers the next). Idea: W. Duncan / S. Devaux, "critical path drag".
+The predicted gain is replayed with the step at half its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import CriticalShare, WhatIf
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, step_id
+
+
+def _where_time_goes(step: StepAnalysis) -> str:
+    run, wait, start = (s.p50 for s in (step.duration, step.waiting, step.starting))
+    parts = [f"runs {text.duration(run)}"]
+    if wait is not None and wait >= 1:
+        parts.append(f"waits {text.duration(wait)} for a node")
+    if start is not None and start >= 1:
+        parts.append(f"takes {text.duration(start)} to start")
+    return ", ".join(parts) + " (medians)"
+
+
+def _remedy(step: StepAnalysis) -> str:
+    throttled = [r.throttled_share for c in step.containers for r in c.runs if r.throttled_share is not None]
+    uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
+    # Against one core where more is requested: a busy single thread does not wait.
+    busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
+    if throttled and sorted(throttled)[len(throttled) // 2] > 0.1:
+        return "its CPU limit throttles it, see cpu-request"
+    if uses and max(uses) > 0.8:
+        return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"
+    if busy and max(busy) < 0.3:
+        return "it mostly waits (low CPU), so look at its I/O and the services it calls"
+    if uses and max(uses) < 0.5 and max(busy) > 0.7:
+        return "one of its threads does all the work, so use more threads or split it"
+    return "split its work, cache its result, or give it more resources"
+
+
+def _even_share(analysis: Analysis) -> float:
+    """One and a half times what each step would have if the critical path were even: a chain of equals has no bottleneck."""
+    critical = sum(s.path is not None and s.path.share >= 0.5 for s in analysis.steps)
+    return min(0.6, 1.5 / critical) if critical else 0.0
+
+
+def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespan: float) -> Recommendation | None:
+    analysis = evidence.analysis
+    share = path.drag / makespan
+    if share < evidence.settings.number("minDragPercent", 15.0) / 100 or path.seconds / makespan < _even_share(
+        analysis
+    ):
+        return None
+    predicted = evidence.gain(WhatIf.scale_step(step.step, 0.5))
+    if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:
+        return None
+    identifier = step_id("bottleneck", step.step)
+    return Recommendation(
+        id=identifier,
+        rule="bottleneck",
+        step=step.step,
+        action=f"Shorten {evidence.title(step.step)} first; {_remedy(step)}",
+        because=(
+            f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
+            f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
+            f" ({text.percent(share)} of {text.duration(makespan)})"
+        ),
+        otherwise=f"no other change can bring an average run below {text.duration(max(0.0, path.seconds))}",
+        category=Category.PERFORMANCE,
+        severity=Severity.MEDIUM if share >= 0.5 else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.HIGH,
+        current=f"{text.duration(step.duration.p50)} median, {text.duration(step.duration.p95)} p95",
+        proposed=f"{text.duration((step.duration.p50 or 0.0) / 2)} median",
+        expected=f"at half its time: {gain_sentence(predicted.share, predicted.seconds)}",
+        how=evidence.explain(identifier),
+        confidence=min(0.9, path.share),
+        gain_seconds=predicted.seconds,
+        gain_share=predicted.share,
+        evidence=(
+            f"drag {text.duration(path.drag)} per run on average",
+            f"on the critical path in {text.percent(path.share)} of {predicted.runs_used} replayed runs",
+        ),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """At most the two steps with the largest drag, when they matter and the graph has more than one step."""
+    analysis = evidence.analysis
+    makespan = analysis.makespan.mean
+    if not analysis.enough or not makespan or len(analysis.steps) < 2:
+        return
+    ranked = sorted(((s, s.path) for s in analysis.steps if s.path is not None), key=lambda pair: -pair[1].drag)
+    for step, path in ranked[: int(evidence.settings.number("maxSteps", 2))]:
+        found = _advice(evidence, step, path, makespan)
+        if found is not None:
+            yield found
+
+
+RULE = Rule("bottleneck", evaluate, tie_break=9, settings=("maxSteps", "minDragPercent"))

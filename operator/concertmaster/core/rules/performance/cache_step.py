@@ -1,0 +1,147 @@
+"""``cache-step``: a step that computes again what it computed before.
+
+The past is played against a cache of each usual age: which executions had inputs seen before, and would have been
+answered? The smallest age that reaches nearly all of those hits is proposed, since old answers are the risk of a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from concertmaster.core import text
+from concertmaster.core.analysis.cost import execution_cost
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import (
+    Category,
+    Edit,
+    Engine,
+    Interval,
+    Level,
+    Outcome,
+    Recommendation,
+    Severity,
+    StepExecution,
+    StepSpec,
+)
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id
+from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
+from concertmaster.core.rules.resources.places import shared
+
+
+def _keyed(rows: list[StepExecution]) -> list[Keyed]:
+    return [
+        Keyed(e.started, e.finished, e.duration or 0.0, e.input_fingerprint, e.outcome is Outcome.SUCCEEDED)
+        for e in rows
+        if e.started is not None and e.finished is not None
+    ]
+
+
+def _parameters(spec: StepSpec) -> list[str]:
+    inputs = spec.declared.get("inputs")
+    rows = inputs.get("parameters") if isinstance(inputs, Mapping) else None
+    return [str(r["name"]) for r in rows if isinstance(r, Mapping) and "name" in r] if isinstance(rows, list) else []
+
+
+def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
+    """Argo's memoization. Without declared inputs there is no key, without outputs nothing to keep: no patch then."""
+    definition = evidence.analysis.definition
+    names = _parameters(spec)
+    if shared(evidence.analysis, spec):
+        return ()
+    if definition.engine is not Engine.ARGO or spec.pointer is None or not names or "outputs" not in spec.declared:
+        return ()
+    key = "-".join([spec.template or spec.name, *(f"{{{{inputs.parameters.{n}}}}}" for n in names)])
+    cache = f"{definition.key.name}-{spec.template or spec.name}"
+    memoize = {"key": key, "maxAge": age, "cache": {"configMap": {"name": cache}}}
+    return (commands.field_edit(f"{spec.pointer}/memoize", None, memoize),)
+
+
+def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:
+    """Money per month: the mean cost of an execution for each hit, at the present rate of runs."""
+    analysis = evidence.analysis
+    costs = [c.total for c in (execution_cost(e, analysis.pricing) for e in rows) if c is not None]
+    if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
+        return None
+    likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month
+    # The hits of another month are a count like those of this one: its spread is the root of it.
+    spread = 1.645 / max(1.0, float(hits)) ** 0.5
+    return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
+
+
+def _advice(
+    evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], found: CacheAdvice
+) -> Recommendation | None:
+    analysis = evidence.analysis
+    ratio, age = found.hit_ratio or 0.0, text.duration(found.max_age).removesuffix("m00s").removesuffix("h00m")
+    hours = f"{round((found.max_age or 0.0) / 3600)}h"
+    gains = evidence.worth(WhatIf.cache_hit(step.step, ratio), evidence.settings.number("minGainPercent", 5.0))
+    saving = _saving(evidence, rows, found.hits)
+    month = analysis.cost.per_month
+    worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month
+    if gains is None and not worthwhile:
+        return None
+    identifier, name = step_id("cache-step", step.step), evidence.title(step.step)
+    how, edits = field_command(evidence, _edits(evidence, spec, hours), evidence.explain(identifier))
+    money = f"{text.money(saving.likely, analysis.pricing.currency)} a month" if saving is not None else ""
+    first = (
+        gain_sentence(*gains)
+        if gains is not None
+        else f"no shorter run, but {text.duration(found.saved_seconds)} less pod time"
+    )
+    return Recommendation(
+        id=identifier,
+        rule="cache-step",
+        step=step.step,
+        action=f"Keep the results of {name} for {hours}",
+        because=(
+            f"{found.hits} of its {found.known} executions with known inputs repeat those of an earlier one"
+            " (image, command and"
+            f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {found.distinct} different ones in all"
+        ),
+        otherwise=(
+            f"it computes again what is known, {text.duration(found.saved_seconds)} of pod time in {evidence.window()}"
+        ),
+        category=Category.PERFORMANCE if gains is not None else Category.COST,
+        severity=gain_severity(gains[0].likely) if gains is not None else Severity.LOW,
+        risk=Level.MEDIUM,
+        effort=Level.LOW if edits else Level.MEDIUM,
+        current="no cache",
+        proposed=f"cache of at most {hours}, hit ratio {text.percent(ratio)}",
+        expected=", ".join(p for p in (first, money) if p),
+        how=how,
+        confidence=min(0.8, found.known / (found.known + 20.0)),
+        gain_seconds=gains[1] if gains is not None else None,
+        gain_share=gains[0] if gains is not None else None,
+        saving_per_month=saving,
+        edits=edits,
+        evidence=(
+            f"{age} is the smallest usual age with 95 % of the hits a cache of 30d would have had",
+            f"an answer may be up to {hours} old: right only if the step reads nothing but its inputs",
+            *(() if edits else ("a cache needs declared input parameters as its key and outputs to keep",)),
+        ),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per step without a cache whose inputs repeat."""
+    analysis = evidence.analysis
+    if not analysis.enough:
+        return
+    least = evidence.settings.number("minHitPercent", 20.0) / 100
+    for step in analysis.steps:
+        spec = step.spec
+        if spec is None or spec.memoized or spec.waits or spec.daemon or (step.duration.mean or 0.0) <= 0.1:
+            continue
+        rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
+        if not any(e.input_fingerprint for e in rows):
+            continue
+        found = cache_advice(_keyed(rows))
+        if found.max_age is not None and (found.hit_ratio or 0.0) >= least:
+            advice = _advice(evidence, step, spec, rows, found)
+            if advice is not None:
+                yield advice
+
+
+RULE = Rule("cache-step", evaluate, tie_break=8, settings=("minGainPercent", "minHitPercent"))

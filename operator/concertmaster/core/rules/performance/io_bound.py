@@ -1,0 +1,136 @@
+"""``io-bound``: a step that mostly waits: low CPU while it runs, with what can be seen of disk and network.
+
+Pressure stall information says how long it waited for the disk; without it the CPU that was used bounds how much of the
+time can have been work. Neither tells what would be gained by mending it, so the promise is an upper bound and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.usage import mean_cores
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.model import Category, Level, Recommendation, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
+
+_MIB = 1024.0**2
+_BUSY_DISK = 20 * _MIB  # bytes per second from which a disk is worth a look
+_STALLED = 0.2  # share of the time stalled on I/O
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One execution: cores used, share of its time stalled on the disk, bytes per second; None where unknown."""
+
+    cores: float
+    stalled: float | None
+    rate: float | None
+
+
+def _seen(execution: StepExecution) -> _Seen | None:
+    seconds = execution.duration
+    main = [c for c in execution.containers if not c.init]
+    cores = [v for v in (mean_cores(c, seconds) for c in main) if v is not None]
+    if not seconds or not cores or any(c.ambiguous for c in main):
+        return None
+    stalls = [c.io_waiting_seconds for c in main if c.io_waiting_seconds is not None]
+    sizes = [v for c in main for v in (c.fs_read_bytes, c.fs_write_bytes) if v is not None]
+    return _Seen(
+        sum(cores),
+        min(1.0, max(stalls) / seconds) if stalls else None,
+        sum(sizes) / seconds if sizes else None,
+    )
+
+
+def _cause(stalled: float | None, rate: float | None) -> tuple[str, str]:
+    """What to look at, and the evidence for it."""
+    if stalled is not None and stalled >= _STALLED:
+        return (
+            "a faster volume, larger reads, or local scratch space",
+            f"it is stalled on the disk {text.percent(stalled)} of the time",
+        )
+    if rate is not None and rate >= _BUSY_DISK:
+        return "a faster volume, compression, or less to read", f"it moves {rate / _MIB:.0f} MiB a second"
+    known = "; the disk is not the cause" if stalled is not None else "; whether it is the disk is not recorded"
+    return (
+        "its calls to databases and services",
+        f"it waits for something else than the CPU{known}",
+    )
+
+
+def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recommendation | None:
+    cores = median([r.cores for r in rows]) or 0.0
+    requests = [c.cpu_request for c in step.containers if c.cpu_request]
+    # Against one core, or the request where that is smaller: a single thread cannot use more than one.
+    busy = cores / min(1.0, sum(requests)) if requests else cores
+    if busy > evidence.settings.number("maxCpuPercent", 30.0) / 100:
+        return None
+    stalled = median([r.stalled for r in rows if r.stalled is not None])
+    rate = median([r.rate for r in rows if r.rate is not None])
+    on_disk = stalled is not None and stalled >= _STALLED
+    left = 1.0 - stalled if on_disk and stalled is not None else min(1.0, cores)
+    gains = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
+    if gains is None:
+        return None
+    share, seconds = gains
+    todo, why = _cause(stalled, rate)
+    identifier, name = step_id("io-bound", step.step), evidence.title(step.step)
+    return Recommendation(
+        id=identifier,
+        rule="io-bound",
+        step=step.step,
+        action=f"Let {name} wait less; look at {todo}",
+        because=(
+            f"it uses {text.cores(cores)} while it runs for {text.duration(step.duration.p50)} (medians"
+            f" {evidence.runs(step.runs)}),"
+            f" and {why}"
+        ),
+        otherwise=(
+            f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(seconds.likely)}"
+        ),
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely / 2),
+        risk=Level.LOW,
+        effort=Level.HIGH,
+        current=f"{text.percent(busy)} busy",
+        proposed="less waiting",
+        expected=f"at most {gain_sentence(share, seconds)}, if it never had to wait",
+        how=evidence.explain(identifier),
+        confidence=0.4,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=(
+            f"stalled on the disk: {text.percent(stalled)} of the time (PSI)"
+            if stalled is not None
+            else "no PSI recorded",
+            f"disk: {rate / _MIB:.1f} MiB a second" if rate is not None else "no disk bytes recorded",
+            "what helps with services: fewer and larger calls, pooled connections, compressed or cached answers",
+            "upper bound: replayed with only the part of the time that can have been work",
+        ),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per step on the critical path that mostly waits."""
+    analysis = evidence.analysis
+    if not analysis.enough:
+        return
+    for step in analysis.steps:
+        if (
+            step.path is None
+            or step.path.drag <= 0
+            or (step.spec is not None and (step.spec.waits or step.spec.daemon))
+        ):
+            continue
+        by_run = evidence.rows.succeeded.get(step.step, {})
+        rows = [s for found in by_run.values() for s in (_seen(e) for e in found) if s is not None]
+        if len(rows) >= analysis.options.min_runs:
+            found = _advice(evidence, step, rows)
+            if found is not None:
+                yield found
+
+
+RULE = Rule("io-bound", evaluate, tie_break=4, settings=("maxCpuPercent", "minGainPercent"))

@@ -1,0 +1,141 @@
+"""``node-skew``: the same steps take longer on some nodes than on others.
+
+Every execution is compared with the median of its own step, so that a node which happens to get the long steps is not
+blamed for them. Nodes of one pool, told by their names, are looked at together as well: an older machine type shows in
+all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from concertmaster.core import text
+from concertmaster.core.model import Category, Level, Recommendation, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
+from concertmaster.core.rules.performance.replays import scaled
+from concertmaster.core.stats.effects import LARGE, cliffs_delta
+
+_LEAST = 8  # executions on each side
+_NOISE = 10.0  # seconds below which start-up and clocks blur the comparison
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One execution: which run, where, and its time relative to the median of its step."""
+
+    run: str
+    execution: StepExecution
+    node: str
+    relative: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Slow:
+    """Nodes that are slower by ``ratio``, with how many executions on them and elsewhere."""
+
+    name: str
+    nodes: frozenset[str]
+    ratio: float
+    inside: int
+    outside: int
+
+
+def _rows(evidence: Evidence) -> list[_Row]:
+    found: list[_Row] = []
+    for by_run in evidence.rows.succeeded.values():
+        rows = [(run, e) for run, good in by_run.items() for e in good if e.node and (e.duration or 0.0) > 0]
+        middle = median([e.duration or 0.0 for _, e in rows])
+        if middle is not None and middle >= _NOISE and len({e.node for _, e in rows}) > 1:
+            found += [_Row(run, e, e.node or "", math.log((e.duration or middle) / middle)) for run, e in rows]
+    return found
+
+
+def _pool(node: str) -> str:
+    """A node's name without what tells it from its siblings: ``gke-batch-1a2b-x7`` and its neighbours share a pool."""
+    return node.rpartition("-")[0]
+
+
+def _slowest(rows: list[_Row], least: float) -> _Slow | None:
+    """The pool, else the node, that is clearly slower than the rest."""
+    nodes = {r.node for r in rows}
+    groups = {n: frozenset((n,)) for n in sorted(nodes)}
+    for pool in sorted({_pool(n) for n in nodes} - {""}):
+        members = frozenset(n for n in nodes if _pool(n) == pool)
+        if 1 < len(members) < len(nodes):
+            groups[f"{pool}-*"] = members
+    found: list[_Slow] = []
+    for name, members in groups.items():
+        inside = np.array([r.relative for r in rows if r.node in members])
+        outside = np.array([r.relative for r in rows if r.node not in members])
+        if inside.size < _LEAST or outside.size < _LEAST:
+            continue
+        ratio = math.exp(float(np.median(inside) - np.median(outside)))
+        if ratio >= 1 + least and cliffs_delta(inside, outside) >= LARGE:
+            found.append(_Slow(name, members, ratio, inside.size, outside.size))
+    # The larger group first: a slow pool explains its nodes.
+    return max(found, key=lambda s: (s.inside * math.log(s.ratio), s.name), default=None)
+
+
+def _factors(evidence: Evidence, slow: _Slow) -> dict[str, dict[str, float]]:
+    """For each run and step: how much shorter its last pod would be, had the slow nodes been like the others."""
+    out: dict[str, dict[str, float]] = {}
+    for step, by_run in evidence.rows.succeeded.items():
+        for run, rows in by_run.items():
+            now = max(e.duration or 0.0 for e in rows)
+            then = max((e.duration or 0.0) / (slow.ratio if e.node in slow.nodes else 1.0) for e in rows)
+            if now > 0 and then < now:
+                out.setdefault(run, {})[step] = then / now
+    return out
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation for the nodes that are clearly slower, when that costs run time."""
+    analysis = evidence.analysis
+    if not analysis.enough:
+        return
+    rows = _rows(evidence)
+    slow = _slowest(rows, evidence.settings.number("minSlowerPercent", 20.0) / 100)
+    if slow is None:
+        return
+    replayed, _, _ = scaled(analysis.executed, _factors(evidence, slow))
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 3.0))
+    if gains is None:
+        return
+    share, seconds = gains
+    steps = sorted({r.execution.step for r in rows if r.node in slow.nodes})
+    noun = f"pool {slow.name}" if slow.name.endswith("*") else f"node {slow.name}"
+    yield Recommendation(
+        id="node-skew",
+        rule="node-skew",
+        step=steps[0] if len(steps) == 1 else None,
+        action=f"Keep this workflow off {noun}, or find out why it is slower there",
+        because=(
+            f"the same steps take {text.percent(slow.ratio - 1)} longer there than elsewhere: {slow.inside}"
+            " executions against"
+            f" {slow.outside} {evidence.runs(len(analysis.runs))}, each compared with the median of its own step"
+            f" ({text.listing(steps)})"
+        ),
+        otherwise=f"runs whose pods land there stay longer, {text.duration(seconds.likely)} on average over all runs",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely),
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"{text.percent(slow.inside / (slow.inside + slow.outside))} of the executions run there",
+        proposed="a nodeSelector or node affinity without it, or a mended node",
+        expected=gain_sentence(share, seconds),
+        how=evidence.explain("node-skew"),
+        confidence=0.7,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=(
+            f"nodes: {text.listing(sorted(slow.nodes), 5)}",
+            "replayed with each execution there as fast as elsewhere",
+        ),
+    )
+
+
+RULE = Rule("node-skew", evaluate, tie_break=6, settings=("minGainPercent", "minSlowerPercent"))

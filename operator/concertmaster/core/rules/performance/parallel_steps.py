@@ -1,0 +1,105 @@
+"""``parallel-steps``: steps that wait for another although nothing is handed over between them.
+
+An edge of the declared graph that carries no data (no parameter, artifact, shared volume or condition) may be there by
+habit. Only steps that read from some other step are looked at: one whose data come from a bucket or a table tells nothing
+by what it does not reference. The gain is replayed without the edge: the step then starts when its predecessor does, and
+what really held the run up shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, StepSpec
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id
+
+
+def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
+    """Take the predecessor from the task's list and put what that one waits for in its place. Only for two tasks of one
+    dag with plain lists: anything else needs a human eye."""
+    listed = after.task.get("dependencies")
+    own = before.task.get("dependencies", [])
+    if (
+        after.task_pointer is None
+        or before.task_pointer is None
+        or not isinstance(listed, list)
+        or not isinstance(own, list)
+    ):
+        return ()
+    same = after.task_pointer.rpartition("/")[0] == before.task_pointer.rpartition("/")[0]
+    gone = before.name.rpartition(".")[2]
+    if not same or gone not in listed or "depends" in after.task:
+        return ()
+    left = [n for n in listed if n != gone]
+    left += [n for n in own if n not in left]
+    return (commands.field_edit(f"{after.task_pointer}/dependencies", listed, left),)
+
+
+def _advice(
+    evidence: Evidence, after: StepSpec, before: StepSpec, share: Interval, seconds: Interval
+) -> Recommendation:
+    identifier = step_id("parallel-steps", f"{before.name}.{after.name}")
+    how, edits = field_command(evidence, _edits(after, before), evidence.explain(identifier))
+    runs = sum(1 for run in evidence.analysis.executed if run.usable and {after.name, before.name} <= run.steps.keys())
+    first, second = (evidence.analysis.step(n) for n in (before.name, after.name))
+    times = [text.duration(s.duration.p50) for s in (first, second) if s is not None]
+    return Recommendation(
+        id=identifier,
+        rule="parallel-steps",
+        step=after.name,
+        action=f"Start {after.name} beside {before.name} instead of after it",
+        because=(
+            f"nothing is handed over between them, yet {after.name} waited for it in {text.count(runs, 'run')}"
+            f" ({evidence.window()}); they take {' and '.join(times)} (medians)"
+        ),
+        otherwise=f"each run stays {text.duration(seconds.likely)} longer than the data call for",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely),
+        risk=Level.MEDIUM,
+        effort=Level.LOW if edits else Level.MEDIUM,
+        current=f"{after.name} after {before.name}",
+        proposed="side by side",
+        expected=gain_sentence(share, seconds),
+        how=how,
+        confidence=0.6,
+        gain_seconds=seconds,
+        gain_share=share,
+        edits=edits,
+        evidence=(
+            "no parameter, artifact, condition or shared volume goes from one to the other; effects outside the"
+            " workflow"
+            " (a table, a bucket) cannot be seen from here: check them first",
+            "replayed without the edge, with the limits and nodes as they were",
+        ),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """The edges without data whose removal shortens the run most, at most ``maxEdges``."""
+    analysis = evidence.analysis
+    graph = analysis.definition.graph
+    if not analysis.enough or graph.inferred:
+        return
+    specs = {s.name: s for s in graph.steps}
+    found: list[Recommendation] = []
+    for after in graph.steps:
+        path = analysis.step(after.name)
+        if after.on_exit or path is None or path.path is None or path.path.drag <= 0:
+            continue  # a step that holds nobody up gains nothing by starting earlier
+        if set(after.depends_on) <= set(after.ordering_only):
+            continue  # it reads from no other step: its data come from outside, and so may those of this edge
+        for name in after.ordering_only:
+            before = specs.get(name)
+            if before is None or before.daemon:
+                continue
+            gains = evidence.worth(WhatIf.drop_edge(name, after.name), evidence.settings.number("minGainPercent", 5.0))
+            if gains is not None:
+                found.append(_advice(evidence, after, before, *gains))
+    found.sort(key=lambda r: (-(r.gain_share.likely if r.gain_share else 0.0), r.id))
+    yield from found[: int(evidence.settings.number("maxEdges", 3))]
+
+
+RULE = Rule("parallel-steps", evaluate, tie_break=9, settings=("maxEdges", "minGainPercent"))

@@ -1,0 +1,31 @@
+"""Gains of changes that differ from run to run, which one what-if for all runs cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
+from concertmaster.core.analysis.replay.gain import Gain, paired_interval
+from concertmaster.core.model import Interval
+
+
+def scaled(
+    runs: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, float]]
+) -> tuple[Gain, list[float], list[float]]:
+    """Gain when each step of each run takes ``factors[run][step]`` times as long; with the makespans now and then."""
+    before: list[float] = []
+    after: list[float] = []
+    for run in runs:
+        if run.usable:
+            before.append(run.replayed)
+            scales = tuple((step, factor) for step, factor in factors.get(run.run, {}).items() if factor != 1.0)
+            after.append(replay(run, WhatIf(scales=scales)) if scales else run.replayed)
+    if not before:
+        return Gain(None, None, 0, "not enough data: no run can be replayed"), before, after
+    base, saved = np.array(before), np.array(before) - np.array(after)
+    low, high = paired_interval(saved, base)
+    share = float(saved.sum() / base.sum()) if base.sum() > 0 else 0.0
+    found = Gain(Interval(low[0], float(saved.mean()), high[0]), Interval(low[1], share, high[1]), len(before))
+    return found, before, after

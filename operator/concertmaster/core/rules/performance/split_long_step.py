@@ -1,0 +1,91 @@
+"""``split-long-step``: one pod that works for most of the run while everything waits for it.
+
+Only for steps that really compute: one that waits is not helped by dividing it. How well the work divides cannot be seen
+from outside, so the replay with equal parts is an upper bound, and each part pays for its own start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.model import Category, Level, Recommendation
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
+
+_PARTS = (2, 4, 8)
+_ENOUGH = 0.03  # more parts that gain less than this much more are not worth their pods
+_BUSY = 0.7
+
+
+def _busy(step: StepAnalysis) -> float | None:
+    """Cores used over what one thread, or the request where that is smaller, could use; None when unknown."""
+    shares = []
+    for container in step.containers:
+        cores = median([r.mean_cores for r in container.runs if r.mean_cores is not None])
+        if cores is not None:
+            shares.append(cores / min(1.0, container.cpu_request or 1.0))
+    return max(shares, default=None)
+
+
+def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
+    """The fewest parts that gain nearly as much as the most."""
+    tried = [(n, evidence.gain(WhatIf.split_step(step, n))) for n in _PARTS]
+    known = [(n, g, g.share.likely) for n, g in tried if g.share is not None]
+    if not known:
+        return None
+    best = max(k[2] for k in known)
+    return next((n, g) for n, g, share in known if share >= best - _ENOUGH)
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation for the busy single pod that holds runs up most."""
+    analysis = evidence.analysis
+    makespan = analysis.makespan.mean
+    if not analysis.enough or not makespan:
+        return
+    least = evidence.settings.number("minDragPercent", 50.0) / 100
+    for step in analysis.steps:
+        single = step.spec is not None and not step.spec.fan_out and not step.spec.waits and not step.spec.daemon
+        if not single or step.path is None or step.path.drag < least * makespan:
+            continue
+        if (step.duration.p50 or 0.0) < evidence.settings.number("minSeconds", 600.0):
+            continue  # dividing it is work for somebody: minutes do not pay for that
+        busy = _busy(step)
+        found = _parts(evidence, step.step) if busy is not None and busy >= _BUSY else None
+        gains = worth(found[1], evidence.settings.number("minGainPercent", 10.0)) if found is not None else None
+        if found is None or gains is None or busy is None:
+            continue
+        (parts, _), (share, seconds) = found, gains
+        identifier, name = step_id("split-long-step", step.step), evidence.title(step.step)
+        yield Recommendation(
+            id=identifier,
+            rule="split-long-step",
+            step=step.step,
+            action=f"Split the work of {name} into {parts} pods side by side",
+            because=(
+                f"one pod computes for {text.duration(step.duration.p50)} ({text.percent(busy)} busy) while"
+                " everything waits for it,"
+                f" {text.percent(step.path.drag / makespan)} of the run (medians {evidence.runs(step.runs)})"
+            ),
+            otherwise=f"no run gets below {text.duration(step.path.seconds)}, however many nodes there are",
+            category=Category.SCALABILITY,
+            severity=gain_severity(share.likely / 2),
+            risk=Level.LOW,
+            effort=Level.HIGH,
+            current="1 pod",
+            proposed=f"{parts} pods",
+            expected=f"at most {gain_sentence(share, seconds)}, if the work divides evenly",
+            how=evidence.explain(identifier),
+            confidence=0.4,
+            gain_seconds=seconds,
+            gain_share=share,
+            evidence=(
+                f"replayed with {parts} equal parts, each with a start of its own; more parts gain less than 3 % more",
+            ),
+        )
+
+
+RULE = Rule("split-long-step", evaluate, tie_break=4, settings=("minDragPercent", "minGainPercent", "minSeconds"))

@@ -1,0 +1,100 @@
+"""``straggler``: a fan-out that waits for its last item, while the others are done.
+
+More workers do not help here; splitting the work evenly does. The cause decides the advice: always the same item (its
+input is large), always the same node (see ``node-skew``), or a different one each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.model import Category, Level, Recommendation, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
+from concertmaster.core.rules.performance.skew import Item, Skew, skew
+from concertmaster.core.rules.rows import ByRun
+
+_EVEN = 1.25  # an item this much above the median counts as even: what is asked for is balance, not equality
+
+
+def _cause(found: Skew, by_run: ByRun) -> tuple[str, str]:
+    """What to do, and why, by what the stragglers have in common."""
+    if found.same_item is not None:
+        name, share = found.same_item
+        size = _relative_size(by_run)
+        more = f", with {size:.1f} times the input of the median item" if size is not None and size >= 1.5 else ""
+        return f"split item {name}", f"item {name} is the last in {text.percent(share)} of them{more}"
+    if found.same_node is not None:
+        name, share = found.same_node
+        return f"look at node {name}", f"the last item ran on node {name} in {text.percent(share)} of them"
+    size = _relative_size(by_run)
+    if size is not None and size >= 1.5:
+        return "split its largest inputs", f"the last item has {size:.1f} times the input of the median one"
+    return "split its work into even parts", "it is another item and node each time"
+
+
+def _relative_size(by_run: ByRun) -> float | None:
+    """Input of the slowest item over the median item's, median over runs; None when sizes are unknown."""
+    ratios = []
+    for rows in by_run.values():
+        sizes = [e.input_size for e in rows if e.input_size]
+        top: StepExecution = max(rows, key=lambda e: e.duration or 0.0)
+        middle = median(sizes)
+        if len(sizes) == len(rows) >= 3 and middle and top.input_size:
+            ratios.append(top.input_size / middle)
+    return median(ratios)
+
+
+def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommendation | None:
+    items = {run: [Item(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
+    found = skew(items, least_runs=evidence.analysis.options.min_runs)
+    least = evidence.settings.number("minRunsPercent", 30.0) / 100
+    if found.skewed_share is None or found.skewed_share < least or found.ratio is None:
+        return None
+    change = WhatIf.without_stragglers(step.step, _EVEN)
+    gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0))
+    if gains is None:
+        return None
+    share, seconds = gains
+    todo, why = _cause(found, by_run)
+    identifier, name = step_id("straggler", step.step), evidence.title(step.step)
+    return Recommendation(
+        id=identifier,
+        rule="straggler",
+        step=step.step,
+        action=f"Balance the items of {name}; {todo}",
+        because=(
+            f"its last item takes {found.ratio:.1f} times as long as the median one (median over {found.runs} runs,"
+            f" {evidence.window()}); {text.percent(found.skewed_share)} of the runs wait for a straggler, and {why}"
+        ),
+        otherwise=f"each run waits {text.duration(found.lost_seconds)} for one pod while the others are done",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely),
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"last item {found.ratio:.1f} x the median",
+        proposed=f"no item above {_EVEN:g} x the median",
+        expected=gain_sentence(share, seconds),
+        how=evidence.explain(identifier),
+        confidence=min(0.9, found.skewed_share),
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=(found.reason, f"replayed with no item above {_EVEN:g} times the median of its run"),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per fan-out that waits for stragglers."""
+    if not evidence.analysis.enough:
+        return
+    for step in evidence.analysis.steps:
+        by_run = evidence.rows.succeeded.get(step.step, {})
+        if any(len(rows) >= 3 for rows in by_run.values()):
+            found = _advice(evidence, step, by_run)
+            if found is not None:
+                yield found
+
+
+RULE = Rule("straggler", evaluate, tie_break=8, settings=("minGainPercent", "minRunsPercent"))

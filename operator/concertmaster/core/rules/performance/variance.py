@@ -1,0 +1,145 @@
+"""``variance``: a step whose run time cannot be relied on, with what the slow executions have in common.
+
+Spread that the input sizes explain is no fault of the step and is taken out first. The gain is measured: every run is
+replayed with the step at most at its own median, which shows what steadiness would be worth, most of all at the 95th
+percentile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun
+from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.model import Category, Level, Recommendation, Severity, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, step_id, worth
+from concertmaster.core.rules.performance.replays import scaled
+from concertmaster.core.rules.rows import ByRun
+from concertmaster.core.stats.summary import summarize
+
+
+def _longest(by_run: ByRun) -> dict[str, StepExecution]:
+    """The slowest execution of each run: the one the run waits for."""
+    return {run: max(rows, key=lambda e: e.duration or 0.0) for run, rows in by_run.items()}
+
+
+def _by_size(rows: Sequence[StepExecution]) -> float | None:
+    """Share (0 to 1) of the variance of log times that input sizes explain; None when sizes are unknown."""
+    pairs = [(e.input_size, e.duration) for e in rows if e.input_size and e.duration]
+    if len(pairs) < max(8, len(rows)):
+        return None
+    x, y = np.log(np.array(pairs)).T
+    if x.std() < 1e-9 or y.std() < 1e-9:
+        return 0.0
+    return float(np.corrcoef(x, y)[0, 1] ** 2)
+
+
+def _throttled(execution: StepExecution) -> float:
+    return max((c.throttled_share or 0.0 for c in execution.containers), default=0.0)
+
+
+def _common(rows: Sequence[StepExecution], limit: float) -> str:
+    """What sets the slow executions apart, as a clause; their share when nothing does."""
+    slow = [e for e in rows if (e.duration or 0.0) > limit]
+    fast = [e for e in rows if (e.duration or 0.0) <= limit]
+    if not slow or not fast:
+        return "the spread has no single cause"
+    nodes = {e.node for e in slow}
+    if len(slow) >= 3 and len(nodes) == 1 and None not in nodes and nodes.isdisjoint({e.node for e in fast}):
+        return f"all {len(slow)} slow ones ran on node {nodes.pop()}"
+    for label, value in (
+        ("were throttled by the CPU limit", lambda e: _throttled(e) > 0.1),
+        ("were retries", lambda e: e.attempt > 0),
+        ("waited 10 s or more for a node", lambda e: (e.scheduled or 0.0) - (e.created or e.scheduled or 0.0) >= 10.0),
+    ):
+        share, beside = (sum(map(value, part)) / len(part) for part in (slow, fast))
+        if share >= 0.6 and share >= 2 * beside:
+            return f"{text.percent(share)} of the slow ones {label}, {text.percent(beside)} of the others"
+    images = {tuple(sorted(c.image or "" for c in e.containers)) for e in slow}
+    if images.isdisjoint({tuple(sorted(c.image or "" for c in e.containers)) for e in fast}):
+        return "all slow ones ran another image"
+    return f"{len(slow)} of {len(rows)} take twice the median or more; nothing recorded sets them apart"
+
+
+def _steady(
+    runs: Sequence[ExecutedRun], step: str, longest: dict[str, StepExecution], level: float
+) -> tuple[Gain, float, float]:
+    """Gain when the step never takes longer than ``level`` seconds, and the 95th percentile of run times now and then."""
+    factors = {run: {step: min(1.0, level / e.duration)} for run, e in longest.items() if e.duration}
+    found, before, after = scaled(runs, factors)
+    if not before:
+        return found, math.nan, math.nan
+    return found, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
+
+
+def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommendation | None:
+    analysis = evidence.analysis
+    longest = _longest(by_run)
+    rows = list(longest.values())
+    summary = summarize([e.duration for e in rows])
+    threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
+    middle = median([e.duration or 0.0 for e in rows])
+    if len(rows) < 10 or summary.cv is None or summary.cv <= threshold or not middle:
+        return None
+    explained = _by_size(rows)
+    if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:
+        return None
+    replayed, now, then = _steady(analysis.executed, step.step, longest, middle)
+    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+    if gains is None:
+        return None
+    share, seconds = gains
+    identifier, name = step_id("variance", step.step), evidence.title(step.step)
+    late = 1 - then / now if now > 0 else 0.0
+    low, high = text.duration(summary.minimum), text.duration(summary.maximum)
+    return Recommendation(
+        id=identifier,
+        rule="variance",
+        step=step.step,
+        action=f"Find out why {name} takes {low} one time and {high} another",
+        because=(
+            f"its run time varies by {text.percent(summary.cv)} of its mean {evidence.runs(len(rows))}: median"
+            f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(rows, 2 * middle)}"
+        ),
+        otherwise=f"one run in twenty keeps taking {text.duration(now)} or more, and nobody can plan with it",
+        category=Category.PERFORMANCE,
+        severity=Severity.MEDIUM if late >= 0.25 else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.HIGH,
+        current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",
+        proposed=f"never above its median of {text.duration(middle)}",
+        expected=(
+            f"{gain_sentence(share, seconds)} on average; p95 of the run {text.duration(then)} instead of"
+            f" {text.duration(now)}"
+        ),
+        how=evidence.explain(identifier),
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=(
+            "replayed with the step at no more than its median",
+            f"input sizes explain {text.percent(explained)} of the spread"
+            if explained is not None
+            else "input sizes are unknown",
+        ),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per step that varies, matters, and is not just given more to do."""
+    if not evidence.analysis.enough:
+        return
+    for step in evidence.analysis.steps:
+        by_run = evidence.rows.succeeded.get(step.step, {})
+        if by_run and step.path is not None and step.path.drag > 0:
+            found = _advice(evidence, step, by_run)
+            if found is not None:
+                yield found
+
+
+RULE = Rule("variance", evaluate, tie_break=4, settings=("minCvPercent", "minGainPercent"))

@@ -1,0 +1,183 @@
+"""``degradation``: since when a workflow is slower, by how much, and which step brought it.
+
+Fires on an upward change point of the makespan by more than ``minIncreasePercent`` that still stands. The step whose own
+change lies nearest in time and explains most of the seconds is named, and so is a change of the template or image between
+the last run before and the first run after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from concertmaster.core import text
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.changepoint import ChangePoint, Direction
+from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation, RunRecord, Severity
+from concertmaster.core.model.options import Objectives
+from concertmaster.core.rules.base import Evidence, Rule, share_range
+from concertmaster.core.stats.summary import summarize
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
+    """The last change, when it went up by at least ``least`` and nothing brought it down again."""
+    if not points:
+        return None
+    last = points[-1]
+    up = last.direction is Direction.UP and math.isfinite(last.ratio) and last.ratio - 1 >= least
+    return last if up else None
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]
+
+
+def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[float, float] | None:
+    before: list[float] = []
+    after: list[float] = []
+    for run in runs:
+        seconds = [e.duration for e in run.steps if e.step == step and e.duration is not None]
+        if seconds and run.end is not None:
+            (before if run.end < time else after).append(max(seconds))
+    return (_median(before), _median(after)) if before and after else None
+
+
+def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, float] | None:
+    """The step with the largest rise of its median across the change, among those with a change of their own near it."""
+    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED]
+    ends = [r.end for r in good if r.end is not None]
+    gap = (max(ends) - min(ends)) / max(1, len(ends) - 1) if len(ends) > 1 else 0.0
+    best: tuple[StepAnalysis, float, float] | None = None
+    for step in analysis.steps:
+        near = any(p.direction is Direction.UP and abs(p.time - time) <= 3 * gap for p in step.trend.points)
+        medians = _step_medians(good, step.step, time) if near else None
+        if medians is not None and medians[1] > medians[0]:
+            rise = medians[1] - medians[0]
+            if best is None or rise > best[2] - best[1]:
+                best = (step, *medians)
+    return best
+
+
+def _grown(analysis: Analysis, time: float) -> tuple[str, float, float, float] | None:
+    """The step with the largest rise whose inputs grew across the change: name, medians before and after, growth of the
+    inputs as a factor. Its own trend, with inputs taken out, has no change there."""
+    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED]
+    best: tuple[str, float, float, float] | None = None
+    for step in analysis.steps:
+        sizes: tuple[list[float], list[float]] = ([], [])
+        for run in good:
+            known = [e.input_size for e in run.steps if e.step == step.step and e.input_size]
+            if known and run.end is not None:
+                sizes[run.end >= time].append(max(known))
+        medians = _step_medians(good, step.step, time)
+        if medians is None or min(len(s) for s in sizes) < 3 or medians[1] <= medians[0]:
+            continue
+        growth = _median(sizes[1]) / _median(sizes[0])
+        if growth >= 1.1 and (best is None or medians[1] - medians[0] > best[2] - best[1]):
+            best = (step.step, *medians, growth)
+    return best
+
+
+def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
+    good = [r for r in analysis.runs if r.end is not None]
+    before = [r for r in good if (r.end or 0.0) < time]
+    after = [r for r in good if (r.end or 0.0) >= time]
+    if not before or not after:
+        return ""
+    old, new = before[-1], after[0]
+    if old.fingerprint is not None and new.fingerprint is not None and old.fingerprint != new.fingerprint:
+        return "; the template changed at the same time"
+    images = [
+        {c.image for e in r.steps if step is None or e.step == step for c in e.containers if not c.init and c.image}
+        for r in (old, new)
+    ]
+    if images[0] and images[1] and images[0] != images[1]:
+        gone, come = sorted(images[0] - images[1]), sorted(images[1] - images[0])
+        return f"; the image changed from {text.listing(gone)} to {text.listing(come)} at the same time"
+    return ""
+
+
+def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
+    """The first duration objective that the runs before the change met and those after it miss, as ``p95 of 30m00s``."""
+    old, new = summarize(before), summarize(after)
+    for name, target, was, now in (
+        ("p50", wanted.duration_p50, old.p50, new.p50),
+        ("p95", wanted.duration_p95, old.p95, new.p95),
+        ("p99", wanted.duration_p99, old.p99, new.p99),
+    ):
+        if target is not None and was is not None and now is not None and was <= target < now:
+            return f"{name} of {text.duration(target)}"
+    return None
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation for the workflow when its last change made it slower and still stands."""
+    analysis = evidence.analysis
+    least = evidence.settings.number("minIncreasePercent", 10.0) / 100
+    point = _standing(analysis.trend.points, least)
+    if point is None or not analysis.enough:
+        return
+    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.end is not None]
+    before = [r.makespan for r in good if (r.end or 0.0) < point.time and r.makespan is not None]
+    after = [r.makespan for r in good if (r.end or 0.0) >= point.time and r.makespan is not None]
+    if not before or not after:
+        return
+    was, now = _median(before), _median(after)
+    if now <= was:
+        return
+    found = _culprit(analysis, point.time)
+    grown = _grown(analysis, point.time) if found is None else None
+    name = found[0].step if found else grown[0] if grown else None
+    action = f"Find out what changed {'in ' + name if name else 'in this workflow'} around {_date(point.time)}"
+    if grown is not None:
+        action = f"Plan for larger inputs of {grown[0]}, which make runs longer since {_date(point.time)}"
+    blame = (
+        f": {name} went from {text.duration(found[1])} to {text.duration(found[2])}"
+        if found
+        else f": {grown[0]} went from {text.duration(grown[1])} to {text.duration(grown[2])} as its inputs grew to"
+        f" {grown[3]:.1f} times the size"
+        if grown
+        else "; no single step explains it"
+    )
+    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (point.low, point.ratio, point.high)))
+    rate = analysis.cost.runs_per_month
+    weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
+    identifier = f"degradation.{name}" if name else "degradation"
+    broken = _broken(evidence.wanted, before, after)
+    severe = broken is not None or point.ratio >= 1.5
+    yield Recommendation(
+        id=identifier,
+        rule="degradation",
+        step=name,
+        action=action,
+        because=(
+            f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
+            f" {len(before)} before in {evidence.window()}, +{text.percent(now / was - 1)}) since {_date(point.time)}"
+            f"{blame}{_coincidence(analysis, point.time, name)}"
+        ),
+        otherwise=f"every run stays {text.duration(now - was)} longer{weekly}"
+        + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
+        category=Category.PERFORMANCE,
+        severity=Severity.LOW if grown else Severity.HIGH if severe else Severity.MEDIUM,
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"{text.duration(now)} median",
+        proposed=f"{text.duration(was)} median, as before",
+        expected=f"{share_range(share)}, likely {text.percent(share.likely)} ({text.duration(now - was)}) of each run",
+        how=evidence.explain(identifier),
+        confidence=point.confidence,
+        gain_seconds=Interval(now * share.low, now - was, now * share.high),
+        gain_share=share,
+        evidence=(
+            f"change of the median by a factor {point.ratio:.2f}, 95 % interval {point.low:.2f} to {point.high:.2f}",
+        ),
+    )
+
+
+RULE = Rule("degradation", evaluate, tie_break=10, settings=("minIncreasePercent",))

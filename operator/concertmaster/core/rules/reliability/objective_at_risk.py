@@ -1,0 +1,169 @@
+"""``objective-at-risk``: an objective that is met today and will be missed if the present trend goes on.
+
+A date is only given when the whole interval of the slope rises, and only as far ahead as the trend has been watched. What
+is missed already is told by the ObjectivesMet condition, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import comb
+
+from concertmaster.core import text
+from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.changepoint import Outlook, OutlookState, outlook
+from concertmaster.core.model import Category, Level, Outcome, Recommendation, Severity
+from concertmaster.core.rules.base import Evidence, Rule
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """One objective: its limit, and the values of the runs it is about."""
+
+    id: str
+    name: str
+    limit: float
+    percentile: float
+    times: list[float]
+    values: list[float]
+    money: bool = False
+
+
+def _watched(evidence: Evidence) -> Iterator[_Watched]:
+    analysis, wanted = evidence.analysis, evidence.wanted
+    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.end is not None and r.makespan is not None]
+    times, spans = [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good]
+    for label, limit, percentile in (
+        ("p50", wanted.duration_p50, 0.5),
+        ("p95", wanted.duration_p95, 0.95),
+        ("p99", wanted.duration_p99, 0.99),
+    ):
+        if limit is not None:
+            yield _Watched(f"duration-{label}", f"duration {label}", limit, percentile, times, spans)
+    if wanted.max_cost_per_run is not None:
+        priced = [(r.end, c.total) for r in analysis.runs if (c := run_cost(r, analysis.pricing)) is not None]
+        ends = [e or 0.0 for e, _ in priced]
+        yield _Watched("cost", "cost per run", wanted.max_cost_per_run, 0.5, ends, [c for _, c in priced], money=True)
+
+
+def _culprit(evidence: Evidence) -> str:
+    """The step whose own trend adds most seconds a week, as a clause."""
+    rising = [
+        (s.trend.trend_per_week.likely * (s.path.seconds if s.path else 0.0), s)
+        for s in evidence.analysis.steps
+        if s.trend.trend_per_week is not None and s.trend.trend_per_week.low > 0
+    ]
+    if not rising:
+        return "; no single step explains it"
+    seconds, step = max(rising, key=lambda pair: (pair[0], pair[1].step))
+    return f"; most of it from {evidence.title(step.step)}, {text.duration(seconds)} more each week"
+
+
+def _advice(evidence: Evidence, row: _Watched, found: Outlook) -> Recommendation | None:
+    if found.at is None or found.level is None:
+        return None
+    currency = evidence.analysis.pricing.currency
+
+    def shown(value: float) -> str:
+        return text.money(value, currency) if row.money else text.duration(value)
+
+    left = found.at.likely - evidence.analysis.now
+    date = datetime.fromtimestamp(found.at.likely, tz=UTC).strftime("%Y-%m-%d")
+    early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (found.at.low, found.at.high))
+    slope = (row.limit - found.level) / left * 7 * _DAY if left > 0 else 0.0
+    identifier = f"objective-at-risk.{row.id}"
+    return Recommendation(
+        id=identifier,
+        rule="objective-at-risk",
+        step=None,
+        action=f"Stop the growth of {row.name} before {date}, when it passes its objective of {shown(row.limit)}",
+        because=(
+            f"it stands at {shown(found.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
+            f"{'' if row.money else _culprit(evidence)}"
+        ),
+        otherwise=f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)",
+        category=Category.COST if row.money else Category.PERFORMANCE,
+        severity=Severity.HIGH if left <= 7 * _DAY else Severity.MEDIUM,
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"{row.name} {shown(found.level)}",
+        proposed=f"at most {shown(row.limit)}",
+        expected=(
+            f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - found.level)} are left of it"
+        ),
+        how=evidence.explain(identifier),
+        confidence=0.6,
+        evidence=("robust slope of the logarithms since the last change; its whole 95 % interval rises",),
+    )
+
+
+def _chance(failures: int, runs: int, share: float) -> float:
+    """Probability of at least so many failures when each run fails with probability ``share``."""
+    return sum(comb(runs, k) * share**k * (1 - share) ** (runs - k) for k in range(failures, runs + 1))
+
+
+def _success(evidence: Evidence) -> Recommendation | None:
+    """Success that still meets its objective over the window, and no longer does in its newest third."""
+    wanted = evidence.wanted.min_success
+    known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    recent = known[-max(10, len(known) // 3) :]
+    if wanted is None or wanted >= 1 or len(known) < 2 * len(recent):
+        return None
+    before = known[: len(known) - len(recent)]
+    failed, earlier = (sum(r.outcome is Outcome.FAILED for r in part) for part in (recent, before))
+    overall = 1 - (failed + earlier) / len(known)
+    rise = failed / len(recent) - earlier / len(before)
+    if overall < wanted or rise < 0.05 or _chance(failed, len(recent), 1 - wanted) >= 0.05:
+        return None
+    rate = 1 - failed / len(recent)
+    return Recommendation(
+        id="objective-at-risk.success",
+        rule="objective-at-risk",
+        step=None,
+        action=(
+            f"Look into the failures of the last {len(recent)} runs before the success objective of"
+            f" {text.percent(wanted)} is missed"
+        ),
+        because=(
+            f"{failed} of the last {len(recent)} runs failed, {earlier} of the {len(before)} before them"
+            f" ({evidence.window()}); the"
+            f" window as a whole still has {text.percent(overall, 1)}"
+        ),
+        otherwise=(
+            f"success settles at about {text.percent(rate)}, and the objective is missed as older runs leave the window"
+        ),
+        category=Category.RELIABILITY,
+        severity=Severity.HIGH,
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"success {text.percent(rate)} of the last {len(recent)} runs",
+        proposed=f"at least {text.percent(wanted)}",
+        expected=f"success back at {text.percent(1 - earlier / len(before), 1)} of the runs, as before",
+        how=evidence.explain("objective-at-risk.success"),
+        confidence=0.7,
+        evidence=(
+            f"so many failures have a probability of {_chance(failed, len(recent), 1 - wanted):.1%} at the objective",
+        ),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per objective that a trend leads beyond its limit."""
+    if not evidence.analysis.enough:
+        return
+    for row in _watched(evidence):
+        found = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
+        if found.state is OutlookState.AT_RISK:
+            advice = _advice(evidence, row, found)
+            if advice is not None:
+                yield advice
+    success = _success(evidence)
+    if success is not None:
+        yield success
+
+
+RULE = Rule("objective-at-risk", evaluate, tie_break=9, steps=False)

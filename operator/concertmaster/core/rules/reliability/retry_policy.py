@@ -1,0 +1,261 @@
+"""``retry-policy``: the retry limit a step needs: enough to reach the success asked for, and none that only burn time.
+
+Attempts are grouped by item, since what counts is whether the item succeeded in the end. Executions that ran out of
+memory are set apart: trying again with the same memory fails again, so ``memory-request`` (or more memory on each retry)
+comes first. Limits are raised only where further attempts were seen, or can be expected, to pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from concertmaster.core import text
+from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import (
+    Category,
+    Edit,
+    Engine,
+    Level,
+    Outcome,
+    Recommendation,
+    RunRecord,
+    Severity,
+    StepExecution,
+    StepSpec,
+)
+from concertmaster.core.rules.base import Evidence, Rule, field_command, median, step_id
+from concertmaster.core.rules.reliability.retries import Chain, RetryAdvice, retry_advice
+from concertmaster.core.rules.resources.places import shared
+
+_PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # the program is not to blame, and a later try may pass
+_HOPELESS = 0.1  # a retry that helps less often than this
+_SEEN = 10  # retries below which nothing is said about their success
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """The attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
+
+    chains: list[Chain] = field(default_factory=list)
+    items: list[int] = field(default_factory=list)  # chains per run
+    classes: Counter[FailureClass] = field(default_factory=Counter)
+    out_of_memory: int = 0
+    retries: int = 0
+    helped: int = 0
+    repeated_seconds: float = 0.0  # of failed attempts after the first retry
+    seconds: float = 0.0
+
+
+def _collect(runs: tuple[RunRecord, ...]) -> dict[str, _Attempts]:
+    found: dict[str, _Attempts] = {}
+    for run in runs:
+        groups: dict[tuple[str, str | None], list[StepExecution]] = {}
+        for e in run.steps:
+            if e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+                groups.setdefault((e.step, e.item), []).append(e)
+        counts: Counter[str] = Counter()
+        for (step, _), rows in groups.items():
+            rows.sort(key=lambda e: (e.attempt, e.started or 0.0))
+            own = found.setdefault(step, _Attempts())
+            counts[step] += 1
+            own.seconds += sum(e.duration or 0.0 for e in rows)
+            classes = [c for c in (classify(e) for e in rows) if c is not None]
+            if FailureClass.OOM in classes:
+                own.out_of_memory += 1
+                continue
+            own.classes.update(classes)
+            succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows)
+            failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
+            own.chains.append(Chain(succeeded, sum(failed)))
+            own.retries += len(rows) - 1
+            own.helped += len(rows) > 1 and succeeded[-1]
+            own.repeated_seconds += sum(failed[2:])
+        for step, count in counts.items():
+            found[step].items.append(count)
+    return found
+
+
+def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Counter[FailureClass]) -> tuple[Edit, ...]:
+    """Set the limit: of the strategy that stands in the template, or with a new strategy and its back-off."""
+    if spec is None or spec.pointer is None:
+        return ()
+    engine = evidence.analysis.definition.engine
+    if engine is Engine.JOB:
+        key = "backoffLimitPerIndex" if "backoffLimitPerIndex" in spec.declared else "backoffLimit"
+        return (commands.field_edit(f"{spec.pointer}/{key}", spec.declared.get(key), limit),)
+    if engine is not Engine.ARGO:
+        return ()
+    strategy = spec.declared.get("retryStrategy")
+    if isinstance(strategy, dict):
+        literal = strategy.get("limit")
+        proposed: object = limit if isinstance(literal, int) else str(limit)
+        return (commands.field_edit(f"{spec.pointer}/retryStrategy/limit", literal, proposed),)
+    passing = sum(classes[c] for c in _PASSING)
+    new = {
+        "limit": str(limit),
+        # OnFailure, the default, does not retry a pod that was evicted or lost with its node
+        "retryPolicy": "Always" if passing else "OnFailure",
+        "backoff": {"duration": "30s" if passing else "10s", "factor": "2", "maxDuration": "10m"},
+    }
+    return (commands.field_edit(f"{spec.pointer}/retryStrategy", None, new),)
+
+
+def _why(classes: Counter[FailureClass]) -> str:
+    return text.listing([f"{count} {kind.value}" for kind, count in classes.most_common()])
+
+
+def _more(
+    evidence: Evidence, step: str, own: _Attempts, advice: RetryAdvice, target: float, now: int
+) -> Recommendation:
+    analysis = evidence.analysis
+    spec = analysis.definition.graph.step(step)
+    identifier, limit = step_id("retry-policy", step), advice.limit or 0
+    how, edits = field_command(evidence, _edits(evidence, spec, limit, own.classes), evidence.explain(identifier))
+    name, chains = evidence.title(step), len(own.chains)
+    failed = sum(not c.attempts[-1] for c in own.chains)
+    rate = analysis.success_rate
+    items = median([float(i) for i in own.items]) or 1.0
+    runs_now, runs_then = ((p or 0.0) ** items for p in (advice.success_now, advice.success))
+    seen = (
+        f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
+        if own.retries
+        else "no retry was seen yet, so failures are taken as independent"
+    )
+    below = rate is not None and rate < analysis.options.success_target
+    return Recommendation(
+        id=identifier,
+        rule="retry-policy",
+        step=step,
+        action=f"Let {name} retry {'once' if limit == 1 else f'{limit} times'}"
+        + (f" instead of {now}" if now else ", with a back-off"),
+        because=(
+            f"{failed} of its {text.count(chains, 'execution')} failed for good {evidence.runs(len(analysis.runs))}:"
+            f" {_why(own.classes)}; {seen}"
+        ),
+        otherwise=(
+            f"about {text.percent(1 - runs_now)} of the runs keep failing at {name}, each after"
+            f" {text.duration(_spent(evidence, step))} of work"
+        ),
+        category=Category.RELIABILITY,
+        severity=Severity.HIGH if below and 1 - runs_now >= 0.05 else Severity.MEDIUM if below else Severity.LOW,
+        risk=Level.LOW if own.helped else Level.MEDIUM,
+        effort=Level.LOW,
+        current=text.count(now, "retry", "retries"),
+        proposed=text.count(limit, "retry", "retries"),
+        expected=(
+            f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
+        ),
+        how=how,
+        confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if advice.assumed else 1.0),
+        edits=edits,
+        evidence=(
+            advice.reason,
+            f"{limit} is the smallest limit that reaches {text.percent(target, 2)} per execution, which"
+            f" {text.percent(analysis.options.success_target)} of successful runs call for",
+            *_memory_note(own),
+        ),
+    )
+
+
+def _spent(evidence: Evidence, step: str) -> float | None:
+    """Median seconds from the start of a failed run to its end, or of the step where that is unknown."""
+    failed = [r.makespan for r in evidence.analysis.runs if r.outcome is Outcome.FAILED and r.makespan is not None]
+    found = evidence.analysis.step(step)
+    return median(failed) if failed else found.duration.p50 if found else None
+
+
+def _memory_note(own: _Attempts) -> tuple[str, ...]:
+    if not own.out_of_memory:
+        return ()
+    return (
+        f"{text.count(own.out_of_memory, 'execution')} that ran out of memory were left out: the same memory fails"
+        " again,"
+        " see memory-request",
+    )
+
+
+def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Recommendation | None:
+    """Retries that do not help are taken away, down to one."""
+    analysis = evidence.analysis
+    if own.retries < _SEEN or own.helped / own.retries > _HOPELESS or (now is not None and now < 2):
+        return None
+    if not own.seconds or own.repeated_seconds / own.seconds < evidence.settings.number("minWastedPercent", 2.0) / 100:
+        return None
+    spec = analysis.definition.graph.step(step)
+    identifier = step_id("retry-policy", step)
+    alone = spec is not None and not shared(analysis, spec)  # another step's retries may help
+    wanted = _edits(evidence, spec, 1, own.classes) if alone else ()
+    how, edits = field_command(evidence, wanted, evidence.explain(identifier))
+    failed = sum(not c.attempts[-1] for c in own.chains)
+    each = own.repeated_seconds / max(1, failed)
+    share = text.percent(own.repeated_seconds / own.seconds)
+    name, before = evidence.title(step), text.count(now, "time") if now is not None else "without end"
+    return Recommendation(
+        id=identifier,
+        rule="retry-policy",
+        step=step,
+        action=f"Retry {name} once instead of {before}; mend the cause",
+        because=(
+            f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
+            f" {evidence.runs(len(analysis.runs))}; what"
+            f" failed ({_why(own.classes)}) fails again"
+        ),
+        otherwise=f"each failing execution keeps burning {text.duration(each)} of pod time before anybody hears of it",
+        category=Category.COST,
+        severity=Severity.MEDIUM if own.repeated_seconds / own.seconds >= 0.1 else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=text.count(now, "retry", "retries") if now is not None else "no limit",
+        proposed="1 retry",
+        expected=f"{text.duration(each)} less pod time for each failing execution, {share} of all the step takes",
+        how=how,
+        confidence=min(0.9, own.retries / (own.retries + 5.0)),
+        edits=edits,
+        evidence=(f"failed attempts after the first retry took {text.duration(own.repeated_seconds)} in all",),
+    )
+
+
+def _target(success: float, attempts: dict[str, _Attempts], own: _Attempts) -> float:
+    """Success each execution must have, so that all failing steps together reach ``success`` per run."""
+    failing = sum(any(not c.attempts[-1] for c in a.chains) for a in attempts.values())
+    items = median([float(i) for i in own.items]) or 1.0
+    return float(success ** (1.0 / max(1.0, items * failing)))
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """At most one recommendation per step that fails."""
+    analysis = evidence.analysis
+    if not analysis.enough:
+        return
+    wanted = evidence.settings.number("targetPercent", 100 * analysis.options.success_target) / 100
+    attempts = _collect(analysis.runs)
+    for name, own in attempts.items():
+        failed = sum(not c.attempts[-1] for c in own.chains)
+        spec = analysis.definition.graph.step(name)
+        if not own.classes or spec is None:
+            continue
+        fewer = _fewer(evidence, name, own, spec.retry_limit)
+        if fewer is not None:
+            yield fewer
+            continue
+        target = _target(wanted, attempts, own)
+        advice = retry_advice(own.chains, target)
+        now = spec.retry_limit
+        if now is None:  # only known at run time: what was tried before giving up tells
+            now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)
+        if (
+            failed < evidence.settings.number("minFailures", 2)
+            or now is None
+            or advice.limit is None
+            or advice.success_now is None
+            or advice.limit <= now
+            or advice.success_now >= target
+        ):
+            continue
+        yield _more(evidence, name, own, advice, target, now)
+
+
+RULE = Rule("retry-policy", evaluate, tie_break=8, settings=("minFailures", "minWastedPercent", "targetPercent"))

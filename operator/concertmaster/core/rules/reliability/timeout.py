@@ -1,0 +1,235 @@
+"""``timeout``: a time limit that no healthy execution hits, where hangs happen or a limit is too tight.
+
+The limit is an upper tolerance bound of the run times seen, never below the longest, plus headroom. Steps on which
+nothing ever hung share one quiet recommendation: a limit costs nothing, and the first hang will be the expensive one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from concertmaster.core import text
+from concertmaster.core.analysis.failures import FailureClass
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import Category, Edit, Engine, Level, Recommendation, Severity, StepSpec
+from concertmaster.core.rules.base import Evidence, Rule, field_command, step_id
+from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
+from concertmaster.core.rules.resources.places import shared
+
+_LEAST = 60.0  # seconds: a slow pull of an image must not end a step that takes two
+_HUNG = 2.0  # times the limit its siblings call for: a slow execution is no hang
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """One step: run times of its good executions, and of all that ended somehow (s)."""
+
+    step: StepAnalysis
+    spec: StepSpec
+    good: list[float]
+    all: list[float]
+
+
+def _times(evidence: Evidence) -> Iterator[_Times]:
+    """A Job's deadline counts for the Job as a whole, retries included; every other limit for one pod, from its creation
+    on: waiting for a node, image pull and start count too."""
+    analysis = evidence.analysis
+    job = analysis.definition.engine is Engine.JOB
+    for step in analysis.steps:
+        spec = step.spec
+        if spec is None or spec.waits or spec.daemon or spec.has_timeout is None:
+            continue
+        if job:
+            spans = [(r.makespan, r.outcome.value == "Succeeded") for r in analysis.runs if r.makespan is not None]
+            yield _Times(step, spec, [s for s, ok in spans if ok], [s for s, _ in spans])
+            continue
+        rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
+        good = [e for found in evidence.rows.succeeded.get(step.step, {}).values() for e in found]
+        yield _Times(step, spec, *([e.span for e in r if e.span is not None] for r in (good, rows)))
+
+
+def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
+    """``alone``: no patch for a template that other steps run too; their times were not looked at."""
+    if spec.pointer is None or (alone and shared(evidence.analysis, spec)):
+        return ()
+    if evidence.analysis.definition.engine not in (Engine.ARGO, Engine.JOB):
+        return ()
+    if "timeout" in spec.declared:
+        return (commands.field_edit(f"{spec.pointer}/timeout", spec.declared["timeout"], f"{round(seconds)}s"),)
+    literal = spec.declared.get("activeDeadlineSeconds")
+    proposed: object = str(round(seconds)) if isinstance(literal, str) else round(seconds)
+    return (commands.field_edit(f"{spec.pointer}/activeDeadlineSeconds", literal, proposed),)
+
+
+def _advice(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
+    found = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
+    return found if found.seconds is None else replace(found, seconds=max(_LEAST, found.seconds))
+
+
+def _hang(evidence: Evidence, row: _Times) -> Recommendation | None:
+    """An execution far beyond what its siblings call for, on a step without a limit (or with one that let it pass)."""
+    if not row.all:
+        return None
+    longest = max(row.all)
+    others = sorted(row.good)
+    if others and others[-1] >= longest:
+        others.pop()
+    found = _advice(evidence, others)
+    if found.seconds is None or longest < _HUNG * found.seconds:
+        return None
+    if row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= found.seconds:
+        return None
+    hung = sum(v >= _HUNG * found.seconds for v in row.all)
+    identifier, name = step_id("timeout", row.step.step), evidence.title(row.step.step)
+    how, edits = field_command(evidence, _edit(evidence, row.spec, found.seconds), evidence.explain(identifier))
+    now = row.spec.timeout_seconds
+    return Recommendation(
+        id=identifier,
+        rule="timeout",
+        step=row.step.step,
+        action=f"Stop {name} after {text.duration(found.seconds)}"
+        + (f" instead of {text.duration(now)}" if now else ""),
+        because=(
+            f"{hung} of {text.count(len(row.all), 'execution')} hung, the longest for {text.duration(longest)},"
+            " while no"
+            f" other took more than {text.duration(found.longest)} {evidence.runs(row.step.runs)}"
+        ),
+        otherwise=(
+            f"the next hang holds the run and its nodes until somebody looks, as one did for {text.duration(longest)}"
+        ),
+        category=Category.RELIABILITY,
+        severity=Severity.HIGH if longest - found.seconds >= 3600 else Severity.MEDIUM,
+        risk=Level.LOW if found.runs >= 20 else Level.MEDIUM,
+        effort=Level.LOW,
+        current=text.duration(now) if now is not None else "no limit",
+        proposed=text.duration(found.seconds),
+        expected=f"a hang like that ends {text.duration(longest - found.seconds)} earlier, and the step can be retried",
+        how=how,
+        confidence=min(0.9, found.runs / (found.runs + 10.0)),
+        edits=edits,
+        evidence=(f"the limit {found.reason}, from {found.runs} executions",),
+    )
+
+
+def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
+    """A limit that kills healthy executions, or soon will."""
+    now = row.spec.timeout_seconds
+    found = _advice(evidence, row.good)
+    killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
+    if now is None or found.seconds is None or found.bound is None or found.longest is None:
+        return None
+    if not killed and now >= found.bound:
+        return None
+    # What was killed would have taken longer than the limit: nobody knows how much.
+    seconds = max(found.seconds, round_up(1.5 * now) if killed else 0.0)
+    if seconds <= now:
+        return None
+    identifier, name = step_id("timeout", row.step.step), evidence.title(row.step.step)
+    how, edits = field_command(evidence, _edit(evidence, row.spec, seconds), evidence.explain(identifier))
+    share = killed / max(1, row.step.executions)
+    cause = (
+        f"{killed} of {text.count(row.step.executions, 'execution')} were stopped by it"
+        if killed
+        else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(found.longest)}"
+    )
+    return Recommendation(
+        id=identifier,
+        rule="timeout",
+        step=row.step.step,
+        action=f"Raise the time limit of {name} from {text.duration(now)} to {text.duration(seconds)}",
+        because=(
+            f"{cause} {evidence.runs(row.step.runs)}; 99 % of healthy executions stay below"
+            f" {text.duration(found.bound)}"
+        ),
+        otherwise="healthy executions keep being killed"
+        if killed
+        else "a slightly slower day kills healthy executions",
+        category=Category.RELIABILITY,
+        severity=Severity.HIGH if share >= 0.05 else Severity.MEDIUM if killed else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=text.duration(now),
+        proposed=text.duration(seconds),
+        expected=(
+            f"up to {text.percent(share)} of its executions no longer stopped"
+            if killed
+            else "fewer than 1 % of executions reach the limit"
+        ),
+        how=how,
+        confidence=min(0.9, found.runs / (found.runs + 10.0)),
+        edits=edits,
+        evidence=(f"the limit {found.reason}, from {found.runs} executions",),
+    )
+
+
+def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) -> Recommendation | None:
+    """One recommendation for all steps without a limit, but for templates (``spoken``) that others spoke of."""
+    limits: dict[str, float] = {}
+    edits: dict[str, Edit] = {}
+    lines: list[str] = []
+    for row in rows:
+        found = _advice(evidence, row.good)
+        if row.spec.has_timeout or found.seconds is None or row.spec.pointer in spoken - {None}:
+            continue
+        limits[row.step.step] = found.seconds
+        lines.append(f"{row.step.step}: {text.duration(found.seconds)}, longest seen {text.duration(found.longest)}")
+        for edit in _edit(evidence, row.spec, found.seconds, alone=False):
+            if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < found.seconds:
+                edits[edit.pointer] = edit  # two steps may run one template: the longer one counts
+    if not limits:
+        return None
+    how, made = field_command(evidence, tuple(edits.values()), evidence.explain("timeout"))
+    names = [evidence.title(n) for n in limits]
+    longest = max(r.makespan or 0.0 for r in evidence.analysis.runs)
+    return Recommendation(
+        id="timeout",
+        rule="timeout",
+        step=None,
+        action=f"Give {text.listing(names)} a time limit",
+        because=(
+            f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
+            f" hung, and {_limits(limits.values())} would have stopped none"
+        ),
+        otherwise="a hanging step holds its run and its nodes until somebody looks",
+        category=Category.BEST_PRACTICE,
+        severity=Severity.INFO,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current="no limit",
+        proposed=text.listing([f"{text.duration(s)} for {evidence.title(n)}" for n, s in limits.items()]),
+        expected=f"a hang ends after at most {text.duration(max(limits.values()))}; the longest run so far took"
+        f" {text.duration(longest)}",
+        how=how,
+        confidence=0.5,
+        edits=made,
+        evidence=tuple(lines),
+    )
+
+
+def _limits(seconds: Collection[float]) -> str:
+    """``limits of 1m00s to 1h15m``; ``a limit of 3m30s`` when all are the same."""
+    low, high = text.duration(min(seconds)), text.duration(max(seconds))
+    return f"a limit of {low}" if low == high else f"limits of {low} to {high}"
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per step that hung or has too tight a limit, and one for all others without a limit."""
+    if not evidence.analysis.enough:
+        return
+    quiet: list[_Times] = []
+    spoken: set[str | None] = set()
+    for row in _times(evidence):
+        found = _hang(evidence, row) or _tight(evidence, row)
+        if found is not None:
+            spoken.add(row.spec.pointer)
+            yield found
+        else:
+            quiet.append(row)
+    missing = _missing(evidence, quiet, spoken)
+    if missing is not None:
+        yield missing
+
+
+RULE = Rule("timeout", evaluate, tie_break=3, settings=("headroomPercent",))

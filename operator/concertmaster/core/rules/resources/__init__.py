@@ -1,0 +1,1 @@
+"""Rules on requests, limits and cost."""

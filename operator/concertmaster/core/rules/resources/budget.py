@@ -1,0 +1,170 @@
+"""``budget``: runs that cost more than they may, in money or in any metric with a ceiling (tokens, calls, bytes).
+
+It names the step that takes most of it, and what part of that looks avoidable: inputs seen before, failed attempts,
+reservations nobody uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from concertmaster.core import text
+from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation, Severity
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+
+
+def _amount(value: float, unit: str) -> str:
+    shown = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    return f"{shown} {unit}"
+
+
+def _severity(share: float) -> Severity:
+    return Severity.HIGH if share >= 0.25 else Severity.MEDIUM if share >= 0.05 else Severity.LOW
+
+
+def _steps(evidence: Evidence, metric: str) -> Mapping[str, float]:
+    """Amount of the metric by step, in all."""
+    found: dict[str, float] = {}
+    for run in evidence.analysis.runs:
+        for e in run.steps:
+            if metric in e.extra:
+                found[e.step] = found.get(e.step, 0.0) + e.extra[metric]
+    return found
+
+
+def _avoidable(evidence: Evidence, metric: str, step: str) -> str:
+    """What of the step's amount went into failed attempts or inputs seen before, as a clause."""
+    failed = repeated = total = 0.0
+    seen: set[str] = set()
+    for rows in evidence.rows.all.get(step, {}).values():
+        for e in rows:
+            amount = e.extra.get(metric, 0.0)
+            total += amount
+            if e.outcome is Outcome.FAILED:
+                failed += amount
+            elif e.input_fingerprint is not None:
+                repeated += amount if e.input_fingerprint in seen else 0.0
+                seen.add(e.input_fingerprint)
+    parts = [
+        f"{text.percent(value / total)} {what}"
+        for value, what in ((repeated, "on inputs seen before"), (failed, "in failed attempts"))
+        if total > 0 and value / total >= 0.05
+    ]
+    return f" ({' and '.join(parts)})" if parts else ""
+
+
+def _metric(evidence: Evidence, metric: str, most: float) -> Recommendation | None:
+    analysis = evidence.analysis
+    amounts = [r.extra[metric] for r in analysis.runs if metric in r.extra]
+    over = [a for a in amounts if a > most]
+    if len(amounts) < analysis.options.min_runs or not over:
+        return None
+    steps = _steps(evidence, metric)
+    total = sum(steps.values())
+    top = max(steps, key=lambda n: (steps[n], n)) if total > 0 else None
+    where = (
+        f"; {evidence.title(top)} takes {text.percent(steps[top] / total)} of it{_avoidable(evidence, metric, top)}"
+        if top
+        else ""
+    )
+    excess = [max(0.0, a - most) for a in amounts]
+    price, rate = analysis.pricing.units.get(metric), analysis.cost.runs_per_month
+    saving = mean_interval(excess, price * rate) if price and rate else None
+    money = f", {text.money(saving.likely, analysis.pricing.currency)} a month" if saving is not None else ""
+    identifier = f"budget.{metric}"
+    return Recommendation(
+        id=identifier,
+        rule="budget",
+        step=top,
+        action=f"Bring {metric} below the budget of {_amount(most, '').strip()} per run"
+        + (f", first in {evidence.title(top)}" if top else ""),
+        because=(
+            f"{len(over)} of {text.count(len(amounts), 'run')} used more ({evidence.window()}): median"
+            f" {_amount(median(amounts) or 0, metric)},"
+            f" largest {_amount(max(amounts), metric)}{where}"
+        ),
+        otherwise=(
+            f"{text.percent(len(over) / len(amounts))} of the runs stay over budget, by"
+            f" {_amount(sum(over) / len(over) - most, metric)} each"
+        ),
+        category=Category.COST,
+        severity=_severity(len(over) / len(amounts)),
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"largest {_amount(max(amounts), metric)} per run",
+        proposed=f"at most {_amount(most, metric)} per run",
+        expected=f"{_amount(sum(excess) / len(excess), metric)} less per run on average{money}",
+        how=evidence.explain(identifier),
+        confidence=0.8,
+        saving_per_month=_positive(saving),
+        evidence=tuple(
+            f"{n}: {text.percent(v / total)} of all {metric}"
+            for n, v in sorted(steps.items(), key=lambda kv: -kv[1])[:5]
+        ),
+    )
+
+
+def _positive(saving: Interval | None) -> Interval | None:
+    return saving if saving is not None and saving.likely > 0 else None
+
+
+def _money(evidence: Evidence, most: float) -> Recommendation | None:
+    analysis = evidence.analysis
+    costs = [c for c in (run_cost(r, analysis.pricing) for r in analysis.runs) if c is not None]
+    totals = [c.total for c in costs]
+    over = [t for t in totals if t > most]
+    if len(totals) < analysis.options.min_runs or not over:
+        return None
+    currency, n = analysis.pricing.currency, len(costs)
+    parts = {
+        "reserved and not used": sum(c.wasted for c in costs) / n,
+        "used CPU and memory": sum(c.total - c.units - c.wasted for c in costs) / n,
+        "units such as tokens": sum(c.units for c in costs) / n,
+    }
+    top = max(parts, key=lambda k: (parts[k], k))
+    mean = sum(totals) / n
+    rate = analysis.cost.runs_per_month
+    excess = [max(0.0, t - most) for t in totals]
+    saving = _positive(mean_interval(excess, rate)) if rate else None
+    month = f", {text.money(saving.likely, currency)} a month" if saving is not None else ""
+    return Recommendation(
+        id="budget.cost",
+        rule="budget",
+        step=None,
+        action=f"Bring the cost of a run below {text.money(most, currency)}",
+        because=(
+            f"{len(over)} of {text.count(n, 'run')} cost more ({evidence.window()}), {text.money(mean, currency)}"
+            " on average, of which"
+            f" {text.money(parts[top], currency)} is {top}"
+        ),
+        otherwise=f"{text.percent(len(over) / n)} of the runs stay above it",
+        category=Category.COST,
+        severity=_severity(len(over) / n),
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"{text.money(mean, currency)} per run",
+        proposed=f"at most {text.money(most, currency)} per run",
+        expected=f"{text.money(sum(excess) / n, currency)} less per run on average{month}",
+        how=evidence.explain("budget.cost"),
+        confidence=0.8,
+        saving_per_month=saving,
+        evidence=tuple(f"{name}: {text.money(value, currency)} per run" for name, value in parts.items()),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per ceiling that runs pass."""
+    if not evidence.analysis.enough:
+        return
+    for ceiling in evidence.wanted.budgets:
+        found = _metric(evidence, ceiling.metric, ceiling.max_per_run)
+        if found is not None:
+            yield found
+    if evidence.wanted.max_cost_per_run is not None:
+        found = _money(evidence, evidence.wanted.max_cost_per_run)
+        if found is not None:
+            yield found
+
+
+RULE = Rule("budget", evaluate, tie_break=6, steps=False)

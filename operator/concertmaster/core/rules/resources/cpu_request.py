@@ -1,0 +1,265 @@
+"""``cpu-request``: the CPU request a step needs, and the CPU limit that holds it back.
+
+Two sides of one question. Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the
+gain by replaying the runs with the throttled share of the step shortened (Amdahl's law). Where no limit but a full node
+holds it back, the kernel's pressure figures tell how long it waited: the rule then raises the request to what the step
+would use if it never waited. Where the request is far above what runs use, it proposes less, and says how much longer
+the step may take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.rules.base import (
+    Evidence,
+    Rule,
+    gain_sentence,
+    gain_severity,
+    mean_interval,
+    median,
+    resource_command,
+    saving_severity,
+    step_id,
+)
+from concertmaster.core.rules.resources.places import places
+from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
+from concertmaster.core.sizing import MILLI, at_most, round_cpu
+
+_HOUR = 3600.0
+_SURELY = (
+    0.5  # of the waiting: pressure counts every moment in which any of a container's threads waited, not all of them
+)
+_MOST = 4.0  # times the present request: what a step uses once it no longer waits has not been seen
+
+
+def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    shares = [r.throttled_share for r in container.runs if r.throttled_share is not None]
+    share = median(shares)
+    least = evidence.settings.number("throttledPercent", 10.0) / 100
+    if (
+        share is None
+        or share < least
+        or container.cpu_limit is None
+        or len(shares) < evidence.analysis.options.min_runs
+    ):
+        return None
+    # A container throttled in a share s of its periods wants about limit / (1 - s); more than double is not guessed at.
+    factor = min(2.0, 1.0 / (1.0 - min(share, 0.5)))
+    limit = round_cpu(container.cpu_limit * factor)
+    if limit is None:
+        return None
+    predicted = evidence.gain(WhatIf.more_cpu(step.step, limit / container.cpu_limit))
+    identifier = step_id("cpu-request", step.step, container, len(step.containers))
+    proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
+    how, edits = resource_command(
+        evidence, step.spec, container, {("limits", "cpu"): proposed}, evidence.explain(identifier)
+    )
+    on_path = step.path is not None and step.path.share >= 0.5
+    gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
+    expected = (
+        gain_sentence(predicted.share, predicted.seconds)
+        if gains and predicted.share is not None and predicted.seconds is not None
+        else "no shorter run: other steps run beside it; the step itself gets faster"
+    )
+    return Recommendation(
+        id=identifier,
+        rule="cpu-request",
+        step=step.step,
+        action=f"Raise the CPU limit of {name} from {text.cpu(container.cpu_limit)} to {proposed}, or remove it",
+        because=(
+            f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
+            + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
+        ),
+        otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} where the node had CPU to spare",
+        category=Category.PERFORMANCE,
+        severity=Severity.HIGH if on_path and share >= 0.25 else Severity.MEDIUM if on_path else Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current=f"limit {text.cpu(container.cpu_limit)}",
+        proposed=f"limit {proposed}",
+        expected=expected,
+        how=how,
+        confidence=min(0.9, len(shares) / (len(shares) + 5.0)),
+        gain_seconds=predicted.seconds if gains else None,
+        gain_share=predicted.share if gains else None,
+        edits=edits,
+        evidence=(
+            f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
+            "gain replayed with only the throttled share of the step faster",
+        ),
+    )
+
+
+def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    """More CPU for a step on the critical path that waits for it though no limit throttles it."""
+    analysis, current = evidence.analysis, container.cpu_request
+    seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
+    share = median([r.waiting_share for r in seen if r.waiting_share is not None])
+    used = median([r.mean_cores for r in seen if r.mean_cores is not None])
+    least = evidence.settings.number("waitingPercent", 10.0) / 100
+    if share is None or used is None or current is None or size_guard(container, analysis.options) is not None:
+        return None
+    if not least <= share < 1.0 or len(seen) < analysis.options.min_runs:
+        return None
+    size = cpu_size(container, step, analysis.options)
+    wanted = max(size.wanted or 0.0, *(r.mean_cores or 0.0 for r in seen)) / (1.0 - share)
+    if container.cpu_limit is not None:
+        wanted = min(wanted, container.cpu_limit)
+    rounded = round_cpu(min(wanted, _MOST * current))
+    if rounded is None:
+        return None
+    request = at_most(rounded, container.cpu_limit, MILLI)
+    threshold = evidence.settings.number("minChangePercent", 100 * analysis.options.min_change) / 100
+    if request / current - 1 < threshold:
+        return None
+
+    least_gain = evidence.settings.number("minGainPercent", 5.0)
+    gains = evidence.worth(WhatIf.scale_step(step.step, 1.0 - share), least_gain)
+    sure = evidence.gain(WhatIf.scale_step(step.step, 1.0 - _SURELY * share))
+    if gains is None or sure.share is None or sure.seconds is None:
+        return None
+    shares, seconds = (replace(g, low=s.low) for g, s in zip(gains, (sure.share, sure.seconds), strict=True))
+    identifier = step_id("cpu-request", step.step, container, len(step.containers))
+    proposed, name = text.cpu_quantity(request), evidence.title(step.step)
+    how, edits = resource_command(
+        evidence, step.spec, container, {("requests", "cpu"): proposed}, evidence.explain(identifier)
+    )
+    return Recommendation(
+        id=identifier,
+        rule="cpu-request",
+        step=step.step,
+        action=f"Raise the CPU request of {name} from {text.cpu(current)} to {proposed}",
+        because=(
+            f"it had work but no CPU {text.percent(share)} of its time (median) {evidence.runs(len(seen))}, while it used"
+            f" {text.cores(used)}, {text.percent(used / current)} of its request; no limit holds it back, the node does"
+        ),
+        otherwise=f"{name} keeps waiting about {text.duration(share * (step.duration.p50 or 0.0))} per run for CPU",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(shares.likely),
+        risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
+        effort=Level.LOW,
+        current=text.cpu(current),
+        proposed=proposed,
+        expected=gain_sentence(shares, seconds),
+        how=how,
+        confidence=min(0.9, len(seen) / (len(seen) + 5.0)),
+        gain_seconds=seconds,
+        gain_share=shares,
+        edits=edits,
+        evidence=(
+            "gain replayed without the time the step waited for CPU; its lower end with half of that, since one waiting"
+            " thread counts as much as all",
+        ),
+        automatic=True,
+    )
+
+
+def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+    options, current = evidence.analysis.options, container.cpu_request
+    if current is None or size_guard(container, options) is not None:
+        return None
+    size = cpu_size(container, step, options)
+    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
+    if not size.enough or len(means) < options.min_runs:
+        return None
+    typical = median(means) or 0.0
+    if size.request is not None:
+        target = size.request
+    elif typical > current and size.wanted is not None:
+        target = max(size.wanted, typical)  # the same level lowering aims at: advice must not swing
+    else:
+        return None
+    proposed_cores, limit = round_cpu(target), container.cpu_limit
+    if proposed_cores is not None and limit is not None and target <= limit:
+        proposed_cores = at_most(proposed_cores, limit, MILLI)  # a limit is not moved for the sake of a round figure
+    threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
+    change = (proposed_cores or current) / current - 1
+    if proposed_cores is None or abs(change) < threshold:
+        return None
+    runs, proposed = len(means), text.cpu_quantity(proposed_cores)
+    seconds = sum(r.seconds for r in container.runs) / len(container.runs)
+    identifier = step_id("cpu-request", step.step, container, len(step.containers))
+    values = {("requests", "cpu"): proposed}
+    if limit is not None and limit < proposed_cores - MILLI / 2:
+        values["limits", "cpu"] = proposed
+    how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
+    verb = "Lower" if change < 0 else "Raise"
+    because = (
+        f"it used {text.cores(typical)} in the median run and {text.cores(max(means))} in the busiest"
+        f" {evidence.runs(runs)}, {text.percent(max(means) / current)} of the request"
+    )
+    if change < 0:
+        freed = (current - proposed_cores) * seconds / _HOUR
+        rate = evidence.analysis.cost.runs_per_month
+        present = evidence.analysis.presence(step, container)
+        saved = freed * evidence.analysis.pricing.cpu_core_hour * rate * present if rate else None
+        money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
+        slower = size.expected_slowdown_share
+        expected = (
+            f"{text.cores(current - proposed_cores)} less reserved for {text.duration(seconds)} of pod time in each run"
+            f" ({freed:.2g} core-hours{money})"
+            + (
+                f"; at most {text.percent(slower, 1)} longer on a full node"
+                if slower and slower >= 5e-4
+                else "; no longer run time"
+            )
+        )
+        otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
+        category = Category.COST
+        hourly = (current - proposed_cores) * evidence.analysis.pricing.cpu_core_hour * present
+        priced = hourly / _HOUR * rate if rate else 0.0
+        saving = mean_interval([r.reserved_seconds for r in container.runs], priced) if priced > 0 else None
+        severity = saving_severity(evidence, saving, -change)
+    else:
+        expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"
+        otherwise = "on a full node it gets less CPU than it uses today, and runs longer"
+        category, saving, severity = Category.PERFORMANCE, None, Severity.LOW
+    return Recommendation(
+        id=identifier,
+        rule="cpu-request",
+        step=step.step,
+        action=f"{verb} the CPU request of {evidence.title(step.step)} from {text.cpu(current)} to {proposed}",
+        because=because,
+        otherwise=otherwise,
+        category=category,
+        severity=severity,
+        risk=Level.LOW if change > 0 or runs >= 10 else Level.MEDIUM,
+        effort=Level.LOW,
+        current=text.cpu(current),
+        proposed=proposed,
+        expected=expected,
+        how=how,
+        confidence=min(0.9, runs / (runs + 5.0)),
+        saving_per_month=saving,
+        edits=edits,
+        evidence=(size.reason,),
+        automatic=True,
+    )
+
+
+_WAYS = (_throttled, _starved, _oversized)
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """At most one recommendation per container: what holds a step back goes before the size of its request."""
+    if not evidence.analysis.enough:
+        return
+    for place in places(evidence.analysis):
+        found = next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
+        if found is not None:
+            yield place.told(found)
+
+
+RULE = Rule(
+    "cpu-request",
+    evaluate,
+    tie_break=8,
+    settings=("minChangePercent", "minGainPercent", "throttledPercent", "waitingPercent"),
+)

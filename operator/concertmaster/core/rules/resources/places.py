@@ -1,0 +1,87 @@
+"""The places advice on sizes is about: one container of one template, however many steps run it.
+
+Several steps may run the same template. A size that suits one of them would be set for all, so their executions are
+looked at together: the largest peak of a run counts, whichever step had it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from concertmaster.core import text
+from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.model import Recommendation, StepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A container with its usage over all steps that run it. ``step`` is the one that holds runs up most."""
+
+    step: StepAnalysis
+    container: ContainerUsage
+    others: tuple[str, ...] = ()
+
+    def told(self, found: Recommendation) -> Recommendation:
+        """The advice, naming the other steps it is about."""
+        if not self.others:
+            return found
+        verb = "runs" if len(self.others) == 1 else "run"
+        note = f"; {text.listing(list(self.others))} {verb} the same template and counted in"
+        return replace(found, because=found.because + note)
+
+
+def places(analysis: Analysis) -> Iterator[Place]:
+    """Every container of every template, in the order of the graph."""
+    groups: dict[str, list[tuple[StepAnalysis, ContainerUsage]]] = {}
+    for step in analysis.steps:
+        for container in step.containers:
+            key = container.place or f"{step.step} {container.name}"
+            groups.setdefault(key, []).append((step, container))
+    for members in groups.values():
+        first = max(members, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
+        others = tuple(s.step for s, _ in members if s is not first[0])
+        yield Place(first[0], _merged([c for _, c in members]) if others else first[1], others)
+
+
+def shared(analysis: Analysis, spec: StepSpec) -> bool:
+    """Whether other steps run the same template: a field that suits one of them would be set for all."""
+    return spec.pointer is not None and sum(s.pointer == spec.pointer for s in analysis.definition.graph.steps) > 1
+
+
+def _merged(rows: list[ContainerUsage]) -> ContainerUsage:
+    executions, ambiguous = sum(c.executions for c in rows), sum(c.ambiguous for c in rows)
+    unsampled = sum(c.unsampled for c in rows)
+    by_time: dict[float, list[RunUsage]] = {}
+    for run in (r for c in rows for r in c.runs):
+        by_time.setdefault(run.time, []).append(run)
+    return replace(
+        rows[0],
+        executions=executions,
+        ambiguous=ambiguous,
+        unsampled=unsampled,
+        coverage=(executions - ambiguous - unsampled) / executions if executions else None,
+        runs=tuple(_one_run(time, found) for time, found in sorted(by_time.items())),
+    )
+
+
+def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
+    return RunUsage(
+        time=time,
+        seconds=sum(r.seconds for r in rows),
+        memory_peak=_largest(r.memory_peak for r in rows),
+        memory_most=_largest(r.memory_most for r in rows),
+        mean_cores=_largest(r.mean_cores for r in rows),
+        peak_cores=_largest(r.peak_cores for r in rows),
+        throttled_share=_largest(r.throttled_share for r in rows),
+        oom_killed=any(r.oom_killed for r in rows),
+        memory_floor=_largest(r.memory_floor for r in rows),
+        input_size=_largest(r.input_size for r in rows),
+        waiting_share=_largest(r.waiting_share for r in rows),
+        reserved_seconds=sum(r.reserved_seconds for r in rows),
+    )
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((v for v in values if v is not None), default=None)

@@ -1,0 +1,140 @@
+"""``sidecar-overhead``: containers beside the step's own that cost more than they do, or keep its pod alive.
+
+Sidecars are those the template declares and those something else put into the pod (a mesh proxy, a log shipper). Their
+request counts for the whole life of each pod, and a pod ends only when they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from concertmaster.core import text
+from concertmaster.core.model import Category, ContainerFact, Level, Recommendation, Severity, StepSpec
+from concertmaster.core.model.options import Pricing
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+
+_GIB = 1024.0**3
+_EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
+
+
+@dataclass(slots=True)
+class _Sidecar:
+    """One sidecar over all pods: what it reserved and used per run (currency), and how long it outlived the step."""
+
+    reserved: dict[str, float] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
+    late: list[float] = field(default_factory=list)
+    steps: set[str] = field(default_factory=set)
+    pods: int = 0
+
+
+def _names(spec: StepSpec | None, facts: tuple[ContainerFact, ...]) -> set[str]:
+    """Sidecars of a pod: declared ones, and containers the template does not know."""
+    if spec is None or not spec.containers:
+        return set()
+    own = {c.name for c in spec.containers if not c.sidecar}
+    return {f.name for f in facts if not f.init and f.name not in own and f.name not in _EXECUTOR}
+
+
+def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
+    return hours * (cores * pricing.cpu_core_hour + size / _GIB * pricing.memory_gib_hour)
+
+
+def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
+    analysis = evidence.analysis
+    found: dict[str, _Sidecar] = {}
+    for step, by_run in evidence.rows.all.items():
+        spec = analysis.definition.graph.step(step)
+        for run, rows in by_run.items():
+            for e in rows:
+                names = _names(spec, e.containers)
+                ends = [
+                    c.finished for c in e.containers if c.finished is not None and not c.init and c.name not in names
+                ]
+                for c in (c for c in e.containers if c.name in names):
+                    own = found.setdefault(c.name, _Sidecar())
+                    own.pods += 1
+                    own.steps.add(step)
+                    seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.span
+                    hours = (seconds or 0.0) / 3600
+                    reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, analysis.pricing)
+                    own.reserved[run] = own.reserved.get(run, 0.0) + reserved
+                    if c.cpu_seconds is not None and seconds:
+                        used = _price(c.cpu_seconds / seconds, c.memory_peak or 0.0, hours, analysis.pricing)
+                        own.used[run] = own.used.get(run, 0.0) + min(used, reserved)
+                    if c.finished is not None and ends:
+                        own.late.append(c.finished - max(ends))
+    return found
+
+
+def _advice(evidence: Evidence, name: str, own: _Sidecar) -> Recommendation | None:
+    analysis = evidence.analysis
+    per_run, rate = analysis.cost.per_run, analysis.cost.runs_per_month
+    runs = max(1, len(analysis.runs))
+    reserved = sum(own.reserved.values()) / runs
+    share = reserved / per_run.total if per_run is not None and per_run.total > 0 else 0.0
+    late = max(0.0, median(own.late) or 0.0)
+    costly = share >= evidence.settings.number("minCostPercent", 15.0) / 100
+    lingering = late >= evidence.settings.number("minLateSeconds", 10.0)
+    if not costly and not lingering:
+        return None
+    currency = analysis.pricing.currency
+    unused = [v - own.used.get(run, 0.0) for run, v in own.reserved.items()]
+    saving = mean_interval(unused, rate * len(unused) / runs) if rate and own.used and costly else None
+    saving = saving if saving is not None and saving.likely > 0 else None
+    parts = []
+    if costly:
+        spent = (
+            f", of which it uses {text.percent(sum(own.used.values()) / sum(own.reserved.values()))}"
+            if own.used
+            else ""
+        )
+        parts.append(f"its requests are {text.percent(share)} of what a run costs{spent}")
+    if lingering:
+        parts.append(f"it keeps pods alive {text.duration(late)} after the step has ended (median)")
+    gains = []
+    if saving is not None:
+        gains.append(f"{text.money(saving.likely, currency)} less a month, what it reserves and does not use")
+    elif costly:
+        gains.append(f"up to {text.money(reserved, currency)} less per run")
+    if lingering:
+        gains.append(f"{text.duration(late)} shorter life of each of {own.pods} pods")
+    todo = "request less for it" if not lingering else "let it end with the step"
+    identifier = f"sidecar-overhead.{name}"
+    return Recommendation(
+        id=identifier,
+        rule="sidecar-overhead",
+        step=next(iter(own.steps)) if len(own.steps) == 1 else None,
+        action=f"Make the sidecar {name} cheaper; {todo}, or leave it out of this workflow's pods",
+        because=f"{' and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
+        otherwise=(
+            f"each run keeps paying {text.money(reserved, currency)} for it"
+            if costly
+            else f"steps behind it start {text.duration(late)} later than they could"
+        ),
+        category=Category.COST if costly else Category.PERFORMANCE,
+        severity=Severity.MEDIUM if share >= 0.3 or late >= 60 else Severity.LOW,
+        risk=Level.MEDIUM,
+        effort=Level.MEDIUM,
+        current=f"{text.money(reserved, currency)} per run",
+        proposed="what it uses" if costly else "ends with the step",
+        expected=" and ".join(gains),
+        how=evidence.explain(identifier),
+        confidence=0.7,
+        saving_per_month=saving,
+        evidence=(f"steps: {text.listing(sorted(own.steps), 5)}",),
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per sidecar that costs a notable part of the run, or keeps pods alive."""
+    if not evidence.analysis.enough:
+        return
+    for name, own in sorted(_collect(evidence).items()):
+        found = _advice(evidence, name, own)
+        if found is not None:
+            yield found
+
+
+RULE = Rule("sidecar-overhead", evaluate, tie_break=3, settings=("minCostPercent", "minLateSeconds"), steps=False)

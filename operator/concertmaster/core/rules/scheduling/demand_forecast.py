@@ -1,0 +1,80 @@
+"""``demand-forecast``: the busiest hour of the next days, told to the workflow that makes it so.
+
+The forecast itself is ``core.demand``; here it becomes one line, for the workflow with the largest part in the peak, so
+that a fleet gets it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from concertmaster.core import text
+from concertmaster.core.fleet.demand import HourDemand
+from concertmaster.core.fleet.workflows import name_of
+from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.rules.base import Evidence, Rule
+
+
+def _line(hour: HourDemand) -> str:
+    return f"{_when(hour.start)}: {text.cores(hour.cores)}, {hour.gib:.1f}Gi, {hour.runs:.1f} runs"
+
+
+def _when(time: float) -> str:
+    return datetime.fromtimestamp(time, tz=UTC).strftime("%a %Y-%m-%d %H:00 UTC")
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One line when this workflow is the largest part of a peak that stands out."""
+    analysis = evidence.analysis
+    if evidence.fleet is None or not analysis.enough:
+        return
+    hours = int(evidence.settings.number("hours", 72.0))
+    found = evidence.fleet.demand(analysis.now, max(1, min(hours, 336)))
+    me = name_of(analysis.definition.key)
+    busy = [h for h in found.hours if h.cores > 0]
+    if len(busy) < 2:
+        return
+    peak = max(busy, key=lambda h: (h.cores, -h.start))
+    mean = sum(h.cores for h in found.hours) / len(found.hours)
+    own = dict(peak.by_workflow).get(me, 0.0)
+    factor = evidence.settings.number("minPeakPercent", 150.0) / 100
+    least = max(factor * mean, evidence.settings.number("minPeakCores", 1.0))
+    if peak.by_workflow[0][0] != me or peak.cores < least:
+        return
+    rest = max(
+        (h.cores - dict(h.by_workflow).get(me, 0.0) for h in found.hours if h.cores >= peak.cores - own),
+        default=0.0,
+    )
+    note = f"; {text.count(len(found.unknown), 'workflow')} too new to count" if found.unknown else ""
+    likely = f"; {text.count(len(found.estimated), 'new workflow')} taken from similar ones" if found.estimated else ""
+    yield Recommendation(
+        id="demand-forecast",
+        rule="demand-forecast",
+        step=None,
+        action=f"Plan for {text.cores(peak.cores)} at {_when(peak.start)}, or move this workflow away from that hour",
+        because=(
+            f"schedules and history ({evidence.window()}) make it the busiest hour of the next"
+            f" {text.window(hours * 3600.0)}:"
+            f" {text.cores(peak.cores)} and {peak.gib:.1f}Gi reserved against {text.cores(mean)} on average, of"
+            " which this workflow"
+            f" takes {text.percent(own / peak.cores)}{likely}{note}"
+        ),
+        otherwise=f"when the nodes hold less than {text.cores(peak.cores_high)}, pods of that hour wait",
+        category=Category.SCALABILITY,
+        severity=Severity.INFO,
+        risk=Level.LOW,
+        effort=Level.MEDIUM,
+        current=f"peak of {text.cores(peak.cores)}",
+        proposed=f"peak of {text.cores(max(rest, mean))}",
+        expected=(
+            f"the peak falls from {text.cores(peak.cores)} to {text.cores(max(rest, mean))} when this workflow"
+            " runs at a quiet hour"
+        ),
+        how=evidence.explain("demand-forecast"),
+        confidence=0.5,
+        evidence=tuple(_line(h) for h in sorted(sorted(busy, key=lambda h: -h.cores)[:12], key=lambda h: h.start)),
+    )
+
+
+RULE = Rule("demand-forecast", evaluate, tie_break=2, settings=("hours", "minPeakPercent", "minPeakCores"))

@@ -1,0 +1,215 @@
+"""``parallelism``: how many pods at a time are enough.
+
+A limit that holds pods back while nodes have room costs run time; the rule raises it to the smallest one whose replay
+is within 2 % of a run without any limit. Where pods only wait for nodes, a higher limit buys nothing: the rule then
+lowers it to that same smallest one, so that the pods wait in the engine, where they hold nothing and disturb nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import (
+    EnoughParallelism,
+    ExecutedRun,
+    WhatIf,
+    enough_parallelism,
+    replay,
+    time_split,
+)
+from concertmaster.core.analysis.replay.parallelism import TOLERANCE
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import Category, Edit, Engine, Level, Recommendation, Severity
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """One field that limits pods: what it is called, which replay limits it stands for, and where it is."""
+
+    id: str
+    step: str | None
+    name: str
+    limit: int | None
+    limits: tuple[str | None, ...]
+    pointer: str | None
+    literal: object
+
+
+def _scopes(evidence: Evidence) -> Iterator[_Scope]:
+    definition = evidence.analysis.definition
+    graph, own = definition.graph, definition.key.name
+    if definition.engine is Engine.JOB and len(graph.steps) == 1:
+        job = graph.steps[0]
+        pointer = f"{job.pointer}/parallelism" if job.pointer else None
+        yield _Scope(
+            "parallelism", None, own, graph.parallelism, (None, job.name), pointer, job.declared.get("parallelism")
+        )
+        return
+    pointer, literal = graph.parallelism_pointer, definition.declared.get("parallelism", graph.parallelism)
+    yield _Scope("parallelism", None, own, graph.parallelism, (None,), pointer, literal)
+    for group in graph.limits:
+        wide = tuple(s.name for s in graph.steps if s.name in group.steps and s.parallelism is not None)
+        if wide:
+            name = group.template or wide[0]
+            identifier = f"parallelism.{wide[0] if len(wide) == 1 else name}"
+            step = wide[0] if len(wide) == 1 else None
+            yield _Scope(identifier, step, name, group.limit, wide, group.pointer, group.limit)
+
+
+def _edit(scope: _Scope, limit: int) -> tuple[Edit, ...]:
+    return () if scope.pointer is None else (commands.field_edit(scope.pointer, scope.literal, limit),)
+
+
+def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
+    """In how many runs a pod of the critical path waited for a slot, and the mean wait over all runs."""
+    waits = [split.limit for split in (time_split(run) for run in runs) if split is not None]
+    return sum(w >= 1.0 for w in waits), sum(waits) / len(waits) if waits else 0.0
+
+
+def _raise(
+    evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]
+) -> Recommendation | None:
+    if scope.limit is None or found.limit is None or found.limit <= scope.limit:
+        return None
+    change = WhatIf(parallelism=tuple((s, found.limit) for s in scope.limits))
+    gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0), runs)
+    if gains is None:
+        return None
+    share, seconds = gains
+    held, wait = _held_back(runs)
+    waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
+    how, edits = field_command(evidence, _edit(scope, found.limit), evidence.explain(scope.id))
+    modest = found.limit <= 2 * scope.limit and not waited
+    return Recommendation(
+        id=scope.id,
+        rule="parallelism",
+        step=scope.step,
+        action=f"Raise the parallelism of {scope.name} from {scope.limit} to {found.limit}",
+        because=(
+            f"at most {scope.limit} of its {found.width} pods run at a time; on the critical path pods waited"
+            f" {text.duration(wait)} per run for a free slot, in {held} of {text.count(len(runs), 'run')}"
+            f" ({evidence.window()})"
+        ),
+        otherwise=f"runs keep taking {text.duration(found.now)} where {text.duration(found.seconds)} would do",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely),
+        risk=Level.LOW if modest else Level.MEDIUM,
+        effort=Level.LOW,
+        current=f"{scope.limit} pods at a time",
+        proposed=f"{found.limit} pods at a time",
+        expected=gain_sentence(share, seconds),
+        how=how,
+        confidence=0.9 if modest else 0.7,
+        gain_seconds=seconds,
+        gain_share=share,
+        edits=edits,
+        evidence=(
+            f"replayed without any limit a run takes {text.duration(found.best)}; {found.limit} is the smallest limit within"
+            " 2 % of it",
+            f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
+        ),
+        automatic=True,
+    )
+
+
+def _running(run: ExecutedRun) -> int:
+    """The most pods of a run that were on a node at a time; those that waited for one do not count."""
+    rows = [a for chains in run.chains for chain in chains for a in chain]
+    edges = sorted([(a.finished - a.starting - a.work, 1) for a in rows] + [(a.finished, -1) for a in rows])
+    now = most = 0
+    for _, change in edges:
+        now += change
+        most = max(most, now)
+    return most
+
+
+def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, float, float]:
+    """Smallest limit (at most ``most``) that keeps the runs within 2 % of what they take, when pods that are let in
+    find a node at once; with the mean makespan replayed, and the one now."""
+    now = sum(run.replayed for run in runs) / len(runs)
+
+    def mean(limit: int) -> float:
+        change = WhatIf.set_parallelism(limit) & WhatIf.scale_start_up(start_up)
+        return sum(replay(run, change) for run in runs) / len(runs)
+
+    low, high, seconds = 1, most, mean(most)
+    while low < high:
+        middle = (low + high) // 2
+        found = mean(middle)
+        if found <= now * (1.0 + TOLERANCE):
+            high, seconds = middle, found
+        else:
+            low = middle + 1
+    return high, seconds, now
+
+
+def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Recommendation | None:
+    if scope.pointer is None or scope.step is not None:
+        return None
+    crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
+    if len(crowded) < max(2, len(runs) / 2):
+        return None  # the nodes had room in most runs
+    rows = [a for run in runs for chains in run.chains for chain in chains for a in chain]
+    pending, starting = (sum(v) / len(runs) for v in ([a.pending for a in rows], [a.starting for a in rows]))
+    busy = sum(a.span for a in rows) / len(runs)
+    if pending < evidence.settings.number("minWaitingPercent", 10.0) / 100 * busy:
+        return None
+    most = max(_running(run) for run in runs)
+    limit, seconds, now = _fits(runs, most, starting / (pending + starting))
+    wide = max(run.steps[name].pods for run in runs for name in run.steps) if runs else 0
+    if limit >= (scope.limit if scope.limit is not None else wide) or seconds > (1.0 + TOLERANCE) * now:
+        return None
+    how, edits = field_command(evidence, _edit(scope, limit), evidence.explain(scope.id))
+    verb = (
+        f"Limit {scope.name} to {text.count(limit, 'pod')} at a time"
+        if scope.limit is None
+        else f"Lower the parallelism of {scope.name} from {scope.limit} to {limit}"
+    )
+    return Recommendation(
+        id=scope.id,
+        rule="parallelism",
+        step=None,
+        action=f"{verb}, since more of them only wait for nodes",
+        because=(
+            f"its pods waited {text.duration(pending)} per run for a node, {text.percent(pending / busy)} of their life, in"
+            f" {len(crowded)} of {text.count(len(runs), 'run')} ({evidence.window()}); never more than {most} ran at a time"
+        ),
+        otherwise="waiting pods keep crowding the scheduler's queue, and delay other workflows on the same nodes",
+        category=Category.SCALABILITY,
+        severity=Severity.LOW,
+        risk=Level.LOW,
+        effort=Level.LOW,
+        current="no limit" if scope.limit is None else f"{scope.limit} pods at a time",
+        proposed=f"{text.count(limit, 'pod')} at a time",
+        expected=f"{text.duration(pending)} less waiting of pods in each run, and no longer run ({text.duration(seconds)}"
+        f" replayed, {text.duration(now)} now)",
+        how=how,
+        confidence=0.7,
+        edits=edits,
+        evidence=(
+            f"{limit} is the smallest limit whose replay, with a node for each pod let in, is within 2 % of now",
+        ),
+        automatic=True,
+    )
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation per field that limits pods, when another value is better."""
+    analysis = evidence.analysis
+    runs = [run for run in analysis.executed if run.usable]
+    if not analysis.enough or not runs:
+        return
+    crowded = any(limit.kind == "capacity" for run in runs for limit in run.limits)
+    for scope in _scopes(evidence):
+        if scope.limit is None and not crowded:
+            continue  # nothing holds pods back, and nothing is short
+        found = enough_parallelism(runs, analysis.definition.graph, scope.limits)
+        advice = _raise(evidence, scope, found, runs) or _lower(evidence, scope, runs)
+        if advice is not None:
+            yield advice
+
+
+RULE = Rule("parallelism", evaluate, tie_break=9, settings=("minGainPercent", "minWaitingPercent"), steps=False)

@@ -1,0 +1,110 @@
+"""``schedule-clash``: a scheduled workflow that waits for nodes because others run at the same time.
+
+Both must be seen: waiting on the critical path, and other workflows' reservations at the hours of the runs. The start
+that meets the least of them is proposed, no further away than needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import Category, Edit, Level, Recommendation
+from concertmaster.core.model.amounts import digits
+from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median
+from concertmaster.core.rules.scheduling.queue_time import without
+
+_MINUTE = 60.0
+_HOURLY = (10, 20, 30, 40, 50)
+_DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
+
+
+def _moved(schedule: str, minutes: int) -> str | None:
+    """A plain daily or hourly cron line moved by so many minutes; None for any other line."""
+    parts = schedule.split()
+    minute = digits(parts[0]) if len(parts) == 5 else None
+    if minute is None:
+        return None
+    if parts[1] == "*":
+        return " ".join([str((minute + minutes) % 60), *parts[1:]])
+    hour = digits(parts[1])
+    at = hour * 60 + minute + minutes if hour is not None else -1
+    if not 0 <= at < 1440:
+        return None  # another day: what else hangs on the day cannot be seen
+    return " ".join([str(at % 60), str(at // 60), *parts[2:]])
+
+
+def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
+    return [sum(a.pending for a in critical_chain(run)) for run in runs]
+
+
+def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+    """One recommendation for a schedule that meets others, when a start without them is near."""
+    analysis, fleet = evidence.analysis, evidence.fleet
+    schedule = analysis.definition.schedule
+    runs = [run for run in analysis.executed if run.usable]
+    if fleet is None or not schedule or not analysis.enough or not runs:
+        return
+    wait = median(_waits(runs)) or 0.0
+    if wait < evidence.settings.number("minWaitSeconds", 30.0):
+        return
+    key = analysis.definition.key
+    spans = np.array([(r.start, r.end) for r in analysis.runs if r.start is not None and r.end is not None])
+    now = fleet.meets(key, spans)
+    total = sum(cores for _, cores in now)
+    if total <= 0:
+        return
+    best: tuple[float, int, int, str] | None = None
+    for minutes in _HOURLY if schedule.split()[1:2] == ["*"] else _DAILY:
+        line = _moved(schedule, minutes)
+        if line is None:
+            continue
+        load = fleet.load(key, spans + minutes * _MINUTE)
+        if best is None or (round(load, 3), abs(minutes)) < best[:2]:
+            best = (round(load, 3), abs(minutes), minutes, line)
+    if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
+        return
+    gains = evidence.worth(without(runs, "pending"), evidence.settings.number("minGainPercent", 5.0), runs)
+    if gains is None:
+        return
+    (load, _, minutes, line), (share, seconds) = best, gains
+    literal = analysis.definition.declared.get("schedule")
+    edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
+    how, edits = field_command(evidence, edits, evidence.explain("schedule-clash"))
+    names = [name for name, _ in now]
+    direction = "later" if minutes > 0 else "earlier"
+    yield Recommendation(
+        id="schedule-clash",
+        rule="schedule-clash",
+        step=None,
+        action=f"Start {analysis.definition.key.name} {text.duration(abs(minutes) * _MINUTE)} {direction}",
+        because=(
+            f"its runs wait {text.duration(wait)} for nodes (median {evidence.runs(len(runs))}) while {text.listing(names)}"
+            f" {'reserves' if len(names) == 1 else 'reserve'} {text.cores(total)} on average; {direction} it would meet"
+            f" {text.cores(load)}"
+        ),
+        otherwise=f"these workflows keep competing for the same nodes, {text.duration(wait)} of each run",
+        category=Category.PERFORMANCE,
+        severity=gain_severity(share.likely),
+        risk=Level.MEDIUM,
+        effort=Level.LOW,
+        current=schedule,
+        proposed=line,
+        expected=f"at most {gain_sentence(share, seconds)}, if no wait is left",
+        how=how,
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=share,
+        edits=edits,
+        evidence=(
+            *(f"{name}: {text.cores(cores)} on average while this workflow ran" for name, cores in now[:5]),
+            "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
+        ),
+    )
+
+
+RULE = Rule("schedule-clash", evaluate, tie_break=5, settings=("minGainPercent", "minLessPercent", "minWaitSeconds"))

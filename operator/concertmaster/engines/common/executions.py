@@ -1,0 +1,172 @@
+"""From what the metrics say about a pod to one step execution, and how two observations of one pod become one.
+
+Merging is by maximum (counters and peaks of a container only grow), so that the same pod seen twice, in whatever order,
+gives the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import fields, replace
+from typing import Any
+
+from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
+from concertmaster.engines.common.placing import QUERIED, UNKNOWN_STEP
+
+_FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # told before a mere "Error"
+_SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
+_DECIDED = frozenset({"containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt", "after"})
+_EARLIEST = frozenset({"created", "scheduled", "started", "ready"})
+
+
+def execution(
+    fact: PodFact,
+    step: str,
+    item: str | None = None,
+    attempt: int = 0,
+    *,
+    main: Collection[str] = (),
+    beside: Collection[str] = (),
+) -> StepExecution:
+    """One pod as an execution of ``step``.
+
+    ``main`` names the containers that do the work (empty: all but init containers and ``beside``); ``beside`` names
+    those whose exit does not decide the outcome (sidecars, which the engine itself kills). A vanished pod ends at its
+    last sample with outcome Unknown. Without any container's start the kubelet's acceptance of the pod is taken, which
+    is before the image pull.
+    """
+    working = [c for c in fact.containers if not c.init and (c.name in main if main else c.name not in beside)]
+    started = min((c.started for c in working if c.started is not None), default=fact.started)
+    ends = [c.finished for c in working if c.finished is not None]
+    finished = fact.finished if fact.finished is not None else max(ends, default=None)
+    outcome, reason = _outcome(fact, working, beside)
+    if finished is None and fact.vanished:
+        finished = fact.last_seen
+        if outcome is Outcome.UNKNOWN:
+            reason = reason or "Vanished"
+    if started is not None and finished is not None and finished < started:
+        finished = started  # clocks of two nodes apart
+    return StepExecution(
+        step=step,
+        item=item,
+        attempt=attempt,
+        pod=fact.pod,
+        uid=fact.uid,
+        node=fact.node,
+        created=fact.created,
+        scheduled=fact.scheduled,
+        started=started,
+        finished=finished,
+        outcome=outcome,
+        reason=reason,
+        containers=fact.containers,
+    )
+
+
+def _outcome(fact: PodFact, working: Iterable[ContainerFact], beside: Collection[str]) -> tuple[Outcome, str | None]:
+    why = [c.reason for c in working if c.reason and c.reason != "Completed"]
+    reason = fact.reason or next((r for r in _FAILURES if r in why), why[0] if why else None)
+    if fact.phase == "Succeeded":
+        return Outcome.SUCCEEDED, None
+    if fact.phase == "Failed":
+        killed = {c.name for c in fact.containers if c.reason and c.reason != "Completed"}
+        if not why and not fact.reason and killed and killed <= set(beside):
+            return Outcome.SUCCEEDED, None
+        return Outcome.FAILED, reason
+    return (Outcome.FAILED, reason) if why or fact.reason else (Outcome.UNKNOWN, None)
+
+
+def merge_facts(facts: Iterable[PodFact]) -> list[PodFact]:
+    """One fact per pod uid, in order of namespace, pod name and uid."""
+    found: dict[str, PodFact] = {}
+    for fact in facts:
+        other = found.get(fact.uid)
+        if other is None:
+            found[fact.uid] = replace(fact, containers=merge_containers(fact.containers, ()))
+        else:
+            found[fact.uid] = _merge_fact(other, fact)
+    return sorted(found.values(), key=lambda f: (f.namespace, f.pod, f.uid))
+
+
+def _merge_fact(a: PodFact, b: PodFact) -> PodFact:
+    changes = _merged(a, b, skip={"containers", "labels", "vanished", "phase"})
+    return replace(
+        a,
+        **changes,
+        labels={k: max(a.labels.get(k, ""), b.labels.get(k, "")) for k in sorted({*a.labels, *b.labels})},
+        phase=max((p for p in (a.phase, b.phase) if p), default=None),
+        vanished=a.vanished and b.vanished,
+        containers=merge_containers(a.containers, b.containers),
+    )
+
+
+def merge_containers(a: Iterable[ContainerFact], b: Iterable[ContainerFact]) -> tuple[ContainerFact, ...]:
+    """Containers of one pod from two observations, by name."""
+    found: dict[tuple[bool, str], ContainerFact] = {}
+    for fact in (*a, *b):
+        other = found.get((fact.init, fact.name))
+        if other is None:
+            found[fact.init, fact.name] = fact
+        else:
+            changes = _merged(other, fact, skip={"ambiguous", "throttled_share"})
+            longer = max(other, fact, key=_measured)  # a share is no counter: the longer observation tells it
+            found[fact.init, fact.name] = replace(
+                other,
+                **changes,
+                ambiguous=other.ambiguous or fact.ambiguous,
+                throttled_share=longer.throttled_share,
+            )
+    return tuple(found[k] for k in sorted(found))
+
+
+def _measured(c: ContainerFact) -> tuple[bool, float, float]:
+    return (c.throttled_share is not None, c.cpu_seconds or 0.0, c.throttled_share or 0.0)
+
+
+def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
+    """Two observations of one pod as one: what is known wins over what is not, a known end over a vanished one."""
+    if (a.uid or "").startswith(QUERIED):  # seen again with every query: it had ended when it was first seen
+        return replace(b, finished=min((t for t in (a.finished, b.finished) if t is not None), default=None))
+    better = b if _certainty(b) >= _certainty(a) else a
+    worse = a if better is b else b
+    changes = _merged(
+        better, worse, skip={"after", "containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt"}
+    )
+    placed = worse if better.step.startswith(UNKNOWN_STEP) and not worse.step.startswith(UNKNOWN_STEP) else better
+    ends = [e.finished for e in (a, b) if e.finished is not None]
+    return replace(
+        better,
+        **changes,
+        step=placed.step,
+        item=placed.item,
+        attempt=placed.attempt,
+        finished=better.finished
+        if better.outcome in _SETTLED and better.finished is not None
+        else max(ends, default=None),
+        reason=better.reason if better.outcome in _SETTLED else better.reason or worse.reason,
+        containers=merge_containers(a.containers, b.containers),
+        after=better.after if better.after is not None else worse.after,
+        extra={**worse.extra, **better.extra},
+    )
+
+
+def _certainty(e: StepExecution) -> tuple[bool, bool, float]:
+    return (e.outcome in _SETTLED, e.finished is not None, e.finished or 0.0)
+
+
+def _merged(a: object, b: object, skip: Collection[str]) -> dict[str, Any]:
+    """Fields of two equal dataclasses merged: known over unknown, numbers by maximum, first times by minimum."""
+    out: dict[str, Any] = {}
+    for f in fields(a):  # type: ignore[arg-type]
+        if f.name in skip:
+            continue
+        x, y = getattr(a, f.name), getattr(b, f.name)
+        if x == y:
+            continue
+        if x is None or y is None:
+            out[f.name] = y if x is None else x
+        elif isinstance(x, int | float) and isinstance(y, int | float) and not isinstance(x, bool):
+            out[f.name] = min(x, y) if f.name in _EARLIEST else max(x, y)
+        else:
+            out[f.name] = max(x, y) if isinstance(x, str) and isinstance(y, str) else x
+    return out

@@ -1,0 +1,47 @@
+"""Where steps without pods stand in a run: a duration query tells how long they took, the graph tells when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import StepExecution, WorkflowGraph
+from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.placing import QUERIED
+
+
+def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
+    """Executions with start and finish worked out for those that came from a duration query.
+
+    Such a step starts when its dependencies end; a first step ends when the first pod that waits for it was created. In
+    a run without any pod the steps follow each other and the last one ends when the durations were read.
+    """
+    loose = {e.step: e for e in executions if (e.uid or "").startswith(QUERIED) and e.started is None}
+    if not loose:
+        return list(executions)
+    real = [e for e in executions if e.step not in loose]
+    ends = {name: _latest([e for e in real if e.step == name]) for name in {e.step for e in real}}
+    first = min((begin(e) for e in real), default=0.0)
+    placed: dict[str, StepExecution] = {}
+    for step in graph.steps:
+        e = loose.get(step.name)
+        if e is None:
+            continue
+        seconds = e.extra.get("duration_seconds", 0.0)
+        above = [t for t in (ends.get(d) for d in step.depends_on) if t is not None]
+        waiting = [begin(x) for x in real for s in graph.steps if x.step == s.name and step.name in s.depends_on]
+        start = max(above) if above else (min(waiting) - seconds if waiting else first)
+        placed[step.name] = replace(e, started=start, finished=start + seconds)
+        ends[step.name] = start + seconds
+    if not real:
+        shift = min(e.finished or 0.0 for e in loose.values()) - max(e.finished or 0.0 for e in placed.values())
+        placed = {
+            n: replace(e, started=(e.started or 0.0) + shift, finished=(e.finished or 0.0) + shift)
+            for n, e in placed.items()
+        }
+    return [*real, *(placed.get(e.step, e) for e in loose.values())]
+
+
+def _latest(rows: Sequence[StepExecution]) -> float | None:
+    ends = [e.finished for e in rows if e.finished is not None]
+    return max(ends) if len(ends) == len(rows) else None

@@ -1,0 +1,271 @@
+"""Reading Kubernetes objects that anybody may have written.
+
+Manifests reach the operator as plain JSON whose types nobody guarantees: minimal CRDs accept anything. Every reader
+here answers with something usable and writes what was odd into a list of problems, because one bad object must not
+stop the cycle for the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from concertmaster.core.model import ContainerSpec
+from concertmaster.core.model.quantity import Quantity
+from concertmaster.core.model.scalar import ScalarError
+
+Resolve = Callable[[str, str], Mapping[str, Any] | None]
+"""``resolve(kind, name)`` gives the object of that name that a definition refers to, as the API server has it, None when
+there is none; it raises Unreadable when it cannot tell. The caller knows the namespace."""
+
+_MAX_PROBLEMS = 40
+_MAX_REMEMBERED = 1_000
+_GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Unreadable(Exception):
+    """What a resolver raises for an object that it may not or cannot look at now; the message is a sentence."""
+
+
+class Problems:
+    """Sentences about what is wrong with one object, each once, bounded in number."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, None] = {}
+
+    def add(self, sentence: str) -> None:
+        """Remember ``sentence`` unless it was said before."""
+        if len(self._said) < _MAX_REMEMBERED:
+            self._said.setdefault(sentence)
+
+    def all(self) -> tuple[str, ...]:
+        """The first of what was said, in order, and how much more there was."""
+        more = len(self._said) - _MAX_PROBLEMS
+        return (*list(self._said)[:_MAX_PROBLEMS], *((f"{more} further problems are not listed",) if more > 0 else ()))
+
+
+def mapping(value: object, where: str, problems: Problems) -> Mapping[str, Any]:
+    """``value`` as an object with text keys; absent is empty, anything else is empty and a problem."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value if all(isinstance(k, str) for k in value) else {str(k): v for k, v in value.items()}
+    problems.add(f"{where} is {_kind(value)} where an object is expected: it is ignored")
+    return {}
+
+
+def sequence(value: object, where: str, problems: Problems) -> Sequence[Any]:
+    """``value`` as a list; absent is empty, anything else is empty and a problem."""
+    if value is None:
+        return ()
+    if isinstance(value, list | tuple):
+        return value
+    problems.add(f"{where} is {_kind(value)} where a list is expected: it is ignored")
+    return ()
+
+
+def text(value: object, where: str, problems: Problems) -> str | None:
+    """``value`` as text; absent and empty are None. Numbers and booleans are taken as they would be written."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    problems.add(f"{where} is {_kind(value)} where text is expected: it is ignored")
+    return None
+
+
+def whole(value: object, where: str, problems: Problems) -> int | None:
+    """``value`` as a whole number (also written as text); None when absent or only known at run time ("{{...}}")."""
+    if value is None or isinstance(value, bool):
+        if isinstance(value, bool):
+            problems.add(f"{where} is {_kind(value)} where a number is expected: it is ignored")
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        if "{{" in value:
+            return None
+        try:
+            return int(value.strip())
+        except ValueError:
+            pass
+    problems.add(f"{where} is {shown(value)} where a whole number is expected: it is ignored")
+    return None
+
+
+def flag(value: object) -> bool:
+    """Whether ``value`` means true; text "true" counts."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def seconds(value: object, where: str, problems: Problems) -> float | None:
+    """A duration in seconds from a number of seconds or Go notation ("1h30m", "500ms"); None when absent, only known
+    at run time, or unreadable (then also a problem)."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        if "{{" in value:
+            return None
+        stripped = value.strip()
+        if re.fullmatch(r"\d+(\.\d+)?", stripped):
+            return float(stripped)
+        parts = _GO_DURATION.findall(stripped)
+        if parts and "".join(n + u for n, u in parts) == stripped:
+            return sum(float(n) * _SECONDS[u] for n, u in parts)
+    problems.add(f"{where} is {shown(value)} where a duration such as 30m is expected: it is ignored")
+    return None
+
+
+def timestamp(value: object) -> float | None:
+    """An API server's time ("2026-08-01T02:00:00Z") in unix seconds; None when absent or unreadable."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+
+
+def quantity(value: object, where: str, problems: Problems) -> float | None:
+    """A resource quantity in cores or bytes; None when absent, only known at run time, or unreadable."""
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        if "{{" in value:
+            return None
+        try:
+            return float(Quantity(value.strip()).amount)
+        except ScalarError:
+            pass
+    problems.add(f"{where} is {shown(value)}, which is no quantity such as 500m or 2Gi: it is ignored")
+    return None
+
+
+def shown(value: object) -> str:
+    """``value`` for a message: short, on one line."""
+    written = json.dumps(value, default=str, ensure_ascii=False)
+    return written if len(written) <= 60 else f"{written[:57]}..."
+
+
+def _kind(value: object) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def pointer(*parts: object) -> str:
+    """JSON pointer from parts (RFC 6901)."""
+    return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)
+
+
+def container(
+    raw: object,
+    where: str,
+    problems: Problems,
+    *,
+    at: str | None,
+    name: str | None = None,
+    sidecar: bool = False,
+    init: bool = False,
+    resources_field: str = "resources",
+    defaults: Mapping[str, Any] | None = None,
+    holder: str | None = None,
+) -> ContainerSpec:
+    """A container as declared. ``at`` is the JSON pointer of the container itself, None when it cannot be patched, in
+    the Task ``holder`` or (None) in the object at hand.
+
+    ``defaults`` are resources that hold where the container says nothing (Argo's templateDefaults).
+    """
+    spec = mapping(raw, where, problems)
+    own = mapping(spec.get(resources_field), f"{where}.{resources_field}", problems)
+    literal: dict[str, dict[str, str]] = {}
+    values: dict[tuple[str, str], float | None] = {}
+    for side in ("requests", "limits"):
+        declared = mapping(own.get(side), f"{where}.{resources_field}.{side}", problems)
+        fallback = mapping((defaults or {}).get(side), f"default {side}", problems)
+        if declared:
+            literal[side] = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in declared.items()}
+        for resource in ("cpu", "memory"):
+            value = declared.get(resource, fallback.get(resource))
+            values[side, resource] = quantity(value, f"{where}.{resources_field}.{side}.{resource}", problems)
+    # The API server fills a missing request from the limit; a definition shows what will hold.
+    for resource in ("cpu", "memory"):
+        if values["requests", resource] is None:
+            values["requests", resource] = values["limits", resource]
+    return ContainerSpec(
+        name=name or text(spec.get("name"), f"{where}.name", problems) or "main",
+        image=text(spec.get("image"), f"{where}.image", problems),
+        cpu_request=values["requests", "cpu"],
+        cpu_limit=values["limits", "cpu"],
+        memory_request=values["requests", "memory"],
+        memory_limit=values["limits", "memory"],
+        resources_pointer=None if at is None else f"{at}/{resources_field}",
+        resources=literal,
+        sidecar=sidecar,
+        init=init,
+        empty_resources=spec.get(resources_field) == {},
+        holder=holder,
+    )
+
+
+def pod_containers(
+    spec: Mapping[str, Any], where: str, problems: Problems, *, at: str | None
+) -> tuple[ContainerSpec, ...]:
+    """Containers of a pod spec: app containers, then init containers (restartPolicy Always makes one a sidecar)."""
+    out = [
+        container(raw, f"{where}.containers[{i}]", problems, at=None if at is None else f"{at}/containers/{i}")
+        for i, raw in enumerate(sequence(spec.get("containers"), f"{where}.containers", problems))
+    ]
+    for i, raw in enumerate(sequence(spec.get("initContainers"), f"{where}.initContainers", problems)):
+        restarts = isinstance(raw, Mapping) and raw.get("restartPolicy") == "Always"
+        here = None if at is None else f"{at}/initContainers/{i}"
+        out.append(
+            container(raw, f"{where}.initContainers[{i}]", problems, at=here, sidecar=restarts, init=not restarts)
+        )
+    return tuple(out)
+
+
+def fingerprint(parts: Iterable[object]) -> str:
+    """Short hash of ``parts`` as canonical JSON: equal objects give equal fingerprints whatever their key order."""
+    written = json.dumps(list(parts), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def managed_by(metadata: Mapping[str, Any]) -> str | None:
+    """Who owns the object besides us, for people: "Argo CD application etl", "Flux Kustomization apps", "Helm release x"."""
+    quiet = Problems()
+    labels = mapping(metadata.get("labels"), "labels", quiet)
+    notes = mapping(metadata.get("annotations"), "annotations", quiet)
+    fields = sequence(metadata.get("managedFields"), "managedFields", quiet)
+    managers = {str(m.get("manager")) for m in fields if isinstance(m, Mapping)}
+    tracking = notes.get("argocd.argoproj.io/tracking-id")
+    if isinstance(tracking, str) and tracking:
+        return f"Argo CD application {tracking.split(':', 1)[0]}"
+    if "argocd-controller" in managers or "argocd.argoproj.io/instance" in labels:
+        name = labels.get("argocd.argoproj.io/instance") or labels.get("app.kubernetes.io/instance")
+        return f"Argo CD application {name}" if name else "Argo CD"
+    for prefix, kind in (("kustomize.toolkit.fluxcd.io", "Kustomization"), ("helm.toolkit.fluxcd.io", "HelmRelease")):
+        if labels.get(f"{prefix}/name"):
+            return f"Flux {kind} {labels[f'{prefix}/name']}"
+    if labels.get("app.kubernetes.io/managed-by") == "Helm":
+        release = notes.get("meta.helm.sh/release-name")
+        return f"Helm release {release}" if release else "Helm"
+    owners = sequence(metadata.get("ownerReferences"), "ownerReferences", quiet)
+    first = next((o for o in owners if isinstance(o, Mapping) and o.get("kind")), None)
+    return f"{first.get('kind')} {first.get('name')}" if first else None

@@ -1,0 +1,1 @@
+"""Step graphs declared in a WorkflowProfile, for engines without a package of their own."""

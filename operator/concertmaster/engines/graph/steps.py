@@ -1,0 +1,145 @@
+"""Step graphs that a person declares in a WorkflowProfile: for engines this project does not know.
+
+Pods are recognised by label selectors; a pod label tells the runs apart. Steps without pods give their duration by a
+query. Nothing is taken on trust: cycles, unknown dependencies and repeated names are told with the names in the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.model import (
+    Engine,
+    Outcome,
+    PodFact,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
+from concertmaster.engines.common.ordering import ordered_steps, pair_retries
+from concertmaster.engines.common.placing import QUERIED, Context, Placed, Placement, Rejected
+from concertmaster.engines.common.selectors import label_value, matches, read_selector
+
+KIND = "WorkflowProfile"
+_ENGINES = {"Workflow": Engine.ARGO, "PipelineRun": Engine.TEKTON, "Job": Engine.JOB, "JobSet": Engine.JOB}
+
+
+def define(raw: Mapping[str, Any]) -> WorkflowDefinition | None:
+    """The definition of a profile with ``graph`` or ``runSelector``; None for one that refers to an engine's object."""
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    spec = mapping(raw.get("spec"), "spec", problems)
+    name = text(meta.get("name"), "metadata.name", problems) or ""
+    key = WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", KIND, name)
+    labels = {k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()}
+    if spec.get("graph") is not None:
+        declared = mapping(spec["graph"], "spec.graph", problems)
+        steps = _steps(declared, problems)
+        run_label = text(declared.get("podRunLabel"), "spec.graph.podRunLabel", problems)
+        if run_label is None and any(s.selector for s in steps):
+            problems.add("spec.graph.podRunLabel is missing: pods of different runs cannot be told apart")
+        return WorkflowDefinition(
+            key=key,
+            engine=Engine.GRAPH,
+            graph=WorkflowGraph(steps=steps, problems=problems.all()),
+            fingerprint=fingerprint([declared]),
+            labels=labels,
+            run_label=run_label,
+            series_run_label=text(declared.get("seriesRunLabel"), "spec.graph.seriesRunLabel", problems),
+        )
+    if spec.get("runSelector") is not None:
+        picked = mapping(spec["runSelector"], "spec.runSelector", problems)
+        kind = text(picked.get("kind"), "spec.runSelector.kind", problems) or ""
+        if kind not in _ENGINES:
+            problems.add(f"spec.runSelector.kind is {kind!r}; known are {', '.join(_ENGINES)}")
+        prefix = text(picked.get("namePrefix"), "spec.runSelector.namePrefix", problems)
+        selector = read_selector(picked, "spec.runSelector", problems)
+        return WorkflowDefinition(
+            key=key,
+            engine=_ENGINES.get(kind, Engine.GRAPH),
+            graph=WorkflowGraph(inferred=True, problems=problems.all()),
+            labels=labels,
+            run_kind=kind or None,
+            run_prefixes=(prefix,) if prefix else (),
+            run_selector=selector,
+        )
+    return None
+
+
+def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
+    steps: dict[str, StepSpec] = {}
+    for i, raw in enumerate(sequence(declared.get("steps"), "spec.graph.steps", problems)):
+        where = f"spec.graph.steps[{i}]"
+        row = mapping(raw, where, problems)
+        name = text(row.get("name"), f"{where}.name", problems)
+        if name is None:
+            problems.add(f"{where} has no name: it is ignored")
+            continue
+        if name in steps:
+            problems.add(f"two steps are called {name!r}: the first one is used")
+            continue
+        before = [
+            text(v, f"{where}.dependsOn", problems)
+            for v in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems)
+        ]
+        selector = read_selector(row.get("podSelector"), f"{where}.podSelector", problems)
+        query = text(row.get("durationQuery"), f"{where}.durationQuery", problems)
+        if not selector and query is None:
+            problems.add(f"step {name!r} has neither podSelector nor durationQuery: nothing can be observed of it")
+        depends_on = tuple(dict.fromkeys(b for b in before if b))
+        steps[name] = StepSpec(name, depends_on=depends_on, selector=selector, duration_query=query)
+    return ordered_steps(steps, problems)
+
+
+def claims(fact: PodFact, definition: WorkflowDefinition) -> StepSpec | None:
+    """The step of a declared graph that selects this pod, None when none does."""
+    if fact.namespace != definition.key.namespace:
+        return None
+    return next((s for s in definition.graph.steps if s.selector and matches(s.selector, fact.labels)), None)
+
+
+def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+    """Place pods that some declared graph selects; the others are rejected (another engine may know them)."""
+    for fact in facts:
+        found = next(((d, s) for d in definitions if (s := claims(fact, d)) is not None), None)
+        if found is None:
+            yield Rejected(fact, "no declared graph selects it")
+            continue
+        definition, step = found
+        run = label_value(fact.labels, definition.run_label) if definition.run_label else None
+        if run is None:
+            reason = "selected by a declared graph, but without the label that names its run (podRunLabel)"
+            yield Rejected(fact, reason, Engine.GRAPH)
+        else:
+            yield Placed(definition.key, run, execution(fact, step.name))
+
+
+def from_durations(
+    definition: WorkflowDefinition, step: str, seconds: Mapping[str, float], seen_at: float
+) -> dict[str, StepExecution]:
+    """Executions of a step without pods, by run. ``seconds`` are the results of its duration query; ``seen_at`` is when
+    they were read, by which time the step had ended. Their place in the run is worked out when the run is built."""
+    return {
+        run: StepExecution(
+            step=step,
+            uid=f"{QUERIED}{definition.key}/{run}/{step}",
+            finished=seen_at,
+            outcome=Outcome.SUCCEEDED,
+            extra={"duration_seconds": float(value)},
+        )
+        for run, value in sorted(seconds.items())
+        if value >= 0.0
+    }
+
+
+def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+    """Number items and attempts of pods that only a selector brought together."""
+    groups: dict[str, list[StepExecution]] = {}
+    for e in executions:
+        groups.setdefault(e.step, []).append(e)
+    return [e for rows in groups.values() for e in pair_retries(rows, None)]

@@ -1,0 +1,130 @@
+"""The live path of Jobs: a Job and its pods as a run record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
+from concertmaster.engines.jobs.definition import STEP, index_of, settle
+from concertmaster.engines.live import LiveRun, RunObject, live_run
+
+
+def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
+    """The CronJob that made a Job, else the Job itself."""
+    thing = RunObject.of(raw)
+    for raw_owner in sequence(thing.meta.get("ownerReferences"), "ownerReferences", thing.problems):
+        owner = mapping(raw_owner, "ownerReferences[]", thing.problems)
+        if owner.get("kind") == "CronJob" and isinstance(owner.get("name"), str):
+            return WorkflowKey(thing.namespace, "CronJob", owner["name"])
+    return WorkflowKey(thing.namespace, "Job", thing.name) if thing.name else None
+
+
+def read_run(
+    raw: Mapping[str, Any],
+    pods: Sequence[Mapping[str, Any]],
+    key: WorkflowKey,
+    definition: WorkflowDefinition | None = None,
+) -> LiveRun:
+    """The run record of a Job with those of its pods that still exist. Never raises for what they contain."""
+    thing = RunObject.of(raw)
+    status, problems = thing.status, thing.problems
+    steps = settle([_execution(p, definition, problems) for p in pods], definition)
+    steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
+    outcome, reason, at = _outcome(status, problems)
+    counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
+    complete = len(steps) >= max(1, counted)
+    found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    # A failed Job has no completion time.
+    return replace(found, reason=reason, finished=at if found.finished is None else found.finished)
+
+
+def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, problems: Problems) -> StepExecution:
+    fact, code = read_pod(raw, problems)
+    spec = definition.graph.step(STEP) if definition is not None else None
+    item = index_of(fact, spec) if spec is None or spec.fan_out or spec.indexed else None
+    sidecars = {c.name for c in spec.containers if c.sidecar} if spec is not None else set()
+    return replace(execution(fact, STEP, item, beside=sidecars), exit_code=code)
+
+
+def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int | None]:
+    """A live Pod as the metrics would tell of it, and the first exit code that is not zero (0 when all are)."""
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    spec = mapping(raw.get("spec"), "spec", problems)
+    status = mapping(raw.get("status"), "status", problems)
+    codes: list[int] = []
+    containers = [
+        *_containers(status.get("initContainerStatuses"), problems, [], init=True),
+        *_containers(status.get("containerStatuses"), problems, codes, init=False),
+    ]
+    phase = text(status.get("phase"), "phase", problems)
+    conditions = [
+        mapping(c, "conditions[]", problems) for c in sequence(status.get("conditions"), "conditions", problems)
+    ]
+    bound = [c for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "True"]
+    scheduled = timestamp(bound[0].get("lastTransitionTime")) if bound else None
+    ends = [c.finished for c in containers if c.finished is not None and not c.init]
+    ended = phase in ("Succeeded", "Failed")
+    fact = PodFact(
+        namespace=text(meta.get("namespace"), "namespace", problems) or "default",
+        pod=text(meta.get("name"), "name", problems) or "",
+        uid=text(meta.get("uid"), "uid", problems) or "",
+        node=text(spec.get("nodeName"), "nodeName", problems),
+        labels={k: str(v) for k, v in mapping(meta.get("labels"), "labels", problems).items()},
+        created=timestamp(meta.get("creationTimestamp")),
+        scheduled=scheduled,
+        started=timestamp(status.get("startTime")),
+        finished=max(ends, default=None) if ended else None,
+        phase=phase if ended else None,
+        reason=text(status.get("reason"), "reason", problems),
+        containers=tuple(containers),
+    )
+    return fact, next((c for c in codes if c), 0 if codes else None)
+
+
+def _containers(rows: object, problems: Problems, codes: list[int], *, init: bool) -> Iterator[ContainerFact]:
+    for raw in sequence(rows, "containerStatuses", problems):
+        row = mapping(raw, "containerStatuses[]", problems)
+        state = mapping(row.get("state"), "state", problems)
+        done = mapping(state.get("terminated"), "terminated", problems)
+        running = mapping(state.get("running"), "running", problems)
+        code = done.get("exitCode")
+        if isinstance(code, int) and not isinstance(code, bool):
+            codes.append(code)
+        reason = text(done.get("reason"), "reason", problems)
+        restarts = row.get("restartCount")
+        first = done.get("startedAt", running.get("startedAt"))
+        if restarts:  # the status keeps one earlier start: of more restarts the first is not known
+            earlier = mapping(row.get("lastState"), "lastState", problems)
+            first = (
+                mapping(earlier.get("terminated"), "terminated", problems).get("startedAt") if restarts == 1 else None
+            )
+        yield ContainerFact(
+            name=text(row.get("name"), "name", problems) or "",
+            image=text(row.get("image"), "image", problems),
+            init=init,
+            started=timestamp(first),
+            finished=timestamp(done.get("finishedAt")),
+            reason=None if reason == "Completed" else reason,
+        )
+
+
+def _ready(e: StepExecution, steps: Sequence[StepExecution], status: Mapping[str, Any]) -> float | None:
+    """First attempts are ready when the Job starts (also when parallelism holds them back), later ones when the one
+    before them has ended."""
+    if e.attempt == 0:
+        return timestamp(status.get("startTime"))
+    return next((o.finished for o in steps if (o.item, o.attempt) == (e.item, e.attempt - 1)), None)
+
+
+def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
+    """How the Job ended, why, and since when that has been known (unix seconds)."""
+    for raw in sequence(status.get("conditions"), "conditions", problems):
+        row = mapping(raw, "conditions[]", problems)
+        if row.get("status") == "True" and row.get("type") in ("Complete", "Failed"):
+            done = Outcome.SUCCEEDED if row["type"] == "Complete" else Outcome.FAILED
+            return done, text(row.get("reason"), "reason", problems), timestamp(row.get("lastTransitionTime"))
+    return Outcome.RUNNING, None, None

@@ -1,0 +1,121 @@
+"""The live path of JobSets: the set's own object and its pods as a run record.
+
+A restart deletes all Jobs and makes them anew: of earlier attempts nothing is left but what the metrics remember, so a
+set that was restarted is never whole here. The Jobs themselves are not read: their pods carry everything but the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
+from concertmaster.engines.common.selectors import label_value
+from concertmaster.engines.jobs.definition import settle
+from concertmaster.engines.jobs.live import read_pod
+from concertmaster.engines.jobset import definition as jobset
+from concertmaster.engines.live import LiveRun, RunObject, live_run
+
+_UID = "jobset.sigs.k8s.io/jobset-uid"
+_OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
+
+
+def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
+    """The JobSet itself; what makes several of them one workflow is a runSelector."""
+    thing = RunObject.of(raw)
+    return WorkflowKey(thing.namespace, "JobSet", thing.name) if thing.name else None
+
+
+def read_run(
+    raw: Mapping[str, Any],
+    pods: Sequence[Mapping[str, Any]],
+    key: WorkflowKey,
+    definition: WorkflowDefinition | None = None,
+) -> LiveRun:
+    """The run record of a JobSet with those of its pods that still exist. Never raises for what they contain."""
+    thing = RunObject.of(raw)
+    problems = thing.problems
+    declared = jobset.define(raw)
+    specs = {s.name: s for s in declared.graph.steps}
+    own = [p for p in pods if _is_of(p, thing)]
+    steps = settle([_execution(p, thing.name, declared, problems) for p in own], declared)
+    begun = timestamp(thing.meta.get("creationTimestamp"))
+    steps = [_linked(e, specs, steps, begun) for e in steps]
+    outcome, reason, at = _outcome(thing.status, problems)
+    restarts = whole(thing.status.get("restarts"), "status.restarts", problems) or 0
+    if restarts:
+        problems.add(
+            f"JobSet {thing.name} was restarted (restarts: {restarts}): earlier attempts are only known from the metrics"
+        )
+    lost = _lost(thing, specs, steps)
+    if lost and not restarts:
+        problems.add(f"pods of JobSet {thing.name} are gone ({', '.join(lost)}): they are only known from the metrics")
+    complete = bool(steps) and not restarts and not lost
+    found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    return replace(found, reason=reason, started=begun, finished=at)
+
+
+def _is_of(pod: Mapping[str, Any], thing: RunObject) -> bool:
+    """Whether a pod is of this set, not of one that bore the name before and is still being deleted."""
+    meta = mapping(pod.get("metadata"), "metadata", thing.problems)
+    uid = label_value(mapping(meta.get("labels"), "metadata.labels", thing.problems), _UID)
+    return uid in (None, thing.meta.get("uid"))
+
+
+def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, problems: Problems) -> StepExecution:
+    fact, code = read_pod(raw, problems)
+    return replace(jobset.set_execution(fact, name, declared), exit_code=code)
+
+
+def _linked(
+    e: StepExecution, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution], begun: float | None
+) -> StepExecution:
+    """The execution with what it waited for: the steps it depends on, or the attempt before it."""
+    if e.attempt:
+        return replace(e, after=(e.step,))
+    after = specs[e.step].depends_on if e.step in specs else ()
+    awaited = [o.started if specs[o.step].daemon else o.finished for o in steps if o.step in after]
+    return replace(e, after=after, ready=max((t for t in (begun, *awaited) if t is not None), default=None))
+
+
+def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
+    """How the set ended, why it failed, and since when that has been known (unix seconds)."""
+    for raw in sequence(status.get("conditions"), "conditions", problems):
+        row = mapping(raw, "conditions[]", problems)
+        kind = row.get("type")
+        if row.get("status") == "True" and isinstance(kind, str) and kind in _OUTCOMES:
+            reason = text(row.get("reason"), "reason", problems) if kind == "Failed" else None
+            return _OUTCOMES[kind], reason, timestamp(row.get("lastTransitionTime"))
+    return Outcome.RUNNING, None, None
+
+
+def _lost(thing: RunObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
+    """Steps whose pods are not all there: deleted, or still running when the end of the set deleted them."""
+    problems = thing.problems
+    jobs = {}
+    for raw in sequence(thing.status.get("replicatedJobsStatus"), "replicatedJobsStatus", problems):
+        row = mapping(raw, "replicatedJobsStatus[]", problems)
+        name = text(row.get("name"), "replicatedJobsStatus[].name", problems) or ""
+        jobs[name] = tuple(whole(row.get(k), k, problems) or 0 for k in ("succeeded", "failed"))
+    replicas = jobset.replicas(thing.spec, problems)
+
+    def begun(spec: StepSpec) -> bool:
+        """Whether its Jobs were made: what it depends on was ready or complete, as is asked."""
+        return all(
+            any(e.step == name and e.started is not None for e in steps)
+            if name in specs and specs[name].daemon
+            else jobs.get(name, (0, 0))[0] >= replicas.get(name, 1)
+            for name in spec.depends_on
+        )
+
+    lost = []
+    for name, spec in specs.items():
+        succeeded, failed = jobs.get(name, (0, 0))
+        mine = [e for e in steps if e.step == name]
+        good = sum(e.outcome is Outcome.SUCCEEDED for e in mine)
+        running = succeeded + failed < replicas.get(name, 1) and begun(spec)
+        if running or good < succeeded or len(mine) < succeeded + failed:
+            lost.append(name)
+    return lost

@@ -1,0 +1,1 @@
+"""Network calls: one retry loop with jitter and a deadline, whichever client makes the call."""

@@ -1,0 +1,88 @@
+"""What a refusing answer means: from status, type and text of an answer to one of our errors.
+
+Stores word their limits in their own ways and answer them with 400, 413, 422 or 500, so the text is looked at where the
+status is not enough. Bodies of web pages never get into a message: a login page may carry session data.
+"""
+
+from __future__ import annotations
+
+import re
+
+from concertmaster.prometheus.client.errors import (
+    AuthFailed,
+    BadQuery,
+    MetricsError,
+    NotPrometheus,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+)
+from concertmaster.prometheus.client.vector import Envelope
+
+CHECK_URL = "Check url, auth and headers of the source in the operator's configuration; the URL has no /api/v1"
+_LIMITS = re.compile(
+    r"too many (samples|series|points|chunks|time ?series)|max-samples|exceed(s|ed|ing)?\b.*\b(limit|max|resolution|maximum)"
+    r"|limit .*(reached|exceeded)|the query hit the max|-search\.max|maxUniqueTimeseries|query.*too large",
+    re.IGNORECASE | re.DOTALL,
+)
+# Said by managed stores about the metric's name only.
+_NAMES = re.compile(
+    r"(regex|regular expression|matcher).*(metric name|__name__)"
+    r"|(metric name|__name__).*(regex|regular expression|equality)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def refusal(status: int, envelope: Envelope | None, where: str, location: str = "") -> MetricsError:
+    """The error for an answer that is no success.
+
+    ``envelope`` is None when the body is not the API's; ``location`` is where a redirect points (host and path only).
+    """
+    if 300 <= status < 400:
+        return AuthFailed(
+            f"it answers with a redirect ({status}) to {location or 'nowhere'}, as login pages do; not followed",
+            where=where,
+            remedy=CHECK_URL,
+        )
+    if status in (401, 403):
+        return AuthFailed(f"it refuses the credentials ({status})", where=where, remedy=CHECK_URL)
+    if status in (404, 405, 410):
+        return NotPrometheus(
+            f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
+        )
+    told = _told(envelope)
+    if envelope is not None and envelope.error_type == "timeout":
+        return TimedOut(
+            f"the store's own time limit ended the query{told}",
+            where=where,
+            remedy="Raise the store's query timeout or timeoutSeconds of the source, or lower limits.backfillPerCycle",
+        )
+    if status == 413 or (envelope is not None and _LIMITS.search(envelope.error)):
+        return TooLarge(
+            f"the store refuses the query as too large ({status}){told}",
+            where=where,
+            remedy="Raise the store's limit, or give the operator fewer namespaces",
+        )
+    if envelope is not None and _NAMES.search(envelope.error):
+        return BadQuery(
+            f"the store refuses patterns of metric names ({status}){told}",
+            where=where,
+            remedy="Set perMetricQueries: true for this source",
+        )
+    if status in (400, 422) or (envelope is not None and envelope.error_type in ("bad_data", "execution")):
+        return BadQuery(f"the store refuses the query ({status}){told}", where=where, remedy="Correct the query")
+    if status == 429:
+        return Unreachable(
+            "the store asks for fewer requests (429)",
+            where=where,
+            remedy="Raise its rate limit for this client or lengthen the operator's interval",
+        )
+    return Unreachable(
+        f"the store answers {status}{told}", where=where, remedy="Look into its log; the operator asks again by itself"
+    )
+
+
+def _told(envelope: Envelope | None) -> str:
+    if envelope is None or not envelope.error:
+        return ""
+    return ": " + " ".join(envelope.error.split())[:300]

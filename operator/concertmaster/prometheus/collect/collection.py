@@ -1,0 +1,55 @@
+"""What is asked of one look at a metrics store, and what it brings. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from concertmaster.core.model import JobFact, PodFact
+from concertmaster.prometheus.facts.missing import Missing
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to collect. ``run_labels``: Kubernetes label keys that make a pod part of a run (graph profiles).
+
+    ``overlap`` seconds before the watermark are looked at again, for samples that arrived late; the caller tells pods
+    apart by uid. One look covers at most ``longest`` seconds and splits down to ``shortest``. ``hold`` bounds how long
+    the watermark waits for pods that may have ended while kube-state-metrics was down.
+    """
+
+    run_labels: tuple[str, ...] = ()
+    overlap: float = 120.0
+    longest: float = 6 * 3600.0
+    shortest: float = 60.0
+    hold: float = 6 * 3600.0
+    named_pods: int = 500  # up to this many pods are asked for by name; above, by namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What one look brought: everything that ended in (``since``, ``complete_until``].
+
+    ``facts`` may repeat pods of earlier looks (same uid, equal or better figures). ``queries`` counts requests,
+    ``recorded`` those among them that recording rules answered.
+    """
+
+    since: float
+    complete_until: float
+    facts: tuple[PodFact, ...] = ()
+    jobs: tuple[JobFact, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    warnings: tuple[str, ...] = ()
+    queries: int = 0
+    recorded: int = 0
+    held: int = 0  # vanished pods not believed yet
+    shards: int = 1
+    blind: bool = False  # nothing of the span is in the store: no run seen is no proof that none was there
+
+    @property
+    def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """(namespace, Job) to its owner's (kind, name), for Jobs that have one."""
+        return {
+            (job.namespace, job.name): (job.owner_kind, job.owner_name)
+            for job in self.jobs
+            if job.owner_kind is not None and job.owner_name is not None
+        }

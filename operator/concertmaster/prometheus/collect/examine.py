@@ -1,0 +1,201 @@
+"""What a metrics store has and lacks, checked one point at a time, each with the line to change: the store's part of
+``concertmaster doctor``.
+
+Every check is one small query over the last hours and stands for itself: a store that refuses one still answers the
+others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.facts.missing import SERIES, Series
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries.promql import equalities, matcher, selector
+
+_HOURS = 6
+_KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
+
+
+class Mark(StrEnum):
+    """How a check went. FAIL: advice is impossible or wrong; WARN: some of it stays unknown."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One point: what was looked at, what was found, and what to do when it is not as it should be."""
+
+    name: str
+    mark: Mark
+    found: str
+    fix: str = ""
+
+
+class Examination:
+    """The checks of one source at one moment (unix seconds), in an order from the ground up."""
+
+    def __init__(self, client: PrometheusClient, now: float) -> None:
+        self._client = client
+        self._now = now - client.source.delay_seconds
+        self._base = equalities(client.source.extra_matchers)
+
+    def run(self) -> Iterator[Check]:
+        """All checks. When the store cannot be reached at all, only that is told."""
+        reach = self._guard("metrics store", self._reach)
+        yield reach
+        if reach.mark is Mark.FAIL:
+            return
+        for series in SERIES:
+            yield self._guard(series.name, partial(self._series, series))
+        yield self._guard("honor_labels", self._honor_labels)
+        yield self._guard("cgroup id", self._cgroup_id)
+        yield self._guard("one cluster", self._clusters)
+        yield self._guard("scrape interval", self._interval)
+        yield self._guard("retention", self._retention)
+        yield self._guard("recording rules", self._recorded)
+
+    def _guard(self, name: str, check: Callable[[], Check]) -> Check:
+        try:
+            return check()
+        except MetricsError as error:
+            return Check(name, Mark.FAIL, error.what, error.remedy)
+
+    def _value(self, query: str, name: str) -> float | None:
+        found = self._client.instant(query, self._now, name=name, whole=False)
+        return found.values[0] if len(found) else None
+
+    def _over(self, metric: str, *matchers: str) -> str:
+        return f"last_over_time({selector(metric, [*self._base, *matchers])}[{_HOURS}h])"
+
+    def _reach(self) -> Check:
+        info = self._client.info()
+        self._value("vector(1)", "reachability")
+        version = f"version {info.version}" if info.version else "its version is not told"
+        return Check("metrics store", Mark.OK, f"{self._client.source.url} answers, {version}")
+
+    def _series(self, series: Series) -> Check:
+        count = self._value(f"count({self._over(series.name)})", series.name)
+        if count:
+            return Check(series.name, Mark.OK, f"{count:.0f} series in the last {_HOURS} h")
+        mark = Mark.FAIL if series.essential else Mark.WARN
+        return Check(series.name, mark, f"no series in the last {_HOURS} h: {series.effect}", series.fix)
+
+    def _honor_labels(self) -> Check:
+        moved = self._value(
+            f"count({self._over('kube_pod_info', matcher('exported_namespace', '!=', ''))})", "honor_labels"
+        )
+        if moved:
+            return Check(
+                "honor_labels",
+                Mark.WARN,
+                "namespace and pod of kube-state-metrics arrive as exported_namespace and exported_pod",
+                "set honorLabels: true in the ServiceMonitor (honor_labels in the scrape config) of kube-state-metrics",
+            )
+        return Check("honor_labels", Mark.OK, "pods keep their own namespace and pod labels")
+
+    def _cgroup_id(self) -> Check:
+        without = self._value(
+            f"count({self._over(queries.WORKING_SET, matcher('id', '=', ''), matcher('container', '!=', ''))})",
+            "cgroup id",
+        )
+        if without:
+            return Check(
+                "cgroup id",
+                Mark.WARN,
+                f"{without:.0f} container series lack the label id: a reused pod name cannot be told apart",
+                f"keep the label id in {_KUBELET}",
+            )
+        return Check("cgroup id", Mark.OK, "container series carry the cgroup path")
+
+    def _clusters(self) -> Check:
+        pods = self._over("kube_pod_info")
+        count = self._value(f"count(count by (cluster) ({pods}))", "clusters")
+        if count and count > 1 and not self._client.source.extra_matchers:
+            return Check(
+                "one cluster",
+                Mark.FAIL,
+                f"the store holds {count:.0f} clusters: equal namespaces of different clusters would be merged",
+                "set extraMatchers: {cluster: NAME} for this source",
+            )
+        return Check("one cluster", Mark.OK, "one cluster, or the source is limited to one")
+
+    def _interval(self) -> Check:
+        series = selector(queries.WORKING_SET, [*self._base, matcher("container", "!=", "")])
+        most = self._value(f"max(count_over_time({series}[30m]))", "scrape interval")
+        if not most or most < 2:
+            return Check("scrape interval", Mark.WARN, "no container ran long enough in the last 30 min to tell")
+        seconds = 1800.0 / most
+        if seconds > 31:
+            return Check(
+                "scrape interval",
+                Mark.WARN,
+                f"containers are sampled about every {seconds:.0f} s: pods shorter than that leave no usage",
+                "scrape the kubelet's /metrics/cadvisor every 15s to 30s",
+            )
+        return Check("scrape interval", Mark.OK, f"containers are sampled about every {seconds:.0f} s")
+
+    def _recorded(self) -> Check:
+        marker = selector(recorded.NAME, [*self._base, matcher(recorded.FIGURE, "=", recorded.MARKER)])
+        counts = [(s, self._value(recorded.evaluations(marker, s), "recording rules")) for s in recorded.SPANS]
+        seen = max((count or 0.0 for _, count in counts), default=0.0)
+        name = "recording rules"
+        if not seen:
+            hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes looks cheaper"
+            return Check(name, Mark.OK, hint)
+        if self._client.source.delay_seconds > recorded.LATEST:
+            return Check(
+                name,
+                Mark.WARN,
+                f"not used: delaySeconds of this source is above {recorded.LATEST}, so records may lack late samples",
+                f"lower delaySeconds to {recorded.LATEST} where samples arrive that soon; else turn the rules off",
+            )
+        most = recorded.SPANS[0] // recorded.INTERVAL + 1
+        if (counts[0][1] or 0.0) > most:
+            return Check(
+                name,
+                Mark.WARN,
+                f"not used: {counts[0][1]:.0f} evaluations in the last hour, where one per minute is at most {most}",
+                f"leave the group's interval at {recorded.INTERVAL}s, and have the store remove duplicates of replicas",
+            )
+        span = recorded.covered((span, count or 0.0) for span, count in counts)
+        if not span:
+            return Check(
+                name,
+                Mark.WARN,
+                f"{seen:.0f} evaluations in {recorded.SPANS[-1] // 3600} h, with holes in the last hour: they are not used",
+                "nothing to do if the rules are younger than an hour; else see why Prometheus misses evaluations",
+            )
+        return Check(name, Mark.OK, f"in use for pods that lived up to {span // 3600} h")
+
+    def _retention(self) -> Check:
+        told = self._client.info().retention
+        if told is None:
+            return Check("retention", Mark.OK, "the store does not tell; the operator keeps its own history of runs")
+        days = _days(told)
+        if days is not None and days < 7:
+            return Check(
+                "retention",
+                Mark.WARN,
+                f"{told}: a fresh install sees less than a week of runs",
+                "keep at least two weeks (--storage.tsdb.retention.time=15d)",
+            )
+        return Check("retention", Mark.OK, told)
+
+
+def _days(text: str) -> float | None:
+    """Days of a retention as Prometheus tells it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is told."""
+    units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+    found = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
+    total = sum(int(a or c) * units[b or d] for a, b, c, d in found)
+    return total or None

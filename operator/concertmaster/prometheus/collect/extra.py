@@ -1,0 +1,69 @@
+"""Numbers per run that users' own queries give: extra metrics and durations of steps without pods.
+
+The query is fenced first, always; nothing here sends text that did not come out of the guard. An answer that is not one
+series per run is refused as a whole, because adding up or picking would invent a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import BadQuery
+from concertmaster.prometheus.guard.guard import fence
+
+MOST_RUNS = 5000  # series one user query may answer with
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraValues:
+    """``values``: (run, step) to number, step "" when the query is per run. ``notes``: what was odd, for people."""
+
+    values: dict[tuple[str, str], float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def of_run(self, run: str) -> float | None:
+        """The number of a run from a per-run query, or None."""
+        return self.values.get((run, ""))
+
+
+def run_values(
+    client: PrometheusClient,
+    query: str,
+    *,
+    namespace: str,
+    at: float,
+    window: float,
+    run_label: str = "run",
+    step_label: str | None = None,
+    name: str = "extra metric",
+) -> ExtraValues:
+    """Evaluate a user's query at ``at`` (unix seconds) over ``window`` seconds, confined to ``namespace``.
+
+    ``run_label`` and ``step_label`` are the labels of the result that tell runs and steps apart. Raises MetricsError:
+    QueryRefused before anything is sent, Partial when the store warns, BadQuery when the answer is not one series per run.
+    """
+    text = fence(query, namespace=namespace, window=window, extra_matchers=client.source.extra_matchers, where=name)
+    found = client.instant(text, at, limit=MOST_RUNS, name=name)
+    labels = (run_label,) if step_label is None else (run_label, step_label)
+    values: dict[tuple[str, str], float] = {}
+    nameless = 0
+    for row, value in found.select(*labels):
+        if not all(row):
+            nameless += 1
+            continue
+        key = (row[0], row[1] if step_label is not None else "")
+        if key in values:
+            what = " and ".join(f"{label}={part!r}" for label, part in zip(labels, row, strict=True))
+            raise BadQuery(
+                f"the query gives several series for {what}",
+                where=name,
+                remedy=f"Aggregate it: sum by ({', '.join(labels)}) (...) or max by ({', '.join(labels)}) (...)",
+            )
+        values[key] = value
+    notes = []
+    if nameless:
+        notes.append(f"{name}: {nameless} series lack the label {' or '.join(labels)} and were left out")
+    if found.dropped:
+        notes.append(f"{name}: {found.dropped} series had no usable number (NaN or infinite) and were left out")
+    return ExtraValues(values, tuple(notes))

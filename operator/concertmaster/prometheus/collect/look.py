@@ -1,0 +1,142 @@
+"""One look at a metrics store: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
+
+An answer is used whole or not at all. Every failure, warning or truncation raises, so the caller's watermark stays
+where it was; what a scope holds too much of is asked for again in halves, by namespaces and then by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import TooLarge
+from concertmaster.prometheus.collect.collection import Collection, Options
+from concertmaster.prometheus.collect.shard import Shard, window_of
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries.scope import Scope
+
+__all__ = ["Collection", "Options", "backfill", "collect"]
+
+
+def collect(
+    client: PrometheusClient,
+    *,
+    namespaces: Sequence[str],
+    since: float,
+    until: float,
+    now: float,
+    label_keys: Sequence[str] = (),
+    options: Options | None = None,
+) -> Collection:
+    """Pods of runs in ``namespaces`` (empty: all) that ended or vanished in (since, until].
+
+    Times are unix seconds. The newest moment asked for lies the source's delay before ``now``. Raises MetricsError; the
+    watermark may move to ``complete_until`` and not beyond, which is less than ``until`` when the span was too long or
+    too full for one look, or when pods are held back.
+    """
+    chosen = options or Options()
+    end = float(int(min(until, now - client.source.delay_seconds, since + chosen.longest)))
+    if end <= since:
+        return Collection(since=since, complete_until=since, shards=0)
+    look = _Look(client, tuple(label_keys), chosen)
+    while True:
+        try:
+            return look.over(tuple(sorted(set(namespaces))), since, end)
+        except TooLarge:
+            if end - since <= chosen.shortest:
+                raise
+            end = float(int(since + max(chosen.shortest, (end - since) / 2)))
+
+
+def backfill(
+    client: PrometheusClient,
+    *,
+    namespaces: Sequence[str],
+    since: float,
+    until: float,
+    now: float,
+    label_keys: Sequence[str] = (),
+    options: Options | None = None,
+) -> Iterator[Collection]:
+    """The same over a long span, newest first, so that advice does not wait for the oldest run.
+
+    Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
+    halved. Raises MetricsError between chunks; what was yielded stays true, and the caller may go on later with
+    ``until`` set to the ``since`` of the last chunk.
+    """
+    chosen = options or Options()
+    end = float(int(min(until, now - client.source.delay_seconds)))
+    look = _Look(client, tuple(label_keys), chosen)
+    scope = tuple(sorted(set(namespaces)))
+    length = chosen.longest
+    while end > since:
+        begin = max(since, float(int(end - length)))
+        try:
+            found = look.over(scope, begin, end)
+        except TooLarge:
+            if end - begin <= chosen.shortest:
+                raise
+            length = max(chosen.shortest, (end - begin) / 2)
+            continue
+        # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
+        yield replace(found, complete_until=end)
+        end = begin
+        length = min(chosen.longest, length * 2)
+
+
+@dataclass(slots=True)
+class _Look:
+    """The queries of one call, sharing what was learned about the store."""
+
+    client: PrometheusClient
+    label_keys: tuple[str, ...]
+    options: Options
+    scope: Scope = field(init=False)
+
+    def __post_init__(self) -> None:
+        source = self.client.source
+        self.scope = Scope(
+            extra_matchers=source.extra_matchers,
+            owner_kinds=source.owner_kinds,
+            run_labels=self.options.run_labels,
+            per_metric=source.per_metric_queries,
+        )
+
+    def over(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
+        """One span, split by namespaces when an answer is too large. Raises TooLarge when that does not help."""
+        scope = replace(self.scope, namespaces=namespaces)
+        before = self.client.requests
+        try:
+            found = Shard(self.client, scope, self.label_keys, self.options, since, end).collect()
+            return replace(found, queries=self.client.requests - before)
+        except TooLarge:
+            if len(namespaces) == 1:
+                raise
+            names = namespaces or self._namespaces(scope, since, end)
+            if len(names) < 2:
+                raise
+        half = len(names) // 2
+        parts = [self.over(names[:half], since, end), self.over(names[half:], since, end)]
+        return replace(_joined(parts), queries=self.client.requests - before)
+
+    def _namespaces(self, scope: Scope, since: float, end: float) -> tuple[str, ...]:
+        window = window_of(since, end, self.options)
+        found = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
+        return tuple(sorted(row[0] for row, _ in found.select(scope.state.name("namespace"))))
+
+
+def _joined(parts: Sequence[Collection]) -> Collection:
+    """Several shards of one span as one; complete as far as the least complete of them."""
+    return Collection(
+        since=parts[0].since,
+        complete_until=min(part.complete_until for part in parts),
+        facts=tuple(fact for part in parts for fact in part.facts),
+        jobs=tuple(job for part in parts for job in part.jobs),
+        missing=tuple(dict.fromkeys(note for part in parts for note in part.missing)),
+        warnings=tuple(dict.fromkeys(note for part in parts for note in part.warnings)),
+        held=sum(part.held for part in parts),
+        recorded=sum(part.recorded for part in parts),
+        shards=sum(part.shards for part in parts),
+        blind=all(part.blind for part in parts),
+    )

@@ -1,0 +1,257 @@
+"""From bulk answers to facts: rows of several vectors joined by pod uid. Pure; missing stays missing.
+
+Container usage has no uid of its own. It is found in the cgroup path; where that path is missing, or names no pod, the
+rows of a pod's name stand for the pod, unless the name was borne by more than one pod or the container started more
+than once: then they are kept and marked ambiguous.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field
+
+from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.facts.drafts import PodDraft, PodName
+from concertmaster.prometheus.queries.bulk import TAIL
+from concertmaster.prometheus.queries.scope import Dialect
+
+_CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
+
+
+@dataclass(slots=True)
+class UsageRow:
+    """Everything measured of one start of one container (one cgroup), or of one pod's network."""
+
+    id: str
+    values: dict[str, float] = field(default_factory=dict)
+
+
+Usage = dict[tuple[str, str, str], dict[str, UsageRow]]  # (namespace, pod, container) -> id -> row
+
+
+def read_usage(found: Vector, dialect: Dialect, usage: Usage) -> None:
+    """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may tell of the same container."""
+    names = ("__name__", "series", "stat", *(dialect.name(label) for label in ("namespace", "pod", "container", "id")))
+    for (name, series, stat, namespace, pod, container, cgroup), value in found.select(*names):
+        if stat == "reused":
+            continue
+        rows = usage.setdefault((namespace, pod, container), {})
+        row = rows.get(cgroup)
+        if row is None:
+            row = rows[cgroup] = UsageRow(cgroup)
+        metric = name or series or stat
+        row.values[metric] = max(value, row.values.get(metric, value))
+
+
+def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
+    """Make one figure of what recording rules say of these pods and what is too young for them. False when samples
+    that rules should cover left no record: the rules leave something out, and the answer is not to be used."""
+    wanted = set(pods)
+    rows = [
+        row.values
+        for (namespace, pod, container), found in usage.items()
+        if container and (namespace, pod) in wanted
+        for row in found.values()
+    ]
+    whole = all("peak" in v for v in rows if v.get("samples", 0.0) > v.get("samples" + TAIL, 0.0))
+    for values in rows:
+        for tail in [name for name in values if name.endswith(TAIL)]:
+            value, name = values.pop(tail), tail.removesuffix(TAIL)
+            values[name] = max(value, values.get(name, value))
+    return whole
+
+
+def read_reused(found: Vector, dialect: Dialect) -> set[PodName]:
+    """Names borne by more than one pod, from the ``usage`` query."""
+    names = ("stat", dialect.name("namespace"), dialect.name("pod"))
+    return {(namespace, pod) for (stat, namespace, pod), _ in found.select(*names) if stat == "reused"}
+
+
+def facts(
+    drafts: Iterable[PodDraft],
+    usage: Usage,
+    *,
+    reused: Set[PodName] = frozenset(),
+    interval: float | None = None,
+    sampled: bool = True,
+) -> tuple[PodFact, ...]:
+    """Pod facts, sorted by namespace, name and uid.
+
+    ``reused`` names pods whose name another pod bore; ``interval`` is the scrape interval in seconds; ``sampled`` is
+    False when container memory is not collected at all, so that no samples means unknown rather than none.
+    """
+    found = [_pod(draft, usage, (draft.namespace, draft.pod) in reused, interval, sampled) for draft in drafts]
+    return tuple(sorted(found, key=lambda fact: (fact.namespace, fact.pod, fact.uid)))
+
+
+def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | None = None) -> float | None:
+    """The interval at which container usage is sampled, in seconds; None when too little is known.
+
+    From samples per sampled span of the containers, a low quantile, because gaps make a span look sparser and nothing
+    makes it look denser; ``seen`` is what the store's best sampled container says. Both err upwards. Intervals are
+    configured in round numbers, so one close by is taken.
+    """
+    found: list[float] = []
+    for draft in drafts:
+        for name in draft.containers:
+            rows, _ = rows_of(draft, name, usage)
+            for row in rows:
+                begin = row.values.get("container_start_time_seconds", draft.containers[name].started)
+                last, samples = row.values.get("last"), row.values.get("samples", 0.0)
+                if begin is not None and last is not None and samples >= 4 and last > begin:
+                    found.append((last - begin) / (samples - 0.5))
+    found.sort()
+    guesses = [value for value in (seen, found[len(found) // 5] if found else None) if value]
+    if not guesses:
+        return None
+    best = min(guesses)
+    rounded = 5.0 * round(best / 5.0)
+    return rounded if rounded and abs(rounded - best) <= 0.05 * best else best
+
+
+def rows_of(draft: PodDraft, container: str, usage: Usage) -> tuple[list[UsageRow], bool]:
+    """The usage rows of one container of one pod, and whether they name the pod by uid."""
+    rows = usage.get((draft.namespace, draft.pod, container), {})
+    own, nameless = [], []
+    for cgroup, row in rows.items():
+        uid = cgroup_uid(cgroup)
+        if uid is None:
+            nameless.append(row)
+        elif uid == _normal(draft.uid):
+            own.append(row)
+    if own:
+        return own, True
+    # Rows that name a container but no pod (another cgroup layout) say more than rows without any path.
+    named = [row for row in nameless if row.id]
+    return named or nameless, False
+
+
+def cgroup_uid(path: str) -> str | None:
+    """The pod uid inside a cgroup path, in a normal form for comparison; None when there is none."""
+    match = _CGROUP_POD.search(path)
+    return _normal(match.group(1)) if match else None
+
+
+def _normal(uid: str) -> str:
+    return uid.replace("_", "-").lower()
+
+
+def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sampled: bool) -> PodFact:
+    times = draft.times
+    finished = draft.finished
+    network, own = rows_of(draft, "", usage)
+    clear = own or not reused
+    only = sum(1 for inside in draft.containers.values() if not inside.init) == 1
+    return PodFact(
+        namespace=draft.namespace,
+        pod=draft.pod,
+        uid=draft.uid,
+        node=max(draft.nodes, default=None),
+        owner_kind=draft.owner[0] if draft.owner else None,
+        owner_name=draft.owner[1] if draft.owner else None,
+        labels=dict(sorted(draft.labels.items())),
+        created=times.get("kube_pod_created"),
+        scheduled=times.get("kube_pod_status_scheduled_time"),
+        started=times.get("kube_pod_start_time"),
+        finished=finished,
+        last_seen=None if draft.terminal else draft.last_seen,
+        phase="Failed" if "Failed" in draft.phases else max(draft.phases, default=None),
+        reason=max(draft.reasons, default=None),
+        vanished=not draft.terminal,
+        network_receive_bytes=_most(network, "container_network_receive_bytes_total") if clear else None,
+        network_transmit_bytes=_most(network, "container_network_transmit_bytes_total") if clear else None,
+        containers=tuple(
+            _container(draft, name, usage, reused, interval, sampled, only) for name in sorted(draft.containers)
+        ),
+    )
+
+
+def _container(
+    draft: PodDraft, name: str, usage: Usage, reused: bool, interval: float | None, sampled: bool, only: bool
+) -> ContainerFact:
+    inside = draft.containers[name]
+    rows, own = rows_of(draft, name, usage)
+    restarted = bool(inside.restarts)
+    begins = [
+        row.values["container_start_time_seconds"] for row in rows if "container_start_time_seconds" in row.values
+    ]
+    started = inside.started if inside.started is not None and not restarted else min(begins, default=inside.started)
+    finished = draft.finished if only and not inside.init else None
+    life = _span(started if started is not None else draft.begin, draft.finished or draft.last_seen)
+    periods = _total(rows, "container_cpu_cfs_periods_total")
+    throttled = _total(rows, "container_cpu_cfs_throttled_periods_total")
+    oom = _total(rows, "container_oom_events_total")
+    if "OOMKilled" in inside.reasons | inside.last_reasons:
+        oom = max(oom or 0.0, 1.0)
+    samples = _total(rows, "samples")
+    expected = max(1, int(life / interval)) if life is not None and interval else None
+    succeeded = draft.phases == {"Succeeded"}
+    return ContainerFact(
+        name=name,
+        image=inside.spec_image or max(inside.images, key=lambda text: (len(text), text), default=None),
+        init=inside.init,
+        started=started,
+        finished=finished,
+        # A reason seen earlier in the window may belong to a start before the one that succeeded.
+        reason=None if succeeded else _reason(inside.reasons),
+        cpu_request=inside.requests.get("cpu"),
+        cpu_limit=inside.limits.get("cpu"),
+        memory_request=inside.requests.get("memory"),
+        memory_limit=inside.limits.get("memory"),
+        cpu_seconds=_total(rows, "container_cpu_usage_seconds_total"),
+        cpu_sampled_seconds=_sampled(rows, started, draft.finished, interval),
+        cpu_peak_cores=_most(rows, "burst"),
+        throttled_share=None if throttled is None or not periods else min(1.0, throttled / periods),
+        memory_sampled_peak=_most(rows, "peak"),
+        memory_kernel_peak=_most(rows, "container_memory_max_usage_bytes"),
+        samples=int(samples) if samples is not None else 0 if sampled and not inside.init else None,
+        expected_samples=None if inside.init else expected,
+        oom_events=oom,
+        cpu_waiting_seconds=_total(rows, "container_pressure_cpu_waiting_seconds_total"),
+        io_waiting_seconds=_total(rows, "container_pressure_io_waiting_seconds_total"),
+        fs_read_bytes=_total(rows, "container_fs_reads_bytes_total"),
+        fs_write_bytes=_total(rows, "container_fs_writes_bytes_total"),
+        ambiguous=bool(rows) and not own and (reused or restarted or len(rows) > 1),
+    )
+
+
+def _total(rows: Sequence[UsageRow], metric: str) -> float | None:
+    """The sum over all starts of a container, or None when no start was measured."""
+    found = [row.values[metric] for row in rows if metric in row.values]
+    return sum(found) if found else None
+
+
+def _most(rows: Sequence[UsageRow], metric: str) -> float | None:
+    return max((row.values[metric] for row in rows if metric in row.values), default=None)
+
+
+def _sampled(
+    rows: Sequence[UsageRow], started: float | None, finished: float | None, interval: float | None
+) -> float | None:
+    """Wall time the CPU counters cover: from each start to its last sample.
+
+    The time of the last sample is read in steps of a subquery and may lie up to a step before it, which is a large part
+    of a short life. n samples an interval apart span at least n - 1 intervals: a reading that says less is no reading, and
+    the middle of what n samples may span is taken instead.
+    """
+    total = 0.0
+    for row in rows:
+        begin, last = row.values.get("container_start_time_seconds", started), row.values.get("last")
+        if begin is None or last is None:
+            return None
+        span, samples = max(0.0, last - begin), row.values.get("samples", 0.0)
+        if interval is not None and samples and span <= (samples - 1.0) * interval:
+            span = max(span, min((samples - 0.5) * interval, math.inf if finished is None else finished - begin))
+        total += span
+    return total if rows else None
+
+
+def _span(begin: float | None, end: float | None) -> float | None:
+    return None if begin is None or end is None else max(0.0, end - begin)
+
+
+def _reason(found: set[str]) -> str | None:
+    return "OOMKilled" if "OOMKilled" in found else max(found, default=None)

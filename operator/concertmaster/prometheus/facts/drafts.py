@@ -1,0 +1,208 @@
+"""What kube-state-metrics tells of pods and Jobs, collected by uid: answers in, drafts out. Pure.
+
+Several queries each tell a part of a pod; a draft gathers them until its usage is joined and it becomes a fact.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from concertmaster.core.model import JobFact
+from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.queries.scope import Dialect
+
+PodName = tuple[str, str]  # namespace, name
+
+
+@dataclass(slots=True)
+class ContainerDraft:
+    """What is known of one container before its usage is joined."""
+
+    images: set[str] = field(default_factory=set)
+    spec_image: str = ""
+    init: bool = False
+    started: float | None = None
+    restarts: float | None = None
+    reasons: set[str] = field(default_factory=set)
+    last_reasons: set[str] = field(default_factory=set)
+    requests: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class PodDraft:
+    """What is known of one pod before its usage is joined."""
+
+    namespace: str
+    pod: str
+    uid: str
+    nodes: set[str] = field(default_factory=set)
+    owner: tuple[str, str] | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+    phases: set[str] = field(default_factory=set)
+    reasons: set[str] = field(default_factory=set)
+    containers: dict[str, ContainerDraft] = field(default_factory=dict)
+    ended: float | None = None  # first time seen terminal
+    seen: dict[tuple[str, str], float | None] = field(default_factory=dict)  # (job, instance) -> last sample, if known
+
+    def container(self, name: str) -> ContainerDraft:
+        """The draft of a container, made when it is new."""
+        return self.containers.setdefault(name, ContainerDraft())
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it was seen to end; otherwise it vanished."""
+        return bool(self.phases) or "kube_pod_completion_time" in self.times
+
+    @property
+    def finished(self) -> float | None:
+        """End of the last container, else the first time it was seen terminal; None for a vanished pod."""
+        return self.times.get("kube_pod_completion_time", self.ended) if self.terminal else None
+
+    @property
+    def last_seen(self) -> float | None:
+        """The last sample of the pod object."""
+        return max((time for time in self.seen.values() if time is not None), default=None)
+
+    @property
+    def begin(self) -> float | None:
+        """The earliest moment known of its life."""
+        starts = [draft.started for draft in self.containers.values() if draft.started is not None]
+        named = ("kube_pod_created", "kube_pod_status_scheduled_time", "kube_pod_start_time")
+        return min([*starts, *(self.times[name] for name in named if name in self.times)], default=None)
+
+
+def read_timeline(found: Vector, dialect: Dialect) -> dict[str, PodDraft]:
+    """Drafts by uid from the ``timeline`` query."""
+    drafts: dict[str, PodDraft] = {}
+    names = ("__name__", "series", *_dialect(dialect, "namespace", "pod", "uid", "node", "container"))
+    more = ("created_by_kind", "created_by_name", "image", "image_spec")
+    for row, value in found.select(*names, *more):
+        name, series, namespace, pod, uid, node, container, kind, owner, image, spec = row
+        metric = name or series
+        if not uid:
+            continue
+        draft = drafts.get(uid)
+        if draft is None:
+            draft = drafts[uid] = PodDraft(namespace, pod, uid)
+        if metric == "kube_pod_info":
+            if node:
+                draft.nodes.add(node)
+            if kind and kind != "<none>":
+                draft.owner = (kind, owner)
+        elif metric in ("kube_pod_container_info", "kube_pod_init_container_info"):
+            inside = draft.container(container)
+            inside.init = inside.init or metric == "kube_pod_init_container_info"
+            inside.spec_image = inside.spec_image or spec
+            if image:
+                inside.images.add(image)
+        elif metric == "kube_pod_container_state_started":
+            draft.container(container).started = value if value > 0 else None
+        elif metric == "kube_pod_container_status_restarts_total":
+            draft.container(container).restarts = value
+        elif value > 0:
+            draft.times[metric] = value
+    return drafts
+
+
+def read_ends(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+    """Phases and reasons from the ``ends`` query."""
+    names = ("__name__", "series", *_dialect(dialect, "uid", "container"), "phase", "reason")
+    for (name, series, uid, container, phase, reason), _ in found.select(*names):
+        draft = drafts.get(uid)
+        if draft is None:
+            continue
+        metric = name or series
+        if metric == "kube_pod_status_phase":
+            draft.phases.add(phase)
+        elif metric == "kube_pod_status_reason":
+            draft.reasons.add(reason)
+        elif metric == "kube_pod_container_status_last_terminated_reason":
+            draft.container(container).last_reasons.add(reason)
+        elif reason:
+            inside = draft.container(container)
+            inside.init = inside.init or metric == "kube_pod_init_container_status_terminated_reason"
+            inside.reasons.add(reason)
+
+
+def read_resources(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+    """Requests and limits from the ``resources`` query."""
+    names = ("__name__", "series", *_dialect(dialect, "uid", "container"), "resource")
+    for (name, series, uid, container, resource), value in found.select(*names):
+        metric = name or series
+        draft = drafts.get(uid)
+        if draft is None:
+            continue
+        inside = draft.container(container)
+        inside.init = inside.init or metric.startswith("kube_pod_init_")
+        (inside.requests if metric.endswith("_requests") else inside.limits)[resource] = value
+
+
+def read_labels(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+    """Pod labels from the ``labels`` query."""
+    uid_label = dialect.name("uid")
+    for labels, _ in found:
+        draft = drafts.get(labels.get(uid_label, ""))
+        if draft is not None:
+            draft.labels.update((k.removeprefix("label_"), v) for k, v in labels.items() if k.startswith("label_"))
+
+
+def read_presence(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+    """Last sights and first terminal sights from the ``presence`` query."""
+    for (stat, uid, job, instance), value in found.select("stat", dialect.name("uid"), "job", "instance"):
+        draft = drafts.get(uid)
+        if draft is None:
+            continue
+        if stat == "by":
+            draft.seen.setdefault((job, instance), None)
+        elif stat == "seen":
+            draft.seen[(job, instance)] = value
+        elif stat == "ended":
+            draft.ended = value
+
+
+def read_jobs(found: Vector, dialect: Dialect) -> tuple[JobFact, ...]:
+    """Jobs from the ``jobs`` query."""
+    owners: dict[PodName, tuple[str, str]] = {}
+    numbers: dict[PodName, dict[str, float]] = defaultdict(dict)
+    reasons: dict[PodName, str] = {}
+    names = ("__name__", "series", *_dialect(dialect, "namespace"), "job_name", "owner_kind", "owner_name", "reason")
+    for (name, series, namespace, job, kind, owner, reason), value in found.select(*names):
+        metric, key = name or series, (namespace, job)
+        if metric == "kube_job_owner":
+            numbers.setdefault(key, {})
+            if kind and kind != "<none>":
+                owners[key] = (kind, owner)
+        elif metric == "kube_job_failed" and value > 0 and reason:
+            reasons[key] = reason
+            numbers[key][metric] = value
+        else:
+            numbers[key][metric] = max(value, numbers[key].get(metric, value))
+    return tuple(
+        JobFact(
+            namespace=namespace,
+            name=job,
+            owner_kind=owners.get((namespace, job), (None, None))[0],
+            owner_name=owners.get((namespace, job), (None, None))[1],
+            succeeded=_verdict(known),
+            reason=reasons.get((namespace, job)),
+            parallelism=known.get("kube_job_spec_parallelism"),
+            completions=known.get("kube_job_spec_completions"),
+            started=known.get("kube_job_status_start_time"),
+            finished=known.get("kube_job_status_completion_time"),
+        )
+        for (namespace, job), known in sorted(numbers.items())
+    )
+
+
+def _verdict(known: Mapping[str, float]) -> bool | None:
+    if known.get("kube_job_complete"):
+        return True
+    return False if known.get("kube_job_failed") else None
+
+
+def _dialect(dialect: Dialect, *labels: str) -> tuple[str, ...]:
+    return tuple(dialect.name(label) for label in labels)

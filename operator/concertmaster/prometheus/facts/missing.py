@@ -1,0 +1,170 @@
+"""Which series a store lacks, what that costs and how to get them. Pure: judged by the facts that came out.
+
+Widely used allow-lists drop several of the series that matter here, and nothing fails when they do: a figure is just
+unknown for ever. So the absence is named, with the one line that cures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.prometheus.facts.vanish import TargetState
+
+LEAST = 3  # pods or containers needed before "none of them has it" says anything
+
+_KEEP = "keep it in the metric allow-list or relabelling of the kube-state-metrics scrape"
+_KUBELET = "keep it in the metric relabelling of the kubelet's /metrics/cadvisor scrape"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something the store does not have: ``series`` names it, ``effect`` what stays unknown, ``fix`` what to change.
+
+    ``share`` (0 to 1) is the part of the facts concerned. ``essential`` marks what advice cannot do without.
+    """
+
+    series: str
+    effect: str
+    fix: str
+    share: float = 1.0
+    essential: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.series}: {self.effect}; {self.fix}."
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series that facts are made of: what stays unknown without it, how to get it, and whether advice needs it."""
+
+    name: str
+    effect: str
+    fix: str
+    essential: bool = False
+
+    @property
+    def missing(self) -> Missing:
+        """The finding that it is not there."""
+        return Missing(self.name, self.effect, self.fix, essential=self.essential)
+
+
+SERIES: tuple[Series, ...] = (
+    Series("kube_pod_info", "no pod can be told to be part of a run", _KEEP, True),
+    Series("kube_pod_status_phase", "success and failure of pods stay unknown", _KEEP, True),
+    Series("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
+    Series("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
+    Series("kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _KEEP, True),
+    Series("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
+    Series("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
+    Series("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
+    Series("kube_pod_container_info", "image changes cannot be told", _KEEP),
+    Series("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
+    Series("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
+    Series("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
+)
+_BY_NAME = {series.name: series for series in SERIES}
+
+_PODS: dict[str, Callable[[PodFact], object]] = {
+    "kube_pod_created": lambda pod: pod.created,
+    "kube_pod_status_scheduled_time": lambda pod: pod.scheduled,
+    "kube_pod_start_time": lambda pod: pod.started,
+    "kube_pod_status_phase": lambda pod: pod.phase,
+}
+_CONTAINERS: dict[str, Callable[[ContainerFact], object]] = {
+    "kube_pod_container_state_started": lambda inside: inside.started,
+    "kube_pod_container_info": lambda inside: inside.image,
+    "container_cpu_usage_seconds_total": lambda inside: inside.cpu_seconds,
+    "container_memory_working_set_bytes": lambda inside: inside.memory_sampled_peak,
+    "container_memory_max_usage_bytes": lambda inside: inside.memory_kernel_peak,
+}
+
+
+def absent(facts: Sequence[PodFact]) -> list[Missing]:
+    """Series that none of the facts has although they could, and the share of facts without usable identity."""
+    ended = [pod for pod in facts if not pod.vanished]
+    found = []
+    if len(ended) >= LEAST:
+        found += [_BY_NAME[name].missing for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
+        if all(pod.reason is None for pod in ended) and _failed_without_reason(ended):
+            found.append(
+                Missing(
+                    "kube_pod_container_status_terminated_reason",
+                    "failed pods cannot be told apart (out of memory, deadline, error)",
+                    _KEEP,
+                )
+            )
+    containers = [inside for pod in facts for inside in pod.containers if not inside.init]
+    if len(containers) >= LEAST:
+        found += [
+            _BY_NAME[name].missing
+            for name, get in _CONTAINERS.items()
+            if all(get(inside) is None for inside in containers)
+        ]
+        limited = [inside for inside in containers if inside.cpu_limit is not None and inside.cpu_seconds is not None]
+        if len(limited) >= LEAST and all(inside.throttled_share is None for inside in limited):
+            found.append(Missing("container_cpu_cfs_throttled_periods_total", "throttling is not seen", _KUBELET))
+        vague = [inside for inside in containers if inside.ambiguous]
+        if vague:
+            found.append(
+                Missing(
+                    "label id of the container series",
+                    f"{len(vague)} of {len(containers)} containers cannot be told from others of the same name"
+                    " and get no size advice",
+                    "do not drop the label id in the metric relabelling of the kubelet's /metrics/cadvisor scrape",
+                    share=len(vague) / len(containers),
+                )
+            )
+    return found
+
+
+def state_metrics(targets: TargetState, held: int) -> list[Missing]:
+    """What the targets that expose pods say about pods held back."""
+    found = []
+    if targets.lost:
+        down = ", ".join(sorted(instance for _, instance in targets.down)) or "its target is gone"
+        found.append(
+            Missing(
+                "kube_pod_info",
+                f"kube-state-metrics is down ({down}), so {held} running pods cannot be told from ended ones",
+                "bring it back; nothing is lost meanwhile",
+                essential=True,
+            )
+        )
+    elif held and not targets.known:
+        found.append(
+            Missing(
+                "up",
+                f"{held} pods disappeared and it cannot be told whether they ended or kube-state-metrics did",
+                "let the operator read the series up of the kube-state-metrics job",
+            )
+        )
+    return found
+
+
+def renamed(labels: Sequence[str], family: str) -> Missing:
+    """A scrape that moved labels away, found and read all the same."""
+    return Missing(
+        f"labels {', '.join(labels)} of the {family} series",
+        f"the scrape renamed them to {', '.join(f'exported_{label}' for label in labels)};"
+        " they are read from there, dashboards and user queries are not",
+        "set honor_labels: true (honorLabels in a ServiceMonitor) for that scrape",
+    )
+
+
+def nothing(namespaces: Sequence[str]) -> Missing:
+    """No pod information at all for a scope."""
+    scope = f"namespaces {', '.join(namespaces[:5])}" if namespaces else "any namespace"
+    return Missing(
+        "kube_pod_info",
+        f"the store knows no pod of {scope}",
+        "check that kube-state-metrics is scraped, that extraMatchers of the source are right and that its"
+        " --namespaces option does not leave them out",
+        essential=True,
+    )
+
+
+def _failed_without_reason(pods: Sequence[PodFact]) -> bool:
+    failed = [pod for pod in pods if pod.phase == "Failed"]
+    return len(failed) >= LEAST and all(inside.reason is None for pod in failed for inside in pod.containers)

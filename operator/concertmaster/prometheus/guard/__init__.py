@@ -1,0 +1,1 @@
+"""The fence around users' PromQL: parsed, confined to the user's namespace, printed and parsed again."""

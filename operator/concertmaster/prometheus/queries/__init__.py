@@ -1,0 +1,1 @@
+"""PromQL text: the bulk queries, their matchers and the recording rule. Pure."""

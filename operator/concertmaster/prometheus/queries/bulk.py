@@ -1,0 +1,304 @@
+"""The bulk queries: a fixed number per shard and cycle, whatever the number of workflows. Pure text building.
+
+Every query is evaluated at a pinned time T over a window that reaches back to a little before the watermark. What the
+pieces are for:
+
+* A pod is reported when it has **ended since the watermark**: it is terminal now and was not seen terminal at the
+  watermark. Going by the first sight of the end, not by its time, means that nothing is lost while kube-state-metrics
+  is down, and that a sidecar still running beside a finished container does not end the pod early.
+* Or when it has **vanished**: seen in the window, not at T, never seen terminal.
+* ``last_over_time`` on a dead container's counter is its total; rates over a short pod are nonsense.
+* ``max by`` over every label that matters: two replicas of kube-state-metrics, and duplicate scrapes, count once.
+* cAdvisor has no pod uid. Its ``id`` (the cgroup path) carries it, hence ``id`` in every grouping.
+
+Stores that refuse regular expressions on metric names get the same queries with one selector per name, each marked by
+a ``series`` label, because set operators ignore the name itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries.promql import (
+    among,
+    equalities,
+    matcher,
+    pod_label,
+    quote,
+    selector,
+    selector_of,
+)
+from concertmaster.prometheus.queries.scope import MOVED, Scope, Window
+
+TIMELINE = (
+    "kube_pod_info",
+    "kube_pod_created",
+    "kube_pod_status_scheduled_time",
+    "kube_pod_start_time",
+    "kube_pod_completion_time",
+    "kube_pod_container_state_started",
+    "kube_pod_container_info",
+    "kube_pod_container_status_restarts_total",
+    "kube_pod_init_container_info",
+)
+ENDS = (
+    "kube_pod_status_phase",
+    "kube_pod_status_reason",
+    "kube_pod_container_status_terminated_reason",
+    "kube_pod_container_status_last_terminated_reason",
+    "kube_pod_init_container_status_terminated_reason",
+)
+RESOURCES = (
+    "kube_pod_container_resource_requests",
+    "kube_pod_container_resource_limits",
+    "kube_pod_init_container_resource_requests",
+    "kube_pod_init_container_resource_limits",
+)
+JOBS = (
+    "kube_job_owner",
+    "kube_job_complete",
+    "kube_job_failed",
+    "kube_job_spec_parallelism",
+    "kube_job_spec_completions",
+    "kube_job_status_start_time",
+    "kube_job_status_completion_time",
+)
+COUNTERS = (
+    "container_start_time_seconds",
+    "container_cpu_usage_seconds_total",
+    "container_cpu_cfs_periods_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_memory_max_usage_bytes",
+    "container_oom_events_total",
+    "container_pressure_cpu_waiting_seconds_total",
+    "container_pressure_io_waiting_seconds_total",
+    "container_fs_reads_bytes_total",
+    "container_fs_writes_bytes_total",
+)
+NETWORK = ("container_network_receive_bytes_total", "container_network_transmit_bytes_total")
+WORKING_SET = "container_memory_working_set_bytes"
+CPU = "container_cpu_usage_seconds_total"
+TAIL = ".tail"
+
+_TERMINAL = matcher("phase", "=~", "Failed|Succeeded")
+_POD = ("namespace", "pod", "uid")
+
+
+def timeline(scope: Scope, window: Window) -> str:
+    """Times (unix seconds), node, owner and images of pods that ended or vanished, and restarts of their containers."""
+    labels = (*_POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec")
+    return _pods(scope, window, TIMELINE, labels)
+
+
+def ends(scope: Scope, window: Window, pods: Sequence[str] = ()) -> str:
+    """Phase and reasons, 1 each, of the pods named, or of those that ``timeline`` finds when none are."""
+    names = ("phase", "container", "reason")
+    matchers = (matcher("phase", "=~", "Failed|Succeeded|"), matcher("reason", "!=", "Completed"))
+    return _pods(scope, window, ENDS, (*_POD, *names), *matchers, pods=pods) + " > 0"
+
+
+def resources(scope: Scope, window: Window, pods: Sequence[str] = ()) -> str:
+    """Requests and limits of the same pods' containers, in cores and bytes."""
+    kinds = matcher("resource", "=~", "cpu|memory")
+    return _pods(scope, window, RESOURCES, (*_POD, "container", "resource"), kinds, pods=pods)
+
+
+def labels(scope: Scope, window: Window, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
+    """The pod labels named by ``keys`` of the same pods, as labels of series of value 1."""
+    wanted = sorted({f"label_{pod_label(key)}" for key in (*keys, *scope.run_labels)})
+    return _pods(scope, window, ("kube_pod_labels",), (*_POD, *wanted), pods=pods)
+
+
+def jobs(scope: Scope, window: Window) -> str:
+    """Owners, conditions, sizes and times of Jobs. They carry no uid, so the pods' filter does not apply."""
+    names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
+    found = _last(scope, window, JOBS, scope.of(scope.state, matcher("condition", "=~", "true|")))
+    return f"max by (__name__, series, {names}) ({found})"
+
+
+def targets(scope: Scope, window: Window) -> str:
+    """What exposes pods: per scrape target whether it is up, how many pods it exposed in the window and exposes now.
+
+    The ``stat`` label says which: ``up``, ``seen``, ``now``. A vanished pod is believed only with this at hand.
+    ``interval`` is the smallest interval in seconds at which any container of the store is sampled; ``recorded:<span>``
+    how often the recording rules were evaluated in so many seconds.
+    """
+    info = selector("kube_pod_info", scope.of(scope.state))
+    up = selector("up", equalities(scope.extra_matchers))
+    memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), matcher("container", "!=", "")])
+    marker = selector(
+        recorded.NAME, [*equalities(scope.extra_matchers), matcher(recorded.FIGURE, "=", recorded.MARKER)]
+    )
+    return _stats(
+        up=f"max by (job, instance) ({up}) and on (job) group by (job) (last_over_time({info}{window.range}))",
+        seen=f"count by (job, instance) (last_over_time({info}{window.range}))",
+        now=f"count by (job, instance) ({info})",
+        interval=f"300 / max(count_over_time({memory}[300s]))",
+        **{f"recorded:{span}": recorded.evaluations(marker, span) for span in recorded.SPANS},
+    )
+
+
+def presence(scope: Scope, window: Window, pods: Sequence[str]) -> str:
+    """Which targets exposed pods (``stat="by"``), when they last did (``seen``), when pods were first seen terminal
+    (``ended``).
+
+    Times come from a subquery: a series that lived between two of its steps, where staleness markers end it at the
+    next scrape, is missed by it. Hence the fine step, and ``by``, which misses nothing.
+    """
+    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
+    phase = selector("kube_pod_status_phase", scope.of(scope.state, _TERMINAL, pods=pods))
+    key = scope.state.names(_POD)
+    steps = window.subquery(finest=5, points=5000)
+    return _stats(
+        by=f"group by ({key}, job, instance) (last_over_time({info}{window.range}))",
+        seen=f"max by ({key}, job, instance) (max_over_time(timestamp({info}){steps}))",
+        ended=f"min by ({key}) (min_over_time(timestamp({phase} == 1){steps}))",
+    )
+
+
+def counters(scope: Scope, window: Window, pods: Sequence[str]) -> str:
+    """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
+    dialect = scope.usage
+    key = dialect.names(("namespace", "pod", "container", "id"))
+    pod_key = dialect.names(("namespace", "pod", "id"))
+    container = dialect.name("container")
+    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
+    pod_level = scope.of(dialect, matcher(container, "=~", "|POD"), matcher("interface", "!=", "lo"), pods=pods)
+    totals = _last(scope, window, COUNTERS, inside)
+    network = _last(scope, window, NETWORK, pod_level)
+    return (
+        f"sum by (__name__, series, {key}) (max by (__name__, series, {key}, device) ({totals}))"
+        f" or sum by (__name__, series, {pod_key}) (max by (__name__, series, {pod_key}, interface) ({network}))"
+    )
+
+
+def usage(scope: Scope, window: Window, pods: Sequence[str], *, records: bool = False) -> str:
+    """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
+    and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
+    pods it was borne when that is more than one (``reused``).
+
+    ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
+    """
+    dialect = scope.usage
+    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
+    bearers = f"count by ({scope.state.names(_POD)}) (last_over_time({info}{window.range}))"
+    container = dialect.name("container")
+    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
+    memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
+    by = f"max by ({dialect.names(('namespace', 'pod', 'container', 'id'))})"
+
+    def direct(over: Window) -> dict[str, str]:
+        return {
+            "peak": f"{by} (max_over_time({memory}{over.range}))",
+            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=5)}))",
+            "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
+        }
+
+    if records:
+        found = {
+            figure: f"{by} (max_over_time({selector(recorded.NAME, [*inside, matcher(recorded.FIGURE, '=', figure)])}"
+            f"{window.range}))"
+            for figure in ("peak", "last", "burst")
+        }
+        tail = Window(recorded.TAIL)
+        found |= {stat + TAIL: text for stat, text in direct(tail).items()}
+        found["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
+    else:
+        found = direct(window)
+    return _stats(
+        **found,
+        samples=f"{by} (count_over_time({memory}{window.range}))",
+        reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
+    )
+
+
+def namespaces(scope: Scope, window: Window) -> str:
+    """Namespaces that had pods of runs in the window, with their number: how to split a scope that is too large."""
+    return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window)})"
+
+
+def shape(scope: Scope, window: Window) -> str:
+    """One series each, with all its labels, of pods and containers whose namespace a scrape moved to
+    ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
+    """
+    moved = replace(scope, state=MOVED, usage=MOVED)
+    found = {
+        "pod": selector("kube_pod_info", moved.of(moved.state)),
+        "container": selector("kube_pod_container_info", moved.of(moved.state)),
+        "usage": selector(WORKING_SET, moved.of(moved.usage, matcher("container", "!=", ""))),
+    }
+    some = selector("kube_pod_info", equalities(scope.extra_matchers))
+    return _stats(
+        any=f"group (last_over_time({some}{window.range}))",
+        **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in found.items()},
+    )
+
+
+def _pods(
+    scope: Scope, window: Window, metrics: Sequence[str], by: Sequence[str], *matchers: str, pods: Sequence[str] = ()
+) -> str:
+    """``metrics`` of pods, grouped by the labels ``by``: of the pods named, else of all that ended or vanished.
+
+    Names pick their series from the store's index; finding out who ended looks at every pod of the namespaces.
+    """
+    key = scope.state.names(_POD)
+    found = _last(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
+    if not pods:
+        found += f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)})"
+    return f"max by (__name__, series, {scope.state.names(by)}) ({found})"
+
+
+def _relevant(scope: Scope, window: Window) -> str:
+    """Pods that are part of runs: by the kind of their controller, or by a label of a declared graph."""
+    dialect = scope.state
+    parts = []
+    if scope.owner_kinds:
+        kinds = among("created_by_kind", scope.owner_kinds)
+        parts.append(f"last_over_time({selector('kube_pod_info', scope.of(dialect, *kinds))}{window.range})")
+    for name in sorted({pod_label(key) for key in scope.run_labels}):
+        marked = scope.of(dialect, matcher(f"label_{name}", "!=", ""))
+        parts.append(f"last_over_time({selector('kube_pod_labels', marked)}{window.range})")
+    return f" or on ({dialect.names(_POD)}) ".join(parts)
+
+
+def _finished(scope: Scope, window: Window) -> str:
+    """Pods that ended since the beginning of the window, or vanished in it without having been seen to end.
+
+    Where an allow-list drops the phase, the end of the last container stands in for it.
+    """
+    dialect = scope.state
+    key = dialect.names(_POD)
+    info = selector("kube_pod_info", scope.of(dialect))
+    terminal = selector("kube_pod_status_phase", scope.of(dialect, _TERMINAL))
+    phase = selector("kube_pod_status_phase", scope.of(dialect))
+    done = selector("kube_pod_completion_time", scope.of(dialect))
+    back = f" offset {window.known}s"
+    ended = (
+        f"max_over_time({terminal}{window.range}) == 1"
+        f" or on ({key}) (last_over_time({done}{window.range}) unless on ({key}) last_over_time({phase}{window.range}))"
+    )
+    before = f"{terminal}{back} == 1 or on ({key}) ({done}{back} unless on ({key}) {phase}{back})"
+    return (
+        f"(({ended}) unless on ({key}) ({before}))"
+        f" or on ({key}) (last_over_time({info}{window.range}) unless on ({key}) {info} unless on ({key}) ({ended}))"
+    )
+
+
+def _last(scope: Scope, window: Window, metrics: Sequence[str], matchers: Sequence[str]) -> str:
+    """The last value of each series of several metrics, still told apart by ``__name__`` or ``series``."""
+    if not scope.per_metric:
+        if len(metrics) == 1:
+            return f"last_over_time({selector(metrics[0], matchers)}{window.range})"
+        return f"last_over_time({selector_of(metrics, matchers)}{window.range})"
+    marked = [
+        f'label_replace(last_over_time({selector(name, matchers)}{window.range}), "series", {quote(name)}, "", "")'
+        for name in metrics
+    ]
+    return f"({' or '.join(marked)})"
+
+
+def _stats(**parts: str) -> str:
+    """Several results in one query, told apart by the label ``stat``."""
+    return " or ".join(f'label_replace({text}, "stat", {quote(name)}, "", "")' for name, text in parts.items())

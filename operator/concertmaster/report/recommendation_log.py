@@ -1,0 +1,246 @@
+"""Memory of earlier advice as it stands in a status: written so that people can read it, and read back by the operator.
+
+Whatever a hand may have made of a status is survived: an entry that cannot be read is forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from concertmaster.core import text
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.measured_gain import measure_of
+from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing, State
+from concertmaster.core.model import Category
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.report.view import iso
+
+_NOTHING = "(nothing)"
+_NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
+_EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} %(?: \({_NUMBER} to {_NUMBER} %\))?)?")
+_OWN = frozenset({"dismissal", "id", "note", "promised", "sets", "since", "state", "trackRecord"})
+_PAST = frozenset({"evidence", "otherwise"})  # of no use once it was carried out, dismissed or has gone
+_DECISION = 400
+SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "severity"}
+MOST_SHORT = 20
+_MOST_POINTS = 999_990.0  # what the schema's digits hold; a promise from a few wild runs can be wider
+Document = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def clip(line: str, limit: int) -> str:
+    """One line of at most ``limit`` characters."""
+    flat = " ".join(text.plain(line).split())
+    return flat if len(flat) <= limit else flat[: limit - 1].rstrip() + "…"
+
+
+def decision(reason: str, until: str | None) -> str:
+    """A dismissal in the very words in which a status holds it: other words are another decision."""
+    end = f", until {until}" if until is not None else ""
+    return clip(reason, _DECISION - len(end)) + end
+
+
+# --- writing
+
+
+def standing(found: Standing, record: str | None = None) -> Document:
+    """The entry of one recommendation. ``record``: how well its rule kept its promises."""
+    active = found.state is State.ACTIVE
+    words = {k: v for k, v in found.words.items() if active or k not in _PAST}
+    more: Document = {
+        "dismissal": clip(found.dismissal, _DECISION) if found.dismissal else None,
+        "id": found.id,
+        "note": clip(found.note, 400) or None,
+        "promised": effect(found.promised) if found.promised.likely is not None else None,
+        "sets": fields(found.fields),
+        "since": iso(found.since),
+        "state": found.state.value,
+        "trackRecord": clip(record if active else record.partition("; ")[0], 400) if record else None,
+    }
+    return {k: v for k, v in sorted((words | more).items()) if v is not None}
+
+
+def shortened(entry: Document) -> Document:
+    """An entry with the action and what must be remembered."""
+    return {k: v for k, v in entry.items() if k in SHORT}
+
+
+def decided(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry holds a decision of people that is in force: dismissed, or Active again although it was. Without
+    it nobody would know what they decided about."""
+    return entry["state"] == "Dismissed" or (entry["state"] == "Active" and "dismissal" in entry)
+
+
+def least(entries: Sequence[Mapping[str, Any]]) -> int:
+    """Where the entry stands that can be missed first: the last one that any analysis produces again, then what is told
+    for information, decisions of people at the very end."""
+    order = ("Active", "Obsolete", "Implemented")
+    return min(
+        range(len(entries)), key=lambda i: (len(order) if decided(e := entries[i]) else order.index(e["state"]), -i)
+    )
+
+
+def remaining(rest: Sequence[Standing]) -> list[Document]:
+    """Short entries in the order given: decisions of people first when there are too many, then what can be followed
+    up."""
+
+    def held(found: Standing) -> bool:
+        return decided({"state": found.state.value} | ({"dismissal": found.dismissal} if found.dismissal else {}))
+
+    order = sorted(range(len(rest)), key=lambda i: (not held(rest[i]), not rest[i].fields, i))
+    return [shortened(standing(rest[i])) for i in sorted(order[:MOST_SHORT])]
+
+
+def outcome(found: Outcome) -> Document:
+    """The entry of one implementation."""
+    entry: Document = {
+        "action": clip(found.action, 160),
+        "baselineRuns": found.before,
+        "by": clip(found.by, 160),
+        "effect": clip(told(found), 400),
+        "fingerprint": found.fingerprint if found.verdict is None else None,
+        "id": found.id,
+        "judged": iso(found.judged),
+        "measured": effect(found.measured) if found.measured is not None else None,
+        "promised": effect(found.promised),
+        "sets": fields(found.fields),
+        "since": iso(found.since),
+        "undone": True if found.undone else None,
+        "until": iso(found.until),
+        "verdict": found.verdict.value if found.verdict is not None else None,
+        "verifiedRuns": found.after,
+    }
+    return {k: v for k, v in entry.items() if v is not None}
+
+
+def fields(wanted: Sequence[Field]) -> str | None:
+    """``/spec/parallelism: 2 -> 8; /spec/...``; None without any, and when they are too much to be remembered."""
+    line = "; ".join(f"{f.path}: {f.old or _NOTHING} -> {f.new or _NOTHING}" for f in wanted)
+    return line if line and len(line) <= 1000 and all(" " not in f.path for f in wanted) else None
+
+
+def effect(found: Effect) -> str:
+    """``Cost -58 % (-62 to -54 %)``; the measure alone without numbers."""
+    if found.likely is None:
+        return found.measure
+    span = f" ({_points(found.low)} to {_points(found.high)} %)" if None not in (found.low, found.high) else ""
+    return f"{found.measure} {_points(found.likely)} %{span}"
+
+
+def _points(share: float | None) -> str:
+    points = max(-_MOST_POINTS, min(_MOST_POINTS, 100.0 * (share or 0.0)))
+    shown = f"{points:+.1f}".removesuffix(".0")
+    return "0" if shown in ("+0", "-0") else shown
+
+
+def told(found: Outcome) -> str:
+    """What came of an implementation, as a sentence."""
+    runs = f"{text.count(found.after, 'run')} after it against {found.before} before"
+    promised = _amount(found.promised)
+    wanted = f", promised {promised}" if promised else ""
+    seen = _amount(found.measured) if found.measured is not None else None
+    if found.verdict is None:
+        so_far = f"; so far {seen}" if seen else ""
+        return f"being measured: {runs}{so_far}{wanted}"
+    end = "; taken back since" if found.undone else ""
+    if seen is None:
+        return f"{found.verdict.value}: {runs}{wanted}{end}"
+    return f"{found.verdict.value}: {seen}{wanted}; {runs}{end}"
+
+
+def _amount(found: Effect) -> str | None:
+    """``12 % shorter runs (10 to 14 %)``; None without numbers."""
+    if found.likely is None:
+        return None
+    less, more = {
+        "Duration": ("shorter runs", "longer runs"),
+        "Cost": ("less reserved per run", "more reserved per run"),
+        "Failures": ("fewer failed runs", "more failed runs"),
+    }[found.measure]
+    if found.measure == "Failures" and found.likely == 0 and not found.low and not found.high:
+        return "no change in failed runs"
+    sign = -1.0 if found.likely <= 0 else 1.0
+    unit = "points" if found.measure == "Failures" else "%"
+    ends = sorted(100.0 * sign * v for v in (found.low, found.high) if v is not None)
+    span = f" ({ends[0]:.0f} to {ends[1]:.0f} {unit})" if len(ends) == 2 and ends[0] != ends[1] else ""
+    return f"{abs(100.0 * found.likely):.0f} {unit} {less if sign < 0 else more}{span}"
+
+
+# --- reading
+
+
+def read(status: Mapping[str, Any]) -> Memory:
+    """The memory a status holds."""
+    entries = [*_dicts(status.get("recommendations")), *_dicts(status.get("remaining"))]
+    standings = {s.id: s for s in _readable(entries, _standing)}
+    return Memory(tuple(standings.values()), tuple(_readable(_dicts(status.get("results")), _outcome)))
+
+
+def _standing(entry: Mapping[str, Any]) -> Standing:
+    return Standing(
+        id=str(entry["id"]),
+        state=State(entry["state"]),
+        since=_time(entry["since"]),
+        words={k: v for k, v in entry.items() if k not in _OWN},
+        promised=_effect(entry["promised"]) if "promised" in entry else Effect(measure_of(Category(entry["category"]))),
+        fields=_fields(entry.get("sets")),
+        dismissal=str(entry["dismissal"]) if entry.get("dismissal") else None,
+        note=str(entry.get("note") or ""),
+    )
+
+
+def _outcome(entry: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        id=str(entry["id"]),
+        action=str(entry["action"]),
+        by=str(entry["by"]),
+        since=_time(entry["since"]),
+        fields=_fields(entry.get("sets")),
+        promised=_effect(entry["promised"]),
+        fingerprint=str(entry["fingerprint"]) if entry.get("fingerprint") else None,
+        measured=_effect(entry["measured"]) if entry.get("measured") else None,
+        verdict=Verdict(entry["verdict"]) if entry.get("verdict") else None,
+        judged=_time(entry["judged"]) if entry.get("judged") else None,
+        before=int(entry.get("baselineRuns") or 0),
+        after=int(entry.get("verifiedRuns") or 0),
+        until=_time(entry["until"]) if entry.get("until") else None,
+        undone=bool(entry.get("undone")),
+    )
+
+
+def _fields(line: Any) -> tuple[Field, ...]:
+    found = []
+    for part in str(line).removeprefix("/").split("; /") if line else ():
+        path, _, values = part.partition(": ")
+        old, _, new = values.partition(" -> ")
+        found.append(Field(f"/{path}", None if old == _NOTHING else old, None if new == _NOTHING else new))
+    return tuple(found)
+
+
+def _effect(line: Any) -> Effect:
+    match = _EFFECT.fullmatch(str(line))
+    if match is None:
+        raise ValueError(f"{line!r} is no effect")
+    likely, low, high = (float(n) / 100.0 if n else None for n in match.groups()[1:])
+    return Effect(match[1], likely, low, high)
+
+
+def _time(value: Any) -> float:
+    return datetime.fromisoformat(str(value).replace("Z", "+00:00")).timestamp()
+
+
+def _dicts(value: Any) -> Sequence[Mapping[str, Any]]:
+    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _readable(entries: Sequence[Mapping[str, Any]], parse: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
+    found = []
+    for entry in entries:
+        try:
+            found.append(parse(entry))
+        except (KeyError, ValueError, TypeError, ArithmeticError):
+            continue
+    return found

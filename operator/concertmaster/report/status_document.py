@@ -1,0 +1,272 @@
+"""The status document of a WorkflowProfile: what ``kubectl describe`` shows.
+
+Everything is rounded here, before it is compared and written, so that a status changes only when its meaning does. The
+document stays below 16 KiB: texts are clipped, and the least important recommendations give way to a count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveVerdict
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.lifecycle.states import Memory, State
+from concertmaster.core.model import Recommendation
+from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.recommendation_log import clip
+from concertmaster.report.view import iso
+
+MAX_BYTES = 16 * 1024
+SHOWN = 5
+STEPS = 20
+FEW = 3  # step lines, insights and lines of advice that stay before anything is lost that no analysis can renew
+KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
+OBJECTIVES = 12
+
+Document = dict[str, Any]
+
+
+def advice_line(item: Recommendation, explain: str) -> str:
+    """One recommendation as one sentence after another: what, why, what it brings, what happens otherwise, how.
+
+    A command too long to read is replaced by ``explain``, which prints it.
+    """
+    command = item.how if len(item.how) <= 120 else explain
+    return clip(
+        f"{item.action}. Why: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
+        f" Command: {command}",
+        1000,
+    )
+
+
+def words(item: Recommendation) -> Document:
+    """What a status says of one recommendation, its state aside."""
+    return {
+        "action": clip(item.action, 160),
+        "because": clip(item.because, 400),
+        "category": item.category.value,
+        "current": clip(item.current, 160),
+        "effort": item.effort.value,
+        **({"evidence": clip("; ".join(item.evidence), 400)} if item.evidence else {}),
+        "expected": clip(item.expected, 160),
+        "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
+        "otherwise": clip(item.otherwise, 400),
+        "proposed": clip(item.proposed, 160),
+        "risk": item.risk.value,
+        "severity": item.severity.value,
+    }
+
+
+def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
+    """Why there is no advice yet, or that there is none to give."""
+    known = analysis.succeeded + analysis.failed
+    window = text.window(analysis.covered_seconds)
+    if known < analysis.options.min_runs:
+        due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
+        return f"Too little to go on: {known} of {analysis.options.min_runs} finished runs in {window}{due}."
+    return f"Nothing to improve: {text.count(known, 'run')} in {window} gave no recommendation."
+
+
+def objective_line(found: ObjectiveVerdict) -> str:
+    """One objective: verdict, figure, target, how far off, and where it is going."""
+    distance = ""
+    if found.margin is not None:
+        distance = f", {text.percent(abs(found.margin))} {'to spare' if found.margin >= 0 else 'beyond it'}"
+    figures = f"{found.verdict.value}, {found.actual} of {found.target}{distance}"
+    return f"{found.name}: {figures}; trend {found.trend.value.lower()}"
+
+
+def _percent_string(share: float | None) -> str | None:
+    if share is None:
+        return None
+    shown = f"{100 * share:.1f}"
+    return shown[:-2] if shown.endswith(".0") else shown
+
+
+def _amount(value: float | None) -> str | None:
+    if value is None or value < 0:
+        return None
+    shown = f"{value:.4f}".rstrip("0").rstrip(".")
+    return shown or "0"
+
+
+def _summary(analysis: Analysis, active: Sequence[str], target: str) -> Document:
+    makespan = analysis.makespan
+    figures: Document = {
+        "costPerRun": _amount(analysis.cost.per_run.total if analysis.cost.per_run else None),
+        "open": len(active),
+        "p50": text.duration(makespan.p50) if makespan.count else None,
+        "p95": text.duration(makespan.p95) if makespan.count else None,
+        "p99": text.duration(makespan.p99) if makespan.count else None,
+        "successPercent": _percent_string(analysis.success_rate),
+        "target": target,
+        "top": clip(active[0], 60) if active else None,
+    }
+    return {k: v for k, v in figures.items() if v is not None}
+
+
+def step_line(step: StepAnalysis) -> str:
+    """One step in one line: how often, how long, how it fails, what it costs the run, and its marks."""
+    duration, failures = step.duration, step.failures
+    parts = [text.count(step.executions, "execution")]
+    if duration.count:
+        parts.append(
+            f"mean {text.duration(duration.mean)}, {text.duration(duration.minimum)} to {text.duration(duration.maximum)},"
+            f" p50 {text.duration(duration.p50)}, p95 {text.duration(duration.p95)}, p99 {text.duration(duration.p99)}"
+        )
+    if duration.cv is not None and duration.variance is not None:
+        parts.append(f"variance {duration.variance:.3g} s2 (CV {duration.cv:.2f})")
+    if step.path is not None:
+        parts.append(f"drag {text.duration(step.path.drag)}, critical in {text.percent(step.path.share)} of runs")
+    if failures.failed:
+        classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
+        parts.append(f"{failures.failed} failed ({classes})")
+    marks = [
+        name
+        for name, mark in (
+            ("slowOutlier", step.marks.slow_outlier),
+            ("inconsistent", step.marks.inconsistent),
+            ("overAllocated", step.marks.over_allocated),
+            ("underAllocated", step.marks.under_allocated),
+        )
+        if mark
+    ]
+    if marks:
+        parts.append(", ".join(marks))
+    return clip(f"{step.step}: {'; '.join(parts)}", 400)
+
+
+def _step_lines(analysis: Analysis) -> list[str]:
+    """The twenty steps with the largest drag, in the order of the graph; names of the graph's others are left out."""
+    seen = [s for s in analysis.steps if s.executions]
+    heavy = sorted(seen, key=lambda s: -(s.path.drag if s.path is not None else 0.0))[:STEPS]
+    return [step_line(s) for s in seen if s in heavy]
+
+
+def _runs(analysis: Analysis, next_expected: float | None) -> Document:
+    figures: Document = {
+        "failed": analysis.failed,
+        "firstStart": iso(analysis.first_run),
+        "lastEnd": iso(analysis.last_run),
+        "nextExpected": iso(next_expected),
+        "observed": len(analysis.runs),
+        "succeeded": analysis.succeeded,
+        "unknown": analysis.unknown,
+    }
+    return {k: v for k, v in figures.items() if v is not None}
+
+
+def document(
+    analysis: Analysis,
+    recommendations: Sequence[Recommendation],
+    memory: Memory,
+    *,
+    target: str,
+    explain: Mapping[str, str],
+    policy: str | None = None,
+    data_until: float | None = None,
+    next_expected: float | None = None,
+    insights: Sequence[str] = (),
+    records: Mapping[str, str] | None = None,
+) -> Document:
+    """The status without conditions and observedGeneration, which belong to the caller.
+
+    ``recommendations`` come ranked; ``memory`` says where each of them is in its life, and what was advised before.
+    ``explain`` gives the command that explains each id, ``records`` what is known of each rule's promises.
+
+    The first five that are Active are told in full. Where they leave room, what was implemented lately, dismissed or
+    became obsolete follows; the rest is remembered in short.
+    """
+    active = [s for s in memory.standings if s.state is State.ACTIVE]
+    order = (State.ACTIVE, State.IMPLEMENTED, State.DISMISSED, State.OBSOLETE)
+    ranked = sorted(memory.standings, key=lambda s: order.index(s.state))
+    full = [s for s in ranked if "because" in s.words][:SHOWN]  # what was remembered in short has no more to tell
+    shown = [remembered.standing(s, (records or {}).get(s.id.partition(".")[0])) for s in full]
+    for entry in shown:
+        if entry["state"] != "Active":  # its command was for another state of things
+            entry["how"] = explain.get(entry["id"], entry["how"])
+    current = {r.id: r for r in recommendations}
+    told = [current[s.id] for s in active[:SHOWN] if s.id in current]
+    advice = [advice_line(r, explain.get(r.id, r.how)) for r in told]
+    parts = [
+        clip(f"{p.name}: {round(p.weight * p.value)} of {p.weight}, {p.why}", 160)
+        if p.value is not None
+        else clip(f"{p.name}: unknown, {p.why}", 160)
+        for p in analysis.score.parts
+    ]
+    status: Document = {
+        "advice": advice or [waiting_line(analysis, next_expected)],
+        "dataUntil": iso(data_until),
+        "insights": [clip(line, 400) for line in insights[:10]],
+        "moreRecommendations": sum(s not in full for s in active),
+        "objectives": [clip(objective_line(o), 160) for o in analysis.objectives[:OBJECTIVES]],
+        "policy": policy,
+        "recommendations": shown,
+        "remaining": remembered.remaining([s for s in ranked if s not in full]),
+        "results": [remembered.outcome(o) for o in memory.outcomes],
+        "runs": _runs(analysis, next_expected),
+        "score": analysis.score.total,
+        "scoreParts": parts,
+        "steps": _step_lines(analysis),
+        "summary": _summary(analysis, [str(s.words.get("action", s.id)) for s in active], target),
+    }
+    empty = [k for k in ("remaining", "results") if not status[k]]
+    return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
+
+
+def size(status: Mapping[str, Any]) -> int:
+    """Bytes of the document as compact JSON."""
+    return len(json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def _bounded(status: Document, reserve: int = 2048) -> Document:
+    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, memory that any
+    analysis can renew, insights, results, lines of advice, decisions of people, and only then Active recommendations,
+    from the end. A recommendation that gives way is remembered in short."""
+    shown = status["recommendations"]
+
+    def large() -> bool:
+        return size(status) > MAX_BYTES - reserve
+
+    def drop(key: str, least: int) -> None:
+        while large() and len(status.get(key, ())) > least:
+            status[key].pop()
+
+    def give_way(*, active: bool) -> None:
+        while large() and len(shown) > 1 and (active or shown[-1]["state"] != "Active"):
+            gone = shown.pop()
+            status["remaining"] = [remembered.shortened(gone), *status.get("remaining", ())]
+            if len(status["remaining"]) > remembered.MOST_SHORT:
+                del status["remaining"][remembered.least(status["remaining"])]
+            if gone["state"] == "Active":
+                status["moreRecommendations"] += 1
+                status["advice"] = status["advice"][: max(1, len(shown))]
+
+    def forget(*, decisions: bool) -> None:
+        rest = status.get("remaining", [])
+        while large() and rest and (decisions or not remembered.decided(rest[remembered.least(rest)])):
+            del rest[remembered.least(rest)]
+
+    def learn_less() -> None:
+        """Open results give way before judged ones, from which more has been learned."""
+        found = status.get("results", [])
+        for waits in (True, False):
+            at = [i for i, o in enumerate(found) if ("verdict" not in o) is waits]
+            while large() and at and len(found) > KEPT_RESULTS:
+                del found[at.pop()]
+
+    drop("steps", STEPS // 2)
+    give_way(active=False)
+    forget(decisions=False)
+    drop("steps", FEW)
+    drop("insights", FEW)
+    learn_less()
+    drop("advice", FEW)  # it repeats what the recommendations say
+    forget(decisions=True)
+    give_way(active=True)
+    forget(decisions=True)
+    drop("results", 0)
+    return status

@@ -1,0 +1,338 @@
+"""The stage of changes over an API server's memory that knows JSON Patch, dry runs and the approval's rules.
+
+``die_at`` ends the process (an exception nothing catches) at the n-th write or journal entry, before or after it was
+carried out; a new ``Bed.start`` on the same memory and journal is the next process.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.changes.apply import Apply
+from concertmaster.controller.changes.journal import Journal
+from concertmaster.controller.changes.reconciler import Changes
+from concertmaster.controller.changes.telemetry import ChangesTelemetry
+from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.interfaces import Candidate
+from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.registry import Registry
+from concertmaster.controller.snapshot import SnapshotBuilder
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.model import Category, Edit, Interval, Outcome, Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.history import HistoryError, HistoryFull, HistoryReadOnly
+from concertmaster.kube import errors
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.events import EventRecorder
+from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES, ObjectRef, Resource
+from tests.support.changes_world import advice
+from tests.support.fakes import MemoryClient
+from tests.support.harness import CRONJOB, FakeHistory, FakeSources, report
+from tests.unit.core.changes.test_verification import noisy
+from tests.unit.core.changes.test_verification import run as one_run
+
+NOW = 1_760_000_000.0
+DAY = 86400.0
+CPU = "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu"
+MEMORY = "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/memory"
+
+
+class Died(BaseException):
+    """The process was killed."""
+
+
+class Mortal:
+    """Counts points at which a process may die."""
+
+    def __init__(self) -> None:
+        self.points = 0
+        self.die_at: tuple[int, str] | None = None
+
+    def point(self, work: Callable[[], Any]) -> Any:
+        self.points += 1
+        if self.die_at == (self.points, "before"):
+            raise Died
+        found = work()
+        if self.die_at == (self.points, "after"):
+            raise Died
+        return found
+
+
+class Memory(MemoryClient):
+    """An API server's memory with generations, JSON Patch as in RFC 6902, and dry runs."""
+
+    def __init__(self, mortal: Mortal) -> None:
+        super().__init__()
+        self.mortal = mortal
+        self.target_writes: list[list[dict[str, Any]]] = []
+        self.before_write: Callable[[str], None] = lambda _: None
+
+    def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        if method == "GET" or "selfsubjectaccess" in path:
+            return super().request(method, path, **kwargs)
+        work = super().request
+        dry = (kwargs.get("query") or {}).get("dryRun") == "All"
+        if dry:
+            return self._dry(path, kwargs["body"])
+        self.before_write(path)
+        return dict(self.mortal.point(lambda: work(method, path, **kwargs)))
+
+    def _dry(self, path: str, body: Any) -> dict[str, Any]:
+        planned = self.faults.get(("DRY", path)) or []
+        if planned:
+            raise planned.pop(0)
+        if path not in self.objects:
+            raise errors.NotFound(path, status=404)
+        return self._applied(self.objects[path], body)
+
+    @staticmethod
+    def _applied(obj: dict[str, Any], body: Any) -> dict[str, Any]:
+        try:
+            return dict(jsonpatch.apply(obj, body))
+        except jsonpatch.PatchFailed as error:
+            raise errors.Rejected(f"testing value failed: {error}", status=422, reason="Invalid") from None
+
+    def _patch(self, obj: dict[str, Any], body: Any) -> dict[str, Any]:
+        if not isinstance(body, list):
+            return super()._patch(obj, body)
+        changed = self._applied(obj, body)
+        if obj["kind"] in ("CronJob", "Task"):
+            self.target_writes.append([o for o in body if o["op"] != "test"])
+        self._uid += 1
+        changed["metadata"]["resourceVersion"] = str(self._uid)
+        if changed.get("spec") != obj.get("spec"):
+            changed["metadata"]["generation"] += 1
+        obj.clear()
+        obj.update(changed)
+        return copy.deepcopy(obj)
+
+
+class Pages:
+    """A journal's pages in memory; what is written stays when the process dies."""
+
+    def __init__(self, mortal: Mortal) -> None:
+        self.rows: dict[str, str] = {}
+        self.mortal = mortal
+        self.full = self.lost = self.readonly = False
+
+    def write_journal(self, key: str, body: str, at: float) -> None:
+        if self.full:
+            raise HistoryFull("no space left on device")
+        self._writable()
+        self.mortal.point(lambda: self.rows.__setitem__(key, body))
+
+    def _writable(self) -> None:
+        if self.readonly:
+            raise HistoryReadOnly("attempt to write a readonly database")
+
+    def drop_journal(self, key: str) -> None:
+        self._writable()
+        self.mortal.point(lambda: self.rows.pop(key, None))
+
+    def journal(self, prefix: str = "") -> dict[str, str]:
+        if self.lost:
+            raise HistoryError("disk I/O error")
+        return {k: v for k, v in self.rows.items() if k.startswith(prefix)}
+
+
+def cheaper(current: str = "2", proposed: str = "1500m", **more: Any) -> Recommendation:
+    """Advice to lower the CPU request."""
+    return advice(Edit(CPU, current, proposed), id="cpu-request.job", step="job", **more)
+
+
+def wider(current: str | None = None, proposed: str = "2") -> Recommendation:
+    """Advice to run more pods at a time."""
+    return advice(
+        Edit("/spec/jobTemplate/spec/parallelism", current, proposed),
+        id="parallelism",
+        rule="parallelism",
+        step=None,
+        category=Category.PERFORMANCE,
+        gain_share=Interval(0.1, 0.2, 0.3),
+        saving_per_month=None,
+    )
+
+
+class Bed:
+    """One namespace ``demo`` with CronJob, profile and policy."""
+
+    def __init__(self, **apply: Any) -> None:
+        self.mortal = Mortal()
+        self.client = Memory(self.mortal)
+        self.pages = Pages(self.mortal)
+        self.history = FakeHistory()
+        self.now = NOW
+        self.items: list[Recommendation] | None = [cheaper()]
+        self.coverage: float | None = 1.0
+        self.allowed = True
+        self.client.allows = lambda attributes: self.allowed  # type: ignore[method-assign]
+        self.cronjob()
+        self.policy(**apply)
+        spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
+        self.client.put(PROFILES, "demo", "etl", spec=spec)
+        self.client.put(Resource("v1", "Namespace", "namespaces", namespaced=False), None, "demo")
+        self.problems: list[str] = []
+        self.metrics = ChangesTelemetry(CollectorRegistry())
+        self.runs(30)
+        self.start()
+
+    def cronjob(self, cpu: str = "2", **spec: Any) -> dict[str, Any]:
+        requests = {"cpu": cpu, "memory": "1Gi"}
+        pod = {"spec": {"containers": [{"name": "main", "image": "x", "resources": {"requests": requests}}]}}
+        body = {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": pod, **spec}}}
+        return self.client.put(CRONJOB, "demo", "etl", spec=body)
+
+    def policy(self, suspend: bool = False, **apply: Any) -> None:
+        spec = {"suspend": suspend, "apply": {"mode": "Auto", "cooldown": "1h", **apply}}
+        path = POLICIES.path("demo", "team")
+        if path in self.client.objects:
+            self.client.objects[path]["spec"] = spec
+        else:
+            self.client.put(POLICIES, "demo", "team", spec=spec)
+
+    def start(self) -> None:
+        """A new process: everything but the memory of API server and journal is new."""
+        self.mortal.die_at, self.mortal.points = None, 0
+        sources = FakeSources({"default": report()})
+        self.registry = Registry()
+        self.stage = SnapshotBuilder(self.client, self.registry, (), {}, sleep=lambda _: None)
+        self.assessor = Assessor(sources, self.history, lambda case: 1 / 0)
+        self.hand = ChangeWriter(self.client, Journal(lambda: self.pages))
+        self.steps = Apply(self.hand)
+        events = EventRecorder(self.client, instance="test", clock=lambda: self.now, burst=1000)
+        self.events = events
+        self.changes = Changes(
+            self.client,
+            self.hand,
+            self.steps,
+            self.history,
+            AccessChecker(self.client),
+            events,
+            self._candidates,
+        )
+
+    def _candidates(self, uid: str) -> list[Candidate] | None:
+        if self.items is None:
+            return None
+        return [Candidate(i, self.coverage, 100.0) for i in self.items]
+
+    def run(self, seconds: float = 60.0) -> dict[str, int]:
+        """One cycle of the stage, ``seconds`` after the last; the number in flight by policy."""
+        self.now += seconds
+        registry = Registry()
+        for kind in (PROFILES, POLICIES, CHANGES):
+            for path, obj in list(self.client.objects.items()):
+                if path.split("/")[-2] == kind.plural:
+                    registry.observe(kind, "ADDED", obj)
+        self.stage._registry = registry
+        scene = self.stage.look(discovering=False, beat=lambda: None)
+        subjects = self.assessor.subjects(scene)
+        outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now)
+        self.problems = outcome.problems
+        if outcome.tally is not None:
+            self.metrics.observe(outcome.tally)
+        return {str(k): v for k, v in outcome.in_flight.items()}
+
+    # --- looking
+
+    def all(self) -> list[Change]:
+        return [Change(o) for p, o in sorted(self.client.objects.items()) if p.split("/")[-2] == CHANGES.plural]
+
+    def one(self) -> Change:
+        found = self.all()
+        assert len(found) == 1, [c.name for c in found]
+        return found[0]
+
+    def state(self, kind: ConditionType) -> tuple[str, str]:
+        found = self.one().condition(kind)
+        return str(found.get("status")), str(found.get("reason"))
+
+    def message(self, kind: ConditionType) -> str:
+        return str(self.one().condition(kind).get("message"))
+
+    @property
+    def target(self) -> dict[str, Any]:
+        return self.client.objects[CRONJOB.path("demo", "etl")]
+
+    def cpu(self) -> Any:
+        return jsonpatch.find(self.target, CPU)[1]
+
+    def writes(self) -> list[tuple[str, str]]:
+        """Writes since the last call, Events and reviews aside."""
+        found = [w for w in self.client.writes() if "/events" not in w[1]]
+        self.client.calls.clear()
+        return found
+
+    def told(self) -> list[str]:
+        return [o["reason"] for p, o in self.client.objects.items() if p.split("/")[-2] == "events"]
+
+    def counted(self, name: str, **labels: str) -> float:
+        """A sample of ``concertmaster_changes_<name>``."""
+        found = self.metrics.registry.get_sample_value(f"concertmaster_changes_{name}", labels)
+        assert found is not None, name
+        return found
+
+    # --- doing as people do
+
+    def decide(self, decision: str, name: str | None = None, by: str = "ana") -> None:
+        change = self.one() if name is None else next(c for c in self.all() if c.name == name)
+        raw = self.client.objects[change.ref.path]
+        raw["spec"] = {**raw["spec"], "decision": decision, "decidedBy": by}
+
+    def edit(self, pointer: str, value: Any) -> None:
+        changed = jsonpatch.apply(self.target, [{"op": "add", "path": pointer, "value": value}])
+        changed["metadata"]["resourceVersion"] = f"foreign-{self.now}-{pointer}"
+        self.target.clear()
+        self.target.update(changed)
+
+    def delete(self, resource: Resource, name: str) -> None:
+        self.client.objects.pop(resource.path("demo", name))
+
+    def runs(
+        self,
+        count: int,
+        seconds: float = 600.0,
+        *,
+        seed: int = 1,
+        end: float | None = None,
+        spread: float = 0.05,
+        **more: Any,
+    ) -> None:
+        """``count`` hourly runs up to ``end`` (default: now), beside those that are there."""
+        last = self.now if end is None else end
+        rows = self.history.runs_of.setdefault("etl", [])
+        for i, length in enumerate(noisy(seed, count, seconds, spread)):
+            start = last - (count - i) * 3600.0
+            found = one_run(len(rows), start, length, **more)
+            rows.append(replace(found, steps=tuple(replace(e, step="job") for e in found.steps)))
+
+
+__all__ = [
+    "CHANGES",
+    "CPU",
+    "CRONJOB",
+    "DAY",
+    "MEMORY",
+    "NOW",
+    "POLICIES",
+    "PROFILES",
+    "Bed",
+    "Died",
+    "Finding",
+    "Mapping",
+    "ObjectRef",
+    "Outcome",
+    "Reason",
+    "RunRecord",
+    "WorkflowDefinition",
+    "WorkflowProfile",
+    "cheaper",
+    "wider",
+]

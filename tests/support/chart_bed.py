@@ -1,0 +1,317 @@
+"""What the chart's tests share: Helm, the operator run the way the installed Deployment says, and the audit log.
+
+There is no kubelet that could pull an image, so a test does a kubelet's work: it reads the Deployment from the API server,
+gets a token for its ServiceAccount, writes ConfigMap and Secrets to the files the volumes name, sets the environment and
+starts the container's arguments. Only the paths are moved below a directory of the test.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.build import ensure
+from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
+from testbed.process import free_port
+from tests.support.operator_bed import Operator
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "concertmaster"
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ],
+}
+
+
+class HelmError(AssertionError):
+    """Helm ended with an error; its text is the message."""
+
+
+class Helm:
+    """The real Helm against one cluster, with directories of its own."""
+
+    def __init__(self, directory: Path, kubeconfig: Path | None = None) -> None:
+        self._binary = ensure(["helm"], lambda _: None)["helm"]
+        self._directory = directory
+        self._kubeconfig = kubeconfig
+
+    def run(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Helm with everything it printed and its exit code."""
+        environment = {
+            **os.environ,
+            **{
+                f"HELM_{kind}_HOME": str(self._directory / f"helm-{kind.lower()}")
+                for kind in ("CACHE", "CONFIG", "DATA")
+            },
+            "KUBECONFIG": str(self._kubeconfig or self._directory / "none"),
+        }
+        return subprocess.run(
+            [str(self._binary), *arguments],
+            env=environment,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def __call__(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+        """Output of Helm; HelmError with its words when it fails. ``values`` go in as a file."""
+        more = ("--values", "-") if values is not None else ()
+        answer = self.run(*arguments, *more, input=json.dumps(values) if values is not None else None)
+        if answer.returncode != 0:
+            raise HelmError(answer.stderr.strip() or answer.stdout.strip())
+        return answer.stdout
+
+    def template(self, values: Mapping[str, Any] | None = None, *, chart: Path = CHART, name: str = "cm") -> list[Any]:
+        """All rendered objects."""
+        text = self("template", name, str(chart), "--namespace", "ops", values=values or {})
+        return [document for document in yaml.safe_load_all(text) if document]
+
+
+def find(objects: list[Any], kind: str, name: str | None = None) -> dict[str, Any]:
+    """The one rendered object of that kind (and name)."""
+    found = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
+    assert len(found) == 1, f"{len(found)} objects of kind {kind}"
+    return dict(found[0])
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as the API server's audit log has it."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    name: str
+    code: int
+    uri: str
+
+
+class Audit:
+    """The API server's audit log of requests by service accounts."""
+
+    def __init__(self, directory: Path) -> None:
+        self.log = directory / "audit.log"
+        self._policy = directory / "audit-policy.yaml"
+        self._policy.write_text(yaml.safe_dump(AUDIT_POLICY))
+
+    def arguments(self) -> list[str]:
+        """Flags of the API server."""
+        return [f"--audit-policy-file={self._policy}", f"--audit-log-path={self.log}", "--audit-log-mode=blocking"]
+
+    def calls(self, namespace: str, account: str) -> list[Call]:
+        """Everything that service account asked for."""
+        user = f"system:serviceaccount:{namespace}:{account}"
+        found = []
+        for line in self.log.read_text().splitlines():
+            entry = json.loads(line)
+            if entry["user"]["username"] != user:
+                continue
+            ref = entry.get("objectRef") or {}
+            resource = ref.get("resource", "")
+            if ref.get("subresource"):
+                resource += f"/{ref['subresource']}"
+            found.append(
+                Call(
+                    entry["verb"],
+                    ref.get("apiGroup", ""),
+                    resource,
+                    ref.get("namespace", ""),
+                    ref.get("name", ""),
+                    (entry.get("responseStatus") or {}).get("code", 0),
+                    entry["requestURI"],
+                )
+            )
+        return found
+
+
+@dataclass
+class Bed:
+    """One cluster with Helm and its audit log."""
+
+    plane: ControlPlane
+    cluster: Cluster
+    helm: Helm
+    audit: Audit
+    directory: Path
+
+    def namespace(self, name: str) -> str:
+        """A new namespace."""
+        self.cluster.kubectl("create", "namespace", name)
+        return name
+
+    def install(self, release: str, namespace: str, values: Mapping[str, Any], *arguments: str) -> str:
+        """``helm install`` of the chart, taking over kinds an earlier release has left; what Helm printed."""
+        fixed = ("--namespace", namespace, "--take-ownership")
+        return self.helm("install", release, str(CHART), *fixed, *arguments, values=values)
+
+    def remove(self, release: str, namespace: str) -> None:
+        """``helm uninstall``, waiting until the objects are gone; a release that is gone already is no fault."""
+        self.helm.run("uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait")
+
+
+def source(url: str, **more: Any) -> dict[str, Any]:
+    """A metrics store for the chart's values."""
+    return {"name": "default", "url": url, "delaySeconds": 5, **more}
+
+
+def _write_volumes(cluster: Cluster, namespace: str, pod: Mapping[str, Any], root: Path) -> None:
+    """What a kubelet puts behind the container's mounts."""
+    mounts = {m["name"]: root / m["mountPath"].lstrip("/") for m in pod["containers"][0]["volumeMounts"]}
+    for volume in pod["volumes"]:
+        target = mounts[volume["name"]]
+        target.mkdir(parents=True, exist_ok=True)
+        if "configMap" in volume:
+            found = cluster.get("configmap", volume["configMap"]["name"], "-n", namespace)
+            for key, text in found["data"].items():
+                (target / key).write_text(text)
+        for part in (volume.get("projected") or {}).get("sources", ()):
+            ((kind, wanted),) = part.items()
+            found = cluster.get(kind.lower(), wanted["name"], "-n", namespace)
+            for item in wanted["items"]:
+                text = found["data"][item["key"]]
+                content = base64.b64decode(text) if kind == "secret" else text.encode()
+                (target / item["path"]).write_bytes(content)
+
+
+def _environment(container: Mapping[str, Any], pod: str, namespace: str) -> dict[str, str]:
+    fields = {"metadata.name": pod, "metadata.namespace": namespace}
+    return {
+        e["name"]: e["value"] if "value" in e else fields[e["valueFrom"]["fieldRef"]["fieldPath"]]
+        for e in container["env"]
+    }
+
+
+@contextmanager
+def deployed(
+    bed: Bed,
+    release: str,
+    namespace: str,
+    root: Path,
+    *,
+    pod: str = "concertmaster-0",
+    python: Sequence[str] = (sys.executable,),
+    environment: Mapping[str, str] | None = None,
+    server: str | None = None,
+) -> Iterator[Operator]:
+    """The operator of an installed release as a process. ``root`` stands for the container's root directory.
+
+    ``python`` and ``environment`` are those of the image; without them it is run from the source directory. ``server``
+    is another address of the API server.
+    """
+    cluster = bed.cluster
+    deployment = find(
+        cluster.get("deployment", "-n", namespace, "-l", f"app.kubernetes.io/instance={release}")["items"], "Deployment"
+    )
+    spec = deployment["spec"]["template"]["spec"]
+    container = spec["containers"][0]
+    _write_volumes(cluster, namespace, spec, root)
+    file = root / container["args"][-1].lstrip("/")
+    port = free_port()
+    text = file.read_text()
+    for path in ("/etc/concertmaster", "/var/lib/concertmaster"):
+        text = text.replace(path, f"{root}{path}")
+    config = yaml.safe_load(text)
+    config["listen"] = {"address": "127.0.0.1", "port": port}
+    # The test's copy lies beside the original: the volume itself is read-only for the container.
+    moved = root / f"{pod}.yaml"
+    moved.write_text(yaml.safe_dump(config))
+    log = root / f"{pod}-{time.monotonic_ns()}.log"
+    kubeconfig = cluster.kubeconfig(service_account=spec["serviceAccountName"], namespace=namespace)
+    if server is not None:
+        changed = json.loads(kubeconfig.read_text())
+        (there,) = changed["clusters"]
+        there["cluster"] = {**(there["cluster"] if server.startswith("https:") else {}), "server": server}
+        kubeconfig = root / f"{pod}.kubeconfig"
+        kubeconfig.write_text(json.dumps(changed))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*python, "-m", "concertmaster", *container["args"][:-1], str(moved)],
+            env={
+                "PATH": "/usr/bin:/bin",
+                **(environment or {"PYTHONPATH": str(ROOT / "operator")}),
+                "HOME": str(root),
+                "KUBECONFIG": str(kubeconfig),
+                **_environment(container, pod, namespace),
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=root,
+        )
+    try:
+        yield Operator(process, port, log, moved)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(timeout=5)
+
+
+def minimal_crd(group: str, version: str, kind: str, plural: str, *, namespaced: bool = True) -> dict[str, Any]:
+    """A CustomResourceDefinition that accepts everything, for kinds of products the test bed does not run."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced" if namespaced else "Cluster",
+            "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {
+                        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                    },
+                }
+            ],
+        },
+    }
+
+
+OTHER_KINDS = (
+    minimal_crd("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
+    minimal_crd("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
+    minimal_crd("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates"),
+    minimal_crd("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows"),
+    minimal_crd("argoproj.io", "v1alpha1", "ClusterWorkflowTemplate", "clusterworkflowtemplates", namespaced=False),
+    minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"),
+    minimal_crd("tekton.dev", "v1", "Pipeline", "pipelines"),
+    minimal_crd("tekton.dev", "v1", "Task", "tasks"),
+    minimal_crd("tekton.dev", "v1", "PipelineRun", "pipelineruns"),
+    minimal_crd("tekton.dev", "v1", "TaskRun", "taskruns"),
+    minimal_crd("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets"),
+)
+
+
+def promql_of(text: str, values: Mapping[str, str]) -> str:
+    """An expression of a dashboard with Grafana's variables filled in."""
+    for name, value in values.items():
+        text = text.replace(f"${name}", value)
+    assert not re.search(r"\$[a-zA-Z_]", text), f"a variable is left in {text}"
+    return text

@@ -1,0 +1,44 @@
+"""A tenant's namespace, and the plainest installation a test can need."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.chart_bed import Bed
+from tests.support.operator_bed import condition
+
+FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
+CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+REF = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}
+
+
+@contextmanager
+def namespaces(bed: Bed, *stems: str) -> Iterator[list[str]]:
+    """Fresh namespaces; the release ``cm`` lives in the first and is removed with all of them."""
+    names = [bed.namespace(f"{stem}-{secrets.token_hex(3)}") for stem in stems]
+    try:
+        yield names
+    finally:
+        bed.remove("cm", names[0])
+        for name in names:
+            bed.cluster.run_kubectl("delete", "namespace", name, "--wait=false")
+
+
+def get(bed: Bed, kind: str, namespace: str, name: str) -> dict[str, Any]:
+    """An object, empty when there is none."""
+    found = bed.cluster.run_kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+    return json.loads(found.stdout) if found.stdout.strip() else {}
+
+
+def state(bed: Bed, namespace: str, name: str, kind: str = "Ready") -> dict[str, Any]:
+    """A condition of a profile."""
+    return condition(get(bed, "wfp", namespace, name), kind)
+
+
+def advised(bed: Bed, namespace: str, name: str = "cronjob-etl") -> bool:
+    """Whether the profile has a complete analysis."""
+    return state(bed, namespace, name).get("reason") == "Analyzed"

@@ -1,0 +1,240 @@
+"""A whole cycle over fakes: an API server's memory, a metrics source that can be told to fail, an analysis that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.common import ExtraMetric
+from concertmaster.controller.cycle import Cycle
+from concertmaster.controller.health import Health
+from concertmaster.controller.interfaces import Advice, Beat, Case, Demand, Seen, SourceReport
+from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.registry import Registry
+from concertmaster.controller.snapshot import SnapshotBuilder
+from concertmaster.controller.telemetry import Telemetry
+from concertmaster.controller.watchdog import Watchdog
+from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.events import EventRecorder
+from concertmaster.kube.objects import (
+    CLUSTER_POLICIES,
+    NAMESPACES,
+    OURS,
+    POLICIES,
+    PROFILES,
+    Resource,
+    target_resource,
+)
+from concertmaster.kube.writer import StatusWriter
+from tests.support.fakes import MemoryClient
+
+NOW = 1_760_000_000.0
+INTERVAL = 300.0
+
+
+def resource(api_version: str, kind: str) -> Resource:
+    found = target_resource(api_version, kind)
+    assert found is not None
+    return found
+
+
+CRONJOB = resource("batch/v1", "CronJob")
+
+
+@dataclass
+class FakeSources:
+    """Sources that answer with a prepared report; ``broken`` ones raise, which a real one never should."""
+
+    reports: dict[str, SourceReport] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    denied: set[str] = field(default_factory=set)
+    asked: list[Demand] = field(default_factory=list)
+    changed: set[WorkflowKey] = field(default_factory=set)
+    extra_problem: str = ""
+
+    def names(self) -> Sequence[str]:
+        return tuple(self.reports)
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        return source not in self.denied or namespace_labels.get("trusted") == "true"
+
+    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+        self.asked.append(demand)
+        beat("collect")
+        if demand.source in self.broken:
+            raise RuntimeError("a fault of our own")
+        report = replace(self.reports[demand.source], changed=frozenset(self.changed))
+        self.changed.clear()
+        return report
+
+    def extras(
+        self,
+        source: str,
+        definition: WorkflowDefinition,
+        metrics: Sequence[ExtraMetric],
+        runs: Sequence[RunRecord],
+        *,
+        now: float,
+        window: float,
+    ) -> tuple[Sequence[RunRecord], str]:
+        return runs, self.extra_problem
+
+
+@dataclass
+class FakeHistory:
+    """Runs by workflow name."""
+
+    runs_of: dict[str, list[RunRecord]] = field(default_factory=dict)
+    tidied: list[dict[WorkflowKey, tuple[int, float]]] = field(default_factory=list)
+    trouble: str = ""
+
+    def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
+        return self.runs_of.get(definition.key.name, [])
+
+    def reopen(self) -> str:
+        return self.trouble
+
+    def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
+        self.tidied.append(dict(keep))
+
+
+@dataclass
+class FakeLive:
+    """Live runs that were read since the last look. ``broken`` raises, which the real one never should."""
+
+    seen: list[Seen] = field(default_factory=list)
+    looked: list[list[str]] = field(default_factory=list)
+    broken: bool = False
+
+    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+        self.looked.append([d.key.name for d in definitions])
+        if self.broken:
+            raise RuntimeError("a fault of our own")
+        return self.seen.pop(0) if self.seen else Seen()
+
+
+@dataclass
+class FakeAdviser:
+    """Advice that names how many runs it saw. ``failing`` workflows raise."""
+
+    cases: list[Case] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+
+    def __call__(self, case: Case) -> Advice:
+        self.cases.append(case)
+        if case.definition.key.name in self.failing:
+            raise ZeroDivisionError("division by zero at secret=hunter22")
+        count = len(case.runs)
+        ready = Finding(ConditionType.READY, count > 0, Reason.ANALYZED if count else Reason.NO_RUNS, f"{count} runs")
+        document = {"advice": [f"{count} runs"], "dataUntil": "2025-10-09T08:53:20Z", "score": 50 + count}
+        return Advice(document, ready, Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all"))
+
+
+def run(name: str, number: int, outcome: Outcome = Outcome.SUCCEEDED) -> RunRecord:
+    key = WorkflowKey("demo", "CronJob", name)
+    return RunRecord(key, f"{name}-{number}", NOW - 1000.0, NOW - 500.0, outcome, Source.HISTORY, ())
+
+
+class Bed:
+    """The operator's inside, with the watch played by ``sync``."""
+
+    def __init__(self, *, namespaces: Sequence[str] = (), patient: bool = True) -> None:
+        self.client = MemoryClient()
+        self.registry = Registry()
+        self.sources = FakeSources({"default": report()})
+        self.history = FakeHistory()
+        self.adviser = FakeAdviser()
+        self.live = FakeLive()
+        self.health = Health(stall_after=3600.0)
+        self.telemetry = Telemetry()
+        self.now = NOW
+        self.patient = patient
+        self.client.put(NAMESPACES, None, "demo")
+        access = AccessChecker(self.client)
+        self.cycle = Cycle(
+            registry=self.registry,
+            watchdog=Watchdog(self.client, self.registry, OURS, namespaces, self.health),
+            stage=SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
+            sources=self.sources,
+            history=self.history,
+            assessor=Assessor(self.sources, self.history, self.adviser),
+            writer=StatusWriter(self.client, parallelism=1),
+            events=EventRecorder(self.client, instance="test", clock=lambda: self.now),
+            access=access,
+            health=self.health,
+            telemetry=self.telemetry,
+            interval=INTERVAL,
+            live=self.live,
+            clock=lambda: self.now,
+            sleep=self.pass_time,
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """Time in which the watch catches up, unless it is dead."""
+        if self.patient:
+            self.sync()
+
+    def sync(self) -> None:
+        """What the watches would bring."""
+        for kind in OURS:
+            present = {o["metadata"]["uid"] for o in self.objects(kind)}
+            for obj in self.objects(kind):
+                self.registry.observe(kind, "MODIFIED", obj)
+            shot = self.registry.snapshot()
+            known = {PROFILES: shot.profiles, POLICIES: shot.policies, CLUSTER_POLICIES: shot.cluster_policies}
+            for entry in known.get(kind, ()):
+                if entry.uid not in present:
+                    self.registry.observe(kind, "DELETED", {"metadata": {"uid": entry.uid}})
+
+    def objects(self, kind: Resource) -> list[dict[str, Any]]:
+        return [o for p, o in self.client.objects.items() if p.split("/")[-2] == kind.plural]
+
+    def run(self, *, seconds: float = 0.0, watching: bool = True) -> bool:
+        """One cycle, ``seconds`` after the last."""
+        self.now += seconds
+        if watching:
+            self.sync()
+        return self.cycle()
+
+    def writes(self) -> list[tuple[str, str]]:
+        """Writes since the last call."""
+        found = self.client.writes()
+        self.client.calls.clear()
+        return found
+
+    def profile(self, name: str = "etl", target: str = "etl", namespace: str = "demo", **parts: Any) -> dict[str, Any]:
+        spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": target}}
+        return self.client.put(PROFILES, namespace, name, **{"spec": spec, **parts})
+
+    def policy(self, name: str = "team", namespace: str = "demo", **spec: Any) -> dict[str, Any]:
+        return self.client.put(POLICIES, namespace, name, spec=spec)
+
+    def cronjob(self, name: str = "etl", namespace: str = "demo", **labels: str) -> dict[str, Any]:
+        pod = {"spec": {"containers": [{"name": "main", "image": "x"}]}}
+        spec = {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": pod}}}
+        return self.client.put(CRONJOB, namespace, name, metadata={"labels": labels}, spec=spec)
+
+    def status(self, kind: Resource = PROFILES, name: str = "etl", namespace: str | None = "demo") -> dict[str, Any]:
+        found = self.client.objects.get(kind.path(namespace, name), {}).get("status", {})
+        assert isinstance(found, dict)
+        return found
+
+    def state(
+        self, kind: Resource = PROFILES, name: str = "etl", namespace: str | None = "demo"
+    ) -> dict[str, tuple[str, str]]:
+        """Condition type to (status, reason)."""
+        return {c["type"]: (c["status"], c["reason"]) for c in self.status(kind, name, namespace).get("conditions", ())}
+
+    def message(self, condition: str, kind: Resource = PROFILES, name: str = "etl") -> str:
+        found = self.status(kind, name).get("conditions", ())
+        return next((str(c["message"]) for c in found if c["type"] == condition), "")
+
+
+def report(name: str = "default", ok: bool = True, **more: Any) -> SourceReport:
+    """A source that answered, or did not."""
+    reason = Reason.COMPLETE if ok else Reason.SOURCE_UNREACHABLE
+    message = "every query was answered" if ok else "connection refused. Start it."
+    return SourceReport(name, ok, reason, message, **{"data_until": NOW, "queries": 5, **more})

@@ -1,0 +1,268 @@
+"""What the operator's cluster tests share: history of a CronJob's runs, the operator as a process, waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from testbed.cluster import Cluster
+from testbed.lives import ContainerLife, Grid, JobLife, PodLife
+from testbed.openmetrics import render
+from testbed.process import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT / "crds"
+GI = 1024.0**3
+MI = 1024.0**2
+
+MAIN = """
+import sys
+from pathlib import Path
+from concertmaster.controller.prerequisites import WaitPolicy
+from concertmaster.controller.main import Options, run
+from concertmaster.settings import load
+sys.exit(run(load(sys.argv[1]), Options(kubeconfig=Path(sys.argv[2]), patience=Patience(float(sys.argv[3]), 0.5))))
+"""
+
+
+# Seconds a test waits before it gives up. Only failures take that long; with ten times the work a machine can do, an
+# operator's first cycle took more than a minute, which failed tests that had nothing wrong.
+PATIENCE = 240.0
+
+
+def wait_for(what: str, check: Callable[[], Any], seconds: float = PATIENCE, pause: float = 0.3) -> Any:
+    """The first true value of ``check``; an assertion naming ``what`` when there is none in time."""
+    deadline = time.monotonic() + seconds
+    last: Any = None
+    while time.monotonic() < deadline:
+        last = check()
+        if last:
+            return last
+        time.sleep(pause)
+    raise AssertionError(f"waited {seconds:.0f} s in vain for: {what}; last seen: {last!r}")
+
+
+def install_crds(cluster: Cluster) -> None:
+    """Apply our CustomResourceDefinitions and wait until they are served."""
+    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=30s")
+
+
+def runs_of_cronjob(
+    namespace: str, name: str, count: int, end: float, *, every: float = 3600.0, seconds: float = 600.0
+) -> tuple[list[PodLife], list[JobLife]]:
+    """``count`` hourly runs of a CronJob, the last ending shortly before ``end``: 1 core and 2Gi asked for, less used."""
+    pods, jobs = [], []
+    for i in range(count):
+        start = end - 900.0 - seconds - (count - 1 - i) * every
+        job = f"{name}-{int(start) // 60}"
+        begun = start + 5.0
+        finished = begun + seconds + 10.0 * (i % 3)
+        container = ContainerLife(
+            "main",
+            image="example/etl:1",
+            started=begun,
+            finished=finished,
+            cpu_seconds=0.25 * seconds,
+            memory_peak=300 * MI + (i % 5) * MI,
+            cpu_request=1.0,
+            memory_request=2 * GI,
+            terminated_reason="Completed",
+        )
+        pods.append(
+            PodLife(
+                namespace,
+                f"{job}-abcde",
+                f"uid-{namespace}-{name}-{i}",
+                created=start,
+                containers=[container],
+                node="node-1",
+                owner_kind="Job",
+                owner_name=job,
+                scheduled=start + 1.0,
+                started=start + 2.0,
+                finished=finished,
+                deleted=finished + 1800.0,
+            )
+        )
+        jobs.append(JobLife(namespace, job, start, finished, owner_kind="CronJob", owner_name=name))
+    return pods, jobs
+
+
+def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:
+    """OpenMetrics text of these lives up to ``end``."""
+    return list(render(pods, Grid(end - days * 86400.0, end), jobs))
+
+
+def with_series(
+    text: list[str], name: str, labels: Mapping[str, str], start: float, end: float, value: float
+) -> list[str]:
+    """OpenMetrics text with one more gauge, sampled every minute from ``start`` to ``end``."""
+    shown = ",".join(f'{k}="{v}"' for k, v in labels.items())
+    samples = [f"{name}{{{shown}}} {value} {start + 60.0 * i:.0f}\n" for i in range(int((end - start) // 60.0) + 1)]
+    body = "".join(text).removesuffix("# EOF\n")
+    family = "" if f"# TYPE {name} " in body else f"# TYPE {name} gauge\n"
+    return [body, family, *samples, "# EOF\n"]
+
+
+def cronjob(namespace: str, name: str, **labels: str) -> dict[str, Any]:
+    """A CronJob object whose runs ``runs_of_cronjob`` plays."""
+    container = {
+        "name": "main",
+        "image": "example/etl:1",
+        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}},
+    }
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {"schedule": "0 * * * *", "suspend": True, "jobTemplate": {"spec": {"template": {"spec": pod}}}},
+    }
+
+
+def policy(namespace: str, name: str = "team", **spec: Any) -> dict[str, Any]:
+    """An OptimizationPolicy."""
+    return {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "OptimizationPolicy",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def profile(namespace: str, name: str, **spec: Any) -> dict[str, Any]:
+    """A WorkflowProfile."""
+    return {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "WorkflowProfile",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+DISCOVER_CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+
+
+def apply(cluster: Cluster, *objects: Mapping[str, Any]) -> None:
+    """kubectl apply, as a person would."""
+    cluster.kubectl("apply", "-f", "-", input="\n---\n".join(json.dumps(o) for o in objects))
+
+
+def condition(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The condition of that type, empty when it is not there."""
+    found = (obj.get("status") or {}).get("conditions") or ()
+    return next((dict(c) for c in found if c["type"] == kind), {})
+
+
+@dataclass
+class Operator:
+    """A running operator process."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    config: Path
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All log lines so far; a line that is not JSON is a failure."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.strip()]
+
+    def cycles(self) -> list[dict[str, Any]]:
+        """The log lines of finished cycles."""
+        return [line for line in self.read() if line["msg"] == "cycle"]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """HTTP status and text of the operator's own endpoint; status 0 while nothing listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str) -> float:
+        """The value of one sample of /metrics, 0 when it is absent."""
+        _, text = self.get("/metrics")
+        return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
+
+    def api_writes(self) -> float:
+        """Requests so far that change or could change the cluster (reviews of access included)."""
+        _, text = self.get("/metrics")
+        verbs = ("POST", "PATCH", "PUT", "DELETE")
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith("concertmaster_kubernetes_requests_total{") and any(f'verb="{v}"' in line for v in verbs)
+        )
+
+    def rss(self) -> float:
+        """Resident memory in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) / 1024.0 for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def next_cycles(self, count: int, seconds: float = PATIENCE) -> list[dict[str, Any]]:
+        """Wait for ``count`` further cycles and return them."""
+        before = len(self.cycles())
+        wait_for(f"{count} more cycles", lambda: len(self.cycles()) >= before + count, seconds)
+        return self.cycles()[before:]
+
+    def stop(self) -> float:
+        """SIGTERM; the seconds it took to end."""
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+        return time.monotonic() - begun
+
+
+def settings(directory: Path, sources: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    """A configuration with a free port, the shortest interval, and history in ``directory``."""
+    return {
+        "interval": "10s",
+        "historyPath": str(directory / "history.db"),
+        "listen": {"address": "127.0.0.1", "port": free_port()},
+        "limits": {"backfill": "2d"},
+        "sources": [{"name": name, "url": url, "delaySeconds": 5} for name, url in sources.items()],
+        **more,
+    }
+
+
+@contextmanager
+def operator(
+    cluster: Cluster, directory: Path, config: Mapping[str, Any], *, user: str = "admin", patience: float = 20.0
+) -> Iterator[Operator]:
+    """The operator as a process of its own, killed at the end if it is still there."""
+    file = directory / "config.yaml"
+    file.write_text(yaml.safe_dump(dict(config)))
+    log = directory / f"operator-{time.monotonic_ns()}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, str(file), str(cluster.kubeconfig(user)), str(patience)],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield Operator(process, config["listen"]["port"], log, file)
+    except BaseException as error:
+        error.add_note(f"the operator's last words:\n{log.read_text()[-6000:]}")
+        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(timeout=10)

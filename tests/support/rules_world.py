@@ -1,0 +1,247 @@
+"""Workflows as people write them, and runs of them with known truth: what every rule is tested on.
+
+Manifests go through the real readers, so that every JSON pointer in advice is one the API server knows.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.core.analysis.workflow import Analysis, analyze
+from concertmaster.core.model import (
+    ContainerFact,
+    Outcome,
+    Recommendation,
+    RunRecord,
+    Source,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowGraph,
+)
+from concertmaster.core.model.options import AnalysisOptions, Objectives, Pricing, RuleSettings
+from concertmaster.core.rules import RULES, DataGaps, Fleet, recommend
+from concertmaster.engines.argo import definition as argo_definition
+from concertmaster.engines.jobs import definition as job_engine
+from tests.support.builders import DAY, KEY, NOW, container
+
+Manifest = dict[str, Any]
+
+
+def task(name: str, *after: str, **more: Any) -> Manifest:
+    """A dag task that calls the template of its own name."""
+    return {"name": name, "template": name, **({"dependencies": list(after)} if after else {}), **more}
+
+
+def reads(*steps: str) -> Manifest:
+    """Arguments of a task that reads the results of these steps."""
+    return {"arguments": {"parameters": [{"name": s, "value": f"{{{{tasks.{s}.outputs.result}}}}"} for s in steps]}}
+
+
+def argo(*tasks: Manifest, templates: Mapping[str, Manifest] | None = None, **spec: Any) -> Manifest:
+    """A WorkflowTemplate of these tasks; ``templates`` adds fields to a task's template, ``main`` to the dag's own."""
+    changes = dict(templates or {})
+    bodies = [
+        {
+            "name": t["name"],
+            "container": {
+                "image": "registry.example/etl:1",
+                "command": [t["name"]],
+                "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
+            },
+            **changes.get(t["name"], {}),
+        }
+        for t in tasks
+    ]
+    main = {"name": "main", "dag": {"tasks": list(tasks)}, **changes.get("main", {})}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": "nightly-etl", "namespace": "demo"},
+        "spec": {"entrypoint": "main", "templates": [main, *bodies], **spec},
+    }
+
+
+def cron_job(schedule: str = "7 * * * *", resources: Mapping[str, Any] | None = None, **job: Any) -> Manifest:
+    """A CronJob ``report`` with one container; ``job`` are fields of its Job spec."""
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [
+            {
+                "name": "report",
+                "image": "registry.example/report:1",
+                "resources": dict(resources) if resources is not None else {"requests": {"cpu": "1", "memory": "1Gi"}},
+            }
+        ],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "report", "namespace": "demo"},
+        "spec": {"schedule": schedule, "suspend": True, "jobTemplate": {"spec": {"template": {"spec": pod}, **job}}},
+    }
+
+
+def define(manifest: Manifest) -> WorkflowDefinition:
+    """The definition its engine reads from the manifest."""
+    reader = argo_definition.define if manifest["apiVersion"].startswith("argoproj") else job_engine.define
+    found = reader(manifest)
+    assert not found.graph.problems, found.graph.problems
+    return found
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One item of a step: ``failures`` are (seconds, reason) of attempts before the one that took ``seconds``."""
+
+    seconds: float
+    wait: float = 1.0
+    startup: float = 2.0
+    failures: tuple[tuple[float, str], ...] = ()
+    fails: str | None = None  # reason of the last attempt's failure
+    back_off: float = 10.0
+    node: str = "node-a-1"
+    inputs: str | None = None
+    size: float | None = None
+    cache_hit: bool | None = None
+    extra: Mapping[str, float] = field(default_factory=dict)
+    containers: tuple[ContainerFact, ...] = (container(cpu_sampled_seconds=None, cpu_seconds=None),)
+
+
+Work = Mapping[str, float | Pod | Sequence[Pod | float]]
+
+
+def _pods(work: float | Pod | Sequence[Pod | float]) -> list[Pod]:
+    rows = list(work) if isinstance(work, Sequence) else [work]
+    return [p if isinstance(p, Pod) else Pod(float(p)) for p in rows]
+
+
+def _fact(fact: ContainerFact, begun: float, end: float, reason: str | None) -> ContainerFact:
+    seconds = end - begun
+    found = replace(fact, started=begun, finished=end, reason=reason if reason in ("OOMKilled", "Error") else None)
+    if found.cpu_seconds is None and found.cpu_sampled_seconds is None:
+        return replace(found, cpu_seconds=0.9 * seconds, cpu_sampled_seconds=seconds)  # uses what it requests
+    return found
+
+
+def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float = NOW - DAY, **more: Any) -> RunRecord:
+    """One run: steps after their dependencies, pods as the declared limits let them in, attempts one after the other.
+
+    A step that is not in ``work`` does not run; nothing runs behind a step that failed.
+    """
+    ends: dict[str, float] = {}
+    rows: list[StepExecution] = []
+    busy: list[tuple[str, float, float]] = []
+    failed = False
+    for spec in graph.steps:
+        if spec.name not in work or (failed and not spec.on_exit):
+            ends[spec.name] = max((ends[d] for d in spec.depends_on if d in ends), default=start)
+            continue
+        ready = max((ends[d] for d in spec.depends_on if d in ends), default=start)
+        pods = _pods(work[spec.name])
+        for place, pod in enumerate(pods):
+            opened = ready
+            for limit, names in ((graph.parallelism, None), (spec.parallelism, {spec.name})):
+                taken = sorted(e for s, _, e in busy if names is None or s in names)
+                while (
+                    limit is not None
+                    and sum(b <= opened < e for s, b, e in busy if names is None or s in names) >= limit
+                ):
+                    opened = min(e for e in taken if e > opened)
+            attempts = [*pod.failures, (pod.seconds, pod.fails)]
+            at = opened
+            for attempt, (seconds, reason) in enumerate(attempts):
+                scheduled = at + pod.wait
+                begun = scheduled + pod.startup
+                end = begun + seconds
+                bad = reason is not None
+                rows.append(
+                    StepExecution(
+                        step=spec.name,
+                        item=str(place) if len(pods) > 1 else None,
+                        attempt=attempt,
+                        pod=f"run-{number}-{spec.name}-{place}-{attempt}",
+                        uid=f"uid-{number}-{spec.name}-{place}-{attempt}",
+                        node=pod.node,
+                        ready=ready,
+                        created=at,
+                        scheduled=scheduled,
+                        started=begun,
+                        finished=end,
+                        outcome=Outcome.FAILED if bad else Outcome.SUCCEEDED,
+                        reason=reason if reason not in (None, "OOMKilled", "Error") else None,
+                        containers=tuple(_fact(c, begun, end, reason) for c in pod.containers),
+                        input_size=pod.size,
+                        input_fingerprint=pod.inputs,
+                        cache_hit=pod.cache_hit,
+                        extra=pod.extra,
+                    )
+                )
+                at = end + pod.back_off
+            busy.append((spec.name, opened, rows[-1].finished or at))
+            failed = failed or pod.fails is not None
+        ends[spec.name] = max(r.finished or 0.0 for r in rows if r.step == spec.name)
+    outcome = more.pop("outcome", Outcome.FAILED if failed else Outcome.SUCCEEDED)
+    end = max(r.finished or 0.0 for r in rows)
+    return RunRecord(
+        KEY, f"run-{number}", start, end, outcome, Source.HISTORY, tuple(rows), extra=more.pop("extra", {}), **more
+    )
+
+
+def history(
+    definition: WorkflowDefinition, count: int, work: Callable[[int], Work], *, every: float = DAY / 3, **more: Any
+) -> list[RunRecord]:
+    """``count`` runs, one ``every`` so many seconds up to now; ``work`` tells run i (0 is the oldest)."""
+    return [
+        simulate(definition.graph, work(i), number=i, start=NOW - (count - i) * every, **more) for i in range(count)
+    ]
+
+
+def noise(seed: int = 1, spread: float = 0.03) -> Callable[[float], float]:
+    """Log-normal noise around a value."""
+    chance = random.Random(seed)
+    return lambda value: value * chance.lognormvariate(0, spread)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A workflow, its runs, and what its owner wants: all a rule may look at."""
+
+    manifest: Manifest
+    runs: tuple[RunRecord, ...]
+    options: AnalysisOptions = field(default_factory=AnalysisOptions)
+    objectives: Objectives = field(default_factory=Objectives)
+    pricing: Pricing = field(default_factory=Pricing)
+    gaps: DataGaps | None = None
+    fleet: Fleet | None = None
+
+    @property
+    def definition(self) -> WorkflowDefinition:
+        """As its engine reads it."""
+        return define(self.manifest)
+
+    def analysis(self) -> Analysis:
+        """The analysis at the end of the history."""
+        return analyze(
+            self.definition, self.runs, now=NOW, options=self.options, objectives=self.objectives, pricing=self.pricing
+        )
+
+    def advice(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
+        """What one rule says (None: all of them)."""
+        chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
+        return recommend(
+            self.analysis(), "wfp", settings=chosen, gaps=self.gaps, fleet=self.fleet, wanted=self.objectives
+        )
+
+    def one(self, rule: str, **settings: str) -> Recommendation:
+        """The only thing one rule says."""
+        found = self.advice(rule, **settings)
+        assert len(found) == 1, [r.id for r in found]
+        return found[0]
+
+
+def scene(manifest: Manifest, count: int, work: Callable[[int], Work], *, every: float = DAY / 3, **more: Any) -> Scene:
+    """A manifest with ``count`` runs."""
+    return Scene(manifest, tuple(history(define(manifest), count, work, every=every)), **more)

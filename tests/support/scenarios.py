@@ -1,0 +1,423 @@
+"""One workflow per rule on which it fires: for its own test, its page's example, and the real API server."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from concertmaster.core.model import ContainerFact, WorkflowKey
+from concertmaster.core.model.options import Budget, Objectives, Pricing
+from concertmaster.core.rules import Fleet, FleetMember, member
+from tests.support.builders import DAY, MI, NOW, container
+from tests.support.rules_world import (
+    Manifest,
+    Pod,
+    Scene,
+    Work,
+    argo,
+    cron_job,
+    define,
+    noise,
+    reads,
+    scene,
+    simulate,
+    task,
+)
+
+SCENARIOS: dict[str, Callable[[], Scene]] = {}
+
+
+def scenario(rule: str) -> Callable[[Callable[[], Scene]], Callable[[], Scene]]:
+    """Registers the scene on which ``rule`` fires."""
+
+    def register(make: Callable[[], Scene]) -> Callable[[], Scene]:
+        SCENARIOS[rule] = make
+        return make
+
+    return register
+
+
+@scenario("parallelism")
+def parallelism() -> Scene:
+    """Eight searches of 100 s, two at a time."""
+    of = argo(
+        task("split"),
+        task("search", "split", withItems=list("abcdefgh")),
+        task("join", "search"),
+        templates={"main": {"parallelism": 2}},
+    )
+    value = noise()
+    return scene(of, 42, lambda _: {"split": value(20), "search": [value(100) for _ in range(8)], "join": value(30)})
+
+
+@scenario("retry-policy")
+def retry_policy() -> Scene:
+    """Every seventh fetch is evicted, and nothing tries again."""
+    of = argo(task("fetch"), task("load", "fetch"))
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"fetch": Pod(value(120), fails="Evicted" if i % 7 == 3 else None), "load": value(60)}
+
+    return scene(of, 42, work)
+
+
+STEPS = {"extract": 60.0, "transform": 300.0, "load": 30.0}
+
+
+def etl(**templates: Manifest) -> Manifest:
+    """Three steps one after the other."""
+    return argo(task("extract"), task("transform", "extract"), task("load", "transform"), templates=templates)
+
+
+def measured(**overrides: object) -> tuple[ContainerFact, ...]:
+    """A container that uses what it requests, but for the overrides."""
+    return (container(**{"cpu_seconds": None, "cpu_sampled_seconds": None, **overrides}),)
+
+
+def resources(**sections: dict[str, str]) -> Manifest:
+    """A template with these requests and limits."""
+    return {"container": {"image": "registry.example/etl:1", "resources": sections}}
+
+
+@scenario("bottleneck")
+def bottleneck() -> Scene:
+    """Most of the run is one step."""
+    value = noise()
+    return scene(etl(), 42, lambda _: {name: value(seconds) for name, seconds in STEPS.items()})
+
+
+@scenario("memory-request")
+def memory_request() -> Scene:
+    """One step never uses more than a fifth of the memory it requests."""
+    value, peak = noise(), noise(2, 0.1)
+
+    def work(_: int) -> Work:
+        facts = measured(memory_sampled_peak=200 * MI * peak(1.0))
+        return {n: Pod(value(s), containers=facts if n == "transform" else measured(memory_sampled_peak=960 * MI))
+                for n, s in STEPS.items()}  # fmt: skip
+
+    return scene(etl(), 42, work)
+
+
+@scenario("cpu-request")
+def cpu_request() -> Scene:
+    """The limit of the longest step throttles it in 40 % of its periods."""
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
+    value = noise()
+
+    def work(_: int) -> Work:
+        throttled = measured(cpu_limit=1.0, throttled_share=0.4)
+        return {n: Pod(value(s), containers=throttled if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    return scene(etl(transform=limited), 42, work)
+
+
+@scenario("degradation")
+def degradation() -> Scene:
+    """A new image makes one step 1.4 times as slow from the 29th run on."""
+    value = noise(spread=0.05)
+
+    def work(i: int) -> Work:
+        new = i >= 28
+        facts = measured(image="registry.example/etl:2" if new else "registry.example/etl:1")
+        slow = Pod(value(420 if new else 300), containers=facts)
+        return {"extract": value(60), "transform": slow, "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("missing-requests")
+def missing_requests() -> Scene:
+    """One step requests nothing."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        bare = measured(cpu_request=None, memory_request=None)
+        return {n: Pod(value(s), containers=bare if n == "load" else measured()) for n, s in STEPS.items()}
+
+    return scene(etl(load=resources()), 42, work)
+
+
+@scenario("data-quality")
+def data_quality() -> Scene:
+    """Nine of ten pods of a step are too short to be sampled."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        short = measured(memory_sampled_peak=None if i % 10 else 100 * MI, memory_kernel_peak=None)
+        return {"extract": Pod(value(20), containers=short), "transform": value(60), "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("timeout")
+def timeout() -> Scene:
+    """One transform hung for three hours; nothing has a limit."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {
+            "extract": value(60),
+            "transform": Pod(10800, fails="Error") if i == 30 else value(300),
+            "load": value(30),
+        }
+
+    return scene(etl(), 42, work)
+
+
+@scenario("straggler")
+def straggler() -> Scene:
+    """The third of eight items takes four times as long as the others, each time."""
+    of = argo(task("split"), task("search", "split", withItems=list("abcdefgh")), task("join", "search"))
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {
+            "split": value(20),
+            "search": [Pod(value(400 if k == 2 else 100), size=4e6 if k == 2 else 1e6) for k in range(8)],
+            "join": value(30),
+        }
+
+    return scene(of, 42, work)
+
+
+@scenario("parallel-steps")
+def parallel_steps() -> Scene:
+    """``audit`` waits for ``clean`` and reads nothing of it."""
+    of = argo(
+        task("extract"),
+        task("clean", "extract", **reads("extract")),
+        task("audit", "clean", **reads("extract")),
+        task("load", "clean", "audit", **reads("clean", "audit")),
+    )
+    value = noise()
+    seconds = {"extract": 60, "clean": 200, "audit": 180, "load": 30}
+    return scene(of, 42, lambda _: {n: value(s) for n, s in seconds.items()})
+
+
+@scenario("variance")
+def variance() -> Scene:
+    """Every fifth transform takes five times as long, always on the same node."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        slow = i % 5 == 2
+        pod = Pod(value(1000 if slow else 200), node="node-b-7" if slow else f"node-a-{i % 3}")
+        return {"extract": value(60), "transform": pod, "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("queue-time")
+def queue_time() -> Scene:
+    """The longest step waits three minutes for a node."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {"extract": value(60), "transform": Pod(value(300), wait=value(180)), "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("batch-small-steps")
+def batch_small_steps() -> Scene:
+    """Sixteen items of 5 s, four at a time, and each pod takes 20 s to start."""
+    of = argo(task("check", withItems=list("abcdefghijklmnop")), templates={"main": {"parallelism": 4}})
+    value = noise()
+    return scene(of, 42, lambda _: {"check": [Pod(value(5), wait=5.0, startup=15.0) for _ in range(16)]})
+
+
+@scenario("cache-step")
+def cache_step() -> Scene:
+    """A step whose input changes once a day is run three times a day."""
+    keyed = {
+        "inputs": {"parameters": [{"name": "day"}]},
+        "outputs": {"parameters": [{"name": "model", "valueFrom": {"path": "/tmp/model"}}]},
+    }
+    of = argo(task("fetch"), task("model", "fetch"), task("tell", "model"), templates={"model": keyed})
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"fetch": value(60), "model": Pod(value(600), inputs=f"day-{i // 3}"), "tell": value(30)}
+
+    return scene(of, 42, work)
+
+
+@scenario("objective-at-risk")
+def objective_at_risk() -> Scene:
+    """One step grows by a tenth a week; the median is to stay below seven minutes."""
+    value = noise(spread=0.02)
+
+    def work(i: int) -> Work:
+        return {"extract": value(60), "transform": value(240 * 1.1 ** (i / 21)), "load": value(30)}
+
+    return scene(etl(), 42, work, objectives=Objectives(duration_p50=420.0))
+
+
+@scenario("budget")
+def budget() -> Scene:
+    """Every third run asks the model 250,000 tokens' worth, of 200,000 it may."""
+    of = argo(task("draft"), task("review", "draft"))
+    value = noise()
+
+    def work(i: int) -> Work:
+        many = 190_000.0 if i % 3 == 0 else 90_000.0
+        return {
+            "draft": Pod(value(60), extra={"tokens": many}, inputs=f"topic-{i // 2}"),
+            "review": Pod(value(30), extra={"tokens": 60_000.0}),
+        }
+
+    made = scene(
+        of,
+        42,
+        work,
+        objectives=Objectives(budgets=(Budget("tokens", 200_000.0),)),
+        pricing=Pricing(units={"tokens": 0.000002}),
+    )
+    totals = [sum(e.extra.get("tokens", 0.0) for e in r.steps) for r in made.runs]
+    return replace(made, runs=tuple(replace(r, extra={"tokens": t}) for r, t in zip(made.runs, totals, strict=True)))
+
+
+@scenario("io-bound")
+def io_bound() -> Scene:
+    """A step that uses a tenth of a core, and is stalled on the disk 60 % of its time."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        slow = measured(
+            cpu_seconds=0.1 * seconds, cpu_sampled_seconds=seconds, io_waiting_seconds=0.6 * seconds, fs_read_bytes=9e9
+        )
+        return {"extract": value(60), "transform": Pod(seconds, containers=slow), "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("node-skew")
+def node_skew() -> Scene:
+    """Nodes of pool b are half as fast again."""
+    value, chance = noise(), random.Random(7)
+
+    def work(_: int) -> Work:
+        pods = {}
+        for name, seconds in STEPS.items():
+            old = chance.random() < 0.4
+            node = f"pool-b-{chance.randrange(3)}" if old else f"pool-a-{chance.randrange(5)}"
+            pods[name] = Pod(value(seconds * (1.5 if old else 1.0)), node=node)
+        return pods
+
+    return scene(etl(), 42, work)
+
+
+@scenario("sidecar-overhead")
+def sidecar_overhead() -> Scene:
+    """A mesh proxy requests half a core in each pod and uses a hundredth."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        def pod(seconds: float) -> Pod:
+            proxy = container(name="proxy", cpu_request=0.5, memory_request=256 * MI, cpu_seconds=0.01 * seconds,
+                              cpu_sampled_seconds=seconds, memory_sampled_peak=50 * MI)  # fmt: skip
+            return Pod(seconds, containers=(*measured(), proxy))
+
+        return {n: pod(value(s)) for n, s in STEPS.items()}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("split-long-step")
+def split_long_step() -> Scene:
+    """One busy pod is three quarters of the run."""
+    value = noise()
+    return scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(1200), "load": value(30)})
+
+
+@scenario("overlap-stages")
+def overlap_stages() -> Scene:
+    """What is slow to fetch is quick to train: the barrier makes both slow ones wait for each other."""
+    shards = {"withItems": list("abcd")}
+    of = argo(task("fetch", **shards), task("train", "fetch", **shards))
+    value = noise()
+    return scene(
+        of,
+        42,
+        lambda _: {"fetch": [value(s) for s in (300, 60, 60, 60)], "train": [value(s) for s in (60, 300, 60, 60)]},
+    )
+
+
+def daily_member(name: str, hour: float, cores: float, seconds: float, days: int = 14, **more: object) -> FleetMember:
+    """A workflow that runs once a day at that hour (UTC) on so many cores."""
+    midnight = NOW - NOW % DAY
+    runs = [
+        (
+            midnight - d * DAY + hour * 3600,
+            midnight - d * DAY + hour * 3600 + seconds,
+            cores * seconds,
+            cores * seconds,
+        )
+        for d in range(days, 0, -1)
+    ]
+    upcoming = tuple(midnight + d * DAY + hour * 3600 for d in range(1, 5))
+    return FleetMember(WorkflowKey("demo", "CronJob", name), np.array(runs), more.get("upcoming", upcoming))  # type: ignore[arg-type]
+
+
+def at_two(wait: float) -> Scene:
+    """A CronJob at two o'clock whose pod waits so long for a node."""
+    of = cron_job(schedule="0 2 * * *", resources={"requests": {"cpu": "4", "memory": "8Gi"}})
+    value = noise()
+    midnight = NOW - NOW % DAY
+    graph = define(of).graph
+    runs = tuple(
+        simulate(
+            graph,
+            {"job": Pod(value(900), wait=value(wait), containers=measured(name="report", cpu_request=4.0))},
+            number=d,
+            start=midnight - d * DAY + 7200,
+        )
+        for d in range(13, 0, -1)
+    )
+    return Scene(of, runs)
+
+
+@scenario("schedule-clash")
+def schedule_clash() -> Scene:
+    """Two others take the nodes from two to three."""
+    fleet = Fleet((daily_member("crawl", 2.0, 40.0, 3000), daily_member("index", 2.1, 20.0, 2400)))
+    return replace(at_two(600.0), fleet=fleet)
+
+
+@scenario("demand-forecast")
+def demand_forecast() -> Scene:
+    """The report at two takes four cores for a quarter of an hour, on top of a crawl."""
+    made = at_two(1.0)
+    own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs,
+                 [NOW - NOW % DAY + d * DAY + 7200 for d in range(1, 4)])  # fmt: skip
+    return replace(
+        made, fleet=Fleet((own, daily_member("crawl", 2.5, 0.5, 1800), daily_member("index", 9.0, 0.5, 1800)))
+    )
+
+
+@scenario("failing-step")
+def failing_step() -> Scene:
+    """Since the newest image, the last seven runs all fail in the transform."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        new = i >= 35
+        facts = measured(image="registry.example/etl:2" if new else "registry.example/etl:1")
+        failing = Pod(value(200 if new else 300), containers=facts, fails="Error" if new else None)
+        return {"extract": value(60), "transform": failing, "load": value(30)}
+
+    return scene(etl(), 42, work)
+
+
+@scenario("best-practices")
+def best_practices() -> Scene:
+    """An image without a tag, no limits, no retries, and nobody hears of a failure."""
+    untagged = {"container": {"image": "etl", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}
+    value = noise()
+    return scene(etl(load=untagged), 42, lambda _: {n: value(s) for n, s in STEPS.items()})

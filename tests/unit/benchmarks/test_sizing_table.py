@@ -1,0 +1,22 @@
+"""The sizing table of docs/operations.md and benchmarks/RESULTS.md is what was measured, row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import fleet
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", "benchmarks/RESULTS.md"])
+def test_the_pages_show_what_was_measured(page: str) -> None:
+    rows = fleet.rows()
+    assert len(rows) >= 3
+    assert "\n".join(fleet.sizing(rows)) in (ROOT / page).read_text()
+
+
+def test_nothing_was_wrong_while_it_was_measured() -> None:
+    assert [row["problems"] for row in fleet.rows()] == [[] for _ in fleet.rows()]

@@ -1,0 +1,1084 @@
+"""The closed loop over an API server's memory: modes, approvals, proofs, restores, foreign hands, crashes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.controller.changes.replan import lowers_memory
+from concertmaster.controller.changes.status import promise
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.plan import Predicted
+from concertmaster.core.model import Category, Edit, Level, Outcome
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.kube import errors
+from concertmaster.kube.objects import LIMIT_RANGES, Resource
+from tests.support.changes_bed import (
+    CHANGES,
+    CPU,
+    CRONJOB,
+    DAY,
+    MEMORY,
+    NOW,
+    POLICIES,
+    PROFILES,
+    Bed,
+    Died,
+    cheaper,
+    wider,
+)
+from tests.support.changes_world import advice, planned
+
+HOUR = 3600.0
+
+
+def applied(bed: Bed | None = None, **apply: Any) -> Bed:
+    """A bed with one change just written; 30 runs came before it."""
+    bed = bed or Bed(**apply)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert bed.one().phase == "Verifying"
+    return bed
+
+
+def later(bed: Bed, count: int, seconds: float = 600.0, **more: Any) -> None:
+    """``count`` runs after the change, then a cycle."""
+    bed.now += count * HOUR + 60.0
+    bed.runs(count, seconds, seed=2 + len(bed.history.runs_of["etl"]), **more)
+    bed.run(0.0)
+
+
+def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> None:
+    bed = Bed(mode="Recommend")
+    bed.client.calls.clear()
+    bed.run()
+    assert not [c for c in bed.client.calls if "workflowchanges" in c[1] or c[0] == "PATCH"]
+    assert bed.all() == []
+
+
+def test_auto_applies_proves_and_keeps() -> None:
+    bed = applied()
+    change = bed.one()
+    assert change.decision is None
+    assert bed.state(C.APPROVED) == ("True", "Automatic")
+    assert bed.state(C.APPLIED) == ("True", "Applied")
+    assert "kubectl -n demo patch cronjob etl --type=json" in bed.message(C.APPLIED)
+    assert change.status["predicted"]["measure"] == "Cost"
+    assert "CPU request of container main from 2 to 1500m" in change.status["predicted"]["text"]
+    assert len(bed.client.target_writes) == 1
+    later(bed, 3)
+    assert bed.one().status["verifiedRuns"] == 3
+    assert bed.one().status["baselineRuns"] == 30
+    later(bed, 9, cpu=0.75)
+    done = bed.one()
+    assert (done.phase, done.verdict) == ("Completed", Verdict.IMPROVED)
+    assert done.status["measured"]["measure"] == "Cost"
+    assert bed.state(C.RESTORED) == ("False", "Kept")
+    assert bed.cpu() == "1500m"
+    assert {"ChangeApplied", "ChangeKept"} <= set(bed.told())
+    assert not bed.pages.journal("change/")
+    line = done.line()
+    assert line is not None
+    assert (line.rule, line.verdict) == ("cpu-request", Verdict.IMPROVED)
+
+
+def test_a_quiet_cycle_writes_nothing() -> None:
+    bed = applied()
+    bed.run()
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    later(bed, 1)
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+
+
+def test_harm_is_taken_back_and_the_cooldown_doubles() -> None:
+    bed = applied()
+    later(bed, 2, 1500.0)
+    done = bed.one()
+    assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
+    assert bed.state(C.VERIFIED) == ("False", "Worse")
+    assert bed.state(C.RESTORED) == ("True", "TakenBack")
+    assert bed.cpu() == "2"
+    assert "ChangeTakenBack" in bed.told()
+    bed.items = [cheaper(proposed="1600m")]
+    bed.run(1.5 * HOUR)  # the cooldown is an hour, and two after a restore
+    assert len(bed.all()) == 1
+    bed.run(HOUR)
+    assert len(bed.all()) == 2
+
+
+def test_the_very_plan_that_was_taken_back_is_not_tried_again() -> None:
+    bed = applied()
+    later(bed, 2, 1500.0)
+    bed.run(30 * DAY)
+    assert len(bed.all()) == 1
+    assert bed.cpu() == "2"
+
+
+def neighbours(bed: Bed, factor: float, *, count: int = 8, after: int = 8) -> None:
+    """Other CronJobs that nobody changes, whose runs take ``factor`` times as long since the change."""
+    for i in range(count):
+        name = f"other-{i}"
+        spec = bed.target["spec"]
+        bed.client.put(CRONJOB, "demo", name, spec=spec)
+        reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": name}
+        bed.client.put(PROFILES, "demo", name, spec={"workflowRef": reference})
+        own, bed.history.runs_of["etl"] = bed.history.runs_of["etl"], []
+        bed.runs(30, 300.0, seed=100 + i, end=NOW)
+        bed.runs(after, 300.0 * factor, seed=200 + i)
+        bed.history.runs_of[name], bed.history.runs_of["etl"] = bed.history.runs_of["etl"], own
+
+
+def test_a_cluster_that_became_slower_is_not_blamed_on_the_change() -> None:
+    for moved in (False, True):
+        bed = Bed()
+        bed.run()
+        bed.now += 8 * 3600.0 + 60.0
+        bed.runs(8, seconds=800.0, seed=7)
+        if moved:
+            neighbours(bed, 800.0 / 600.0)
+        bed.run()
+        assert (bed.one().verdict is Verdict.WORSE) is not moved
+        assert ("8 other workflows take 33 % longer" in bed.message(C.VERIFIED)) is moved
+
+
+@pytest.mark.parametrize("how", ["edited", "what it refers to was edited", "changed by the operator"])
+def test_workflows_that_were_changed_themselves_are_no_control(how: str) -> None:
+    bed = Bed()
+    bed.run()
+    made = bed.client.objects[bed.one().ref.path]
+    bed.now += 8 * 3600.0 + 60.0
+    bed.runs(8, seconds=800.0, seed=7)
+    neighbours(bed, 800.0 / 600.0)
+    for i in range(8):
+        name = f"other-{i}"
+        if how == "edited":
+            entry = {
+                "manager": "ana",
+                "operation": "Update",
+                "fieldsV1": {"f:spec": {}},
+                "time": "2025-10-09T09:00:00Z",
+            }
+            bed.client.objects[CRONJOB.path("demo", name)]["metadata"]["managedFields"] = [entry]
+        elif how == "changed by the operator":
+            status = {**made["status"], "phase": "Completed"}
+            spec = {**made["spec"], "profileRef": {"name": name}}
+            bed.client.put(CHANGES, "demo", f"{name}-change", spec=spec, status=status)
+        else:
+            bed.history.runs_of[name] = [
+                replace(r, fingerprint="new" if (r.start or 0.0) > NOW else "old") for r in bed.history.runs_of[name]
+            ]
+    bed.run()
+    assert next(c for c in bed.all() if c.profile == "etl").verdict is Verdict.WORSE
+
+
+def test_also_the_very_first_runs_in_a_slower_cluster_are_not_blamed_on_the_change() -> None:
+    for moved in (False, True):
+        bed = Bed()
+        bed.run()
+        bed.now += 8 * HOUR + 60.0
+        bed.runs(2, seconds=1200.0, seed=7)
+        if moved:
+            neighbours(bed, 2.0)
+        bed.run()
+        assert (bed.one().verdict is Verdict.WORSE) is not moved
+
+
+def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
+    bed = Bed()
+    bed.run()
+    bed.now += 8 * HOUR + 60.0
+    bed.runs(8, seconds=800.0, seed=7)
+    neighbours(bed, 800.0 / 600.0, count=4)
+    for i in range(8):
+        reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": f"other-{i % 4}"}
+        bed.client.put(PROFILES, "demo", f"again-{i}", spec={"workflowRef": reference})
+    bed.run()
+    assert bed.one().verdict is Verdict.WORSE
+
+
+@pytest.mark.parametrize(
+    ("low", "likely", "high", "said"),
+    [
+        (-0.3, -0.2, -0.1, "10 % to 30 % shorter runs, likely 20 %"),
+        (-0.3, -0.1, 0.15, "30 % shorter to 15 % longer runs, likely 10 % shorter"),
+        (0.1, 0.2, 0.3, "10 % to 30 % longer runs, likely 20 %"),
+    ],
+)
+def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: float, high: float, said: str) -> None:
+    made = replace(planned(), predicted=Predicted("Duration", low, likely, high))
+    assert promise(made).endswith(f": {said}")
+
+
+def test_three_worse_of_five_and_the_rule_must_ask() -> None:
+    bed = applied(maxInFlight=1)
+    for step in range(3):
+        later(bed, 2, 1500.0)
+        assert bed.cpu() == "2"
+        bed.items = [cheaper(proposed=f"{1600 + step}m")]
+        bed.run(20 * HOUR)
+    waiting = [c for c in bed.all() if c.phase == "Proposed"]
+    assert [c.phase for c in bed.all() if c.phase != "Proposed"] == ["Completed"] * 3
+    assert len(waiting) == 1
+    assert bed.cpu() == "2"
+    bed.decide("Approve", waiting[0].name)
+    bed.run()
+    assert bed.cpu() == "1602m"
+
+
+def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why() -> None:
+    bed = Bed()
+    bed.history.runs_of["etl"].clear()
+    bed.runs(30, spread=0.4)
+    bed.run()
+    assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")
+    told = bed.message(C.APPROVED)
+    assert re.search(r"runs vary by \d\d %, so that 30 runs after the change \(verify.maxRuns\) would show", told), told
+    assert bed.counted("applied_total") == 0.0
+    bed.runs(200, spread=0.05)
+    bed.run()
+    assert bed.cpu() == "1500m"  # it waited for nothing else
+
+
+def test_approve_waits_and_carries_out_exactly_what_was_approved() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    change = bed.one()
+    assert change.phase == "Proposed"
+    assert bed.state(C.APPROVED) == ("Unknown", "Waiting")
+    assert f"kubectl concertmaster approve -n demo {change.name}" in bed.message(C.APPROVED)
+    bed.run()
+    assert bed.cpu() == "2"
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert bed.state(C.APPROVED) == ("True", "Approved")
+    assert "ana" in bed.message(C.APPROVED)
+    assert jsonpatch.apply(bed.target, bed.one().operations("inverse") or []) != bed.target
+
+
+def test_a_rejected_plan_is_never_made_and_not_proposed_again() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.decide("Reject")
+    bed.run()
+    bed.run()
+    assert bed.one().phase == "Completed"
+    assert bed.state(C.APPROVED) == ("False", "Rejected")
+    assert bed.cpu() == "2"
+
+
+def test_rejecting_an_automatic_change_takes_it_back_at_once() -> None:
+    bed = applied()
+    bed.decide("Reject", by="eve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().status["restored"] is True
+    assert "rejected by eve" in bed.message(C.RESTORED)
+
+
+@pytest.mark.parametrize("how", ["reject", "undo"])
+def test_a_rule_asks_for_a_month_after_a_person_was_against_it(how: str) -> None:
+    bed = applied()
+    if how == "reject":
+        bed.decide("Reject", by="eve")
+    else:
+        bed.edit(CPU, "2")
+    bed.run()
+    assert bed.cpu() == "2"
+    bed.items = [cheaper(proposed="1600m")]
+    bed.now += 20 * HOUR
+    bed.runs(8, seed=8)
+    bed.run()
+    bed.run()
+    assert bed.cpu() == "2"
+    assert sorted(c.phase for c in bed.all())[-1] == "Proposed"
+    bed.run(31 * DAY)
+    assert bed.cpu() == "1600m"
+
+
+def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
+    bed = Bed(mode="Approve", windows=[{"schedule": "0 3 * * *", "duration": "1h"}])
+    bed.run()
+    bed.decide("Approve")
+    bed.run()
+    assert bed.state(C.APPLIED) == ("False", "GateClosed")
+    assert "waits for window: the next window opens" in bed.message(C.APPLIED)
+    assert bed.cpu() == "2"
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    bed.now += (DAY + 3 * HOUR - bed.now % DAY) % DAY  # three o'clock UTC
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda bed: bed.policy(allow=["Parallelism"]),
+        lambda bed: bed.policy(suspend=True),
+        lambda bed: setattr(bed, "coverage", 0.1),
+        lambda bed: setattr(bed, "allowed", False),
+        lambda bed: setattr(bed, "items", [cheaper(risk=Level.HIGH)]),
+        lambda bed: setattr(bed, "items", [cheaper(automatic=False, proposed="1900m")]),
+        lambda bed: bed.target["metadata"].update(labels={"kustomize.toolkit.fluxcd.io/name": "apps"}),
+        lambda bed: bed.client.put(
+            LIMIT_RANGES, "demo", "r", spec={"limits": [{"type": "Container", "min": {"cpu": "1800m"}}]}
+        ),
+        lambda bed: bed.client.put(
+            Resource("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", "verticalpodautoscalers"),
+            "demo",
+            "v",
+            spec={"targetRef": {"kind": "CronJob", "name": "etl"}},
+        ),
+        lambda bed: bed.client.lists.update({LIMIT_RANGES.path("demo"): errors.Forbidden("no", status=403)}),
+        lambda bed: bed.items.append(advice(Edit("/spec/schedule", "x", "y"))) or bed.items.pop(0),  # type: ignore[union-attr]
+    ],
+)  # fmt: skip
+def test_a_closed_gate_means_no_object_and_no_write(spoil: Callable[[Bed], Any]) -> None:
+    bed = Bed()
+    spoil(bed)
+    before = json.dumps(bed.target["spec"])
+    bed.run()
+    assert bed.all() == []
+    assert json.dumps(bed.target["spec"]) == before
+
+
+def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
+    bed = Bed(gitOps="Apply")
+    bed.target["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "written; Flux Kustomization apps may change it back; to take it back by hand: kubectl" in bed.message(
+        C.APPLIED
+    )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda bed: bed.target["metadata"].update(annotations={"meta.helm.sh/release-name": "etl"}),
+        lambda bed: bed.client.put(
+            LIMIT_RANGES, "demo", "r", spec={"limits": [{"type": "Container", "min": {"cpu": "1800m"}}]}
+        ),
+        lambda bed: setattr(bed, "coverage", 0.1),
+        lambda bed: bed.policy(mode="Approve", allow=["Parallelism"]),
+    ],
+)  # fmt: skip
+def test_every_gate_is_asked_again_after_the_approval_and_right_before_the_write(spoil: Callable[[Bed], Any]) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    spoil(bed)
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().phase == "Proposed"
+    assert bed.message(C.APPLIED).startswith("waits for ")
+
+
+def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
+    bed = Bed(cooldown="0s")
+    bed.items = [
+        cheaper(),
+        advice(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job"),
+    ]
+    assert bed.run() == {"OptimizationPolicy/team": 1}
+    assert len(bed.all()) == 1
+    bed.policy(cooldown="0s", maxInFlight=5)
+    bed.run()
+    assert len(bed.all()) == 2
+    assert jsonpatch.find(bed.target, MEMORY)[1] == "768Mi"
+    bed.steps._per_minute = 0
+    bed.items.append(wider())
+    bed.run()
+    assert len(bed.all()) == 2
+
+
+# --- attacks
+
+
+def approved(bed: Bed) -> Bed:
+    bed.run()
+    bed.decide("Approve")
+    return bed
+
+
+def tamper(bed: Bed, **changes: Any) -> None:
+    raw = bed.client.objects[bed.one().ref.path]
+    raw["status"]["plan"] = {**raw["status"]["plan"], **changes}
+
+
+EVIL = json.dumps(
+    [{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "evil"}]
+)
+BIGGER = json.dumps([{"op": "replace", "path": CPU, "value": "8"}])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"patch": EVIL},
+        {"patch": BIGGER},
+        {"patch": "[]"},
+        {"patch": "not json"},
+        {"patch": None},
+        {"inverse": EVIL},
+        {"target": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "other", "namespace": "demo", "uid": "u"}},
+        {
+            "target": {
+                "apiVersion": "batch/v1",
+                "kind": "CronJob",
+                "name": "etl",
+                "namespace": "kube-system",
+                "uid": "u",
+            }
+        },
+        {"target": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "etl", "namespace": "demo", "uid": "u"}},
+        {"target": "x"},
+    ],
+)
+def test_a_tampered_plan_is_refused(changes: dict[str, Any]) -> None:
+    bed = approved(Bed(mode="Approve"))
+    tamper(bed, **changes)
+    before = json.dumps(bed.target["spec"])
+    bed.run()
+    assert json.dumps(bed.target["spec"]) == before
+    assert next(c for c in bed.all() if c.decision).phase == "Failed"
+
+
+IMAGE = "/spec/jobTemplate/spec/template/spec/containers/0/image"
+RESOURCES = CPU.removesuffix("/requests/cpu")
+
+
+def _victim(plan: dict[str, Any]) -> None:
+    plan["target"] = {**plan["target"], "name": "victim", "namespace": "prod"}
+    plan["inverse"] = EVIL
+
+
+def _inverse(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Callable[[dict[str, Any]], None]:
+    def spoil(plan: dict[str, Any]) -> None:
+        plan["inverse"] = json.dumps(change(json.loads(plan["inverse"])))
+
+    return spoil
+
+
+IN_FLIGHT: dict[str, Callable[[dict[str, Any]], None]] = {
+    "another object": _victim,
+    "an image more": _inverse(lambda ops: [*ops, {"op": "replace", "path": IMAGE, "value": "evil"}]),
+    "another value": _inverse(lambda ops: [*ops[:-1], {**ops[-1], "value": "64"}]),
+    "without its tests": _inverse(lambda ops: ops[-1:]),
+    "all resources away": _inverse(lambda ops: [*ops, {"op": "remove", "path": RESOURCES}]),
+    "nothing": lambda plan: plan.update(inverse="[]"),
+    "no plan": lambda plan: plan.clear(),
+}
+
+
+@pytest.mark.parametrize("ground", ["restoring", "rejected", "harm", "applied"])
+@pytest.mark.parametrize("how", IN_FLIGHT)
+def test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo(how: str, ground: str) -> None:
+    bed = applied()
+    victim = bed.client.put(CRONJOB, "prod", "victim", spec=json.loads(json.dumps(bed.target["spec"])))
+    raw = bed.client.objects[bed.one().ref.path]
+    if how == "another object":
+        raw["status"]["plan"]["target"]["uid"] = victim["metadata"]["uid"]
+    IN_FLIGHT[how](raw["status"]["plan"])
+    if ground == "restoring":
+        intent = {"type": "Restored", "status": "Unknown", "reason": "InProgress", "message": "about to be taken back"}
+        raw["status"]["conditions"].append({**intent, "lastTransitionTime": "2025-10-09T08:53:20Z"})
+    elif ground == "rejected":
+        bed.decide("Reject")
+    elif ground == "harm":
+        bed.now += 2 * HOUR + 60.0
+        bed.runs(2, 1500.0, seed=5)
+    else:
+        raw["status"]["phase"] = "Applied"
+    before = json.dumps([bed.target, bed.client.objects[CRONJOB.path("prod", "victim")]])
+    bed.run()
+    bed.run()
+    assert json.dumps([bed.target, bed.client.objects[CRONJOB.path("prod", "victim")]]) == before
+    assert bed.one().phase == "Conflict"
+    told = bed.message(C.RESTORED)
+    assert "as the journal has it: kubectl -n demo patch cronjob etl --type=json" in told
+    assert '"value":"2"' in told
+    assert "evil" not in told
+    assert not bed.pages.journal("change/")
+    assert "ChangeConflict" in bed.told()
+
+
+def test_a_change_under_proof_follows_its_profile_to_no_other_object() -> None:
+    bed = applied()
+    bed.client.objects[PROFILES.path("demo", "etl")]["spec"]["workflowRef"]["name"] = "other"
+    bed.decide("Reject")
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "is not the workflow of its profile (CronJob other)" in bed.message(C.RESTORED)
+    assert "as the journal has it: kubectl -n demo patch cronjob etl --type=json" in bed.message(C.RESTORED)
+
+
+def test_nobody_is_handed_a_command_that_was_edited() -> None:
+    bed = applied()
+    tamper(bed, inverse=EVIL)
+    bed.delete(PROFILES, "etl")
+    bed.run()
+    assert "To take the change back: its plan is lost" in bed.message(C.ORPHANED)
+
+
+def test_a_journal_that_was_damaged_is_not_carried_out() -> None:
+    bed = applied()
+    (key,) = bed.pages.journal("change/")
+    body = json.loads(bed.pages.rows[key])
+    body["status"]["plan"]["inverse"] = EVIL
+    bed.pages.rows[key] = json.dumps(body)
+    bed.delete(CHANGES, bed.one().name)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert jsonpatch.find(bed.target, IMAGE)[1] == "x"
+    assert any("the journal cannot take it back" in p for p in bed.problems)
+    assert not bed.pages.journal("change/")
+    assert len(bed.pages.journal("deleted/")) == 1
+
+
+def test_a_plan_edited_in_the_moment_before_the_write_is_looked_at_again() -> None:
+    bed = approved(Bed(mode="Approve"))
+    path, inner = bed.one().ref.path, bed.client.request
+
+    def late(method: str, at: str, **kwargs: Any) -> dict[str, Any]:
+        if method == "GET" and at == path:
+            tamper(bed, inverse=EVIL)
+        return inner(method, at, **kwargs)
+
+    bed.client.request = late  # type: ignore[method-assign]
+    bed.run()
+    assert (bed.cpu(), bed.client.target_writes) == ("2", [])
+    bed.client.request = inner  # type: ignore[method-assign]
+    bed.run()
+    assert next(c for c in bed.all() if c.decision).phase == "Failed"
+
+
+def forge(bed: Bed, source: Change, patch: str, **spec: Any) -> None:
+    """A self-consistent forgery: patch and digest fit each other."""
+    from concertmaster.core.changes.plan import digest_of
+
+    assert source.target is not None
+    operations = json.loads(patch)
+    inverse = json.dumps(undoing(operations) or json.loads(source.status["plan"]["inverse"]))
+    digest = digest_of("demo", "etl", "cpu-request.job", source.target, operations)
+    status = {**source.status, "plan": {**source.status["plan"], "patch": patch, "inverse": inverse}}
+    base = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": digest, **spec}
+    bed.client.put(CHANGES, "demo", "forged", spec=base, status=status)
+
+
+def test_a_consistent_forgery_is_not_what_the_evidence_says() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    source = bed.one()
+    bed.delete(CHANGES, source.name)
+    forge(bed, source, json.dumps([{"op": "test", "path": CPU, "value": "2"}, *json.loads(BIGGER)]), decision="Approve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert next(c for c in bed.all() if c.name == "forged").phase == "Superseded"
+
+
+def test_a_consistent_forgery_of_an_image_is_refused() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    source = bed.one()
+    bed.delete(CHANGES, source.name)
+    forge(bed, source, EVIL, decision="Approve")
+    bed.run()
+    assert next(c for c in bed.all() if c.name == "forged").phase == "Failed"
+    assert "only parallelism and requests" in str(
+        next(c for c in bed.all() if c.name == "forged").condition(C.APPROVED)["message"]
+    )
+
+
+def test_a_hand_made_object_is_refused() -> None:
+    bed = Bed(mode="Approve")
+    spec = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": "f" * 64}
+    bed.client.put(CHANGES, "demo", "mine", spec={**spec, "decision": "Approve"})
+    bed.run()
+    mine = next(c for c in bed.all() if c.name == "mine")
+    assert mine.phase == "Failed"
+    assert "did not make" in str(mine.condition(C.APPROVED)["message"])
+    assert bed.cpu() == "2"
+
+
+def test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_advice_moves() -> None:
+    bed = Bed(mode="Approve")
+    bed.mortal.points, bed.mortal.die_at = 0, (2, "after")  # the journal's note, then the object
+    with pytest.raises(Died):
+        bed.run()
+    assert bed.one().status == {}
+    bed.items = [cheaper(proposed="1600m")]
+    bed.start()
+    bed.run()
+    assert sorted(c.phase for c in bed.all()) == ["Proposed", "Superseded"]
+    imitation = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job"}
+    waiting = next(c for c in bed.all() if c.phase == "Proposed")
+    bed.client.put(CHANGES, "demo", "mine", spec={**imitation, "planDigest": waiting.digest, "decision": "Approve"})
+    bed.run()
+    assert next(c for c in bed.all() if c.name == "mine").phase == "Failed"
+    assert bed.cpu() == "2"
+
+
+def test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    first = bed.one()
+    bed.items = [cheaper(proposed="1550m")]
+    bed.run()
+    assert bed.one().name == first.name
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"  # what was approved, not what came after
+    far = Bed(mode="Approve")
+    far.run()
+    far.items = [cheaper(proposed="1100m")]
+    far.run()
+    far.run()
+    assert sorted(c.phase for c in far.all()) == ["Proposed", "Superseded"]
+
+
+def test_a_moved_plan_is_not_believed_without_the_journal() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.pages.rows.clear()
+    bed.items = [cheaper(proposed="1550m")]
+    name = bed.one().name
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert {c.name: c.phase for c in bed.all()}[name] == "Superseded"
+
+
+def test_advice_that_is_gone_takes_its_proposal_along() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.items = None  # not analysed yet by a new process: nothing is known
+    bed.run()
+    assert bed.one().phase == "Proposed"
+    bed.items = []
+    bed.run()
+    assert bed.one().phase == "Superseded"
+
+
+# --- foreign hands
+
+
+def test_a_foreign_edit_before_the_write_is_a_conflict_and_never_overwritten() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.edit(CPU, "3")
+    bed.decide("Approve")
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert bed.cpu() == "3"
+
+
+def test_a_foreign_edit_in_the_last_moment_fails_the_test_and_is_kept() -> None:
+    bed = Bed()
+    path = CRONJOB.path("demo", "etl")
+    bed.client.before_write = lambda p: bed.edit(CPU, "3") if p == path and bed.cpu() == "2" else None
+    bed.run()
+    assert bed.cpu() == "3"
+    assert bed.one().phase == "Conflict"
+
+
+def test_a_touch_in_the_last_moment_only_delays() -> None:
+    bed = Bed()
+    touched = []
+
+    def touch(path: str) -> None:
+        if path == CRONJOB.path("demo", "etl") and not touched:
+            touched.append(path)
+            bed.edit("/spec/suspend", True)
+
+    bed.client.before_write = touch
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().phase == "Proposed"
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize("value", ["3", "2"])
+def test_a_foreign_edit_of_the_field_during_the_proof_ends_it(value: str) -> None:
+    bed = applied()
+    bed.edit(CPU, value)
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert bed.cpu() == value
+    later(bed, 3, 3000.0)
+    assert bed.cpu() == value
+
+
+def test_another_order_of_the_list_is_not_written_into() -> None:
+    bed = applied()
+    base = "/spec/jobTemplate/spec/template/spec/containers"
+    rows = jsonpatch.find(bed.target, base)[1]
+    bed.edit(base, [{"name": "side", "image": "y", "resources": {"requests": {"cpu": "1500m"}}}, *rows])
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    assert jsonpatch.find(bed.target, CPU)[1] == "1500m"
+
+
+def test_another_change_of_the_template_ends_the_proof_with_what_is_known() -> None:
+    bed = applied()
+    later(bed, 2)
+    bed.edit("/spec/jobTemplate/spec/template/spec/containers/0/image", "y")
+    bed.run()
+    done = bed.one()
+    assert (done.phase, done.verdict) == ("Completed", Verdict.INCONCLUSIVE)
+    assert "changed otherwise" in bed.message(C.VERIFIED)
+    assert bed.cpu() == "1500m"
+
+
+def test_a_target_deleted_or_made_anew_is_left_alone() -> None:
+    bed = applied()
+    bed.delete(CRONJOB, "etl")
+    bed.run()
+    assert bed.one().phase == "Conflict"
+    again = applied()
+    again.delete(CRONJOB, "etl")
+    again.cronjob(cpu="1500m")
+    again.run()
+    assert again.one().phase == "Conflict"
+    assert again.cpu() == "1500m"
+
+
+# --- policy, profile or change gone in flight
+
+
+@pytest.mark.parametrize("how", ["suspend", "recommend", "delete"])
+def test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo(how: str) -> None:
+    bed = applied()
+    if how == "delete":
+        bed.delete(POLICIES, "team")
+    else:
+        bed.policy(suspend=how == "suspend", mode="Recommend" if how == "recommend" else "Auto")
+    later(bed, 3, 3000.0)
+    assert bed.cpu() == "1500m"
+    assert bed.state(C.ORPHANED) == ("True", "PolicyGone")
+    assert "kubectl -n demo patch cronjob etl" in bed.message(C.ORPHANED)
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    if how != "delete":
+        bed.policy()
+        bed.run()
+        bed.run()
+        assert bed.cpu() == "2"
+
+
+def test_a_proposal_without_a_policy_is_withdrawn() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.policy(suspend=True)
+    bed.decide("Approve")
+    bed.run()
+    assert bed.one().phase == "Superseded"
+    assert bed.cpu() == "2"
+
+
+def test_a_deleted_profile_orphans_its_changes() -> None:
+    bed = applied()
+    bed.delete(PROFILES, "etl")
+    bed.run()
+    assert bed.state(C.ORPHANED) == ("True", "ProfileGone")
+    bed.writes()
+    bed.run()
+    assert bed.writes() == []
+    assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool) -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    if restart:
+        bed.start()
+    bed.run()
+    assert bed.cpu() == "2"
+    assert not bed.pages.journal("change/")
+    assert "ChangeTakenBack" in bed.told()
+    bed.run()
+    assert bed.all() == []  # the cooldown holds
+    bed.run(3 * HOUR)
+    bed.run()
+    assert bed.cpu() == "2"  # whoever deletes it is asked before it is made again
+    assert bed.one().phase == "Proposed"
+    bed.run(31 * DAY)
+    assert bed.cpu() == "1500m"
+
+
+def test_a_deleted_change_whose_policy_is_gone_is_told_and_left() -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.policy(suspend=True)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert any("to undo it: kubectl -n demo patch" in p for p in bed.problems)
+
+
+def test_changes_that_cannot_be_listed_stop_everything() -> None:
+    bed = applied()
+    later(bed, 1)
+    bed.client.lists[CHANGES.path()] = errors.Forbidden("no", status=403)
+    bed.now += 3 * HOUR
+    bed.runs(3, 3000.0, seed=9)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert "nothing is changed" in bed.problems[0]
+
+
+# --- refusals of the server
+
+
+def test_a_refused_dry_run_fails_the_plan_for_good() -> None:
+    bed = Bed()
+    refusal = errors.Rejected("denied by admission webhook", status=422, reason="Invalid")
+    bed.client.faults["DRY", CRONJOB.path("demo", "etl")] = [refusal]
+    bed.run()
+    assert bed.one().phase == "Failed"
+    assert "admission webhook" in bed.message(C.APPLIED)
+    assert bed.cpu() == "2"
+    bed.run()
+    assert len(bed.client.target_writes) == 1  # a repetition under another name, once the server agrees
+
+
+def test_an_answer_that_never_came_is_looked_up() -> None:
+    path = CRONJOB.path("demo", "etl")
+    bed = Bed()
+    bed.client.faults["PATCH", path] = [errors.Unreachable("timed out")]
+    bed.run()
+    assert bed.one().phase == "Applied"
+    assert bed.cpu() == "2"
+    bed.run()
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert len(bed.client.target_writes) == 1
+
+
+def test_a_right_lost_while_proving_does_not_lose_the_inverse() -> None:
+    bed = applied()
+    path = CRONJOB.path("demo", "etl")
+    bed.client.faults["DRY", path] = [errors.Forbidden("no", status=403)]
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "1500m"
+    assert bed.one().phase == "Verifying"
+    assert any("not taken back yet" in p for p in bed.problems)
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.one().phase == "Completed"
+
+
+def test_without_room_for_the_journal_nothing_is_changed_but_harm_is_taken_back() -> None:
+    bed = Bed()
+    bed.pages.full = True
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.problems
+    bed.pages.full = False
+    bed.run()
+    assert bed.cpu() == "1500m"
+    bed.pages.full = True
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "2"
+    assert any("journal cannot be written" in p for p in bed.problems)
+
+
+@pytest.mark.parametrize("kind", ["readonly", "full"])
+@pytest.mark.parametrize("other", ["deleted", "finished"])
+def test_a_journal_that_cannot_be_written_does_not_keep_harm_elsewhere_from_being_taken_back(
+    kind: str, other: str
+) -> None:
+    bed = applied()
+    body = json.loads(next(iter(bed.pages.journal("change/").values())))
+    body["metadata"] |= {"uid": "u-other", "name": "other"}
+    if other == "finished":
+        done = bed.client.put(CHANGES, "demo", "other", spec=body["spec"], status={"phase": "Superseded"})
+        body["metadata"]["uid"] = done["metadata"]["uid"]
+    else:
+        body["spec"]["profileRef"]["name"] = "gone"
+    bed.pages.rows["change/" + body["metadata"]["uid"]] = json.dumps(body)
+    setattr(bed.pages, kind, True)
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "2"
+    done_ = next(c for c in bed.all() if c.name != "other")
+    assert (done_.phase, done_.verdict) == ("Completed", Verdict.WORSE)
+    assert "ChangeTakenBack" in bed.told()
+    assert bed.counted("restored_total", ground="proof") == 1.0
+    assert any("journal cannot be written" in p for p in bed.problems)
+    setattr(bed.pages, kind, False)
+    bed.run()
+    assert not bed.pages.journal("change/")
+    assert bed.counted("restored_total", ground="proof") == 1.0
+
+
+def test_a_deleted_change_is_taken_back_without_a_note_which_is_made_up_for() -> None:
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.pages.full = True  # no room for the note, while the entry could be dropped
+    bed.run()
+    assert bed.cpu() == "2"
+    assert bed.pages.journal("change/")
+    bed.pages.full = False
+    bed.run()
+    assert not bed.pages.journal("change/")
+    assert len(bed.pages.journal("deleted/")) == 1
+    assert bed.told().count("ChangeTakenBack") == 1
+
+
+@pytest.mark.parametrize("how", ["kept", "conflict", "applied"])
+def test_what_ends_without_a_journal_is_counted_and_told_all_the_same(how: str) -> None:
+    bed = Bed() if how == "applied" else applied()
+    if how == "applied":
+        path = CRONJOB.path("demo", "etl")
+        bed.client.before_write = lambda p: setattr(bed.pages, "readonly", bed.pages.readonly or p == path)
+        bed.run()
+    else:
+        bed.pages.readonly = True
+        if how == "conflict":
+            bed.edit(CPU, "3")
+        later(bed, 12, cpu=0.75)
+    event, count, labels = {
+        "kept": ("ChangeKept", "verdicts_total", {"verdict": "Improved"}),
+        "conflict": ("ChangeConflict", "conflicts_total", {}),
+        "applied": ("ChangeApplied", "applied_total", {}),
+    }[how]
+    assert event in bed.told()
+    assert bed.counted(count, **labels) == 1.0
+    assert any("journal cannot be written" in p for p in bed.problems)
+
+
+def test_a_fault_of_the_stage_itself_is_a_problem_and_not_the_end_of_the_cycle() -> None:
+    bed = applied()
+    (key,) = bed.pages.journal("change/")
+    bed.pages.rows[key] = "{"
+    bed.run()
+    assert any("the changes failed (JSONDecodeError)" in p for p in bed.problems)
+
+
+def test_a_journal_that_cannot_be_read_stops_everything() -> None:
+    bed = Bed()
+    bed.pages.lost = True
+    bed.run()
+    assert bed.all() == []
+    assert "nothing is changed while the journal" in bed.problems[0]
+
+
+# --- pruning
+
+
+def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
+    bed = Bed(mode="Approve", changeHistoryLimit=2)
+    for i in range(4):
+        bed.items = [cheaper(proposed=f"{1100 + 200 * i}m")]
+        bed.run()
+    finished = [c for c in bed.all() if c.phase == "Superseded"]
+    assert len(finished) == 2
+
+
+# --- crashes
+
+
+def story(bed: Bed) -> None:
+    """Apply, then harm, then restore: every write there is."""
+    bed.run()
+    bed.now += 2 * HOUR + 60.0
+    rows = bed.history.runs_of["etl"]
+    if len(rows) == 30:
+        bed.runs(2, 1500.0, seed=5)
+    bed.run(0.0)
+
+
+def points() -> int:
+    bed = Bed()
+    bed.mortal.points = 0
+    story(bed)
+    return bed.mortal.points
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets(moment: str) -> None:
+    total = points()
+    assert total > 8
+    for number in range(1, total + 1):
+        bed = Bed()
+        bed.mortal.points, bed.mortal.die_at = 0, (number, moment)
+        with pytest.raises(Died):
+            story(bed)
+        bed.start()
+        for _ in range(4):
+            bed.run()
+        if len(bed.history.runs_of["etl"]) == 30:
+            bed.now += 2 * HOUR + 60.0
+            bed.runs(2, 1500.0, seed=5)
+        for _ in range(4):
+            bed.run()
+        where = f"killed {moment} write {number} of {total}"
+        values = [o["value"] for ops in bed.client.target_writes for o in ops]
+        assert values in (["1500m", "2"], ["1500m"]), where
+        done = [c for c in bed.all() if c.verdict is Verdict.WORSE]
+        assert len(done) == 1, where
+        assert bed.cpu() == "2", where
+        assert done[0].status["restored"] is True, where
+        assert not bed.pages.journal("change/"), where
+        assert [c.phase for c in bed.all()] == ["Completed"], where
+
+
+def test_memory_kills_after_less_memory_are_seen_at_once() -> None:
+    bed = Bed()
+    item = advice(Edit(MEMORY, "1Gi", "600Mi"), id="memory-request.job", rule="memory-request", step="job")
+    bed.items = [item]
+    bed.run()
+    assert jsonpatch.find(bed.target, MEMORY)[1] == "600Mi"
+    later(bed, 1, outcome=Outcome.FAILED, reason="OOMKilled")
+    assert jsonpatch.find(bed.target, MEMORY)[1] == "1Gi"
+    assert bed.one().verdict is Verdict.WORSE
+
+
+@pytest.mark.parametrize(("proposed", "kept"), [("600Mi", False), ("1300Mi", True)])
+@pytest.mark.parametrize("category", [Category.COST, Category.PERFORMANCE, Category.RELIABILITY])
+def test_whether_memory_was_lowered_is_read_from_the_plan_and_not_from_its_aim(
+    category: Category, proposed: str, kept: bool
+) -> None:
+    bed = Bed()
+    bed.items = [
+        advice(
+            Edit(MEMORY, "1Gi", proposed),
+            id="memory-request.job",
+            rule="memory-request",
+            step="job",
+            category=category,
+        )
+    ]
+    bed.run()
+    assert jsonpatch.find(bed.target, MEMORY)[1] == proposed
+    later(bed, 1, outcome=Outcome.FAILED, reason="OOMKilled")
+    assert (jsonpatch.find(bed.target, MEMORY)[1] == proposed) is kept
+
+
+def test_memory_is_lowered_against_what_a_step_took_from_its_template() -> None:
+    step, common = (
+        "/spec/steps/0/computeResources/requests/memory",
+        "/spec/stepTemplate/computeResources/requests/memory",
+    )
+    add = [{"op": "test", "path": step, "value": None}, {"op": "add", "path": step, "value": "1Gi"}]
+    assert lowers_memory("Task", [{"op": "test", "path": common, "value": "2Gi"}, *add])
+    assert not lowers_memory("Task", [{"op": "test", "path": common, "value": "512Mi"}, *add])
+    assert not lowers_memory("Task", add)
+    cpu = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "1"}]
+    assert not lowers_memory("CronJob", cpu)

@@ -1,0 +1,565 @@
+"""Finished runs from live objects into the history: whose, when, how much at a time, and what is said when it cannot be."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.collection import live_runs as module
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.live_runs import LiveRuns
+from concertmaster.controller.collection.pending import Pending, pack
+from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
+from concertmaster.controller.collection.run_watch import Watch
+from concertmaster.controller.interfaces import Seen
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition
+from concertmaster.engines import assign
+from concertmaster.kube import errors
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.objects import Resource
+from tests.support.argo_oracle import Controller, fnv, pods, stamp
+from tests.support.fakes import MemoryClient
+from tests.unit.engines.argo.test_pods import NESTED, the_definition
+from tests.unit.engines.jobs.test_definition import job
+from tests.unit.engines.jobs.test_live import live_job
+from tests.unit.engines.jobs.test_live import pod as live_pod
+from tests.unit.engines.tekton.test_tekton import RUNS, pipeline, pipeline_run, task
+
+WORKFLOWS, PIPELINE_RUNS, _, JOBS, JOB_SETS = (kind.resource for kind in KINDS)
+PODS = KINDS[-1].children
+TASK_RUNS = KINDS[1].children
+SERVED = {WORKFLOWS: "argoproj.io/v1alpha1", PIPELINE_RUNS: "tekton.dev/v1", JOBS: "batch/v1"}
+ETL, BACKUP, BUILD = the_definition(NESTED), job(), pipeline(task("fetch"))
+
+
+class Cluster(MemoryClient):
+    """Serves the kinds of runs; remembers how lists were selected."""
+
+    def __init__(self, *kinds: Resource) -> None:
+        super().__init__()
+        self.selected: list[tuple[str, str | None]] = []
+        for kind in kinds:
+            self.objects[f"/apis/{kind.api_version}"] = {"metadata": {}, "resources": [{"name": kind.plural}]}
+
+    def items(self, path: str, *, label_selector: str | None = None, **_: Any) -> Iterator[dict[str, Any]]:
+        self.selected.append((path, label_selector))
+        yield from super().items(path)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+        query = kwargs.get("query") or {}
+        if "fieldSelector" in query:
+            name = query["fieldSelector"].partition("=")[2]
+            return {"items": [o for o in self.items(path) if o["metadata"]["name"] == name]}
+        return super().request(method, path, **kwargs)
+
+    def add(self, resource: Resource | None, raw: dict[str, Any], uid: str | None = None) -> dict[str, Any]:
+        """An object as it stands in the cluster."""
+        assert resource is not None
+        meta = raw["metadata"]
+        meta.setdefault("uid", uid or f"uid-{meta['name']}")
+        self.objects[resource.path(meta["namespace"], meta["name"])] = raw
+        return raw
+
+
+@dataclass
+class World:
+    """One operator's reading of live runs; ``restart`` keeps cluster and history."""
+
+    directory: Path
+    client: Cluster
+    definitions: Sequence[WorkflowDefinition] = (ETL, BACKUP, BUILD)
+    pending: Pending = field(default_factory=Pending)
+    now: float = 0.0
+    counts: list[str] = field(default_factory=list)
+    followed: list[Watch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.keeper = HistoryProvider(str(self.directory / "history.db"))
+        self.kinds = RunKinds(self.client, AccessChecker(self.client, clock=self.clock), (), clock=self.clock)
+        self.live = LiveRuns(
+            self.client, self.kinds, self.keeper, count=self.counts.append, pending=self.pending, clock=self.clock
+        )
+        self.live.follow = self.followed.append
+
+    def clock(self) -> float:
+        return self.now
+
+    def look(self, *definitions: WorkflowDefinition) -> Seen:
+        """One cycle's look, a minute after the last."""
+        self.now += 61.0
+        return self.live.look(definitions or self.definitions, lambda _: None)
+
+    def see(self, resource: Resource, raw: dict[str, Any]) -> bool:
+        """A watch event; whether it was taken."""
+        bare = {k: v for k, v in raw.items() if k not in ("apiVersion", "kind")}  # items of a list carry neither
+        if not self.live.wants(resource, bare):
+            return False
+        self.live.take(resource, bare, pack(resource, bare))
+        return True
+
+    def runs(self, definition: WorkflowDefinition) -> list[RunRecord]:
+        return self.keeper.store.runs(definition.key, definition=definition)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    found = World(tmp_path, Cluster(*SERVED))
+    assert found.look() == Seen()
+    return found
+
+
+def etl_run(name: str = "etl-x7k2z", **status: Any) -> dict[str, Any]:
+    control = Controller(NESTED, name)
+    control.execute()
+    raw = control.workflow(**status)
+    raw["metadata"] |= {"uid": f"uid-{name}", "labels": {"workflows.argoproj.io/completed": "true"}}
+    return raw
+
+
+def backup_run(name: str = "backup-29333333", condition: str | None = "Complete", **status: Any) -> dict[str, Any]:
+    raw = live_job(condition, **status)
+    raw["metadata"] |= {"name": name, "uid": f"uid-{name}"}
+    raw["spec"] = {"selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": f"uid-{name}"}}}
+    return raw
+
+
+# --- what is watched --------------------------------------------------------------------------------------------------
+
+
+def test_only_kinds_of_engines_in_use_are_watched(world: World) -> None:
+    assert [k.resource for k in world.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS, JOBS]
+    world.look(BACKUP)
+    assert [k.resource for k in world.followed[-1].kinds] == [JOBS]
+    assert world.client.writes() == []
+
+
+def test_a_kind_that_is_not_installed_is_not_watched_until_it_is(tmp_path: Path) -> None:
+    world = World(tmp_path, Cluster(JOBS))
+    assert world.look() == Seen()
+    assert [k.resource for k in world.followed[-1].kinds] == [JOBS]
+    world.client.objects["/apis/tekton.dev/v1beta1"] = {"metadata": {}, "resources": [{"name": "pipelineruns"}]}
+    world.look()
+    assert [k.resource.api_version for k in world.followed[-1].kinds] == ["tekton.dev/v1beta1", "batch/v1"]
+
+
+def test_a_missing_right_is_a_note_with_the_remedy_and_is_followed_when_granted(world: World) -> None:
+    world.client.allows = lambda a: a["resource"] != "pods"  # type: ignore[method-assign]
+    world.restart()
+    seen = world.look()
+    assert [k.resource for k in world.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS]
+    assert "Jobs are known from the metrics only: the operator may not list pods" in seen.notes[0]
+    assert "live: false" in seen.notes[0]
+    world.client.allows = lambda a: True  # type: ignore[method-assign]
+    world.now += 400.0
+    assert world.look().notes == ()
+    assert JOBS in [k.resource for k in world.followed[-1].kinds]
+
+
+def test_an_api_server_that_is_away_changes_nothing_about_the_watch(world: World) -> None:
+    before = world.followed[-1]
+    for kind in KINDS:
+        path = f"/apis/{kind.resource.api_version}"
+        world.client.faults["GET", path] = [errors.Unreachable("connection refused")]
+    seen = world.look()
+    assert world.followed[-1] == before
+    assert len(seen.notes) == 3
+    assert "not known now" in seen.notes[0]
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_workflow_is_read_at_once_and_tells_its_workflow_in_the_next_look(world: World) -> None:
+    assert world.see(WORKFLOWS, etl_run())
+    assert world.live.read() is False
+    (run,) = world.runs(ETL)
+    assert (run.run, run.source, run.outcome) == ("etl-x7k2z", Source.LIVE, Outcome.SUCCEEDED)
+    assert world.look().changed == {ETL.key}
+    assert world.look() == Seen()
+    assert world.counts == ["complete"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        etl_run(phase="Running"),
+        {**etl_run(), "spec": {"workflowTemplateRef": {"name": "unobserved"}}},
+        {**etl_run(), "metadata": {"name": "no-uid", "namespace": "data"}},
+        {**etl_run(), "status": None},
+    ],
+)
+def test_runs_that_go_on_or_belong_to_nobody_are_not_kept(world: World, raw: dict[str, Any]) -> None:
+    assert not world.see(WORKFLOWS, raw)
+    assert len(world.pending) == 0
+
+
+def test_the_same_object_again_is_not_read_again(world: World) -> None:
+    for _ in range(3):
+        world.see(WORKFLOWS, etl_run())
+    assert len(world.pending) == 1
+    world.live.read()
+    assert not world.see(WORKFLOWS, etl_run())
+    assert world.counts == ["complete"]
+
+
+def test_a_compressed_node_table_is_read(world: World) -> None:
+    control = Controller(NESTED, "etl-x7k2z")
+    nodes = control.execute()
+    raw = control.workflow()
+    raw["metadata"]["uid"] = "u"
+    table = json.dumps(raw["status"].pop("nodes")).encode()
+    raw["status"]["compressedNodes"] = base64.b64encode(gzip.compress(table)).decode()
+    world.see(WORKFLOWS, raw)
+    world.live.read()
+    (run,) = world.runs(ETL)
+    assert len([e for e in run.steps if e.pod]) == len(nodes)
+
+
+def test_a_job_is_read_with_its_pods(world: World) -> None:
+    world.client.add(PODS, live_pod("a", 2, 20, code=137))
+    world.client.add(PODS, live_pod("b", 30, 50))
+    assert world.see(JOBS, backup_run(succeeded=1, failed=1))
+    world.live.read()
+    (run,) = world.runs(BACKUP)
+    assert [(e.attempt, e.outcome, e.exit_code) for e in run.steps] == [
+        (0, Outcome.FAILED, 137),
+        (1, Outcome.SUCCEEDED, 0),
+    ]
+    assert world.client.selected == [
+        ("/api/v1/namespaces/ops/pods", "batch.kubernetes.io/controller-uid=uid-backup-29333333")
+    ]
+
+
+def test_a_pipeline_run_is_read_with_its_task_runs(world: World) -> None:
+    for raw in RUNS:
+        world.client.add(TASK_RUNS, {**raw, "metadata": {**raw["metadata"], "uid": raw["metadata"]["name"]}})
+    raw = pipeline_run()
+    raw["metadata"]["uid"] = "u"
+    assert world.see(PIPELINE_RUNS, raw)
+    world.live.read()
+    (run,) = world.runs(BUILD)
+    assert {e.step for e in run.steps} == {"fetch", "lint", "test", "deploy", "clean"}
+    assert world.client.selected[-1][1] == "tekton.dev/pipelineRun=build-x7k2z"
+
+
+def test_deleted_objects_keep_their_records_also_over_a_restart(world: World) -> None:
+    raw = world.client.add(WORKFLOWS, etl_run())
+    world.see(WORKFLOWS, raw)
+    world.client.objects.clear()
+    world.live.read()
+    before = world.runs(ETL)
+    world.restart()
+    world.look()
+    assert world.runs(ETL) == before
+    assert before[0].source is Source.LIVE
+
+
+def test_a_restart_reads_what_still_exists_and_finds_nothing_new(world: World) -> None:
+    world.see(WORKFLOWS, etl_run())
+    world.live.read()
+    world.look()
+    world.pending = Pending()
+    world.restart()
+    world.look()
+    assert world.see(WORKFLOWS, etl_run())
+    assert world.look() == Seen()
+
+
+def test_a_profile_made_later_gets_the_runs_that_had_ended_before(world: World) -> None:
+    world.look(BACKUP, BUILD)
+    world.client.add(WORKFLOWS, etl_run())
+    assert not world.see(WORKFLOWS, etl_run())
+    world.look(BACKUP, BUILD, ETL)  # a new kind: its watch lists everything
+    assert world.client.selected == []
+    other = the_definition(NESTED, name="other")
+    late = world.client.add(WORKFLOWS, etl_run("other-1"))
+    late["spec"]["workflowTemplateRef"]["name"] = "other"
+    assert world.look(BACKUP, BUILD, ETL, other).changed == {other.key, ETL.key}
+    assert ("/apis/argoproj.io/v1alpha1/namespaces/data/workflows", "workflows.argoproj.io/completed=true") in (
+        world.client.selected
+    )
+    world.client.selected.clear()
+    world.look(BACKUP, BUILD, ETL, other)
+    assert world.client.selected == []
+
+
+def test_a_list_that_fails_for_a_new_profile_is_tried_again(world: World) -> None:
+    other = the_definition(NESTED, name="other")
+    raw = world.client.add(WORKFLOWS, etl_run("other-1"))
+    raw["spec"]["workflowTemplateRef"]["name"] = "other"
+    path = WORKFLOWS.path("data")
+    world.client.lists[path] = errors.Unreachable("connection refused")
+    assert "not known yet" in world.look(*world.definitions, other).notes[0]
+    del world.client.lists[path]
+    assert world.look(*world.definitions, other).changed == {other.key}
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------------
+
+
+def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: World) -> None:
+    control = Controller(NESTED, "etl-x7k2z", failures=lambda n: fnv(n) % 2)
+    facts = pods(control.execute(), "etl-x7k2z")
+    world.keeper.store.add(assign(facts[:-1], [ETL]).executions)
+    raw = etl_run(nodes={}, offloadNodeStatusVersion="fnv:1", phase="Failed")
+    world.see(WORKFLOWS, raw)
+    seen = world.look()
+    assert "of Workflow data/etl-x7k2z only the end is known live" in seen.notes[0]
+    assert "offloadNodeStatusVersion" in seen.notes[0]
+    (run,) = world.runs(ETL)
+    assert (run.outcome, run.source, len(run.steps)) == (Outcome.FAILED, Source.HISTORY, len(facts) - 1)
+    assert world.counts == ["end"]
+    told = seen.told[ETL.key]
+    assert told == (
+        "the nodes of run etl-x7k2z are kept in the controller's database (offloadNodeStatusVersion): its steps are only "
+        "known from the metrics",
+    )
+    world.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
+    assert world.look().told == {ETL.key: told}  # every run says so; the sentence does not change
+    assert world.look(BACKUP).told == {}  # its profile is gone, and with it what was said
+    assert world.look().told == {}
+    world.see(WORKFLOWS, etl_run("etl-11", nodes={}, offloadNodeStatusVersion="fnv:1"))
+    assert list(world.look().told) == [ETL.key]
+    world.see(WORKFLOWS, etl_run("etl-10"))
+    assert world.look().told == {}  # and goes when a run can be read again
+    assert world.look() == Seen()
+
+
+def test_a_failed_job_without_pods_is_a_failed_run_and_is_looked_at_three_times(world: World) -> None:
+    world.see(JOBS, backup_run(condition="Failed", failed=1, completionTime=None))
+    world.live.read()
+    assert world.live.read() is False
+    assert len(world.client.selected) == 1  # not at once again
+    assert [(r.outcome, r.steps) for r in world.runs(BACKUP)] == [(Outcome.FAILED, ())]
+    for _ in range(3):
+        world.look()
+    assert len(world.client.selected) == 3
+    assert len(world.pending) == 0
+
+
+def test_pods_that_come_late_complete_the_record(world: World) -> None:
+    world.see(JOBS, backup_run(succeeded=1))
+    world.live.read()
+    assert world.runs(BACKUP) == []
+    world.client.add(PODS, live_pod("a", 2, 20))
+    assert world.look().changed == {BACKUP.key}
+    assert [(r.source, len(r.steps)) for r in world.runs(BACKUP)] == [(Source.LIVE, 1)]
+
+
+def test_children_that_may_not_be_listed_are_named(world: World) -> None:
+    world.client.lists["/api/v1/namespaces/ops/pods"] = errors.Forbidden("no", status=403)
+    world.see(JOBS, backup_run(succeeded=1))
+    assert "may not list pods in namespace ops" in world.look().notes[0]
+
+
+def test_an_api_server_that_is_away_keeps_runs_waiting(world: World) -> None:
+    path = "/api/v1/namespaces/ops/pods"
+    world.client.add(PODS, live_pod("a", 2, 20))
+    world.client.lists[path] = errors.Unreachable("connection refused")
+    world.see(JOBS, backup_run(succeeded=1))
+    assert world.live.read() is False
+    assert "live runs wait to be read" in world.look().notes[0]
+    del world.client.lists[path]
+    assert world.look().changed == {BACKUP.key}
+
+
+def test_a_history_that_cannot_be_written_keeps_runs_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.see(WORKFLOWS, etl_run())
+    with monkeypatch.context() as patch:
+        patch.setattr(world.keeper.store, "add", raising(module.HistoryError("the disk is full")))
+        assert "live runs wait to be stored: the disk is full" in world.look().notes[0]
+    assert world.look().changed == {ETL.key}
+
+
+def test_a_damaged_history_is_begun_anew_and_everything_is_listed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.see(WORKFLOWS, etl_run())
+    world.live.read()
+    edition = world.followed[-1].edition
+    world.keeper.store.close()
+    (world.directory / "history.db").write_bytes(b"not a database" * 100)
+    world.keeper.renew()
+    world.look()
+    assert world.followed[-1].edition == edition + 1
+    assert world.see(WORKFLOWS, etl_run())
+    assert world.look().changed == {ETL.key}
+
+
+def test_a_fault_of_a_reader_costs_that_run_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = module.live_reader
+
+    def reader(raw: Any) -> Any:
+        found = real(raw)
+        return replace(found, read=raising(KeyError("phase"))) if raw["metadata"]["name"] == "etl-bad" else found
+
+    world.see(WORKFLOWS, etl_run("etl-bad"))
+    world.see(WORKFLOWS, etl_run())
+    monkeypatch.setattr(module, "live_reader", reader)
+    assert "Workflow data/etl-bad cannot be read (KeyError)" in world.look().notes[0]
+    assert [r.run for r in world.runs(ETL)] == ["etl-x7k2z"]
+    assert world.counts == ["unreadable", "complete"]
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def call(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return call
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_is_bounded_in_runs_and_in_time(world: World) -> None:
+    for i in range(module.MOST_AT_ONCE + 20):
+        assert world.see(WORKFLOWS, etl_run(f"etl-{i:03}"))
+    assert world.live.read() is True
+    assert len(world.runs(ETL)) == module.MOST_AT_ONCE
+    assert world.live.read() is False
+    assert len(world.runs(ETL)) == module.MOST_AT_ONCE + 20
+
+
+def test_a_turn_ends_when_its_time_is_over(world: World) -> None:
+    for i in range(5):
+        world.see(WORKFLOWS, etl_run(f"etl-{i}"))
+
+    def beat(_: str) -> None:
+        world.now += module.LONGEST_TURN
+
+    assert world.live.read(beat) is True
+    assert 1 <= len(world.runs(ETL)) <= 2
+
+
+def test_beyond_the_budget_only_names_are_kept_and_the_objects_listed_again(world: World) -> None:
+    size = len(pack(WORKFLOWS, etl_run()))
+    world.pending = Pending(most_bytes=int(1.5 * size), most_runs=3)
+    world.restart()
+    world.look()
+    for name in ("etl-1", "etl-2", "etl-3", "etl-4"):
+        world.see(WORKFLOWS, world.client.add(WORKFLOWS, etl_run(name)))
+    assert [w.packed is None for w in world.pending.some(9, again=True)] == [False, True, True]
+    del world.client.objects[WORKFLOWS.path("data", "etl-3")]
+    seen = world.look()
+    assert [r.run for r in world.runs(ETL)] == ["etl-1", "etl-2"]
+    assert seen.notes == ("1 finished runs at once were too many to be read live",)
+    assert world.counts == ["complete", "complete", "unreadable"]
+    assert world.look() == Seen()
+
+
+def test_ten_thousand_nodes_are_read_within_a_turn(world: World) -> None:
+    table: dict[str, Any] = {}
+    for i in range(10_000):
+        table[f"n{i}"] = {
+            "id": f"n{i}",
+            "name": f"etl-x7k2z.prepare({i}:x).deep",
+            "type": "Pod",
+            "phase": "Succeeded",
+            "templateName": "run",
+            "startedAt": stamp(1000.0 + i),
+            "finishedAt": stamp(1010.0 + i),
+        }
+    raw = etl_run(nodes=table)
+    begun = time.perf_counter()
+    assert world.see(WORKFLOWS, raw)
+    world.live.read()
+    assert time.perf_counter() - begun < 30.0  # seconds, on a loaded machine
+    (waiting,) = world.runs(ETL)
+    assert len(waiting.steps) == 10_000
+
+
+def test_recursion_and_nonsense_in_a_status_are_survived(world: World) -> None:
+    deep = {
+        f"n{i}": {"id": f"n{i}", "name": "etl-x7k2z" + ".again" * i, "type": "Pod", "phase": "Succeeded",
+                  "children": [f"n{(i + 1) % 300}"], "startedAt": stamp(1000.0), "finishedAt": stamp(1001.0)}
+        for i in range(300)
+    }  # fmt: skip
+    world.see(WORKFLOWS, etl_run(nodes=deep))
+    world.see(WORKFLOWS, etl_run("etl-odd", nodes=[1, {"a": None}]))
+    seen = world.look()
+    assert world.counts[0] in ("complete", "end")
+    assert any("etl-odd" in note for note in seen.notes)
+
+
+# --- joining ----------------------------------------------------------------------------------------------------------
+
+
+def played(name: str, at: float, live: bool, world: World) -> None:
+    """One run of the workflow, in the metrics and, with ``live``, as an object too."""
+    control = Controller(NESTED, name)
+    nodes = control.execute()
+    shift = at - min(n.created for n in nodes)
+    facts = pods(nodes, name, uid=name)
+    moved = [_later(f, shift) for f in facts]
+    world.keeper.store.add(assign(moved, [ETL]).executions)
+    if not live:
+        return
+    raw = control.workflow()
+    raw["metadata"] |= {"uid": f"uid-{name}"}
+    for node in raw["status"]["nodes"].values():
+        # The controller notices a pod's end later than the kubelet, and creates it a little after the node.
+        node["startedAt"] = stamp(_unix(node["startedAt"]) + shift - 0.9)
+        if "finishedAt" in node:
+            node["finishedAt"] = stamp(_unix(node["finishedAt"]) + shift + 9.0)
+    raw["status"] |= {"startedAt": stamp(at - 5.0), "finishedAt": stamp(at + 600.0)}
+    assert world.see(WORKFLOWS, raw)
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def _later(fact: Any, shift: float) -> Any:
+    moved = {k: getattr(fact, k) + shift for k in ("created", "scheduled", "started", "finished")}
+    inside = tuple(
+        replace(c, started=(c.started or 0.0) + shift, finished=(c.finished or 0.0) + shift) for c in fact.containers
+    )
+    return replace(fact, **moved, containers=inside)
+
+
+def test_installing_the_operator_makes_no_workflow_slower(world: World) -> None:
+    """Runs known from the metrics alone and runs read live as well have the same span: no change is found at the seam."""
+    hour, count = 3600.0, 40
+    for i in range(count):
+        played(f"etl-{i:02}abc", 1e6 + i * hour, live=i >= count // 2, world=world)
+    while world.live.read():
+        pass
+    runs = world.runs(ETL)
+    assert [r.source for r in runs] == [Source.HISTORY] * 20 + [Source.LIVE] * 20
+    assert len({round(r.makespan or 0.0, 3) for r in runs}) == 1
+    found = analyze(ETL, runs, now=1e6 + (count + 1) * hour)
+    assert found.trend.points == ()
+    assert all(s.trend.points == () for s in found.steps)
+
+
+def test_what_only_live_objects_know_reaches_the_analysis(world: World) -> None:
+    control = Controller(NESTED, "etl-x7k2z", failures=lambda n: fnv(n) % 2)
+    control.execute()
+    raw = control.workflow()
+    raw["metadata"]["uid"] = "u"
+    nodes = [n for n in raw["status"]["nodes"].values() if n["type"] == "Pod"]
+    nodes[0]["memoizationStatus"] = {"hit": True, "key": "k", "cacheName": "c"}
+    failed = next(n for n in nodes if n["phase"] == "Failed")
+    failed |= {"message": "Error (exit code 3)", "outputs": {"exitCode": "3"}}
+    world.see(WORKFLOWS, raw)
+    world.live.read()
+    (run,) = analyze(ETL, world.runs(ETL), now=2000.0).runs
+    assert [e.outcome for e in run.steps].count(Outcome.CACHED) == 1
+    assert any(e.cache_hit for e in run.steps)
+    assert [(e.exit_code, e.message) for e in run.steps if e.exit_code] == [(3, "Error (exit code 3)")]
+    assert max(e.attempt for e in run.steps) >= 1
+    assert all(e.after is not None for e in run.steps)
+    assert any(e.after for e in run.steps)

@@ -1,0 +1,126 @@
+"""The watch of runs in its own thread: started, replaced, ended, and lost without harm."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from concertmaster.controller.collection import run_watch as module
+from concertmaster.controller.collection.run_kinds import KINDS, RunKind
+from concertmaster.controller.collection.run_watch import RunWatch, Watch
+
+ARGO, JOBS = (KINDS[0],), (KINDS[-1],)
+
+
+@dataclass
+class SnapshotBuilder:
+    """A watch that does what the test says."""
+
+    begun: list[tuple[RunKind, ...]] = field(default_factory=list)
+    ended: list[tuple[RunKind, ...]] = field(default_factory=list)
+    lost: list[BaseException] = field(default_factory=list)
+    reads: list[int] = field(default_factory=list)
+    more: int = 0
+    fault: Exception | None = None
+    read_fault: Exception | None = None
+    arrive: bool = False
+    threads: set[str] = field(default_factory=set)
+
+    async def body(self, kinds: tuple[RunKind, ...], arrived: Callable[[], None]) -> None:
+        self.begun.append(kinds)
+        self.threads.add(threading.current_thread().name)
+        if self.arrive:
+            arrived()
+        try:
+            if self.fault is not None:
+                raise self.fault
+            await asyncio.sleep(60)
+        finally:
+            self.ended.append(kinds)
+
+    async def read(self) -> bool:
+        self.reads.append(1)
+        if self.read_fault is not None:
+            raise self.read_fault
+        self.more -= 1
+        return self.more >= 0
+
+
+@pytest.fixture
+def stage() -> SnapshotBuilder:
+    return SnapshotBuilder()
+
+
+@pytest.fixture
+def watch(stage: SnapshotBuilder, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunWatch]:
+    monkeypatch.setattr(module, "_SETTLE", 0.01)
+    found = RunWatch(stage.body, stage.read, stage.lost.append)
+    yield found
+    assert found.stop(5.0)
+
+
+def soon(check: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_begins_with_the_first_kinds_and_goes_on_while_they_stay(stage: SnapshotBuilder, watch: RunWatch) -> None:
+    watch.follow(Watch())
+    assert stage.begun == []
+    for _ in range(3):
+        watch.follow(Watch(ARGO))
+    soon(lambda: stage.begun == [ARGO])
+    assert stage.ended == []
+    assert stage.threads == {"runs"}
+
+
+def test_other_kinds_and_another_edition_replace_it(stage: SnapshotBuilder, watch: RunWatch) -> None:
+    for wanted, count in ((Watch(ARGO), 1), (Watch(JOBS), 2), (Watch(JOBS, 1), 3)):
+        watch.follow(wanted)
+        soon(lambda count=count: len(stage.begun) == count)  # type: ignore[misc]
+    assert stage.begun == [ARGO, JOBS, JOBS]
+    assert stage.ended == [ARGO, JOBS]
+    watch.follow(Watch())
+    assert stage.ended == [ARGO, JOBS, JOBS]
+    assert stage.lost == []
+
+
+def test_a_watch_that_ends_by_a_fault_is_told_and_started_again(stage: SnapshotBuilder, watch: RunWatch) -> None:
+    stage.fault = PermissionError("may not watch workflows")
+    watch.follow(Watch(ARGO))
+    soon(lambda: len(stage.lost) == 1)
+    stage.fault = None
+    soon(lambda: not any(t.name == "runs" for t in threading.enumerate()))
+    watch.follow(Watch(ARGO))
+    soon(lambda: len(stage.begun) == 2)
+    assert [str(e) for e in stage.lost] == ["may not watch workflows"]
+
+
+def test_finished_runs_are_read_until_none_waits(stage: SnapshotBuilder, watch: RunWatch) -> None:
+    stage.arrive, stage.more = True, 2
+    watch.follow(Watch(ARGO))
+    soon(lambda: len(stage.reads) == 3)
+
+
+def test_a_fault_while_reading_leaves_the_watch_alone(stage: SnapshotBuilder, watch: RunWatch) -> None:
+    stage.arrive, stage.read_fault = True, RuntimeError("the worker is gone")
+    watch.follow(Watch(ARGO))
+    soon(lambda: len(stage.lost) == 1)
+    assert stage.ended == []
+
+
+def test_stopping_is_quick_and_for_good(stage: SnapshotBuilder, watch: RunWatch) -> None:
+    watch.follow(Watch(ARGO))
+    soon(lambda: stage.begun == [ARGO])
+    begun = time.monotonic()
+    assert watch.stop(5.0)
+    assert time.monotonic() - begun < 2.0
+    watch.follow(Watch(JOBS))
+    assert stage.begun == [ARGO]

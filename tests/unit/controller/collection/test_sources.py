@@ -1,0 +1,461 @@
+"""Reading sources into the history: forward, back, restarts, faults. The store is real, the metrics are a list of pods."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import Reason
+from concertmaster.controller.collection import sources as module
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.labels import labels_in_use
+from concertmaster.controller.collection.sources import MetricsSources
+from concertmaster.controller.interfaces import Demand, SourceReport
+from concertmaster.core.model import ContainerFact, Engine, JobFact, Outcome, PodFact, WorkflowDefinition
+from concertmaster.engines import define
+from concertmaster.history import Store
+from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, Unreachable
+from concertmaster.prometheus.collect.look import Collection, Options
+from concertmaster.prometheus.facts.missing import Missing
+from concertmaster.settings import Settings, parse
+
+NOW = 1_760_000_000.0
+DAY = 86400.0
+DELAY = 60.0
+
+
+def cronjob(name: str, namespace: str = "demo") -> WorkflowDefinition:
+    pod = {"spec": {"containers": [{"name": "main", "image": "x"}]}}
+    found = define(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"schedule": "0 * * * *", "jobTemplate": {"spec": {"template": pod}}},
+        }
+    )
+    assert found is not None
+    return found
+
+
+def pod(name: str, finished: float, namespace: str = "demo") -> PodFact:
+    job = f"{name}-{int(finished) // 60}"
+    begun = finished - 100.0
+    main = ContainerFact("main", started=begun, finished=finished)
+    return PodFact(
+        namespace,
+        f"{job}-abcde",
+        f"uid-{namespace}-{job}",
+        owner_kind="Job",
+        owner_name=job,
+        created=begun - 1.0,
+        scheduled=begun,
+        started=begun,
+        finished=finished,
+        phase="Succeeded",
+        containers=(main,),
+    )
+
+
+@dataclass
+class World:
+    """A metrics store: pods, what it lacks, and how it fails. Remembers every span it was asked for."""
+
+    pods: list[PodFact] = field(default_factory=list)
+    jobs: tuple[JobFact, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    error: MetricsError | None = None
+    fail_after: int = 1_000
+    held_at: float | None = None
+    looks: list[tuple[str, tuple[str, ...], float, float]] = field(default_factory=list)
+
+    def _look(self, kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
+        if self.error is not None and len(self.looks) >= self.fail_after:
+            raise self.error
+        client.requests += 10
+        self.looks.append((kind, tuple(namespaces), since, until))
+        facts = tuple(p for p in self.pods if p.namespace in namespaces and p.finished and since < p.finished <= until)
+        end = until if self.held_at is None else max(since, min(until, self.held_at))
+        return Collection(since, end, facts, self.jobs, missing=self.missing)
+
+    def collect(
+        self, client: Any, *, namespaces: Sequence[str], since: float, until: float, now: float, **_: Any
+    ) -> Collection:
+        return self._look("forward", client, namespaces, since, min(until, since + 6 * 3600.0))
+
+    def backfill(
+        self,
+        client: Any,
+        *,
+        namespaces: Sequence[str],
+        since: float,
+        until: float,
+        now: float,
+        label_keys: Sequence[str] = (),
+        options: Options | None = None,
+    ) -> Iterator[Collection]:
+        top = until
+        while top > since:
+            bottom = max(since, top - 6 * 3600.0)
+            yield self._look("back", client, namespaces, bottom, top)
+            top = bottom
+
+
+class FakeClient:
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.requests = 0
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Reader:
+    """One process's worth of reading."""
+
+    path: Path
+    world: World
+    settings: Settings
+    keeper: HistoryProvider = field(init=False)
+    sources: MetricsSources = field(init=False)
+    now: float = NOW
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        self.keeper = HistoryProvider(str(self.path))
+        self.sources = MetricsSources(
+            self.settings,
+            self.keeper,
+            stop=threading.Event(),
+            connect=FakeClient,  # type: ignore[arg-type]
+        )
+
+    def restart(self) -> None:
+        self.keeper.close()
+        self.start()
+
+    def read(self, *names: str, due: bool = True, window: float = 2 * DAY, namespace: str = "demo") -> SourceReport:
+        definitions = tuple(cronjob(n, namespace) for n in names)
+        demand = Demand("default", definitions, window, self.now, due)
+        return self.sources.collect(demand, lambda _: None)
+
+    def read_all(self, *names: str, **more: Any) -> SourceReport:
+        """Until there is nothing more to read."""
+        for _ in range(50):
+            report = self.read(*names, **more)
+            if not report.more:
+                return report
+        raise AssertionError("it never ends")
+
+    def runs(self, name: str) -> int:
+        return len(self.keeper.runs(cronjob(name), limit=1000, since=0.0, as_of=self.now))
+
+    @property
+    def store(self) -> Store:
+        return self.keeper.store
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    found = World()
+    monkeypatch.setattr(module, "collect", found.collect)
+    monkeypatch.setattr(module, "backfill", found.backfill)
+    return found
+
+
+@pytest.fixture
+def reader(world: World, tmp_path: Path) -> Reader:
+    settings = parse(
+        'sources: [{name: default, url: "http://127.0.0.1:9", delaySeconds: 60}]\n'
+        "limits: {backfill: 7d, backfillPerCycle: 1d}\n"
+    )
+    return Reader(tmp_path / "history.db", world, settings)
+
+
+def hourly(name: str, count: int, end: float = NOW - 600.0, namespace: str = "demo") -> list[PodFact]:
+    return [pod(name, end - 3600.0 * i, namespace) for i in range(count)]
+
+
+def test_the_newest_past_comes_first_and_all_of_it_in_the_end(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 40)
+    first = reader.read("etl")
+    assert first.ok
+    assert first.more
+    assert 20 <= reader.runs("etl") <= 25  # a day's worth
+    last = reader.read_all("etl")
+    assert reader.runs("etl") == 40
+    assert last.data_until == NOW - DELAY
+    spans = [(since, until) for _, _, since, until in world.looks]
+    assert spans[0][1] == NOW - DELAY
+    assert all(later[1] == earlier[0] for earlier, later in pairwise(spans))
+
+
+def test_what_was_read_is_not_read_again(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 10)
+    reader.read_all("etl")
+    world.looks.clear()
+    reader.now += 300.0
+    report = reader.read("etl")
+    assert [(kind, since, until) for kind, _, since, until in world.looks] == [
+        ("forward", NOW - DELAY, NOW + 300.0 - DELAY)
+    ]
+    assert report.queries == 10
+    assert report.changed == frozenset()
+
+
+def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, world: World) -> None:
+    place = ("demo", cronjob("etl").engine)
+    reader.read("etl")
+    reader.sources._strays["default"].learn(place, {"odd": "pods belong to no run"})
+    assert reader.read("etl").strays == {place: ("pods belong to no run",)}
+    assert reader.read("other", namespace="elsewhere").strays == {}
+    assert reader.read("etl").strays == {}
+
+
+def test_only_workflows_with_something_new_are_named(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 3) + hourly("other", 3)
+    reader.read_all("etl", "other")
+    world.pods.append(pod("etl", NOW + 100.0))
+    reader.now += 300.0
+    assert {k.name for k in reader.read("etl", "other").changed} == {"etl"}
+
+
+def test_a_restart_goes_on_where_the_last_process_stopped(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 40)
+    reader.read("etl")
+    lowest = min(since for _, _, since, _ in world.looks)
+    reader.restart()
+    world.looks.clear()
+    reader.read("etl")
+    assert max(until for kind, _, _, until in world.looks if kind == "back") == lowest
+    reader.read_all("etl")
+    assert reader.runs("etl") == 40
+
+
+def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 30) + hourly("late", 30)
+    reader.read_all("etl")
+    assert reader.runs("late") == 0
+    reader.now += 10.0
+    reader.read_all("etl", "late", due=False)
+    assert reader.runs("late") == 30
+    assert reader.runs("etl") == 30
+
+
+def test_a_failing_source_moves_nothing_and_says_why(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 10)
+    reader.read_all("etl")
+    world.error, world.fail_after = Unreachable("connection refused", where="default", remedy="Start it"), 0
+    reader.now += 300.0
+    report = reader.read("etl")
+    assert (report.ok, report.reason) == (False, Reason.SOURCE_UNREACHABLE)
+    assert "Start it" in report.message
+    assert report.data_until == NOW - DELAY
+    assert not report.more
+    world.error = None
+    world.pods.append(pod("etl", NOW + 100.0))
+    reader.now += 300.0
+    assert reader.read("etl").ok
+    assert reader.runs("etl") == 11
+
+
+def test_a_source_that_never_answered_has_no_data_until(reader: Reader, world: World) -> None:
+    world.error, world.fail_after = AuthFailed("401"), 0
+    report = reader.read("etl")
+    assert (report.ok, report.reason, report.data_until) == (False, Reason.SOURCE_REFUSED, None)
+
+
+def test_a_fault_in_the_middle_of_the_past_keeps_what_was_read(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 40)
+    world.error, world.fail_after = Unreachable("reset"), 2
+    report = reader.read("etl")
+    assert not report.ok
+    assert reader.runs("etl") == 12
+    assert report.data_until == NOW - DELAY
+    world.error = None
+    reader.read_all("etl")
+    assert reader.runs("etl") == 40
+
+
+def test_a_long_absence_is_caught_up_in_parts(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 3)
+    reader.read_all("etl")
+    reader.now += 1.5 * DAY
+    world.pods += hourly("etl", 30, reader.now - 600.0)
+    report = reader.read("etl")
+    assert report.more
+    assert report.data_until is not None
+    assert report.data_until < reader.now - DELAY
+    assert reader.read_all("etl").data_until == reader.now - DELAY
+    assert reader.runs("etl") == 33
+
+
+def test_held_back_pods_hold_the_watermark_and_do_not_spin(reader: Reader, world: World) -> None:
+    reader.read_all("etl")
+    world.held_at = NOW - DELAY
+    world.looks.clear()
+    reader.now += 300.0
+    report = reader.read("etl")
+    assert report.data_until == NOW - DELAY
+    assert len(world.looks) == 1
+    assert not report.more
+
+
+def test_namespaces_share_their_queries(reader: Reader, world: World) -> None:
+    definitions = tuple(cronjob("etl", f"ns-{i}") for i in range(20))
+    demand = Demand("default", definitions, DAY, NOW)
+    while reader.sources.collect(demand, lambda _: None).more:
+        pass
+    world.looks.clear()
+    reader.sources.collect(Demand("default", definitions, DAY, NOW + 300.0), lambda _: None)
+    assert len(world.looks) == 1
+    assert len(world.looks[0][1]) == 20
+
+
+def test_a_damaged_history_is_set_aside_and_filled_again(reader: Reader, world: World, tmp_path: Path) -> None:
+    world.pods = hourly("etl", 10)
+    reader.read_all("etl")
+    reader.keeper.close()
+    file = tmp_path / "history.db"
+    file.write_bytes(b"\x00garbage" * 4096)
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"history.db{suffix}").unlink(missing_ok=True)
+    reader.start()
+    assert list(tmp_path.glob("history.db.damaged-*"))
+    reader.read_all("etl")
+    assert reader.runs("etl") == 10
+
+
+def test_a_dropped_history_is_read_anew_when_its_profile_comes_back(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 10) + hourly("other", 10)
+    reader.read_all("etl", "other")
+    reader.keeper.tidy({cronjob("etl").key: (200, 14 * DAY)}, NOW)
+    assert reader.runs("other") == 0
+    reader.now += 3700.0
+    reader.read_all("etl", "other")
+    assert reader.runs("other") == 10
+
+
+def test_tidying_keeps_the_newest_runs_inside_the_window(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 30)
+    reader.read_all("etl")
+    reader.keeper.tidy({cronjob("etl").key: (12, 14 * DAY)}, NOW)
+    assert reader.runs("etl") == 12
+
+
+def test_what_is_missing_is_told_steadily(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 5)
+    world.missing = (Missing("container_memory_working_set_bytes", "5 of 5 unknown", "keep it", essential=True),)
+    told = reader.read_all("etl").missing
+    assert len(told) == 1
+    world.missing = ()  # a look without pods judges nothing
+    reader.now += 300.0
+    assert reader.read("etl").missing == told
+    world.pods += hourly("etl", 4, reader.now + 200.0)[:1] + [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
+    world.missing = (Missing("container_memory_working_set_bytes", "9 of 9 unknown", "keep it", essential=True),)
+    reader.now += 600.0
+    assert reader.read("etl").missing == told  # other counts are no news
+    world.pods += [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
+    world.missing = ()
+    reader.now += 600.0
+    assert reader.read("etl").missing == ()
+
+
+def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, world: World) -> None:
+    world.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+    report = reader.read_all("etl")
+    assert (report.ok, report.reason) == (False, Reason.SERIES_MISSING)
+    assert "scrape it" in report.message
+    world.missing = ()
+    reader.now += 300.0
+    assert reader.read("etl").ok
+
+
+def test_an_old_span_without_data_is_no_blindness(
+    reader: Reader, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = world._look
+
+    def look(kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
+        found = real(kind, client, namespaces, since, until)
+        gone = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+        return found if until > NOW - DAY else Collection(found.since, found.complete_until, missing=gone)
+
+    monkeypatch.setattr(world, "_look", look)
+    assert reader.read_all("etl", window=5 * DAY).ok
+
+
+def test_unassigned_pods_are_counted_by_reason(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 3) + hourly("stranger", 4)
+    report = reader.read("etl")
+    assert sum(report.unassigned.values()) == 4
+
+
+def test_labels_follow_engines_and_selectors() -> None:
+    graph = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "g", "namespace": "demo"},
+            "spec": {
+                "graph": {
+                    "podRunLabel": "example.com/run",
+                    "steps": [{"name": "a", "podSelector": {"matchLabels": {"step": "a"}}}],
+                }
+            },
+        }
+    )
+    assert graph is not None
+    assert graph.engine is Engine.GRAPH
+    found = labels_in_use([graph])
+    assert found.run_keys == ("example.com/run",)
+    assert found.keys == ("example.com/run", "step")
+    assert labels_in_use([cronjob("etl")]).keys == ("batch.kubernetes.io/job-completion-index",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("Workflow", "workflows.argoproj.io/workflow-template"),
+        ("PipelineRun", "tekton.dev/pipelineTask"),
+        ("Job", "batch.kubernetes.io/job-completion-index"),
+        ("JobSet", "jobset.sigs.k8s.io/restart-attempt"),
+    ],
+)
+def test_labels_that_place_pods_of_every_engine_are_asked_for(kind: str, wanted: str) -> None:
+    profile = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "p", "namespace": "demo"},
+            "spec": {"runSelector": {"kind": kind, "namePrefix": "p-"}},
+        }
+    )
+    assert profile is not None
+    assert wanted in labels_in_use([profile]).keys
+
+
+def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, world: World) -> None:
+    """A Job that runs into its deadline deletes its pods: they vanish without an end."""
+    gone = replace(pod("etl", NOW - 7200.0), phase=None)
+    gone = replace(gone, containers=(replace(gone.containers[0], finished=None, reason=None),), vanished=True)
+    world.pods = [gone]
+    name = gone.owner_name or ""
+    world.jobs = (JobFact("demo", name, "CronJob", "etl", succeeded=None, started=gone.created),)
+    reader.read_all("etl")
+    assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.UNKNOWN]
+    world.jobs = (replace(world.jobs[0], succeeded=False, reason="DeadlineExceeded"),)
+    reader.restart()
+    world.pods = []
+    reader.now += 600.0
+    assert cronjob("etl").key in reader.read("etl").changed
+    assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.FAILED]

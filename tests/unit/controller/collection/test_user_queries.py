@@ -1,0 +1,235 @@
+"""Users' own queries: fenced, bounded, kept once seen, and nobody else's problem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.api.models.common import ExtraMetric
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.user_queries import UserQueries
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import define
+from concertmaster.prometheus.client.errors import Unreachable
+from concertmaster.prometheus.client.vector import Vector
+from tests.support.harness import Bed, report, run
+
+NOW = 1_760_000_000.0
+DAY = 86400.0
+QUERY = 'max by (run) (last_over_time(my_step_seconds{step="train"}[$window]))'
+
+
+@dataclass
+class FakeSource:
+    name: str = "default"
+    delay_seconds: int = 0
+    extra_matchers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class FakeClient:
+    """Answers with ``rows(since, until)``; remembers what was asked."""
+
+    rows: Callable[[float, float], list[tuple[tuple[str, ...], float]]]
+    columns: tuple[str, ...] = ("run",)
+    source: FakeSource = field(default_factory=FakeSource)
+    asked: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+    def instant(self, query: str, at: float, *, limit: int | None = None, name: str = "", whole: bool = True) -> Vector:
+        if self.error is not None:
+            raise self.error
+        self.asked.append(query)
+        window = re.search(r"\[(\d+)s\]", query)
+        span = float(window.group(1)) if window else _seconds(query)
+        rows = self.rows(at - span, at)
+        return Vector(self.columns, tuple(r for r, _ in rows), [v for _, v in rows])
+
+
+def _seconds(query: str) -> float:
+    units = {"d": DAY, "h": 3600.0, "m": 60.0, "s": 1.0}
+    found = re.search(r"\[((?:\d+[dhms])+)\]", query)
+    assert found is not None, query
+    return sum(float(n) * units[u] for n, u in re.findall(r"(\d+)([dhms])", found.group(1)))
+
+
+def graph(query: str = QUERY) -> WorkflowDefinition:
+    steps = [{"name": "train", "durationQuery": query}]
+    found = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "g", "namespace": "demo"},
+            "spec": {"graph": {"steps": steps}},
+        }
+    )
+    assert found is not None
+    return found
+
+
+def durations_at(times: Mapping[str, float]) -> Callable[[float, float], list[tuple[tuple[str, ...], float]]]:
+    """Runs whose duration (100 s) appeared at a time."""
+    return lambda since, until: [((name,), 100.0) for name, t in times.items() if since < t <= until]
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> HistoryProvider:
+    return HistoryProvider(str(tmp_path / "history.db"))
+
+
+def read(queries: UserQueries, client: Any, *definitions: WorkflowDefinition, now: float = NOW) -> Any:
+    queries.begin()
+    return queries.durations(client, definitions, now=now, reach=3 * DAY)
+
+
+def ends(keeper: HistoryProvider, definition: WorkflowDefinition) -> dict[str, float]:
+    return {r.run: r.end or 0.0 for r in keeper.store.runs(definition.key, definition=definition)}
+
+
+def test_durations_are_read_back_and_forward_and_kept_once_seen(keeper: HistoryProvider) -> None:
+    times = {"old": NOW - 2.5 * DAY, "recent": NOW - 100.0}
+    client, queries, definition = FakeClient(durations_at(times)), UserQueries(keeper, 100), graph()
+    assert read(queries, client, definition).changed == {definition.key}
+    assert ends(keeper, definition) == {"old": NOW - 2 * DAY, "recent": NOW}
+    asked = len(client.asked)
+    times["new"] = NOW + 50.0
+    assert read(queries, client, definition, now=NOW + 300.0).changed == {definition.key}
+    assert len(client.asked) == asked + 1
+    assert ends(keeper, definition)["new"] == NOW + 300.0
+    assert read(queries, client, definition, now=NOW + 320.0).changed == set()  # seen again within the overlap
+    assert ends(keeper, definition)["new"] == NOW + 300.0
+
+
+def test_a_new_process_knows_what_the_last_one_kept(keeper: HistoryProvider) -> None:
+    client, definition = FakeClient(durations_at({"a": NOW - 10.0})), graph()
+    read(UserQueries(keeper, 100), client, definition)
+    assert read(UserQueries(keeper, 100), client, definition, now=NOW + 60.0).changed == set()
+
+
+def test_a_changed_graph_is_read_anew(keeper: HistoryProvider) -> None:
+    client, queries = FakeClient(durations_at({"a": NOW - 2.5 * DAY})), UserQueries(keeper, 100)
+    read(queries, FakeClient(durations_at({})), graph())
+    changed = graph(QUERY.replace("my_step_seconds", "other_seconds"))
+    assert read(queries, client, changed).changed == {changed.key}
+
+
+def test_the_number_of_queries_is_bounded_and_the_rest_follows(keeper: HistoryProvider) -> None:
+    client, queries, definition = FakeClient(durations_at({"old": NOW - 2.5 * DAY})), UserQueries(keeper, 2), graph()
+    first = read(queries, client, definition)
+    assert (len(client.asked), first.more, first.changed) == (2, True, set())
+    second = read(queries, client, definition)
+    assert (second.more, second.changed) == (False, {definition.key})
+
+
+def test_every_query_is_confined_to_the_profile_s_namespace(keeper: HistoryProvider) -> None:
+    client = FakeClient(durations_at({}))
+    read(UserQueries(keeper, 10), client, graph())
+    assert client.asked
+    assert all('namespace="demo"' in q for q in client.asked)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'max by (run) (last_over_time({step="a" or namespace="other"}[$window]))',
+        "max by (run) (last_over_time(my_step_seconds[$window])",
+        "info(last_over_time(my_step_seconds[$window]))",
+        QUERY.replace("{step", '{namespace="other",step'),
+    ],
+)
+def test_a_query_that_cannot_be_confined_is_never_sent(keeper: HistoryProvider, query: str) -> None:
+    client, queries, definition = FakeClient(durations_at({})), UserQueries(keeper, 10), graph(query)
+    read(queries, client, definition)
+    assert client.asked == []
+    assert "durationQuery of step train" in queries.problems([definition])[definition.key]
+
+
+def test_a_mended_query_loses_its_problem(keeper: HistoryProvider) -> None:
+    client, queries = FakeClient(durations_at({})), UserQueries(keeper, 10)
+    broken, mended = graph("sum("), graph()
+    read(queries, client, broken)
+    assert queries.problems([broken])
+    read(queries, client, mended)
+    assert queries.problems([mended]) == {}
+
+
+def test_a_source_that_is_down_is_the_source_s_problem(keeper: HistoryProvider) -> None:
+    client = FakeClient(durations_at({}), error=Unreachable("refused"))
+    queries, definition = UserQueries(keeper, 10), graph()
+    with pytest.raises(Unreachable):
+        read(queries, client, definition)
+    assert queries.problems([definition]) == {}
+
+
+KEY = WorkflowKey("demo", "CronJob", "etl")
+
+
+def record(name: str) -> RunRecord:
+    steps = (
+        StepExecution("a", uid=f"{name}-a0", started=1.0, finished=2.0),
+        StepExecution("a", uid=f"{name}-a1", attempt=1, started=2.0, finished=3.0),
+        StepExecution("b", uid=f"{name}-b", started=3.0, finished=4.0),
+    )
+    return RunRecord(KEY, name, 1.0, 4.0, Outcome.SUCCEEDED, Source.HISTORY, steps)
+
+
+def extras(keeper: HistoryProvider, client: Any, metric: ExtraMetric, *runs: RunRecord, most: int = 10) -> Any:
+    queries = UserQueries(keeper, most)
+    return queries.extras(client, graph(), [metric], runs, now=NOW, window=14 * DAY)
+
+
+def test_a_metric_per_run_reaches_its_runs_and_no_others(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric(name="tokens", query="sum by (run) (last_over_time(llm_tokens_total[$window]))")
+    client = FakeClient(lambda *_: [(("r1",), 5.0), (("stranger",), 9.0)])
+    found, problem = extras(keeper, client, metric, record("r1"), record("r2"))
+    assert problem == ""
+    assert [dict(r.extra) for r in found] == [{"tokens": 5.0}, {}]
+
+
+def test_a_metric_per_step_belongs_to_the_step_once_and_adds_up(keeper: HistoryProvider) -> None:
+    query = "sum by (run, step) (last_over_time(llm_tokens_total[$window]))"
+    metric = ExtraMetric.model_validate({"name": "tokens", "per": "Step", "query": query})
+    client = FakeClient(lambda *_: [(("r1", "a"), 5.0), (("r1", "b"), 7.0)], columns=("run", "step"))
+    (found,), _ = extras(keeper, client, metric, record("r1"))
+    assert [dict(e.extra) for e in found.steps] == [{"tokens": 5.0}, {}, {"tokens": 7.0}]
+    assert found.extra == {"tokens": 12.0}
+
+
+def test_a_refused_metric_is_told_even_before_there_are_runs(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric(name="tokens", query='sum by (run) (x{a="b" or c="d"})')
+    client = FakeClient(lambda *_: [])
+    runs, problem = extras(keeper, client, metric)
+    assert (list(runs), client.asked) == ([], [])
+    assert "extraMetrics tokens" in problem
+
+
+def test_a_metric_with_several_series_per_run_is_refused_as_a_whole(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric(name="tokens", query="last_over_time(llm_tokens_total[$window])")
+    client = FakeClient(lambda *_: [(("r1",), 5.0), (("r1",), 6.0)])
+    (found,), problem = extras(keeper, client, metric, record("r1"))
+    assert found.extra == {}
+    assert "sum by (run)" in problem
+
+
+def test_a_bad_query_leaves_the_rest_of_the_analysis_alone() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.policy(extraMetrics=[{"name": "tokens", "query": "sum(x[$window])"}])
+    bed.sources.extra_problem = "extraMetrics tokens: not PromQL. Change the query."
+    bed.run()
+    assert bed.status()["advice"] == ["1 runs"]
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+    assert bed.state()["MetricsAvailable"] == ("False", "QueryInvalid")
+    bed.writes()
+    bed.run(seconds=300.0)
+    assert bed.writes() == []
+    bed.sources.reports["default"] = report(query_problems={KEY: "durationQuery of step a: refused."})
+    bed.run(seconds=300.0)
+    assert "durationQuery" in bed.message("MetricsAvailable")

@@ -1,0 +1,133 @@
+"""The HTTP side tells everything to those who may know, the same nothing to all others, and never too much."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.health import Health
+from concertmaster.controller.profiles.details import Details
+from concertmaster.controller.server import Server
+from concertmaster.controller.telemetry import Telemetry
+from concertmaster.report import detail
+from tests.support.cases import cases
+
+UID = "0b5b6b4e-8a0e-4a4e-9a63-0d6b8d0a7c11"
+
+
+def served(details: Details, ask: Callable[[str], Any]) -> Any:
+    """What ``ask`` gets from a server with these details; it is called with the server's address, in a thread."""
+
+    async def scenario() -> Any:
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), Telemetry(), details)
+        await server.start()
+        try:
+            return await asyncio.to_thread(ask, f"http://127.0.0.1:{server.bound_port}")
+        finally:
+            await server.stop()
+
+    return asyncio.run(scenario())
+
+
+def get(url: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def test_who_knows_the_uid_gets_all_recommendations() -> None:
+    case = next(c for c in cases() if c.name == "over-requested")
+    found = case.advice()
+    details = Details()
+    details.put("demo", case.name, UID, detail.encode(detail.document(found.view(), case.name)))
+    status, headers, body = served(
+        details, lambda at: get(f"{at}/api/v1/namespaces/demo/workflowprofiles/{case.name}?uid={UID}")
+    )
+    document = json.loads(body)
+    assert status == 200
+    assert headers["Content-Type"].startswith("application/json")
+    assert headers["Cache-Control"] == "no-store"
+    assert [r["id"] for r in document["recommendations"]] == [r.id for r in found.recommendations]
+    first = document["recommendations"][0]
+    assert isinstance(first["evidence"], list)
+    assert first["edits"]
+    assert "patches:" in first["kustomize"]
+    assert {s["name"] for s in document["steps"]} == {"extract", "transform", "load"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "demo/workflowprofiles/etl",
+        "demo/workflowprofiles/etl?uid=",
+        f"demo/workflowprofiles/etl?uid={UID[:-1]}2",
+        f"demo/workflowprofiles/etl?uid={UID}%00",
+        f"other/workflowprofiles/etl?uid={UID}",
+        f"demo/workflowprofiles/none?uid={UID}",
+        f"demo/workflowprofiles/etl?uid={'a' * 5000}",
+        f"demo/workflowprofiles/%C3%A9%ff?uid={UID}",
+    ],
+)
+def test_everybody_else_gets_the_same_nothing(path: str) -> None:
+    details = Details()
+    details.put("demo", "etl", UID, b'{"secret": 1}')
+    status, _, body = served(details, lambda at: get(f"{at}/api/v1/namespaces/{path}"))
+    assert status == 404
+    assert b"secret" not in body
+    assert json.loads(body)["message"] == "no analysis of such a profile is kept"
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("", "GET"), ("/demo/workflowprofiles", "GET"), ("/demo/workflowprofiles/etl", "POST"),
+     ("/demo/workflowprofiles/etl", "DELETE"), ("/demo/workflowprofiles/etl/../../x", "GET")],
+)  # fmt: skip
+def test_there_is_no_list_and_nothing_to_write(path: str, method: str) -> None:
+    details = Details()
+    details.put("demo", "etl", UID, b'{"secret": 1}')
+    status, _, body = served(details, lambda at: get(f"{at}/api/v1/namespaces{path}?uid={UID}", method))
+    assert status in (404, 405)
+    assert b"secret" not in body
+
+
+def test_memory_is_bounded_and_the_stalest_goes_first() -> None:
+    details = Details(most_bytes=2000)
+    for i in range(100):
+        details.put("demo", f"p{i}", f"uid-{i}", os.urandom(80))
+    kept = [i for i in range(100) if details.get("demo", f"p{i}", f"uid-{i}") is not None]
+    assert kept == list(range(kept[0], 100))
+    assert 5 < len(kept) < 100
+    details.put("demo", "big", "uid", os.urandom(5000))
+    assert details.get("demo", "big", "uid") is None
+    assert details.get("demo", "p99", "uid-99") is not None  # what never fits takes nobody's place
+
+
+def test_a_new_profile_of_the_same_name_does_not_inherit() -> None:
+    details = Details()
+    details.put("demo", "etl", "old", b"{}")
+    details.put("demo", "etl", "new", b"[]")
+    assert details.get("demo", "etl", "old") is None
+    assert details.get("demo", "etl", "new") == b"[]"
+    details.keep_only({"old"})
+    assert details.get("demo", "etl", "new") is None
+
+
+def test_the_document_is_cut_to_size_and_says_so() -> None:
+    view = next(c for c in cases() if c.name == "over-requested").advice().view()
+    step, item = view["steps"][0], view["recommendations"][0]
+    view["steps"] = [{**step, "name": f"s{i}", "dragSeconds": float(i)} for i in range(500)]
+    view["recommendations"] = [{**item, "id": f"r{i}", "because": "x" * 400} for i in range(2000)]
+    found = detail.document(view, "etl")
+    assert len(detail.encode(found)) <= detail.MOST_BYTES
+    assert len(found["recommendations"]) + found["moreRecommendations"] == 2000
+    assert len(found["steps"]) + found["moreSteps"] == 500
+    assert found["recommendations"][0]["id"] == "r0"

@@ -1,0 +1,133 @@
+"""Workflows that hear of each other: whole pictures only, once an hour, and nobody who is not concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from concertmaster.controller.interfaces import Advice, Case
+from concertmaster.controller.profiles.fleet_book import EVERY, FleetBook
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.rules import FleetMember
+from tests.support.harness import INTERVAL, NOW, Bed, FakeAdviser, report, run
+
+CLASH = [{"id": "schedule-clash", "action": "Start later"}]
+
+
+def member(key: WorkflowKey, cores: float = 1.0) -> FleetMember:
+    """An hour of so many cores each day, and once more tomorrow."""
+    starts = NOW - 86400.0 * np.arange(5, 0, -1)
+    runs = np.column_stack([starts, starts + 3600.0, np.full(5, 3600.0 * cores), np.zeros(5)])
+    return FleetMember(key, runs, (NOW + 7200.0,))
+
+
+@dataclass
+class Neighbours(FakeAdviser):
+    """Advice that says how many others it was shown; those in ``clashing`` are told so once there are any."""
+
+    clashing: set[str] = field(default_factory=set)
+    cores: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, case: Case) -> Advice:
+        name = case.definition.key.name
+        found = super().__call__(case)
+        document = {**found.document, "advice": [f"{len(case.fleet.members) if case.fleet else 0} in the fleet"]}
+        if case.fleet is not None and name in self.clashing:
+            document["recommendations"] = CLASH
+        own = member(case.definition.key, self.cores.get(name, 1.0))
+        return replace(found, document=document, member=own, waits=name in self.clashing)
+
+
+@pytest.fixture
+def bed() -> Bed:
+    """Three CronJobs; ``busy`` makes the peak, ``etl`` waits."""
+    made = Bed()
+    made.adviser = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
+    made.cycle._assessor._adviser = made.adviser
+    for name in ("etl", "busy", "calm"):
+        made.cronjob(name)
+        made.profile(name, name)
+        made.history.runs_of[name] = [run(name, i) for i in range(3)]
+    return made
+
+
+def analysed(bed: Bed) -> list[str]:
+    found = sorted(c.definition.key.name for c in bed.adviser.cases)
+    bed.adviser.cases.clear()
+    return found
+
+
+def test_only_whom_it_concerns_is_looked_at_again_and_at_once(bed: Bed) -> None:
+    assert bed.run() is True  # wants to run again: the fleet is known now
+    assert analysed(bed) == ["busy", "calm", "etl"]
+    assert bed.status(name="etl")["advice"] == ["0 in the fleet"]
+    queries = len(bed.sources.asked)
+    assert bed.run(seconds=2.0) is False
+    assert analysed(bed) == ["busy", "etl"]
+    assert bed.status(name="etl")["recommendations"] == CLASH
+    assert bed.status(name="calm")["advice"] == ["0 in the fleet"]
+    assert not any(d.due for d in bed.sources.asked[queries:])  # nothing was asked of the metrics for it
+    bed.writes()
+    assert bed.run(seconds=INTERVAL) is False
+    assert analysed(bed) == []
+    assert bed.writes() == []
+
+
+def test_new_runs_of_others_are_news_once_an_hour(bed: Bed) -> None:
+    bed.run()
+    bed.run(seconds=2.0)
+    analysed(bed)
+    calm = WorkflowKey("demo", "CronJob", "calm")
+    for _ in range(5):
+        bed.sources.changed.add(calm)
+        bed.run(seconds=INTERVAL)
+        assert analysed(bed) == ["calm"]
+    bed.sources.changed.add(calm)
+    assert bed.run(seconds=EVERY) is True
+    bed.run(seconds=2.0)
+    assert "etl" in analysed(bed)
+
+
+def test_a_restart_does_not_take_back_what_rests_on_the_others(bed: Bed) -> None:
+    bed.run()
+    bed.run(seconds=2.0)
+    before = bed.status(name="etl")
+    fresh = Bed()
+    fresh.client.objects.update(bed.client.objects)
+    fresh.adviser = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
+    fresh.cycle._assessor._adviser = fresh.adviser
+    fresh.history.runs_of = bed.history.runs_of
+    fresh.run()
+    assert fresh.status(name="etl") == before
+    fresh.run(seconds=2.0)
+    assert fresh.status(name="etl") == before
+    assert {c.definition.key.name for c in fresh.adviser.cases if c.fleet is not None} >= {"etl"}
+
+
+def test_half_a_past_makes_no_fleet(bed: Bed) -> None:
+    bed.sources.reports["default"] = report(more=True)
+    bed.run()
+    assert all(c.fleet is None for c in bed.adviser.cases)
+    bed.run(seconds=2.0)
+    assert all(c.fleet is None for c in bed.adviser.cases)
+    bed.sources.reports["default"] = report()
+    bed.run(seconds=2.0)
+    bed.run(seconds=2.0)
+    assert any(c.fleet is not None for c in bed.adviser.cases)
+
+
+def test_who_is_gone_is_no_neighbour() -> None:
+    book = FleetBook()
+    keys = [WorkflowKey("demo", "CronJob", n) for n in ("a", "b")]
+    for key in keys:
+        book.learn(member(key), waits=True)
+    assert book.settle(NOW)
+    assert book.edition_for(keys[0]) == 1
+    book.keep_only(keys[:1])
+    assert book.settle(NOW + EVERY)
+    assert book.fleet is not None
+    assert [m.key for m in book.fleet.members] == keys[:1]
+    assert book.edition_for(keys[1]) == 0
+    assert not book.settle(NOW + 2 * EVERY)  # nothing changed

@@ -1,0 +1,304 @@
+"""From one status to the next: what the operator remembers, learns and says, without any other memory."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.policy import resolve
+from concertmaster.controller.changes.status import plan_status
+from concertmaster.controller.discovery.targets import NO_TARGETS, _target
+from concertmaster.controller.interfaces import Advice, Case, Past
+from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.reconcile import adviser
+from concertmaster.controller.profiles.status_update import notes
+from concertmaster.controller.registry import Entry, Registry, StatusView
+from concertmaster.controller.telemetry import Telemetry
+from concertmaster.controller.workflow_change import Change
+from concertmaster.core.changes.ledger import Ledger, Line, corrected
+from concertmaster.core.changes.plan import plan
+from concertmaster.core.model import Interval
+from concertmaster.core.stats.comparison import Verdict
+from concertmaster.kube.objects import CHANGES, PROFILES
+from tests.support import changes_world
+from tests.support.builders import DAY, NOW
+from tests.support.cases import POLICY, cases
+
+CASE = next(c for c in cases() if c.name == "over-requested")
+MEMORY = "/spec/templates/{}/container/resources/requests/memory"
+
+
+def target(**memory: str) -> dict[str, Any]:
+    """The WorkflowTemplate of the case; ``memory`` by step replaces requests."""
+    templates: list[dict[str, Any]] = [{"name": "main"}]
+    for step in CASE.definition.graph.steps:
+        (container,) = step.containers
+        resources = copy.deepcopy({k: dict(v) for k, v in container.resources.items()})
+        if step.name in memory:
+            resources["requests"]["memory"] = memory[step.name]
+        templates.append({"name": step.name, "container": {"resources": resources}})
+    return {"spec": {"templates": templates}}
+
+
+def profile(*dismissals: dict[str, str]) -> WorkflowProfile:
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}
+    spec = {"workflowRef": ref, "dismissals": list(dismissals)}
+    return WorkflowProfile.parse({"metadata": {"name": "etl", "namespace": "demo"}, "spec": spec})
+
+
+def advise(
+    before: Advice | None = None, *, now: float = NOW, dismissals: tuple[dict[str, str], ...] = (), **past: Any
+) -> Advice:
+    """What is said after ``before``, through the status alone."""
+    memory = StatusView.of(before.document if before is not None else None).memory
+    case = Case(
+        profile(*dismissals), resolve(None, POLICY), CASE.definition, CASE.runs, now, now,
+        past=Past(memory, **{"target": target(), **past}),
+    )  # fmt: skip
+    return adviser(case)
+
+
+def states(advice: Advice) -> dict[str, str]:
+    entries = [*advice.document["recommendations"], *advice.document.get("remaining", ())]
+    return {r["id"]: r["state"] for r in entries}
+
+
+def entry(advice: Advice, id_: str) -> dict[str, Any]:
+    found = [*advice.document["recommendations"], *advice.document.get("remaining", ())]
+    return next(dict(r) for r in found if r["id"] == id_)
+
+
+def fields(advice: Advice) -> tuple[str, str, str]:
+    """An active recommendation about memory: id, step and advised value."""
+    item = next(r for r in advice.document["recommendations"] if r["id"].startswith("memory-request."))
+    return item["id"], item["id"].partition(".")[2], item["sets"].rpartition(" -> ")[2]
+
+
+def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
+    first = advise()
+    id_, step, value = fields(first)
+    second = advise(first, now=NOW + 60, target=target(**{step: value}), by="kubectl-edit", written=NOW + 30)
+    assert states(second)[id_] == "Implemented"
+    (outcome,) = second.document["results"]
+    assert (outcome["id"], outcome["by"], outcome["since"]) == (id_, "kubectl-edit", "2025-10-09T08:53:50Z")
+    assert outcome["effect"].startswith("being measured: 0 runs after it against 30 before")
+    assert id_ not in [c.recommendation.id for c in second.candidates]
+    third = advise(second, now=NOW + 120, target=target(**{step: value}))
+    assert states(third)[id_] == "Implemented"
+    back = advise(third, now=NOW + 180)
+    assert states(back)[id_] == "Active"
+    assert "results" not in back.document
+
+
+def test_an_expired_dismissal_is_over_and_the_next_look_comes_in_time() -> None:
+    id_ = fields(advise())[0]
+    for_an_hour = {"recommendation": id_, "reason": "month end", "expirationTime": "2025-10-09T09:53:20Z"}
+    away = advise(advise(), dismissals=(for_an_hour,))
+    assert states(away)[id_] == "Dismissed"
+    assert away.lasts == 3600.0
+    assert id_ not in [c.recommendation.id for c in away.candidates]
+    back = advise(away, now=NOW + 3600.0, dismissals=(for_an_hour,))
+    assert states(back)[id_] == "Active"
+    assert back.lasts is None
+    assert "month end, until 2025-10-09T09:53:20Z" in entry(back, id_)["note"]
+    again = advise(back, now=NOW, dismissals=(for_an_hour,))  # the clock went back
+    assert states(again)[id_] == "Dismissed"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("memory-reqest.load", "there is no rule memory-reqest; the rules are batch-small-steps,"),
+        ("memory-request.laod", "the workflow has no step laod; its steps are extract, transform and load"),
+    ],
+)
+def test_a_dismissal_of_nothing_is_told_and_stops_nothing(wrong: str, why: str) -> None:
+    found = advise(dismissals=({"recommendation": wrong, "reason": "no"},))
+    assert (found.ready.type, found.ready.status, found.ready.reason.value) == (
+        ConditionType.READY,
+        True,
+        "UnknownDismissal",
+    )
+    assert f"spec.dismissals names {wrong}, and {why}" in found.ready.message
+    assert states(found) == states(advise())
+
+
+def test_a_dismissal_in_advance_is_no_mistake() -> None:
+    found = advise(dismissals=({"recommendation": "timeout.load", "reason": "we watch it"},))
+    assert found.ready.reason.value == "Analyzed"
+
+
+@pytest.mark.parametrize("id_", ["budget.tokens", "budget.cost", "objective-at-risk.duration-p95", "queue-time.start",
+                                 "sidecar-overhead.istio-proxy", "parallelism.fan-out"])  # fmt: skip
+def test_what_follows_the_rule_need_not_be_a_step(id_: str) -> None:
+    assert advise(dismissals=({"recommendation": id_, "reason": "we know"},)).ready.reason.value == "Analyzed"
+
+
+@pytest.mark.parametrize("reason", ["month  end", "month\tend", " month end ", "month end " + "x" * 246])
+def test_a_reason_with_odd_white_space_is_one_decision(reason: str) -> None:
+    id_ = fields(advise())[0]
+    decided = ({"recommendation": id_, "reason": reason},)
+    away = advise(advise(), dismissals=decided)
+    later = advise(away, now=NOW + 60, dismissals=decided)
+    assert entry(later, id_) == entry(away, id_)
+    assert (entry(later, id_)["state"], entry(later, id_)["since"]) == ("Dismissed", "2025-10-09T08:53:20Z")
+
+
+def test_the_operators_document_tells_the_state_of_each_recommendation() -> None:
+    id_ = fields(advise())[0]
+    found = advise(advise(), dismissals=({"recommendation": id_, "reason": "we know"},))
+    told = {r["id"]: (r["state"], r.get("dismissal")) for r in json.loads(found.detail)["recommendations"]}
+    assert told[id_] == ("Dismissed", "we know")
+    assert {t for i, t in told.items() if i != id_} == {("Active", None)}
+
+
+def line(number: int, measured: float, **more: object) -> Line:
+    base = Line(
+        "x/y", "memory-request", Verdict.SAME, NOW + number, -0.5, measured, -0.6, -0.4, f"memory-request.{number}"
+    )
+    return replace(base, applied=NOW + number * DAY, **more)  # type: ignore[arg-type]
+
+
+def test_broken_promises_cost_rank_and_are_told() -> None:
+    plain = [r["id"] for r in advise().document["recommendations"] if r["category"] == "Cost"]
+    first = plain[0]
+    rule = first.partition(".")[0]
+    rival = next(i for i in plain if i.partition(".")[0] != rule)
+    broken = Ledger([line(i, 0.0, rule=rule, verdict=Verdict.WORSE) for i in range(40)])
+    found = advise(ledger=broken)
+    order = [r["id"] for r in found.document["recommendations"]]
+    assert order.index(rival) < order.index(first)
+    record = entry(found, first)["trackRecord"]
+    assert record == "this rule's promises held 0 of 40 times, median 0 x; this one counts as 0.09 x"
+    assert "trackRecord" not in entry(found, rival)
+    assert entry(found, first)["promised"] == entry(advise(), first)["promised"]  # what is learned from stays its own
+
+
+# --- what the objects teach
+
+
+def snapshot(*outcomes: dict[str, Any], change: dict[str, Any] | None = None) -> Registry:
+    registry = Registry()
+    meta = {"name": "etl", "namespace": "demo", "uid": "p"}
+    registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": {"results": list(outcomes)}})
+    if change is not None:
+        registry.observe(CHANGES, None, change)
+    return registry
+
+
+OUTCOME = {
+    "id": "parallelism", "action": "Raise it", "by": "kubectl", "since": "2025-10-01T00:00:00Z", "verdict": "Improved",
+    "judged": "2025-10-03T00:00:00Z", "promised": "Duration -40 % (-50 to -30 %)", "measured": "Duration -20 %",
+    "sets": "/spec/parallelism: 2 -> 8",
+}  # fmt: skip
+
+
+def change(at: str) -> dict[str, Any]:
+    condition = {"status": "True", "reason": "x", "message": "x"}
+    effect = {"measure": "Duration", "likely": "-32", "low": "-40", "high": "-24", "correctionPercent": "80"}
+    return {
+        "metadata": {"name": "c", "namespace": "demo", "uid": "c"},
+        "spec": {"profileRef": {"name": "etl"}, "recommendation": "parallelism", "planDigest": "0"},
+        "status": {
+            "phase": "Completed",
+            "verdict": "Improved",
+            "predicted": effect,
+            "measured": {"measure": "Duration", "likely": "-36"},
+            "conditions": [{**condition, "type": kind, "lastTransitionTime": at} for kind in ("Applied", "Verified")],
+        },
+    }
+
+
+def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice() -> None:
+    alone = Learned(snapshot(OUTCOME).snapshot())
+    assert str(alone.ledger.records()[0]).startswith("this rule's promises held 0 of 1 time, median 0.5 x")
+    same = Learned(snapshot(OUTCOME, change=change("2025-10-01T00:00:40Z")).snapshot())
+    (record,) = same.ledger.records()
+    assert (record.held, record.times, record.median) == (1, 1, pytest.approx(0.9))  # 36 of the 40 it promised itself
+    two = Learned(snapshot(OUTCOME, change=change("2025-09-01T00:00:00Z")).snapshot())
+    assert two.ledger.records()[0].times == 2
+    assert len(two.changes(snapshot().snapshot().profiles[0])) == 1
+
+
+def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> None:
+    item = changes_world.faster(gain_share=Interval(0.3, 0.4, 0.5))
+    made = plan(corrected(item, 0.8), changes_world.template(), profile="etl", namespace="demo")
+    told = plan_status(made)["predicted"]
+    assert (told["correctionPercent"], told["likely"]) == ("80", "-32")
+    assert "correctionPercent" not in plan_status(plan(item, changes_world.template(), profile="etl", namespace="demo"))
+    raw = change("2025-10-01T00:00:00Z")
+    raw["status"]["predicted"] = told
+    line = Change(raw).line()
+    assert line is not None
+    assert line.promised == pytest.approx(-0.4)
+    assert line.recommendation == "parallelism"
+
+
+def test_what_cannot_be_read_teaches_nothing() -> None:
+    broken = [{**OUTCOME, "promised": "a lot"}, {"id": "x"}, {**OUTCOME, "since": "yesterday"}]
+    assert Learned(snapshot(*broken).snapshot()).ledger.records() == []
+
+
+def test_a_status_that_somebody_emptied_is_remembered() -> None:
+    first = StatusView.of(advise().document)
+    known = snapshot(OUTCOME).snapshot().profiles[0]
+    empty = replace(known, status=StatusView())
+    assert Learned(snapshot().snapshot()).past(empty, first, None).memory == first.memory
+    assert Learned(snapshot().snapshot()).past(known, first, None).memory == known.status.memory
+
+
+def test_the_last_writer_of_a_spec_is_known() -> None:
+    def entry_(manager: str, at: str, fields: str = "f:spec", **more: str) -> dict[str, Any]:
+        return {"manager": manager, "time": at, "fieldsV1": {fields: {}}, **more}
+
+    managed = [
+        entry_("kubectl-edit", "2025-10-01T00:00:00Z"),
+        entry_("flux", "2025-10-02T00:00:00Z"),
+        entry_("kube-controller-manager", "2025-10-03T00:00:00Z", subresource="status"),
+        entry_("argo", "2025-10-03T00:00:00Z", "f:status"),
+    ]
+    meta = {"name": "etl", "namespace": "demo", "uid": "u", "managedFields": managed}
+    found = _target(PROFILES, {"metadata": meta, "spec": {}}, NO_TARGETS)
+    assert found.written == ("flux", 1759363200.0)
+    bare = _target(PROFILES, {"metadata": {**meta, "managedFields": None}, "spec": {}}, NO_TARGETS)
+    assert bare.written == ("", 0.0)
+
+
+def test_people_are_told_of_both_moments_once() -> None:
+    def told(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+        registry = Registry()
+        meta = {"name": "etl", "namespace": "demo", "uid": "u"}
+        registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": before})
+        found: Entry = registry.snapshot().profiles[0]
+        return [n.reason for n in notes(found, after)]
+
+    waiting = {k: v for k, v in OUTCOME.items() if k not in ("verdict", "judged")}
+    assert told({"score": 1}, {"results": [waiting]}) == ["Implemented"]
+    assert told({"results": [waiting]}, {"results": [waiting]}) == []
+    assert told({"results": [waiting]}, {"results": [OUTCOME]}) == ["EffectMeasured"]
+    assert told({"results": [OUTCOME]}, {"results": [OUTCOME]}) == []
+
+
+def test_only_what_is_to_be_done_is_new_advice() -> None:
+    def view(state: str) -> StatusView:
+        return StatusView.of({"recommendations": [{"id": "parallelism", "state": state}]})
+
+    assert view("Active").recommendations == ("parallelism",)
+    assert view("Implemented").recommendations == view("Obsolete").recommendations == ()
+
+
+def test_metrics_show_rules_with_experience_only() -> None:
+    telemetry = Telemetry()
+    telemetry.learned(Ledger([line(1, -0.45), line(2, 0.0), line(3, -0.5, promised=None, verdict=Verdict.IMPROVED)]))
+    text = telemetry.render().decode()
+    assert 'concertmaster_rule_promises{result="held",rule="memory-request"} 1.0' in text
+    assert 'concertmaster_rule_promises{result="broken",rule="memory-request"} 1.0' in text
+    assert 'concertmaster_rule_promise_ratio{rule="memory-request"} 0.45' in text
+    telemetry.learned(Ledger())
+    assert "memory-request" not in telemetry.render().decode()

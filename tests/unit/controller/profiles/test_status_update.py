@@ -1,0 +1,200 @@
+"""What a profile's status says in every state, and which Events that makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.profiles.status_update import (
+    REFRESH_AFTER,
+    Verdict,
+    metrics_finding,
+    notes,
+    status_update,
+)
+from concertmaster.controller.registry import Entry, Registry
+from concertmaster.kube.events import Severity
+from concertmaster.kube.objects import PROFILES
+
+NOW = 1_760_000_000.0
+FOUND = Finding(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "CronJob etl with 1 step")
+GONE = Finding(ConditionType.TARGET_RESOLVED, False, Reason.NOT_FOUND, "CronJob etl does not exist; create it")
+WHOLE = Finding(ConditionType.METRICS_AVAILABLE, True, Reason.COMPLETE, "all answered")
+DOWN = Finding(ConditionType.METRICS_AVAILABLE, False, Reason.SOURCE_UNREACHABLE, "connection refused. Start it.")
+DOCUMENT = {
+    "advice": ["do this"],
+    "dataUntil": "2025-10-09T08:53:20Z",
+    "recommendations": [{"id": "memory-request.job", "action": "x"}],
+    "score": 80,
+}
+READY = Finding(ConditionType.READY, True, Reason.ANALYZED, "30 runs")
+MET = Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all met")
+
+
+def known(
+    target: Finding, metrics: Finding, *, fresh: bool = False, data_until: float = NOW, failure: str = ""
+) -> Verdict:
+    """A verdict after an analysis in this process, made just now when ``fresh``."""
+    return Verdict(target, metrics, READY, MET, DOCUMENT if fresh else None, failure=failure, data_until=data_until)
+
+
+def entry(status: dict[str, Any] | None = None) -> Entry:
+    registry = Registry()
+    meta = {"name": "etl", "namespace": "demo", "uid": "u", "generation": 3, "resourceVersion": "1"}
+    registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": status or {}})
+    return registry.snapshot().profiles[0]
+
+
+def written(verdict: Verdict, before: dict[str, Any] | None = None, now: float = NOW) -> dict[str, Any]:
+    """The status on the server after this verdict."""
+    update = status_update(entry(before), verdict, now)
+    assert update is not None
+    return {**(before or {}), **update.status} if update.partial else dict(update.status)
+
+
+def state(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+
+
+def healthy() -> dict[str, Any]:
+    return written(known(FOUND, WHOLE, fresh=True, data_until=NOW))
+
+
+def test_a_fresh_analysis_is_written_whole() -> None:
+    status = healthy()
+    assert status["advice"] == ["do this"]
+    assert status["observedGeneration"] == 3
+    assert {c["observedGeneration"] for c in status["conditions"]} == {3}
+    assert state(status) == {
+        "Ready": ("True", "Analyzed"),
+        "MetricsAvailable": ("True", "Complete"),
+        "TargetResolved": ("True", "Found"),
+        "ObjectivesMet": ("True", "Met"),
+    }
+
+
+def test_the_same_again_is_no_write() -> None:
+    before = healthy()
+    assert status_update(entry(before), known(FOUND, WHOLE, fresh=True, data_until=NOW + 300), NOW + 300) is None
+    assert status_update(entry(before), known(FOUND, WHOLE, data_until=NOW + 300), NOW + 300) is None
+
+
+def test_an_outage_keeps_the_advice_and_dates_it() -> None:
+    before = healthy()
+    after = written(known(FOUND, DOWN, data_until=NOW + 600), before, NOW + 900)
+    assert after["advice"] == before["advice"]
+    assert after["score"] == 80
+    assert after["dataUntil"] == "2025-10-09T09:03:20Z"
+    assert state(after)["Ready"] == ("False", "Stale")
+    assert state(after)["ObjectivesMet"] == ("True", "Met")
+    ready = next(c for c in after["conditions"] if c["type"] == "Ready")
+    assert "connection refused" in ready["message"]
+    assert "dataUntil" in ready["message"]
+
+
+def test_an_outage_is_written_once_and_its_end_restores_everything() -> None:
+    before = healthy()
+    during = written(known(FOUND, DOWN, data_until=NOW), before, NOW + 300)
+    assert status_update(entry(during), known(FOUND, DOWN, data_until=NOW), NOW + 600) is None
+    after = written(known(FOUND, WHOLE, data_until=NOW + 900), during, NOW + 900)
+    assert state(after) == state(before)
+
+
+def test_an_outage_at_the_start_of_a_process_keeps_what_the_last_one_said() -> None:
+    before = healthy()
+    after = written(Verdict(FOUND, DOWN), before)
+    assert after["advice"] == before["advice"]
+    assert after["dataUntil"] == before["dataUntil"]
+    assert state(after)["Ready"] == ("False", "Stale")
+    assert state(after)["ObjectivesMet"] == ("True", "Met")  # nobody knows better
+
+
+def test_an_outage_before_any_advice_says_why_there_is_none() -> None:
+    after = written(Verdict(FOUND, DOWN))
+    assert state(after)["Ready"] == ("False", "SourceUnreachable")
+    assert state(after)["ObjectivesMet"] == ("Unknown", "Undecided")
+    assert "advice" not in after
+
+
+def test_a_target_that_went_keeps_the_advice() -> None:
+    before = healthy()
+    after = written(known(GONE, WHOLE, data_until=NOW), before)
+    assert after["recommendations"] == before["recommendations"]
+    assert state(after)["TargetResolved"] == ("False", "NotFound")
+    assert state(after)["Ready"] == ("False", "NotFound")
+
+
+def test_an_analysis_that_failed_keeps_the_advice() -> None:
+    before = healthy()
+    after = written(known(FOUND, WHOLE, failure="the analysis failed (ValueError)."), before)
+    assert after["advice"] == before["advice"]
+    assert state(after)["Ready"] == ("False", "AnalysisFailed")
+
+
+def test_a_definition_with_oddities_is_still_ready() -> None:
+    odd = Finding(ConditionType.TARGET_RESOLVED, False, Reason.UNSUPPORTED, "odd")
+    after = written(known(odd, WHOLE, fresh=True, data_until=NOW))
+    assert state(after)["Ready"] == ("True", "Analyzed")
+
+
+def test_a_transition_moves_its_time_and_a_restatement_does_not() -> None:
+    before = healthy()
+    after = written(known(FOUND, DOWN, data_until=NOW), before, NOW + 3600)
+    times = {c["type"]: c["lastTransitionTime"] for c in after["conditions"]}
+    assert times["MetricsAvailable"] == "2025-10-09T09:53:20Z"
+    assert times["TargetResolved"] == "2025-10-09T08:53:20Z"
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_data_until_is_refreshed_once_a_day(fresh: bool) -> None:
+    before = healthy()
+    almost = known(FOUND, WHOLE, fresh=fresh, data_until=NOW + REFRESH_AFTER - 60)
+    assert status_update(entry(before), almost, NOW) is None
+    due = known(FOUND, WHOLE, fresh=fresh, data_until=NOW + REFRESH_AFTER + 60)
+    update = status_update(entry(before), due, NOW + REFRESH_AFTER)
+    assert update is not None
+    assert update.force or update.partial
+
+
+def test_missing_series_are_named_with_their_cure() -> None:
+    report = SourceReport("default", True, Reason.COMPLETE, "fine", missing=("a: b; c.", "d", "e", "f"))
+    finding = metrics_finding(report)
+    assert (finding.status, finding.reason) == (True, Reason.PARTIAL)
+    assert "a: b; c." in finding.message
+    assert "1 more" in finding.message
+
+
+def test_a_healthy_first_status_is_no_event() -> None:
+    assert notes(entry(), healthy()) == []
+
+
+def test_a_bad_first_status_is_one_event_per_cause() -> None:
+    found = notes(entry(), written(Verdict(GONE, WHOLE)))
+    assert {(n.severity, n.reason) for n in found} == {(Severity.WARNING, "NotFound")}
+
+
+def test_flips_are_told_both_ways_and_wording_is_not() -> None:
+    before = healthy()
+    during = written(known(FOUND, DOWN, data_until=NOW), before)
+    down = notes(entry(before), during)
+    assert {(n.severity, n.reason) for n in down} == {
+        (Severity.WARNING, "SourceUnreachable"),
+        (Severity.WARNING, "Stale"),
+    }
+    up = notes(entry(during), before)
+    assert {n.severity for n in up} == {Severity.NORMAL}
+    reworded = {**before, "conditions": [{**c, "message": "other"} for c in before["conditions"]]}
+    assert notes(entry(before), reworded) == []
+
+
+def test_new_advice_is_told_with_where_to_read_it() -> None:
+    before = healthy()
+    more = {**before, "recommendations": [*before["recommendations"], {"id": "cpu-request.job"}]}
+    found = notes(entry(before), more)
+    assert [n.reason for n in found] == ["AdviceChanged"]
+    assert "cpu-request.job" in found[0].text
+    assert "memory-request.job" not in found[0].text
+    assert "kubectl describe wfp -n demo etl" in found[0].text

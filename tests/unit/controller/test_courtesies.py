@@ -1,0 +1,165 @@
+"""Events, access reviews, telemetry and log lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.telemetry import JsonFormatter, Telemetry, redact
+from concertmaster.kube import errors
+from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, Note, Posted, Severity
+from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef, target_resource
+from tests.support.fakes import MemoryClient, ref
+
+
+class Clock:
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def note(text: str = "gone", uid: str = "uid-1") -> Note:
+    return Note(ref(uid=uid), Severity.WARNING, "NotFound", text)
+
+
+def posted(client: MemoryClient) -> list[dict[str, Any]]:
+    return [o for p, o in client.objects.items() if "/events/" in p]
+
+
+def test_an_event_is_told_once_and_again_after_an_hour() -> None:
+    client, clock = MemoryClient(), Clock()
+    recorder = EventRecorder(client, instance="pod-1", clock=clock)
+    assert recorder.post(note()) is Posted.POSTED
+    assert recorder.post(note()) is Posted.REPEATED
+    assert recorder.post(note("another text")) is Posted.POSTED
+    assert recorder.post(note(uid="uid-2")) is Posted.POSTED
+    clock.now += 3601.0
+    assert recorder.post(note()) is Posted.POSTED
+    event = posted(client)[0]
+    assert event["regarding"]["kind"] == "WorkflowProfile"
+    assert event["regarding"]["uid"] == "uid-1"
+    assert event["type"] == "Warning"
+    assert event["reportingInstance"] == "pod-1"
+
+
+def test_a_flood_is_cut_off_and_flows_again() -> None:
+    client, clock = MemoryClient(), Clock()
+    recorder = EventRecorder(client, instance="x", burst=3, per_second=0.5, clock=clock)
+    outcomes = [recorder.post(note(f"text {i}")) for i in range(5)]
+    assert outcomes == [Posted.POSTED] * 3 + [Posted.LIMITED] * 2
+    clock.now += 2.0
+    assert recorder.post(note("text 4")) is Posted.POSTED
+
+
+def test_a_note_is_one_bounded_line() -> None:
+    client = MemoryClient()
+    EventRecorder(client, instance="x", clock=Clock()).post(note("ä\n" * 2000))
+    text = posted(client)[0]["note"]
+    assert "\n" not in text
+    assert len(text.encode()) <= LONGEST_NOTE
+
+
+def test_a_missing_right_is_asked_for_once_an_hour() -> None:
+    client, clock = MemoryClient(), Clock()
+    client.faults["POST", EVENTS.path("demo")] = [errors.Forbidden("no", status=403)]
+    recorder = EventRecorder(client, instance="x", clock=clock)
+    assert recorder.post(note("a")) is Posted.FORBIDDEN
+    calls = len(client.calls)
+    assert recorder.post(note("b")) is Posted.FORBIDDEN
+    assert len(client.calls) == calls
+    clock.now += 3601.0
+    assert recorder.post(note("b")) is Posted.POSTED
+
+
+def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
+    client = MemoryClient()
+    subject = ObjectRef(CLUSTER_POLICIES, None, "all", "uid-9")
+    assert (
+        EventRecorder(client, instance="x", clock=Clock()).post(Note(subject, Severity.NORMAL, "Ready", "ok"))
+        is Posted.POSTED
+    )
+    assert "namespace" not in posted(client)[0]["regarding"]
+
+
+@pytest.mark.parametrize("fault", [errors.Unreachable("x"), errors.NotFound("x", status=404), errors.Busy("x")])
+def test_a_failing_event_fails_nothing(fault: Exception) -> None:
+    client = MemoryClient()
+    client.faults["POST", EVENTS.path("demo")] = [fault]
+    recorder = EventRecorder(client, instance="x", clock=Clock())
+    assert recorder.post(note()) is Posted.FAILED
+    assert recorder.post(note()) is Posted.POSTED  # it was not remembered as told
+
+
+def test_access_is_asked_once_and_denials_sooner_again() -> None:
+    client, clock = MemoryClient(), Clock()
+    cronjobs = target_resource("batch/v1", "CronJob")
+    assert cronjobs is not None
+    answers = {"demo": False, "prod": True}
+    client.allows = lambda attributes: answers[attributes["namespace"]]  # type: ignore[method-assign]
+    access = AccessChecker(client, clock=clock)
+    rights = [Right("patch", cronjobs, "demo"), Right("patch", cronjobs, "prod")]
+    assert access.missing(rights) == (rights[0],)
+    assert access.missing(rights) == (rights[0],)
+    assert len(client.calls) == 2
+    answers["demo"] = True
+    clock.now += 301.0
+    assert access.missing(rights) == ()
+    assert len(client.calls) == 3
+    assert str(rights[0]) == "patch cronjobs.batch in namespace demo"
+
+
+def test_an_unanswered_question_is_no_denial() -> None:
+    client = MemoryClient()
+    cronjobs = target_resource("batch/v1", "CronJob")
+    assert cronjobs is not None
+    client.faults["POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"] = [errors.Unreachable("down")]
+    access = AccessChecker(client)
+    assert access.allowed(Right("patch", cronjobs)) is None
+    assert access.allowed(Right("patch", cronjobs)) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Authorization: Bearer abcdef123456", "abcdef123456"),
+        ('{"token": "s3cr3t-value"}', "s3cr3t-value"),
+        ("https://ana:hunter22@prometheus.example/api", "hunter22"),
+        ("password=topsecret&x=1", "topsecret"),
+        ("got eyJhbGciOiJSUzI1.eyJzdWIiOiJh.c2lnbmF0dXJl from", "eyJzdWIiOiJh"),
+    ],
+)
+def test_secrets_do_not_reach_the_log(text: str, secret: str) -> None:
+    assert secret not in redact(text)
+    record = logging.LogRecord("x", logging.INFO, "f", 1, "%s", (text,), None)
+    record.fields = {"detail": text, "n": 3}
+    line = json.loads(JsonFormatter().format(record))
+    assert secret not in json.dumps(line)
+    assert line["n"] == 3
+    assert {"ts", "level", "logger", "msg"} <= line.keys()
+
+
+def test_an_innocent_text_stays_as_it_is() -> None:
+    text = "source default at https://prometheus.example:9090 answered 42 queries"
+    assert redact(text) == text
+
+
+def test_metrics_have_no_label_per_object_and_start_at_zero() -> None:
+    text = Telemetry().render().decode()
+    assert 'concertmaster_cycles_total{result="success"} 0.0' in text
+    assert "concertmaster_process_resident_memory_bytes" in text
+    assert "namespace=" not in text
+    assert "profile=" not in text
+
+
+def test_a_failing_stage_is_counted_and_goes_on_to_the_caller() -> None:
+    telemetry = Telemetry()
+    with pytest.raises(ValueError, match="x"), telemetry.stage("collect"):
+        raise ValueError("x")
+    text = telemetry.render().decode()
+    assert 'concertmaster_failures_total{stage="collect"} 1.0' in text
+    assert 'concertmaster_cycle_stage_seconds_count{stage="collect"} 1.0' in text

@@ -1,0 +1,586 @@
+"""The cycle: what is analysed and written when, and how far a fault reaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
+from concertmaster.controller.watchdog import KindsLost
+from concertmaster.core.model import Outcome, WorkflowKey
+from concertmaster.kube import errors
+from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
+from tests.support.harness import CRONJOB, INTERVAL, Bed, report, resource, run
+
+DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+ETL = WorkflowKey("demo", "CronJob", "etl")
+
+
+@pytest.fixture
+def bed() -> Bed:
+    """One CronJob with a profile and three runs."""
+    made = Bed()
+    made.cronjob()
+    made.profile()
+    made.history.runs_of["etl"] = [run("etl", i) for i in range(3)]
+    return made
+
+
+def test_the_first_cycle_gives_advice_and_the_second_does_nothing(bed: Bed) -> None:
+    bed.run()
+    assert bed.status()["advice"] == ["3 runs"]
+    assert bed.state() == {
+        "Ready": ("True", "Analyzed"),
+        "MetricsAvailable": ("True", "Complete"),
+        "TargetResolved": ("True", "Found"),
+        "ObjectivesMet": ("True", "Met"),
+    }
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    assert len(bed.adviser.cases) == 1
+
+
+def test_discovery_brings_advice_in_the_same_cycle() -> None:
+    bed = Bed()
+    bed.cronjob(team="data")
+    bed.policy(discover=DISCOVER)
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.run()
+    assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
+    assert bed.client.objects[PROFILES.path("demo", "cronjob-etl")]["metadata"]["labels"]["team"] == "data"
+    assert bed.status(POLICIES, "team")["discoveredProfiles"] == 1
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+
+
+def test_only_what_has_new_runs_is_analysed_again(bed: Bed) -> None:
+    bed.cronjob("other")
+    bed.profile("other", "other")
+    bed.run()
+    bed.adviser.cases.clear()
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.sources.changed.add(ETL)
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert [c.definition.key for c in bed.adviser.cases] == [ETL]
+    assert [p for _, p in bed.writes()] == [f"{PROFILES.path('demo', 'etl')}/status"]
+    assert bed.status()["advice"] == ["4 runs"]
+
+
+def test_two_profiles_of_one_workflow_both_learn_of_new_runs(bed: Bed) -> None:
+    bed.profile("second")
+    bed.run()
+    bed.adviser.cases.clear()
+    bed.sources.changed.add(ETL)
+    bed.run(seconds=INTERVAL)
+    assert {c.profile.metadata.name for c in bed.adviser.cases} == {"etl", "second"}
+
+
+def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_say_so(bed: Bed) -> None:
+    bed.policy(apply={"mode": "Auto"})
+    bed.run()
+    assert bed.state()["TargetResolved"] == ("True", "Found")
+    bed.profile("a-later", metadata={"creationTimestamp": "2035-01-01T00:00:00Z"})
+    bed.run(seconds=INTERVAL)
+    for name in ("etl", "a-later"):
+        assert bed.state(name=name)["TargetResolved"] == ("True", "SharedTarget")
+    assert "this one, the oldest, is used for changes" in bed.message("TargetResolved")
+    assert "etl, the oldest, is used for changes" in bed.message("TargetResolved", name="a-later")
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.adviser.cases}
+    assert modes == {"etl": "Auto", "a-later": "Recommend"}
+    del bed.client.objects[PROFILES.path("demo", "etl")]
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="a-later")["TargetResolved"] == ("True", "Found")
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.adviser.cases}
+    assert modes["a-later"] == "Auto"
+
+
+def test_a_target_that_is_missing_is_worth_more_than_the_notice_of_two_profiles(bed: Bed) -> None:
+    for name in ("one", "two"):
+        bed.profile(name, target="gone")
+    bed.run()
+    assert bed.state(name="one")["TargetResolved"] == ("False", "NotFound")
+
+
+@pytest.mark.parametrize("change", ["profile", "policy", "definition", "missing", "time"])
+def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) -> None:
+    bed.run()
+    bed.adviser.cases.clear()
+    seconds = INTERVAL
+    if change == "profile":
+        obj = bed.client.objects[PROFILES.path("demo", "etl")]
+        obj["spec"] = {**obj["spec"], "dismissals": [{"recommendation": "a", "reason": "b"}]}
+    elif change == "policy":
+        bed.policy(objectives={"duration": {"p95": "5m"}})
+    elif change == "definition":
+        obj = bed.client.objects[CRONJOB.path("demo", "etl")]
+        obj["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = "y"
+        obj["metadata"]["resourceVersion"] = "999"
+    elif change == "missing":
+        bed.sources.reports["default"] = report(missing=("container_memory_working_set_bytes: gone.",))
+    else:
+        seconds = REANALYZE_AFTER + 1
+    bed.run(seconds=seconds)
+    assert len(bed.adviser.cases) == 1
+    bed.run(seconds=INTERVAL)
+    assert len(bed.adviser.cases) == 1
+
+
+def test_a_run_that_goes_on_is_looked_at_until_it_is_over(bed: Bed) -> None:
+    bed.history.runs_of["etl"].append(run("etl", 9, Outcome.RUNNING))
+    bed.run()
+    bed.run(seconds=INTERVAL)
+    bed.history.runs_of["etl"][-1] = run("etl", 9)
+    bed.run(seconds=INTERVAL)
+    assert len(bed.adviser.cases) == 3
+    bed.run(seconds=INTERVAL)
+    assert len(bed.adviser.cases) == 3
+
+
+def test_a_source_that_is_down_stops_nobody_else(bed: Bed) -> None:
+    bed.sources.reports["thanos"] = report("thanos", ok=False)
+    bed.cronjob("other", "web")
+    bed.client.put(NAMESPACES, None, "web")
+    bed.profile("other", "other", "web")
+    bed.policy("web", "web", metricsSource="thanos")
+    bed.run()
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+    assert bed.state(name="other", namespace="web")["MetricsAvailable"] == ("False", "SourceUnreachable")
+    assert bed.state(POLICIES, "web", "web")["MetricsAvailable"] == ("False", "SourceUnreachable")
+
+
+def test_an_unexpected_fault_of_a_source_is_isolated_too(bed: Bed) -> None:
+    bed.run()
+    bed.sources.broken.add("default")
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+    assert bed.state()["MetricsAvailable"][0] == "False"
+    bed.sources.broken.clear()
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_failing_analysis_is_told_without_its_secrets_and_stops_nobody_else(bed: Bed) -> None:
+    bed.cronjob("other")
+    bed.profile("other", "other")
+    bed.history.runs_of["other"] = [run("other", 1)]
+    bed.adviser.failing.add("etl")
+    bed.run()
+    assert bed.state()["Ready"] == ("False", "AnalysisFailed")
+    assert "hunter22" not in str(bed.status())
+    assert bed.status(name="other")["advice"] == ["1 runs"]
+    bed.adviser.failing.clear()
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_profile_nobody_can_parse_is_told_and_stops_nobody_else(bed: Bed) -> None:
+    bed.profile("odd", spec={"workflowRef": {"kind": 7}})
+    bed.run()
+    assert bed.state(name="odd")["Ready"] == ("False", "InvalidSpec")
+    assert "workflowRef" in bed.message("TargetResolved", name="odd")
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_policy_nobody_can_parse_is_out_of_force_and_told(bed: Bed) -> None:
+    bed.policy("odd", priority="high")
+    bed.run()
+    assert bed.state(POLICIES, "odd")["Ready"] == ("False", "InvalidSpec")
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([("a", ["b"]), ("b", ["a"])], ("a", "b")),
+        ([("a", ["nowhere"])], ("nowhere",)),
+        ([("a", []), ("a", [])], ("a",)),
+    ],
+)
+def test_a_graph_that_contradicts_itself_is_refused_by_name(
+    bed: Bed, steps: list[tuple[str, list[str]]], words: tuple[str, ...]
+) -> None:
+    graph = {
+        "podRunLabel": "run",
+        "steps": [
+            {"name": name, "dependsOn": after, "podSelector": {"matchLabels": {"step": name}}} for name, after in steps
+        ],
+    }
+    bed.profile("graph", spec={"graph": graph})
+    bed.run()
+    assert bed.state(name="graph")["TargetResolved"] == ("False", "GraphInvalid")
+    message = bed.message("TargetResolved", name="graph")
+    assert all(word in message for word in words)
+    assert "spec.graph" in message
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_an_unknown_source_names_the_known_ones_and_is_never_asked(bed: Bed) -> None:
+    bed.policy(metricsSource="thanos")
+    bed.run()
+    assert bed.state()["MetricsAvailable"] == ("False", "SourceUnknown")
+    assert "default" in bed.message("MetricsAvailable")
+    assert bed.state(POLICIES, "team")["MetricsAvailable"] == ("False", "SourceUnknown")
+    assert bed.sources.asked == []
+
+
+def test_a_namespace_its_source_does_not_want_is_refused(bed: Bed) -> None:
+    bed.sources.denied.add("default")
+    bed.run()
+    assert bed.state()["MetricsAvailable"] == ("False", "SourceRefused")
+    bed.client.objects[NAMESPACES.path(None, "demo")]["metadata"]["labels"] = {"trusted": "true"}
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_listed_namespaces_ask_for_nothing_of_the_cluster() -> None:
+    """A list that is denied in every cycle would be an alert for ever."""
+    bed = Bed(namespaces=["demo"])
+    bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "gold"}})
+    bed.cronjob()
+    bed.profile()
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "ClusterWorkflowTemplate", "name": "shared"}
+    bed.profile("wide", spec={"workflowRef": ref})
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.run()
+    asked = {path for method, path, _ in bed.client.calls if method in ("LIST", "GET")}
+    assert "/api/v1/namespaces/demo" in asked
+    assert not {path for path in asked if path == "/api/v1/namespaces" or "clusterworkflowtemplates" in path}
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+    assert bed.state(name="wide")["TargetResolved"] == ("False", "Forbidden")
+    assert "leave namespaces empty" in bed.message("TargetResolved", name="wide")
+
+
+FORBIDDEN = (
+    "the operator may not list tasks.tekton.dev in the cluster; grant its service account get, list and watch on"
+)
+MISSING = "the cluster does not serve Task (tekton.dev/v1); install its CustomResourceDefinition"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "state", "words"),
+    [
+        (errors.Forbidden("tasks", status=403), ("True", "Found"), f"Task compile cannot be read: {FORBIDDEN}"),
+        (errors.NotFound("tasks", status=404), ("True", "Found"), f"Task compile cannot be read: {MISSING}"),
+        (None, ("False", "Unsupported"), "spec.tasks[0] refers to Task 'compile', which cannot be found"),
+    ],
+)
+def test_tasks_that_may_not_be_read_are_told_from_one_that_is_not_there(
+    trouble: errors.KubeError | None, state: tuple[str, str], words: str
+) -> None:
+    """What a Pipeline refers to: nothing of it stops the analysis, and the next list is believed at once."""
+    bed = Bed()
+    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    if trouble is not None:
+        bed.client.lists[tasks.path()] = trouble
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.history.runs_of["ci"] = [run("ci", 1)]
+    bed.run()
+    assert bed.state(name="ci")["TargetResolved"] == state
+    assert words in bed.message("TargetResolved", name="ci")
+    assert bed.state(name="ci")["Ready"] == ("True", "Analyzed")
+    bed.client.lists.clear()
+    bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
+    bed.run(seconds=INTERVAL)
+    assert bed.message("TargetResolved", name="ci") == "Pipeline ci with 1 step"
+    assert [c.name for c in bed.adviser.cases[-1].definition.graph.steps[0].containers] == ["step-run"]
+
+
+def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:
+    bed.run()
+    second = Bed()
+    second.client.objects = bed.client.objects  # a new process on the same cluster, its history empty so far
+    second.history.runs_of["etl"] = [run("etl", 1)]
+    second.sources.reports["default"] = report(more=True)
+    assert second.run() is True
+    assert second.status()["advice"] == ["3 runs"]
+    second.history.runs_of["etl"] = [run("etl", i) for i in range(4)]
+    second.sources.reports["default"] = report()
+    assert second.run() is False
+    assert second.status()["advice"] == ["4 runs"]
+
+
+def test_a_first_advice_does_not_wait_for_the_whole_past(bed: Bed) -> None:
+    bed.sources.reports["default"] = report(more=True)
+    assert bed.run() is True
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_a_history_that_is_not_kept_is_told_in_every_cycle_and_stops_no_advice(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    bed.history.trouble = "history x cannot be written"
+    for _ in range(2):
+        caplog.clear()
+        bed.run(seconds=INTERVAL)
+        (line,) = [r for r in caplog.records if r.getMessage() == "cycle"]
+        assert line.fields["problems"] == ["history x cannot be written"]  # type: ignore[attr-defined]
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_half_a_picture_decides_nothing(bed: Bed) -> None:
+    bed.run()
+    bed.profile("unseen", "other")
+    bed.patient = False
+    bed.writes()
+    bed.run(seconds=INTERVAL, watching=False)
+    assert bed.writes() == []
+    bed.patient = True
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="unseen")["TargetResolved"] == ("False", "NotFound")
+
+
+def test_a_deletion_the_watch_missed_is_noticed(bed: Bed) -> None:
+    bed.run()
+    del bed.client.objects[PROFILES.path("demo", "etl")]
+    bed.writes()
+    bed.run(seconds=INTERVAL, watching=False)
+    assert bed.registry.snapshot().profiles == ()
+    assert bed.writes() == []
+
+
+def test_an_api_server_that_is_away_is_survived(bed: Bed) -> None:
+    bed.run()
+    bed.client.lists = {k.path(): errors.Unreachable("down") for k in (PROFILES, POLICIES, CLUSTER_POLICIES)}
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    bed.client.lists = {}
+    bed.sources.changed.add(ETL)
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["4 runs"]
+
+
+def test_kinds_that_stay_away_end_the_process(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.run()
+    monkeypatch.setattr(bed.cycle._watchdog, "_lost_after", 0.0)
+    bed.client.lists[PROFILES.path()] = errors.NotFound("no such kind", status=404)
+    with pytest.raises(KindsLost, match="kubectl apply"):
+        bed.run(seconds=INTERVAL)
+
+
+def test_a_target_that_cannot_be_listed_keeps_its_profile_and_advice(bed: Bed) -> None:
+    bed.run()
+    bed.client.lists[CRONJOB.path()] = errors.Forbidden("no", status=403)
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["TargetResolved"] == ("False", "Forbidden")
+    assert "grant" in bed.message("TargetResolved")
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_a_passing_fault_of_the_list_is_not_even_noticed_by_the_profile(bed: Bed) -> None:
+    bed.run()
+    bed.writes()
+    bed.client.lists[CRONJOB.path()] = errors.Unreachable("reset")
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+
+
+def test_a_change_between_two_intervals_asks_only_for_what_is_new(bed: Bed) -> None:
+    bed.run()
+    bed.run(seconds=10.0)
+    bed.run(seconds=INTERVAL)
+    assert [d.due for d in bed.sources.asked] == [True, False, True]
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_jumps_stops_no_reading(bed: Bed, jump: float) -> None:
+    bed.run()
+    bed.run(seconds=jump)
+    bed.run(seconds=-jump)
+    bed.run(seconds=INTERVAL)
+    assert [d.due for d in bed.sources.asked] == [True, True, True, True]
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_write_failures_are_tried_again(bed: Bed) -> None:
+    path = f"{PROFILES.path('demo', 'etl')}/status"
+    bed.client.faults["PATCH", path] = [errors.Busy("later", status=500)]
+    bed.run()
+    assert bed.status() == {}
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_a_status_somebody_emptied_is_restored(bed: Bed) -> None:
+    bed.run()
+    bed.client.objects[PROFILES.path("demo", "etl")]["status"] = {"conditions": []}
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+
+
+def test_priority_and_losers(bed: Bed) -> None:
+    bed.policy("low", priority=1)
+    bed.policy("high", priority=2)
+    bed.client.put(CLUSTER_POLICIES, None, "all", spec={"priority": 100})
+    bed.run()
+    assert str(bed.adviser.cases[0].policy.source) == "OptimizationPolicy/high"
+    assert bed.status(POLICIES, "high")["matchedProfiles"] == 1
+    assert bed.state(POLICIES, "low")["Ready"] == ("False", "NoMatches")
+    assert "win" in bed.message("Ready", POLICIES, "low")
+    assert bed.state(CLUSTER_POLICIES, "all", None)["Ready"] == ("False", "NoMatches")
+
+
+def test_a_selector_without_matches_says_how_to_look(bed: Bed) -> None:
+    bed.policy(selector={"matchLabels": {"team": "nobody"}})
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "NoMatches")
+    assert "--show-labels" in bed.message("Ready", POLICIES, "team")
+
+
+def test_auto_without_rights_is_told_with_the_value_to_set(bed: Bed) -> None:
+    bed.policy(apply={"mode": "Auto"})
+
+    def allows(attributes: Any) -> bool:
+        return bool(attributes["resource"] != "cronjobs")
+
+    bed.client.allows = allows  # type: ignore[method-assign]
+    bed.run()
+    assert bed.state(POLICIES, "team")["WriteAccess"] == ("False", "Denied")
+    assert "apply.namespaces={demo}" in bed.message("WriteAccess", POLICIES, "team")
+
+
+def test_a_pipeline_that_runs_tasks_needs_the_right_to_change_those() -> None:
+    bed = Bed()
+    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
+    embedded = [{"name": "build", "taskSpec": {"steps": [{"name": "run", "image": "x"}]}}]
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": embedded})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.policy(apply={"mode": "Auto"})
+    bed.client.allows = lambda attributes: attributes["resource"] != "tasks"  # type: ignore[method-assign]
+    bed.run()
+    assert bed.state(POLICIES, "team")["WriteAccess"] == ("True", "Granted")
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
+    bed.run(seconds=INTERVAL)
+    assert bed.state(POLICIES, "team")["WriteAccess"] == ("False", "Denied")
+    assert "patch tasks.tekton.dev in namespace demo" in bed.message("WriteAccess", POLICIES, "team")
+
+
+def test_what_was_done_to_a_task_is_seen_with_who_did_it(bed: Bed) -> None:
+    tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+    wrote = {"manager": "kubectl-edit", "time": "2026-03-05T10:00:00Z", "fieldsV1": {"f:spec": {}}}
+    spec = {"steps": [{"name": "run", "image": "x"}]}
+    bed.client.put(tasks, "demo", "compile", spec=spec, metadata={"managedFields": [wrote]})
+    bed.client.put(tasks, "demo", "elsewhere", spec=spec)
+    made = {**wrote, "manager": "helm", "time": "2026-03-01T10:00:00Z"}
+    row = {"name": "build", "taskRef": {"name": "compile"}}
+    bed.client.put(pipelines, "demo", "ci", spec={"tasks": [row]}, metadata={"managedFields": [made]})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.history.runs_of["ci"] = [run("ci", 1)]
+    bed.run()
+    past = next(c.past for c in bed.adviser.cases if c.definition.key.name == "ci")
+    assert past.target is not None
+    assert (past.by, past.target["kind"], list(past.target["Task"])) == ("kubectl-edit", "Pipeline", ["compile"])
+    assert past.target["Task"]["compile"]["spec"] == spec
+
+
+def test_a_suspended_policy_says_so(bed: Bed) -> None:
+    bed.policy(suspend=True)
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "Suspended")
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+def test_a_policy_whose_windows_can_never_open_says_which_and_why(bed: Bed) -> None:
+    windows = [
+        {"schedule": "0 22 * * *", "duration": "2h", "timeZone": "Europe/Berlin"},
+        {"schedule": "0 0 31 2 *", "duration": "2h"},
+        {"schedule": "0 0 * * *", "duration": "2h", "timeZone": "Mars/Base"},
+    ]
+    bed.policy(apply={"mode": "Auto", "windows": windows})
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"] == ("False", "InvalidSpec")
+    told = bed.message("Ready", POLICIES, "team")
+    assert "apply.windows[1] never opens: schedule '0 0 31 2 *'" in told
+    assert "apply.windows[2] never opens: time zone Mars/Base is not known; use a name such as Europe/Berlin" in told
+    assert "windows[0]" not in told
+    bed.policy(apply={"mode": "Auto", "windows": windows[:1]})
+    bed.run()
+    assert bed.state(POLICIES, "team")["Ready"][0] == "True"
+
+
+def test_a_denied_creation_is_told_once_and_tried_no_further_in_that_namespace() -> None:
+    bed = Bed()
+    for i in range(5):
+        bed.cronjob(f"job-{i}")
+    bed.policy(discover=DISCOVER)
+    path = PROFILES.path("demo")
+    bed.client.faults["POST", path] = [errors.Forbidden("no", status=403)] * 5
+    bed.run()
+    assert sum(call[:2] == ("POST", path) for call in bed.client.calls) == 1
+    assert "grant" in bed.message("Ready", POLICIES, "team")
+    assert bed.status(POLICIES, "team")["discoveredProfiles"] == 0
+
+
+def test_events_are_told_on_transitions_only(bed: Bed) -> None:
+    def told() -> list[str]:
+        return sorted(o["reason"] for o in bed.objects(EVENTS))
+
+    bed.run()
+    assert told() == []
+    bed.sources.reports["default"] = report(ok=False)
+    bed.run(seconds=INTERVAL)
+    assert told() == ["SourceUnreachable", "Stale"]
+    bed.run(seconds=INTERVAL)
+    assert told() == ["SourceUnreachable", "Stale"]
+
+
+def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) -> None:
+    bed.profile("lost", "gone")
+    bed.run()
+    assert set(bed.history.tidied[0]) == {ETL, WorkflowKey("demo", "CronJob", "gone")}
+    bed.run(seconds=INTERVAL)
+    assert len(bed.history.tidied) == 1
+    bed.run(seconds=3600.0)
+    assert len(bed.history.tidied) == 2
+
+
+def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
+    bed.run()
+    bed.sources.reports["default"] = replace(report(ok=False), data_until=None)
+    bed.run(seconds=INTERVAL)
+    bed.writes()
+    for _ in range(3):
+        bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    assert len(bed.adviser.cases) == 1
+
+
+def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:
+    bed.run()
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]  # nobody said that there is a new one
+    bed.live.seen.append(Seen(frozenset({ETL})))
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["4 runs"]
+    assert bed.live.looked == [["etl"]] * 3
+
+
+def test_what_live_objects_do_not_tell_is_in_the_cycles_line_and_no_failure(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="concertmaster.cycle")
+    bed.live.seen.append(Seen(notes=("runs of Argo are known from the metrics only",)))
+    bed.run()
+    (line,) = [r for r in caplog.records if r.getMessage() == "cycle"]
+    assert line.levelname == "INFO"
+    assert line.__dict__["fields"]["problems"] == ["runs of Argo are known from the metrics only"]
+
+
+def test_a_fault_in_reading_live_runs_leaves_the_advice(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    bed.live.broken = True
+    bed.run()
+    assert bed.status()["advice"] == ["3 runs"]
+    assert any("reading live runs failed (RuntimeError)" in str(r.__dict__.get("fields")) for r in caplog.records)

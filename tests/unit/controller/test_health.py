@@ -1,0 +1,167 @@
+"""The probes fail when the loop or a watch stands still, over HTTP as Kubernetes sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from concertmaster.controller.health import Health, NotReady, Stale
+from concertmaster.controller.loop import Loop, Pace, Worker
+from concertmaster.controller.server import Server
+from concertmaster.controller.telemetry import Telemetry
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_silence_is_stale_and_names_the_stage() -> None:
+    clock = Clock()
+    health = Health(stall_after=60.0, clock=clock)
+    health.beat("collect")
+    clock.now = 60.0
+    health.check_live()
+    clock.now = 61.0
+    with pytest.raises(Stale, match="collect"):
+        health.check_live()
+    health.beat("analyze")
+    health.check_live()
+
+
+def test_a_watch_that_stays_behind_is_stale() -> None:
+    health = Health(stall_after=60.0, watch_lag_after=180.0, clock=Clock())
+    health.watch_lag("workflowprofiles", 170.0)
+    health.check_live()
+    health.watch_lag("workflowprofiles", 181.0)
+    with pytest.raises(Stale, match="workflowprofiles"):
+        health.check_live()
+    health.watch_lag("workflowprofiles", 0.0)
+    health.check_live()
+
+
+def test_ready_between_the_first_cycle_and_the_end() -> None:
+    health = Health(stall_after=60.0, clock=Clock())
+    with pytest.raises(NotReady, match="first cycle"):
+        health.check_ready()
+    health.cycle_done()
+    health.check_ready()
+    health.stopping()
+    with pytest.raises(NotReady, match="stopping"):
+        health.check_ready()
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
+    async def scenario() -> None:
+        health = Health(stall_after=0.3)
+        server = Server("127.0.0.1", 0, health, Telemetry())
+        await server.start()
+        hang, worker = threading.Event(), Worker("test")
+        loop = Loop(lambda: hang.wait(20) and False, worker, Pace(0.05, settle=0.0, gap=0.0), health)
+        task = asyncio.create_task(loop.run())
+        try:
+            status, text = await asyncio.to_thread(get, server.bound_port, "/healthz")
+            assert (status, text) == (200, "ok\n")
+            await asyncio.sleep(0.5)
+            status, text = await asyncio.to_thread(get, server.bound_port, "/healthz")
+            assert status == 503
+            assert "silent" in text
+            assert (await asyncio.to_thread(get, server.bound_port, "/readyz"))[0] == 503
+            hang.set()
+            for _ in range(100):
+                if (await asyncio.to_thread(get, server.bound_port, "/healthz"))[0] == 200:
+                    break
+                await asyncio.sleep(0.05)
+            assert (await asyncio.to_thread(get, server.bound_port, "/healthz"))[0] == 200
+            assert (await asyncio.to_thread(get, server.bound_port, "/readyz"))[0] == 200
+            status, text = await asyncio.to_thread(get, server.bound_port, "/metrics")
+            assert status == 200
+            assert "concertmaster_cycles_total" in text
+        finally:
+            task.cancel()
+            await server.stop()
+            assert worker.close(5.0)
+
+    asyncio.run(scenario())
+
+
+def run_loop(cycle: object, pace: Pace, seconds: float, wake_at: float | None = None) -> None:
+    async def scenario() -> None:
+        worker = Worker("test")
+        loop = Loop(cycle, worker, pace, Health(stall_after=60.0), fatal=(KeyboardInterrupt,))  # type: ignore[arg-type]
+        task = asyncio.create_task(loop.run())
+        if wake_at is not None:
+            await asyncio.sleep(wake_at)
+            loop.wake()
+        await asyncio.wait({task}, timeout=seconds)
+        task.cancel()
+        worker.close(5.0)
+
+    asyncio.run(scenario())
+
+
+def test_cycles_come_at_the_interval_and_a_failing_one_does_not_end_the_loop() -> None:
+    calls: list[float] = []
+
+    def cycle() -> bool:
+        calls.append(time.monotonic())
+        raise RuntimeError("broken")
+
+    run_loop(cycle, Pace(0.2, settle=0.0, gap=0.0), 0.75)
+    assert 2 <= len(calls) <= 5
+
+
+def test_a_change_wakes_the_loop_after_the_burst_has_settled() -> None:
+    calls: list[float] = []
+
+    def cycle() -> bool:
+        calls.append(time.monotonic())
+        return False
+
+    run_loop(cycle, Pace(60.0, settle=0.1, gap=0.0), 0.6, wake_at=0.2)
+    assert len(calls) == 2
+    assert calls[1] - calls[0] >= 0.3
+
+
+def test_unfinished_work_runs_on_without_waiting_for_the_interval() -> None:
+    calls: list[float] = []
+
+    def cycle() -> bool:
+        calls.append(time.monotonic())
+        return len(calls) < 3
+
+    run_loop(cycle, Pace(60.0, settle=0.0, gap=0.05), 0.5)
+    assert len(calls) == 3
+
+
+def test_a_fatal_error_ends_the_loop() -> None:
+    class Lost(Exception):
+        pass
+
+    def cycle() -> bool:
+        raise Lost("the kinds are gone")
+
+    async def scenario() -> None:
+        worker = Worker("test")
+        try:
+            with pytest.raises(Lost):
+                await Loop(cycle, worker, Pace(60.0), Health(stall_after=60.0), fatal=(Lost,)).run()
+        finally:
+            worker.close(5.0)
+
+    asyncio.run(scenario())

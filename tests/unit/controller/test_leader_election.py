@@ -1,0 +1,237 @@
+"""Two operators by mistake: one works, the other stands still, and each way out of that."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost, identity
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Conflict, Forbidden, NotFound, Unreachable
+from concertmaster.kube.lease import Lease, Standing
+
+WHERE = Identity("ops", "concertmaster", "pod-a")
+
+
+class OneLease(KubeClient):
+    """The part of an API server that keeps one Lease: versions, 404 and 409."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.version = 0
+        self.error: Exception | None = None
+        self.between: Any = lambda: None
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def get(self, path: str, query: Any = None) -> dict[str, Any]:
+        self._fail()
+        if self.lease is None:
+            raise NotFound(path, status=404)
+        found = copy.deepcopy(self.lease)
+        self.between()
+        return found
+
+    def create(self, path: str, body: Any) -> dict[str, Any]:
+        self._fail()
+        if self.lease is not None:
+            raise Conflict(path, status=409)
+        return self._store(copy.deepcopy(dict(body)))
+
+    def patch(self, path: str, body: Any, *, kind: str = "merge") -> dict[str, Any]:
+        self._fail()
+        assert self.lease is not None
+        if body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
+            raise Conflict(path, status=409)
+        return self._store({**self.lease, "spec": {**self.lease["spec"], **body["spec"]}})
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _store(self, lease: dict[str, Any]) -> dict[str, Any]:
+        self.version += 1
+        lease["metadata"]["resourceVersion"] = str(self.version)
+        self.lease = lease
+        return copy.deepcopy(lease)
+
+
+class Clock:
+    """A clock that stands until told."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def server() -> OneLease:
+    return OneLease()
+
+
+def lease(server: OneLease, identity: str, clock: Clock, wall: Clock | None = None) -> Lease:
+    return Lease(server, "ops", "concertmaster", identity, clock=clock, wall=wall or Clock(1.8e9))
+
+
+def test_the_first_takes_it_and_the_second_is_told_who_has_it(server: OneLease) -> None:
+    clock = Clock()
+    assert lease(server, "a", clock).take().standing is Standing.HELD
+    found = lease(server, "b", clock).take()
+    assert (found.standing, found.holder) == (Standing.OTHER, "a")
+
+
+def test_a_renewed_lease_never_runs_out(server: OneLease) -> None:
+    clock, wall = Clock(), Clock(1.8e9)
+    a, b = lease(server, "a", clock, wall), lease(server, "b", clock)
+    a.take()
+    for _ in range(20):
+        clock.now += 10
+        wall.now += 10
+        assert a.take().standing is Standing.HELD
+        assert b.take().standing is Standing.OTHER
+
+
+def test_a_lease_that_is_not_renewed_is_taken_after_it_was_watched_for_its_duration(server: OneLease) -> None:
+    clock = Clock()
+    lease(server, "a", clock).take()
+    b = lease(server, "b", clock)
+    assert b.take().standing is Standing.OTHER
+    clock.now += 29
+    assert b.take().standing is Standing.OTHER
+    clock.now += 2
+    assert b.take().standing is Standing.HELD
+    assert lease(server, "a", clock).take().holder == "b"
+
+
+@pytest.mark.parametrize("skew", [-86400.0, 86400.0])
+def test_wall_clocks_are_not_compared(server: OneLease, skew: float) -> None:
+    """A holder whose clock is a day off neither loses the lease nor keeps it for a day."""
+    clock = Clock()
+    lease(server, "a", clock, Clock(1.8e9 + skew)).take()
+    b = lease(server, "b", clock)
+    assert b.take().standing is Standing.OTHER
+    clock.now += 31
+    assert b.take().standing is Standing.HELD
+
+
+def test_a_clean_stop_hands_over_at_once(server: OneLease) -> None:
+    clock = Clock()
+    a, b = lease(server, "a", clock), lease(server, "b", clock)
+    a.take()
+    assert b.take().standing is Standing.OTHER
+    a.release()
+    assert b.take().standing is Standing.HELD
+
+
+def test_release_leaves_a_lease_of_somebody_else_alone(server: OneLease) -> None:
+    clock = Clock()
+    lease(server, "a", clock).take()
+    lease(server, "b", clock).release()
+    assert server.lease is not None and server.lease["spec"]["holderIdentity"] == "a"
+
+
+def test_two_takers_at_the_same_moment(server: OneLease) -> None:
+    clock = Clock()
+    a, b = lease(server, "a", clock), lease(server, "b", clock)
+    a.take()
+    a.release()
+
+    def overtake() -> None:
+        server.between = lambda: None
+        assert a.take().standing is Standing.HELD
+
+    server.between = overtake
+    assert b.take().standing is Standing.UNKNOWN  # it had read a version that was gone when it wrote
+    assert server.lease is not None and server.lease["spec"]["holderIdentity"] == "a"
+
+
+def test_a_restarted_container_of_the_same_pod_does_not_wait(server: OneLease) -> None:
+    clock = Clock()
+    lease(server, "pod-a", clock).take()
+    assert lease(server, "pod-a", clock).take().standing is Standing.HELD
+
+
+def test_the_place_comes_from_the_environment_or_there_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "namespace"
+    assert identity({"POD_NAMESPACE": "ops"}, file) is None
+    assert identity({"CONCERTMASTER_LEASE": "c"}, file) is None
+    file.write_text("ops\n")
+    assert identity({"CONCERTMASTER_LEASE": "c", "POD_NAME": "p"}, file) == Identity("ops", "c", "p")
+    assert identity({"CONCERTMASTER_LEASE": "c", "POD_NAME": "p", "POD_NAMESPACE": "n"}, file) == Identity(
+        "n", "c", "p"
+    )
+
+
+def turn(server: OneLease, told: list[float], beats: list[str], where: Identity = WHERE) -> LeaderElection:
+    return LeaderElection(server, where, active=told.append, beat=beats.append, every=0.02, lasts=1)
+
+
+def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
+    server: OneLease, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, beats = list[float](), list[float](), list[str]()
+
+    async def scenario() -> None:
+        holder = turn(server, first, [], Identity("ops", "concertmaster", "pod-b"))
+        await holder.acquire()
+        waiting = asyncio.create_task(turn(server, second, beats).acquire())
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await holder.release()
+        await asyncio.wait_for(waiting, 2)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    assert first == [1]
+    assert set(second[:-1]) == {0} and second[-1] == 1
+    assert len(beats) > 1, "a process that stands still must go on beating, or its probe kills it"
+    lines = [r.getMessage() for r in caplog.records]
+    assert lines == ["standing still: pod-b holds the lease ops/concertmaster; one operator works at a time"]
+
+
+def test_whoever_loses_the_lease_ends(server: OneLease) -> None:
+    told = list[float]()
+
+    async def scenario() -> None:
+        mine = turn(server, told, [])
+        await mine.acquire()
+        assert server.lease is not None
+        server.lease["spec"]["holderIdentity"] = "pod-b"
+        await asyncio.wait_for(mine.renew(), 2)
+
+    with pytest.raises(LeadershipLost, match="pod-b took over the lease ops/concertmaster"):
+        asyncio.run(scenario())
+    assert told == [1, 0]
+
+
+def test_an_api_server_that_is_away_does_not_end_the_holder(server: OneLease) -> None:
+    async def scenario() -> bool:
+        mine = turn(server, [], [])
+        await mine.acquire()
+        server.error = Unreachable("no answer")
+        keeping = asyncio.create_task(mine.renew())
+        await asyncio.sleep(0.1)
+        server.error = None
+        await asyncio.sleep(0.1)
+        still = not keeping.done()
+        keeping.cancel()
+        return still
+
+    assert asyncio.run(scenario())
+
+
+def test_without_the_right_it_works_and_says_so(server: OneLease, caplog: pytest.LogCaptureFixture) -> None:
+    server.error = Forbidden("may not get leases", status=403)
+    told = list[float]()
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(asyncio.wait_for(turn(server, told, []).acquire(), 2))
+    assert told == [1]
+    assert "a second operator would not be noticed: may not get leases" in caplog.text

@@ -1,0 +1,131 @@
+"""The registry takes in events, hands out snapshots and is checked against lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.registry import Effect, Registry
+from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
+
+
+def obj(name: str = "etl", version: str = "5", **parts: Any) -> dict[str, Any]:
+    meta = {
+        "name": name,
+        "namespace": "demo",
+        "uid": f"uid-{name}",
+        "resourceVersion": version,
+        "generation": 1,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {"team": "data"},
+        **parts.pop("metadata", {}),
+    }
+    return {"metadata": meta, "spec": {"graph": {"steps": []}}, **parts}
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def registry(clock: Clock) -> Registry:
+    return Registry(clock=clock)
+
+
+def test_what_an_event_means(registry: Registry) -> None:
+    assert registry.observe(PROFILES, None, obj()) is Effect.MEANING
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="6")) is Effect.NOTHING
+    status = {"conditions": [{"type": "Ready", "status": "True"}]}
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", status=status)) is Effect.STATUS
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status)) is Effect.MEANING
+    relabelled = obj(version="9", spec={}, status=status, metadata={"labels": {"team": "web"}})
+    assert registry.observe(PROFILES, "MODIFIED", relabelled) is Effect.MEANING
+    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is Effect.MEANING
+    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is Effect.NOTHING
+    assert registry.snapshot().profiles == ()
+
+
+def test_an_object_being_deleted_is_gone(registry: Registry) -> None:
+    registry.observe(PROFILES, None, obj())
+    dying = obj(version="6", metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"})
+    assert registry.observe(PROFILES, "MODIFIED", dying) is Effect.MEANING
+    assert registry.snapshot().profiles == ()
+
+
+def test_a_copy_is_compact_and_whole(registry: Registry) -> None:
+    status = {
+        "advice": ["x" * 400] * 10,
+        "dataUntil": "2026-01-02T00:00:00Z",
+        "recommendations": [{"id": "memory-request.a", "action": "y" * 160}],
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }
+    registry.observe(PROFILES, None, obj(status=status))
+    entry = registry.snapshot().profiles[0]
+    assert entry.spec == {"graph": {"steps": []}}
+    assert entry.status.recommendations == ("memory-request.a",)
+    assert entry.status.data_until == "2026-01-02T00:00:00Z"
+    assert "x" * 400 not in repr(entry)
+    assert entry.created == 1767225600.0
+
+
+def test_kinds_are_kept_apart_and_ordered(registry: Registry) -> None:
+    for name in ("b", "a"):
+        registry.observe(PROFILES, None, obj(name))
+        registry.observe(POLICIES, None, obj(f"policy-{name}"))
+    registry.observe(CLUSTER_POLICIES, None, obj("all", metadata={"namespace": None}))
+    shot = registry.snapshot()
+    assert [e.name for e in shot.profiles] == ["a", "b"]
+    assert [e.name for e in shot.policies] == ["policy-a", "policy-b"]
+    assert [e.namespace for e in shot.cluster_policies] == [""]
+
+
+def test_a_written_status_is_known_before_its_event(registry: Registry) -> None:
+    registry.observe(PROFILES, None, obj())
+    registry.wrote("uid-etl", {"advice": ["a"]})
+    assert registry.snapshot().profiles[0].status.digest is not None
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is Effect.NOTHING
+
+
+def test_a_missed_deletion_is_found(registry: Registry, clock: Clock) -> None:
+    registry.observe(PROFILES, None, obj("old"))
+    clock.now = 200.0
+    begun = clock.now
+    registry.observe(PROFILES, "ADDED", obj("new"))  # arrives while the list is being read
+    found = registry.compare(PROFILES, [], begun)
+    assert found.ghosts == 1
+    assert [e.name for e in registry.snapshot().profiles] == ["new"]
+
+
+def test_lag_is_measured_from_when_it_was_noticed(registry: Registry, clock: Clock) -> None:
+    registry.observe(PROFILES, None, obj(version="5"))
+    assert registry.compare(PROFILES, [obj(version="5")], 0.0).oldest_lag == 0.0
+    listed = [obj(version="9"), obj("unseen", version="8")]
+    first = registry.compare(PROFILES, listed, 0.0)
+    assert (first.behind, first.missing, first.oldest_lag) == (1, 1, 0.0)
+    clock.now += 60.0
+    assert registry.compare(PROFILES, listed, 0.0).oldest_lag == 60.0
+    registry.observe(PROFILES, "MODIFIED", obj(version="9"))
+    registry.observe(PROFILES, "ADDED", obj("unseen", version="8"))
+    clock.now += 60.0
+    caught_up = registry.compare(PROFILES, listed, 0.0)
+    assert (caught_up.behind, caught_up.missing, caught_up.oldest_lag) == (0, 0, 0.0)
+
+
+def test_a_registry_ahead_of_the_list_is_no_lag(registry: Registry) -> None:
+    registry.observe(PROFILES, None, obj(version="10"))
+    assert registry.compare(PROFILES, [obj(version="9")], 0.0).behind == 0
+
+
+@pytest.mark.parametrize("event", ["ADDED", "MODIFIED", None, "DELETED"])
+@pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": {"name": "x"}}, {"metadata": {"uid": ""}}])
+def test_an_event_without_identity_is_ignored(registry: Registry, event: str | None, body: dict[str, Any]) -> None:
+    assert registry.observe(PROFILES, event, body) is Effect.NOTHING

@@ -1,0 +1,73 @@
+"""Kinds that were removed and brought back: the watches resume, or the process makes room for one that watches."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.controller.health import Health
+from concertmaster.controller.registry import Registry
+from concertmaster.controller.watchdog import KindsLost, Watchdog
+from concertmaster.kube.errors import NotFound
+from concertmaster.kube.objects import PROFILES
+from tests.support.fakes import MemoryClient
+
+
+class Clock:
+    """A clock that stands until told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watchdog(client: MemoryClient, registry: Registry, clock: Clock) -> Watchdog:
+    return Watchdog(client, registry, [PROFILES], (), Health(stall_after=600), mute_after=30.0, clock=clock)
+
+
+def lose_and_return(client: MemoryClient, dog: Watchdog, clock: Clock) -> None:
+    client.lists[PROFILES.path()] = NotFound("no such kind", status=404)
+    assert not dog.check().complete
+    clock.now += 10
+    del client.lists[PROFILES.path()]
+
+
+def test_watches_that_resume_are_fine() -> None:
+    client, clock = MemoryClient(), Clock()
+    registry = Registry(clock=clock)
+    dog = watchdog(client, registry, clock)
+    lose_and_return(client, dog, clock)
+    assert dog.check().complete, "nothing there proves nothing"
+    obj = client.put(PROFILES, "data", "a")
+    assert not dog.check().complete
+    clock.now += 20
+    registry.observe(PROFILES, "ADDED", obj)
+    assert dog.check().complete
+    clock.now += 1000
+    assert dog.check().complete
+
+
+def test_watches_that_stay_mute_end_the_process() -> None:
+    client, clock = MemoryClient(), Clock()
+    registry = Registry(clock=clock)
+    dog = watchdog(client, registry, clock)
+    lose_and_return(client, dog, clock)
+    assert dog.check().complete, "nothing there proves nothing"
+    client.put(PROFILES, "data", "a")
+    assert not dog.check().complete
+    clock.now += 29
+    assert not dog.check().complete
+    clock.now += 1
+    with pytest.raises(KindsLost, match="their watch is not"):
+        dog.check()
+
+
+def test_a_lagging_watch_alone_is_left_to_the_probe() -> None:
+    client, clock = MemoryClient(), Clock()
+    registry = Registry(clock=clock)
+    dog = watchdog(client, registry, clock)
+    client.put(PROFILES, "data", "a")
+    for _ in range(10):
+        assert not dog.check().complete
+        clock.now += 60

@@ -1,0 +1,67 @@
+"""Gain of a change over runs: paired, with an interval, and honest when it cannot be told."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.analysis.replay import WhatIf, prepare
+from concertmaster.core.analysis.replay.gain import gain
+from concertmaster.core.model import StepSpec, WorkflowGraph
+from tests.support.oracle_runs import Engine
+
+GRAPH = WorkflowGraph((StepSpec("a"), StepSpec("b", ("a",))))
+
+
+def runs(seconds: list[int]) -> list[Engine]:
+    return [Engine(GRAPH, {"a": [s], "b": [40]}) for s in seconds]
+
+
+RECORDS = [e.run(f"run-{i}") for i, e in enumerate(runs([20, 24, 22, 30, 18, 26]))]
+
+
+def test_the_gain_is_the_mean_of_the_paired_differences() -> None:
+    found = gain(RECORDS, GRAPH, WhatIf.scale_step("a", 0.5))
+    assert found.seconds is not None and found.share is not None
+    assert found.seconds.likely == pytest.approx((20 + 24 + 22 + 30 + 18 + 26) / 2 / 6)
+    assert found.seconds.low < found.seconds.likely < found.seconds.high
+    assert found.seconds.low >= 9 and found.seconds.high <= 15  # no further than the runs themselves
+    assert found.share.likely == pytest.approx(140 / 2 / sum(r.makespan or 0 for r in RECORDS))
+    assert (found.runs_used, found.reason) == (6, None)
+
+
+def test_spread_between_runs_does_not_blur_the_gain_of_a_constant_step() -> None:
+    found = gain(RECORDS, GRAPH, WhatIf.scale_step("b", 0.5))
+    assert found.seconds is not None
+    assert found.seconds.low == pytest.approx(20) and found.seconds.high == pytest.approx(20)
+
+
+def test_the_same_evidence_gives_the_same_interval() -> None:
+    whatif = WhatIf.scale_step("a", 0.5)
+    assert gain(RECORDS, GRAPH, whatif) == gain(prepare(RECORDS, GRAPH), GRAPH, whatif)
+
+
+def test_no_change_gains_nothing() -> None:
+    found = gain(RECORDS, GRAPH, WhatIf())
+    assert found.seconds is not None
+    assert (found.seconds.low, found.seconds.likely, found.seconds.high) == (0, 0, 0)
+
+
+def test_a_change_for_the_worse_has_a_negative_gain() -> None:
+    found = gain(RECORDS, GRAPH, WhatIf.scale_step("a", 2.0))
+    assert found.seconds is not None and found.seconds.high < 0
+
+
+def test_one_run_gives_a_number_but_no_interval() -> None:
+    found = gain(RECORDS[:1], GRAPH, WhatIf.scale_step("a", 0.5))
+    assert found.seconds is not None and found.seconds.likely == 10
+    assert found.runs_used == 1 and found.reason is not None and "one run" in found.reason
+
+
+def test_without_runs_there_is_no_number() -> None:
+    found = gain([], GRAPH, WhatIf.scale_step("a", 0.5))
+    assert found.seconds is None and found.reason is not None and "not enough data" in found.reason
+
+
+def test_a_meaningless_change_is_refused_with_its_reason() -> None:
+    found = gain(RECORDS, GRAPH, WhatIf.scale_step("a", -1))
+    assert found.seconds is None and found.reason is not None and "-1" in found.reason

@@ -1,0 +1,72 @@
+"""What is odd about runs is said in one sentence each, with the cure, and nothing is said of healthy ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.core.analysis.data_warnings import oddities
+from concertmaster.core.model import Outcome, RunRecord
+from tests.support.builders import DAY, NOW, definition, run, step
+
+CHAIN = definition(step("extract"), step("load", ["extract"]))
+RUN = run(CHAIN.graph, {"extract": 60, "load": 30})
+
+
+def of(*runs: RunRecord) -> tuple[str, ...]:
+    return oddities(CHAIN, runs, NOW)
+
+
+def behind(seconds: float, node: str = "n1") -> RunRecord:
+    """A run on a node whose clock is ``seconds`` behind."""
+    steps = tuple(
+        replace(e, node=node, started=(e.started or 0.0) - seconds, finished=(e.finished or 0.0) - seconds)
+        for e in RUN.steps
+    )
+    return replace(RUN, steps=steps)
+
+
+def test_healthy_runs_are_not_mentioned() -> None:
+    assert of(RUN, replace(RUN, run="b", outcome=Outcome.RUNNING, start=NOW - 3600)) == ()
+    assert of() == ()
+
+
+def test_the_clock_of_a_node_that_is_behind() -> None:
+    (found,) = of(RUN, behind(93.0), behind(40.0, "n2"))
+    assert found.startswith("the clock of n1 and n2 is behind by up to 1m31s: 4 pods started before they existed")
+    assert "NTP" in found
+    assert of(behind(3.0)) == ()  # within a second's stamp and the start-up
+
+
+@given(st.floats(0.0, 2.0))
+def test_stamps_cut_to_seconds_are_no_clocks_apart(cut: float) -> None:
+    assert of(behind(cut)) == ()
+
+
+def test_steps_the_template_does_not_have() -> None:
+    renamed = replace(RUN, steps=tuple(replace(e, step=f"old-{e.step}") for e in RUN.steps))
+    (found,) = of(RUN, renamed)
+    assert found.startswith("2 pods ran old-extract and old-load, which WorkflowTemplate nightly-etl does not have")
+    assert "renamed or removed" in found
+
+
+def test_a_pod_of_which_only_the_template_is_known_is_odd_when_nothing_runs_that_template() -> None:
+    known = replace(RUN, steps=(replace(RUN.steps[0], step="template:extract"),))
+    assert of(known) == ()
+    (found,) = of(replace(RUN, steps=(replace(RUN.steps[0], step="template:gone"),)))
+    assert found.startswith("1 pod ran gone,")
+
+
+def test_a_graph_that_was_inferred_has_no_strange_steps() -> None:
+    loose = replace(CHAIN, graph=replace(CHAIN.graph, inferred=True))
+    strange = replace(RUN, steps=tuple(replace(e, step="x") for e in RUN.steps))
+    assert oddities(loose, (strange,), NOW) == ()
+
+
+def test_a_run_in_progress_for_days() -> None:
+    days = replace(RUN, run="etl-1", outcome=Outcome.RUNNING, start=NOW - 3.5 * DAY)
+    assert of(days) == ("run etl-1 has been going on for 3 d or more: it counts when it has ended",)
+    (found,) = of(replace(days, run="etl-2", start=NOW - 2 * DAY), days)
+    assert found.startswith("run etl-1 and 1 other run has")

@@ -1,0 +1,86 @@
+"""Degraded runs and their causes on generated runs with known problems."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from concertmaster.core.analysis.degraded_runs import find_degraded
+
+STEPS = ["extract", "transform", "load", "side"]
+
+
+def healthy(rng: np.random.Generator, n: int) -> np.ndarray:
+    return np.array([60.0, 120.0, 30.0, 20.0]) * np.exp(rng.normal(0, 0.06, (n, 4)))
+
+
+def total(table: np.ndarray) -> np.ndarray:
+    return np.asarray(table[:, :3].sum(axis=1))  # the side step runs in the shadow of the others
+
+
+def test_healthy_runs_have_no_problem() -> None:
+    rng = np.random.default_rng(1)
+    found = [find_degraded(STEPS, t, total(t)).problems for t in (healthy(rng, 150) for _ in range(20))]
+    assert sum(bool(p) for p in found) <= 1
+
+
+def test_two_problems_are_told_apart_with_their_steps() -> None:
+    rng = np.random.default_rng(2)
+    table = healthy(rng, 200)
+    table[:20, 0] += 90.0
+    table[20:35, 1] += 100.0
+    table[20:35, 2] += 60.0
+    result = find_degraded(STEPS, table, total(table))
+    assert result.enough
+    assert set(result.runs) == set(range(35))
+    assert set(result.steps) == {"extract", "transform", "load"}
+    by_steps = {frozenset(s.step for s in p.steps): set(p.runs) for p in result.problems}
+    assert by_steps == {frozenset({"extract"}): set(range(20)), frozenset({"transform", "load"}): set(range(20, 35))}
+    worst = result.problems[0]
+    assert worst.steps[0].step == "transform"
+    assert worst.extra_seconds == pytest.approx(160.0, abs=15)
+    assert worst.steps[0].seconds - worst.steps[0].normal_seconds == pytest.approx(100.0, abs=10)
+
+
+def test_a_slow_step_off_the_critical_path_is_no_problem() -> None:
+    rng = np.random.default_rng(3)
+    table = healthy(rng, 200)
+    table[::3, 3] *= 4.0
+    assert find_degraded(STEPS, table, total(table)).problems == ()
+
+
+def test_steps_that_did_not_run_and_runs_without_total() -> None:
+    rng = np.random.default_rng(4)
+    table = healthy(rng, 120)
+    table[:15, 1] *= 2.0
+    totals = total(table)
+    table[::2, 3] = math.nan
+    table[100:, 2] = math.nan
+    totals[50] = math.nan
+    result = find_degraded(STEPS, table, totals)
+    assert set(result.runs) == set(range(15))
+    assert result.steps == ("transform",)
+
+
+@pytest.mark.parametrize(
+    ("durations", "totals", "expected"),
+    [
+        ([], [], "0 of 20"),
+        ([[1.0, 2.0, 3.0, 4.0]], [6.0], "1 of 20"),
+        ([[1.0, 2.0]], [3.0], "1 rows"),
+        ("nonsense", [3.0], "1 rows"),
+        ([[1.0] * 4] * 30, [math.nan] * 30, "0 of 20"),
+    ],
+)
+def test_too_little_or_wrong_data_is_said(durations: object, totals: list[float], expected: str) -> None:
+    result = find_degraded(STEPS, durations, totals)  # type: ignore[arg-type]
+    assert not result.enough
+    assert result.runs == ()
+    assert expected in (result.reason or "")
+
+
+def test_constants_and_zeros() -> None:
+    assert find_degraded(STEPS, np.ones((50, 4)), np.ones(50)).problems == ()
+    assert find_degraded(STEPS, np.zeros((50, 4)), np.zeros(50)).problems == ()

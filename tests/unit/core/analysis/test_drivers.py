@@ -1,0 +1,88 @@
+"""What drives a step: relations that were put in are found, and nothing is found where there is none."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.drivers import input_effect, width_effect
+from concertmaster.core.analysis.insights import insights
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import RunRecord
+from concertmaster.report.insights import sentences
+from tests.support.builders import DAY, MI, NOW, container, definition, run, step
+
+ONE = definition(step("load"))
+GI = 1024 * MI
+
+
+def _sized(count: int, follows: bool, seed: int = 3) -> list[RunRecord]:
+    chance = random.Random(seed)
+    found = []
+    for i in range(count):
+        size = chance.uniform(1, 8) * GI
+        seconds = (30 + 20 * size / GI if follows else 120.0) * chance.lognormvariate(0, 0.03)
+        peak = (200 * MI + 100 * MI * size / GI) if follows else 400 * MI
+        record = run(
+            ONE.graph,
+            {"load": seconds},
+            number=i,
+            start=NOW - (count - i) * DAY / 4,
+            containers=lambda _, peak=peak: (container(memory_sampled_peak=peak),),  # type: ignore[misc]
+        )
+        found.append(replace(record, steps=tuple(replace(e, input_size=size) for e in record.steps)))
+    return found
+
+
+def test_time_and_memory_over_the_input() -> None:
+    found = input_effect(_sized(40, follows=True), "load")
+    assert found is not None
+    assert found.seconds[0] == pytest.approx(30 + 20 * found.usual_input / GI, rel=0.1)
+    assert found.seconds[1] == pytest.approx(30 + 20 * found.largest_input / GI, rel=0.1)
+    assert found.memory is not None
+    assert found.memory[1] == pytest.approx(200 * MI + 100 * MI * found.largest_input / GI, rel=0.1)
+
+
+def test_a_step_that_does_not_follow_its_input_is_not_said_to() -> None:
+    assert input_effect(_sized(40, follows=False), "load") is None
+    assert input_effect(_sized(5, follows=True), "load") is None
+    unknown = [replace(r, steps=tuple(replace(e, input_size=None) for e in r.steps)) for r in _sized(40, follows=True)]
+    assert input_effect(unknown, "load") is None
+
+
+def _wide(pods: list[int], seconds: dict[int, float]) -> list[RunRecord]:
+    chance = random.Random(4)
+    found = []
+    for i, width in enumerate(pods):
+        record = run(
+            ONE.graph,
+            {"load": seconds[width] * chance.lognormvariate(0, 0.02)},
+            number=i,
+            start=NOW - (60 - i) * DAY / 8,
+        )
+        (first,) = record.steps
+        items = tuple(replace(first, item=str(n), uid=f"{first.uid}-{n}", pod=f"{first.pod}-{n}") for n in range(width))
+        found.append(replace(record, steps=items))
+    return found
+
+
+def test_the_number_of_pods_that_pays() -> None:
+    runs = _wide([2, 4, 8] * 6, {2: 620.0, 4: 320.0, 8: 170.0})
+    found = width_effect(runs, "load")
+    assert found is not None
+    assert found.measured == (2, 4, 8)
+    assert found.usual_pods == 4
+    assert found.usual_seconds == pytest.approx(320, rel=0.05)
+    assert found.advice.workers is not None
+    assert found.advice.workers >= 8
+    assert width_effect(_wide([4] * 20, {4: 320.0}), "load") is None
+    assert width_effect(_wide([2, 4, 8] * 6, {2: 300.0, 4: 300.0, 8: 300.0}), "load") is None
+
+
+def test_both_are_told_in_words() -> None:
+    lines = sentences(insights(analyze(ONE, _sized(40, follows=True), now=NOW)), 40)
+    assert any("load follows its input (40 executions)" in line for line in lines)
+    wide = analyze(ONE, _wide([2, 4, 8] * 6, {2: 620.0, 4: 320.0, 8: 170.0}), now=NOW)
+    assert any("load ran with 2 to 8 pods" in line for line in sentences(insights(wide), 18))

@@ -1,0 +1,108 @@
+"""Slow runs, the effect of the last change, the next run and objectives at risk, on runs with known truth."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.insights import insights, last_change
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model.options import AnalysisOptions, Objectives
+from concertmaster.core.stats.comparison import Verdict
+from tests.support.builders import DAY, NOW, container, definition, run, step
+
+CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
+BASE = {"extract": 60.0, "transform": 300.0, "load": 30.0}
+LONG = AnalysisOptions(window_seconds=90 * DAY)
+
+
+def _runs(count, factor=lambda i: {}, image=lambda i: "etl:1", spread=0.04, seed=3):  # type: ignore[no-untyped-def]
+    chance = random.Random(seed)
+    return [
+        run(
+            CHAIN.graph,
+            {k: v * chance.lognormvariate(0, spread) * factor(i).get(k, 1.0) for k, v in BASE.items()},
+            number=i,
+            start=NOW - (count - i) * DAY,
+            containers=lambda _, i=i: (container(image=image(i)),),
+        )
+        for i in range(count)
+    ]
+
+
+def test_slow_runs_are_found_with_the_step_that_made_them_slow() -> None:
+    runs = _runs(60, factor=lambda i: {"transform": 2.0} if i % 6 == 0 else {})
+    found = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).slow
+    assert found
+    assert found[0].steps == ("transform",)
+    assert set(found[0].runs) == {f"run-{i}" for i in range(0, 60, 6)}
+    assert found[0].extra_seconds == pytest.approx(300, rel=0.15)
+
+
+def test_the_last_change_is_named_and_measured() -> None:
+    runs = _runs(30, factor=lambda i: {"transform": 0.7} if i >= 18 else {}, image=lambda i: f"etl:{1 + (i >= 18)}")
+    change = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).change
+    assert change is not None
+    assert "image of transform from etl:1 to etl:2" in change.what
+    assert change.time == runs[18].end
+    assert change.effect.verdict is Verdict.IMPROVED
+    assert change.effect.low < (390 - 90) / 390 < change.effect.high
+    assert (change.effect.runs_before, change.effect.runs_after) == (18, 12)
+
+
+def test_only_the_runs_since_the_change_before_count() -> None:
+    runs = _runs(30, image=lambda i: f"etl:{1 + (i >= 10) + (i >= 20)}")
+    change = last_change(runs)
+    assert change is not None
+    assert (change.effect.runs_before, change.effect.runs_after) == (10, 10)
+    assert change.effect.verdict in (Verdict.SAME, Verdict.INCONCLUSIVE)
+
+
+def test_without_a_change_there_is_no_effect() -> None:
+    assert last_change(_runs(10)) is None
+    assert last_change([]) is None
+    renamed = [replace(r, fingerprint=f"f{i >= 5}") for i, r in enumerate(_runs(10))]
+    change = last_change(renamed)
+    assert change is not None
+    assert change.what == "template"
+
+
+def test_the_next_run_is_forecast_with_an_interval() -> None:
+    found = insights(analyze(CHAIN, _runs(30), now=NOW, options=LONG)).next_run
+    assert found.seconds is not None
+    assert found.seconds.low < 399 < found.seconds.high
+    assert found.seconds.likely == pytest.approx(399, rel=0.05)
+    assert insights(analyze(CHAIN, [], now=NOW)).next_run.seconds is None
+
+
+def test_a_rising_trend_puts_an_objective_at_risk() -> None:
+    runs = _runs(40, factor=lambda i: dict.fromkeys(BASE, 1.01**i), spread=0.02)
+    analysis = analyze(CHAIN, runs, now=NOW, options=LONG)
+    level = analysis.makespan.maximum
+    assert level is not None
+    risks = dict(insights(analysis, Objectives(duration_p95=level * 1.1)).risks)
+    assert set(risks) == {"duration p95"}
+    at = risks["duration p95"].at
+    assert at is not None
+    assert NOW < at.likely < NOW + 40 * DAY
+    steady = analyze(CHAIN, _runs(40), now=NOW, options=LONG)
+    assert insights(steady, Objectives(duration_p95=600.0)).risks == ()
+
+
+def test_the_next_run_is_forecast_from_the_runs_since_the_last_change() -> None:
+    runs = _runs(40, factor=lambda i: {"transform": 1.6} if i >= 25 else {})
+    found = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).next_run
+    assert found.seconds is not None
+    assert found.seconds.likely == pytest.approx(399 + 180, rel=0.05)
+
+
+def test_the_time_split_adds_up_to_the_mean_makespan() -> None:
+    analysis = analyze(CHAIN, _runs(20), now=NOW, options=LONG)
+    split = insights(analysis).split
+    assert split is not None
+    total = sum(getattr(split, name) for name in ("controller", "limit", "scheduling", "start_up", "work", "retry"))
+    assert total == pytest.approx(analysis.makespan.mean)
+    assert (split.scheduling, split.start_up) == (pytest.approx(3.0), pytest.approx(6.0))  # 1 s and 2 s per step
+    assert insights(analyze(CHAIN, [], now=NOW)).split is None

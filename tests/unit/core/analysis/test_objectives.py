@@ -1,0 +1,155 @@
+"""Objectives say where they are going, by the type of workflow where that is wished; the score weighs as told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.api.policy import resolve
+from concertmaster.api.types import OptimizationPolicy
+from concertmaster.core.analysis.objectives import ObjectiveVerdict, Trend, Verdict
+from concertmaster.core.analysis.pattern import WorkflowType, workflow_type
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
+from concertmaster.core.model.options import AnalysisOptions, Budget, Objectives
+from concertmaster.report.pipeline import advise, objectives_of
+from concertmaster.report.status_document import objective_line
+from tests.support.builders import DAY, NOW, container, definition, run, step
+
+CHAIN = definition(step("a"), step("b", ["a"], 1))
+ALL = Objectives(
+    duration_p95=600.0,
+    queue_p95=60.0,
+    min_success=0.95,
+    max_step_failure=0.1,
+    max_cost_per_run=1.0,
+    min_throughput_per_hour=0.01,
+    target_cpu_utilization=0.5,
+    target_memory_utilization=0.5,
+    budgets=(Budget("tokens", 1000.0),),
+)
+
+
+def runs(count: int = 20, growth: float = 1.0, failing_from: int = 99, every: float = DAY / 4) -> list[RunRecord]:
+    """Runs whose newer half is ``growth`` times the older one in time, wait, CPU and tokens."""
+    made = []
+    for i in range(count):
+        factor = (growth if i >= count // 2 else 1.0) * (1 + 0.01 * (i % 3))
+        facts = (container(cpu_seconds=50.0 * factor**2, memory_sampled_peak=3e8 * factor),)
+        start = NOW - (count - i) * (every if i < count // 2 else every / growth)
+        outcome = Outcome.FAILED if i >= failing_from else Outcome.SUCCEEDED
+        seconds = {"a": 100 * factor, "b": 100 * factor}
+        one = run(CHAIN.graph, seconds, number=i, start=start, wait=20 * factor, outcome=outcome,
+                  containers=lambda _, f=facts: f)  # fmt: skip
+        if i >= failing_from:
+            one = replace(one, steps=(replace(one.steps[0], outcome=Outcome.FAILED), *one.steps[1:]))
+        made.append(replace(one, extra={"tokens": 500 * factor}))
+    return made
+
+
+def verdicts(of: list[RunRecord], wanted: Objectives = ALL) -> dict[str, ObjectiveVerdict]:
+    found = analyze(CHAIN, of, now=NOW, objectives=wanted).objectives
+    return {v.name.partition(" (")[0]: v for v in found}
+
+
+def test_every_objective_has_verdict_margin_and_trend() -> None:
+    steady = verdicts(runs())
+    assert len(steady) == 9
+    assert {name: v.trend for name, v in steady.items()} == dict.fromkeys(steady, Trend.STEADY)
+    assert all(v.margin is not None for v in steady.values())
+
+
+def test_growth_is_worse_where_less_is_wanted_and_better_where_more_is() -> None:
+    grown = {name: v.trend for name, v in verdicts(runs(growth=1.4)).items()}
+    for name in ("duration p95", "queue time p95", "cost per run", "tokens per run"):
+        assert grown[name] is Trend.WORSE, name
+    for name in ("CPU utilization", "memory utilization"):
+        assert grown[name] is Trend.BETTER, name
+
+
+def test_failures_of_late_are_a_trend_and_chance_is_none() -> None:
+    failing = verdicts(runs(failing_from=13))
+    assert failing["success"].trend is Trend.WORSE
+    assert failing["step failure"].trend is Trend.WORSE
+    assert verdicts(runs(failing_from=19))["success"].trend is Trend.STEADY
+
+
+def test_too_little_data_is_unknown() -> None:
+    assert verdicts(runs(4))["duration p95"].trend is Trend.UNKNOWN
+    assert verdicts(runs(4))["success"].trend is Trend.UNKNOWN
+    assert verdicts([])["success"].verdict is Verdict.UNKNOWN
+
+
+def test_the_line_in_the_status() -> None:
+    found = ObjectiveVerdict("duration p95", "10m00s", "12m00s", Verdict.MISSED, -0.2, Trend.WORSE)
+    assert objective_line(found) == "duration p95: Missed, 12m00s of 10m00s, 20 % beyond it; trend worse"
+
+
+@pytest.mark.parametrize(
+    ("graph", "wanted"),
+    [
+        (WorkflowGraph((step("a"), step("b", ["a"]), step("c", ["b"]))), WorkflowType.SEQUENTIAL),
+        (WorkflowGraph((step("a"),)), WorkflowType.SEQUENTIAL),
+        (WorkflowGraph(()), WorkflowType.SEQUENTIAL),
+        (WorkflowGraph((step("a"), step("b", ["a"]), step("c", ["a"]))), WorkflowType.PARALLEL),
+        (WorkflowGraph((step("a", fan_out=True, width=4),)), WorkflowType.PARALLEL),
+        (WorkflowGraph((step("a", fan_out=True, width=1),)), WorkflowType.SEQUENTIAL),
+        (WorkflowGraph((step("a"), step("b", ["a"], conditional=True))), WorkflowType.CONDITIONAL),
+        (WorkflowGraph((step("a"), step("tell", on_exit=True))), WorkflowType.SEQUENTIAL),
+    ],
+)
+def test_the_type_is_seen_in_the_graph(graph: WorkflowGraph, wanted: WorkflowType) -> None:
+    assert workflow_type(graph) is wanted
+
+
+def policy(**objectives: object) -> OptimizationPolicy:
+    return OptimizationPolicy.model_validate(
+        {"metadata": {"name": "p", "namespace": "demo"}, "spec": {"objectives": objectives}}
+    )
+
+
+def test_templates_are_off_until_asked_for_and_give_way_to_any_duration_of_the_owner() -> None:
+    chain = CHAIN.graph
+    fork = WorkflowGraph((step("a"), step("b", ["a"]), step("c", ["a"])))
+
+    def p50(graph: WorkflowGraph, **objectives: object) -> float | None:
+        return objectives_of(resolve(None, policy(**objectives)).objectives, graph).duration_p50
+
+    assert p50(chain) is None
+    assert p50(chain, durationByType={}) == 30.0
+    assert p50(fork, durationByType={}) == 15.0
+    assert p50(fork, durationByType={"parallel": "45s"}) == 45.0
+    assert p50(fork, durationByType={}, duration={"p95": "10m"}) is None
+    found = advise(CHAIN, runs(), resolve(None, policy(durationByType={})), profile="p", now=NOW)
+    names = [o.name for o in found.analysis.objectives]
+    assert "duration p50 (template for sequential workflows)" in names
+
+
+def test_weights_are_settings() -> None:
+    made = OptimizationPolicy.model_validate(
+        {"metadata": {"name": "p", "namespace": "demo"},
+         "spec": {"analysis": {"scoreWeights": {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}}}}
+    )  # fmt: skip
+    of = runs(failing_from=18)
+    usual = advise(CHAIN, of, resolve(None, None), profile="p", now=NOW).analysis.score
+    own = advise(CHAIN, of, resolve(None, made), profile="p", now=NOW).analysis.score
+    assert {p.name: p.weight for p in usual.parts} == {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
+    assert {p.name: p.weight for p in own.parts} == {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}
+    assert own.total == 75  # 90 % of 95 %: a quarter of the way to none
+    assert AnalysisOptions().score_weights["success"] == 40
+
+
+@pytest.mark.parametrize("other", [Outcome.CACHED, Outcome.SKIPPED])
+def test_a_cache_that_begins_to_hit_is_no_failing_step(other: Outcome) -> None:
+    of = runs()
+    cached = [replace(r, steps=tuple(replace(e, outcome=other) for e in r.steps)) for r in of[10:]]
+    found = verdicts([*of[:10], *cached])["step failure"]
+    assert found.trend in (Trend.STEADY, Trend.UNKNOWN)
+
+
+def test_waiting_that_begins_is_a_trend() -> None:
+    waits = [0.0] * 17 + [30.0] * 23
+    of = [run(CHAIN.graph, {"a": 100.0, "b": 100.0}, number=i, start=NOW - (40 - i) * DAY / 4, wait=w)
+          for i, w in enumerate(waits)]  # fmt: skip
+    assert verdicts(of)["queue time p95"].trend is Trend.WORSE

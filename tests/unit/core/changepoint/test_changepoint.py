@@ -1,0 +1,288 @@
+"""Change points, ramps, trends, origins, coincidences and outlooks on series of known make."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from concertmaster.core.changepoint import Direction, OriginKind, OutlookState, coincidences, detect, origins, outlook
+from concertmaster.core.changepoint.scores import best_split, split_p_value
+from concertmaster.core.changepoint.segment import serial_dependence
+
+DAY = 86400.0
+
+
+def lognormal(rng: np.random.Generator, n: int, sigma: float = 0.15) -> np.ndarray:
+    return 100.0 * np.exp(rng.normal(0, sigma, n))
+
+
+def days(n: int) -> np.ndarray:
+    return 1.7e9 + DAY * np.arange(n)
+
+
+def test_a_step_is_found_with_place_size_and_direction() -> None:
+    rng = np.random.default_rng(1)
+    values = lognormal(rng, 60)
+    values[35:] *= 1.4
+    changes = detect(days(60), values)
+    assert changes.enough
+    assert len(changes.points) == 1
+    point = changes.points[0]
+    assert abs(point.index - 35) <= 2
+    assert point.time == days(60)[point.index]
+    assert point.direction is Direction.UP
+    assert point.low < 1.4 < point.high
+    assert point.confidence > 0.995
+    assert changes.ramps == ()
+    assert not changes.drifting
+
+
+def test_an_improvement_and_a_relapse_are_two_points() -> None:
+    rng = np.random.default_rng(2)
+    values = lognormal(rng, 90)
+    values[30:60] *= 0.6
+    points = detect(None, values).points
+    assert [p.direction for p in points] == [Direction.DOWN, Direction.UP]
+    assert points[0].ratio == pytest.approx(0.6, abs=0.08)
+    assert all(math.isnan(p.time) for p in points)
+
+
+def test_quiet_series_stay_quiet_for_any_noise() -> None:
+    rng = np.random.default_rng(3)
+    shapes = (
+        lambda: lognormal(rng, 60, 0.3),
+        lambda: 1.0 + rng.exponential(size=60),
+        lambda: np.exp(rng.integers(3, size=60) + rng.normal(0, 0.03, 60)),
+        lambda: np.abs(rng.standard_cauchy(60)) + 0.1,
+    )
+    alarms = sum(bool(detect(None, shape()).points) for _ in range(60) for shape in shapes)
+    assert alarms <= 5  # 240 series at a designed rate of 0.5 %
+
+
+def test_a_single_outlier_is_no_change() -> None:
+    values = lognormal(np.random.default_rng(4), 50)
+    values[25] *= 50
+    assert detect(None, values).points == ()
+
+
+def test_a_small_shift_inside_clustered_noise_is_found() -> None:
+    rng = np.random.default_rng(5)
+    values = np.exp(rng.integers(2, size=120) * 2.0 + rng.normal(0, 0.04, 120))
+    values[60:] *= 1.25
+    points = detect(None, values).points
+    assert len(points) == 1
+    assert abs(points[0].index - 60) <= 4
+
+
+def test_a_random_walk_is_not_chopped_up() -> None:
+    rng = np.random.default_rng(6)
+    found = [len(detect(None, np.exp(np.cumsum(rng.normal(0, 0.05, 150)))).points) for _ in range(20)]
+    assert np.mean(found) <= 2.0
+
+
+def test_a_drifting_series_reports_its_change_of_course() -> None:
+    rng = np.random.default_rng(7)
+    course = np.concatenate([np.linspace(0, 0.5, 60), np.linspace(0.5, 3, 60)])
+    changes = detect(None, np.exp(course + rng.normal(0, 0.01, 120)))
+    assert changes.drifting
+    assert any(abs(point.index - 60) <= 6 for point in changes.points)
+
+
+def test_a_ramp_is_told_from_a_step() -> None:
+    rng = np.random.default_rng(8)
+    growth = np.clip((np.arange(120) - 40) / 40, 0, 1) * math.log(1.8)
+    changes = detect(days(120), np.exp(growth) * lognormal(rng, 120, 0.12))
+    assert len(changes.ramps) == 1
+    ramp = changes.ramps[0]
+    assert abs(ramp.start - 40) <= 10
+    assert abs(ramp.end - 80) <= 10
+    assert ramp.ratio == pytest.approx(1.8, abs=0.15)
+    assert ramp.points == tuple(range(len(changes.points)))
+    assert ramp.start_time == days(120)[ramp.start]
+
+
+def test_trend_per_week() -> None:
+    rng = np.random.default_rng(9)
+    values = lognormal(rng, 40, 0.2) * np.exp(0.01 * np.arange(40))
+    trend = detect(days(40), values).trend_per_week
+    assert trend is not None
+    assert trend.low < math.expm1(0.07) < trend.high
+
+
+def test_order_of_the_input_does_not_matter_when_times_are_given() -> None:
+    rng = np.random.default_rng(10)
+    values = lognormal(rng, 60)
+    values[30:] *= 1.5
+    order = rng.permutation(60)
+    straight, shuffled = detect(days(60), values), detect(days(60)[order], values[order])
+    assert [p.time for p in straight.points] == [p.time for p in shuffled.points]
+    assert [order[p.index] for p in shuffled.points] == [p.index for p in straight.points]
+
+
+def test_missing_values_are_skipped_and_indices_refer_to_the_series_given() -> None:
+    rng = np.random.default_rng(11)
+    values: list[float | None] = [*lognormal(rng, 40), *(1.6 * lognormal(rng, 40))]
+    values[3:3] = [None, float("nan"), float("inf")]
+    points = detect(None, values).points
+    assert len(points) == 1
+    assert abs(points[0].index - 43) <= 2
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "expected"),
+    [
+        (None, [], "0 of 12"),
+        (None, [1.0], "1 of 12"),
+        ([1.0], [1.0, 2.0], "one of each per run"),
+        (None, [None] * 30, "0 of 12"),
+    ],
+)
+def test_too_little_data_is_said(times: list[float] | None, values: list[float], expected: str) -> None:
+    changes = detect(times, values)
+    assert not changes.enough
+    assert changes.points == ()
+    assert expected in (changes.reason or "")
+
+
+def test_zeros_negatives_and_constants() -> None:
+    assert detect(None, [5.0] * 50).points == ()
+    assert detect(None, [0.0] * 50).points == ()
+    rng = np.random.default_rng(112)
+    zeros = lognormal(rng, 60)
+    zeros[::10] = 0.0
+    zeros[30:] *= 2
+    assert len(detect(None, zeros).points) == 1
+    below = rng.normal(0, 1, 60) - 5.0
+    below[30:] += 4.0
+    points = detect(None, below).points
+    assert len(points) == 1
+    assert points[0].direction is Direction.UP
+    assert math.isnan(points[0].ratio)
+
+
+def test_a_million_values() -> None:
+    values = np.random.default_rng(13).lognormal(size=10**6)
+    values[400_000:] *= 1.5
+    begin = time.perf_counter()
+    points = detect(None, values).points
+    assert time.perf_counter() - begin < 5
+    assert len(points) == 1
+    assert abs(points[0].index - 400_000) < 500
+    assert points[0].ratio == pytest.approx(1.5, rel=0.02)
+
+
+def test_larger_inputs_are_not_a_change_of_the_step() -> None:
+    rng = np.random.default_rng(14)
+    sizes = np.exp(rng.normal(0, 0.5, 80))
+    sizes[40:] *= 3.0
+    values = 10.0 * sizes**0.8 * np.exp(rng.normal(0, 0.1, 80))
+    raw = detect(days(80), values)
+    assert len(raw.points) == 1
+    assert origins(days(80), values, sizes, raw)[0].kind is OriginKind.INHERITED
+    adjusted = detect(days(80), values, inputs=sizes)
+    assert adjusted.adjusted
+    assert adjusted.points == ()
+
+
+def test_own_and_inherited_parts_are_told_apart() -> None:
+    rng = np.random.default_rng(15)
+    sizes = np.exp(rng.normal(0, 0.5, 100))
+    sizes[50:] *= 2.0
+    values = 10.0 * sizes * np.exp(rng.normal(0, 0.08, 100))
+    values[50:] *= 1.5
+    raw = detect(None, values)
+    both = origins(None, values, sizes, raw)[0]
+    assert both.kind is OriginKind.BOTH
+    assert both.own_ratio == pytest.approx(1.5, abs=0.15)
+    assert detect(None, values, inputs=sizes).points[0].ratio == pytest.approx(1.5, abs=0.1)
+
+
+def test_origin_without_influence_or_without_inputs() -> None:
+    rng = np.random.default_rng(16)
+    values = lognormal(rng, 60)
+    values[30:] *= 1.5
+    raw = detect(None, values)
+    assert origins(None, values, rng.lognormal(size=60), raw)[0].kind is OriginKind.OWN
+    assert origins(None, values, [None] * 60, raw)[0].kind is OriginKind.UNKNOWN
+    assert origins(None, values, [1.0], raw)[0].kind is OriginKind.UNKNOWN
+
+
+def test_the_label_that_changed_with_the_level_is_named() -> None:
+    image = ["v1"] * 29 + [None] + ["v2"] * 30
+    node = [f"node-{i % 5}" for i in range(60)]
+    found = coincidences(None, {"image": image, "node": node, "short": ["a", "b"]}, 31)
+    assert [(c.name, c.before, c.after, c.index, c.runs_apart) for c in found] == [("image", "v1", "v2", 30, -1)]
+    assert found[0].chance < 0.06
+    assert coincidences(None, {"image": image}, 45) == ()
+    assert coincidences(None, {}, 0) == ()
+    assert coincidences(None, {"image": image}, 99) == ()
+
+
+def test_coincidences_in_the_order_of_time() -> None:
+    labels = ["new"] * 20 + ["old"] * 20
+    times = days(40)[::-1]
+    found = coincidences(times, {"template": labels}, 19)
+    assert (found[0].before, found[0].after, found[0].index) == ("old", "new", 19)
+
+
+def test_outlook_dates_a_rising_trend() -> None:
+    rng = np.random.default_rng(17)
+    times = days(60)
+    values = 600.0 * np.exp(0.01 * np.arange(60) + rng.normal(0, 0.05, 60))
+    now = times[-1] + DAY
+    expected = now + DAY * (math.log(1500 / 600) - 0.60) / 0.01
+    seen = outlook(times, values, 1500.0, now=now)
+    assert seen.state is OutlookState.AT_RISK
+    assert seen.at is not None
+    assert seen.at.low <= seen.at.likely <= seen.at.high
+    assert abs(seen.at.likely - expected) < 6 * DAY
+    assert seen.level == pytest.approx(600 * math.exp(0.6), rel=0.08)
+
+
+def test_outlook_when_met_missed_or_unknown() -> None:
+    rng = np.random.default_rng(18)
+    times, values = days(40), lognormal(rng, 40)
+    now = times[-1]
+    assert outlook(times, values, 500.0, now=now).state is OutlookState.MET
+    assert outlook(times, values, 50.0, now=now).state is OutlookState.MISSED
+    assert outlook(times, values, 105.0, percentile=0.95, now=now).state is OutlookState.MISSED
+    assert outlook(times[:5], values[:5], 500.0, now=now).state is OutlookState.UNKNOWN
+    assert outlook(times, values, 0.0, now=now).state is OutlookState.UNKNOWN
+    slow = 100.0 * np.exp(0.01 * np.arange(40) + rng.normal(0, 0.01, 40))
+    assert outlook(times, slow, 1e6, now=now).state is OutlookState.MET
+
+
+def test_the_p_value_of_a_split_is_the_frequency_without_change() -> None:
+    rng = np.random.default_rng(19)
+    for draw in (rng.normal, rng.exponential):
+        p = np.array([split_p_value(best_split(draw(size=40), 6)[1], 40, 6) for _ in range(1500)])
+        assert np.mean(p < 0.05) <= 0.06
+        assert np.mean(p < 0.01) <= 0.018
+        assert np.mean(p < 0.2) >= 0.04
+    assert split_p_value(10.0, 5, 6) == 1.0
+
+
+def test_serial_dependence() -> None:
+    rng = np.random.default_rng(20)
+    independent = rng.normal(size=300)
+    stepped = independent + np.repeat([0.0, 2.0], 150)
+    carried = np.empty(300)
+    carried[0] = 0.0
+    for i in range(1, 300):
+        carried[i] = 0.8 * carried[i - 1] + independent[i]
+    assert serial_dependence(independent) < 0.2
+    assert serial_dependence(stepped) < 0.3
+    assert 0.5 < serial_dependence(carried) < 0.9
+    assert serial_dependence(np.ones(300)) == 0.0
+    assert serial_dependence(np.ones(2)) == 0.0
+
+
+def test_values_that_differ_by_less_than_their_rounding_give_an_answer() -> None:
+    """A kernel narrower than the distance of neighbouring floats once broke the alignment."""
+    no = None
+    values = [no, no, 0.0, 1.0, no, 0.0, no, 2.0, no, no, 0.0, 0.0, no, 0.0, 1.0, -5e-118, 1.0, 0.5, no, 2.0, no]
+    times = [no, no, 0.0, 1.0, no, 1.0, no, 1.0, no, no, 0.0, 0.0, no, 0.0, 0.0, 0.0, 0.0, 0.0, no, 0.0, no]
+    assert detect(times, values).points == ()

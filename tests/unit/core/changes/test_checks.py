@@ -1,0 +1,297 @@
+"""Every gate both ways, with a reason and a sentence that says what to do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from concertmaster.core.changes.checks import (
+    GATES,
+    Bounds,
+    Facts,
+    Past,
+    Quota,
+    Range,
+    Rights,
+    Situation,
+    Verdict,
+    Window,
+    blocking,
+    judge,
+)
+from concertmaster.core.changes.checks.owner import owners
+from concertmaster.core.changes.checks.window import WindowUnusable, next_opening, opened
+from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.model import Edit, Level
+from tests.support.changes_world import TRAIN, advice, cpu, faster, planned, template
+
+NOW = datetime(2026, 3, 4, 23, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()  # a Wednesday
+AUTO = Rights("OptimizationPolicy/team", "Auto")
+GOOD = Situation(NOW, AUTO, data_until=NOW - 60.0, coverage=0.9)
+GI = 1024.0**3
+
+
+def told(gate: str, plan: Plan | None = None, **more: Any) -> Verdict:
+    """What ``gate`` says; keys of Rights and Facts are put where they belong."""
+    rights = {k: more.pop(k) for k in list(more) if k in Rights.__dataclass_fields__}
+    facts = {k: more.pop(k) for k in list(more) if k in Facts.__dataclass_fields__}
+    situation = replace(GOOD, rights=replace(AUTO, **rights), facts=replace(GOOD.facts, **facts), **more)
+    return next(v for v in judge(plan or planned(), situation) if v.gate == gate)
+
+
+def test_a_good_candidate_passes_every_gate() -> None:
+    verdicts = judge(planned(), GOOD)
+    assert len(verdicts) == len(GATES) == len({v.gate for v in verdicts})
+    assert [v for v in verdicts if not v.open] == []
+    assert all(v.message and v.reason for v in verdicts)
+
+
+THREE = Window("0 3 * * *", "Europe/Berlin", 3600.0)
+RAISED = planned(advice(cpu("2", "3")))
+WIDER = planned(faster())
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason", "words", "more"),
+    [
+        ("suspended", "Suspended", "spec.suspend", {"suspended": True}),
+        ("mode", "ModeRecommend", "apply.mode", {"mode": "Recommend"}),
+        ("mode", "ModeRecommend", "no policy", {"policy": None}),
+        ("mode", "NeedsApproval", "waits for a decision", {"mode": "Approve"}),
+        ("mode", "NeedsApproval", "never acts by itself", {"plan": replace(planned(), automatic=False)}),
+        ("mode", "CannotBeProven", "vary by 40 %; it waits", {"unsure": "runs vary by 40 %"}),
+        ("mode", "RightWithdrawn", "3 of the last 5", {"withdrawn": "3 of the last 5 were worse"}),
+        ("kind", "KindNotAllowed", "Resources", {"allow": frozenset({Kind.PARALLELISM})}),
+        ("kind", "KindNotAllowed", "Parallelism", {"allow": frozenset({Kind.RESOURCES}), "plan": WIDER}),
+        ("risk", "TooRisky", "Medium", {"plan": replace(planned(), risk=Level.MEDIUM)}),
+        ("bounds", "OutOfBounds", "1500m is outside 2 to 8", {"bounds": Bounds(cpu=(2.0, 8.0))}),
+        ("bounds", "OutOfBounds", "outside 50m to 1", {"bounds": Bounds(cpu=(0.05, 1.0))}),
+        ("bounds", "BoundsContradict", "min 4 is above max 2", {"bounds": Bounds(cpu=(4.0, 2.0))}),
+        ("bounds", "OutOfBounds", "parallelism 3", {"bounds": Bounds(parallelism=(1, 2)), "plan": WIDER}),
+        ("largest-step", "StepTooLarge", "25 % in one step, at most 20 %", {"bounds": Bounds(max_step=0.2)}),
+        ("minimum-change", "TooSmall", "25 %, less than 30 %", {"min_change": 0.3}),
+        ("data", "NoData", "nothing is known", {"data_until": None}),
+        ("data", "StaleData", "1d00h ago", {"data_until": NOW - 86400.0}),
+        ("data", "NoBaseline", "4 runs since the last change, 5 are needed", {"baseline_runs": 4}),
+        ("data", "LowCoverage", "40 %", {"coverage": 0.4}),
+        ("data", "LowCoverage", "unknown share", {"coverage": None}),
+        ("owner", "Owned", "Helm release x owns it", {"owners": ("Helm release x",)}),
+        ("owner", "Unknown", "not known", {"owners": None}),
+        ("controllers", "OtherController", "VerticalPodAutoscaler v", {"controllers": ("VerticalPodAutoscaler v",)}),
+        ("controllers", "Unknown", "list hpa", {"controllers": None, "unknown": {"controllers": "no right to list hpa"}}),
+        ("shared-task", "Shared", "2 other Pipelines (a and b) run", {"sharers": ("a", "b")}),
+        ("shared-task", "Unknown", "no right", {"sharers": None, "unknown": {"sharers": "no right to list pipelines"}}),
+        ("namespace-limits", "Unknown", "cannot be read", {"ranges": None}),
+        ("namespace-limits", "Unknown", "cannot be read", {"quotas": None}),
+        ("namespace-limits", "LimitRange", "below 1600m", {"ranges": (Range("r", "Container", {"cpu": 1.6}),)}),
+        ("namespace-limits", "LimitRange", "above 1", {"ranges": (Range("r", "Container", {}, {"cpu": 1.0}),)}),
+        ("namespace-limits", "LimitRange", "above 1", {"ranges": (Range("r", "Pod", {}, {"cpu": 1.0}),)}),
+        (
+            "namespace-limits",
+            "ResourceQuota",
+            "4 x 3 is more than the 10 of ResourceQuota q",
+            {"quotas": (Quota("q", {"cpu": 10.0}),), "pods": 4, "plan": RAISED},
+        ),
+        ("pod-spec-patch", "PodSpecPatch", "last word", {"pod_spec_patch": True}),
+        ("write-access", "NoRight", "WriteAccess", {"write_access": False}),
+        ("write-access", "Unknown", "could not be asked", {"write_access": None}),
+        ("secure-reference", "ActiveRuns", "would fail", {"secure": True, "active_runs": 2}),
+        ("secure-reference", "ActiveRuns", "not known", {"secure": None, "active_runs": 1}),
+        ("secure-reference", "Unknown", "not known", {"secure": True, "active_runs": None}),
+        ("cooldown", "Cooldown", "23h00m to go", {"past": (Past(NOW - 3600.0),)}),
+        ("in-flight", "InFlight", "1 change of this workflow", {"in_flight": ("etl-cpu-1",)}),
+        ("in-flight", "InFlight", "another change of WorkflowTemplate etl", {"elsewhere": ("b.cpu-1 of profile b",)}),
+        ("in-flight", "RateLimited", "changesPerMinute", {"writes_left": 0}),
+        ("window", "WindowClosed", "Thursday 2026-03-05 02:00 UTC", {"windows": (THREE,)}),
+        ("window", "WindowNeverOpens", "Bad day-of-month", {"windows": (Window("0 0 31 2 *", "UTC", 3600.0),)}),
+        ("window", "WindowNeverOpens", "Mars/Base is not known", {"windows": (Window("0 0 * * *", "Mars/Base", 3600.0),)}),
+        ("window", "WindowNeverOpens", "Bad hour", {"windows": (Window("0 99 * * *", "UTC", 3600.0),)}),
+    ],
+)  # fmt: skip
+def test_a_gate_closes_with_reason_and_words(gate: str, reason: str, words: str, more: dict[str, Any]) -> None:
+    found = told(gate, **more)
+    assert (found.open, found.reason) == (False, reason)
+    assert words in found.message
+
+
+def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_not_known_who_does() -> None:
+    shared = told("shared-task", sharers=("nightly",), approved=True)
+    assert shared.open
+    assert "1 other Pipeline (nightly) runs" in shared.message
+    unknown = told("shared-task", sharers=None, approved=True)
+    assert (unknown.open, unknown.waiting) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("gate", "more"),
+    [
+        ("mode", {"mode": "Approve", "approved": True}),
+        ("mode", {"withdrawn": "3 of the last 5", "approved": True}),
+        ("mode", {"unsure": "runs vary by 40 %", "approved": True}),
+        ("owner", {"owners": ("Helm release x",), "git_ops_apply": True}),
+        ("data", {"coverage": None, "plan": WIDER}),
+        ("namespace-limits", {"ranges": (Range("r", "Pod", {"cpu": 5.0}),)}),
+        ("namespace-limits", {"ranges": None, "quotas": None, "plan": WIDER}),
+        ("namespace-limits", {"quotas": (Quota("q", {"cpu": 1.0}),)}),  # lowering is never held back by a quota
+        ("pod-spec-patch", {"pod_spec_patch": True, "plan": WIDER}),
+        ("secure-reference", {"secure": True, "active_runs": 0}),
+        ("secure-reference", {"secure": None, "active_runs": 0}),
+        ("cooldown", {"past": (Past(NOW - 90_000.0),)}),
+        ("in-flight", {"in_flight": ("a",), "max_in_flight": 2}),
+        ("window", {"windows": (Window("0 22 * * 1-5", "Europe/Berlin", 21600.0),)}),
+        ("window", {"windows": (Window("0 0 31 2 *", "UTC", 60.0), Window("0 * * * *", "UTC", 60.0))}),
+    ],
+)
+def test_a_gate_opens_again(gate: str, more: dict[str, Any]) -> None:
+    assert told(gate, **more).open
+
+
+def test_a_first_value_is_set_by_a_person() -> None:
+    raw = template(resources={})
+    assert told("largest-step", planned(advice(cpu(None, "1")), raw)).reason == "NoValueNow"
+
+
+def test_a_request_never_passes_the_limit_beside_it() -> None:
+    raw = template(resources={"requests": {"memory": "1Gi"}, "limits": {"memory": "1200Mi"}})
+    plan = planned(advice(Edit(f"{TRAIN}/memory", "1Gi", "1400Mi")), raw)
+    assert told("bounds", plan).reason == "AboveLimit"
+
+
+def test_one_mebibyte_of_rounding_is_no_larger_step() -> None:
+    raw = template(resources={"requests": {"memory": "1001Mi"}})
+    plan = planned(advice(Edit(f"{TRAIN}/memory", "1001Mi", "501Mi")), raw)
+    assert told("largest-step", plan).open
+
+
+@pytest.mark.parametrize(("restores", "times"), [(0, 1), (1, 2), (2, 4), (3, 8), (4, 16), (9, 16)])
+def test_the_cooldown_doubles_after_each_restore_up_to_sixteen_times(restores: int, times: int) -> None:
+    past = tuple(Past(NOW - 1000.0 * (i + 2), NOW - 1000.0 * (i + 1)) for i in range(restores)) or (Past(NOW - 1000.0),)
+    end = 1000.0 * times
+    just = told("cooldown", past=past, cooldown_seconds=end / times, now=NOW - 1000.0 + end - 1.0)
+    assert not just.open
+    assert told("cooldown", past=past, cooldown_seconds=end / times, now=NOW - 1000.0 + end).open
+
+
+def test_a_change_that_stayed_ends_the_doubling() -> None:
+    past = (Past(NOW - 900.0), Past(NOW - 5000.0, NOW - 4000.0))
+    assert not told("cooldown", past=past, cooldown_seconds=1000.0).open
+    assert told("cooldown", past=past, cooldown_seconds=800.0).open
+
+
+def at(*moment: int, zone: str = "Europe/Berlin", fold: int = 0) -> float:
+    return datetime(*moment, tzinfo=ZoneInfo(zone), fold=fold).timestamp()  # type: ignore[arg-type,misc]
+
+
+NIGHT = Window("0 22 * * 1-5", "Europe/Berlin", 6 * 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("moment", "open_"),
+    [
+        (at(2026, 3, 4, 21, 59, 59), False),
+        (at(2026, 3, 4, 22, 0), True),
+        (at(2026, 3, 5, 3, 59, 59), True),
+        (at(2026, 3, 5, 4, 0), False),
+        (at(2026, 3, 7, 22, 0), False),  # Saturday
+        (at(2026, 3, 7, 3, 0), True),  # Friday's window reaches into Saturday
+    ],
+)
+def test_a_window_opens_on_the_minute_and_stays_open_for_its_time(moment: float, open_: bool) -> None:
+    assert (opened(NIGHT, moment) is not None) is open_
+
+
+def test_windows_follow_their_own_zone_through_both_changes_of_the_clock() -> None:
+    spring = Window("30 2 * * *", "Europe/Berlin", 3600.0)  # 02:30 does not exist on 2026-03-29: it opens at 03:00
+    assert opened(spring, at(2026, 3, 29, 3, 0)) == at(2026, 3, 29, 3, 0)
+    assert opened(spring, at(2026, 3, 29, 3, 59)) is not None
+    assert opened(spring, at(2026, 3, 29, 4, 0)) is None
+    autumn = Window("30 2 * * *", "Europe/Berlin", 3600.0)  # 02:30 comes twice on 2026-10-25: once is enough
+    assert opened(autumn, at(2026, 10, 25, 2, 30)) == at(2026, 10, 25, 2, 30)
+    assert opened(autumn, at(2026, 10, 25, 2, 29, fold=1)) is not None
+    assert opened(autumn, at(2026, 10, 25, 2, 31, fold=1)) is None
+    long = Window("0 22 * * *", "Europe/Berlin", 6 * 3600.0)  # six hours are six hours, whatever the clock says
+    assert opened(long, at(2026, 10, 25, 2, 59, fold=1)) is not None
+    assert opened(long, at(2026, 10, 25, 3, 0)) is None
+    assert opened(long, at(2026, 3, 29, 4, 59)) is not None
+    assert opened(long, at(2026, 3, 29, 5, 0)) is None
+
+
+def test_the_next_opening_is_told_and_nonsense_raises() -> None:
+    assert next_opening(NIGHT, at(2026, 3, 4, 22, 0)) == at(2026, 3, 5, 22, 0)
+    with pytest.raises(WindowUnusable, match="not known"):
+        opened(Window("0 0 * * *", "No/Where", 60.0), NOW)
+
+
+def test_a_proposal_may_wait_for_a_decision_and_for_a_window_but_for_nothing_else() -> None:
+    shut = (Window("0 3 * * *", "Europe/Berlin", 3600.0),)
+    approve = replace(GOOD, rights=replace(AUTO, mode="Approve", windows=shut))
+    verdicts = judge(planned(), approve)
+    assert {v.gate for v in blocking(verdicts, proposing=False)} == {"mode", "window"}
+    assert blocking(verdicts, proposing=True) == []
+    owned = judge(planned(), replace(approve, facts=Facts(owners=("Helm",))))
+    assert [v.gate for v in blocking(owned, proposing=True)] == ["owner"]
+
+
+def applied(fields: dict[str, Any], manager: str = "argocd-controller", operation: str = "Apply") -> dict[str, Any]:
+    return {"manager": manager, "operation": operation, "fieldsV1": fields}
+
+
+ARGO_CD = ("Argo CD application shop",)
+APPLIED = ("field manager argocd-controller (server-side apply)",)
+HELM = {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": {"meta.helm.sh/release-name": "r"}}
+TRACKED = "shop:argoproj.io/WorkflowTemplate:demo/etl"
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({}, ()),
+        ({"annotations": {"argocd.argoproj.io/tracking-id": TRACKED}}, ARGO_CD),
+        ({"labels": {"argocd.argoproj.io/instance": "shop"}}, ARGO_CD),
+        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, ("Flux Kustomization apps",)),
+        ({"labels": {"helm.toolkit.fluxcd.io/name": "etl"}}, ("Flux HelmRelease etl",)),
+        (HELM, ("Helm release r",)),
+        ({"ownerReferences": [{"kind": "Factory", "name": "f"}]}, ("Factory f",)),
+        ({"managedFields": [applied({"f:spec": {}})]}, APPLIED),
+        ({"managedFields": [applied({"f:spec": {"f:templates": {}}})]}, APPLIED),
+        ({"managedFields": [applied({"f:spec": {"f:entrypoint": {}}})]}, ()),
+        ({"managedFields": [applied({"f:spec": {}}, operation="Update")]}, ()),
+        ({"managedFields": [applied({"f:spec": {}}, manager="concertmaster")]}, ()),
+        ({"managedFields": [{"manager": "x", "operation": "Apply"}, "odd"], "labels": None}, ()),
+    ],
+)  # fmt: skip
+def test_owners_are_found(meta: dict[str, Any], expected: tuple[str, ...]) -> None:
+    raw = template()
+    raw["metadata"] |= meta
+    assert owners(raw, [f"{TRAIN}/cpu"], "concertmaster") == expected
+
+
+def test_keyed_lists_are_owned_member_by_member() -> None:
+    pod = {"containers": [{"name": "main"}, {"name": "side"}]}
+    raw = {"kind": "CronJob", "metadata": {}, "spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}}
+    fields: dict[str, Any] = {'k:{"name":"main"}': {".": {}, "f:resources": {"f:requests": {"f:cpu": {}}}}}
+    for part in ("containers", "spec", "template", "spec", "jobTemplate", "spec"):
+        fields = {f"f:{part}": fields}
+    raw["metadata"] = {"managedFields": [applied(fields, "kubectl")]}
+    base = "/spec/jobTemplate/spec/template/spec/containers"
+    assert owners(raw, [f"{base}/0/resources/requests/cpu"], "concertmaster")
+    assert not owners(raw, [f"{base}/0/resources/requests/memory"], "concertmaster")
+    assert not owners(raw, [f"{base}/1/resources/requests/cpu"], "concertmaster")
+
+
+def test_a_thousand_candidates_are_planned_and_judged_within_two_seconds() -> None:
+    raw = template()
+    raw["spec"]["templates"] += [
+        {"name": f"t{i}", "container": {"resources": {"requests": {"cpu": "2"}}}} for i in range(50)
+    ]
+    situation = replace(GOOD, rights=replace(AUTO, windows=(NIGHT, Window("0 3 * * *", "UTC", 60.0))))
+    begun = time.process_time()
+    for i in range(1000):
+        pointer = f"/spec/templates/{2 + i % 50}/container/resources/requests/cpu"
+        assert len(judge(planned(advice(cpu(pointer=pointer)), raw), situation)) == len(GATES)
+    assert time.process_time() - begun < 2.0

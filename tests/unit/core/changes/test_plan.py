@@ -1,0 +1,373 @@
+"""Plans: minimal, guarded, allow-listed, reversible, and the same for the same advice on the same object."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.checks import Rights, Situation, judge
+from concertmaster.core.changes.fields import Reach, Refused
+from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.plan import Aim, Kind, Target, digest_of
+from concertmaster.core.changes.pointers import allowed, within
+from concertmaster.core.model import Category, Edit
+from concertmaster.core.model.amounts import quantity
+from tests.support.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
+
+REACH = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
+
+
+def test_a_plan_tests_names_and_the_literal_old_value_and_sets_one_field() -> None:
+    found = planned()
+    assert list(found.patch) == [
+        {"op": "test", "path": "/spec/templates/1/name", "value": "train"},
+        {"op": "test", "path": f"{TRAIN}/cpu", "value": "2"},
+        {"op": "replace", "path": f"{TRAIN}/cpu", "value": "1500m"},
+    ]
+    assert found.operations("41")[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
+    assert found.kind is Kind.RESOURCES
+    assert found.aim is Aim.CHEAPER
+    assert found.says() == "CPU request from 2 to 1500m"
+
+
+def test_the_inverse_tests_our_value_and_brings_the_old_one_back() -> None:
+    raw = template()
+    found = planned(raw=raw)
+    changed = jsonpatch.apply(raw, found.operations("41"))
+    assert changed != raw
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    foreign = jsonpatch.apply(changed, [{"op": "replace", "path": f"{TRAIN}/cpu", "value": "3"}])
+    with pytest.raises(jsonpatch.PatchFailed, match="1500m"):
+        jsonpatch.apply(foreign, found.inverse)
+
+
+def test_two_requests_of_a_container_without_any_are_added_and_taken_back_in_order() -> None:
+    raw = template(resources=None)
+    del raw["spec"]["templates"][1]["container"]["resources"]
+    item = advice(cpu(None, "1"), Edit(f"{TRAIN}/memory", None, "1Gi"))
+    found = planned(item, raw)
+    changed = jsonpatch.apply(raw, found.patch)
+    assert changed["spec"]["templates"][1]["container"]["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}}
+    assert jsonpatch.apply(changed, found.inverse) == raw
+
+
+def test_a_number_in_the_manifest_is_tested_as_a_number() -> None:
+    raw = template(resources={"requests": {"cpu": 2}})
+    found = planned(raw=raw)
+    assert {"op": "test", "path": f"{TRAIN}/cpu", "value": 2} in found.patch
+    assert jsonpatch.apply(jsonpatch.apply(raw, found.patch), found.inverse) == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "item"),
+    [
+        (template(), faster()),
+        (template(), faster(Edit("/spec/templates/0/parallelism", None, "3"))),
+        (
+            cron_job({"requests": {"cpu": "2"}}),
+            advice(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", "2", "1")),
+        ),
+        (
+            cron_job(),
+            advice(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", None, "1")),
+        ),
+        (cron_job(parallelism=2), faster(Edit("/spec/jobTemplate/spec/parallelism", "2", "3"))),
+        (
+            {
+                "apiVersion": "tekton.dev/v1",
+                "kind": "Task",
+                "metadata": {"name": "build", "namespace": "demo", "uid": "u"},
+                "spec": {
+                    "stepTemplate": {"computeResources": {"requests": {"cpu": "2"}}},
+                    "steps": [{"name": "a", "computeResources": {"requests": {"memory": "1Gi"}}}],
+                },
+            },
+            advice(
+                Edit("/spec/steps/0/computeResources/requests/memory", "1Gi", "512Mi", "build"),
+                Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1", "build"),
+            ),
+        ),
+        (
+            {
+                "apiVersion": "tekton.dev/v1",
+                "kind": "Pipeline",
+                "metadata": {"name": "ci", "namespace": "demo", "uid": "u"},
+                "spec": {"tasks": [{"name": "build", "taskSpec": {"steps": [{"name": "a", "image": "x"}]}}]},
+            },
+            advice(Edit("/spec/tasks/0/taskSpec/steps/0/computeResources/requests/cpu", None, "1")),
+        ),
+    ],
+)
+def test_every_kind_of_place_can_be_changed_and_restored(raw: dict[str, Any], item: Any) -> None:
+    found = planned(item, raw)
+    changed = jsonpatch.apply(raw, found.patch)
+    assert changed != raw
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    assert within(found.target.kind, found.patch) is None
+    assert within(found.target.kind, found.inverse) is None
+    assert undoing(found.patch) == list(found.inverse)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [],
+        [{"op": "test", "path": "/spec/parallelism", "value": 2}],
+        [{"op": "replace", "path": "/spec/parallelism", "value": 3}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "replace", "path": "/spec/parallelism", "value": 3}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "add", "path": "/spec/x", "value": 3}],
+        [{"op": "test", "path": "/spec/x"}, {"op": "replace", "path": "/spec/x", "value": 3}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "replace", "path": "/spec/x"}],
+        [{"op": "test", "path": "/spec/x", "value": 2}, {"op": "remove", "path": "/spec/x", "value": 1}],
+    ],
+)
+def test_what_is_not_of_the_form_of_a_plan_has_no_undoing(patch: list[dict[str, Any]]) -> None:
+    assert undoing(patch) is None
+
+
+@pytest.mark.parametrize("holder", [None, "other"])
+def test_advice_about_another_object_is_no_plan_for_this_one(holder: str | None) -> None:
+    edit = Edit("/spec/steps/0/computeResources/requests/cpu", "2", "1", holder)
+    raw = tekton_task({"name": "a", "image": "x", "computeResources": {"requests": {"cpu": "2"}}})
+    with pytest.raises(Refused, match="which is no field of Task build"):
+        planned(advice(edit), raw)
+    with pytest.raises(Refused, match="which is no field of WorkflowTemplate etl"):
+        planned(advice(replace(edit, holder="etl")))
+
+
+def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
+    """A Task whose stepTemplate asks for two cores and limits memory to 2Gi."""
+    resources = {"requests": {"cpu": "2"}, "limits": {"memory": "2Gi"}}
+    return {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "Task",
+        "metadata": {"name": "build", "namespace": "demo", "uid": "u", "resourceVersion": "1"},
+        "spec": {"stepTemplate": {"computeResources": resources}, "steps": list(steps), "sidecars": [{"name": "db"}]},
+    }
+
+
+def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_own() -> None:
+    raw = tekton_task({"name": "a", "image": "x"}, {"name": "b", "image": "x"})
+    reach = Reach(0.25, REACH.cpu, REACH.memory)
+    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1", "build")), raw, reach=reach)
+    (setting,) = found.settings
+    assert (setting.old, setting.new, setting.change) == (
+        2.0,
+        1.5,
+        -0.25,
+    )  # judged against what holds, not as a first value
+    assert found.says() == "CPU request of container b from 2 (of the stepTemplate) to 1500m"
+    changed = jsonpatch.apply(raw, found.patch)
+    assert changed["spec"]["steps"] == [
+        {"name": "a", "image": "x"},
+        {"name": "b", "image": "x", "computeResources": {"requests": {"cpu": "1500m"}}},
+    ]
+    assert changed["spec"]["stepTemplate"] == raw["spec"]["stepTemplate"]
+    assert jsonpatch.apply(changed, found.inverse) == raw
+    moved = jsonpatch.apply(
+        raw, [{"op": "replace", "path": "/spec/stepTemplate/computeResources/requests/cpu", "value": "3"}]
+    )
+    assert not jsonpatch.fits(moved, found.patch)  # the value the advice rests on is tested where it stands
+    memory = planned(
+        advice(Edit("/spec/steps/0/computeResources/requests/memory", None, "3Gi", "build")), raw
+    ).settings[0]
+    assert memory.limit == 2 * 2.0**30
+    sidecar = planned(advice(Edit("/spec/sidecars/0/computeResources/requests/cpu", None, "1", "build")), raw).settings[
+        0
+    ]
+    assert sidecar.old is None  # sidecars take nothing from it
+
+
+def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> None:
+    raw = tekton_task({"name": "a", "image": "x"})
+    item = advice(
+        Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1", "build"),
+        Edit("/spec/steps/0/computeResources/requests/cpu", None, "500m", "build"),
+    )
+    found = planned(item, raw)
+    assert jsonpatch.apply(jsonpatch.apply(raw, found.patch), found.inverse) == raw
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "/metadata/annotations/x",
+        "/spec/templates/1/container/image",
+        "/spec/templates/1/container/resources/limits/cpu",
+        "/spec/templates/1/container/resources/requests/nvidia.com~1gpu",
+        "/spec/templates/1/container/resources/requests",
+        "/spec/templates/1/container/command/0",
+        "/spec/serviceAccountName",
+        "/spec/parallelism/x",
+        "/spec/templates/-/parallelism",
+        "/spec/templates/1/securityContext/runAsUser",
+    ],
+)
+def test_nothing_but_parallelism_and_requests_is_ever_planned(pointer: str) -> None:
+    assert allowed("WorkflowTemplate", pointer) is None
+    with pytest.raises(Refused, match="only parallelism and requests"):
+        planned(advice(Edit(pointer, None, "1")))
+
+
+def test_advice_that_also_sets_a_limit_is_refused_as_a_whole() -> None:
+    with pytest.raises(Refused, match="limits/memory"):
+        planned(advice(cpu(), Edit("/spec/templates/1/container/resources/limits/memory", None, "4Gi")))
+
+
+def test_running_runs_and_unknown_kinds_are_never_changed() -> None:
+    for kind in ("Job", "Workflow", "PipelineRun", "Deployment", "Pod"):
+        with pytest.raises(Refused, match=f"kind {kind} are never changed"):
+            planned(faster(), {**template(), "kind": kind})
+
+
+def test_a_patch_is_judged_leaf_by_leaf() -> None:
+    sneaky = [{"op": "add", "path": "/spec/templates/1/container/resources", "value": {"limits": {"cpu": "9"}}}]
+    assert within("WorkflowTemplate", sneaky) == "/spec/templates/1/container/resources/limits/cpu"
+    assert within("WorkflowTemplate", [{"op": "remove", "path": "/spec/templates"}]) == "/spec/templates"
+    assert (
+        within("WorkflowTemplate", [{"op": "move", "from": "/a", "path": "/spec/parallelism"}]) == "/spec/parallelism"
+    )
+    assert within("WorkflowTemplate", [{"op": "replace", "path": "/spec", "value": {}}]) == "/spec"
+
+
+def test_advice_for_another_value_is_refused_as_changed() -> None:
+    with pytest.raises(Refused, match="'2' now and was '4'") as told:
+        planned(advice(cpu("4", "1")))
+    assert told.value.changed
+    with pytest.raises(Refused, match="absent") as told:
+        planned(advice(Edit("/spec/templates/1/script/resources/requests/cpu", "2", "1")))
+    assert told.value.changed
+
+
+def test_work_for_a_person_gives_no_plan() -> None:
+    with pytest.raises(Refused, match="sets no field"):
+        planned(advice())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.5", 0.5), ("500m", 0.5), ("1e3", 1000.0), ("2Gi", 2.0**31), ("1E", 1e18)]
+)
+def test_quantities_in_every_notation(text: str, value: float) -> None:
+    assert quantity(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["1e3Mi", "Mi", "", "1 Gi", "-1", "1GB", "1_000", "٣", None, True, {}, "{{x}}"])
+def test_what_is_no_quantity_is_refused(text: object) -> None:
+    assert quantity(text) is None
+
+
+@pytest.mark.parametrize("literal", ["1e3Mi", "{{inputs.parameters.cpu}}", True])
+def test_an_unreadable_value_in_the_object_is_never_changed(literal: object) -> None:
+    raw = template(resources={"requests": {"cpu": literal}})
+    shown = literal if isinstance(literal, str) else json.dumps(literal)
+    with pytest.raises(Refused, match="no amount"):
+        planned(advice(cpu(shown, "1")), raw)
+
+
+def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> None:
+    part = planned(advice(cpu("2", "200m")), reach=REACH)
+    assert part.settings[0].new_literal == "1"
+    assert not part.whole
+    assert part.settings[0].change == pytest.approx(-0.5)
+    up = planned(advice(cpu("2", "9")), reach=REACH)
+    assert up.settings[0].new_literal == "3"
+    near = planned(advice(cpu("2", "1500m")), reach=REACH)
+    assert near.settings[0].new_literal == "1500m"
+    assert near.whole
+    bound = planned(advice(cpu("2", "1100m")), reach=Reach(0.5, (1.5, 8.0), REACH.memory))
+    assert bound.settings[0].new_literal == "1500m"
+    with pytest.raises(Refused, match="leave nothing"):
+        planned(advice(cpu("2", "1")), reach=Reach(0.5, (2.0, 8.0), REACH.memory))
+    memory = planned(advice(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), reach=REACH)
+    assert memory.settings[0].new_literal == "1Gi"
+
+
+@pytest.mark.parametrize(
+    ("current", "proposed", "least"),
+    [
+        ("40Gi", "48Gi", 64 * 2.0**20),  # more, from above the largest allowed: never less
+        ("50Mi", "30Mi", 64 * 2.0**20),  # less, from below the least allowed: never more
+        ("32Gi", "48Gi", 64 * 2.0**20),
+        ("64Mi", "30Mi", 64 * 2.0**20),
+        ("900Ki", "300Ki", 1.0),  # one step is less than a whole Mi, which is more than there is
+    ],
+)
+def test_bounds_and_steps_never_turn_advice_round(current: str, proposed: str, least: float) -> None:
+    raw = template(resources={"requests": {"cpu": "2", "memory": current}})
+    reach = Reach(0.5, REACH.cpu, (least, 32 * 2.0**30))
+    memory = Edit(f"{TRAIN}/memory", current, proposed)
+    with pytest.raises(Refused, match="the bounds and the largest step leave nothing to change"):
+        planned(advice(memory), raw, reach=reach)
+    both = planned(advice(cpu("2", "1500m"), memory), raw, reach=reach)
+    assert [s.resource for s in both.settings] == ["cpu"]  # what can go the advised way goes
+
+
+def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside() -> None:
+    def moved(current: str, proposed: str) -> tuple[object, bool]:
+        raw = template(resources={"requests": {"memory": current}})
+        found = planned(advice(Edit(f"{TRAIN}/memory", current, proposed)), raw, reach=REACH)
+        (gate,) = [v for v in judge(found, Situation(0.0, rights=Rights())) if v.gate == "bounds"]
+        return found.settings[0].new_literal, gate.open
+
+    assert moved("40Gi", "30Gi") == ("30Gi", True)
+    assert moved("50Mi", "70Mi") == ("70Mi", True)
+    assert moved("80Gi", "20Gi") == ("40Gi", False)
+    for current, proposed in (("40Gi", "48Gi"), ("50Mi", "30Mi")):
+        with pytest.raises(Refused, match="leave nothing to change"):
+            moved(current, proposed)
+
+
+def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:
+    whole = planned(advice(cpu("2", "1")), monthly_cost=100.0).predicted
+    part = planned(advice(cpu("2", "0.5")), reach=REACH, monthly_cost=100.0).predicted
+    assert whole is not None
+    assert part is not None
+    assert (whole.measure, whole.low, whole.likely, whole.high) == ("Cost", -0.3, -0.2, -0.1)
+    assert part.likely == pytest.approx(-0.2 * 1.0 / 1.5)
+    gain = planned(faster()).predicted
+    assert gain is not None
+    assert gain.measure == "Duration"
+    assert gain.likely == pytest.approx(-0.2)
+    noisy = planned(faster(), spread=0.1).predicted
+    assert noisy is not None
+    assert noisy.low < gain.low < -0.3 < -0.1 < gain.high < noisy.high  # never narrower than the rule's own interval
+    assert noisy.likely == gain.likely
+
+
+def test_aims_follow_the_category() -> None:
+    assert planned(faster()).aim is Aim.FASTER
+    assert planned(advice(cpu(), category=Category.RELIABILITY)).aim is Aim.SAFER
+
+
+def test_the_digest_survives_a_touch_and_changes_with_everything_that_matters() -> None:
+    base = planned()
+    touched = template()
+    touched["metadata"] |= {"resourceVersion": "99", "labels": {"a": "b"}}
+    assert planned(raw=touched).digest == base.digest
+    other = template()
+    other["metadata"]["uid"] = "u-9"
+    swapped = template()
+    swapped["spec"]["templates"][1]["name"] = "load"
+    variants = [
+        planned(advice(cpu("2", "1400m"))),
+        planned(advice(cpu(), id="cpu-request.other")),
+        planned(raw=other),
+        planned(raw=swapped),
+    ]
+    assert len({base.digest, *(v.digest for v in variants)}) == 5
+    assert digest_of("demo", "etl", base.recommendation, base.target, base.patch) == base.digest
+    assert digest_of("demo", "other", base.recommendation, base.target, base.patch) != base.digest
+    moved = Target("v", "WorkflowTemplate", "other", "demo", "u-1", "")
+    assert digest_of("demo", "etl", base.recommendation, moved, base.patch) != base.digest
+
+
+def test_the_kustomize_form_is_the_same_change() -> None:
+    found = planned()
+    entry = json.loads(found.kustomize)
+    assert entry["target"] == {"group": "argoproj.io", "version": "v1alpha1", "kind": "WorkflowTemplate", "name": "etl"}
+    assert json.loads(entry["patch"]) == list(found.patch)
+    assert "\n" not in found.kustomize

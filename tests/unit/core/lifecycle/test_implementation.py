@@ -1,0 +1,115 @@
+"""Whether advice was followed: by name, by amount, and never by accident."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from concertmaster.core.lifecycle.implementation import Field, fields, followed, follows, is_applied, value, whole, word
+from concertmaster.core.model import Edit
+from tests.support.changes_world import TRAIN, cron_job, template
+
+CPU = Edit(f"{TRAIN}/cpu", "2", "1")
+PATH = "/spec/templates/train/container/resources/requests/cpu"
+
+
+def test_a_path_names_elements_of_lists() -> None:
+    assert fields([CPU], template()) == (Field(PATH, "2", "1"),)
+
+
+def test_it_is_found_again_when_a_template_was_put_in_front() -> None:
+    wanted = fields([CPU], template())
+    moved = template()
+    moved["spec"]["templates"].insert(0, {"name": "check", "container": {"image": "y"}})
+    assert value(moved, PATH) == (True, "2")
+    assert not followed(wanted, moved)
+    moved["spec"]["templates"][2]["container"]["resources"]["requests"]["cpu"] = 1
+    assert followed(wanted, moved)
+
+
+def test_a_field_of_a_task_is_found_in_the_task_and_in_no_other() -> None:
+    def task(cpu: str) -> dict[str, Any]:
+        return {"spec": {"steps": [{"name": "go", "computeResources": {"requests": {"cpu": cpu}}}]}}
+
+    pipeline: dict[str, Any] = {"kind": "Pipeline", "spec": {"tasks": []}}
+    edit = Edit("/spec/steps/0/computeResources/requests/cpu", "2", "1", "compile")
+    wanted = fields([edit], whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
+    assert wanted == (Field("/Task/compile/spec/steps/go/computeResources/requests/cpu", "2", "1"),)
+    assert not followed(wanted, whole(pipeline, {"compile": task("2"), "deploy": task("1")}))
+    assert followed(wanted, whole(pipeline, {"compile": task("1"), "deploy": task("2")}))
+    assert is_applied([edit], whole(pipeline, {"compile": task("1")}))
+    assert not followed(wanted, whole(pipeline, {}))
+
+
+def test_a_template_of_another_name_at_the_same_place_is_not_it() -> None:
+    wanted = fields([CPU], template())
+    other = template()
+    other["spec"]["templates"][1]["name"] = "score"
+    other["spec"]["templates"][1]["container"]["resources"]["requests"]["cpu"] = "1"
+    assert value(other, PATH) == (False, None)
+    assert not followed(wanted, other)
+
+
+def test_what_is_not_set_yet_can_be_advised_and_followed() -> None:
+    raw = cron_job()
+    edit = Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/memory", None, "1Gi")
+    wanted = fields([edit], raw)
+    assert wanted == (
+        Field("/spec/jobTemplate/spec/template/spec/containers/main/resources/requests/memory", None, "1Gi"),
+    )
+    assert not followed(wanted, raw)
+    assert followed(wanted, cron_job({"requests": {"memory": "1024Mi"}}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "now", "answer"),
+    [
+        ("2Gi", "832Mi", "832Mi", True),
+        ("2Gi", "832Mi", "1Gi", True),  # a round number near it
+        ("2Gi", "832Mi", "512Mi", True),  # further than advised
+        ("2Gi", "832Mi", "1900Mi", False),  # hardly anything
+        ("2Gi", "832Mi", "4Gi", False),  # the other way
+        ("2Gi", "832Mi", None, False),
+        ("2", "8", "5", True),
+        ("2", "8", "4", False),
+        (None, "8", "4", False),
+        ("500m", "500m", "0.5", True),
+        ("0 2 * * *", "30 2 * * *", "30 2 * * *", True),
+        ("0 2 * * *", "30 2 * * *", "15 2 * * *", False),
+    ],
+)
+def test_half_of_the_way_is_followed(old: str | None, new: str, now: str | None, answer: bool) -> None:
+    assert follows(Field("/x", old, new), now) is answer
+
+
+def test_all_fields_must_stand() -> None:
+    raw = template()
+    both = fields([CPU, Edit("/spec/parallelism", "2", "8")], raw)
+    raw["spec"]["parallelism"] = 8
+    assert not followed(both, raw)
+    raw["spec"]["templates"][1]["container"]["resources"]["requests"]["cpu"] = "1"
+    assert followed(both, raw)
+    assert not followed((), raw)
+
+
+def test_advice_that_stands_already_is_known() -> None:
+    raw = template()
+    assert not is_applied([CPU], raw)
+    raw["spec"]["templates"][1]["container"]["resources"]["requests"]["cpu"] = "1"
+    assert is_applied([CPU], raw)
+    assert not is_applied([], raw)
+
+
+def test_long_values_are_compared_by_digest() -> None:
+    strategy: dict[str, Any] = {"limit": 3, "expression": "lastRetry.exitCode == 137 -> more", "affinity": "x" * 200}
+    short = word(strategy)
+    assert short is not None
+    assert short.startswith("sha256:")
+    assert word(copy.deepcopy(strategy)) == short
+    assert word({**strategy, "limit": 4}) != short
+
+
+def test_a_list_that_is_too_short_gives_no_fields() -> None:
+    assert fields([Edit("/spec/templates/9/parallelism", None, "3")], template()) == ()

@@ -1,0 +1,97 @@
+"""What implementations brought: the test of changes, on advice that people carried out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.changes.verification import Terms
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.measured_gain import measure
+from concertmaster.core.lifecycle.states import Effect, Outcome
+from concertmaster.core.stats.comparison import Verdict
+from tests.support.builders import DAY, NOW
+from tests.unit.core.changes.test_verification import HOUR, noisy, series
+
+TERMS = Terms(min_runs=5, max_runs=30)
+LIMIT = Outcome(
+    "parallelism", "Raise the parallelism", "kubectl-edit", NOW, (Field("/spec/parallelism", "2", "8"),),
+    Effect("Duration", -0.4, -0.5, -0.3), "f",
+)  # fmt: skip
+BEFORE = series(noisy(1, 30), NOW - 31 * HOUR)
+
+
+def after(count: int, factor: float = 0.6, begin: float = NOW + HOUR, **more: object) -> list:  # type: ignore[type-arg]
+    return series(noisy(2, count, 600.0 * factor), begin, 100, **more)
+
+
+def one(runs: list, outcome: Outcome = LIMIT, now: float = NOW + 20 * HOUR, *others: Outcome) -> Outcome:  # type: ignore[type-arg]
+    return measure((outcome, *others), runs, TERMS, now=now)[0]
+
+
+def test_faster_runs_are_measured_against_the_promise() -> None:
+    found = one(BEFORE + after(10))
+    assert (found.verdict, found.before, found.after) == (Verdict.IMPROVED, 30, 10)
+    assert found.judged == NOW + 20 * HOUR
+    assert found.measured is not None
+    assert found.measured.likely == pytest.approx(-0.4, abs=0.06)
+    line = found.line("demo/etl")
+    assert line is not None
+    assert line.ratio == pytest.approx(1.0, abs=0.15)
+
+
+def test_too_few_runs_are_waited_for_and_then_it_cannot_be_told() -> None:
+    waiting = one(BEFORE + after(3))
+    assert (waiting.verdict, waiting.after) == (None, 3)
+    assert waiting.line("w") is None
+    late = one(BEFORE + after(3), now=NOW + 8 * DAY)
+    assert late.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_verdict_is_final() -> None:
+    found = one(BEFORE + after(10))
+    assert one(BEFORE + after(10, 3.0), found) == found
+
+
+def test_runs_after_another_change_do_not_count() -> None:
+    cut = replace(LIMIT, until=NOW + 7 * HOUR)
+    found = one(BEFORE + after(6) + after(10, 3.0, NOW + 8 * HOUR), cut)
+    assert found.after == 6
+    assert found.verdict is Verdict.IMPROVED
+
+
+def test_a_lost_history_does_not_unsee_runs() -> None:
+    seen = one(BEFORE + after(4))
+    lost = one(after(2, begin=NOW + 4 * HOUR), seen)
+    assert (lost.before, lost.after, lost.measured) == (30, 4, seen.measured)
+
+
+def test_what_was_done_at_one_moment_shares_the_effect_by_promise() -> None:
+    other = replace(LIMIT, id="parallel-steps.a", promised=Effect("Duration", -0.1, -0.2, -0.05))
+    pair = measure((LIMIT, other), BEFORE + after(10), TERMS, now=NOW + 20 * HOUR)
+    shares = [o.measured.likely for o in pair if o.measured is not None and o.measured.likely is not None]
+    assert sum(shares) == pytest.approx(-0.4, abs=0.06)
+    assert shares[0] == pytest.approx(4 * shares[1])
+    assert len({round(x.ratio or 0.0, 6) for o in pair if (x := o.line("w")) is not None}) == 1
+
+
+def test_an_effect_that_cannot_be_shared_out_is_no_number() -> None:
+    other = replace(LIMIT, id="parallel-steps.a", promised=Effect("Duration"))
+    pair = measure((LIMIT, other), BEFORE + after(10), TERMS, now=NOW + 20 * HOUR)
+    assert [o.measured for o in pair] == [Effect("Duration"), Effect("Duration")]
+    assert {o.verdict for o in pair} == {Verdict.IMPROVED}
+
+
+def test_less_memory_and_a_kill_is_worse() -> None:
+    path = "/spec/templates/train/container/resources/requests/memory"
+    outcome = replace(
+        LIMIT, id="memory-request.train", promised=Effect("Cost", -0.5), fields=(Field(path, "2Gi", "1Gi"),)
+    )
+    runs = BEFORE + after(2, 1.0, reason="OOMKilled")
+    assert measure([outcome], runs, TERMS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
+
+
+def test_a_clock_that_went_back_ends_in_time() -> None:
+    assert one(BEFORE, now=NOW - HOUR).verdict is None
+    assert one(BEFORE, now=NOW - 300 * DAY).verdict is Verdict.INCONCLUSIVE

@@ -1,0 +1,301 @@
+"""The life of a recommendation, transition by transition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.core.changes.ledger import Line
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.states import (
+    IMPLEMENTED_FOR,
+    MOST_JUDGED,
+    MOST_LEFT,
+    OBSOLETE_FOR,
+    Effect,
+    Given,
+    Look,
+    Memory,
+    Outcome,
+    Standing,
+    State,
+    advance,
+)
+from concertmaster.core.stats.comparison import Verdict
+from tests.support.builders import DAY, NOW
+from tests.support.changes_world import template
+
+PATH = "/spec/templates/train/container/resources/requests/memory"
+ID = "memory-request.train"
+
+
+def given(new: str = "1Gi", gain: float = -0.3, severity: str = "Medium", old: str = "2Gi", id_: str = ID) -> Given:
+    words = {"action": f"Lower the memory request from {old} to {new}", "because": "x", "severity": severity}
+    return Given(id_, words, Effect("Cost", gain, gain - 0.05, gain + 0.05), (Field(PATH, old, new),))
+
+
+def world(memory: str = "2Gi", **more: Any) -> dict[str, Any]:
+    raw = template()
+    raw["spec"]["templates"][1]["container"]["resources"]["requests"]["memory"] = memory
+    raw["spec"] |= more
+    return raw
+
+
+def look(*items: Given, now: float = NOW, memory: str | None = "2Gi", **more: Any) -> Look:
+    target = world(memory) if memory is not None else None
+    return Look(now, items, **{"target": target, "steps": ("train",), "fingerprint": memory, **more})
+
+
+def first(**more: Any) -> Memory:
+    return advance(Memory(), look(given(), **more))
+
+
+def only(memory: Memory) -> Standing:
+    (standing,) = memory.standings
+    return standing
+
+
+def test_new_advice_is_active_and_its_age_stays() -> None:
+    memory = advance(first(), look(given("900Mi"), now=NOW + DAY))
+    assert (only(memory).state, only(memory).since) == (State.ACTIVE, NOW)
+    assert only(memory).fields == (Field(PATH, "2Gi", "900Mi"),)
+
+
+@pytest.mark.parametrize("by", ["kubectl-edit", "kustomize-controller", "concertmaster", ""])
+def test_whoever_sets_the_field_the_advice_is_implemented(by: str) -> None:
+    memory = advance(first(), look(now=NOW + DAY, memory="1Gi", by=by, written=NOW + 3600))
+    assert (only(memory).state, only(memory).since) == (State.IMPLEMENTED, NOW + 3600)
+    (outcome,) = memory.outcomes
+    assert (outcome.id, outcome.by, outcome.since) == (ID, by or "somebody", NOW + 3600)
+    assert outcome.promised == given().promised
+    assert outcome.fingerprint == "1Gi"
+
+
+@pytest.mark.parametrize("written", [None, NOW - DAY, NOW + 5 * DAY])
+def test_a_moment_that_cannot_be_is_the_moment_of_the_look(written: float | None) -> None:
+    memory = advance(first(), look(now=NOW + DAY, memory="1Gi", written=written))
+    assert memory.outcomes[0].since == NOW + DAY
+
+
+def test_advice_carried_out_in_part_goes_on() -> None:
+    memory = advance(first(), look(given("900Mi", old="1Gi"), now=NOW + DAY, memory="1Gi"))
+    assert only(memory).state is State.ACTIVE
+    assert "in part" in only(memory).note
+    assert len(memory.outcomes) == 1
+
+
+@pytest.mark.parametrize(("memory", "likely"), [("1Gi", -0.3), ("1280Mi", -0.225), ("512Mi", -0.3)])
+def test_what_went_a_part_of_the_way_promises_that_part(memory: str, likely: float) -> None:
+    (outcome,) = advance(first(), look(now=NOW + DAY, memory=memory)).outcomes
+    assert outcome.promised.likely == pytest.approx(likely)
+
+
+def test_without_the_object_nothing_is_concluded_from_it() -> None:
+    memory = advance(first(), look(given(), now=NOW + DAY, memory=None))
+    assert only(memory).state is State.ACTIVE
+    assert memory.outcomes == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, "the runs no longer show what it rested on"),
+        ({"steps": ("load",)}, "no step train any more"),
+        ({"memory": "3Gi"}, f"{PATH} is 3Gi now and was 2Gi"),
+        ({"target": {"spec": {"templates": []}}}, "there is no /spec/templates/train"),
+    ],
+)
+def test_advice_that_is_no_longer_given_is_obsolete_and_says_why(more: dict[str, Any], why: str) -> None:
+    memory = advance(first(), look(now=NOW + DAY, **more))
+    assert (only(memory).state, only(memory).since) == (State.OBSOLETE, NOW + DAY)
+    assert why in only(memory).note
+
+
+def test_too_little_data_makes_nothing_obsolete() -> None:
+    memory = advance(first(), look(now=NOW + DAY, enough=False))
+    assert only(memory) == only(first())
+
+
+def test_obsolete_advice_goes_after_a_week_or_comes_back() -> None:
+    gone = advance(first(), look(now=NOW + DAY))
+    assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR - 1)).standings
+    assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR)).standings == ()
+    back = only(advance(gone, look(given(), now=NOW + 2 * DAY)))
+    assert (back.state, back.since) == (State.ACTIVE, NOW + 2 * DAY)
+
+
+def implemented() -> Memory:
+    return advance(first(), look(now=NOW + DAY, memory="1Gi"))
+
+
+def judged(memory: Memory, verdict: Verdict = Verdict.IMPROVED, at: float = NOW + 2 * DAY) -> Memory:
+    (outcome,) = memory.outcomes
+    return replace(memory, outcomes=(replace(outcome, verdict=verdict, judged=at, measured=Effect("Cost", -0.25)),))
+
+
+def test_implemented_advice_stays_to_be_seen_until_two_weeks_after_its_verdict_and_is_learned_from_for_longer() -> None:
+    late = NOW + 300 * DAY
+    assert only(advance(implemented(), look(now=late, memory="1Gi"))).state is State.IMPLEMENTED
+    after = judged(implemented(), at=NOW + 2 * DAY)
+    end = NOW + 2 * DAY + IMPLEMENTED_FOR
+    assert only(advance(after, look(now=end - 1, memory="1Gi"))).state is State.IMPLEMENTED
+    gone = advance(after, look(now=end, memory="1Gi"))
+    assert gone.standings == ()
+    assert gone.outcomes[0].line("demo/etl") == Line(
+        "demo/etl", "memory-request", Verdict.IMPROVED, NOW + 2 * DAY, -0.3, -0.25, -0.35, -0.25, ID, NOW + DAY
+    )
+
+
+def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_kept() -> None:
+    unjudged = advance(implemented(), look(now=NOW + 2 * DAY))
+    assert only(unjudged).state is State.OBSOLETE
+    assert unjudged.outcomes == ()
+    again = advance(judged(implemented(), Verdict.WORSE), look(given(), now=NOW + 3 * DAY))
+    assert only(again).state is State.ACTIVE
+    assert again.outcomes[0].undone
+    assert again.outcomes[0].line("w") is not None
+
+
+def twelve() -> Memory:
+    """Twelve recommendations carried out by one commit, after as many as are kept were judged."""
+    past = tuple(
+        Outcome(f"cpu-request.t{i}", "x", "y", NOW - (20 + i) * DAY, (), Effect("Cost", -0.1), verdict=Verdict.IMPROVED,
+                judged=NOW - 10 * DAY)
+        for i in range(MOST_JUDGED)
+    )  # fmt: skip
+    many = advance(Memory(outcomes=past), look(*(given(id_=f"memory-request.t{i}") for i in range(12)), steps=()))
+    return advance(many, look(now=NOW + DAY, memory="1Gi", steps=()))
+
+
+def test_however_much_one_commit_carries_out_all_of_it_is_measured_and_nothing_that_was_learned_is_lost() -> None:
+    made = twelve()
+    assert sum(o.verdict is None for o in made.outcomes) == 12
+    assert sum(o.verdict is not None for o in made.outcomes) == MOST_JUDGED
+    after = advance(made, look(now=NOW + 2 * DAY, memory="1Gi", steps=()))
+    assert {s.state for s in after.standings} == {State.IMPLEMENTED}
+    assert len(after.outcomes) == 12 + MOST_JUDGED
+
+
+def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect() -> None:
+    lost = replace(implemented(), outcomes=())
+    still = only(advance(lost, look(now=NOW + 2 * DAY, memory="1Gi")))
+    assert (still.state, still.since) == (State.IMPLEMENTED, NOW + DAY)
+    assert advance(lost, look(now=NOW + DAY + IMPLEMENTED_FOR, memory="1Gi")).standings == ()
+    back = only(advance(lost, look(now=NOW + 2 * DAY)))
+    assert (back.state, back.note) == (State.OBSOLETE, "it was carried out and taken back")
+
+
+def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken_back() -> None:
+    made = implemented()
+    bare = Memory(
+        tuple(replace(s, fields=()) for s in made.standings), tuple(replace(o, fields=()) for o in made.outcomes)
+    )
+    after = advance(bare, look(now=NOW + 2 * DAY, memory="1Gi"))
+    assert only(after).state is State.IMPLEMENTED
+    assert len(after.outcomes) == 1
+
+
+def test_an_id_that_names_no_step_is_not_about_a_step_that_has_gone() -> None:
+    item = replace(given(id_="budget.tokens"), fields=())
+    gone = advance(advance(Memory(), look(item)), look(now=NOW + DAY, stepless={"budget"}))
+    assert only(gone).note == "the runs no longer show what it rested on"
+
+
+def test_another_change_of_the_workflow_ends_the_measuring() -> None:
+    memory = advance(implemented(), look(now=NOW + 3 * DAY, memory="1Gi", fingerprint="other", written=NOW + 2 * DAY))
+    assert memory.outcomes[0].until == NOW + 2 * DAY
+    again = advance(memory, look(now=NOW + 4 * DAY, memory="1Gi", fingerprint="third"))
+    assert again.outcomes[0].until == NOW + 2 * DAY
+
+
+def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
+    line = Line("demo/etl", "memory-request", Verdict.SAME, NOW + 9 * DAY, -0.2, -0.01, -0.25, -0.1, ID, NOW + DAY + 3)
+    (outcome,) = advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[line])).outcomes
+    assert (outcome.verdict, outcome.judged) == (Verdict.SAME, NOW + 9 * DAY)
+    assert outcome.promised == Effect("Cost", -0.2, -0.25, -0.1)
+    assert outcome.measured == Effect("Cost", -0.01)
+    other = replace(line, applied=NOW + 5 * DAY)
+    assert advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[other])).outcomes[0].verdict is None
+
+
+# --- dismissals
+
+DECISION = {ID: "peak at month end"}
+
+
+def dismissed(item: Given | None = None) -> Memory:
+    return advance(first(), look(item or given(), now=NOW + DAY, dismissals=DECISION))
+
+
+def test_a_dismissal_holds_while_the_advice_stays_what_it_was() -> None:
+    memory = dismissed()
+    assert (only(memory).state, only(memory).dismissal) == (State.DISMISSED, "peak at month end")
+    for new, gain in (("1100Mi", -0.28), ("950Mi", -0.33)):
+        memory = advance(memory, look(given(new, gain), now=NOW + 2 * DAY, dismissals=DECISION))
+        assert only(memory).state is State.DISMISSED
+        assert only(memory).words == given().words  # those of the day it was decided about
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        (given("600Mi"), "it proposes 600Mi now and proposed 1Gi then"),
+        (given(gain=-0.6), "it promises 60 % now and promised 30 % then"),
+        (given(severity="High"), "its severity rose from Medium to High"),
+    ],
+)
+def test_a_material_change_brings_it_back_until_it_is_decided_anew(item: Given, why: str) -> None:
+    back = advance(dismissed(), look(item, now=NOW + 2 * DAY, dismissals=DECISION))
+    assert (only(back).state, only(back).since) == (State.ACTIVE, NOW + 2 * DAY)
+    assert why in only(back).note
+    assert "peak at month end" in only(back).note
+    still = advance(back, look(given(), now=NOW + 3 * DAY, dismissals=DECISION))
+    assert only(still).state is State.ACTIVE  # no flicker
+    anew = advance(still, look(item, now=NOW + 4 * DAY, dismissals={ID: "no, really"}))
+    assert only(anew).state is State.DISMISSED
+
+
+def test_small_talk_is_not_material() -> None:
+    tiny = dismissed(given(gain=-0.01))
+    assert only(advance(tiny, look(given(gain=-0.03), dismissals=DECISION))).state is State.DISMISSED
+    low = dismissed(given(severity="Info"))
+    assert only(advance(low, look(given(severity="Medium"), dismissals=DECISION))).state is State.DISMISSED
+
+
+def test_a_dismissal_that_is_over_brings_the_advice_back() -> None:
+    back = only(advance(dismissed(), look(given(), now=NOW + 2 * DAY)))
+    assert back.state is State.ACTIVE
+    assert "its dismissal is over (peak at month end)" in back.note
+
+
+def test_a_dismissal_outlives_advice_that_comes_and_goes() -> None:
+    away = advance(dismissed(), look(now=NOW + 2 * DAY, dismissals=DECISION))
+    assert only(away).state is State.DISMISSED
+    back = advance(away, look(given(), now=NOW + 100 * DAY, dismissals=DECISION))
+    assert only(back).state is State.DISMISSED
+    assert advance(away, look(now=NOW + 3 * DAY)).standings == ()
+
+
+def test_dismissed_advice_that_somebody_follows_all_the_same_is_implemented() -> None:
+    memory = advance(dismissed(), look(now=NOW + 2 * DAY, memory="1Gi", dismissals=DECISION))
+    assert only(memory).state is State.IMPLEMENTED
+    assert len(memory.outcomes) == 1
+
+
+def test_what_is_left_is_bounded_and_decisions_of_people_are_the_last_to_go() -> None:
+    many = [given(id_=f"timeout.s{i}") for i in range(60)]
+    decisions = {g.id: "no" for g in many[:5]}
+    memory = advance(Memory(), look(*many, dismissals=decisions))
+    left = advance(memory, look(now=NOW + DAY, memory="3Gi", dismissals=decisions, steps=()))
+    assert len(left.standings) == MOST_LEFT
+    assert sum(s.state is State.DISMISSED for s in left.standings) == 5
+
+
+def test_a_clock_that_went_back_breaks_nothing() -> None:
+    memory = judged(implemented())
+    back = advance(memory, look(now=NOW - DAY, memory="1Gi"))
+    assert only(back).state is State.IMPLEMENTED
+    gone = advance(advance(first(), look(now=NOW + DAY)), look(now=NOW - DAY))
+    assert only(gone).state is State.OBSOLETE

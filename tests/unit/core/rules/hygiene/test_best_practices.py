@@ -1,0 +1,74 @@
+"""``best-practices``: every item passed, failed or not applicable, and no line when nothing failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.hygiene.best_practices import State, checklist
+from tests.support import scenarios
+from tests.support.rules_world import Scene, argo, cron_job, noise, scene, task
+from tests.support.scenarios import resources
+
+
+def states(of: Scene) -> dict[str, State]:
+    return {i.name: i.state for i in checklist(Evidence(of.analysis(), "wfp"))}
+
+
+def test_what_is_missing_is_named_with_its_field() -> None:
+    item = scenarios.best_practices().one("best-practices")
+    lines = {line.partition(":")[0]: line for line in item.evidence}
+    assert lines["time limits"] == "time limits: failed, none in extract, transform and load (activeDeadlineSeconds)"
+    assert "failed, no tag, or latest, in load (image)" in lines["pinned images"]
+    assert lines["requests"] == "requests: passed (resources.requests)"
+    assert lines["caching"] == "caching: not applicable (memoize)"  # inputs are not known
+    assert lines["metrics"] == "metrics: passed (scrape interval)"
+    assert len(lines) == 10
+    assert item.current == "2 of 8 passed"
+
+
+def test_a_workflow_with_everything_is_silent() -> None:
+    full = {
+        **resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "2Gi"}),
+        "retryStrategy": {"limit": "2"},
+        "activeDeadlineSeconds": 900,
+    }
+    tasks = [task("extract"), task("load", "extract"), task("tell")]
+    of = argo(
+        *tasks,
+        templates=dict.fromkeys(("extract", "load", "tell"), full),
+        onExit="tell",
+        ttlStrategy={"secondsAfterCompletion": 600},
+    )
+    value = noise()
+    good = scene(of, 20, lambda _: {"extract": value(60), "load": value(60), "tell": value(5)})
+    assert set(states(good).values()) <= {State.PASSED, State.NOT_APPLICABLE}
+    assert good.advice("best-practices") == []
+
+
+def test_a_cron_job_is_asked_other_things() -> None:
+    value = noise()
+    found = states(scene(cron_job(), 20, lambda _: {"job": value(60)}))
+    assert found["exit handler"] is State.NOT_APPLICABLE
+    assert found["retries"] is State.PASSED  # Kubernetes retries six times by default
+    assert found["concurrency"] is State.FAILED
+    allowed = cron_job()
+    allowed["spec"]["concurrencyPolicy"] = "Forbid"
+    assert states(scene(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is State.PASSED
+
+
+def test_repeated_inputs_without_a_cache_fail_and_wide_fan_outs_need_a_limit() -> None:
+    assert states(scenarios.cache_step())["caching"] is State.FAILED
+    value = noise()
+    wide = argo(task("search", withItems=[f"i{k}" for k in range(20)]))
+    runs = scene(wide, 6, lambda _: {"search": [value(10) for _ in range(20)]})
+    assert states(runs)["concurrency"] is State.FAILED
+    limited = argo(task("search", withItems=[f"i{k}" for k in range(20)]), parallelism=5)
+    assert (
+        states(scene(limited, 6, lambda _: {"search": [value(10) for _ in range(20)]}))["concurrency"] is State.PASSED
+    )
+
+
+def test_too_few_runs_are_silent() -> None:
+    base = scenarios.best_practices()
+    assert replace(base, runs=base.runs[:3]).advice("best-practices") == []

@@ -1,0 +1,51 @@
+"""``batch-small-steps``: pods that mostly start, in a fan-out or in a row."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.model import Category
+from tests.support import scenarios
+from tests.support.rules_world import Pod, argo, noise, scene, task
+
+
+def test_batches_of_a_limited_fan_out_shorten_the_run() -> None:
+    item = scenarios.batch_small_steps().one("batch-small-steps")
+    # 16 pods of 25 s in 4 rounds take 100 s; 4 pods of 20 + 4 * 5 s in one round take 40 s.
+    assert item.action == "Give each pod of check 4 items instead of one"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(60, rel=0.1)
+    assert "work 5s each and take 20s to get a node and start" in item.because
+    assert "80 % of their time is not work" in item.because
+    assert "4m00s of pod time" in item.expected  # 12 starts of 20 s
+
+
+def test_without_a_limit_batches_only_save_pod_time() -> None:
+    of = argo(task("check", withItems=list("abcdefgh")), task("train"))
+    value = noise()
+    item = scene(of, 20, lambda _: {"check": [Pod(value(5), startup=30.0) for _ in range(8)], "train": value(900)}).one(
+        "batch-small-steps"
+    )
+    assert item.category is Category.COST
+    assert item.gain_share is None
+    assert "8 items" in item.action
+    assert "no longer run" in item.expected
+
+
+def test_small_steps_in_a_row_become_one() -> None:
+    of = argo(task("a"), task("b", "a"), task("c", "b"), task("d", "c"))
+    value = noise()
+    item = scene(of, 20, lambda _: {**{n: Pod(value(5), startup=15.0) for n in "abc"}, "d": value(100)}).one(
+        "batch-small-steps"
+    )
+    assert item.action == "Run a, b and c as one step"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(2 * 16, rel=0.1)
+
+
+def test_long_items_and_forks_are_silent() -> None:
+    value = noise()
+    wide = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}})
+    assert scene(wide, 20, lambda _: {"check": [value(200) for _ in range(8)]}).advice("batch-small-steps") == []
+    fork = argo(task("a"), task("b", "a"), task("c", "a"))
+    assert scene(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).advice("batch-small-steps") == []

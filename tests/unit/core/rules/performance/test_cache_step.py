@@ -1,0 +1,48 @@
+"""``cache-step``: repeated inputs, the smallest age that finds them, and a patch where a key can be made."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from concertmaster.core.model import Level
+from tests.support import scenarios
+from tests.support.rules_world import Pod, argo, noise, scene, task
+
+
+def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
+    item = scenarios.cache_step().one("cache-step")
+    # Three runs a day on one input, 8 h apart: the second and third would be hits, at most 16 h old.
+    assert "28 of its 42 executions" in item.because
+    assert "67 %" in item.because
+    assert item.action == "Keep the results of model for 24h"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(600 * 2 / 3, rel=0.05)
+    assert item.risk is Level.MEDIUM  # a cache can be stale
+    memoize = json.loads(item.edits[0].proposed or "")
+    assert item.edits[0].pointer == "/spec/templates/2/memoize"
+    assert memoize["maxAge"] == "24h"
+    assert memoize["key"] == "model-{{inputs.parameters.day}}"
+    assert item.saving_per_month is not None
+
+
+def test_without_declared_inputs_there_is_no_key_and_no_patch() -> None:
+    value = noise()
+    of = argo(task("model"))
+    item = scene(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).one("cache-step")
+    assert item.edits == ()
+    assert "declared input parameters" in " ".join(item.evidence)
+
+
+def test_silence_on_new_inputs_unknown_inputs_and_caches() -> None:
+    value = noise()
+    of = argo(task("model"))
+    assert scene(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i}")}).advice("cache-step") == []
+    assert scene(of, 42, lambda _: {"model": value(600)}).advice("cache-step") == []
+    kept = argo(task("model"), templates={"model": {"memoize": {"key": "x", "cache": {"configMap": {"name": "c"}}}}})
+    assert scene(kept, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).advice("cache-step") == []
+
+
+def test_the_hit_ratio_is_a_setting() -> None:
+    assert scenarios.cache_step().advice("cache-step", minHitPercent="80") == []

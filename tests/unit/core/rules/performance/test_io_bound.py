@@ -1,0 +1,45 @@
+"""``io-bound``: a step that waits, with the cause where it can be seen, and an upper bound of what that costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import scenarios
+from tests.support.rules_world import Pod, Work, noise, scene
+from tests.support.scenarios import etl, measured
+
+
+def test_stalls_on_the_disk_bound_the_gain() -> None:
+    item = scenarios.io_bound().one("io-bound")
+    assert item.id == "io-bound.transform"
+    assert "stalled on the disk 60 % of the time" in item.because
+    assert "uses 0.1 cores" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(180, rel=0.05)
+    assert item.expected.startswith("at most ")
+
+
+def test_without_pressure_data_the_cpu_bounds_it_and_the_network_is_named() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        quiet = measured(cpu_seconds=0.05 * seconds, cpu_sampled_seconds=seconds)
+        return {"extract": value(60), "transform": Pod(seconds, containers=quiet), "load": value(30)}
+
+    item = scene(etl(), 20, work).one("io-bound")
+    assert "whether it is the disk is not recorded" in item.because
+    assert "calls to databases and services" in item.action
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(285, rel=0.05)
+
+
+def test_busy_steps_unknown_cpu_and_short_steps_are_silent() -> None:
+    value = noise()
+    assert scene(etl(), 20, lambda _: {"extract": value(60), "transform": value(300)}).advice("io-bound") == []
+    unknown = measured(cpu_seconds=None, cpu_sampled_seconds=1.0)
+
+    def work(_: int) -> Work:
+        return {"extract": value(60), "transform": Pod(value(300), containers=unknown), "load": value(30)}
+
+    assert scene(etl(), 20, work).advice("io-bound") == []

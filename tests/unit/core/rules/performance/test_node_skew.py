@@ -1,0 +1,40 @@
+"""``node-skew``: slower nodes or pools, told from nodes that merely get the longer steps."""
+
+from __future__ import annotations
+
+import random
+
+from tests.support import scenarios
+from tests.support.rules_world import Pod, Work, noise, scene
+from tests.support.scenarios import STEPS, etl
+
+
+def test_names_the_pool_and_how_much_slower_it_is() -> None:
+    item = scenarios.node_skew().one("node-skew")
+    assert "pool pool-b-*" in item.action
+    factor = int(item.because.split(" % longer")[0].rsplit(" ", 1)[1])
+    assert 45 <= factor <= 55
+    assert item.gain_share is not None
+    assert 0.1 <= item.gain_share.likely <= 0.25  # two in five pods, a third of their time
+
+
+def test_a_single_node() -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {n: Pod(value(s * (2 if i % 4 == 0 else 1)), node=f"node{i % 4}") for n, s in STEPS.items()}
+
+    assert "node node0" in scene(etl(), 42, work).one("node-skew").action
+
+
+def test_a_node_with_longer_steps_is_not_blamed() -> None:
+    value = noise()
+    places = {"extract": "node1", "transform": "node2", "load": "node1"}
+    work = scene(etl(), 42, lambda _: {n: Pod(value(s), node=places[n]) for n, s in STEPS.items()})
+    assert work.advice("node-skew") == []
+
+
+def test_even_nodes_are_silent() -> None:
+    value, chance = noise(spread=0.2), random.Random(2)
+    even = scene(etl(), 42, lambda _: {n: Pod(value(s), node=f"n-{chance.randrange(4)}") for n, s in STEPS.items()})
+    assert even.advice("node-skew") == []

@@ -1,0 +1,65 @@
+"""``parallel-steps``: an edge that carries nothing and costs time, with the patch that removes it."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+
+from tests.support import scenarios
+from tests.support.rules_world import argo, noise, reads, scene, task
+
+SECONDS = {"a": 60.0, "b": 200.0, "c": 180.0}
+
+
+def test_drops_the_edge_and_keeps_what_it_stood_for() -> None:
+    item = scenarios.parallel_steps().one("parallel-steps")
+    assert item.id == "parallel-steps.clean.audit"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(183, rel=0.03)  # audit hides beside clean
+    (edit,) = item.edits
+    assert edit.pointer == "/spec/templates/0/dag/tasks/2/dependencies"
+    assert json.loads(edit.current or "") == ["clean"]
+    assert json.loads(edit.proposed or "") == ["extract"]  # audit still waits for what clean waits for
+    assert not item.automatic
+
+
+def test_data_edges_are_never_dropped() -> None:
+    value = noise()
+    of = argo(task("a"), task("b", "a", **reads("a")), task("c", "b", **reads("b")))
+    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).advice("parallel-steps") == []
+
+
+def test_steps_that_read_from_no_other_step_tell_nothing() -> None:
+    """Their data come from a bucket or a table; so may what the edge stands for."""
+    value = noise()
+    of = argo(task("a"), task("b", "a"), task("c", "b"))
+    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).advice("parallel-steps") == []
+
+
+def test_depends_expressions_get_no_patch() -> None:
+    value = noise()
+    of = argo(task("a"), task("b", depends="a", **reads("a")), task("c", depends="b", **reads("a")))
+    item = scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).one("parallel-steps")
+    assert item.edits == ()
+    assert item.how.startswith("kubectl concertmaster explain ")
+
+
+def test_an_edge_off_the_critical_path_is_silent() -> None:
+    value = noise()
+    of = argo(task("long"), task("w"), task("x", "w"), task("y", "x", **reads("w")))
+    assert (
+        scene(of, 20, lambda _: {"long": value(900), "w": value(60), "x": value(60), "y": value(60)}).advice(
+            "parallel-steps"
+        )
+        == []
+    )
+
+
+def test_at_most_so_many_edges() -> None:
+    value = noise()
+    of = argo(task("a"), *(task(n, p, **reads("a")) for p, n in pairwise("abcdef")))
+    base = scene(of, 20, lambda _: {n: value(100) for n in "abcdef"})
+    assert len(base.advice("parallel-steps")) == 3
+    assert len(base.advice("parallel-steps", maxEdges="1")) == 1

@@ -1,0 +1,34 @@
+"""``split-long-step``: a busy single pod that is most of the run; not one that waits, and not a fan-out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import scenarios
+from tests.support.rules_world import Pod, argo, noise, scene, task
+from tests.support.scenarios import etl, measured
+
+
+def test_the_fewest_parts_that_gain_nearly_as_much() -> None:
+    item = scenarios.split_long_step().one("split-long-step")
+    assert item.id == "split-long-step.transform"
+    # 8 parts: 1200 s become 150 s of work beside the same start
+    assert item.proposed == "8 pods"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(1200 * 7 / 8, rel=0.05)
+    assert item.expected.startswith("at most ")
+    assert "93 % of the run" in item.because
+
+
+def test_waiting_steps_fan_outs_and_short_steps_are_silent() -> None:
+    value = noise()
+    idle = measured(cpu_seconds=30.0, cpu_sampled_seconds=1200.0)
+    waits = scene(
+        etl(), 20, lambda _: {"extract": value(60), "transform": Pod(value(1200), containers=idle), "load": 30.0}
+    )
+    assert waits.advice("split-long-step") == []
+    wide = argo(task("work", withItems=list("abc")))
+    assert scene(wide, 20, lambda _: {"work": [value(900) for _ in range(3)]}).advice("split-long-step") == []
+    even = scene(etl(), 20, lambda _: {n: value(60) for n in ("extract", "transform", "load")})
+    assert even.advice("split-long-step", minDragPercent="20", minSeconds="30") != []
+    assert even.advice("split-long-step", minDragPercent="20") == []

@@ -1,0 +1,53 @@
+"""``straggler``: fires on an uneven fan-out with its cause, not on one that is slow as a whole."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from concertmaster.core.model import Severity
+from tests.support import scenarios
+from tests.support.rules_world import Pod, argo, noise, scene, task
+
+WIDE = argo(task("search", withItems=list("abcdefgh")))
+
+
+def test_names_the_item_its_input_and_the_gain_of_balance() -> None:
+    item = scenarios.straggler().one("straggler")
+    assert item.id == "straggler.search"
+    assert "4.0 times as long as the median one" in item.because
+    assert "item 2 is the last in 100 % of them, with 4.0 times the input" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(400 - 125, rel=0.05)  # down to 1.25 times the median of 100 s
+    assert item.severity is Severity.HIGH
+    assert "split item 2" in item.action
+
+
+def test_another_item_each_time_has_no_common_cause() -> None:
+    value, chance = noise(), random.Random(3)
+
+    def work(_: int) -> dict[str, list[Pod]]:
+        slow = chance.randrange(8)
+        return {"search": [Pod(value(400 if k == slow else 100), node=f"n-{chance.randrange(9)}") for k in range(8)]}
+
+    assert "another item and node each time" in scene(WIDE, 30, work).one("straggler").because
+
+
+def test_an_evenly_slow_fan_out_is_silent() -> None:
+    value = noise(spread=0.2)
+    assert scene(WIDE, 30, lambda _: {"search": [value(900) for _ in range(8)]}).advice("straggler") == []
+
+
+def test_a_straggler_beside_a_longer_step_gains_nothing() -> None:
+    of = argo(task("search", withItems=list("abcd")), task("train"))
+    value = noise()
+    both = scene(of, 30, lambda _: {"search": [value(100), value(100), value(100), value(400)], "train": value(2000)})
+    assert both.advice("straggler") == []
+
+
+def test_rare_stragglers_are_silent_and_the_threshold_a_setting() -> None:
+    value = noise()
+    rare = scene(WIDE, 40, lambda i: {"search": [value(800 if k == 0 and i % 5 == 0 else 100) for k in range(8)]})
+    assert rare.advice("straggler") == []
+    assert len(rare.advice("straggler", minRunsPercent="10")) == 1

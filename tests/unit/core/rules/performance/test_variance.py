@@ -1,0 +1,51 @@
+"""``variance``: unsteady steps with what sets the slow ones apart; spread that inputs explain is no fault."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.support import scenarios
+from tests.support.builders import container
+from tests.support.rules_world import Pod, argo, noise, scene, task
+
+ONE = argo(task("load"), task("tell", "load"))
+
+
+def test_measures_what_steadiness_is_worth_and_names_the_node() -> None:
+    item = scenarios.variance().one("variance")
+    assert item.id == "variance.transform"
+    assert "all 8 slow ones ran on node node-b-7" in item.because
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(8 / 42 * 800, rel=0.1)
+    assert "p95 of the run 5m" in item.expected
+
+
+def test_throttling_is_named() -> None:
+    def work(i: int) -> dict[str, Pod | float]:
+        slow = i % 4 == 0
+        facts = (container(throttled_share=0.5 if slow else 0.0, cpu_limit=1.0),)
+        return {"load": Pod(900 if slow else 200, containers=facts), "tell": 10.0}
+
+    assert (
+        "100 % of the slow ones were throttled by the CPU limit, 0 % of the others"
+        in scene(ONE, 40, work).one("variance").because
+    )
+
+
+def test_spread_that_input_sizes_explain_is_silent() -> None:
+    chance, value = random.Random(1), noise(spread=0.05)
+
+    def work(_: int) -> dict[str, Pod | float]:
+        size = chance.lognormvariate(0, 0.8)
+        return {"load": Pod(value(200 * size), size=1e6 * size), "tell": 10.0}
+
+    assert scene(ONE, 40, work).advice("variance") == []
+
+
+def test_steady_steps_and_those_off_the_path_are_silent() -> None:
+    value = noise(spread=0.2)
+    assert scene(ONE, 40, lambda _: {"load": value(200), "tell": 10.0}).advice("variance") == []
+    beside = argo(task("load"), task("train"))
+    assert scene(beside, 40, lambda i: {"load": 100 if i % 4 else 600, "train": value(5000)}).advice("variance") == []

@@ -1,0 +1,101 @@
+"""``failing-step``: a row of failures at one step, told from bad luck and from what other rules mend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import Outcome, RunRecord, Severity
+from tests.support import scenarios
+from tests.support.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.scenarios import etl
+
+
+def made(fails: dict[int, str], count: int = 42, step: str = "transform") -> Scene:
+    """Runs of three steps; run i fails at ``step`` with a reason."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        seconds = {"extract": 60.0, "transform": 300.0, "load": 30.0}
+        return {n: Pod(value(s), fails=fails.get(i) if n == step else None) for n, s in seconds.items()}
+
+    return scene(etl(), count, work)
+
+
+def test_says_which_step_reason_since_when_what_changed_and_what_it_wastes() -> None:
+    item = scenarios.failing_step().one("failing-step")
+    assert item.id == "failing-step.transform"
+    assert item.severity is Severity.CRITICAL
+    assert item.action == "Mend transform: the last 7 runs in a row failed there with Error"
+    assert item.because.startswith("7 of 42 runs (14d) failed at transform, one after the other since 2025-10-0")
+    assert "when image of transform from registry.example/etl:1 to registry.example/etl:2 had changed" in item.because
+    assert "the last success ended 2025-10-0" in item.because
+    assert "4m2" in item.otherwise  # 60 s of extract and 200 s of transform
+    assert item.saving_per_month is not None
+    month = 90 * (260 * 0.031 + 260 * 0.004) / 3600  # three runs a day, a core and a GiB each
+    assert item.saving_per_month.likely == pytest.approx(month, rel=0.1)
+
+
+def test_exit_code_and_message_are_told_where_live_objects_know_them() -> None:
+    of = scenarios.failing_step()
+    runs = tuple(
+        replace(r, steps=tuple(replace(e, exit_code=3, message="no such table") if e.outcome is Outcome.FAILED else e
+                               for e in r.steps))
+        for r in of.runs
+    )  # fmt: skip
+    item = replace(of, runs=runs).one("failing-step")
+    assert "with Error, exit code 3" in item.action
+    assert any("no such table" in e for e in item.evidence)
+
+
+def test_a_workflow_that_never_worked_says_so() -> None:
+    item = made(dict.fromkeys(range(8), "Error"), count=8).one("failing-step")
+    assert "no run succeeded" in item.because
+    assert "8 of 8 runs" in item.because
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [
+        {},
+        {40: "Error", 41: "Error"},  # two are no row
+        {38: "Error", 39: "Error", 40: "Error"},  # the newest succeeded
+        {i: "Error" for i in range(42) if i % 2 or i >= 39},  # every second run fails anyway: no news
+        {39: "OOMKilled", 40: "OOMKilled", 41: "OOMKilled"},
+        {39: "DeadlineExceeded", 40: "DeadlineExceeded", 41: "DeadlineExceeded"},
+    ],
+)
+def test_silence_beside_it(fails: dict[int, str]) -> None:
+    assert made(fails).advice("failing-step") == []
+
+
+def test_another_step_each_time_and_unknown_ends_are_silent() -> None:
+    of = made(dict.fromkeys(range(39, 42), "Error"))
+    other = made({40: "Error"}, step="extract")
+    runs = tuple(other.runs[40] if i == 40 else r for i, r in enumerate(of.runs))
+    assert replace(of, runs=runs).advice("failing-step") == []
+    unknown = tuple(replace(r, outcome=Outcome.UNKNOWN) if i >= 39 else r for i, r in enumerate(of.runs))
+    assert replace(of, runs=unknown).advice("failing-step") == []
+
+
+def test_no_retry_is_advised_where_every_run_fails() -> None:
+    of = made(dict.fromkeys(range(34, 42), "Error"))
+    assert of.advice("retry-policy"), "the case must tempt the other rule"
+    ids = [r.id for r in of.advice()]
+    assert ids[0] == "failing-step.transform"
+    assert "retry-policy.transform" not in ids
+
+
+def test_a_failure_that_successful_runs_have_too_is_not_what_ends_the_others() -> None:
+    found = made(dict.fromkeys(range(36, 42), "Error"), step="load")
+
+    def failing(run: RunRecord, *names: str) -> RunRecord:
+        return replace(
+            run, steps=tuple(replace(e, outcome=Outcome.FAILED) if e.step in names else e for e in run.steps)
+        )
+
+    tolerated = tuple(failing(r, "extract") for r in found.runs)
+    assert replace(found, runs=tolerated).one("failing-step").id == "failing-step.load"
+    nothing_else = tuple(replace(r, steps=tuple(e for e in r.steps if e.step != "load")) for r in tolerated)
+    assert replace(found, runs=nothing_else).advice("failing-step") == []

@@ -1,0 +1,57 @@
+"""``objective-at-risk``: a date when a trend leads beyond a limit, and silence for what is safe or missed already."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from concertmaster.core.model.options import Objectives
+from tests.support import scenarios
+from tests.support.builders import DAY, NOW
+from tests.support.rules_world import Pod, noise, scene
+from tests.support.scenarios import etl
+
+
+def test_gives_the_date_the_slope_and_the_step() -> None:
+    item = scenarios.objective_at_risk().one("objective-at-risk")
+    assert item.id == "objective-at-risk.duration-p50"
+    found = re.search(r"before (\d{4}-\d\d-\d\d),", item.action)
+    assert found is not None
+    due = datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp()
+    # now 99 + 240 * 1.21 = 389 s, 7.1 % a week: 7m00s in about 1.1 weeks
+    assert (due - NOW) / DAY == pytest.approx(7.8, abs=3)
+    assert "most of it from transform" in item.because
+    assert item.current.startswith("duration p50 6m2")
+
+
+def test_silence_without_a_trend_or_far_from_the_limit_or_beyond_it() -> None:
+    base = scenarios.objective_at_risk()
+    for limit in (3600.0, 300.0):
+        assert replace(base, objectives=Objectives(duration_p50=limit)).advice("objective-at-risk") == []
+    value = noise(spread=0.05)
+    flat = scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(240), "load": value(30)})
+    assert replace(flat, objectives=Objectives(duration_p50=400.0)).advice("objective-at-risk") == []
+    assert replace(base, objectives=Objectives()).advice("objective-at-risk") == []
+
+
+def test_success_that_falls_is_told_before_the_window_shows_it() -> None:
+    failing = {84, 93, 101, 110, 117}
+
+    def work(i: int) -> dict[str, Pod | float]:
+        return {"extract": 60.0, "transform": Pod(240, fails="Error" if i in failing else None), "load": 30.0}
+
+    item = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95)).one("objective-at-risk")
+    assert item.id == "objective-at-risk.success"
+    assert "5 of the last 40 runs failed, 0 of the 80 before them (14d)" in item.because
+    assert "still has 95.8 %" in item.because
+
+
+def test_steady_success_is_silent() -> None:
+    def work(i: int) -> dict[str, Pod | float]:
+        return {"extract": 60.0, "transform": Pod(240, fails="Error" if i % 30 == 7 else None), "load": 30.0}
+
+    calm = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95))
+    assert calm.advice("objective-at-risk") == []

@@ -1,0 +1,69 @@
+"""``timeout``: a limit where executions hang, a wider one where it kills, and one quiet line for all the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.core.model import Severity
+from concertmaster.core.model.options import AnalysisOptions
+from tests.support import scenarios
+from tests.support.rules_world import Pod, argo, cron_job, noise, scene, task
+
+
+def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
+    found = scenarios.timeout().advice("timeout")
+    item = next(r for r in found if r.id == "timeout.transform")
+    assert "1 of 42 executions hung, the longest for 3h00m" in item.because
+    limit = int(item.edits[0].proposed or "")
+    assert item.edits[0].pointer == "/spec/templates/2/activeDeadlineSeconds"
+    assert 1.5 * 320 <= limit <= 600  # above every healthy run with headroom, far below the hang
+    assert item.severity is Severity.HIGH  # an hour or more at stake
+    assert "earlier" in item.expected
+
+
+def test_steps_without_a_limit_share_one_quiet_line() -> None:
+    value = noise()
+    of = argo(task("a"), task("b", "a"), templates={"b": {"activeDeadlineSeconds": 600}})
+    item = scene(of, 20, lambda _: {"a": value(60), "b": value(60)}).one("timeout")
+    assert (item.id, item.severity) == ("timeout", Severity.INFO)
+    assert item.action == "Give a a time limit"
+    assert [e.pointer for e in item.edits] == ["/spec/templates/1/activeDeadlineSeconds"]
+
+
+def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
+    value = noise(spread=0.1)
+    of = argo(task("a"), templates={"a": {"timeout": "100s"}})
+
+    def work(i: int) -> dict[str, Pod]:
+        return {"a": Pod(100, fails="DeadlineExceeded") if i % 6 == 0 else Pod(min(99.0, value(80)))}
+
+    item = scene(of, 42, work).one("timeout")
+    assert "7 of 42 executions were stopped by it" in item.because
+    assert item.severity is Severity.HIGH
+    assert (item.edits[0].pointer, item.edits[0].current) == ("/spec/templates/1/timeout", '"100s"')
+    assert item.edits[0].proposed in ('"150s"', '"180s"')
+
+
+def test_a_limit_with_room_is_left_alone() -> None:
+    value = noise()
+    of = argo(task("a"), templates={"a": {"activeDeadlineSeconds": 600}})
+    assert scene(of, 42, lambda _: {"a": value(60)}).advice("timeout") == []
+
+
+def test_a_job_is_limited_as_a_whole() -> None:
+    value = noise()
+    item = scene(cron_job(), 42, lambda _: {"job": value(60)}).one("timeout")
+    assert item.edits[0].pointer == "/spec/jobTemplate/spec/activeDeadlineSeconds"
+    item = scene(cron_job(activeDeadlineSeconds=65), 42, lambda _: {"job": value(60)}).one("timeout")
+    assert item.action.startswith("Raise the time limit of report from 1m05s")
+
+
+def test_the_headroom_is_a_setting_and_few_runs_are_silent() -> None:
+    base = scenarios.timeout()
+    tight, wide = (
+        int(next(r for r in base.advice("timeout", headroomPercent=h) if r.step).edits[0].proposed or "")
+        for h in ("10", "100")
+    )
+    assert tight < wide
+    few = replace(base, runs=base.runs[:8], options=AnalysisOptions(min_runs=5))
+    assert few.advice("timeout") == []

@@ -1,0 +1,106 @@
+"""Steps that run one template share its fields: advice looks at all of them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.rules.resources.places import places
+from concertmaster.engines import define
+from tests.support.builders import MI, NOW
+from tests.support.rules_world import Manifest, Pod, Work, argo, history, noise, scene, task
+from tests.support.scenarios import measured
+
+
+def _twice() -> Manifest:
+    """Steps ``small`` and ``large`` both run the template ``work``."""
+    of = copy.deepcopy(argo(task("work"), task("large", "work")))
+    tasks = of["spec"]["templates"][0]["dag"]["tasks"]
+    tasks[0]["name"] = "small"
+    tasks[1].update(template="work", dependencies=["small"])
+    del of["spec"]["templates"][2]
+    return of
+
+
+def test_a_request_suits_every_step_that_runs_the_template() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {
+            "small": Pod(value(100), containers=measured(memory_sampled_peak=100 * MI)),
+            "large": Pod(value(100), containers=measured(memory_sampled_peak=500 * MI)),
+        }
+
+    item = scene(_twice(), 42, work).one("memory-request")
+    assert "was 500Mi" in item.because
+    assert "runs the same template and counted in" in item.because
+    assert int(item.proposed.removesuffix("Mi")) >= 500
+
+
+def test_a_request_that_one_of_them_needs_stays() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        return {
+            "small": Pod(value(100), containers=measured(memory_sampled_peak=100 * MI)),
+            "large": Pod(value(100), containers=measured(memory_sampled_peak=980 * MI)),
+        }
+
+    assert scene(_twice(), 42, work).advice("memory-request") == []
+
+
+def test_a_missing_time_limit_is_the_larger_one() -> None:
+    value = noise()
+    item = scene(_twice(), 42, lambda _: {"small": value(60), "large": value(600)}).one("timeout")
+    (edit,) = item.edits
+    assert int(edit.proposed or "") > 600
+
+
+def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        return {"small": Pod(9000, fails="Error") if i == 30 else value(60), "large": value(600)}
+
+    found = scene(_twice(), 42, work).advice("timeout")
+    assert [r.id for r in found] == ["timeout.small"]
+    assert found[0].edits == ()
+
+
+def test_a_saving_counts_the_runs_of_all_steps_that_run_the_template() -> None:
+    """The step that is long and seldom is the first of the place; the other one runs every time."""
+    value = noise()
+    sampled = measured(memory_sampled_peak=100 * MI)
+
+    def work(_: int) -> Work:
+        return {n: Pod(value(s), containers=sampled) for n, s in (("small", 100.0), ("large", 1600.0))}
+
+    often = scene(_twice(), 40, work)
+    seldom = [
+        r if i % 4 == 0 else replace(r, steps=r.steps[:1], end=r.steps[0].finished) for i, r in enumerate(often.runs)
+    ]
+    always, sometimes = (
+        item.saving_per_month
+        for item in (often.one("memory-request"), replace(often, runs=tuple(seldom)).one("memory-request"))
+    )
+    assert always is not None and sometimes is not None
+    assert sometimes.likely == pytest.approx(always.likely * (100 + 1600 / 4) / (100 + 1600), rel=0.05)
+
+
+def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
+    """Steps of different Tasks have the same JSON pointer."""
+    requests = {"requests": {"cpu": "1", "memory": "1Gi"}}
+    shared = {"spec": {"steps": [{"name": "go", "image": "x", "computeResources": requests}]}}
+    rows = [{"name": n, "taskRef": {"name": t}} for n, t in (("a", "compile"), ("b", "compile"), ("c", "deploy"))]
+    meta = {"name": "ci", "namespace": "demo"}
+    raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": rows}}
+    of = define(raw, lambda kind, name: shared)
+    assert of is not None
+    containers = tuple(replace(c, name="step-go") for c in measured(memory_sampled_peak=100 * MI))
+    runs = history(of, 10, lambda _: {n: Pod(60.0, containers=containers) for n in "abc"})
+    found = [(p.container.place, {p.step.step, *p.others}) for p in places(analyze(of, runs, now=NOW))]
+    pointer = "/spec/steps/0/computeResources"
+    assert found == [(f"/Task/compile{pointer}", {"a", "b"}), (f"/Task/deploy{pointer}", {"c"})]

@@ -1,0 +1,56 @@
+"""``sidecar-overhead``: containers beside the step's own, by cost and by how long they keep the pod."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.support import scenarios
+from tests.support.builders import MI, container
+from tests.support.rules_world import Pod, Scene, Work, scene
+from tests.support.scenarios import STEPS, etl, measured
+
+
+def test_a_sidecar_that_reserves_much_and_uses_little() -> None:
+    item = scenarios.sidecar_overhead().one("sidecar-overhead")
+    assert item.id == "sidecar-overhead.proxy"
+    # half a core and 256Mi beside a core and 1Gi, both for the whole life of each pod
+    assert "its requests are 31 % of what a run costs" in item.because
+    assert item.saving_per_month is not None
+    assert item.saving_per_month.likely > 0
+
+
+def _lingering(seconds: float) -> Scene:
+    small = container(name="logs", cpu_request=0.01, memory_request=10 * MI, cpu_seconds=0.1, cpu_sampled_seconds=10.0)
+
+    def work(_: int) -> Work:
+        return {n: Pod(s, containers=(*measured(), small)) for n, s in STEPS.items()}
+
+    made = scene(etl(), 20, work)
+    runs = tuple(
+        replace(
+            r,
+            steps=tuple(
+                replace(
+                    e,
+                    containers=tuple(
+                        replace(c, finished=(c.finished or 0.0) + seconds) if c.name == "logs" else c
+                        for c in e.containers
+                    ),
+                )
+                for e in r.steps
+            ),
+        )
+        for r in made.runs
+    )
+    return replace(made, runs=runs)
+
+
+def test_a_sidecar_that_keeps_the_pod() -> None:
+    item = _lingering(30.0).one("sidecar-overhead")
+    assert "keeps pods alive 30s after the step has ended" in item.because
+    assert "let it end with the step" in item.action
+
+
+def test_cheap_and_punctual_sidecars_are_silent() -> None:
+    assert _lingering(1.0).advice("sidecar-overhead") == []
+    assert scene(etl(), 20, lambda _: STEPS).advice("sidecar-overhead") == []

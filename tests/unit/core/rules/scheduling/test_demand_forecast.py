@@ -1,0 +1,80 @@
+"""The demand of the next days: hours, cores and starts from schedules and history, and the line about the peak."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.fleet.demand import DAY, HOUR, Past, Workload, forecast_demand
+from concertmaster.core.rules import Fleet
+from tests.support import scenarios
+from tests.support.builders import NOW
+
+MIDNIGHT = NOW - NOW % DAY
+
+
+def _every_day(name: str, hour: float, cores: float, seconds: float, days: int = 28, kind: str = "CronJob") -> Workload:
+    starts = [MIDNIGHT - d * DAY + hour * HOUR for d in range(days, 0, -1)]
+    return Workload(name, kind, [Past(s, s + seconds, cores * seconds, 2 * cores * seconds) for s in starts])
+
+
+def test_a_schedule_puts_its_cores_into_its_hours() -> None:
+    load = replace(_every_day("a", 3, 8.0, 5400), upcoming=(MIDNIGHT + DAY + 3 * HOUR,))
+    found = forecast_demand([load], NOW, 48)
+    hours = {h.start: h for h in found.hours}
+    assert hours[MIDNIGHT + DAY + 3 * HOUR].cores == pytest.approx(8.0)
+    assert hours[MIDNIGHT + DAY + 4 * HOUR].cores == pytest.approx(4.0)  # the second half hour of 90 minutes
+    assert hours[MIDNIGHT + DAY + 3 * HOUR].gib == pytest.approx(16.0)
+    assert hours[MIDNIGHT + DAY + 3 * HOUR].runs == 1.0
+    assert sum(h.cores for h in found.hours) == pytest.approx(12.0)
+
+
+def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:
+    weekdays = [s for d in range(28, 0, -1) if int((s := MIDNIGHT - d * DAY + 9 * HOUR) // DAY + 3) % 7 < 5]
+    load = Workload("a", "Job", [Past(s, s + HOUR, 3600.0, 3600.0) for s in weekdays])
+    found = forecast_demand([load], NOW, 7 * 24)
+    busy = [h for h in found.hours if h.cores > 0]
+    assert len(busy) == 5
+    assert all(h.cores == pytest.approx(1.0, rel=0.1) for h in busy)
+    assert all(int(h.start // DAY + 3) % 7 < 5 for h in busy)
+
+
+def test_a_new_workflow_is_taken_from_similar_ones_or_said_to_be_unknown() -> None:
+    new = Workload("new", "CronJob", [], (MIDNIGHT + DAY + HOUR,))
+    similar = [_every_day(f"w{i}", 5, float(i), 3600) for i in range(1, 6)]
+    found = forecast_demand([new, *similar], NOW, 48)
+    assert found.estimated == ("new",)
+    hour = next(h for h in found.hours if h.start == MIDNIGHT + DAY + HOUR)
+    assert dict(hour.by_workflow) == {"new": pytest.approx(3.0)}  # the median of 1 to 5 cores
+    few = forecast_demand([new, *similar[:3]], NOW, 48)
+    assert few.unknown == ("new",)
+
+
+def test_unequal_runs_widen_the_bound() -> None:
+    runs = [
+        Past(s, s + HOUR, c * HOUR, 0.0)
+        for k in range(10)
+        for s, c in [(MIDNIGHT - (k + 1) * DAY, 2.0 + 6.0 * (k % 2))]
+    ]
+    hour = max(forecast_demand([Workload("a", "Job", runs)], NOW, 24).hours, key=lambda h: h.cores)
+    assert hour.cores_high > hour.cores + 3.0
+
+
+def test_the_peak_is_told_to_the_workflow_that_makes_it() -> None:
+    scene = scenarios.demand_forecast()
+    item = scene.one("demand-forecast")
+    # 4 cores for 15 of 60 minutes plus half a core for half an hour
+    assert "1.2 cores at" in item.action
+    assert "02:00 UTC" in item.action
+    assert "of which this workflow takes 80 %" in item.because
+    assert replace(scene, fleet=None).advice("demand-forecast") == []
+
+
+def test_others_and_flat_demand_are_silent() -> None:
+    scene = scenarios.demand_forecast()
+    assert scene.fleet is not None
+    big = scenarios.daily_member("giant", 2.0, 100.0, 3000)
+    assert replace(scene, fleet=Fleet((*scene.fleet.members, big))).advice("demand-forecast") == []
+    assert scene.advice("demand-forecast", minPeakPercent="100000") == []
+    assert scene.advice("demand-forecast", minPeakCores="2") == []  # 1.2 cores are no peak to plan for there

@@ -1,0 +1,84 @@
+"""``parallelism``: raised where a limit holds pods back, lowered where pods only wait for nodes, else silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import Level, Severity
+from tests.support import scenarios
+from tests.support.rules_world import Pod, argo, cron_job, noise, scene, task
+
+
+def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() -> None:
+    item = scenarios.parallelism().one("parallelism")
+    # 8 pods of 100 s on 2 slots take 4 rounds; with 8 at a time the stage takes one.
+    assert item.id == "parallelism.search"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(3 * 103, rel=0.1)
+    assert item.proposed == "8 pods at a time"
+    assert item.severity is Severity.HIGH
+    assert item.risk is Level.MEDIUM  # four times as many pods as were ever seen at a time
+    assert "at most 2 of its 8 pods" in item.because
+    assert [(e.pointer, e.current, e.proposed) for e in item.edits] == [("/spec/templates/0/parallelism", "2", "8")]
+    assert item.automatic
+
+
+def test_the_limit_of_the_whole_run() -> None:
+    of = argo(task("a"), task("b"), task("c"), task("d"), parallelism=2)
+    value = noise()
+    item = scene(of, 12, lambda _: {n: value(100) for n in "abcd"}).one("parallelism")
+    assert item.id == "parallelism"
+    assert item.proposed == "4 pods at a time"
+    assert item.edits[0].pointer == "/spec/parallelism"
+
+
+def test_a_job_is_limited_by_one_field() -> None:
+    of = cron_job(parallelism=2, completions=6, completionMode="Indexed")
+    value = noise()
+    item = scene(of, 12, lambda _: {"job": [value(100) for _ in range(6)]}).one("parallelism")
+    assert item.edits[0].pointer == "/spec/jobTemplate/spec/parallelism"
+    assert item.proposed == "6 pods at a time"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(2 * 103, rel=0.1)
+
+
+def test_the_smallest_limit_is_not_the_largest() -> None:
+    """One long pod holds the stage up: three slots finish the others beside it."""
+    of = argo(task("search", withItems=list("abcdefg")), templates={"main": {"parallelism": 2}})
+    value = noise()
+    item = scene(of, 12, lambda _: {"search": [value(600), *(value(200) for _ in range(6))]}).one("parallelism")
+    assert item.proposed == "3 pods at a time"
+
+
+def test_pods_that_only_wait_for_nodes_get_a_lower_limit() -> None:
+    of = argo(task("search", withItems=list("abcdefgh")), parallelism=8)
+    value = noise()
+
+    def work(_: int) -> dict[str, list[Pod]]:
+        # Two nodes' worth of room: four waves, each pod waits for those before it.
+        return {"search": [Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i in range(8)]}
+
+    item = scene(of, 12, work).one("parallelism")
+    assert item.action.startswith("Lower the parallelism of nightly-etl from 8 to 2")
+    assert item.gain_seconds is None
+    assert "no longer run" in item.expected
+    assert "never more than 2 ran at a time" in item.because
+
+
+def test_silence_where_the_limit_does_not_bind_or_room_is_left() -> None:
+    value = noise()
+    wide = argo(task("search", withItems=list("abcd")), templates={"main": {"parallelism": 8}})
+    assert scene(wide, 12, lambda _: {"search": [value(100) for _ in range(4)]}).advice("parallelism") == []
+    free = argo(task("search", withItems=list("abcd")))
+    assert scene(free, 12, lambda _: {"search": [value(100) for _ in range(4)]}).advice("parallelism") == []
+    lone = argo(task("a"), task("b", "a"), parallelism=1)
+    assert scene(lone, 12, lambda _: {"a": value(100), "b": value(100)}).advice("parallelism") == []
+
+
+def test_a_small_gain_is_silent_and_the_threshold_a_setting() -> None:
+    base = scenarios.parallelism()
+    assert base.advice("parallelism", minGainPercent="90") == []
+    few = replace(base, runs=base.runs[:3])
+    assert few.advice("parallelism") == []

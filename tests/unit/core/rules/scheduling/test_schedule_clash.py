@@ -1,0 +1,48 @@
+"""``schedule-clash``: waiting while others hold the nodes, and a start that meets less of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.rules import Fleet
+from concertmaster.core.rules.scheduling.schedule_clash import _moved
+from tests.support import scenarios
+from tests.support.rules_world import cron_job, noise, scene
+from tests.support.scenarios import at_two, daily_member
+
+
+def test_moves_the_start_to_where_it_meets_nobody() -> None:
+    item = scenarios.schedule_clash().one("schedule-clash")
+    assert "crawl and index reserve" in item.because
+    # crawl and index hold the nodes from 2:00 to 2:50: half an hour before, the runs of 25 min are over by then
+    assert item.proposed == "30 1 * * *"
+    assert "earlier it would meet 0 cores" in item.because
+    (edit,) = item.edits
+    assert (edit.pointer, edit.current, edit.proposed) == ("/spec/schedule", '"0 2 * * *"', '"30 1 * * *"')
+    assert item.expected.startswith("at most ")
+
+
+def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
+    fleet = scenarios.schedule_clash().fleet
+    assert replace(at_two(2.0), fleet=fleet).advice("schedule-clash") == []
+    assert at_two(600.0).advice("schedule-clash") == []
+    assert replace(at_two(600.0), fleet=Fleet()).advice("schedule-clash") == []
+    always = Fleet(tuple(daily_member(f"w{h}", float(h), 30.0, 3600) for h in range(24)))
+    assert replace(at_two(600.0), fleet=always).advice("schedule-clash") == []
+
+
+def test_lines_that_are_not_plain_get_no_advice() -> None:
+    value = noise()
+    odd = scene(cron_job(schedule="*/10 2 * * 1-5"), 20, lambda _: {"job": value(100)})
+    assert replace(odd, fleet=scenarios.schedule_clash().fleet).advice("schedule-clash") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["*/10 2 * * *", "\u00b2 2 * * *", "0 \u00b2 * * *", "9" * 5000 + " * * * *", "0 2 * *"]
+)
+def test_a_line_that_is_not_plain_is_not_moved(line: str) -> None:
+    """The API server takes any text for a schedule; a superscript two is a digit to some and no number."""
+    assert _moved(line, 30) is None
+    assert _moved("0 2 * * *", 30) == "30 2 * * *"

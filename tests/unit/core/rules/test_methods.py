@@ -1,0 +1,168 @@
+"""Caching, retries, timeouts and skew, each on generated data whose truth is known."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from concertmaster.core.rules.performance.caching import AGES, HOUR, Keyed, cache_advice, hits_at
+from concertmaster.core.rules.performance.skew import Item, skew
+from concertmaster.core.rules.reliability.retries import Chain, retry_advice
+from concertmaster.core.rules.reliability.timeouts import round_up, timeout_advice, tolerance_factor
+
+
+def _every(hours: float, count: int, key: str, first: float = 0.0) -> list[Keyed]:
+    return [Keyed(first + i * hours * HOUR, first + i * hours * HOUR + 60, 60.0, key) for i in range(count)]
+
+
+class TestCaching:
+    def test_counts_exactly_the_repeats_within_the_age(self) -> None:
+        daily = _every(24, 10, "a")
+        assert hits_at(daily, 12 * HOUR) == []
+        # An entry is stored at the end of a run, not renewed by a hit: every second run repeats within a day and an hour.
+        assert hits_at(daily, 25 * HOUR) == [1, 3, 5, 7, 9]
+        assert hits_at(daily, 100 * 24 * HOUR) == list(range(1, 10))
+
+    def test_a_result_is_no_hit_while_it_is_still_computed_or_when_it_failed(self) -> None:
+        overlapping = [Keyed(0, 100, 100, "a"), Keyed(50, 150, 100, "a"), Keyed(120, 220, 100, "a")]
+        assert hits_at(overlapping, 10 * HOUR) == [2]
+        failed = [Keyed(0, 10, 10, "a", succeeded=False), Keyed(20, 30, 10, "a"), Keyed(40, 50, 10, "a")]
+        assert hits_at(failed, 10 * HOUR) == [2]
+
+    def test_proposes_the_smallest_usual_age_and_the_known_ratio(self) -> None:
+        rows = _every(2, 60, "a") + [Keyed(i * 7200.0 + 60, i * 7200.0 + 120, 60.0, f"unique-{i}") for i in range(60)]
+        advice = cache_advice(rows)
+        assert advice.max_age is not None
+        assert advice.known == 120
+        assert advice.distinct == 61
+        assert advice.hit_ratio == pytest.approx(59 / 120, abs=0.03)
+        assert advice.saved_seconds == pytest.approx(60.0 * advice.hits)
+
+    def test_says_why_there_is_nothing_to_cache(self) -> None:
+        assert "needed" in cache_advice(_every(1, 3, "a")).reason
+        assert cache_advice([Keyed(i, i + 1, 1, f"{i}") for i in range(30)]).reason == "no input was seen twice"
+        unknown = cache_advice([Keyed(i, i + 1, 1, None) for i in range(30)])
+        assert unknown.hit_ratio is None
+
+    @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e4), st.sampled_from("abc")), max_size=40))
+    def test_more_age_never_has_fewer_hits_than_the_shortest(self, rows: list[tuple[float, float, str]]) -> None:
+        items = [Keyed(start, start + length, length, key) for start, length, key in rows]
+        assert len(hits_at(items, AGES[-1])) >= len(hits_at(items, 0.0))
+        assert len(hits_at(items, 1e12)) <= max(0, len(items) - len({i.fingerprint for i in items}))
+
+
+class TestRetries:
+    @staticmethod
+    def _chains(count: int, fail: float, recover: float, limit: int, seed: int = 1) -> list[Chain]:
+        chance = random.Random(seed)
+        chains = []
+        for _ in range(count):
+            attempts = [chance.random() >= fail]
+            while not attempts[-1] and len(attempts) <= limit:
+                attempts.append(chance.random() < recover)
+            chains.append(Chain(tuple(attempts), 10.0 * attempts.count(False)))
+        return chains
+
+    def test_finds_the_smallest_limit_for_passing_failures(self) -> None:
+        advice = retry_advice(self._chains(2000, 0.10, 0.8, 3), 0.99)
+        assert advice.first_failure == pytest.approx(0.10, abs=0.02)
+        assert advice.retry_success == pytest.approx(0.8, abs=0.05)
+        assert advice.limit == 2  # 1 - 0.1 * 0.2 = 0.98 at one retry, 0.996 at two
+        assert advice.success == pytest.approx(0.996, abs=0.003)
+        assert not advice.assumed
+
+    def test_failures_that_do_not_pass_get_no_limit(self) -> None:
+        advice = retry_advice(self._chains(500, 0.10, 0.02, 3), 0.99)
+        assert advice.limit is None
+        assert "do not pass" in advice.reason
+
+    def test_without_retries_seen_independence_is_assumed_and_said(self) -> None:
+        advice = retry_advice(self._chains(500, 0.05, 0.0, 0), 0.99)
+        assert advice.assumed
+        assert advice.limit == 1
+        assert advice.retry_success is None
+
+    def test_little_or_good_data(self) -> None:
+        assert retry_advice([Chain((False,))] * 3).limit is None
+        assert retry_advice([Chain((True,))] * 20).limit == 0
+        assert retry_advice([Chain(())] * 20).limit is None
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize("count", [10, 20, 50, 200])
+    def test_the_factor_agrees_with_the_exact_one(self, count: int) -> None:
+        exact = stats.nct.ppf(0.95, count - 1, stats.norm.ppf(0.99) * math.sqrt(count)) / math.sqrt(count)
+        found = tolerance_factor(count, 0.99, 0.95)
+        assert found == pytest.approx(exact, rel=0.06)
+
+    def test_covers_as_promised_on_log_normal_run_times(self) -> None:
+        chance = np.random.default_rng(7)
+        covered = 0
+        for _ in range(300):
+            advice = timeout_advice(chance.lognormal(5, 0.3, 30), headroom=0.0)
+            assert advice.bound is not None
+            covered += stats.lognorm.cdf(advice.bound, 0.3, scale=math.exp(5)) >= 0.99
+        assert 0.92 <= covered / 300 <= 0.99
+
+    def test_is_never_below_the_longest_run_and_reads_well(self) -> None:
+        advice = timeout_advice([10.0] * 19 + [300.0])
+        assert advice.longest == 300.0
+        assert advice.seconds is not None
+        assert advice.seconds >= 450.0
+        assert round_up(451) == 480.0
+        assert round_up(61) == 90.0
+        assert round_up(3000.5) == 3060.0
+        assert round_up(4000) == 4500.0
+
+    def test_says_when_it_knows_too_little(self) -> None:
+        assert timeout_advice([]).seconds is None
+        assert "10 are needed" in timeout_advice([1.0, math.nan, -3.0, math.inf]).reason
+
+
+class TestSkew:
+    def test_finds_the_straggling_item_and_the_time_lost(self) -> None:
+        chance = random.Random(3)
+        runs = {
+            f"r{n}": [
+                Item(str(i), f"n{i % 2}", (400 if i == 2 else 100) * chance.lognormvariate(0, 0.05)) for i in range(8)
+            ]
+            for n in range(20)
+        }
+        found = skew(runs)
+        assert found.ratio == pytest.approx(4.0, rel=0.1)
+        assert found.skewed_share == 1.0
+        assert found.same_item == ("2", 1.0)
+        assert found.lost_seconds == pytest.approx(295, rel=0.1)
+
+    def test_an_evenly_slow_step_is_no_straggler(self) -> None:
+        chance = random.Random(4)
+        runs = {f"r{n}": [Item(str(i), None, 900 * chance.lognormvariate(0, 0.2)) for i in range(8)] for n in range(20)}
+        found = skew(runs)
+        assert found.skewed_share is not None
+        assert found.skewed_share <= 0.05
+        assert found.same_item is None
+
+    def test_a_bad_node_is_named(self) -> None:
+        chance = random.Random(5)
+        runs = {}
+        for n in range(20):
+            slow = chance.randrange(6)
+            runs[f"r{n}"] = [
+                Item(
+                    str(i), "old" if i == slow else "new", (500 if i == slow else 100) * chance.lognormvariate(0, 0.05)
+                )
+                for i in range(6)
+            ]
+        found = skew(runs)
+        assert found.same_item is None
+        assert found.same_node == ("old", 1.0)
+
+    def test_too_little_is_said(self) -> None:
+        assert "needed" in skew({"r": [Item("0", None, 1.0), Item("1", None, 2.0)]}).reason
+        assert skew({}).ratio is None

@@ -1,0 +1,90 @@
+"""Run time and memory over input size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from concertmaster.core.stats.regression import fit_memory, fit_runtime
+
+RNG = np.random.default_rng(1)
+SIZES = np.sort(RNG.uniform(1e6, 1e9, 40))
+
+
+def test_a_line_is_found_and_carried_on() -> None:
+    model = fit_runtime(SIZES, 30.0 + 2e-7 * SIZES)
+    assert model.enough and model.explained
+    np.testing.assert_allclose(model.predict([5e8, 2e9, 4e9]), [130.0, 430.0, 830.0], rtol=1e-6)
+    assert model.typical_error() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_start_up_cost_of_small_inputs_does_not_bend_the_prediction_of_large_ones() -> None:
+    seconds = np.maximum(20.0, 4e-7 * SIZES)
+    predicted = fit_runtime(SIZES, seconds).predict([2e9])[0]
+    assert predicted == pytest.approx(800.0, rel=0.02)
+
+
+def test_memory_that_saturates_stays_saturated() -> None:
+    peaks = np.minimum(1e9 + 10.0 * SIZES, 4e9) + RNG.normal(0, 1e6, 40)
+    assert fit_memory(SIZES, peaks).predict([2e9])[0] == pytest.approx(4e9, rel=0.03)
+
+
+def test_values_that_fall_with_the_input_are_not_carried_below_what_was_seen() -> None:
+    falling = 100.0 - 5e-8 * SIZES
+    model = fit_runtime(SIZES, falling)
+    assert not model.explained
+    assert model.predict([1e11])[0] >= falling.min()
+
+
+def test_inputs_that_never_change_give_the_middle() -> None:
+    model = fit_runtime([5.0] * 9, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 100.0])
+    assert model.enough and not model.explained
+    assert "never changes" in model.reason
+    assert 1.0 <= model.predict([5.0])[0] <= 8.0
+
+
+def test_an_input_that_is_no_number_gives_the_median() -> None:
+    model = fit_runtime(SIZES, 30.0 + 2e-7 * SIZES)
+    np.testing.assert_allclose(model.predict([math.nan, math.inf]), np.median(30.0 + 2e-7 * SIZES))
+
+
+def test_shape_is_kept() -> None:
+    model = fit_runtime(SIZES, 30.0 + 2e-7 * SIZES)
+    assert model.predict(np.full((2, 3), 1e8)).shape == (2, 3)
+    assert model.predict(np.float64(1e8)).shape == ()
+    assert model.predict([]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "values"),
+    [
+        ([], []),
+        ([1.0], [1.0]),
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([math.nan] * 5, [1.0] * 5),
+        ([1.0, 2.0, 3.0], [0.0, -1.0, math.inf]),
+    ],
+)
+def test_too_few_runs_say_so(inputs: list[float], values: list[float]) -> None:
+    model = fit_runtime(inputs, values)
+    assert not model.enough
+    assert "are needed" in model.reason
+    assert model.typical_error() is None
+    prediction = model.predict([1.0])[0]
+    assert prediction == np.median(values) if model.count else math.isnan(prediction)
+
+
+def test_lengths_that_differ_say_so() -> None:
+    assert "differ" in fit_memory([1.0, 2.0], [1.0]).reason
+
+
+def test_noise_is_told_as_typical_error() -> None:
+    noisy = (30.0 + 2e-7 * SIZES) * RNG.lognormal(0.0, 0.1, 40)
+    error = fit_runtime(SIZES, noisy).typical_error()
+    assert error is not None and 0.03 < error < 0.15
+
+
+def test_models_can_be_compared() -> None:
+    assert fit_runtime(SIZES, SIZES) == fit_runtime(SIZES, SIZES)

@@ -1,0 +1,47 @@
+"""Starts that a schedule tells, in its own time zone, and the fleet made from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from concertmaster.core.model import Engine, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.report.pipeline import fleet_of, next_run, upcoming
+from tests.support.builders import DAY, daily, definition, step
+
+NOW = datetime(2026, 3, 27, 12, tzinfo=UTC).timestamp()
+CRON = WorkflowDefinition(WorkflowKey("demo", "CronJob", "x"), Engine.JOB, WorkflowGraph(), schedule="0 2 * * *")
+
+
+def _hours(times: tuple[float, ...]) -> list[str]:
+    return [datetime.fromtimestamp(t, tz=UTC).strftime("%d %H:%M") for t in times]
+
+
+def test_starts_up_to_a_moment_through_a_change_of_clocks() -> None:
+    berlin = replace(CRON, schedule_time_zone="Europe/Berlin")
+    # summer time begins on the 29th: two o'clock does not exist that night
+    assert _hours(upcoming(CRON, NOW, NOW + 3 * DAY)) == ["28 02:00", "29 02:00", "30 02:00"]
+    found = _hours(upcoming(berlin, NOW, NOW + 4 * DAY))
+    assert found[0] == "28 01:00"
+    assert found[-1] == "31 00:00"
+
+
+def test_several_lines_none_and_unreadable_ones() -> None:
+    both = replace(CRON, schedule="0 2 * * *; 30 2 * * *")
+    assert _hours(upcoming(both, NOW, NOW + DAY)) == ["28 02:00", "28 02:30"]
+    assert next_run(both, NOW) == upcoming(both, NOW, NOW + DAY)[0]
+    for odd in (replace(CRON, schedule="nonsense"), replace(CRON, suspended=True), replace(CRON, schedule=None)):
+        assert upcoming(odd, NOW, NOW + DAY) == ()
+        assert next_run(odd, NOW) is None
+    assert len(upcoming(replace(CRON, schedule="* * * * *"), NOW, NOW + 30 * DAY)) == 500
+
+
+def test_a_fleet_knows_runs_and_starts() -> None:
+    of = definition(step("load"))
+    runs = daily(of.graph, 3, lambda _: {"load": 100.0})
+    fleet = fleet_of([(of, runs), (CRON, [])], NOW)
+    first, second = fleet.members
+    assert len(first.runs) == 3
+    assert first.runs[0, 2] > 100.0  # a core for the life of the pod, start-up included
+    assert len(second.upcoming) == 14
+    assert first.key == of.key

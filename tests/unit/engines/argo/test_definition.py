@@ -1,0 +1,457 @@
+"""Argo specs as step graphs, one test per construct."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from concertmaster.core.model import GroupLimit, StepSpec, WorkflowDefinition
+from concertmaster.engines import define
+from concertmaster.engines.argo.definition import trigger
+from concertmaster.engines.argo.items import item_name
+from concertmaster.engines.common.manifest import Unreadable
+from tests.support.argo_oracle import leaf, template
+from tests.unit.engines.common.test_manifest import JSON
+
+
+def defined(spec: dict[str, Any], **objects: dict[str, Any]) -> WorkflowDefinition:
+    found = define(template("etl", spec), lambda kind, name: objects.get(name))
+    assert found is not None
+    return found
+
+
+def dag(
+    *tasks: dict[str, Any], templates: tuple[dict[str, Any], ...] = (leaf("run"),), **spec: Any
+) -> WorkflowDefinition:
+    main = {"name": "main", "dag": {"tasks": list(tasks)}}
+    return defined({"entrypoint": "main", "templates": [main, *templates], **spec})
+
+
+def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "template": "run", **({"dependencies": list(after)} if after else {}), **fields}
+
+
+def step(definition: WorkflowDefinition, name: str) -> StepSpec:
+    found = definition.graph.step(name)
+    assert found is not None, [s.name for s in definition.graph.steps]
+    return found
+
+
+def reads(name: str) -> dict[str, Any]:
+    return {"arguments": {"parameters": [{"name": "x", "value": f"{{{{tasks.{name}.outputs.result}}}}"}]}}
+
+
+def test_dag_dependencies_become_edges_in_topological_order() -> None:
+    d = dag(task("c", "a", "b"), task("b", "a"), task("a"))
+    assert [s.name for s in d.graph.steps] == ["a", "b", "c"]
+    assert step(d, "c").depends_on == ("a", "b")
+    assert d.graph.problems == ()
+    assert str(d.key) == "WorkflowTemplate/data/etl"
+
+
+def test_edges_without_a_data_reference_are_told_from_those_with_one() -> None:
+    d = dag(task("a"), task("b", "a", **reads("a")), task("c", "a"), task("d", "b", "c", **reads("c")))
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+    assert step(d, "d").ordering_only == ("b",)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"when": "{{tasks.a.outputs.result}} == yes"},
+        {"when": "{{=tasks['a'].outputs.result == 'yes'}}"},
+        {"withParam": "{{tasks.a.outputs.parameters.list}}"},
+        {"arguments": {"artifacts": [{"name": "x", "from": "{{tasks.a.outputs.artifacts.x}}"}]}},
+        {"arguments": {"artifacts": [{"name": "x", "fromExpression": "tasks.a.outputs.artifacts.x"}]}},
+        {"arguments": {"parameters": [{"name": "x", "value": "{{tasks.a.status}}"}]}},
+    ],
+)
+def test_every_way_to_read_from_a_task_is_a_data_reference(fields: dict[str, Any]) -> None:
+    assert step(dag(task("a"), task("b", "a", **fields)), "b").ordering_only == ()
+
+
+def test_a_task_that_reads_from_an_ancestor_depends_on_it_directly() -> None:
+    d = dag(task("a"), task("b", "a"), task("c", "b", **reads("a")))
+    assert step(d, "c").depends_on == ("b", "a")
+    assert step(d, "c").ordering_only == ("b",)
+
+
+def test_a_shared_volume_may_carry_data() -> None:
+    mounts = {"image": "i", "volumeMounts": [{"name": "work", "mountPath": "/w"}]}
+    templates = ({"name": "run", "container": mounts}, leaf("plain"))
+    claims = [{"metadata": {"name": "work"}, "spec": {}}]
+    tasks = (task("a"), task("b", "a"), {**task("c", "a"), "template": "plain"})
+    d = dag(*tasks, templates=templates, volumeClaimTemplates=claims)
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+    private = dag(*tasks, templates=templates, volumes=[{"name": "work", "emptyDir": {}}])
+    assert step(private, "b").ordering_only == ("a",)
+
+
+def test_a_global_output_carries_data() -> None:
+    out = {"name": "run", "container": {"image": "i"}, "outputs": {"parameters": [{"name": "o", "globalName": "g"}]}}
+    read = {"arguments": {"parameters": [{"name": "x", "value": "{{workflow.outputs.parameters.g}}"}]}}
+    d = dag(task("a"), task("b", "a", **read), task("c", "a"), templates=(out,))
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "conditional"),
+    [
+        ("a && b", ("a", "b"), False),
+        ("a.Succeeded && b.Succeeded", ("a", "b"), False),
+        ("a.Failed", ("a",), True),
+        ("(a.Succeeded || a.Skipped) && b", ("a", "b"), True),
+        ("a || b", ("a", "b"), True),
+        ("!a.Succeeded", ("a",), True),
+    ],
+)
+def test_depends_expressions(expression: str, after: tuple[str, ...], conditional: bool) -> None:
+    d = dag(task("a"), task("b"), task("c", depends=expression))
+    assert step(d, "c").depends_on == after
+    assert step(d, "c").conditional is conditional
+    assert step(d, "c").ordering_only == (() if conditional else after)
+
+
+def test_depends_on_a_result_argo_does_not_know() -> None:
+    d = dag(task("a"), task("c", depends="a.Done"))
+    assert d.graph.problems == ("task 'c' of template 'main' depends on a.Done, which is no known result",)
+
+
+def test_steps_groups_run_one_after_the_other() -> None:
+    groups = [[task("a"), task("b")], [task("c")], [], [task("d", when="x == y")]]
+    d = defined({"entrypoint": "main", "templates": [{"name": "main", "steps": groups}, leaf("run")]})
+    assert step(d, "c").depends_on == ("a", "b")
+    assert step(d, "d").depends_on == ("c",)
+    assert step(d, "d").conditional
+    assert [p.text for p in step(d, "d").path] == ["", "[3].d"]
+
+
+def test_nested_templates_are_written_out() -> None:
+    inner = {"name": "inner", "steps": [[task("fetch")], [task("clean"), task("check")]]}
+    d = dag(
+        task("a"),
+        {**task("prepare", "a", **reads("a")), "template": "inner"},
+        task("z", "prepare"),
+        templates=(inner, leaf("run")),
+    )
+    assert [s.name for s in d.graph.steps] == ["a", "prepare.fetch", "prepare.clean", "prepare.check", "z"]
+    assert step(d, "prepare.fetch").depends_on == ("a",)
+    assert step(d, "prepare.fetch").ordering_only == ()
+    assert step(d, "z").depends_on == ("prepare.clean", "prepare.check")
+
+
+def test_an_empty_nested_template_passes_its_dependencies_on() -> None:
+    empty = {"name": "empty", "dag": {"tasks": []}}
+    d = dag(
+        task("a"), {**task("nothing", "a"), "template": "empty"}, task("z", "nothing"), templates=(empty, leaf("run"))
+    )
+    assert step(d, "z").depends_on == ("a",)
+
+
+def test_template_references_are_resolved_in_their_own_object() -> None:
+    shared = template(
+        "lib", {"templates": [{"name": "job", "dag": {"tasks": [{"name": "in", "template": "own"}]}}, leaf("own")]}
+    )
+    raw = {"name": "main", "dag": {"tasks": [{"name": "x", "templateRef": {"name": "lib", "template": "job"}}]}}
+    d = defined({"entrypoint": "main", "templates": [raw]}, lib=shared)
+    found = step(d, "x.in")
+    assert found.template == "own"
+    assert found.containers[0].resources_pointer is None  # another object's template cannot be patched through this one
+    assert d.notes == ("Step x.in runs template own of WorkflowTemplate lib: change its resources there.",)
+    changed = template("lib", {**shared["spec"], "parallelism": 3})
+    assert define(template("etl", {"entrypoint": "main", "templates": [raw]}), lambda k, n: changed) != d
+
+
+def test_cluster_scoped_references_ask_for_the_cluster_kind() -> None:
+    asked = []
+    raw = {
+        "name": "main",
+        "steps": [[{"name": "x", "templateRef": {"name": "lib", "template": "job", "clusterScope": True}}]],
+    }
+    define(template("etl", {"entrypoint": "main", "templates": [raw]}), lambda kind, name: asked.append((kind, name)))
+    assert asked == [("ClusterWorkflowTemplate", "lib")]
+
+
+def test_a_template_that_may_not_be_read_is_told_from_one_that_is_not_there() -> None:
+    def look(kind: str, name: str) -> None:
+        raise Unreadable("denied")
+
+    raw = {"name": "main", "dag": {"tasks": [REFERENCE]}}
+    found = define(template("etl", {"entrypoint": "main", "templates": [raw]}), look)
+    assert found is not None
+    assert any("template 't' of WorkflowTemplate l, which cannot be read" in p for p in found.graph.problems)
+
+
+def test_inline_templates_have_a_patch_point_in_the_task() -> None:
+    d = dag({"name": "x", "inline": {"container": {"image": "i", "resources": {"requests": {"cpu": "1"}}}}})
+    found = step(d, "x")
+    assert found.template is None
+    assert found.containers[0].resources_pointer == "/spec/templates/0/dag/tasks/0/inline/container/resources"
+
+
+@pytest.mark.parametrize(
+    ("fields", "items", "width"),
+    [
+        ({"withItems": ["a", "b"]}, ("0:a", "1:b"), 2),
+        ({"withItems": [1, True, 2.5]}, ("0:1", "1:true", "2:2.5"), 3),
+        ({"withItems": [{"b": 1, "a": "x"}]}, ("0:a:x,b:1",), 1),
+        ({"withItems": [["x", 1]]}, ("0:[x 1]",), 1),
+        ({"withItems": ["f(x)"]}, ("0:fx",), 1),
+        ({"withItems": ['say "hi"']}, ('0:say \\"hi\\"',), 1),
+        ({"withItems": ["{{inputs.parameters.x}}", "b"]}, None, 2),
+        ({"withParam": "{{tasks.a.outputs.result}}"}, None, None),
+        ({"withParam": '["x", {"k": "v"}]'}, ("0:x", "1:k:v"), 2),
+        ({"withParam": "{{workflow.parameters.list}}"}, ("0:p", "1:q"), None),
+        ({"withSequence": {"count": "3"}}, ("0:0", "1:1", "2:2"), 3),
+        ({"withSequence": {"start": 5, "end": 3}}, ("0:5", "1:4", "2:3"), 3),
+        ({"withSequence": {"count": 2, "format": "part-%03d"}}, ("0:part-000", "1:part-001"), 2),
+        ({"withSequence": {"count": "{{tasks.a.outputs.result}}"}}, None, None),
+        ({"withSequence": {"count": "1000000"}}, None, 1_000_000),
+    ],
+)
+def test_fan_out(fields: dict[str, Any], items: tuple[str, ...] | None, width: int | None) -> None:
+    d = dag(task("a"), task("b", "a", **fields), arguments={"parameters": [{"name": "list", "value": '["p", "q"]'}]})
+    found = step(d, "b")
+    assert found.fan_out
+    assert found.width == width
+    assert found.path[-1].items == items
+    assert d.graph.problems == ()
+
+
+def test_fan_out_multiplies_into_nested_templates() -> None:
+    inner = {"name": "inner", "steps": [[task("x", withItems=[1, 2])], [task("y")]]}
+    d = dag({"name": "n", "template": "inner", "withItems": ["p", "q", "r"]}, templates=(inner, leaf("run")))
+    assert (step(d, "n.x").width, step(d, "n.y").width) == (6, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"withParam": "no list"}, "withParam"),
+        ({"withSequence": {"start": "x", "count": 1}}, "withSequence"),
+        ({"withSequence": {}}, "neither count nor end"),
+        ({"withItems": "abc"}, "withItems"),
+    ],
+)
+def test_a_fan_out_that_makes_no_sense_is_named(fields: dict[str, Any], said: str) -> None:
+    assert any(said in p for p in dag(task("a", **fields)).graph.problems)
+
+
+def test_retries_timeouts_and_cache_of_a_leaf() -> None:
+    run = leaf("run", retryStrategy={"limit": "3"}, timeout="30m", activeDeadlineSeconds=600, memoize={"key": "k"})
+    found = step(dag(task("a"), templates=(run,)), "a")
+    assert (found.retry_limit, found.timeout_seconds, found.has_timeout, found.memoized) == (3, 600.0, True, True)
+    plain = step(dag(task("a")), "a")
+    assert (plain.retry_limit, plain.timeout_seconds, plain.has_timeout, plain.memoized) == (0, None, False, False)
+    open_limit = step(dag(task("a"), templates=(leaf("run", retryStrategy={}),)), "a")
+    assert open_limit.retry_limit is None
+    templated = step(dag(task("a"), templates=(leaf("run", timeout="{{inputs.parameters.t}}"),)), "a")
+    assert (templated.has_timeout, templated.timeout_seconds) == (True, None)
+
+
+def test_defaults_of_the_workflow_hold_for_its_templates() -> None:
+    defaults = {"timeout": "10m", "container": {"resources": {"requests": {"memory": "1Gi"}}}}
+    found = step(dag(task("a"), templateDefaults=defaults, retryStrategy={"limit": 2}), "a")
+    assert (found.timeout_seconds, found.retry_limit) == (600.0, 2)
+    assert found.containers[0].memory_request == 1024.0**3
+    assert found.containers[0].resources == {}
+    assert [p.attempts for p in found.path] == [True, True]  # the workflow's strategy also retries the dag itself
+
+
+def test_parallelism_of_the_run_and_of_templates() -> None:
+    main = {"name": "main", "parallelism": 2, "dag": {"tasks": [task("a"), task("b", withItems=[1, 2, 3])]}}
+    d = defined({"entrypoint": "main", "parallelism": 5, "templates": [main, leaf("run")]})
+    assert (d.graph.parallelism, d.graph.parallelism_pointer) == (5, "/spec/parallelism")
+    assert d.graph.limits == (GroupLimit(("a", "b"), 2, "/spec/templates/0/parallelism", "main"),)
+    assert (step(d, "a").parallelism, step(d, "b").parallelism) == (None, 2)
+
+
+def test_containers_sidecars_scripts_and_container_sets_have_patch_points() -> None:
+    full = {
+        "name": "run",
+        "script": {"image": "s", "resources": {"requests": {"cpu": "2"}}},
+        "sidecars": [{"name": "proxy", "image": "p"}],
+        "initContainers": [{"name": "prep", "image": "q"}],
+    }
+    pods = {"name": "many", "containerSet": {"containers": [{"name": "x"}, {"name": "y"}]}}
+    d = dag(task("a"), {"name": "b", "template": "many"}, templates=(full, pods))
+    assert [(c.name, c.resources_pointer, c.sidecar, c.init) for c in step(d, "a").containers] == [
+        ("main", "/spec/templates/1/script/resources", False, False),
+        ("proxy", "/spec/templates/1/sidecars/0/resources", True, False),
+        ("prep", "/spec/templates/1/initContainers/0/resources", False, True),
+    ]
+    assert [c.resources_pointer for c in step(d, "b").containers] == [
+        "/spec/templates/2/containerSet/containers/0/resources",
+        "/spec/templates/2/containerSet/containers/1/resources",
+    ]
+
+
+def test_a_pod_spec_patch_that_sets_resources_takes_the_patch_point_away() -> None:
+    patched = leaf("run", podSpecPatch='{"containers":[{"name":"main","resources":{}}]}')
+    d = dag(task("a"), templates=(patched,))
+    assert step(d, "a").containers[0].resources_pointer is None
+    assert d.notes == ("podSpecPatch sets resources of template run: it is applied last, change it there.",)
+    harmless = dag(task("a"), templates=(leaf("run", podSpecPatch='{"hostname": "x"}'),))
+    assert step(harmless, "a").containers[0].resources_pointer is not None
+
+
+def test_exit_handlers_and_hooks() -> None:
+    d = dag(
+        {**task("a"), "onExit": "note"},
+        task("b", "a"),
+        templates=(leaf("run"), leaf("note")),
+        onExit="note",
+        hooks={"started": {"template": "note", "expression": "true"}},
+    )
+    assert step(d, "a.onExit").depends_on == ("a",)
+    assert step(d, "b").depends_on == ("a", "a.onExit")  # the next task also waits for the handler
+    assert step(d, "onExit").depends_on == ("b",)
+    assert all(step(d, n).on_exit for n in ("a.onExit", "onExit", "hooks.started"))
+    assert step(d, "hooks.started").conditional
+    assert [p.text for p in step(d, "a.onExit").path] == ["", ".a", ".onExit"]
+    assert step(d, "onExit").ordering_only == ()
+
+
+def test_suspend_http_daemon_and_locks() -> None:
+    templates = (
+        {"name": "pause", "suspend": {}},
+        {"name": "call", "http": {"url": "u"}},
+        leaf(
+            "run",
+            daemon=True,
+            synchronization={"mutex": {"name": "m"}, "semaphores": [{"configMapKeyRef": {"name": "c", "key": "k"}}]},
+        ),
+    )
+    d = dag(task("a"), {"name": "p", "template": "pause"}, {"name": "h", "template": "call"}, templates=templates)
+    assert step(d, "p").waits
+    assert step(d, "h").waits
+    assert step(d, "a").daemon
+    assert step(d, "a").locks == ("mutex/m", "semaphore/c/k")
+    whole = dag(task("a"), synchronization={"mutexes": [{"name": "one"}]})
+    assert whole.notes == ("Runs take turns: the whole workflow needs mutex/one.",)
+
+
+def test_a_dag_target_leaves_out_what_does_not_lead_to_it() -> None:
+    main = {"name": "main", "dag": {"target": "b", "tasks": [task("a"), task("b", "a"), task("c", "a")]}}
+    d = defined({"entrypoint": "main", "templates": [main, leaf("run")]})
+    assert [s.name for s in d.graph.steps] == ["a", "b"]
+
+
+def test_a_cron_workflow_with_its_own_spec() -> None:
+    raw = template(
+        "night",
+        {"schedules": ["0 2 * * *", "0 3 * * 0"], "timezone": "Europe/Berlin", "suspend": True,
+         "workflowSpec": {"entrypoint": "run", "parallelism": 3, "templates": [leaf("run")]}},
+        kind="CronWorkflow",
+    )  # fmt: skip
+    d = define(raw)
+    assert d is not None
+    assert (d.schedule, d.schedule_time_zone, d.suspended) == ("0 2 * * *; 0 3 * * 0", "Europe/Berlin", True)
+    assert d.graph.parallelism_pointer == "/spec/workflowSpec/parallelism"
+    assert d.graph.steps[0].containers[0].resources_pointer == "/spec/workflowSpec/templates/0/container/resources"
+    assert trigger(raw) is None
+
+
+def test_a_cron_workflow_that_starts_a_template_is_a_trigger() -> None:
+    spec = {"schedule": "0 2 * * *", "workflowSpec": {"workflowTemplateRef": {"name": "etl"}}}
+    raw = template("night", spec, kind="CronWorkflow")
+    assert define(raw) is None
+    found = trigger(raw)
+    assert found is not None
+    assert (found.target_kind, found.target_name, found.schedule) == ("WorkflowTemplate", "etl", "0 2 * * *")
+
+
+def test_the_fingerprint_follows_behaviour_not_bookkeeping() -> None:
+    base = dag(task("a"))
+    assert dag(task("a"), ttlStrategy={"secondsAfterCompletion": 5}).fingerprint == base.fingerprint
+    assert dag(task("a"), parallelism=2).fingerprint != base.fingerprint
+
+
+def test_recursion_is_named_and_ends() -> None:
+    loop = {"name": "loop", "steps": [[task("work")], [{"name": "again", "template": "loop", "when": "x"}]]}
+    d = defined({"entrypoint": "loop", "templates": [loop, leaf("run")]})
+    assert [s.name for s in d.graph.steps] == ["work"]
+    assert d.graph.problems == ("template 'loop' calls itself (loop > loop): repetitions count as its first round",)
+
+
+def entry(*tasks: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"entrypoint": "m", "templates": [{"name": "m", "dag": {"tasks": list(tasks)}}, leaf("run")], **fields}
+
+
+REFERENCE = {"name": "a", "templateRef": {"name": "l", "template": "t"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({}, "spec.entrypoint is missing"),
+        ({"entrypoint": "nope", "templates": [leaf("run")]}, "'nope'"),
+        (entry(task("a", "b"), task("b", "a")), "cycle: "),
+        (entry(task("a", "a")), "depends on itself"),
+        (entry(task("a", "zz")), "unknown task 'zz'"),
+        (entry(task("a"), task("a")), "two tasks 'a'"),
+        (entry({"name": "a", "template": "gone"}), "'gone'"),
+        (entry(REFERENCE), "cannot be found"),
+        (entry({"name": "a"}), "names no template"),
+        (entry({"template": "run"}), "has no name"),
+        (entry(task("a"), hooks=5), "hooks"),
+        ({"entrypoint": "m", "templates": [leaf("m"), leaf("m")]}, "twice"),
+        ({"entrypoint": "m", "templates": [leaf("m", timeout="soon")]}, "timeout"),
+        ({"entrypoint": "m", "templates": [{"name": "m"}]}, "nothing to run"),
+        ({"entrypoint": "m", "templates": "abc"}, "templates"),
+        ({"entrypoint": "m", "templates": [{"name": "m", "dag": []}]}, "dag"),
+    ],
+)
+def test_what_is_wrong_is_named(spec: dict[str, Any], said: str) -> None:
+    problems = defined(spec).graph.problems
+    assert any(said in p for p in problems), problems
+
+
+def test_a_cycle_is_named_with_its_tasks_and_the_rest_stays_usable() -> None:
+    d = dag(task("x"), task("a", "c", "x"), task("b", "a"), task("c", "b"))
+    assert len(d.graph.problems) == 1
+    assert {s.name for s in d.graph.steps} == {"x", "a", "b", "c"}
+    named = d.graph.problems[0].split(": ")[1].split(" -> ")
+    assert named[0] == named[-1]
+    assert set(named) == {"a", "b", "c"}
+
+
+def test_templates_that_double_at_every_level_are_cut_off() -> None:
+    levels = [
+        {"name": f"t{n}", "steps": [[{"name": "x", "template": f"t{n + 1}"}, {"name": "y", "template": f"t{n + 1}"}]]}
+        for n in range(35)
+    ]
+    began = time.process_time()
+    d = defined({"entrypoint": "t0", "templates": [*levels, leaf("t35")]})
+    assert len(d.graph.steps) <= 2000
+    assert any("more than" in p for p in d.graph.problems)
+    assert time.process_time() - began < 20.0
+
+
+@given(JSON, JSON, JSON)
+@settings(max_examples=150, deadline=None)
+def test_any_object_gives_a_definition_or_none(a: Any, b: Any, c: Any) -> None:
+    odd_task = {"name": "a", "template": "run", "withItems": a, "when": b, "arguments": c}
+    main = {"name": "main", "dag": {"tasks": [odd_task]}}
+    run = {"name": "run", "container": {"resources": a}, "sidecars": b, "synchronization": c, "retryStrategy": a}
+    specs = (
+        a,
+        {"entrypoint": a, "templates": b, "hooks": c},
+        {"entrypoint": "main", "templates": [main, a, b]},
+        {"entrypoint": "main", "templates": [{"name": "main", "steps": a}, run]},
+        {"entrypoint": "run", "templates": [run], "arguments": a, "volumes": b, "templateDefaults": c},
+    )
+    for spec in specs:
+        for raw in (template("x", spec), template("x", {"workflowSpec": spec, "schedule": a}, kind="CronWorkflow")):
+            found = define(raw)
+            assert found is None or isinstance(found, WorkflowDefinition)
+
+
+def test_item_names_of_whole_floats_are_as_the_api_server_stores_them() -> None:
+    assert item_name(0, 1.0) == "0:1"

@@ -1,0 +1,316 @@
+"""Live records from the status of a Workflow."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowKey
+from concertmaster.engines import LiveRun
+from concertmaster.engines.argo.live import read_run, workflow_of
+from concertmaster.engines.argo.status import parse_node_name
+from tests.support.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
+from tests.unit.engines.argo.test_pods import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
+from tests.unit.engines.common.test_manifest import JSON
+
+KEY = WorkflowKey("data", "WorkflowTemplate", "etl")
+
+
+def read(raw: dict[str, Any]) -> LiveRun:
+    found = read_run(raw, KEY)
+    assert found.problems == ()
+    return found
+
+
+def compare(nodes: list[Node], found: LiveRun) -> None:
+    by_pod = {e.pod: e for e in found.record.steps if e.pod is not None}
+    assert len(by_pod) == len(nodes)
+    for node, fact in zip(nodes, pods(nodes, RUN), strict=True):
+        e = by_pod[fact.pod]
+        assert (e.step, e.attempt, e.item or "") == (node.step, node.attempt, " / ".join(node.items)), node
+        assert e.outcome is (Outcome.FAILED if node.failed else Outcome.SUCCEEDED), node
+        assert (e.created, e.finished) == (node.created, node.finished), node
+        assert e.ready == pytest.approx(node.ready), node
+        assert set(e.after or ()) == node.after, node
+
+
+@pytest.mark.parametrize("spec", [NESTED, DYNAMIC])
+def test_a_run_is_read_exactly(spec: dict[str, Any]) -> None:
+    control = Controller(spec, RUN, failures=lambda n: len(n) % 3, param_items={"work": [{"a": "b c"}, "[x].y", 7]})
+    nodes = control.execute()
+    found = read(control.workflow())
+    compare(nodes, found)
+    assert found.complete
+    record = found.record
+    assert (record.source, record.outcome, record.run, record.workflow) == (Source.LIVE, Outcome.SUCCEEDED, RUN, KEY)
+    assert record.start == min(n.created for n in nodes)
+    assert record.end == max(n.finished for n in nodes)
+    assert (found.created, found.started) == (999.0, 1000.0)
+
+
+@given(specs(), st.integers(0, 3))
+@settings(max_examples=120, deadline=None)
+def test_any_run_is_read_exactly(spec: dict[str, Any], salt: int) -> None:
+    control = Controller(spec, RUN, failures=lambda n: (fnv(n) + salt) % 3)
+    compare(control.execute(), read(control.workflow()))
+
+
+def test_a_compressed_node_table() -> None:
+    control = Controller(NESTED, RUN)
+    nodes = control.execute()
+    raw = control.workflow()
+    packed = base64.b64encode(gzip.compress(json.dumps(raw["status"].pop("nodes")).encode())).decode()
+    raw["status"]["compressedNodes"] = packed
+    compare(nodes, read(raw))
+
+
+@pytest.mark.parametrize("packed", ["!!", "aGVsbG8=", base64.b64encode(gzip.compress(b"[1]", mtime=0)).decode(), 5])
+def test_a_node_table_that_cannot_be_unpacked_is_named(packed: Any) -> None:
+    raw = Controller(NESTED, RUN).workflow(nodes={}, compressedNodes=packed)
+    found = read_run(raw, KEY)
+    assert found.record.steps == ()
+    assert not found.complete
+    assert "compressedNodes" in found.problems[0]
+
+
+def test_a_node_table_in_the_controllers_database_is_named() -> None:
+    found = read_run(Controller(NESTED, RUN).workflow(nodes={}, offloadNodeStatusVersion="fnv:784"), KEY)
+    assert "offloadNodeStatusVersion" in found.problems[0]
+    assert (found.record.outcome, found.record.start, found.complete) == (Outcome.SUCCEEDED, 1000.0, False)
+
+
+def one_node(**fields: Any) -> dict[str, Any]:
+    node = {
+        "id": f"{RUN}-1",
+        "name": f"{RUN}.a",
+        "type": "Pod",
+        "phase": "Succeeded",
+        "templateName": "run",
+        "startedAt": "2026-08-01T02:00:00Z",
+        "finishedAt": "2026-08-01T02:01:00Z",
+        **fields,
+    }
+    return Controller(NESTED, RUN).workflow(nodes={node["id"]: node})
+
+
+def only(raw: dict[str, Any]) -> StepExecution:
+    (found,) = read_run(raw, KEY).record.steps
+    return found
+
+
+def test_times_are_unix_seconds() -> None:
+    e = only(one_node())
+    assert (e.created, e.finished, e.started) == (1785549600.0, 1785549660.0, None)
+
+
+def test_failures_carry_reason_exit_code_and_message() -> None:
+    e = only(one_node(phase="Failed", message="main: OOMKilled (exit code 137)"))
+    assert (e.outcome, e.reason, e.exit_code) == (Outcome.FAILED, "OOMKilled", 137)
+    assert e.message == "main: OOMKilled (exit code 137)"
+    e = only(one_node(phase="Error", message="Error (exit code 3)", outputs={"exitCode": "3"}))
+    assert (e.outcome, e.reason, e.exit_code) == (Outcome.FAILED, "Error", 3)
+    for said in (
+        "Pod was active on the node longer than the specified deadline",
+        "Step exceeded its deadline",
+        "timeout",
+    ):
+        assert only(one_node(phase="Failed", message=said)).reason == "DeadlineExceeded"
+
+
+def test_long_messages_are_one_short_line() -> None:
+    assert len(only(one_node(message="a\n" * 500)).message or "") <= 200
+
+
+@pytest.mark.parametrize(
+    ("phase", "outcome"),
+    [
+        ("Skipped", Outcome.SKIPPED),
+        ("Omitted", Outcome.SKIPPED),
+        ("Running", Outcome.RUNNING),
+        ("Pending", Outcome.RUNNING),
+    ],
+)
+def test_phases(phase: str, outcome: Outcome) -> None:
+    assert only(one_node(phase=phase, type="Skipped")).outcome is outcome
+
+
+def test_cache_hits_and_misses() -> None:
+    hit = only(one_node(memoizationStatus={"hit": True, "key": "k", "cacheName": "c"}))
+    assert (hit.outcome, hit.cache_hit, hit.pod) == (Outcome.CACHED, True, None)
+    miss = only(one_node(memoizationStatus={"hit": False, "key": "k", "cacheName": "c"}))
+    assert (miss.outcome, miss.cache_hit) == (Outcome.SUCCEEDED, False)
+    assert only(one_node()).cache_hit is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "Skipped", "phase": "Skipped", "message": "when 'x' evaluated false"},
+        {"type": "Steps", "memoizationStatus": {"hit": True}},
+    ],
+)
+def test_a_skipped_or_cached_composite_stands_for_all_its_steps(fields: dict[str, Any]) -> None:
+    raw = one_node(name=f"{RUN}.prepare", **fields)
+    found = read_run(raw, KEY, the_definition(NESTED)).record.steps
+    assert [e.step for e in found] == ["prepare.check", "prepare.clean", "prepare.fetch"]
+
+
+def test_waiting_nodes_have_no_pod() -> None:
+    tasks = [
+        {"name": "a", "template": "run"},
+        {"name": "p", "template": "pause", "dependencies": ["a"]},
+        {"name": "b", "template": "run", "dependencies": ["p"]},
+    ]
+    control = Controller(spec_of({"dag": {"tasks": tasks}}, leaf("run"), {"name": "pause", "suspend": {}}), RUN)
+    control.execute()
+    a, p, b = read(control.workflow()).record.steps
+    assert (p.step, p.pod, p.after) == ("p", None, ("a",))
+    assert (b.after, b.ready) == (("p",), p.finished)
+    assert a.after == ()
+
+
+def test_successors_of_a_daemon_wait_for_its_start() -> None:
+    daemon = {"daemoned": True, "startedAt": stamp(5.0), "finishedAt": stamp(90.0), "children": ["r-2"]}
+    nodes = {
+        "r": {"id": "r", "name": "r", "type": "DAG", "children": ["r-1"]},
+        "r-1": {"id": "r-1", "name": "r.db", "type": "Pod", **daemon},
+        "r-2": {"id": "r-2", "name": "r.b", "type": "Pod", "startedAt": stamp(8.0)},
+    }
+    found = read_run({"metadata": {"name": "r"}, "status": {"nodes": nodes}}, KEY)
+    assert [(e.step, e.ready) for e in found.record.steps] == [("db", None), ("b", 5.0)]
+
+
+def test_containers_of_a_container_set_are_inside_their_pod() -> None:
+    raw = one_node()
+    raw["status"]["nodes"]["c"] = {"id": "c", "name": f"{RUN}.a.main", "type": "Container", "phase": "Succeeded"}
+    assert [e.step for e in read_run(raw, KEY).record.steps] == ["a"]
+
+
+def test_pod_names_of_both_versions_and_of_references() -> None:
+    ref = {"name": "lib", "template": "shared"}
+    assert only(one_node(templateName="", templateRef=ref)).pod == f"{RUN}-shared-{fnv(f'{RUN}.a')}"
+    old = one_node()
+    old["metadata"]["annotations"] = {"workflows.argoproj.io/pod-name-format": "v1"}
+    assert only(old).pod == f"{RUN}-{fnv(f'{RUN}.a')}"
+
+
+def test_equal_inputs_have_equal_fingerprints() -> None:
+    def inputs(value: str) -> str | None:
+        return only(one_node(inputs={"parameters": [{"name": "x", "value": value}]})).input_fingerprint
+
+    assert inputs("1") == inputs("1") != inputs("2")
+    assert only(one_node()).input_fingerprint is None
+
+
+def test_a_run_in_progress_is_not_complete() -> None:
+    raw = one_node(phase="Running", finishedAt=None)
+    raw["status"]["phase"] = "Running"
+    found = read_run(raw, KEY)
+    assert (found.complete, found.record.outcome) == (False, Outcome.RUNNING)
+
+
+def test_runs_without_a_template_have_a_fingerprint_of_their_own_spec() -> None:
+    raw = one_node()
+    raw["spec"] = {"entrypoint": "a", "templates": [leaf("a")], "ttlStrategy": {"secondsAfterCompletion": 3}}
+    other = {**raw, "spec": {**raw["spec"], "ttlStrategy": None}}
+    changed = {**raw, "spec": {**raw["spec"], "parallelism": 3}}
+    written = {**leaf("a"), "inputs": {}, "outputs": {}, "metadata": {"labels": {}}, "name": "a"}  # by the controller
+    back = {**raw, "spec": {**raw["spec"], "arguments": {}, "templates": [written]}}
+    marks = [read_run(r, KEY).record.fingerprint for r in (raw, other, back, changed)]
+    assert marks[0] is not None
+    assert marks[0] == marks[1] == marks[2] != marks[3]
+    assert read_run(one_node(), KEY).record.fingerprint is None  # the template's own is noted when it is observed
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels", "expected"),
+    [
+        ({"workflowTemplateRef": {"name": "t"}}, {}, "WorkflowTemplate/data/t"),
+        ({"workflowTemplateRef": {"name": "t", "clusterScope": True}}, {}, "ClusterWorkflowTemplate/data/t"),
+        (
+            {"workflowTemplateRef": {"name": "t"}},
+            {"workflows.argoproj.io/cron-workflow": "c"},
+            "WorkflowTemplate/data/t",
+        ),
+        ({}, {"workflows.argoproj.io/cron-workflow": "c"}, "CronWorkflow/data/c"),
+        ({}, {"workflows.argoproj.io/workflow-template": "t"}, "WorkflowTemplate/data/t"),
+        ({}, {}, "None"),
+    ],
+)
+def test_whose_run_it_is(spec: Any, labels: Any, expected: str) -> None:
+    assert (
+        str(workflow_of({"metadata": {"name": "r", "namespace": "data", "labels": labels}, "spec": spec})) == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("r", ((), (), ())),
+        ("r.a", (("a",), (), ())),
+        ("r(1).a(0:x.y [z])(2)", (("a",), ("0:x.y [z]",), (1, 2))),
+        ("r[0].a(3:k:v,l:m)[1].b", (("a", "b"), ("3:k:v,l:m",), ())),
+        ("r.a.onExit", (("a", "onExit"), (), ())),
+        ("other.a", None),
+        ("ra", None),
+    ],
+)
+def test_node_names(name: str, expected: Any) -> None:
+    assert parse_node_name(name, "r") == expected
+
+
+def big(count: int) -> Controller:
+    tasks = [
+        {"name": "many", "template": "run", "withSequence": {"count": str(count)}},
+        {"name": "end", "template": "run", "dependencies": ["many"]},
+    ]
+    control = Controller(spec_of({"dag": {"tasks": tasks}}, leaf("run")), RUN)
+    control.execute()
+    return control
+
+
+def test_ten_thousand_nodes_are_read_in_seconds() -> None:
+    raw = big(10_000).workflow()
+    began = time.process_time()
+    found = read_run(raw, KEY)
+    assert len(found.record.steps) == 10_001
+    assert time.process_time() - began < 10.0
+
+
+def test_a_chain_of_thousands_of_nodes() -> None:
+    nodes: dict[str, Any] = {"r": {"id": "r", "name": "r", "type": "DAG", "children": ["r-0"]}}
+    for n in range(5000):
+        kind = "DAG" if n % 2 else "Pod"
+        times = {"startedAt": stamp(n), "finishedAt": stamp(n)}
+        nodes[f"r-{n}"] = {"id": f"r-{n}", "name": f"r.s{n}", "type": kind, **times, "children": [f"r-{n + 1}"]}
+    found = read_run({"metadata": {"name": "r"}, "status": {"nodes": nodes}}, KEY)
+    last = found.record.steps[-1]
+    assert (last.step, last.after, last.ready) == ("s4998", ("s4996",), 4996.0)
+
+
+@given(JSON, JSON)
+@settings(max_examples=150, deadline=None)
+def test_any_object_gives_a_record(a: Any, b: Any) -> None:
+    looped = {
+        "n": {"name": "r.a", "type": "DAG", "children": ["m"]},
+        "m": {"name": "r.b", "type": "Retry", "children": ["n", "m", 5]},
+    }
+    for raw in (
+        {"metadata": a, "status": b},
+        {"metadata": {"name": "r", "annotations": a}, "spec": b, "status": {"nodes": a, "phase": b}},
+        {
+            "metadata": {"name": "r"},
+            "status": {"nodes": {"x": {"name": "r.a", "type": "Pod", "children": a, "inputs": b, "outputs": a}}},
+        },
+        {"metadata": {"name": "r"}, "status": {"nodes": {**looped, "x": a}, "startedAt": b}},
+    ):
+        found = read_run(raw, KEY)
+        assert found.record.workflow == KEY
+        workflow_of(raw)

@@ -1,0 +1,344 @@
+"""From pods back to runs, steps, items and attempts, compared with a controller that knows the truth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution, WorkflowDefinition
+from concertmaster.engines import UNKNOWN_STEP, assign, build_run, build_runs, define
+from tests.support.argo_oracle import Controller, Node, fnv, leaf, pods, template
+
+RUN = "etl-x7k2z"
+
+TASK_NAMES = ["fetch", "a", "build-all", "z9"]
+
+
+def spec_of(main: dict[str, Any], *templates: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"entrypoint": "main", "templates": [{"name": "main", **main}, *templates], **fields}
+
+
+def the_definition(spec: dict[str, Any], name: str = "etl") -> WorkflowDefinition:
+    found = define(template(name, spec))
+    assert found is not None
+    assert found.graph.problems == ()
+    return found
+
+
+def placed(facts: list[PodFact], *definitions: WorkflowDefinition, run: str = RUN) -> dict[str, StepExecution]:
+    """Executions by pod uid after items and attempts were numbered."""
+    found = assign(facts, definitions)
+    assert found.unassigned == {}
+    executions = found.executions[definitions[0].key][run]
+    record = build_run(definitions[0].key, run, executions, definitions[0])
+    return {e.uid or "": e for e in record.steps}
+
+
+def compare(
+    nodes: list[Node], facts: list[PodFact], executions: dict[str, StepExecution], exact_items: bool = True
+) -> None:
+    assert len(executions) == len(nodes)
+    # the handler of a whole fan-out also waits for those of its items, which no graph of steps can say
+    fanned = {n.name.rpartition(f"({n.items[-1]})")[0] for n in nodes if n.items}
+    first = min(n.created for n in nodes)  # history knows no earlier sign of a run than its first pod
+    for node, fact in zip(nodes, facts, strict=True):
+        e = executions[fact.uid]
+        assert e.step == node.step, node
+        assert e.attempt == node.attempt, node
+        if exact_items:
+            assert (e.item or "") == " / ".join(node.items), node
+        if not (node.step.endswith(".onExit") and (node.name.rpartition(".onExit")[0] in fanned)):
+            assert e.ready == pytest.approx(max(node.ready, first)), node
+        assert e.outcome is (Outcome.FAILED if node.failed else Outcome.SUCCEEDED)
+
+
+NESTED = spec_of(
+    {
+        "dag": {
+            "tasks": [
+                {"name": "extract", "template": "run"},
+                {
+                    "name": "prepare",
+                    "template": "inner",
+                    "dependencies": ["extract"],
+                    "withItems": ["x", {"b": 1, "a": "(2)"}],
+                },
+                {"name": "train", "template": "run", "dependencies": ["prepare"], "onExit": "note"},
+            ]
+        }
+    },
+    {
+        "name": "inner",
+        "steps": [
+            [{"name": "fetch", "template": "run", "withSequence": {"count": "3"}}],
+            [{"name": "clean", "template": "run"}, {"name": "check", "template": "plain"}],
+        ],
+    },
+    leaf("run", retryStrategy={"limit": 2}),
+    leaf("plain"),
+    leaf("note"),
+    onExit="note",
+)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_pod_of_a_nested_fanned_out_retried_run_is_recognised(version: int) -> None:
+    nodes = Controller(NESTED, RUN, failures=lambda n: len(n) % 3).execute()
+    assert len(nodes) == 18
+    facts = pods(nodes, RUN, version=version)
+    compare(nodes, facts, placed(facts, the_definition(NESTED)))
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Any]:
+    """Random workflows: dags and steps, two levels deep, fan-out, retries, exit handlers."""
+
+    def spread() -> dict[str, Any]:
+        kind = draw(st.sampled_from(["", "", "withItems", "withSequence"]))
+        if kind == "withItems":
+            value = st.one_of(
+                st.text(max_size=5),
+                st.integers(0, 99),
+                st.booleans(),
+                st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+            )
+            return {kind: draw(st.lists(value, min_size=1, max_size=3))}
+        return {kind: {"count": str(draw(st.integers(1, 3)))}} if kind else {}
+
+    def body(callees: list[str]) -> dict[str, Any]:
+        names = draw(st.lists(st.sampled_from(TASK_NAMES), min_size=1, max_size=4, unique=True))
+        tasks = [{"name": n, "template": draw(st.sampled_from(callees)), **spread()} for n in names]
+        if draw(st.integers(0, 1)):
+            groups: list[list[dict[str, Any]]] = [[]]
+            for t in tasks:
+                apart = draw(st.booleans())
+                if groups[-1] and apart:
+                    groups.append([])
+                groups[-1].append(t)
+            return {"steps": groups}
+        for i, t in enumerate(tasks):
+            before = draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else []
+            if before:
+                t["dependencies"] = before
+            if draw(st.integers(0, 5)) == 0:
+                t["onExit"] = "note"
+        return {"dag": {"tasks": tasks}}
+
+    retried = leaf("run", retryStrategy={"limit": 3})
+    inner = {"name": "inner", **body(["run", "plain"])}
+    fields: dict[str, Any] = {"onExit": "note"} if draw(st.booleans()) else {}
+    if draw(st.integers(0, 4)) == 0:
+        fields["retryStrategy"] = {"limit": 2}  # also retries dags and steps, which adds "(0)" inside node names
+    return spec_of(body(["run", "plain", "inner"]), inner, retried, leaf("plain"), leaf("note"), **fields)
+
+
+@given(specs(), st.integers(0, 3), st.sampled_from([1, 2]))
+@settings(max_examples=120, deadline=None)
+def test_any_workflow_is_recognised_from_its_pods_alone(spec: dict[str, Any], salt: int, version: int) -> None:
+    nodes = Controller(spec, RUN, failures=lambda n: (fnv(n) + salt) % 3).execute()
+    facts = pods(nodes, RUN, version=version)
+    compare(nodes, facts, placed(facts, the_definition(spec)))
+
+
+DYNAMIC = spec_of(
+    {
+        "dag": {
+            "tasks": [
+                {"name": "list", "template": "list"},
+                {
+                    "name": "work",
+                    "template": "run",
+                    "dependencies": ["list"],
+                    "withParam": "{{tasks.list.outputs.result}}",
+                },
+                {"name": "end", "template": "list", "dependencies": ["work"]},
+            ]
+        }
+    },
+    leaf("list"),
+    leaf("run", retryStrategy={"limit": 4}),
+)
+
+
+def test_items_only_known_at_run_time_keep_step_and_attempts() -> None:
+    """Two attempts of one unknown item have the same hash before "(0)" and "(1)"."""
+    items = [{"file": f"part {n}"} for n in range(20)]
+    control = Controller(
+        DYNAMIC, RUN, failures=lambda n: fnv(n) % 4 if ".work(" in n else 0, param_items={"work": items}
+    )
+    nodes = control.execute()
+    facts = pods(nodes, RUN)
+    executions = placed(facts, the_definition(DYNAMIC))
+    compare(nodes, facts, executions, exact_items=False)
+    by_item: dict[str | None, set[tuple[str, ...]]] = {}
+    for node, fact in zip(nodes, facts, strict=True):
+        by_item.setdefault(executions[fact.uid].item, set()).add(node.items)
+    assert len(by_item) == 21  # one for each item, and None
+    assert all(len(found) == 1 for found in by_item.values())
+
+
+def test_items_assumed_from_a_default_fall_back_to_the_template() -> None:
+    tasks = [
+        {"name": "a", "template": "list"},
+        {"name": "work", "template": "run", "dependencies": ["a"], "withParam": "{{workflow.parameters.l}}"},
+    ]
+    spec = spec_of(
+        {"dag": {"tasks": tasks}},
+        leaf("list"),
+        leaf("run"),
+        arguments={"parameters": [{"name": "l", "value": '["p"]'}]},
+    )
+    nodes = Controller(spec, RUN, param_items={"work": ["p", "other"]}).execute()
+    facts = pods(nodes, RUN)
+    executions = placed(facts, the_definition(spec))
+    assert [executions[f.uid].step for f in facts] == ["a", "work", "work"]
+    assert executions[facts[1].uid].item == "0:p"
+    assert (executions[facts[2].uid].item or "").startswith("#")
+
+
+def test_a_workflow_of_one_template_has_the_pod_named_like_the_run() -> None:
+    spec = {"entrypoint": "only", "templates": [leaf("only")]}
+    nodes = Controller(spec, RUN).execute()
+    facts = pods(nodes, RUN)
+    assert facts[0].pod == RUN
+    assert [e.step for e in placed(facts, the_definition(spec)).values()] == ["only"]
+
+
+def test_a_retried_root_template() -> None:
+    spec = {"entrypoint": "only", "templates": [leaf("only", retryStrategy={"limit": 2})]}
+    nodes = Controller(spec, RUN, failures=lambda n: 2).execute()
+    facts = pods(nodes, RUN)
+    assert [e.attempt for e in placed(facts, the_definition(spec)).values()] == [0, 1, 2]
+
+
+def dag(*names: str) -> dict[str, Any]:
+    return spec_of({"dag": {"tasks": [{"name": n, "template": "run"} for n in names]}}, leaf("run"))
+
+
+def test_the_longest_fitting_name_does_not_win_over_the_evidence() -> None:
+    plain, daily = the_definition(dag("a", "b"), "etl"), the_definition(dag("c"), "etl-daily")
+    run = "etl-daily-x7k2z"
+    facts = pods(Controller(dag("a", "b"), run).execute(), run)
+    found = assign(facts, [plain, daily])
+    assert list(found.executions) == [plain.key]
+
+
+def test_a_run_that_only_shares_a_prefix_is_counted_as_unassigned() -> None:
+    facts = pods(Controller(dag("x", "y"), RUN).execute(), RUN)
+    found = assign(facts, [the_definition(dag("a", "b"))])
+    assert found.executions == {}
+    (reason,) = found.unassigned
+    assert "fits a known Argo template" in reason
+    assert found.unassigned[reason].count == 2
+    assert found.unassigned[reason].examples[0].startswith("data/etl-x7k2z-run-")
+
+
+def test_a_run_without_any_fitting_template() -> None:
+    facts = pods(Controller(dag("a"), "other-x7k2z").execute(), "other-x7k2z")
+    assert "no known Argo template" in next(iter(assign(facts, [the_definition(dag("a"))]).unassigned))
+
+
+def test_definitions_of_other_namespaces_are_not_considered() -> None:
+    facts = pods(Controller(dag("a"), RUN).execute(), RUN, namespace="elsewhere")
+    assert assign(facts, [the_definition(dag("a"))]).executions == {}
+
+
+@pytest.mark.parametrize(
+    "label", ["workflows.argoproj.io/workflow-template", "workflows_argoproj_io_workflow_template"]
+)
+def test_an_allow_listed_label_names_the_template_whatever_the_run_is_called(label: str) -> None:
+    from dataclasses import replace
+
+    facts = [replace(f, labels={label: "etl"}) for f in pods(Controller(dag("a"), "fancy").execute(), "fancy")]
+    found = assign(facts, [the_definition(dag("a"))])
+    assert [list(runs) for runs in found.executions.values()] == [["fancy"]]
+
+
+def test_a_changed_template_keeps_run_and_template() -> None:
+    """Runs from before a task was renamed: one pod still fits, the others keep at least their template."""
+    facts = pods(Controller(dag("a", "old"), RUN).execute(), RUN)
+    found = assign(facts, [the_definition(dag("a", "new", "newer"))])
+    steps = sorted(e.step for runs in found.executions.values() for rows in runs.values() for e in rows)
+    assert steps == ["a", f"{UNKNOWN_STEP}run"]
+
+
+def test_rounds_of_a_recursion_are_one_run() -> None:
+    """A template that calls itself: later rounds have node names no list holds, but still the template's name."""
+    loop = {
+        "name": "main",
+        "steps": [[{"name": "work", "template": "run"}], [{"name": "again", "template": "main", "when": "x"}]],
+    }
+    d = define(template("etl", {"entrypoint": "main", "templates": [loop, leaf("run")]}))
+    assert d is not None
+    names = [f"{RUN}{'[1].again' * n}[0].work" for n in range(4)]
+    nodes = [Node(n, "run", "work", (), 0, 0.0, 20.0 * i, 20.0 * i + 10, False) for i, n in enumerate(names)]
+    executions = assign(pods(nodes, RUN), [d]).executions[d.key][RUN]
+    (record,) = build_runs(d.key, RUN, executions, d)
+    assert {e.step for e in record.steps} == {"work"}
+    assert len({e.item for e in record.steps}) == 4
+    assert record.outcome is Outcome.SUCCEEDED
+
+
+def test_a_huge_list_of_items_is_one_fan_out_of_unknown_names() -> None:
+    items = json.dumps([f"item {n}" for n in range(100_000)])
+    tasks = [{"name": "a", "template": "list"}, {"name": "many", "template": "run", "withParam": items}]
+    spec = spec_of({"dag": {"tasks": tasks}}, leaf("list"), leaf("run"))
+    d = the_definition(spec)
+    many = d.graph.step("many")
+    assert many is not None
+    assert (many.width, many.path[-1].items) == (100_000, None)
+    small = spec_of({"dag": {"tasks": [tasks[0], {**tasks[1], "withParam": "x"}]}}, leaf("list"), leaf("run"))
+    control = Controller(small, RUN, param_items={"many": [f"item {n}" for n in range(50)]})
+    facts = pods(control.execute(), RUN)
+    assert {e.step for e in placed(facts, d).values()} == {"a", "many"}
+
+
+def test_helper_pods_of_argo_are_no_steps() -> None:
+    facts = pods(Controller(dag("a"), RUN).execute(), RUN)
+    agent = PodFact("data", f"{RUN}-123-agent", "u1", owner_kind="Workflow", owner_name=RUN)
+    collector = PodFact("data", f"{RUN}-artgc-wfcomp-99", "u2", owner_kind="Workflow", owner_name=RUN)
+    found = assign([*facts, agent, collector], [the_definition(dag("a"))])
+    assert found.pods == 1
+    assert [u.count for u in found.unassigned.values()] == [2]
+
+
+def test_truncated_pod_names() -> None:
+    long = "t" * 240
+    spec = {
+        "entrypoint": "main",
+        "templates": [{"name": "main", "steps": [[{"name": "a", "template": long}]]}, leaf(long)],
+    }
+    facts = pods(Controller(spec, RUN).execute(), RUN)
+    assert len(facts[0].pod) <= 253
+    assert [e.step for e in placed(facts, the_definition(spec)).values()] == ["a"]
+
+
+def test_a_killed_sidecar_does_not_fail_the_step() -> None:
+    spec = {"entrypoint": "only", "templates": [leaf("only", sidecars=[{"name": "proxy", "image": "p"}])]}
+    main = ContainerFact("main", started=1.0, finished=2.0)
+    proxy = ContainerFact("proxy", started=1.0, finished=2.0, reason="Error")
+    fact = PodFact(
+        "data", RUN, "u", owner_kind="Workflow", owner_name=RUN, created=0.0, phase="Failed", containers=(main, proxy)
+    )
+    (execution,) = placed([fact], the_definition(spec)).values()
+    assert execution.outcome is Outcome.SUCCEEDED
+    broken = PodFact("data", RUN, "u", owner_kind="Workflow", owner_name=RUN, created=0.0, phase="Failed",
+                     containers=(ContainerFact("main", reason="OOMKilled"), proxy))  # fmt: skip
+    (execution,) = placed([broken], the_definition(spec)).values()
+    assert (execution.outcome, execution.reason) == (Outcome.FAILED, "OOMKilled")
+
+
+def test_ten_thousand_items_are_placed_in_seconds() -> None:
+    import time
+
+    tasks = [{"name": "many", "template": "run", "withSequence": {"count": "10000"}}]
+    spec = spec_of({"dag": {"tasks": tasks}}, leaf("run", retryStrategy={}))
+    facts = pods(Controller(spec, RUN).execute(), RUN)
+    began = time.process_time()
+    found = assign(facts, [the_definition(spec)])
+    assert found.pods == 10_000
+    assert time.process_time() - began < 10.0

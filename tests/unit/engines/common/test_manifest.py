@@ -1,0 +1,113 @@
+"""Reading objects whose types nobody guarantees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.engines.common import manifest as m
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_readers_answer_with_something_usable_for_any_value(value: Any) -> None:
+    problems = m.Problems()
+    assert isinstance(m.mapping(value, "x", problems), dict)
+    assert isinstance(m.sequence(value, "x", problems), list | tuple)
+    assert isinstance(m.text(value, "x", problems), str | None)
+    assert isinstance(m.whole(value, "x", problems), int | None)
+    assert isinstance(m.seconds(value, "x", problems), float | None)
+    assert isinstance(m.quantity(value, "x", problems), float | None)
+    m.container(value, "x", problems, at="/x")
+    m.managed_by(m.mapping(value, "x", problems))
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("30m", 1800.0), ("1h30m", 5400.0), ("500ms", 0.5), (90, 90.0), ("90", 90.0), ("{{x}}", None)],
+)
+def test_durations(written: object, seconds: float | None) -> None:
+    problems = m.Problems()
+    assert m.seconds(written, "timeout", problems) == seconds
+    assert not problems.all()
+
+
+@pytest.mark.parametrize("written", ["soon", "10 minutes", [], "5m x"])
+def test_an_unreadable_duration_is_named(written: object) -> None:
+    problems = m.Problems()
+    assert m.seconds(written, "timeout", problems) is None
+    assert "timeout" in problems.all()[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("500m", 0.5), ("2Gi", 2.0 * 1024**3), (2, 2.0), ("1e3", 1000.0), ("{{x}}", None)]
+)
+def test_quantities(written: object, value: float | None) -> None:
+    problems = m.Problems()
+    assert m.quantity(written, "cpu", problems) == value
+    assert not problems.all()
+
+
+def test_an_unreadable_quantity_is_named_with_its_place_and_the_remedy() -> None:
+    problems = m.Problems()
+    assert m.quantity("lots", "steps[0].cpu", problems) is None
+    assert problems.all() == ('steps[0].cpu is "lots", which is no quantity such as 500m or 2Gi: it is ignored',)
+
+
+def test_problems_are_said_once_and_bounded() -> None:
+    problems = m.Problems()
+    for n in range(100):
+        problems.add(f"problem {n}")
+        problems.add(f"problem {n}")
+    said = problems.all()
+    assert len(said) == 41
+    assert said[-1] == "60 further problems are not listed"
+
+
+def test_a_container_shows_what_will_hold_and_what_is_written() -> None:
+    problems = m.Problems()
+    raw = {"name": "a", "image": "i", "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": 1, "memory": "1Gi"}}}
+    found = m.container(raw, "c", problems, at="/spec/c")
+    assert (found.cpu_request, found.cpu_limit) == (0.5, 1.0)
+    assert found.memory_request == found.memory_limit == 1024.0**3  # the API server copies a lone limit
+    assert found.resources == {"requests": {"cpu": "500m"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+    assert found.resources_pointer == "/spec/c/resources"
+    assert m.container(raw, "c", problems, at=None).resources_pointer is None
+
+
+def test_fingerprints_do_not_depend_on_the_order_of_keys() -> None:
+    assert m.fingerprint([{"a": 1, "b": [2]}]) == m.fingerprint([{"b": [2], "a": 1}])
+    assert m.fingerprint([{"a": 1}]) != m.fingerprint([{"a": 2}])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "owner"),
+    [
+        (
+            {"annotations": {"argocd.argoproj.io/tracking-id": "etl:argoproj.io/WorkflowTemplate:data/x"}},
+            "Argo CD application etl",
+        ),
+        (
+            {"labels": {"app.kubernetes.io/instance": "etl"}, "managedFields": [{"manager": "argocd-controller"}]},
+            "Argo CD application etl",
+        ),
+        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux Kustomization apps"),
+        ({"labels": {"helm.toolkit.fluxcd.io/name": "apps"}}, "Flux HelmRelease apps"),
+        (
+            {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": {"meta.helm.sh/release-name": "x"}},
+            "Helm release x",
+        ),
+        ({"ownerReferences": [{"kind": "App", "name": "a"}]}, "App a"),
+        ({"labels": {"app": "x"}}, None),
+    ],
+)
+def test_who_manages_an_object(metadata: dict[str, Any], owner: str | None) -> None:
+    assert m.managed_by(metadata) == owner

@@ -1,0 +1,129 @@
+"""Live records of Jobs from the Job and its pods, and the dispatch over engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from concertmaster.core.model import Outcome, Source, WorkflowKey
+from concertmaster.engines import live_reader
+from concertmaster.engines.jobs.live import read_run, workflow_of
+from tests.support.argo_oracle import stamp
+from tests.unit.engines.common.test_manifest import JSON
+from tests.unit.engines.jobs.test_definition import job
+
+KEY = WorkflowKey("ops", "CronJob", "backup")
+
+
+def pod(name: str, begin: float, end: float, code: int = 0, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    done = {
+        "exitCode": code,
+        "reason": "Completed" if code == 0 else "OOMKilled",
+        "startedAt": stamp(begin + 3),
+        "finishedAt": stamp(end),
+    }
+    meta = {"name": name, "namespace": "ops", "uid": f"uid-{name}", "creationTimestamp": stamp(begin)}
+    return {
+        "metadata": {**meta, "labels": labels or {}},
+        "spec": {"nodeName": "n1"},
+        "status": {
+            "phase": "Succeeded" if code == 0 else "Failed",
+            "startTime": stamp(begin + 2),
+            "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp(begin + 1)}],
+            "containerStatuses": [{"name": "dump", "image": "pg:16", "state": {"terminated": done}}],
+        },
+    }
+
+
+def live_job(condition: str | None = "Complete", **status: Any) -> dict[str, Any]:
+    conditions = [{"type": condition, "status": "True", "reason": "BackoffLimitExceeded"}] if condition else []
+    owner = {"kind": "CronJob", "name": "backup"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "backup-29333333",
+            "namespace": "ops",
+            "creationTimestamp": stamp(0),
+            "ownerReferences": [owner],
+        },
+        "status": {"startTime": stamp(1), "completionTime": stamp(60), "conditions": conditions, **status},
+    }
+
+
+def test_attempts_times_and_exit_codes() -> None:
+    found = read_run(live_job(succeeded=1, failed=1), [pod("b", 30, 50), pod("a", 2, 20, code=137)], KEY, job())
+    record = found.record
+    assert [(e.pod, e.attempt, e.outcome, e.reason, e.exit_code, e.ready) for e in record.steps] == [
+        ("a", 0, Outcome.FAILED, "OOMKilled", 137, 1.0),
+        ("b", 1, Outcome.SUCCEEDED, None, 0, 20.0),
+    ]
+    first = record.steps[0]
+    assert (first.uid, first.node, first.created, first.scheduled, first.started, first.finished) == (
+        "uid-a",
+        "n1",
+        2,
+        3,
+        5,
+        20,
+    )
+    assert (record.outcome, record.start, record.end, record.source) == (Outcome.SUCCEEDED, 2.0, 50.0, Source.LIVE)
+    assert found.complete
+
+
+def test_indexes_tell_items_apart() -> None:
+    index = "batch.kubernetes.io/job-completion-index"
+    d = job(completions=2, parallelism=2, completionMode="Indexed")
+    found = read_run(live_job(), [pod("x", 2, 9, labels={index: "0"}), pod("y", 2, 8, labels={index: "1"})], KEY, d)
+    assert {(e.item, e.attempt) for e in found.record.steps} == {("0", 0), ("1", 0)}
+
+
+def test_pods_that_are_gone_make_the_record_incomplete() -> None:
+    assert not read_run(live_job(succeeded=2), [pod("a", 2, 9)], KEY).complete
+    assert not read_run(live_job(), [], KEY).complete
+
+
+def test_a_failed_and_a_running_job() -> None:
+    failed = read_run(live_job("Failed", failed=1), [pod("a", 2, 9, code=1)], KEY)
+    assert failed.record.outcome is Outcome.FAILED
+    assert (failed.problems, failed.reason) == ((), "BackoffLimitExceeded")
+    running = read_run(live_job(None), [pod("a", 2, 9)], KEY)
+    assert (running.record.outcome, running.complete) == (Outcome.RUNNING, False)
+
+
+def test_whose_run_it_is() -> None:
+    assert workflow_of(live_job()) == KEY
+    assert str(workflow_of({"metadata": {"name": "j", "namespace": "n"}})) == "Job/n/j"
+    assert workflow_of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "known"),
+    [
+        ("argoproj.io/v1alpha1", "Workflow", True),
+        ("tekton.dev/v1", "PipelineRun", True),
+        ("batch/v1", "Job", True),
+        ("v1", "Pod", False),
+    ],
+)
+def test_live_objects_are_read_by_kind(api_version: str, kind: str, known: bool) -> None:
+    raw = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}}
+    reader = live_reader(raw)
+    assert (reader is not None) is known
+    if reader is not None:
+        found = reader.read(raw, [], KEY, None)
+        assert (found.record.outcome, found.complete, found.record.steps) == (Outcome.RUNNING, False, ())
+
+
+@given(JSON, JSON)
+@settings(max_examples=100, deadline=None)
+def test_any_object_gives_a_record(a: Any, b: Any) -> None:
+    pods: list[Any] = [
+        {"metadata": a, "spec": b, "status": a},
+        {"status": {"conditions": a, "containerStatuses": b, "phase": "Failed"}},
+    ]
+    for status in (a, {"conditions": b}):
+        assert read_run({"metadata": a, "status": status}, pods, KEY).record.workflow == KEY
+        workflow_of({"metadata": b})

@@ -1,0 +1,140 @@
+"""JobSets: replicated Jobs as steps, their pods by labels or names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition
+from concertmaster.engines import assign, build_run, define
+from tests.unit.engines.common.test_manifest import JSON
+
+
+def job_set(*jobs: dict[str, Any], **spec: Any) -> WorkflowDefinition:
+    raw = {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": "train", "namespace": "ml"},
+        "spec": {"replicatedJobs": list(jobs), **spec},
+    }
+    found = define(raw)
+    assert found is not None
+    return found
+
+
+def replicated(name: str, *after: str, replicas: int = 1, status: str = "Complete", **job: Any) -> dict[str, Any]:
+    pod = {"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "4"}}}]}}
+    return {
+        "name": name,
+        "replicas": replicas,
+        "dependsOn": [{"name": a, "status": status} for a in after],
+        "template": {"spec": {"template": pod, "completionMode": "Indexed", **job}},
+    }
+
+
+def test_replicated_jobs_are_steps_with_their_dependencies() -> None:
+    d = job_set(replicated("load"), replicated("workers", "load", replicas=2, completions=4, parallelism=4))
+    load, workers = d.graph.steps
+    assert (load.depends_on, load.fan_out, load.daemon) == ((), False, False)
+    assert (workers.depends_on, workers.fan_out, workers.width) == (("load",), True, 8)
+    assert workers.containers[0].cpu_request == 4.0
+    assert workers.containers[0].resources_pointer is None  # a JobSet's template cannot be changed once it exists
+
+
+def test_waiting_for_readiness_does_not_wait_for_the_end() -> None:
+    d = job_set(replicated("driver"), replicated("workers", "driver", status="Ready"))
+    assert d.graph.step("driver").daemon  # type: ignore[union-attr]
+    in_order = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"})
+    assert in_order.graph.step("b").depends_on == ("a",)  # type: ignore[union-attr]
+    assert in_order.graph.step("a").daemon  # type: ignore[union-attr]
+
+
+def pod(
+    owner: str, uid: str, at: float = 0.0, labels: dict[str, str] | None = None, phase: str = "Succeeded"
+) -> PodFact:
+    return PodFact("ml", f"{owner}-0-x7k2z", uid, owner_kind="Job", owner_name=owner, labels=labels or {},
+                   created=at, started=at, finished=at + 10, phase=phase)  # fmt: skip
+
+
+def labels(step: str, index: int, completion: int) -> dict[str, str]:
+    return {
+        "jobset_sigs_k8s_io_jobset_name": "train",
+        "jobset_sigs_k8s_io_replicatedjob_name": step,
+        "jobset_sigs_k8s_io_job_index": str(index),
+        "batch_kubernetes_io_job_completion_index": str(completion),
+    }
+
+
+@pytest.mark.parametrize("by_label", [True, False])
+def test_pods_are_placed_by_labels_or_by_the_owner_of_their_job(by_label: bool) -> None:
+    d = job_set(replicated("load"), replicated("workers", "load", replicas=2))
+    facts = [
+        pod("train-load-0", "1", labels=labels("load", 0, 0) if by_label else None),
+        pod("train-workers-0", "2", 12.0, labels("workers", 0, 0) if by_label else None),
+        pod("train-workers-1", "3", 12.0, labels("workers", 1, 0) if by_label else None),
+    ]
+    owners = {} if by_label else {("ml", f.owner_name or ""): ("JobSet", "train") for f in facts}
+    found = assign(facts, [d], job_owners=owners)
+    record = build_run(d.key, "train", found.executions[d.key]["train"], d)
+    assert [(e.step, e.item, e.ready) for e in record.steps] == [
+        ("load", "0 / 0", 0.0),
+        ("workers", "0 / 0", 10.0),
+        ("workers", "1 / 0", 10.0),
+    ]
+    assert record.outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize(("label", "attempt"), [("2", 2), ("²", 0), ("٣", 0), ("9" * 5000, 0), ("", 0)])
+def test_a_restart_label_that_is_no_number_is_no_attempt(label: str, attempt: int) -> None:
+    d = job_set(replicated("load"))
+    told = {**labels("load", 0, 0), "jobset_sigs_k8s_io_restart_attempt": label}
+    found = assign([pod("train-load-0", "1", labels=told)], [d])
+    assert [e.attempt for e in found.executions[d.key]["train"]] == [attempt]
+
+
+def test_job_sets_of_a_run_selector() -> None:
+    profile = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "p", "namespace": "ml"},
+            "spec": {"runSelector": {"kind": "JobSet", "namePrefix": "train-"}},
+        }
+    )
+    assert profile is not None
+    facts = [pod("train-x7k2z-workers-0", "1"), pod("other-workers-0", "2")]
+    owners = {
+        ("ml", "train-x7k2z-workers-0"): ("JobSet", "train-x7k2z"),
+        ("ml", "other-workers-0"): ("JobSet", "other"),
+    }
+    found = assign(facts, [profile], job_owners=owners)
+    assert {run: [e.step for e in rows] for run, rows in found.executions[profile.key].items()} == {
+        "train-x7k2z": ["workers"]
+    }
+    assert list(found.unassigned) == ["its Job belongs to a JobSet that is not observed"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        ((replicated("a", "ghost"),), "unknown step 'ghost'"),
+        ((replicated("a", "b"), replicated("b", "a")), "cycle"),
+        (({},), "has no name"),
+    ],
+)
+def test_what_is_wrong_is_named(jobs: tuple[Any, ...], said: str) -> None:
+    assert any(said in p for p in job_set(*jobs).graph.problems)
+
+
+@given(JSON, JSON)
+@settings(max_examples=80, deadline=None)
+def test_any_object_gives_a_definition(a: Any, b: Any) -> None:
+    for spec in (
+        a,
+        {"replicatedJobs": a, "startupPolicy": b},
+        {"replicatedJobs": [{"name": "x", "template": a, "dependsOn": b, "replicas": a}]},
+    ):
+        raw = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": b, "spec": spec}
+        assert isinstance(define(raw), WorkflowDefinition)

@@ -1,0 +1,440 @@
+"""Tekton: pipelines as graphs, pods back to runs, live records from PipelineRuns and TaskRuns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from concertmaster.core.model import Engine, Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import LiveRun, assign, define, infer_definitions
+from concertmaster.engines.common.manifest import Unreadable
+from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.engines.tekton.live import read_run, workflow_of
+from tests.support.argo_oracle import stamp
+from tests.unit.engines.common.test_manifest import JSON
+
+KEY = WorkflowKey("ci", "Pipeline", "build")
+
+
+def pipeline(*tasks: Any, finally_: Any = (), objects: dict[str, Any] | None = None, **spec: Any) -> WorkflowDefinition:
+    raw = {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "Pipeline",
+        "metadata": {"name": "build", "namespace": "ci"},
+        "spec": {"tasks": list(tasks), "finally": list(finally_), **spec},
+    }
+    found = define(raw, lambda kind, name: (objects or {}).get(name))
+    assert found is not None
+    return found
+
+
+def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
+    embedded = {"taskSpec": {"steps": [{"name": "run", "image": "i"}]}}
+    return {
+        "name": name,
+        **({"runAfter": list(after)} if after else {}),
+        **({} if "taskRef" in fields else embedded),
+        **fields,
+    }
+
+
+def step(definition: WorkflowDefinition, name: str) -> StepSpec:
+    found = definition.graph.step(name)
+    assert found is not None
+    return found
+
+
+def test_run_after_and_result_references_are_edges() -> None:
+    reads = {"params": [{"name": "x", "value": "$(tasks.fetch.results.commit)"}]}
+    d = pipeline(task("deploy", "test", **reads), task("fetch"), task("test", "fetch"))
+    assert [s.name for s in d.graph.steps] == ["fetch", "test", "deploy"]
+    assert step(d, "deploy").depends_on == ("test", "fetch")
+    assert step(d, "deploy").ordering_only == ("test",)
+    assert step(d, "test").ordering_only == ("fetch",)
+    assert (d.engine, str(d.key), d.graph.problems) == (Engine.TEKTON, "Pipeline/ci/build", ())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"when": [{"input": "$(tasks.a.results.go)", "operator": "in", "values": ["yes"]}]},
+        {"matrix": {"params": [{"name": "x", "value": "$(tasks.a.results.list[*])"}]}},
+        {"params": [{"name": "x", "value": ["$(tasks.a.results.list[0])"]}]},
+    ],
+)
+def test_every_way_to_read_a_result_is_an_edge(fields: dict[str, Any]) -> None:
+    d = pipeline(task("a"), task("b", **fields))
+    assert (step(d, "b").depends_on, step(d, "b").ordering_only) == (("a",), ())
+
+
+def test_a_shared_workspace_may_carry_data() -> None:
+    shared = {"workspaces": [{"name": "src", "workspace": "source"}]}
+    d = pipeline(task("a", **shared), task("b", "a", **shared), task("c", "a"))
+    assert step(d, "b").ordering_only == ()
+    assert step(d, "c").ordering_only == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "width"),
+    [
+        ({"params": [{"name": "os", "value": ["a", "b"]}, {"name": "v", "value": ["1", "2", "3"]}]}, 6),
+        ({"include": [{"name": "x"}, {"name": "y"}]}, 2),
+        ({"params": [{"name": "os", "value": ["a"]}], "include": [{"name": "x"}]}, None),
+        ({"params": [{"name": "os", "value": "$(params.list[*])"}]}, None),
+    ],
+)
+def test_a_matrix_is_a_fan_out(matrix: dict[str, Any], width: int | None) -> None:
+    found = step(pipeline(task("a", matrix=matrix)), "a")
+    assert (found.fan_out, found.width) == (True, width)
+
+
+def test_finally_waits_for_everything_and_is_a_handler() -> None:
+    d = pipeline(task("a"), task("b"), finally_=[task("clean"), task("note")])
+    for name in ("clean", "note"):
+        assert set(step(d, name).depends_on) == {"a", "b"}
+        assert step(d, name).on_exit
+        assert step(d, name).ordering_only == ()
+
+
+def test_retries_timeouts_and_conditions() -> None:
+    when = [{"input": "x", "operator": "in", "values": ["x"]}]
+    found = step(pipeline(task("a", retries=2, timeout="1h30m", when=when)), "a")
+    assert (found.retry_limit, found.timeout_seconds, found.has_timeout, found.conditional) == (2, 5400.0, True, True)
+    plain = step(pipeline(task("a")), "a")
+    assert (plain.retry_limit, plain.has_timeout, plain.conditional) == (0, False, False)
+
+
+def test_embedded_tasks_have_patch_points_in_the_pipeline_and_referenced_ones_in_their_task() -> None:
+    spec = {
+        "stepTemplate": {"computeResources": {"requests": {"memory": "64Mi"}}},
+        "steps": [{"name": "build", "computeResources": {"requests": {"cpu": "2"}}}, {"image": "x"}],
+        "sidecars": [{"name": "db"}],
+    }
+    d = pipeline(task("a", taskSpec=spec), task("b", taskRef={"name": "shared"}), objects={"shared": {"spec": spec}})
+    assert [
+        (c.name, c.cpu_request, c.memory_request, c.resources_pointer, c.sidecar) for c in step(d, "a").containers
+    ] == [
+        ("step-build", 2.0, 64.0 * 1024**2, "/spec/tasks/0/taskSpec/steps/0/computeResources", False),
+        ("step-unnamed-1", None, 64.0 * 1024**2, "/spec/tasks/0/taskSpec/steps/1/computeResources", False),
+        ("sidecar-db", None, None, "/spec/tasks/0/taskSpec/sidecars/0/computeResources", True),
+    ]
+    assert [(c.resources_pointer, c.holder) for c in step(d, "b").containers] == [
+        ("/spec/steps/0/computeResources", "shared"),
+        ("/spec/steps/1/computeResources", "shared"),
+        ("/spec/sidecars/0/computeResources", "shared"),
+    ]
+    assert {c.holder for c in step(d, "a").containers} == {None}
+    assert step(d, "b").template == "shared"
+    assert d.notes == ()
+
+
+def test_a_cluster_task_is_read_and_not_changed() -> None:
+    spec = {"steps": [{"name": "go", "computeResources": {"requests": {"cpu": "2"}}}]}
+    d = pipeline(task("b", taskRef={"name": "shared", "kind": "ClusterTask"}), objects={"shared": {"spec": spec}})
+    assert [(c.cpu_request, c.resources_pointer) for c in step(d, "b").containers] == [(2.0, None)]
+    assert d.notes == ("Task b runs ClusterTask shared: change its resources there.",)
+
+
+def test_the_tasks_a_pipeline_runs_by_name() -> None:
+    rows = [
+        task("a", taskRef={"name": "one"}),
+        task("b", taskRef={"name": "two", "kind": "Task"}),
+        task("c", taskRef={"name": "far", "resolver": "git"}),
+        task("d", taskRef={"name": "wide", "kind": "ClusterTask"}),
+        task("e", taskRef={"name": "custom", "kind": "Task", "apiVersion": "x.dev/v1"}),
+        {"name": "f", "pipelineSpec": {"finally": [task("g", taskRef={"name": "three"})]}},
+        "nonsense",
+    ]
+    assert tasks_of({"spec": {"tasks": rows, "finally": {}}}) == {"one", "two", "three"}
+    assert step(pipeline(rows[4]), "e").waits
+
+
+def test_a_task_that_cannot_be_read_is_a_note_and_keeps_nothing_else_from_being_read() -> None:
+    def look(kind: str, name: str) -> None:
+        raise Unreadable(f"nobody may list {kind}")
+
+    raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "build", "namespace": "ci"}}
+    found = define({**raw, "spec": {"tasks": [task("a"), task("b", "a", taskRef={"name": "shared"})]}}, look)
+    assert found is not None
+    assert (found.graph.problems, step(found, "b").depends_on, step(found, "b").containers) == ((), ("a",), ())
+    assert found.notes == (
+        "Task b runs Task shared, which cannot be read, so that only runs tell its sizes: nobody may list Task",
+    )
+
+
+def test_the_field_of_the_older_version_is_patched_under_its_own_name() -> None:
+    (found,) = step(
+        pipeline(task("a", taskSpec={"steps": [{"name": "x", "resources": {"limits": {"cpu": "1"}}}]})), "a"
+    ).containers
+    assert found.resources_pointer == "/spec/tasks/0/taskSpec/steps/0/resources"
+    assert found.cpu_limit == 1.0
+
+
+def test_tasks_without_a_pod_of_their_own() -> None:
+    d = pipeline(
+        task("wait", taskRef={"apiVersion": "x.dev/v1", "kind": "Approval", "name": "y"}),
+        {"name": "child", "pipelineRef": {"name": "other"}},
+        task("remote", taskRef={"resolver": "git"}),
+    )
+    assert (step(d, "wait").waits, step(d, "child").waits, step(d, "remote").waits) == (True, True, False)
+    assert len(d.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ((task("a", "ghost"),), "'a' depends on unknown step 'ghost'"),
+        ((task("a", "b"), task("b", "a")), "cycle"),
+        ((task("a"), task("a")), "two tasks are called 'a'"),
+        (({"taskSpec": {}},), "has no name"),
+        (({"name": "a"},), "neither taskRef nor taskSpec"),
+        ((task("a", taskRef={"name": "gone"}),), "'gone', which cannot be found"),
+    ],
+)
+def test_what_is_wrong_is_named(tasks: tuple[Any, ...], said: str) -> None:
+    assert any(said in p for p in pipeline(*tasks).graph.problems)
+
+
+RUN = "build-x7k2z"
+LABELS = {"tekton_dev_pipeline": "build", "tekton_dev_pipeline_run": RUN}
+BUILD = pipeline(
+    task("fetch"),
+    task("test", "fetch", matrix={"params": [{"name": "v", "value": ["1", "2"]}]}, retries=1),
+    task("a-test"),
+)
+
+
+def pod(task_run: str, uid: str, suffix: str = "-pod", **labels: str) -> PodFact:
+    return PodFact("ci", f"{task_run}{suffix}", uid, owner_kind="TaskRun", owner_name=task_run, labels=labels,
+                   created=0.0, finished=5.0, phase="Succeeded")  # fmt: skip
+
+
+def places(facts: list[PodFact], *definitions: WorkflowDefinition) -> dict[str, tuple[str, str, str | None, int]]:
+    found = assign(facts, definitions)
+    assert found.unassigned == {}
+    return {
+        e.uid or "": (run, e.step, e.item, e.attempt)
+        for runs in found.executions.values()
+        for run, rows in runs.items()
+        for e in rows
+    }
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_pods_are_placed_by_labels_or_else_by_the_name_of_their_task_run(labelled: bool) -> None:
+    def labels(name: str) -> dict[str, str]:
+        return {**LABELS, "tekton_dev_pipeline_task": name} if labelled else {}
+
+    facts = [
+        pod(f"{RUN}-fetch", "1", **labels("fetch")),
+        pod(f"{RUN}-test-0", "2", **labels("test")),
+        pod(f"{RUN}-test-1", "3", **labels("test")),
+        pod(f"{RUN}-test-1", "4", "-pod-retry1", **labels("test")),
+        pod(f"{RUN}-a-test", "5", **labels("a-test")),
+    ]
+    assert places(facts, BUILD) == {
+        "1": (RUN, "fetch", None, 0),
+        "2": (RUN, "test", "0", 0),
+        "3": (RUN, "test", "1", 0),
+        "4": (RUN, "test", "1", 1),
+        "5": (RUN, "a-test", None, 0),
+    }
+
+
+def test_pods_without_labels_and_without_a_fitting_name_are_counted() -> None:
+    (reason,) = assign([pod("other-x7k2z-fetch", "1"), pod("lone", "2")], [BUILD]).unassigned
+    assert "allow-list" in reason
+    elsewhere = pod(
+        "o-fetch", "3", tekton_dev_pipeline="other", tekton_dev_pipeline_run="o", tekton_dev_pipeline_task="fetch"
+    )
+    (reason,) = assign([elsewhere], [BUILD]).unassigned
+    assert reason == "its PipelineRun belongs to no observed Pipeline"
+
+
+def test_labelled_pods_are_enough_to_infer_a_pipeline() -> None:
+    facts = [pod(f"{RUN}-fetch", "1", **LABELS, tekton_dev_pipeline_task="fetch")]
+    (found,) = infer_definitions(facts)
+    assert (str(found.key), [s.name for s in found.graph.steps]) == ("Pipeline/ci/build", ["fetch"])
+    adhoc = pod("adhoc-x7k2z-go", "2", tekton_dev_pipeline_run="adhoc-x7k2z", tekton_dev_pipeline_task="go")
+    (found,) = infer_definitions([adhoc])
+    assert str(found.key) == "PipelineRun/ci/adhoc"
+
+
+# --- live
+
+
+def condition(status: str, reason: str = "Succeeded", message: str = "") -> dict[str, Any]:
+    return {"conditions": [{"type": "Succeeded", "status": status, "reason": reason, "message": message}]}
+
+
+def attempt(
+    pod_name: str, begin: float, end: float, ok: bool = True, *, work: float | None = None, why: str = "Error"
+) -> dict[str, Any]:
+    reason = "Completed" if ok else why
+    done = {
+        "exitCode": 0 if ok else 137,
+        "reason": reason,
+        "startedAt": stamp(work or begin + 2),
+        "finishedAt": stamp(end),
+    }
+    return {
+        "podName": pod_name,
+        "startTime": stamp(begin),
+        "completionTime": stamp(end),
+        "steps": [{"name": "run", "container": "step-run", "imageID": "i@sha256:1", "terminated": done}],
+        **condition("True" if ok else "False", "Succeeded" if ok else "Failed", "" if ok else "step failed"),
+    }
+
+
+def task_run(name: str, pipeline_task: str, status: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    labels = {"tekton.dev/pipelineRun": RUN, "tekton.dev/pipelineTask": pipeline_task}
+    return {
+        "kind": "TaskRun",
+        "metadata": {"name": name, "namespace": "ci", "labels": labels},
+        "spec": spec,
+        "status": status,
+    }
+
+
+WHEN = [{"input": "a", "operator": "in", "values": ["b"]}]
+MATRIX = {"params": [{"name": "v", "value": ["1", "2"]}]}
+SPEC = {
+    "tasks": [
+        {"name": "fetch", "taskSpec": {}},
+        {"name": "lint", "taskSpec": {}, "runAfter": ["fetch"], "when": WHEN},
+        {"name": "test", "taskSpec": {}, "runAfter": ["fetch"], "matrix": MATRIX, "retries": 1},
+        {"name": "deploy", "taskSpec": {}, "runAfter": ["lint", "test"]},
+    ],
+    "finally": [{"name": "clean", "taskSpec": {}}],
+}
+FAILED = attempt("p-test-1", 21, 40, ok=False, why="OOMKilled")
+RUNS = [
+    task_run(f"{RUN}-fetch", "fetch", attempt("p-fetch", 10, 20)),
+    task_run(f"{RUN}-test-0", "test", attempt("p-test-0", 21, 30)),
+    task_run(f"{RUN}-test-1", "test", {**attempt("p-test-1-retry1", 45, 60), "retriesStatus": [FAILED]}),
+    task_run(f"{RUN}-deploy", "deploy", attempt("p-deploy", 61, 70)),
+    task_run(f"{RUN}-clean", "clean", attempt("p-clean", 72, 75)),
+]
+
+
+def pipeline_run(**status: Any) -> dict[str, Any]:
+    names = [(r["metadata"]["name"], r["metadata"]["labels"]["tekton.dev/pipelineTask"]) for r in RUNS]
+    children = [{"kind": "TaskRun", "name": name, "pipelineTaskName": task} for name, task in names]
+    return {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "PipelineRun",
+        "metadata": {"name": RUN, "namespace": "ci", "creationTimestamp": stamp(8)},
+        "spec": {"pipelineRef": {"name": "build"}},
+        "status": {
+            "startTime": stamp(9),
+            "completionTime": stamp(76),
+            "finallyStartTime": stamp(71),
+            "pipelineSpec": SPEC,
+            "childReferences": children,
+            "skippedTasks": [{"name": "lint", "reason": "When Expressions evaluated to false"}],
+            **condition("True", "Completed"),
+            **status,
+        },
+    }  # fmt: skip
+
+
+def read(raw: dict[str, Any] | None = None, runs: list[dict[str, Any]] | None = None) -> LiveRun:
+    return read_run(raw or pipeline_run(), RUNS if runs is None else runs, KEY)
+
+
+def test_a_run_is_read_with_attempts_edges_and_times() -> None:
+    found = read()
+    assert found.problems == ()
+    assert found.complete
+    assert [
+        (e.step, e.item, e.attempt, e.pod, e.ready, e.created, e.finished, e.after) for e in found.record.steps
+    ] == [
+        ("fetch", None, 0, "p-fetch", 9, 10, 20, ()),
+        ("test", "0", 0, "p-test-0", 20, 21, 30, ("fetch",)),
+        ("test", "1", 0, "p-test-1", 20, 21, 40, ("fetch",)),
+        ("test", "1", 1, "p-test-1-retry1", 40, 45, 60, ("test",)),
+        ("deploy", None, 0, "p-deploy", 60, 61, 70, ("fetch", "test")),
+        ("clean", None, 0, "p-clean", 70, 72, 75, ("deploy", "fetch", "test")),
+        ("lint", None, 0, None, None, None, None, None),
+    ]
+    record = found.record
+    assert (record.start, record.end, record.outcome, found.started) == (
+        10,
+        75,
+        Outcome.SUCCEEDED,
+        9.0,
+    )
+
+
+def test_step_times_are_those_of_the_task_run_not_of_the_container() -> None:
+    raw = task_run(f"{RUN}-fetch", "fetch", attempt("p-fetch", 10, 20, work=15.0))
+    (found, *_) = read(runs=[raw, *RUNS[1:]]).record.steps
+    assert (found.started, found.containers[0].started, found.containers[0].finished) == (15.0, 15.0, 20.0)
+    assert found.containers[0].name == "step-run"
+
+
+def test_failures_carry_reason_exit_code_and_message() -> None:
+    failed = next(e for e in read().record.steps if e.outcome is Outcome.FAILED)
+    assert (failed.reason, failed.exit_code, failed.message) == ("OOMKilled", 137, "step failed")
+    refused = task_run(
+        f"{RUN}-fetch", "fetch", {"podName": "", **condition("False", "TaskRunImagePullFailed", "no image")}
+    )
+    (found,) = [e for e in read(runs=[refused]).record.steps if e.step == "fetch"]
+    assert (found.reason, found.exit_code, found.pod) == ("TaskRunImagePullFailed", None, None)
+
+
+def test_skipped_tasks_are_steps_that_did_not_run() -> None:
+    lint = next(e for e in read().record.steps if e.step == "lint")
+    assert (lint.outcome, lint.message) == (Outcome.SKIPPED, "When Expressions evaluated to false")
+
+
+def test_task_runs_that_are_gone_are_named_and_make_the_record_incomplete() -> None:
+    found = read(runs=RUNS[1:])
+    assert found.problems == (f"TaskRun {RUN}-fetch of run {RUN} is gone: task fetch is only known from the metrics",)
+    assert not found.complete
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "complete"),
+    [("True", Outcome.SUCCEEDED, True), ("False", Outcome.FAILED, True), ("Unknown", Outcome.RUNNING, False)],
+)
+def test_outcome(status: str, outcome: Outcome, complete: bool) -> None:
+    found = read(pipeline_run(**condition(status)))
+    assert (found.record.outcome, found.complete) == (outcome, complete)
+
+
+def test_equal_parameters_have_equal_fingerprints() -> None:
+    def mark(value: str) -> str | None:
+        raw = task_run(f"{RUN}-fetch", "fetch", attempt("p", 1, 2), params=[{"name": "x", "value": value}])
+        return next(e for e in read(runs=[raw]).record.steps if e.step == "fetch").input_fingerprint
+
+    assert mark("1") == mark("1") != mark("2")
+
+
+def test_whose_run_it_is() -> None:
+    assert str(workflow_of(pipeline_run())) == "Pipeline/ci/build"
+    assert workflow_of({"metadata": {"name": "x"}, "spec": {"pipelineSpec": {}}}) is None
+    resolved = {"metadata": {"labels": {"tekton.dev/pipeline": "p"}}, "spec": {"pipelineRef": {"resolver": "git"}}}
+    assert str(workflow_of(resolved)) == "Pipeline/default/p"
+
+
+@given(JSON, JSON)
+@settings(max_examples=150, deadline=None)
+def test_any_object_gives_a_definition_and_a_record(a: Any, b: Any) -> None:
+    for spec in (
+        a,
+        {"tasks": a, "finally": b},
+        {"tasks": [{"name": "x", "taskSpec": a, "matrix": b, "params": a, "when": b}]},
+    ):
+        raw = {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": {"name": "p"}, "spec": spec}
+        assert isinstance(define(raw), WorkflowDefinition)
+    for status in (a, {"pipelineSpec": a, "childReferences": b, "skippedTasks": a, "conditions": b}):
+        runs: list[Any] = [
+            {"metadata": a, "status": b},
+            task_run("x", "y", {"steps": a, "retriesStatus": b, "conditions": a}),
+        ]
+        found = read_run({"metadata": b, "spec": a, "status": status}, runs, KEY)
+        assert found.record.workflow == KEY
+        workflow_of({"metadata": a, "spec": b})

@@ -1,0 +1,192 @@
+"""The Kubernetes client on the wire: retries, deadlines, chunks, errors, secrets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from concertmaster.kube import errors
+from concertmaster.kube.client import METADATA_ONLY, KubeClient, Limits, load_configuration
+from tests.support.apiserver import QUICK, Answer, Request, failure, serving
+
+PODS = "/api/v1/pods"
+
+
+@pytest.mark.parametrize(
+    "first", [failure(503, "ServiceUnavailable"), failure(429, "TooManyRequests"), Answer(drop=True)]
+)
+def test_transient_faults_are_repeated(first: Answer) -> None:
+    with serving([first, Answer(body={"kind": "Pod"})]) as (server, client):
+        assert client.get(PODS) == {"kind": "Pod"}
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (failure(403, "Forbidden"), errors.Forbidden),
+        (failure(404, "NotFound"), errors.NotFound),
+        (failure(409, "Conflict"), errors.Conflict),
+        (failure(422, "Invalid"), errors.Rejected),
+        (failure(400, "BadRequest"), errors.Rejected),
+    ],
+)
+def test_final_answers_are_not_repeated(answer: Answer, kind: type[errors.KubeError]) -> None:
+    with serving([answer]) as (server, client):
+        with pytest.raises(kind) as caught:
+            client.get(PODS)
+        assert len(server.requests) == 1
+        assert caught.value.status == answer.status
+        assert PODS in str(caught.value)
+
+
+def test_attempts_are_bounded() -> None:
+    with serving([failure(500, "InternalError")]) as (server, client):
+        with pytest.raises(errors.Busy):
+            client.get(PODS)
+        assert len(server.requests) == QUICK.attempts
+
+
+def test_a_server_that_hangs_is_given_up_on() -> None:
+    limits = Limits(connect=0.5, read=0.2, deadline=1.0, attempts=2, first_pause=0.01, longest_pause=0.01)
+    with serving([Answer(hang=5.0)], limits=limits) as (_, client):
+        begun = time.monotonic()
+        with pytest.raises(errors.Unreachable):
+            client.get(PODS)
+        assert time.monotonic() - begun < 2.0
+
+
+def test_retry_after_beyond_the_deadline_ends_the_request_at_once() -> None:
+    with serving([failure(429, "TooManyRequests", **{"Retry-After": "60"})]) as (server, client):
+        begun = time.monotonic()
+        with pytest.raises(errors.Busy):
+            client.get(PODS)
+        assert time.monotonic() - begun < 1.0
+        assert len(server.requests) == 1
+
+
+def test_retry_after_is_waited_for() -> None:
+    with serving([failure(429, "TooManyRequests", **{"Retry-After": "1"}), Answer(body={"a": 1})]) as (_, client):
+        begun = time.monotonic()
+        assert client.get(PODS) == {"a": 1}
+        assert time.monotonic() - begun >= 1.0
+
+
+def test_a_rotated_token_gets_one_more_look() -> None:
+    with serving([failure(401, "Unauthorized"), Answer(body={"a": 1})]) as (_, client):
+        assert client.get(PODS) == {"a": 1}
+    with serving([failure(401, "Unauthorized")]) as (server, client):
+        with pytest.raises(errors.Unauthorized):
+            client.get(PODS)
+        assert len(server.requests) == 2
+
+
+def test_an_answer_that_is_not_json_is_no_empty_object() -> None:
+    with serving([Answer(raw=b"<html>login</html>")]) as (_, client), pytest.raises(errors.Busy, match="not JSON"):
+        client.get(PODS)
+
+
+def test_a_truncated_answer_is_no_empty_object() -> None:
+    with serving([Answer(raw=b'{"items": [')]) as (_, client), pytest.raises(errors.Busy):
+        client.get(PODS)
+
+
+def test_long_lists_come_in_chunks() -> None:
+    def pages(request: Request) -> Answer:
+        start = int(request.query.get("continue", "0"))
+        items = [{"metadata": {"name": f"p{i}"}} for i in range(start, min(5, start + int(request.query["limit"])))]
+        following = str(start + len(items)) if start + len(items) < 5 else ""
+        return Answer(body={"items": items, "metadata": {"continue": following}})
+
+    with serving(pages) as (server, client):
+        names = [p["metadata"]["name"] for p in client.items(PODS, chunk=2, label_selector="a=b")]
+        assert names == ["p0", "p1", "p2", "p3", "p4"]
+        assert len(server.requests) == 3
+        assert {r.query["labelSelector"] for r in server.requests} == {"a=b"}
+
+
+def test_a_list_whose_place_was_forgotten_goes_on() -> None:
+    def pages(request: Request) -> Answer:
+        token = request.query.get("continue")
+        if token == "old":
+            return Answer(410, {"reason": "Expired", "message": "too old", "metadata": {"continue": "fresh"}})
+        if token == "fresh":
+            return Answer(body={"items": [{"n": 2}], "metadata": {}})
+        return Answer(body={"items": [{"n": 1}], "metadata": {"continue": "old"}})
+
+    with serving(pages) as (_, client):
+        assert [i["n"] for i in client.items(PODS)] == [1, 2]
+
+
+def test_a_list_that_cannot_go_on_says_so() -> None:
+    with serving([failure(410, "Expired")]) as (_, client), pytest.raises(errors.Expired):
+        list(client.items(PODS))
+
+
+def test_metadata_only_lists_ask_for_metadata() -> None:
+    with serving([Answer(body={"items": []})]) as (server, client):
+        assert list(client.items(PODS, metadata_only=True)) == []
+        assert server.requests[0].headers["Accept"] == METADATA_ONLY
+
+
+def test_requests_carry_identity_and_field_manager() -> None:
+    with serving([Answer()], token="s3cret") as (server, client):
+        client.patch(PODS, [{"op": "test", "path": "/a", "value": 1}], kind="json")
+        request = server.requests[0]
+        assert request.headers["Authorization"] == "Bearer s3cret"
+        assert request.headers["User-Agent"].startswith("concertmaster/")
+        assert request.headers["Content-Type"] == "application/json-patch+json"
+        assert request.query["fieldManager"] == "concertmaster"
+        assert request.body == [{"op": "test", "path": "/a", "value": 1}]
+
+
+def test_secrets_stay_out_of_errors_and_repr() -> None:
+    with serving([failure(403, "Forbidden")], token="s3cret") as (_, client):
+        with pytest.raises(errors.Forbidden) as caught:
+            client.get(PODS)
+        assert "s3cret" not in str(caught.value)
+        assert "s3cret" not in repr(client.connection())
+        assert client.connection().token == "s3cret"
+
+
+def test_nothing_is_sent_once_stopping() -> None:
+    stop = threading.Event()
+    with serving([Answer()]) as (server, client):
+        stopped = KubeClient(load_like(server.url), stop=stop)
+        stop.set()
+        with pytest.raises(errors.Stopped):
+            stopped.get(PODS)
+        assert server.requests == []
+        assert client.get(PODS) == {}
+
+
+def test_stopping_ends_the_pause_between_attempts() -> None:
+    stop = threading.Event()
+    limits = Limits(first_pause=30.0, longest_pause=30.0, deadline=120.0)
+    with serving([failure(503, "ServiceUnavailable", **{"Retry-After": "20"})]) as (server, _):
+        client = KubeClient(load_like(server.url), stop=stop, limits=limits)
+        threading.Timer(0.2, stop.set).start()
+        begun = time.monotonic()
+        with pytest.raises(errors.Stopped):
+            client.get(PODS)
+        assert time.monotonic() - begun < 3.0
+
+
+def test_a_missing_kubeconfig_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(errors.NoConnection, match="KUBECONFIG"):
+        load_configuration(tmp_path / "none")
+    bad = tmp_path / "bad"
+    bad.write_text("a: [")
+    with pytest.raises(errors.NoConnection, match="bad"):
+        load_configuration(bad)
+
+
+def load_like(url: str):  # type: ignore[no-untyped-def]
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    configuration.host = url
+    return configuration

@@ -1,0 +1,138 @@
+"""Status is written when it says something new, only then, and never to a namesake."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.kube import errors
+from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.writer import StatusUpdate, StatusWriter, Written, digest, size
+from tests.support.fakes import MemoryClient, ref
+
+CONDITION = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Analyzed",
+    "message": "ok",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+STATUS = {"advice": ["a"], "conditions": [CONDITION], "dataUntil": "2026-01-01T00:00:00Z", "score": 70}
+
+
+def client_with(status: object = None) -> MemoryClient:
+    client = MemoryClient()
+    client.put(PROFILES, "demo", "etl", **({"status": status} if status else {}))
+    return client
+
+
+def update(status: dict[str, object], known: str | None = None, **more: bool) -> StatusUpdate:
+    return StatusUpdate(ref(), status, known, **more)
+
+
+def write(client: MemoryClient, *updates: StatusUpdate) -> list[Written]:
+    return [r.outcome for r in StatusWriter(client).write(updates)]
+
+
+def test_the_first_status_is_written() -> None:
+    client = client_with()
+    assert write(client, update(STATUS)) == [Written.WRITTEN]
+    assert client.objects[PROFILES.path("demo", "etl")]["status"] == STATUS
+
+
+def test_the_same_status_costs_no_request() -> None:
+    client = client_with(STATUS)
+    assert write(client, update(STATUS, digest(STATUS))) == [Written.UNCHANGED]
+    assert client.calls == []
+
+
+def test_timestamps_alone_are_no_news() -> None:
+    later = {
+        **STATUS,
+        "dataUntil": "2026-02-01T00:00:00Z",
+        "conditions": [{**CONDITION, "lastTransitionTime": "2026-02-01T00:00:00Z"}],
+    }
+    client = client_with(STATUS)
+    assert write(client, update(later, digest(STATUS))) == [Written.UNCHANGED]
+    assert write(client, update(later, digest(STATUS), force=True)) == [Written.WRITTEN]
+
+
+@pytest.mark.parametrize("key", ["advice", "score", "conditions"])
+def test_anything_else_is_news(key: str) -> None:
+    changed = {**STATUS, key: {"advice": ["b"], "score": 71, "conditions": [{**CONDITION, "status": "False"}]}[key]}
+    assert digest(changed) != digest(STATUS)
+
+
+def test_absent_and_none_are_the_same() -> None:
+    assert digest({"a": 1, "b": None}) == digest({"a": 1})
+    assert digest({}) is None
+    assert digest(None) is None
+
+
+def test_keys_that_are_gone_do_not_stay_behind() -> None:
+    client = client_with({**STATUS, "top": "old"})
+    assert write(client, update(STATUS, "other")) == [Written.WRITTEN]
+    assert "top" not in client.objects[PROFILES.path("demo", "etl")]["status"]
+
+
+def test_a_partial_status_keeps_the_old_advice() -> None:
+    client = client_with(STATUS)
+    down = [{**CONDITION, "status": "False", "reason": "SourceUnreachable"}]
+    assert write(client, update({"conditions": down}, digest(STATUS), partial=True)) == [Written.WRITTEN]
+    stored = client.objects[PROFILES.path("demo", "etl")]["status"]
+    assert stored["advice"] == ["a"]
+    assert stored["conditions"] == down
+
+
+def test_a_partial_status_where_there_was_none() -> None:
+    client = client_with()
+    assert write(client, update({"conditions": [CONDITION]}, None, partial=True)) == [Written.WRITTEN]
+    assert client.objects[PROFILES.path("demo", "etl")]["status"] == {"conditions": [CONDITION]}
+
+
+def test_a_namesake_is_not_written() -> None:
+    client = client_with()
+    outcome = StatusWriter(client).write([StatusUpdate(ref(uid="uid-of-the-old-one"), STATUS, None)])[0]
+    assert outcome.outcome is Written.GONE
+    assert "status" not in client.objects[PROFILES.path("demo", "etl")]
+
+
+def test_a_deleted_object_is_no_failure() -> None:
+    assert write(MemoryClient(), update(STATUS)) == [Written.GONE]
+
+
+def test_a_refused_document_is_not_sent_twice() -> None:
+    client = client_with()
+    path = f"{PROFILES.path('demo', 'etl')}/status"
+    client.faults["PATCH", path] = [errors.Rejected("score: must be at most 100", status=422)]
+    writer = StatusWriter(client)
+    first = writer.write([update(STATUS)])[0]
+    assert first.outcome is Written.REJECTED
+    assert "at most 100" in first.message
+    calls = len(client.calls)
+    assert writer.write([update(STATUS)])[0].outcome is Written.REJECTED
+    assert len(client.calls) == calls
+    assert writer.write([update({**STATUS, "score": 71})])[0].outcome is Written.WRITTEN
+
+
+def test_a_document_that_is_too_large_is_refused_here() -> None:
+    client = client_with()
+    large = {**STATUS, "advice": ["x" * 400] * 60}
+    assert size(large) > 16 * 1024
+    result = StatusWriter(client).write([update(large)])[0]
+    assert result.outcome is Written.TOO_LARGE
+    assert "16384" in result.message
+    assert client.calls == []
+
+
+def test_one_failure_does_not_stop_the_others() -> None:
+    client = MemoryClient()
+    updates = []
+    for i in range(20):
+        obj = client.put(PROFILES, "demo", f"p{i}")
+        updates.append(StatusUpdate(ref(f"p{i}", obj["metadata"]["uid"]), STATUS, None))
+    client.faults["PATCH", f"{PROFILES.path('demo', 'p3')}/status"] = [errors.Unreachable("reset")]
+    client.faults["PATCH", f"{PROFILES.path('demo', 'p7')}/status"] = [errors.Conflict("busy", status=409)]
+    results = StatusWriter(client, parallelism=4).write(updates)
+    assert [r.ref.name for r in results] == [u.ref.name for u in updates]
+    assert {r.ref.name for r in results if r.outcome is Written.FAILED} == {"p3", "p7"}
+    assert sum(r.outcome is Written.WRITTEN for r in results) == 18

@@ -1,0 +1,687 @@
+"""Collecting from a store that fails in the middle: whole or not at all; and the pure judgements behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import (
+    AuthFailed,
+    BadQuery,
+    MetricsError,
+    NotPrometheus,
+    Partial,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+)
+from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.collect.extra import run_values
+from concertmaster.prometheus.collect.look import Collection, Options, backfill, collect
+from concertmaster.prometheus.facts import assemble, missing, vanish
+from concertmaster.prometheus.facts.assemble import cgroup_uid, estimate_interval
+from concertmaster.prometheus.facts.drafts import PodDraft
+from concertmaster.prometheus.facts.vanish import TargetState, split
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries.promql import pod_label
+from concertmaster.prometheus.queries.scope import PLAIN, Scope, Window
+from concertmaster.settings import Source
+from tests.support.metrics_store import Asked, Labels, Reply, Store, failure, running, vector
+
+NOW = 1_000_000.0
+A = {"namespace": "etl", "pod": "run-1-a", "uid": "0000-a"}
+CGROUP = "/kubepods/burstable/pod0000-a/c1"
+Rows = Sequence[tuple[Labels, Any]]
+
+
+def rows(query: str) -> Rows:
+    """A small healthy world: one Workflow pod that ran from NOW-500 to NOW-200, one Job."""
+    main = {"namespace": "etl", "pod": "run-1-a", "container": "main", "id": CGROUP}
+    if '"interval"' in query:
+        target = {"job": "ksm", "instance": "k:1"}
+        return [({"stat": stat, **target}, 1) for stat in ("up", "seen", "now")] + [({"stat": "interval"}, 30)]
+    if "kube_job_owner" in query:
+        return [
+            (
+                {
+                    "__name__": "kube_job_owner",
+                    "namespace": "etl",
+                    "job_name": "j",
+                    "owner_kind": "CronJob",
+                    "owner_name": "c",
+                },
+                1,
+            )
+        ]
+    if "kube_pod_created" in query:
+        info = {"created_by_kind": "Workflow", "created_by_name": "run-1"}
+        return [
+            ({"__name__": "kube_pod_info", **A, "node": "n1", **info}, 1),
+            ({"__name__": "kube_pod_created", **A}, NOW - 505),
+            ({"__name__": "kube_pod_completion_time", **A}, NOW - 200),
+            ({"__name__": "kube_pod_container_info", **A, "container": "main", "image_spec": "app:1"}, 1),
+            ({"__name__": "kube_pod_container_state_started", **A, "container": "main"}, NOW - 500),
+        ]
+    if "terminated_reason" in query:
+        return [({"__name__": "kube_pod_status_phase", **A, "phase": "Succeeded"}, 1)]
+    if "resource_requests" in query:
+        name = {"__name__": "kube_pod_container_resource_requests", "container": "main"}
+        return [({**name, **A, "resource": "cpu"}, 0.5), ({**name, **A, "resource": "memory"}, 1e9)]
+    if "label_step" in query:
+        return [({**A, "label_step": "a"}, 1)]
+    if "container_memory_max_usage_bytes" in query:
+        return [
+            ({"__name__": "container_cpu_usage_seconds_total", **main}, 120),
+            ({"__name__": "container_start_time_seconds", **main}, NOW - 500),
+        ]
+    if '"burst"' in query:
+        return [
+            ({"stat": stat, **main}, value) for stat, value in (("peak", 5e8), ("samples", 10), ("last", NOW - 205))
+        ]
+    raise AssertionError(query)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with running() as found:
+        found.script = lambda asked: vector(rows(asked.query))
+        yield found
+
+
+def client(store: Store, **fields: Any) -> PrometheusClient:
+    source = Source.model_validate({"name": "main", "url": store.url, **fields})
+    return PrometheusClient(source, sleep=lambda _: None, chance=lambda: 0.0)
+
+
+def look(asking: PrometheusClient, **options: Any) -> Collection:
+    return collect(
+        asking,
+        namespaces=["etl"],
+        since=NOW - 600,
+        until=NOW,
+        now=NOW + 60,
+        label_keys=("step",),
+        options=Options(**options),
+    )
+
+
+def test_a_healthy_store(store: Store) -> None:
+    found = look(client(store))
+    (fact,) = found.facts
+    assert (fact.pod, fact.owner_name, fact.finished, fact.labels) == ("run-1-a", "run-1", NOW - 200, {"step": "a"})
+    (inside,) = fact.containers
+    assert (inside.image, inside.cpu_request, inside.cpu_seconds, inside.cpu_sampled_seconds) == (
+        "app:1",
+        0.5,
+        120.0,
+        295.0,
+    )
+    assert (inside.samples, inside.expected_samples, inside.coverage) == (10, 10, 1.0)
+    assert (found.since, found.complete_until, found.queries, found.held) == (NOW - 600, NOW, 8, 0)
+    assert found.job_owners == {("etl", "j"): ("CronJob", "c")}
+    assert all(asked.url == {} and asked.body["time"] == "1000000.000" for asked in store.asked)
+
+
+FAULTS: list[tuple[str, Reply, type[MetricsError]]] = [
+    ("503", failure(503, "unavailable", "down"), Unreachable),
+    ("422", failure(422, "execution", "bad"), BadQuery),
+    ("400", failure(400, "bad_data", "bad"), BadQuery),
+    ("login", Reply(b"", 302, {"Location": "https://login.example.com/?token=x"}), AuthFailed),
+    ("401", Reply(b"", 401), AuthFailed),
+    ("page", Reply(b"<html>", 200, {"Content-Type": "text/html"}), NotPrometheus),
+    ("cut", Reply(vector([({}, 1)]).body[:50]), Partial),
+    ("warnings", vector([], warnings=["store-7 unreachable"]), Partial),
+    ("isPartial", vector([], isPartial=True), Partial),
+    ("limit", vector([({"pod": str(n)}, n) for n in range(200)]), TooLarge),
+    ("slow", Reply(delay=1.0), TimedOut),
+    ("odd", Reply(b"{}"), NotPrometheus),
+]
+
+
+@pytest.mark.parametrize(("reply", "error"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
+@pytest.mark.parametrize("place", [0, 2, 5, 7])
+def test_one_fault_anywhere_and_nothing_is_used(
+    store: Store, place: int, reply: Reply, error: type[MetricsError]
+) -> None:
+    healthy = look(client(store))
+    store.asked.clear()
+
+    def script(asked: Asked) -> Reply:
+        return reply if len(store.asked) > place else vector(rows(asked.query))
+
+    store.script = script
+    asking = client(store, maxElements=200, timeoutSeconds=0.3, deadlineSeconds=1)
+    with pytest.raises(error) as caught:
+        look(asking, shortest=600.0)
+    assert "main" in str(caught.value) and "token" not in str(caught.value)
+    store.script = lambda asked: vector(rows(asked.query))
+    assert look(client(store)) == healthy
+
+
+def test_numbers_that_are_none_are_missing_not_zero(store: Store) -> None:
+    spoiled: dict[str, Any] = {"container_cpu_usage_seconds_total": "NaN", "samples": "NaN", "peak": "+Inf"}
+
+    def script(asked: Asked) -> Reply:
+        found = rows(asked.query)
+        return vector(
+            [(labels, spoiled.get(labels.get("__name__", labels.get("stat", "")), value)) for labels, value in found]
+        )
+
+    store.script = script
+    found = look(client(store))
+    inside = found.facts[0].containers[0]
+    assert (inside.cpu_seconds, inside.memory_sampled_peak) == (None, None)
+    assert inside.samples == 0  # the container is sampled elsewhere in the store, and this one was not
+    assert found.warnings == ("3 samples had no usable number (NaN or infinite) and were left out",)
+
+
+def test_an_empty_store_is_asked_little_and_named(store: Store) -> None:
+    store.script = [vector([])]
+    found = look(client(store))
+    assert (found.facts, found.queries, found.complete_until) == ((), 2, NOW)
+    (note,) = found.missing
+    assert "namespaces etl" in note.effect and note.essential
+
+
+def test_a_truncated_answer_is_asked_for_in_halves(store: Store) -> None:
+    def script(asked: Asked) -> Reply:
+        if "kube_pod_created" in asked.query and asked.body["time"] == "1000000.000":
+            return vector([({"uid": str(n)}, n) for n in range(100)])
+        return vector(rows(asked.query))
+
+    store.script = script
+    found = look(client(store, maxElements=100))
+    assert found.complete_until == NOW - 300
+    assert len(found.facts) == 1
+
+
+def chunks(store: Store, too_large: str) -> list[tuple[float, float]]:
+    """Spans of a backfill of ten hours (relative to NOW) when timelines over the window ``too_large`` are truncated."""
+
+    def script(asked: Asked) -> Reply:
+        if "kube_pod_created" in asked.query and too_large in asked.query:
+            return vector([({"uid": str(n)}, n) for n in range(100)])
+        return vector(rows(asked.query))
+
+    store.script = script
+    found = backfill(
+        client(store, maxElements=100),
+        namespaces=["etl"],
+        since=NOW - 36_000,
+        until=NOW,
+        now=NOW + 60,
+        options=Options(),
+    )
+    return [(chunk.since - NOW, chunk.complete_until - NOW) for chunk in found]
+
+
+def test_backfill_goes_backwards_without_gaps(store: Store) -> None:
+    assert chunks(store, "never") == [(-21_600, 0), (-36_000, -21_600)]
+
+
+def test_a_chunk_that_is_too_large_is_halved_and_later_ones_grow_again(store: Store) -> None:
+    found = chunks(store, f"[{21_600 + 120 + 300}s]")
+    assert found[0] == (-10_800, 0)
+    assert found[-1][0] == -36_000
+    assert all(newer[0] == older[1] for newer, older in pairwise(found))
+
+
+def test_a_backfill_that_breaks_off_keeps_what_it_gave(store: Store) -> None:
+    chunks: list[Collection] = []
+    with pytest.raises(Unreachable):
+        for chunk in backfill(
+            client(store), namespaces=["etl"], since=NOW - 86_400, until=NOW, now=NOW + 60, options=Options()
+        ):
+            chunks.append(chunk)
+            store.script = [failure(503, "", "down")]
+    assert [chunk.since for chunk in chunks] == [NOW - 21_600]
+
+
+def test_nothing_to_look_at_asks_nothing(store: Store) -> None:
+    found = collect(client(store), namespaces=["etl"], since=NOW, until=NOW + 30, now=NOW + 30)
+    assert (found.complete_until, found.queries, store.asked) == (NOW, 0, [])
+
+
+def test_a_long_absence_is_caught_up_in_pieces(store: Store) -> None:
+    found = collect(client(store), namespaces=["etl"], since=NOW - 90_000, until=NOW, now=NOW + 60)
+    assert found.complete_until == NOW - 90_000 + 21_600
+
+
+def test_extra_matchers_and_parameters_are_on_every_query(store: Store) -> None:
+    look(client(store, extraMatchers={"cluster": "prod-1"}, queryParams={"dedup": "true"}))
+    for asked in store.asked:
+        assert asked.body["dedup"] == "true"
+        selectors = asked.query.count("{")
+        assert asked.query.count('cluster="prod-1"') == selectors
+
+
+def test_the_worst_case_keeps_the_budget(store: Store) -> None:
+    """Labels in use, moved labels, pods without a known end, lives of all lengths: fifteen requests, not one more."""
+    lives = {"short": 600, "hours": 4 * 3600, "day": 20 * 3600, "days": 80 * 3600}
+    pods = [{"exported_namespace": "etl", "exported_pod": name, "uid": name} for name in lives]
+
+    def script(asked: Asked) -> Reply:
+        query = asked.query
+        if '"any"' in query:
+            moved = {"exported_namespace": "etl", "exported_pod": "short", "namespace": "monitoring", "pod": "ksm-0"}
+            return vector([({"stat": "any"}, 1), ({"stat": "pod", **moved}, 1), ({"stat": "usage", **moved}, 1)])
+        if "exported_namespace" not in query:
+            return vector([])
+        if '"interval"' in query:
+            return vector(rows(query))
+        if "kube_pod_created" in query:
+            made = [({"__name__": "kube_pod_created", **pod}, NOW - lives[pod["uid"]]) for pod in pods]
+            return vector([*[({"__name__": "kube_pod_info", **pod}, 1) for pod in pods], *made])
+        if '"ended"' in query:
+            return vector(
+                [({"stat": "seen", "uid": pod["uid"], "job": "ksm", "instance": "k:1"}, NOW - 60) for pod in pods]
+            )
+        return vector([])
+
+    store.script = script
+    found = look(client(store), run_labels=("example.com/run",))
+    assert len(found.facts) == len(lives)
+    assert found.queries == len(store.asked) == 15
+
+
+# --- user queries -----------------------------------------------------------------------------------------------------
+
+TOKENS = "sum by (run, step) (last_over_time(llm_tokens_total[$window]))"
+
+
+def values(store: Store, query: str = TOKENS, **fields: Any) -> Any:
+    return run_values(client(store), query, namespace="etl", at=NOW, window=600, name="tokens", **fields)
+
+
+def test_user_queries_are_fenced_before_they_are_sent(store: Store) -> None:
+    store.script = [vector([({"run": "r1", "step": "a"}, 5), ({"run": "r2", "step": "a"}, 6)])]
+    found = values(store, step_label="step")
+    assert found.values == {("r1", "a"): 5.0, ("r2", "a"): 6.0}
+    assert (
+        store.asked[0].query
+        == 'sum by (run, step) (last_over_time({__name__="llm_tokens_total",namespace="etl"}[600s]))'
+    )
+
+
+def test_refused_user_queries_are_never_sent(store: Store) -> None:
+    with pytest.raises(BadQuery, match="tokens: the query asks for namespace"):
+        values(store, 'sum(last_over_time(x{namespace="other"}[$window]))')
+    assert store.asked == []
+
+
+def test_several_series_per_run_are_refused(store: Store) -> None:
+    store.script = [vector([({"run": "r1", "step": "a"}, 5), ({"run": "r1", "step": "b"}, 6)])]
+    with pytest.raises(BadQuery, match=r"several series for run='r1'.*sum by \(run\)"):
+        values(store)
+
+
+def test_what_cannot_be_attributed_is_left_out_and_told(store: Store) -> None:
+    store.script = [vector([({"run": "r1"}, 5), ({"pod": "x"}, 6), ({"run": "r3"}, "NaN")])]
+    found = values(store)
+    assert found.values == {("r1", ""): 5.0}
+    assert found.of_run("r1") == 5.0 and found.of_run("r3") is None
+    assert len(found.notes) == 2
+
+
+def test_half_an_answer_to_a_user_query_is_none(store: Store) -> None:
+    store.script = [vector([({"run": "r1"}, 5)], warnings=["half of it"])]
+    with pytest.raises(Partial):
+        values(store)
+
+
+# --- vanished pods ------------------------------------------------------------------------------------------------------
+
+K1, K2 = ("ksm", "k:1"), ("ksm", "k:2")
+
+
+def draft(last: float, *targets: tuple[str, str], **fields: Any) -> PodDraft:
+    return PodDraft("etl", "p", "u", seen=dict.fromkeys(targets, last), **fields)
+
+
+def targets(up: Any = (), down: Any = (), now: Any = (), seen: Any = (K1,)) -> TargetState:
+    return TargetState(frozenset(up), frozenset(down), frozenset(seen), frozenset(now))
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "gone"),
+    [
+        pytest.param(draft(NOW - 60, K1), targets(up=[K1]), True, id="its target is up"),
+        pytest.param(draft(NOW - 60, K1, K2), targets(up=[K1], down=[K2]), True, id="one replica is down"),
+        pytest.param(draft(NOW - 60, K2), targets(up=[K1], down=[K2]), False, id="its shard is down"),
+        pytest.param(draft(NOW - 9000, K2), targets(up=[K1], down=[K2]), False, id="its shard is down for long"),
+        pytest.param(draft(NOW - 60, K1), targets(up=[K2]), False, id="target just replaced"),
+        pytest.param(draft(NOW - 1000, K1), targets(up=[K2]), True, id="target replaced some time ago"),
+        pytest.param(draft(NOW - 1000, K1), targets(up=[("other", "x")]), False, id="another job is no replacement"),
+        pytest.param(draft(NOW - 1000, K1), targets(down=[K1]), False, id="down"),
+        pytest.param(draft(NOW - 60, K1), targets(now=[K1]), False, id="up is not visible, just now"),
+        pytest.param(draft(NOW - 1000, K1), targets(now=[K1]), True, id="up is not visible, others are exposed"),
+        pytest.param(draft(NOW - 1000, K1), targets(), False, id="nothing is known"),
+        pytest.param(PodDraft("etl", "p", "u"), targets(up=[K1]), False, id="never seen"),
+        pytest.param(PodDraft("etl", "p", "u", seen={K1: None}), targets(up=[K1]), True, id="too short for a time"),
+        pytest.param(
+            PodDraft("etl", "p", "u", seen={K1: None}),
+            targets(up=[K2]),
+            True,
+            id="gone since the window began at the latest",
+        ),
+        pytest.param(PodDraft("etl", "p", "u", seen={K1: None}), targets(down=[K1]), False, id="no time, and down"),
+        pytest.param(draft(NOW - 1, K1, phases={"Failed"}), targets(down=[K1]), True, id="its end was seen"),
+    ],
+)
+def test_which_pods_are_believed_gone(found: PodDraft, state: TargetState, gone: bool) -> None:
+    settled, held = split([found], state, NOW - 1000, NOW)
+    assert (settled, held) == (([found], []) if gone else ([], [found]))
+
+
+def test_target_states_are_read() -> None:
+    found = vanish.read_targets(
+        _vector(
+            [
+                ({"stat": "up", "job": "ksm", "instance": "k:1"}, 1),
+                ({"stat": "up", "job": "ksm", "instance": "k:2"}, 0),
+                ({"stat": "seen", "job": "ksm", "instance": "k:2"}, 7),
+                ({"stat": "now", "job": "ksm", "instance": "k:1"}, 3),
+                ({"stat": "interval"}, 15),
+            ]
+        )
+    )
+    assert found == TargetState(frozenset({K1}), frozenset({K2}), frozenset({K2}), frozenset({K1}), 15.0)
+    assert found.known and not found.lost
+    assert targets(down=[K1]).lost
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "uid"),
+    [
+        ("/kubepods/burstable/pod0947aa92-90df/c1", "0947aa92-90df"),
+        ("/kubepods/pod0947AA92-90df/c1", "0947aa92-90df"),
+        ("/kubepods.slice/kubepods-pod0947aa92_90df.slice/cri-containerd-c1.scope", "0947aa92-90df"),
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0947aa92_90df.slice/crio-c1.scope",
+            "0947aa92-90df",
+        ),
+        ("/kubelet/kubepods/besteffort/pod0947aa92-90df", "0947aa92-90df"),
+        ("/system.slice/docker-abc.scope", None),
+        ("/docker/abc", None),
+        ("", None),
+        ("/", None),
+    ],
+)
+def test_uids_in_cgroup_paths(path: str, uid: str | None) -> None:
+    assert cgroup_uid(path) == uid
+
+
+def _vector(found: Rows) -> Vector:
+    names = tuple(dict.fromkeys(name for labels, _ in found for name in labels))
+    return Vector(
+        names, tuple(tuple(labels.get(name, "") for name in names) for labels, _ in found), [float(v) for _, v in found]
+    )
+
+
+def _facts(usage_rows: Rows, change: Callable[[PodDraft], None] = lambda _: None, **fields: Any) -> PodFact:
+    one = PodDraft("etl", "run-1-a", "0000-a", phases={"Succeeded"}, times={"kube_pod_completion_time": NOW - 200})
+    one.container("main").started = NOW - 500
+    change(one)
+    usage: assemble.Usage = {}
+    assemble.read_usage(_vector(usage_rows), PLAIN, usage)
+    (fact,) = assemble.facts([one], usage, interval=30.0, **fields)
+    return fact
+
+
+def _usage(cgroup: str, **found: float) -> list[tuple[Labels, Any]]:
+    labels = {"namespace": "etl", "pod": "run-1-a", "container": "main", "id": cgroup}
+    return [({"__name__": name, **labels}, value) for name, value in found.items()]
+
+
+def test_restarts_add_up_and_peaks_do_not() -> None:
+    fact = _facts(
+        _usage(
+            "/kubepods/pod0000-a/c1",
+            container_cpu_usage_seconds_total=10,
+            peak=5,
+            samples=3,
+            last=NOW - 400,
+            container_start_time_seconds=NOW - 500,
+        )
+        + _usage(
+            "/kubepods/pod0000-a/c2",
+            container_cpu_usage_seconds_total=7,
+            peak=4,
+            samples=2,
+            last=NOW - 250,
+            container_start_time_seconds=NOW - 300,
+        ),
+        lambda one: setattr(one.container("main"), "restarts", 1.0),
+    )
+    (inside,) = fact.containers
+    assert (inside.cpu_seconds, inside.memory_sampled_peak, inside.samples) == (17.0, 5.0, 5)
+    assert inside.cpu_sampled_seconds == 150.0
+    assert (inside.started, inside.ambiguous) == (NOW - 500, False)
+
+
+@pytest.mark.parametrize(
+    ("samples", "last", "seconds"),
+    [(8, NOW - 450, 225.0), (8, NOW - 270, 230.0), (2, NOW - 450, 50.0), (50, NOW - 450, 300.0)],
+)
+def test_a_step_of_the_subquery_does_not_make_a_short_life_busier(samples: int, last: float, seconds: float) -> None:
+    """Eight samples 30 s apart were not taken in 50 s; few samples, or more than the life has room for, prove nothing."""
+    begin = NOW - 500
+    row = _usage("/kubepods/pod0000-a/c1", samples=samples, last=last, container_start_time_seconds=begin, peak=1)
+    assert _facts(row).containers[0].cpu_sampled_seconds == seconds
+
+
+def test_windows_merge_by_maximum() -> None:
+    """Two windows that overlap tell of the same samples; adding them up would count them twice."""
+    rows_of = _usage("/kubepods/pod0000-a/c1", container_cpu_usage_seconds_total=10, samples=3)
+    usage: assemble.Usage = {}
+    for found in (rows_of, _usage("/kubepods/pod0000-a/c1", container_cpu_usage_seconds_total=12, samples=2)):
+        assemble.read_usage(_vector(found), PLAIN, usage)
+    values_of = usage["etl", "run-1-a", "main"]["/kubepods/pod0000-a/c1"].values
+    assert values_of == {"container_cpu_usage_seconds_total": 12.0, "samples": 3.0}
+
+
+def test_usage_of_another_pod_of_the_name_is_not_taken() -> None:
+    (inside,) = _facts(_usage("/kubepods/pod0000-b/c1", container_cpu_usage_seconds_total=10)).containers
+    assert (inside.cpu_seconds, inside.ambiguous, inside.samples) == (None, False, 0)
+
+
+def test_rows_with_a_path_win_over_rows_without() -> None:
+    """Where both endpoints of the kubelet are scraped, every series is there twice, once without a path."""
+    found = _usage(CGROUP, container_cpu_usage_seconds_total=10) + _usage("", container_cpu_usage_seconds_total=10)
+    (inside,) = _facts(found).containers
+    assert (inside.cpu_seconds, inside.ambiguous) == (10.0, False)
+
+
+@pytest.mark.parametrize("cgroup", ["", "/docker/c1"])
+def test_rows_without_a_uid_stand_for_the_name(cgroup: str) -> None:
+    found = _usage(cgroup, container_cpu_usage_seconds_total=10)
+    (inside,) = _facts(found).containers
+    assert (inside.cpu_seconds, inside.ambiguous) == (10.0, False)
+    (inside,) = _facts(found, reused={("etl", "run-1-a")}).containers
+    assert (inside.cpu_seconds, inside.ambiguous) == (10.0, True)
+    (inside,) = _facts(found, lambda one: setattr(one.container("main"), "restarts", 2.0)).containers
+    assert inside.ambiguous
+
+
+def test_no_samples_are_none_only_where_nothing_is_sampled() -> None:
+    assert _facts([]).containers[0].samples == 0
+    assert _facts([], sampled=False).containers[0].samples is None
+
+
+def test_throttling_needs_a_limit() -> None:
+    periods = {"container_cpu_cfs_periods_total": 100, "container_cpu_cfs_throttled_periods_total": 25}
+    assert _facts(_usage(CGROUP, **periods)).containers[0].throttled_share == 0.25
+    assert _facts(_usage(CGROUP, container_cpu_usage_seconds_total=1)).containers[0].throttled_share is None
+    assert _facts(_usage(CGROUP, **dict.fromkeys(periods, 0))).containers[0].throttled_share is None
+
+
+def test_a_success_has_no_reason_whatever_came_before() -> None:
+    def failed_once(one: PodDraft) -> None:
+        one.container("main").reasons.add("Error")
+
+    assert _facts([], failed_once).containers[0].reason is None
+
+    def failed(one: PodDraft) -> None:
+        one.phases = {"Failed"}
+        one.container("main").reasons.update({"Error", "OOMKilled"})
+
+    assert _facts([], failed).containers[0].reason == "OOMKilled"
+    assert _facts([], failed).containers[0].oom_events == 1.0
+
+
+def _with_sidecar(one: PodDraft) -> None:
+    one.container("wait")
+
+
+def test_a_container_end_is_known_when_it_is_the_only_one() -> None:
+    assert _facts([]).containers[0].finished == NOW - 200
+    assert [c.finished for c in _facts([], _with_sidecar).containers] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("samples", "span", "seen", "interval"),
+    [
+        (10, 285, None, 30.0),
+        (10, 285, 15.0, 15.0),
+        (3, 75, 60.0, 60.0),
+        (3, 75, None, None),
+        (20, 292.5, 300.0, 15.0),
+        (10, 66.5, None, 7.0),
+    ],
+)
+def test_scrape_intervals_are_estimated(samples: int, span: float, seen: float | None, interval: float | None) -> None:
+    one = PodDraft("etl", "run-1-a", "0000-a")
+    one.container("main").started = NOW
+    usage: assemble.Usage = {}
+    assemble.read_usage(_vector(_usage(CGROUP, samples=samples, last=NOW + span)), PLAIN, usage)
+    found = estimate_interval([one], usage, seen)
+    assert found == (None if interval is None else pytest.approx(interval))
+
+
+# --- what is missing ------------------------------------------------------------------------------------------------------
+
+
+def _full(**fields: Any) -> PodFact:
+    inside = ContainerFact("main", "i", started=1.0, cpu_seconds=1.0, memory_sampled_peak=1.0, memory_kernel_peak=1.0)
+    base: dict[str, Any] = {
+        "created": 1.0,
+        "scheduled": 1.0,
+        "started": 1.0,
+        "phase": "Succeeded",
+        "containers": (inside,),
+    }
+    return PodFact("n", "p", "u", **{**base, **fields})
+
+
+def test_complete_facts_lack_nothing() -> None:
+    assert missing.absent([_full()] * 5) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "series"),
+    [
+        ("created", "kube_pod_created"),
+        ("scheduled", "kube_pod_status_scheduled_time"),
+        ("started", "kube_pod_start_time"),
+        ("phase", "kube_pod_status_phase"),
+    ],
+)
+def test_absent_series_are_named_with_effect_and_cure(field: str, series: str) -> None:
+    (note,) = missing.absent([_full(**{field: None})] * 3)
+    assert note.series == series
+    assert "unknown" in note.effect and "kube-state-metrics" in str(note)
+
+
+def test_one_fact_with_it_proves_the_series() -> None:
+    assert missing.absent([_full(created=None)] * 9 + [_full()]) == []
+
+
+def test_two_facts_prove_nothing() -> None:
+    assert missing.absent([_full(created=None)] * 2) == []
+
+
+def test_failures_without_reasons_are_named() -> None:
+    (note,) = missing.absent([_full(phase="Failed")] * 3)
+    assert note.series == "kube_pod_container_status_terminated_reason"
+
+
+def test_a_store_whose_up_is_hidden_says_so() -> None:
+    (note,) = missing.state_metrics(targets(), 2)
+    assert note.series == "up"
+    assert missing.state_metrics(targets(up=[K1]), 0) == []
+
+
+# --- text of queries -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("app", "app"),
+        ("tekton.dev/pipelineRun", "tekton_dev_pipeline_run"),
+        ("workflows.argoproj.io/workflow", "workflows_argoproj_io_workflow"),
+        ("batch.kubernetes.io/job-completion-index", "batch_kubernetes_io_job_completion_index"),
+        ("a.b/C", "a_b_c"),
+    ],
+)
+def test_label_names_of_kube_state_metrics(key: str, name: str) -> None:
+    assert pod_label(key) == name
+
+
+def test_long_windows_have_coarse_steps() -> None:
+    assert Window(600).subquery(finest=15) == "[600s:15s]"
+    assert Window(86_400).subquery(finest=15) == "[86400s:60s]"
+    assert Window(7 * 86_400).subquery(finest=5, points=5000) == "[604800s:121s]"
+
+
+def test_namespaces_are_put_into_queries_exactly() -> None:
+    assert 'namespace="a.b"' in queries.jobs(Scope(namespaces=("a.b",)), Window(60))
+    assert 'namespace=~"a\\\\.b|c"' in queries.jobs(Scope(namespaces=("c", "a.b")), Window(60))
+    assert 'namespace!=""' in queries.jobs(Scope(), Window(60))
+
+
+@pytest.mark.parametrize(
+    ("fields", "evaluations", "used"),
+    [
+        ({}, 60, 1),
+        (
+            {"delaySeconds": 61},
+            60,
+            0,
+        ),  # a record made before a sample arrived lacks it, and the peak stands none the less
+        ({"delaySeconds": 3600}, 60, 0),
+        ({}, 120, 0),  # every 30 s, or by two replicas: nobody knows how many are missing
+    ],
+)
+def test_records_are_asked_only_where_they_hold_every_sample(
+    store: Store, fields: dict[str, int], evaluations: int, used: int
+) -> None:
+    def answer(asked: Asked) -> Reply:
+        found = list(rows(asked.query))
+        if '"interval"' in asked.query:
+            found.append(({"stat": "recorded:3600"}, evaluations))
+        return vector(found)
+
+    store.script = answer
+    found = collect(
+        client(store, **fields), namespaces=["etl"], since=NOW - 600, until=NOW, now=NOW + 3600, label_keys=("step",)
+    )
+    assert found.recorded == used
+    assert any('figure="peak"' in asked.query for asked in store.asked) == bool(used)
+    assert [f.containers[0].memory_sampled_peak for f in found.facts] == [5e8]
+
+
+def test_of_several_evaluators_the_worst_counts() -> None:
+    """Each of them writes a marker; which of them a container's records come from is not known."""
+    text = queries.targets(Scope(namespaces=("etl",)), Window(3600))
+    assert "min(count_over_time(" + recorded.NAME in text.replace(" ", "")
+    assert "max(count_over_time(" + recorded.NAME not in text.replace(" ", "")
