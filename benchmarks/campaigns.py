@@ -30,8 +30,9 @@ from concertmaster.controller.changes.terms import reach_of, rights_of, terms_of
 from concertmaster.controller.profiles.reconcile import candidates
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.before_after import split_runs
-from concertmaster.core.changes.checks import Situation, blocking, judge
+from concertmaster.core.changes.checks import blocking, run_checks
 from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.situation import Situation
 from concertmaster.core.changes.verification import Proof, Terms, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import Common, Verdict
@@ -112,7 +113,7 @@ def change(kind: str, seed: int) -> Changed | None:
         more: dict[str, Any] = {"monthly_cost": candidate.monthly_cost, "spread": candidate.spread}
         made = plan(item, raw, profile="etl", namespace="demo", reach=reach_of(policy), **more)
         situation = Situation(now, rights_of(policy), data_until=now, coverage=candidate.coverage)
-        if blocking(judge(made, situation), proposing=False):
+        if blocking(run_checks(made, situation), proposing=False):
             continue
         changed = jsonpatch.apply(copy.deepcopy(raw), made.operations("1"))
         return Changed(made, world, changed, runs, rng, terms_of(policy, definition, now))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.core.changes.checks import GATES, Situation, judge
+from concertmaster.core.changes.checks import CHECKS, run_checks
 from concertmaster.core.changes.power import needed
+from concertmaster.core.changes.situation import Situation
 from tests.support.changes_world import planned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,8 +126,8 @@ def test_no_test_stands_for_a_line_that_is_gone() -> None:
 def test_the_table_names_every_gate_and_each_has_its_test() -> None:
     cells = re.findall(r"^\| ([a-z][-a-z, ]*) \| ", PAGE, re.MULTILINE)
     named = {gate.strip() for cell in cells if cell != "gate" for gate in cell.split(",")}
-    known = {v.gate for v in judge(planned(), Situation(0.0))}
-    assert len(known) == len(GATES)
+    known = {v.check for v in run_checks(planned(), Situation(0.0))}
+    assert len(known) == len(CHECKS)
     assert named == known
     tests = (ROOT / GATE).read_text()
     assert all(f'("{gate}", "' in tests for gate in known), REASONS

@@ -1,4 +1,4 @@
-"""What ``explain`` prints about carrying a recommendation out: the plan, its undoing, its form for Git, every gate.
+"""What ``explain`` prints about carrying a recommendation out: the plan, its undoing, its form for Git, every policy check.
 
 Computed here and now with the caller's own rights, from the profile's status and the object itself, exactly as the
 operator does it. What only the operator knows (its own rights, Argo's settings) is taken from conditions, or assumed on
@@ -26,10 +26,11 @@ from concertmaster.api.policy import AnyPolicy, resolve, select
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.terms import reach_of, rights_of
 from concertmaster.controller.workflow_change import FLYING, Change, elsewhere
-from concertmaster.core.changes.checks import Past, Situation, judge
+from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import withdrawn
 from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.situation import PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
@@ -102,7 +103,7 @@ def recommendation_of(item: Mapping[str, Any]) -> Recommendation:
 
 
 class Planner:
-    """Plans and gates of one profile's recommendations, read once."""
+    """Plans and policy checks of one profile's recommendations, read once."""
 
     def __init__(self, client: KubeClient, raw: Mapping[str, Any]) -> None:
         self._client = client
@@ -131,8 +132,8 @@ class Planner:
             *_indented(yaml.safe_dump({"patches": [entry]}, sort_keys=False, width=110)),
         ]
         out += ["", "  Gates:"]
-        for verdict in judge(made, self._situation(made, raw)):
-            out.append(f"    {'open  ' if verdict.open else 'closed'}  {verdict.gate:<17} {verdict.message}")
+        for result in run_checks(made, self._situation(made, raw)):
+            out.append(f"    {'open  ' if result.passed else 'closed'}  {result.check:<17} {result.message}")
         return [*out, *(f"    note: {note}" for note in self._notes), ""]
 
     def _history(self, recommendation: str) -> list[str]:
@@ -174,7 +175,7 @@ class Planner:
             now=time.time(),
             rights=rights_of(self._policy),
             facts=facts,
-            past=tuple(Past(c.applied, c.restored) for c in self._changes if c.applied is not None),
+            past=tuple(PastChange(c.applied, c.restored) for c in self._changes if c.applied is not None),
             in_flight=tuple(c.name for c in self._changes if c.phase in FLYING),
             elsewhere=elsewhere(self._everyone, self._namespace, self._name, made.target),
             data_until=parse_time(str(until)) if until else None,

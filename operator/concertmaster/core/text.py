@@ -85,6 +85,13 @@ def cores(amount: float | None) -> str:
     return f"{shown} core" if shown == "1" else f"{shown} cores"
 
 
+def resource_amount(resource: str, value: float) -> str:
+    """An amount of ``cpu`` (cores), ``memory`` (bytes) or anything counted: ``750m``, ``448Mi``, ``12``."""
+    if resource == "cpu":
+        return cpu(value)
+    return memory(value) if resource == "memory" else str(int(value))
+
+
 def money(amount: float | None, currency: str) -> str:
     """``0.42 USD``, with more digits for small amounts."""
     if amount is None or not math.isfinite(amount):

@@ -19,7 +19,7 @@ import yaml
 from concertmaster.api.models.base import parse_time
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
-from concertmaster.core.changes.checks.owner import owners
+from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.model.scalars import Duration, ScalarError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError

@@ -12,7 +12,7 @@ from concertmaster.controller.changes.replan import written
 from concertmaster.controller.changes.status import new_object, object_name, plan_status, says, with_conditions
 from concertmaster.controller.changes.writer import ChangeWriter, WriteState
 from concertmaster.controller.workflow_change import Change
-from concertmaster.core.changes.checks.owner import owners
+from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
 from concertmaster.kube.client import FIELD_MANAGER

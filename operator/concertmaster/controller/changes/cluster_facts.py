@@ -1,6 +1,6 @@
-"""What the cluster says about the target of a plan: the facts the gates look at, read only when a plan is at hand.
+"""What the cluster says about the target of a plan: the facts the policy checks need, read only when a plan is at hand.
 
-What cannot be read is None with the reason, so that its gate stays closed and says which right is missing. Lists of a
+What cannot be read is None with the reason, so that its check blocks and says which right is missing. Lists of a
 namespace are read once per cycle.
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from concertmaster.core.changes.checks.base import Facts, Quota, Range
-from concertmaster.core.changes.checks.owner import owners
+from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
+from concertmaster.core.changes.situation import ClusterFacts, LimitRange, ResourceQuota
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.engines.tekton.definition import tasks_of
@@ -46,19 +46,21 @@ class FactReader:
     secure: bool | None = None
     _lists: dict[tuple[str, str], list[dict[str, Any]] | Unreadable] = field(default_factory=dict)
 
-    def sharing(self, plan: Plan, workflow: str) -> Facts:
+    def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
         """Only who else runs the target: what a person should know who decides. ``workflow`` is the name of the object
         that defines the workflow."""
         unknown: dict[str, str] = {}
-        return Facts(sharers=_ask(unknown, "sharers", lambda: self._sharers(plan, workflow)), unknown=unknown)
+        return ClusterFacts(sharers=_ask(unknown, "sharers", lambda: self._sharers(plan, workflow)), unknown=unknown)
 
-    def read(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None, workflow: str) -> Facts:
+    def read(
+        self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None, workflow: str
+    ) -> ClusterFacts:
         """The facts about ``raw``, the target as the API server has it; ``workflow`` as in ``sharing``."""
         unknown: dict[str, str] = {}
         space = plan.namespace
         ask = partial(_ask, unknown)
         active = None if self.secure is False else ask("active_runs", lambda: self._active(plan, space))
-        return Facts(
+        return ClusterFacts(
             owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
             controllers=ask("controllers", lambda: self._controllers(plan, space)),
             sharers=ask("sharers", lambda: self._sharers(plan, workflow)),
@@ -78,18 +80,18 @@ class FactReader:
             return False
         return self.access.allowed(Right("patch", resource, plan.target.namespace if resource.namespaced else None))
 
-    def _ranges(self, namespace: str) -> Iterator[Range]:
+    def _ranges(self, namespace: str) -> Iterator[LimitRange]:
         for found in self._list(LIMIT_RANGES, namespace):
             for row in (found.get("spec") or {}).get("limits") or ():
                 if row.get("type") in ("Container", "Pod"):
                     name = str(found["metadata"]["name"])
-                    yield Range(name, str(row["type"]), _amounts(row.get("min")), _amounts(row.get("max")))
+                    yield LimitRange(name, str(row["type"]), _amounts(row.get("min")), _amounts(row.get("max")))
 
-    def _quotas(self, namespace: str) -> Iterator[Quota]:
+    def _quotas(self, namespace: str) -> Iterator[ResourceQuota]:
         for found in self._list(RESOURCE_QUOTAS, namespace):
             hard = (found.get("spec") or {}).get("hard") or {}
             rows = {k: hard.get(f"requests.{k}", hard.get(k)) for k in ("cpu", "memory")}
-            yield Quota(str(found["metadata"]["name"]), _amounts(rows))
+            yield ResourceQuota(str(found["metadata"]["name"]), _amounts(rows))
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:
         for resource, place in AUTOSCALERS:

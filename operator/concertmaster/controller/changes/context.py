@@ -15,9 +15,9 @@ from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import FLYING, Change, Scope
 from concertmaster.core.changes.before_after import Sides, foresee
-from concertmaster.core.changes.checks import Facts
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.plan import Plan
+from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.engines.tekton.definition import tasks_of
 
@@ -63,7 +63,7 @@ class WorkflowContext:
         """The object that the profile says defines the workflow."""
         return self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
 
-    def read(self, plan: Plan, raw: Mapping[str, Any]) -> Facts:
+    def read(self, plan: Plan, raw: Mapping[str, Any]) -> ClusterFacts:
         """What the cluster says about ``raw``, the target of a plan as it is now."""
         return self.facts.read(plan, raw, self.definition, self.subject.key.name)
 

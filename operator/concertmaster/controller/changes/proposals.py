@@ -1,4 +1,4 @@
-"""Plans that were not written yet: proposed, confirmed, held back by a gate, or carried out."""
+"""Plans that were not written yet: proposed, confirmed, held back by a policy check, or carried out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import FLYING, Change, Scope, elsewhere
-from concertmaster.core.changes.checks import Past, Situation, Verdict, blocking, judge, mode, shared_task
+from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
+from concertmaster.core.changes.checks_cluster import other_pipelines
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.situation import CheckResult, PastChange, Situation
 from concertmaster.core.model import TASK
 from concertmaster.engines.define import define
 from concertmaster.engines.tekton.definition import tasks_of
@@ -103,14 +105,14 @@ class Proposals:
         if any(c.name == object_name(made) and c.phase == "Completed" for c in desk.changes):
             return False  # tried, rejected or taken back: not the very same again
         cheap = self._situation(desk, candidate, made, approved=False)
-        verdicts = judge(made, cheap)
-        asks = _asks(verdicts)
+        verdicts = run_checks(made, cheap)
+        asks = needs_decision(verdicts)
         if self._refused(blocking(verdicts, proposing=asks)):
             return False
         fresh = self._hand.target(made)
         if fresh is None:
             return False
-        verdicts = judge(made, replace(cheap, facts=desk.read(made, fresh)))
+        verdicts = run_checks(made, replace(cheap, facts=desk.read(made, fresh)))
         if self._refused(blocking(verdicts, proposing=asks)):
             return False
         change = self._steps.propose(made, desk.changes, desk.now, _caution(made, cheap))
@@ -135,10 +137,10 @@ class Proposals:
             return
         approved = change.decision == "Approve"
         situation = self._situation(desk, candidate, made, approved=approved)
-        verdicts = judge(made, situation)
-        others = shared_task.told(made, situation.facts) or ""
+        verdicts = run_checks(made, situation)
+        others = other_pipelines(made, situation.facts) or ""
         unsaid = others[:_SAID] not in str(change.condition(C.APPROVED).get("message"))
-        if not approved and _asks(verdicts):
+        if not approved and needs_decision(verdicts):
             if unsaid:
                 desk.put(self._steps.ask_again(change, made, desk.now, _caution(made, situation)))
             return
@@ -195,7 +197,7 @@ class Proposals:
             return
         facts = desk.read(made, raw)
         situation = self._situation(desk, candidate, made, approved=approved)
-        shut = blocking(judge(made, replace(situation, facts=facts)), proposing=False)
+        shut = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
         if shut:
             self._hold(desk, fresh, shut)
             return
@@ -241,21 +243,21 @@ class Proposals:
         except NotFound:
             return None
 
-    def _refused(self, shut: Sequence[Verdict]) -> bool:
+    def _refused(self, shut: Sequence[CheckResult]) -> bool:
         """Count what closed gates keep back; whether any is closed."""
-        self._hand.tally.refused.update(v.gate for v in shut)
+        self._hand.tally.refused.update(v.check for v in shut)
         return bool(shut)
 
-    def _hold(self, desk: WorkflowContext, change: Change, shut: Sequence[Verdict]) -> None:
+    def _hold(self, desk: WorkflowContext, change: Change, shut: Sequence[CheckResult]) -> None:
         self._refused(shut)
-        desk.put(self._hand.hold(change, [v.gate for v in shut], shut[0].message, desk.now))
+        desk.put(self._hand.hold(change, [v.check for v in shut], shut[0].message, desk.now))
 
     def _situation(self, desk: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, desk.subject.entry
         runs, unsure = desk.foresee(self._follower.split_runs)
-        past = [Past(c.applied, c.restored, c.name) for c in desk.changes if c.applied is not None]
+        past = [PastChange(c.applied, c.restored, c.name) for c in desk.changes if c.applied is not None]
         deleted = self._hand.journal.deleted(entry.namespace, entry.name, desk.now)
-        past += [Past(at, at) for at in deleted.values()]
+        past += [PastChange(at, at) for at in deleted.values()]
         why = "somebody deleted a change of this kind while it was being proven" if item.id in deleted else None
         why = why or _objection([c for c in desk.changes if c.recommendation == item.id], desk.now)
         return Situation(
@@ -275,14 +277,9 @@ class Proposals:
         )
 
 
-def _asks(verdicts: Sequence[Verdict]) -> bool:
-    """Whether a person is asked: a gate waits for a decision."""
-    return any(v.gate in (mode.NAME, shared_task.NAME) and not v.open and v.waiting for v in verdicts)
-
-
 def _caution(made: Plan, situation: Situation) -> str | None:
     """What a person should know who decides: who else is changed, and how weak the proof will be."""
-    return "; ".join(t for t in (shared_task.told(made, situation.facts), situation.unsure) if t) or None
+    return "; ".join(t for t in (other_pipelines(made, situation.facts), situation.unsure) if t) or None
 
 
 def _objection(changes: Sequence[Change], now: float) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.apply import GitOps, OnSame
-from concertmaster.core.changes.checks.base import Bounds, Rights, Window
 from concertmaster.core.changes.fields import Reach
 from concertmaster.core.changes.plan import Kind
+from concertmaster.core.changes.situation import Bounds, Rights, Window
 from concertmaster.core.changes.verification import Terms
 from concertmaster.core.model import Level, WorkflowDefinition
 from concertmaster.core.model.options import Pricing

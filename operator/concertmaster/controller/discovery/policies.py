@@ -21,8 +21,8 @@ from concertmaster.api.policy import AnyPolicy, resolve, select
 from concertmaster.api.types import explain
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
-from concertmaster.core.changes.checks import Window
-from concertmaster.core.changes.checks.window import WindowUnusable, next_opening
+from concertmaster.core.changes.situation import Window
+from concertmaster.core.changes.windows import WindowUnusable, next_opening
 
 
 @dataclass(frozen=True, slots=True)

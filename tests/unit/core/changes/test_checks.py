@@ -1,4 +1,4 @@
-"""Every gate both ways, with a reason and a sentence that says what to do."""
+"""Every policy check both ways, with a reason and a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from concertmaster.core.changes.checks import (
-    GATES,
+from concertmaster.core.changes.checks import CHECKS, blocking, run_checks
+from concertmaster.core.changes.checks_cluster import owners
+from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.situation import (
     Bounds,
-    Facts,
-    Past,
-    Quota,
-    Range,
+    CheckResult,
+    ClusterFacts,
+    LimitRange,
+    PastChange,
+    ResourceQuota,
     Rights,
     Situation,
-    Verdict,
     Window,
-    blocking,
-    judge,
 )
-from concertmaster.core.changes.checks.owner import owners
-from concertmaster.core.changes.checks.window import WindowUnusable, next_opening, opened
-from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.model import Edit, Level
 from tests.support.changes_world import TRAIN, advice, cpu, faster, planned, template
 
@@ -36,18 +34,18 @@ GOOD = Situation(NOW, AUTO, data_until=NOW - 60.0, coverage=0.9)
 GI = 1024.0**3
 
 
-def told(gate: str, plan: Plan | None = None, **more: Any) -> Verdict:
-    """What ``gate`` says; keys of Rights and Facts are put where they belong."""
+def result_of(check: str, plan: Plan | None = None, **more: Any) -> CheckResult:
+    """What ``check`` returns; keys of Rights and ClusterFacts are put where they belong."""
     rights = {k: more.pop(k) for k in list(more) if k in Rights.__dataclass_fields__}
-    facts = {k: more.pop(k) for k in list(more) if k in Facts.__dataclass_fields__}
+    facts = {k: more.pop(k) for k in list(more) if k in ClusterFacts.__dataclass_fields__}
     situation = replace(GOOD, rights=replace(AUTO, **rights), facts=replace(GOOD.facts, **facts), **more)
-    return next(v for v in judge(plan or planned(), situation) if v.gate == gate)
+    return next(v for v in run_checks(plan or planned(), situation) if v.check == check)
 
 
 def test_a_good_candidate_passes_every_gate() -> None:
-    verdicts = judge(planned(), GOOD)
-    assert len(verdicts) == len(GATES) == len({v.gate for v in verdicts})
-    assert [v for v in verdicts if not v.open] == []
+    verdicts = run_checks(planned(), GOOD)
+    assert len(verdicts) == len(CHECKS) == len({v.check for v in verdicts})
+    assert [v for v in verdicts if not v.passed] == []
     assert all(v.message and v.reason for v in verdicts)
 
 
@@ -57,7 +55,7 @@ WIDER = planned(faster())
 
 
 @pytest.mark.parametrize(
-    ("gate", "reason", "words", "more"),
+    ("check", "reason", "words", "more"),
     [
         ("suspended", "Suspended", "spec.suspend", {"suspended": True}),
         ("mode", "ModeRecommend", "apply.mode", {"mode": "Recommend"}),
@@ -88,14 +86,14 @@ WIDER = planned(faster())
         ("shared-task", "Unknown", "no right", {"sharers": None, "unknown": {"sharers": "no right to list pipelines"}}),
         ("namespace-limits", "Unknown", "cannot be read", {"ranges": None}),
         ("namespace-limits", "Unknown", "cannot be read", {"quotas": None}),
-        ("namespace-limits", "LimitRange", "below 1600m", {"ranges": (Range("r", "Container", {"cpu": 1.6}),)}),
-        ("namespace-limits", "LimitRange", "above 1", {"ranges": (Range("r", "Container", {}, {"cpu": 1.0}),)}),
-        ("namespace-limits", "LimitRange", "above 1", {"ranges": (Range("r", "Pod", {}, {"cpu": 1.0}),)}),
+        ("namespace-limits", "LimitRange", "below 1600m", {"ranges": (LimitRange("r", "Container", {"cpu": 1.6}),)}),
+        ("namespace-limits", "LimitRange", "above 1", {"ranges": (LimitRange("r", "Container", {}, {"cpu": 1.0}),)}),
+        ("namespace-limits", "LimitRange", "above 1", {"ranges": (LimitRange("r", "Pod", {}, {"cpu": 1.0}),)}),
         (
             "namespace-limits",
             "ResourceQuota",
             "4 x 3 is more than the 10 of ResourceQuota q",
-            {"quotas": (Quota("q", {"cpu": 10.0}),), "pods": 4, "plan": RAISED},
+            {"quotas": (ResourceQuota("q", {"cpu": 10.0}),), "pods": 4, "plan": RAISED},
         ),
         ("pod-spec-patch", "PodSpecPatch", "last word", {"pod_spec_patch": True}),
         ("write-access", "NoRight", "WriteAccess", {"write_access": False}),
@@ -103,7 +101,7 @@ WIDER = planned(faster())
         ("secure-reference", "ActiveRuns", "would fail", {"secure": True, "active_runs": 2}),
         ("secure-reference", "ActiveRuns", "not known", {"secure": None, "active_runs": 1}),
         ("secure-reference", "Unknown", "not known", {"secure": True, "active_runs": None}),
-        ("cooldown", "Cooldown", "23h00m to go", {"past": (Past(NOW - 3600.0),)}),
+        ("cooldown", "Cooldown", "23h00m to go", {"past": (PastChange(NOW - 3600.0),)}),
         ("in-flight", "InFlight", "1 change of this workflow", {"in_flight": ("etl-cpu-1",)}),
         ("in-flight", "InFlight", "another change of WorkflowTemplate etl", {"elsewhere": ("b.cpu-1 of profile b",)}),
         ("in-flight", "RateLimited", "changesPerMinute", {"writes_left": 0}),
@@ -113,74 +111,76 @@ WIDER = planned(faster())
         ("window", "WindowNeverOpens", "Bad hour", {"windows": (Window("0 99 * * *", "UTC", 3600.0),)}),
     ],
 )  # fmt: skip
-def test_a_gate_closes_with_reason_and_words(gate: str, reason: str, words: str, more: dict[str, Any]) -> None:
-    found = told(gate, **more)
-    assert (found.open, found.reason) == (False, reason)
+def test_a_gate_closes_with_reason_and_words(check: str, reason: str, words: str, more: dict[str, Any]) -> None:
+    found = result_of(check, **more)
+    assert (found.passed, found.reason) == (False, reason)
     assert words in found.message
 
 
 def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_not_known_who_does() -> None:
-    shared = told("shared-task", sharers=("nightly",), approved=True)
-    assert shared.open
+    shared = result_of("shared-task", sharers=("nightly",), approved=True)
+    assert shared.passed
     assert "1 other Pipeline (nightly) runs" in shared.message
-    unknown = told("shared-task", sharers=None, approved=True)
-    assert (unknown.open, unknown.waiting) == (False, False)
+    unknown = result_of("shared-task", sharers=None, approved=True)
+    assert (unknown.passed, unknown.waiting) == (False, False)
 
 
 @pytest.mark.parametrize(
-    ("gate", "more"),
+    ("check", "more"),
     [
         ("mode", {"mode": "Approve", "approved": True}),
         ("mode", {"withdrawn": "3 of the last 5", "approved": True}),
         ("mode", {"unsure": "runs vary by 40 %", "approved": True}),
         ("owner", {"owners": ("Helm release x",), "git_ops_apply": True}),
         ("data", {"coverage": None, "plan": WIDER}),
-        ("namespace-limits", {"ranges": (Range("r", "Pod", {"cpu": 5.0}),)}),
+        ("namespace-limits", {"ranges": (LimitRange("r", "Pod", {"cpu": 5.0}),)}),
         ("namespace-limits", {"ranges": None, "quotas": None, "plan": WIDER}),
-        ("namespace-limits", {"quotas": (Quota("q", {"cpu": 1.0}),)}),  # lowering is never held back by a quota
+        ("namespace-limits", {"quotas": (ResourceQuota("q", {"cpu": 1.0}),)}),  # lowering is never held back by a quota
         ("pod-spec-patch", {"pod_spec_patch": True, "plan": WIDER}),
         ("secure-reference", {"secure": True, "active_runs": 0}),
         ("secure-reference", {"secure": None, "active_runs": 0}),
-        ("cooldown", {"past": (Past(NOW - 90_000.0),)}),
+        ("cooldown", {"past": (PastChange(NOW - 90_000.0),)}),
         ("in-flight", {"in_flight": ("a",), "max_in_flight": 2}),
         ("window", {"windows": (Window("0 22 * * 1-5", "Europe/Berlin", 21600.0),)}),
         ("window", {"windows": (Window("0 0 31 2 *", "UTC", 60.0), Window("0 * * * *", "UTC", 60.0))}),
     ],
 )
-def test_a_gate_opens_again(gate: str, more: dict[str, Any]) -> None:
-    assert told(gate, **more).open
+def test_a_gate_opens_again(check: str, more: dict[str, Any]) -> None:
+    assert result_of(check, **more).passed
 
 
 def test_a_first_value_is_set_by_a_person() -> None:
     raw = template(resources={})
-    assert told("largest-step", planned(advice(cpu(None, "1")), raw)).reason == "NoValueNow"
+    assert result_of("largest-step", planned(advice(cpu(None, "1")), raw)).reason == "NoValueNow"
 
 
 def test_a_request_never_passes_the_limit_beside_it() -> None:
     raw = template(resources={"requests": {"memory": "1Gi"}, "limits": {"memory": "1200Mi"}})
     plan = planned(advice(Edit(f"{TRAIN}/memory", "1Gi", "1400Mi")), raw)
-    assert told("bounds", plan).reason == "AboveLimit"
+    assert result_of("bounds", plan).reason == "AboveLimit"
 
 
 def test_one_mebibyte_of_rounding_is_no_larger_step() -> None:
     raw = template(resources={"requests": {"memory": "1001Mi"}})
     plan = planned(advice(Edit(f"{TRAIN}/memory", "1001Mi", "501Mi")), raw)
-    assert told("largest-step", plan).open
+    assert result_of("largest-step", plan).passed
 
 
 @pytest.mark.parametrize(("restores", "times"), [(0, 1), (1, 2), (2, 4), (3, 8), (4, 16), (9, 16)])
 def test_the_cooldown_doubles_after_each_restore_up_to_sixteen_times(restores: int, times: int) -> None:
-    past = tuple(Past(NOW - 1000.0 * (i + 2), NOW - 1000.0 * (i + 1)) for i in range(restores)) or (Past(NOW - 1000.0),)
+    past = tuple(PastChange(NOW - 1000.0 * (i + 2), NOW - 1000.0 * (i + 1)) for i in range(restores)) or (
+        PastChange(NOW - 1000.0),
+    )
     end = 1000.0 * times
-    just = told("cooldown", past=past, cooldown_seconds=end / times, now=NOW - 1000.0 + end - 1.0)
-    assert not just.open
-    assert told("cooldown", past=past, cooldown_seconds=end / times, now=NOW - 1000.0 + end).open
+    just = result_of("cooldown", past=past, cooldown_seconds=end / times, now=NOW - 1000.0 + end - 1.0)
+    assert not just.passed
+    assert result_of("cooldown", past=past, cooldown_seconds=end / times, now=NOW - 1000.0 + end).passed
 
 
 def test_a_change_that_stayed_ends_the_doubling() -> None:
-    past = (Past(NOW - 900.0), Past(NOW - 5000.0, NOW - 4000.0))
-    assert not told("cooldown", past=past, cooldown_seconds=1000.0).open
-    assert told("cooldown", past=past, cooldown_seconds=800.0).open
+    past = (PastChange(NOW - 900.0), PastChange(NOW - 5000.0, NOW - 4000.0))
+    assert not result_of("cooldown", past=past, cooldown_seconds=1000.0).passed
+    assert result_of("cooldown", past=past, cooldown_seconds=800.0).passed
 
 
 def at(*moment: int, zone: str = "Europe/Berlin", fold: int = 0) -> float:
@@ -230,11 +230,11 @@ def test_the_next_opening_is_told_and_nonsense_raises() -> None:
 def test_a_proposal_may_wait_for_a_decision_and_for_a_window_but_for_nothing_else() -> None:
     shut = (Window("0 3 * * *", "Europe/Berlin", 3600.0),)
     approve = replace(GOOD, rights=replace(AUTO, mode="Approve", windows=shut))
-    verdicts = judge(planned(), approve)
-    assert {v.gate for v in blocking(verdicts, proposing=False)} == {"mode", "window"}
+    verdicts = run_checks(planned(), approve)
+    assert {v.check for v in blocking(verdicts, proposing=False)} == {"mode", "window"}
     assert blocking(verdicts, proposing=True) == []
-    owned = judge(planned(), replace(approve, facts=Facts(owners=("Helm",))))
-    assert [v.gate for v in blocking(owned, proposing=True)] == ["owner"]
+    owned = run_checks(planned(), replace(approve, facts=ClusterFacts(owners=("Helm",))))
+    assert [v.check for v in blocking(owned, proposing=True)] == ["owner"]
 
 
 def applied(fields: dict[str, Any], manager: str = "argocd-controller", operation: str = "Apply") -> dict[str, Any]:
@@ -293,5 +293,5 @@ def test_a_thousand_candidates_are_planned_and_judged_within_two_seconds() -> No
     begun = time.process_time()
     for i in range(1000):
         pointer = f"/spec/templates/{2 + i % 50}/container/resources/requests/cpu"
-        assert len(judge(planned(advice(cpu(pointer=pointer)), raw), situation)) == len(GATES)
+        assert len(run_checks(planned(advice(cpu(pointer=pointer)), raw), situation)) == len(CHECKS)
     assert time.process_time() - begun < 2.0

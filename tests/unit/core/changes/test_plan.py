@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.checks import Rights, Situation, judge
+from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Reach, Refused
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import Aim, Kind, Target, digest_of
 from concertmaster.core.changes.pointers import allowed, within
+from concertmaster.core.changes.situation import Rights, Situation
 from concertmaster.core.model import Category, Edit
 from concertmaster.core.model.amounts import quantity
 from tests.support.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
@@ -310,8 +311,8 @@ def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_ste
     def moved(current: str, proposed: str) -> tuple[object, bool]:
         raw = template(resources={"requests": {"memory": current}})
         found = planned(advice(Edit(f"{TRAIN}/memory", current, proposed)), raw, reach=REACH)
-        (gate,) = [v for v in judge(found, Situation(0.0, rights=Rights())) if v.gate == "bounds"]
-        return found.settings[0].new_literal, gate.open
+        (result,) = [v for v in run_checks(found, Situation(0.0, rights=Rights())) if v.check == "bounds"]
+        return found.settings[0].new_literal, result.passed
 
     assert moved("40Gi", "30Gi") == ("30Gi", True)
     assert moved("50Mi", "70Mi") == ("70Mi", True)

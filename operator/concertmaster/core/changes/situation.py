@@ -1,12 +1,12 @@
-"""What every gate sees and says. A gate is a pure function of a plan and its situation.
+"""What a policy check sees and returns.
 
-Facts that could not be found out are None, and a gate that needs one stays closed and names the right or the setting
-that is missing: a change is made on knowledge, never on hope.
+Facts that could not be read are None. A check that needs such a fact blocks and names the missing right or setting: a
+change is based on knowledge, never on an assumption.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.core.changes.plan import Kind, Plan
@@ -14,15 +14,15 @@ from concertmaster.core.model import Level
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one gate says. ``waiting``: a decision or time opens it, so that a
-    plan may be proposed and wait for that."""
+class CheckResult:
+    """The outcome of one check. ``waiting``: a decision or time lifts the block, so that the plan may be proposed and
+    wait for that. ``check`` is filled in by ``run_checks``."""
 
-    gate: str
-    open: bool
+    passed: bool
     reason: str
     message: str
     waiting: bool = False
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """One change of the same workflow that was written: when it was applied and, if so, taken back (unix seconds)."""
+class PastChange:
+    """An earlier change of the same workflow: when it was applied and, if so, rolled back (unix seconds)."""
 
     applied: float
     restored: float | None = None
@@ -75,7 +75,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class LimitRange:
     """A LimitRange's bounds for a container or a pod (``scope``), cores and bytes by resource."""
 
     name: str
@@ -85,7 +85,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class ResourceQuota:
     """What a ResourceQuota allows a namespace in all, cores and bytes by resource (requests)."""
 
     name: str
@@ -93,20 +93,20 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the cluster says about the target now. None: it could not be asked, ``unknown`` has the reason by topic.
+class ClusterFacts:
+    """The state of the target in the cluster. None: it could not be read, ``unknown`` has the reason by topic.
 
-    ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that aim at it;
+    ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that target it;
     ``sharers`` are the other Pipelines that run it, where it is a Task. ``pods`` is how many pods of the step may run at
-    a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` how many runs
-    are going on.
+    a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` the number of
+    active runs.
     """
 
     owners: tuple[str, ...] | None = ()
     controllers: tuple[str, ...] | None = ()
     sharers: tuple[str, ...] | None = ()
-    ranges: tuple[Range, ...] | None = ()
-    quotas: tuple[Quota, ...] | None = ()
+    ranges: tuple[LimitRange, ...] | None = ()
+    quotas: tuple[ResourceQuota, ...] | None = ()
     pod_spec_patch: bool = False
     secure: bool | None = False
     active_runs: int | None = 0
@@ -121,20 +121,19 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything a gate may look at besides the plan. Times are unix seconds.
+    """Everything a check sees besides the plan. Times are unix seconds.
 
-    ``in_flight`` names the changes of this workflow that were written and are not judged yet, ``elsewhere`` those of
-    other workflows on the same object. ``baseline_runs`` are
-    the runs a change could be compared with, ``coverage`` is the share
-    of executions of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by
-    itself, ``unsure`` why a proof could well miss harm. ``approved`` is True once a person approved the plan.
-    ``writes_left`` is what the rate allows now.
+    ``in_flight`` names the changes of this workflow under verification, ``elsewhere`` those of other workflows on the
+    same object. ``baseline_runs`` are the runs a change could be compared with, ``coverage`` is the share of executions
+    of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by itself,
+    ``unsure`` why a verification could well miss harm. ``approved`` is True once a person approved the plan.
+    ``writes_left`` is what the rate limit allows now.
     """
 
     now: float
     rights: Rights = field(default_factory=Rights)
-    facts: Facts = field(default_factory=Facts)
-    past: tuple[Past, ...] = ()
+    facts: ClusterFacts = field(default_factory=ClusterFacts)
+    past: tuple[PastChange, ...] = ()
     in_flight: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     data_until: float | None = None
@@ -148,19 +147,15 @@ class Situation:
     writes_left: int = 1
 
 
-Gate = Callable[[Plan, Situation], Verdict]
+Check = Callable[[Plan, Situation], CheckResult]
+"""A pure function. Users see its name, with hyphens for underscores."""
 
 
-def passed(gate: str, message: str, *, waiting: bool = False) -> Verdict:
-    """An open gate."""
-    return Verdict(gate, True, "Open", message, waiting)
+def passed(message: str, *, waiting: bool = False) -> CheckResult:
+    """The check found nothing against the plan."""
+    return CheckResult(True, "Passed", message, waiting)
 
 
-def closed(gate: str, reason: str, message: str, *, waiting: bool = False) -> Verdict:
-    """A closed gate."""
-    return Verdict(gate, False, reason, message, waiting)
-
-
-def blocking(verdicts: Sequence[Verdict], *, proposing: bool) -> list[Verdict]:
-    """The closed gates that count: for a proposal those that neither a decision nor time opens, for a write all of them."""
-    return [v for v in verdicts if not v.open and not (proposing and v.waiting)]
+def blocked(reason: str, message: str, *, waiting: bool = False) -> CheckResult:
+    """The check holds the plan back."""
+    return CheckResult(False, reason, message, waiting)

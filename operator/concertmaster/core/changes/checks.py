@@ -1,0 +1,57 @@
+"""The checks a change must pass. All of them run every time, so that a person sees every reason at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.core.changes import checks_cluster as cluster
+from concertmaster.core.changes import checks_policy as policy
+from concertmaster.core.changes.plan import Plan
+from concertmaster.core.changes.situation import Check, CheckResult, Situation
+
+CHECKS: tuple[Check, ...] = (
+    policy.suspended,
+    policy.mode,
+    policy.kind,
+    policy.risk,
+    policy.bounds,
+    policy.largest_step,
+    policy.minimum_change,
+    policy.data,
+    cluster.owner,
+    cluster.controllers,
+    cluster.shared_task,
+    cluster.namespace_limits,
+    cluster.pod_spec_patch,
+    cluster.write_access,
+    cluster.secure_reference,
+    policy.cooldown,
+    policy.in_flight,
+    policy.window,
+)
+
+
+def name_of(check: Check) -> str:
+    """The name users see."""
+    return check.__name__.replace("_", "-")
+
+
+NAMES: tuple[str, ...] = tuple(name_of(check) for check in CHECKS)
+
+
+def run_checks(plan: Plan, situation: Situation) -> tuple[CheckResult, ...]:
+    """The result of every check, in their order."""
+    return tuple(replace(check(plan, situation), check=name) for check, name in zip(CHECKS, NAMES, strict=True))
+
+
+def blocking(results: Sequence[CheckResult], *, proposing: bool) -> list[CheckResult]:
+    """The results that hold a plan back: for a write all that did not pass, for a proposal those that neither a
+    decision nor time lifts."""
+    return [r for r in results if not r.passed and not (proposing and r.waiting)]
+
+
+def needs_decision(results: Sequence[CheckResult]) -> bool:
+    """Whether a check waits for a person's decision."""
+    asking = (name_of(policy.mode), name_of(cluster.shared_task))
+    return any(r.check in asking and not r.passed and r.waiting for r in results)

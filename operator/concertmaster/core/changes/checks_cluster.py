@@ -1,0 +1,189 @@
+"""Checks of a plan against the state of the cluster: who else controls the target, and what its namespace allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.changes.json_patch import find, join, parts
+from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.situation import CheckResult, ClusterFacts, Situation, blocked, passed
+from concertmaster.core.text import count, listing, resource_amount
+
+_REFERENCED = ("WorkflowTemplate", "ClusterWorkflowTemplate")
+
+
+def owner(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks for an owned object unless apply.gitOps is Apply: it gets a patch to commit."""
+    owned_by = situation.facts.owners
+    if owned_by is None:
+        return blocked("Unknown", f"who owns the object is not known: {situation.facts.why('owners')}")
+    if not owned_by:
+        return passed("nobody else owns the object")
+    names = " and ".join(owned_by[:3])
+    if situation.rights.git_ops_apply:
+        return passed(f"apply.gitOps is Apply although {names} owns it and may change it back")
+    return blocked("Owned", f"{names} owns it: commit the kustomize patch there, or set apply.gitOps to Apply")
+
+
+def controllers(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks when a VerticalPodAutoscaler, HorizontalPodAutoscaler or KEDA object targets the same object: the two
+    would keep undoing each other."""
+    autoscalers = situation.facts.controllers
+    if autoscalers is None:
+        return blocked("Unknown", f"autoscalers cannot be read: {situation.facts.why('controllers')}")
+    if autoscalers:
+        return blocked("OtherController", f"{'; '.join(autoscalers[:3])}: leave the sizing to it, or remove it")
+    return passed("no autoscaler aims at it")
+
+
+def shared_task(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks for a Task that other Pipelines of the namespace run until a person approved it (the verification covers
+    one Pipeline only), and while the Pipelines cannot be read."""
+    facts = situation.facts
+    if facts.sharers is None:
+        return blocked("Unknown", f"who else runs {plan.target} is not known: {facts.why('sharers')}")
+    others = other_pipelines(plan, facts)
+    if others is None:
+        return passed("no other Pipeline runs it")
+    if situation.approved:
+        return passed(f"a person approved it although {others}")
+    return blocked("Shared", f"{others}; it waits for a decision", waiting=True)
+
+
+def other_pipelines(plan: Plan, facts: ClusterFacts) -> str | None:
+    """Which other Pipelines run the Task and change with it, as a sentence; None when there are none."""
+    if not facts.sharers:
+        return None
+    who = f"{count(len(facts.sharers), 'other Pipeline')} ({listing(list(facts.sharers), 5)})"
+    return f"{who} {'runs' if len(facts.sharers) == 1 else 'run'} {plan.target} too and would change with it unproven"
+
+
+def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
+    """Compares requests with every LimitRange, and with what every ResourceQuota allows for the pods of the step.
+
+    The API server checks neither when a template is written, only when its pods are created: the next run would fail.
+    """
+    facts = situation.facts
+    requests = [s for s in plan.settings if s.resource != "parallelism"]
+    if requests and (facts.ranges is None or facts.quotas is None):
+        topic = "ranges" if facts.ranges is None else "quotas"
+        return blocked("Unknown", f"LimitRange and ResourceQuota cannot be read: {facts.why(topic)}")
+    for s in requests:
+        for limits in facts.ranges or ():
+            least, most = limits.least.get(s.resource), limits.most.get(s.resource)
+            if limits.scope == "Container" and least is not None and s.new < least * (1 - 1e-9):
+                edge = f"below {resource_amount(s.resource, least)}, the least LimitRange {limits.name} allows"
+                return blocked("LimitRange", f"{s.resource} {s.new_literal} is {edge}")
+            if most is not None and s.new > most * (1 + 1e-9):
+                edge = f"above {resource_amount(s.resource, most)}, the most LimitRange {limits.name} allows"
+                return blocked("LimitRange", f"{s.resource} {s.new_literal} is {edge}")
+        for quota in facts.quotas or ():
+            hard = quota.hard.get(s.resource)
+            pods = facts.pods or 1
+            if hard is not None and s.old is not None and s.new > s.old and s.new * pods > hard * (1 + 1e-9):
+                most_allowed = f"the {resource_amount(s.resource, hard)} of ResourceQuota {quota.name}"
+                return blocked("ResourceQuota", f"{s.resource}: {pods} x {s.new_literal} is more than {most_allowed}")
+    return passed("no LimitRange or ResourceQuota forbids it")
+
+
+def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks for requests where a podSpecPatch sets resources: Argo applies it last, over the request."""
+    if plan.kind is Kind.RESOURCES and situation.facts.pod_spec_patch:
+        return blocked("PodSpecPatch", "a podSpecPatch sets resources and has the last word; change it there")
+    return passed("no podSpecPatch sets resources")
+
+
+def write_access(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks without the right to patch the target; the condition WriteAccess has the Helm value to set."""
+    access = situation.facts.write_access
+    if access is None:
+        return blocked("Unknown", "the API server could not be asked about the right to write", waiting=True)
+    if not access:
+        cure = "the policy's condition WriteAccess has the value to set"
+        return blocked("NoRight", f"the operator may not patch {plan.target.kind}; {cure}")
+    return passed(f"the operator may patch {plan.target.kind}")
+
+
+def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks while runs are active where Argo compares stored templates, and where that is not known: with
+    ``templateReferencing: Secure`` it fails running workflows whose template changes."""
+    facts = situation.facts
+    if plan.target.kind not in _REFERENCED:
+        return passed("no run refers to it", waiting=True)
+    if facts.secure is False:
+        return passed("Argo does not compare templates with running workflows", waiting=True)
+    if facts.active_runs == 0:
+        return passed("no run is active", waiting=True)
+    if facts.active_runs is None:
+        message = f"whether runs are active is not known: {facts.why('active_runs')}"
+        return blocked("Unknown", message, waiting=True)
+    active = count(facts.active_runs, "run")
+    if facts.secure is None:
+        message = f"{active} active, and Argo's templateReferencing is not known: {facts.why('secure')}"
+        return blocked("ActiveRuns", message, waiting=True)
+    message = f"templateReferencing is Secure and {active} active, which a change would fail"
+    return blocked("ActiveRuns", message, waiting=True)
+
+
+def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:
+    """Who else writes the object or these fields of it, as its metadata says; ``own`` is our own field manager.
+
+    That are the marks of Argo CD, Flux and Helm, ownerReferences, and managers that applied the very fields (server-side
+    apply). Lists without keys belong to their manager as a whole.
+    """
+    meta = raw.get("metadata") or {}
+    labels, annotations = _texts(meta.get("labels")), _texts(meta.get("annotations"))
+    names: dict[str, None] = {}
+    tracking = annotations.get("argocd.argoproj.io/tracking-id")
+    instance = labels.get("argocd.argoproj.io/instance")
+    if tracking or instance or "argocd.argoproj.io/installation-id" in annotations:
+        names.setdefault(f"Argo CD application {(tracking or instance or '').split(':', 1)[0]}".rstrip())
+    for prefix, kind in (("kustomize.toolkit.fluxcd.io", "Kustomization"), ("helm.toolkit.fluxcd.io", "HelmRelease")):
+        if labels.get(f"{prefix}/name"):
+            names.setdefault(f"Flux {kind} {labels[f'{prefix}/name']}")
+    release = annotations.get("meta.helm.sh/release-name")
+    if release or labels.get("app.kubernetes.io/managed-by") == "Helm":
+        names.setdefault(f"Helm release {release}" if release else "Helm")
+    for reference in meta.get("ownerReferences") or ():
+        if isinstance(reference, Mapping) and reference.get("kind"):
+            names.setdefault(f"{reference['kind']} {reference.get('name')}")
+    for entry in meta.get("managedFields") or ():
+        if not isinstance(entry, Mapping) or entry.get("manager") == own:
+            continue
+        manager, fields = str(entry.get("manager")), entry.get("fieldsV1")
+        if entry.get("operation") == "Apply" and any(_covers(fields, raw, p) for p in pointers):
+            names.setdefault(f"field manager {manager} (server-side apply)")
+    return tuple(names)
+
+
+def _covers(fields: object, raw: Mapping[str, Any], pointer: str) -> bool:
+    """Whether a ``fieldsV1`` set holds the field at ``pointer`` or something that contains it as a whole."""
+    node = fields
+    walked: list[str] = []
+    for part in parts(pointer):
+        walked.append(part)
+        if not isinstance(node, Mapping):
+            return False
+        below = _member(node, part, find(raw, join(walked))[1])
+        if below is None:
+            return False
+        if not below or set(below) == {"."}:
+            return True  # owned as a whole: an atomic list or map, or the field itself
+        node = below
+    return True
+
+
+def _member(node: Mapping[str, Any], part: str, value: object) -> Mapping[str, Any] | None:
+    if f"f:{part}" in node:
+        below = node[f"f:{part}"]
+        return below if isinstance(below, Mapping) else {}
+    if part.isdigit() and isinstance(value, Mapping):
+        for key, below in node.items():
+            if key.startswith("k:") and f'"name":"{value.get("name")}"' in key:
+                return below if isinstance(below, Mapping) else {}
+    return None
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}

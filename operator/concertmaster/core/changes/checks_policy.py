@@ -1,0 +1,188 @@
+"""Checks of a plan against the policy in force, the data it rests on, and earlier changes of the workflow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.pointers import allowed
+from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
+from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
+from concertmaster.core.model import Level
+from concertmaster.core.text import count, duration, percent, resource_amount
+
+_RISKS = list(Level)
+_ROUNDING = 1e-3  # rounding to a whole millicore or Mi is no step of its own
+_MIN_BASELINE = 5  # runs; a verification against fewer could not decide anything
+_MAX_COOLDOWN_FACTOR = 16
+
+
+def suspended(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks while the policy in force is suspended."""
+    rights = situation.rights
+    if rights.suspended:
+        return blocked("Suspended", f"{rights.policy} is suspended; set spec.suspend to false to go on")
+    return passed("the policy is not suspended")
+
+
+def mode(plan: Plan, situation: Situation) -> CheckResult:
+    """Auto needs a rule that may act by itself and has not lost that right; everything else needs an approval."""
+    rights = situation.rights
+    if rights.policy is None or rights.mode not in ("Approve", "Auto"):
+        policy = rights.policy or "no policy"
+        return blocked("ModeRecommend", f"mode is Recommend ({policy}); set apply.mode to Approve or Auto")
+    if situation.approved:
+        return passed("a person approved it")
+    if rights.mode == "Approve":
+        return blocked("NeedsApproval", "mode is Approve: it waits for a decision", waiting=True)
+    if not plan.automatic:
+        return blocked("NeedsApproval", f"rule {plan.rule} never acts by itself: it waits for a decision", waiting=True)
+    if situation.withdrawn is not None:
+        return blocked("RightWithdrawn", f"{situation.withdrawn}; it waits for a decision", waiting=True)
+    if situation.unsure is not None:
+        return blocked("CannotBeProven", f"{situation.unsure}; it waits for a decision", waiting=True)
+    return passed(f"mode is Auto ({rights.policy})")
+
+
+def kind(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks a field of a kind that apply.allow does not list, and one that is never changed."""
+    for setting in plan.settings:
+        if allowed(plan.target.kind, setting.pointer) != setting.resource:
+            return blocked("FieldNotAllowed", f"{setting.pointer} is never changed")
+    kinds = {Kind.PARALLELISM if s.resource == "parallelism" else Kind.RESOURCES for s in plan.settings}
+    missing = sorted(k.value for k in kinds - situation.rights.allow)
+    if missing:
+        return blocked("KindNotAllowed", f"the policy does not allow {', '.join(missing)}; see apply.allow")
+    return passed(f"{plan.kind.value} may be changed")
+
+
+def risk(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks a recommendation riskier than apply.maxRisk."""
+    most = situation.rights.max_risk
+    if _RISKS.index(plan.risk) > _RISKS.index(most):
+        return blocked("TooRisky", f"risk is {plan.risk.value}, and the policy accepts {most.value} (apply.maxRisk)")
+    return passed(f"risk is {plan.risk.value}")
+
+
+def bounds(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks outside min and max, when min is above max, and above the container's own limit."""
+    for s in plan.settings:
+        least, most = situation.rights.bounds.of(s.resource)
+        low, high = resource_amount(s.resource, least), resource_amount(s.resource, most)
+        if least > most:
+            return blocked(
+                "BoundsContradict", f"bounds.{s.resource}: min {low} is above max {high}; correct the policy"
+            )
+        if not least <= s.new <= most:
+            return blocked("OutOfBounds", f"{s.resource} {s.new_literal} is outside {low} to {high} (apply.bounds)")
+        if s.limit is not None and s.new > s.limit * (1 + 1e-9):
+            limit = resource_amount(s.resource, s.limit)
+            return blocked("AboveLimit", f"{s.resource} request {s.new_literal} is above the limit {limit} beside it")
+    return passed("within the bounds")
+
+
+def largest_step(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks where nothing is set now (the step has no size) and beyond bounds.maxStepPercent."""
+    most = situation.rights.bounds.max_step
+    for s in plan.settings:
+        change = s.change
+        if change is None:
+            return blocked("NoValueNow", f"nothing is set at {s.pointer} now; set a first value by hand")
+        if abs(change) > most + _ROUNDING:
+            step = f"{s.old_literal} to {s.new_literal} is {percent(abs(change))} in one step, at most {percent(most)}"
+            return blocked("StepTooLarge", f"{step} (apply.bounds.maxStepPercent)")
+    return passed("no step is too large" if plan.whole else "goes as far as one step may")
+
+
+def minimum_change(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks when no field changes by apply.minChangePercent: too little to be worth a verification."""
+    largest = max((abs(s.change) for s in plan.settings if s.change is not None), default=0.0)
+    least = situation.rights.min_change
+    if largest < least - 1e-9:
+        message = f"the change is {percent(largest)}, less than {percent(least)} (apply.minChangePercent)"
+        return blocked("TooSmall", message)
+    return passed(f"the change is {percent(largest)}")
+
+
+def data(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks on stale metrics, without runs to compare with, and for requests on too few samples of the step."""
+    until, most = situation.data_until, situation.max_data_age
+    if until is None:
+        return blocked("NoData", "nothing is known of when the metrics were read last")
+    age = situation.now - until
+    if age > most:
+        message = f"the metrics end {duration(age)} ago, at most {duration(most)} is accepted; see MetricsAvailable"
+        return blocked("StaleData", message)
+    if situation.baseline_runs < _MIN_BASELINE:
+        runs = count(situation.baseline_runs, "run")
+        return blocked("NoBaseline", f"{runs} since the last change, {_MIN_BASELINE} are needed to compare with")
+    if plan.kind is Kind.RESOURCES:
+        covered, least = situation.coverage, situation.min_coverage
+        if covered is None or covered < least:
+            share = "an unknown share" if covered is None else percent(covered)
+            return blocked("LowCoverage", f"{share} of the executions has samples, at least {percent(least)} is needed")
+    return passed(f"the metrics are {duration(max(0.0, age))} old")
+
+
+def cooldown(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks until the cooldown after the last write is over. It doubles with each rollback in a row."""
+    seconds = situation.rights.cooldown_seconds
+    factor = _cooldown_factor(situation.past)
+    last = max((max(p.applied, p.restored or 0.0) for p in situation.past), default=None)
+    if last is None or situation.now >= last + seconds * factor:
+        return passed("no cooldown holds")
+    restores = count(factor.bit_length() - 1, "restore")
+    why = f", {factor} times {duration(seconds)} after {restores}" if factor > 1 else ""
+    left = duration(last + seconds * factor - situation.now)
+    return blocked("Cooldown", f"the last change was too recently; {left} to go{why} (apply.cooldown)")
+
+
+def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
+    """2 to the number of rollbacks since the last change that stayed, capped."""
+    restores = 0
+    for change in sorted(past, key=lambda p: p.applied, reverse=True):
+        if change.restored is None:
+            break
+        restores += 1
+    return min(_MAX_COOLDOWN_FACTOR, 1 << min(restores, 30))
+
+
+def in_flight(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks while apply.maxInFlight changes of this workflow or any of the same object are under verification (their
+    effects could not be told apart), and while the rate of writes is used up."""
+    names, most = situation.in_flight, situation.rights.max_in_flight
+    if len(names) >= most:
+        listed = ", ".join(names[:3])
+        message = (
+            f"{count(len(names), 'change')} of this workflow under verification ({listed}), at most {most} at a time"
+        )
+        return blocked("InFlight", message)
+    if situation.elsewhere:
+        listed = ", ".join(situation.elsewhere[:3])
+        message = f"another change of {plan.target} is under verification ({listed}): the same runs would prove both"
+        return blocked("InFlight", message)
+    if situation.writes_left <= 0:
+        message = "the namespace had its share of changes in this minute (limits.changesPerMinute)"
+        return blocked("RateLimited", message, waiting=True)
+    return passed("no other change is in the way", waiting=True)
+
+
+def window(plan: Plan, situation: Situation) -> CheckResult:
+    """Passes while any window is open. A window that can never open is reported, whatever the others say."""
+    windows = situation.rights.windows
+    if not windows:
+        return passed("changes may be made at any time", waiting=True)
+    problems: list[str] = []
+    coming: list[float] = []
+    for one in windows:
+        try:
+            if opened(one, situation.now) is not None:
+                return passed(f"window {one.schedule} ({one.time_zone}) is open", waiting=True)
+            coming.append(next_opening(one, situation.now))
+        except WindowUnusable as error:
+            problems.append(str(error))
+    if not coming:
+        return blocked("WindowNeverOpens", f"no window ever opens: {'; '.join(problems)}")
+    at = datetime.fromtimestamp(min(coming), tz=UTC).strftime("%A %Y-%m-%d %H:%M UTC")
+    also = f"; {'; '.join(problems)}" if problems else ""
+    return blocked("WindowClosed", f"the next window opens {at}{also}", waiting=True)
