@@ -77,7 +77,9 @@ def test_every_rule_has_a_page_and_is_listed() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 def test_settings_of_a_page_are_those_of_the_rule(rule: object) -> None:
     name = getattr(rule, "name", "")
-    source = (ROOT / "operator" / "concertmaster" / "core" / "rules" / f"{name.replace('-', '_')}.py").read_text()
+    rules = ROOT / "operator" / "concertmaster" / "core" / "rules"
+    (module,) = rules.rglob(f"{name.replace('-', '_')}.py")
+    source = module.read_text()
     used = set(re.findall(r'settings\.number\(\s*"(\w+)"', source))
     documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "rules" / f"{name}.md").read_text(), re.MULTILINE))
     assert used == documented
