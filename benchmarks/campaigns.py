@@ -35,7 +35,8 @@ from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.changes.verification import Proof, Terms, verify
 from concertmaster.core.model import RunRecord
-from concertmaster.core.stats.comparison import Common, Verdict
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.stats.comparison import Common
 from concertmaster.engines.define import define
 from concertmaster.report.pipeline import advise
 

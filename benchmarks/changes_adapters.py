@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from concertmaster.core.analysis.degraded_runs import find_degraded
 from concertmaster.core.changepoint import detect
-from concertmaster.core.stats.comparison import Verdict, compare
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.stats.comparison import compare
 
 WORDS = {Verdict.IMPROVED: "better", Verdict.WORSE: "worse", Verdict.SAME: "same", Verdict.INCONCLUSIVE: "same"}
 

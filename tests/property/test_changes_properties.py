@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from concertmaster.core.analysis.degraded_runs import find_degraded
 from concertmaster.core.changepoint import coincidences, detect, origins, outlook
-from concertmaster.core.stats.comparison import Verdict, compare, watch
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.stats.comparison import compare, watch
 from concertmaster.core.stats.summary import summarize
 
 anything = st.lists(

@@ -25,10 +25,9 @@ from concertmaster.core.lifecycle.states import (
     Memory,
     Outcome,
     Standing,
-    State,
     advance,
 )
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report import recommendation_log as remembered
 
 IDS = ("parallelism", "memory-request.a", "cpu-request.a", "timeout.b")
@@ -141,8 +140,8 @@ class Life(RuleBasedStateMachine):
     def what_is_given_is_active_or_dismissed_and_nothing_else_is_dismissed_without_a_decision(self) -> None:
         for s in self.memory.standings:
             if s.id in getattr(self, "given_ids", set()):
-                assert s.state in (State.ACTIVE, State.DISMISSED)
-            if s.state is State.DISMISSED:
+                assert s.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED)
+            if s.state is RecommendationState.DISMISSED:
                 assert self.decisions.get(s.id) == s.dismissal
 
     @invariant()
@@ -150,10 +149,10 @@ class Life(RuleBasedStateMachine):
         """While the decision stands, what was dismissed stays dismissed unless it says what is new, or is carried out."""
         now = {s.id: s for s in self.memory.standings}
         for old in getattr(self, "before", Memory()).standings:
-            if old.state is State.DISMISSED and self.decisions.get(old.id) == old.dismissal:
+            if old.state is RecommendationState.DISMISSED and self.decisions.get(old.id) == old.dismissal:
                 new = now[old.id]
-                assert new.state in (State.DISMISSED, State.IMPLEMENTED) or (
-                    new.state is State.ACTIVE and "back although it was dismissed" in new.note
+                assert new.state in (RecommendationState.DISMISSED, RecommendationState.IMPLEMENTED) or (
+                    new.state is RecommendationState.ACTIVE and "back although it was dismissed" in new.note
                 )
 
     @invariant()
@@ -209,7 +208,8 @@ def rounded(effect: Effect | None) -> Effect | None:
 
 @forall(
     st.builds(
-        Standing, _ids, st.sampled_from(list(State)), _times, st.just({**WORDS, "action": "a", "severity": "Low"}),
+        Standing, _ids, st.sampled_from(list(RecommendationState)), _times,
+        st.just({**WORDS, "action": "a", "severity": "Low"}),
         effects(), _fields, st.one_of(st.none(), _words), _words,
     ),
     st.builds(

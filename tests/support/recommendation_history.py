@@ -8,8 +8,8 @@ from dataclasses import replace
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing, State
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from tests.support.builders import DAY, NOW
 from tests.support.cases import cases
 
@@ -20,7 +20,9 @@ def lived() -> dict[str, object]:
     advice = replace(case, name="lived").advice()
     path = "/spec/templates/{}/container/resources/requests/{}"
 
-    def standing(id_: str, state: State, days: float, words: Mapping[str, str], **more: object) -> Standing:
+    def standing(
+        id_: str, state: RecommendationState, days: float, words: Mapping[str, str], **more: object
+    ) -> Standing:
         told = {"effort": "Low", "risk": "Low", "severity": "Medium", **words}
         found = Standing(id_, state, NOW - days * DAY, told, Effect("Cost", -0.3, -0.35, -0.25))
         return replace(found, **more)  # type: ignore[arg-type]
@@ -68,11 +70,13 @@ def lived() -> dict[str, object]:
     decision = "we watch it by hand, until 2025-12-01T00:00:00Z"
     unknown = Effect("Failures")
     standings = (
-        *(Standing(g.id, State.ACTIVE, NOW - 2 * DAY, g.words, g.promised) for g in advice.given()[:2]),
-        standing("memory-request.load", State.IMPLEMENTED, 1, lower, fields=load),
-        standing("parallelism", State.IMPLEMENTED, 9, wider, fields=limit, promised=faster),
-        standing("timeout.load", State.DISMISSED, 4, limited, promised=unknown, dismissal=decision),
-        standing("cache-step.extract", State.OBSOLETE, 3, cached, promised=Effect("Duration", -0.1), note=gone),
+        *(Standing(g.id, RecommendationState.ACTIVE, NOW - 2 * DAY, g.words, g.promised) for g in advice.given()[:2]),
+        standing("memory-request.load", RecommendationState.IMPLEMENTED, 1, lower, fields=load),
+        standing("parallelism", RecommendationState.IMPLEMENTED, 9, wider, fields=limit, promised=faster),
+        standing("timeout.load", RecommendationState.DISMISSED, 4, limited, promised=unknown, dismissal=decision),
+        standing(
+            "cache-step.extract", RecommendationState.OBSOLETE, 3, cached, promised=Effect("Duration", -0.1), note=gone
+        ),
     )
     outcomes = (
         Outcome(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.api.models.apply import ApplyMode, ChangeKind, GitOps, OnSame
-from concertmaster.api.models.common import ExtraMetric, Level
+from concertmaster.api.models.common import ExtraMetric
+from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame
 
 
 @dataclass(frozen=True, slots=True)

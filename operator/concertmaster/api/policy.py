@@ -24,7 +24,7 @@ from concertmaster.api.effective import (
     PolicyRef,
     Quantiles,
 )
-from concertmaster.api.models.apply import Apply, ApplyMode
+from concertmaster.api.models.apply import Apply
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.objectives import DurationByType, Objectives, QuantileObjective, TargetUtilization
 from concertmaster.api.models.policy import (
@@ -32,9 +32,9 @@ from concertmaster.api.models.policy import (
     OptimizationPolicy,
     OptimizationPolicySpec,
     Pricing,
-    RuleMode,
 )
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.model.enums import ApplyMode, RuleMode
 from concertmaster.core.model.scalars import Amount, Duration, Percent, human_duration
 
 _T = TypeVar("_T")

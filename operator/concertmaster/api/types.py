@@ -10,14 +10,10 @@ from pydantic.config import JsonDict
 
 from concertmaster.api.models.apply import (
     Apply,
-    ApplyMode,
     Bounds,
-    ChangeKind,
     ChangeWindow,
     CpuBounds,
-    GitOps,
     MemoryBounds,
-    OnSame,
     ParallelismBounds,
     Verify,
 )
@@ -33,13 +29,10 @@ from concertmaster.api.models.base import (
     rule,
 )
 from concertmaster.api.models.change import (
-    ChangePhase,
-    Decision,
     Effect,
     PlanStatus,
     PlanTarget,
     ProfileRef,
-    Verdict,
     WorkflowChange,
     WorkflowChangeSpec,
     WorkflowChangeStatus,
@@ -49,7 +42,6 @@ from concertmaster.api.models.common import (
     ExtraMetric,
     LabelSelector,
     LabelSelectorRequirement,
-    Level,
     Per,
     SelectorOperator,
 )
@@ -63,7 +55,6 @@ from concertmaster.api.models.policy import (
     OptimizationPolicySpec,
     PolicyStatus,
     Pricing,
-    RuleMode,
     RuleSettings,
     UnitPrice,
 )
@@ -77,11 +68,20 @@ from concertmaster.api.models.profile import (
     WorkflowRef,
 )
 from concertmaster.api.models.profile_status import RunsStatus, SummaryStatus, WorkflowProfileStatus
-from concertmaster.api.models.recommendation_status import (
+from concertmaster.api.models.recommendation_status import RecommendationStatus
+from concertmaster.core.model.enums import (
+    ApplyMode,
     Category,
+    ChangeKind,
+    ChangePhase,
+    Decision,
+    GitOps,
+    Level,
+    OnSame,
     RecommendationState,
-    RecommendationStatus,
+    RuleMode,
     Severity,
+    Verdict,
 )
 
 __all__ = [

@@ -23,7 +23,7 @@ from concertmaster.core.changes.plan import Aim, Target, digest_of
 from concertmaster.core.changes.pointers import within
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.kube.objects import CHANGES, ObjectRef
 
 FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})

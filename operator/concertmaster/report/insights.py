@@ -10,7 +10,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
 from concertmaster.core.analysis.insights import ChangeEffect, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.report.view import iso, number
 
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from concertmaster.core import text
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure_of
-from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing, State
+from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing
 from concertmaster.core.model import Category
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report.view import iso
 
 _NOTHING = "(nothing)"
@@ -48,7 +48,7 @@ def decision(reason: str, until: str | None) -> str:
 
 def standing(found: Standing, record: str | None = None) -> Document:
     """The entry of one recommendation. ``record``: how well its rule kept its promises."""
-    active = found.state is State.ACTIVE
+    active = found.state is RecommendationState.ACTIVE
     words = {k: v for k, v in found.words.items() if active or k not in _PAST}
     more: Document = {
         "dismissal": clip(found.dismissal, _DECISION) if found.dismissal else None,
@@ -182,7 +182,7 @@ def read(status: Mapping[str, Any]) -> Memory:
 def _standing(entry: Mapping[str, Any]) -> Standing:
     return Standing(
         id=str(entry["id"]),
-        state=State(entry["state"]),
+        state=RecommendationState(entry["state"]),
         since=_time(entry["since"]),
         words={k: v for k, v in entry.items() if k not in _OWN},
         promised=_effect(entry["promised"]) if "promised" in entry else Effect(measure_of(Category(entry["category"]))),

@@ -13,8 +13,9 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveVerdict
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.lifecycle.states import Memory, State
+from concertmaster.core.lifecycle.states import Memory
 from concertmaster.core.model import Recommendation
+from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.recommendation_log import clip
 from concertmaster.report.view import iso
@@ -180,8 +181,13 @@ def document(
     The first five that are Active are told in full. Where they leave room, what was implemented lately, dismissed or
     became obsolete follows; the rest is remembered in short.
     """
-    active = [s for s in memory.standings if s.state is State.ACTIVE]
-    order = (State.ACTIVE, State.IMPLEMENTED, State.DISMISSED, State.OBSOLETE)
+    active = [s for s in memory.standings if s.state is RecommendationState.ACTIVE]
+    order = (
+        RecommendationState.ACTIVE,
+        RecommendationState.IMPLEMENTED,
+        RecommendationState.DISMISSED,
+        RecommendationState.OBSOLETE,
+    )
     ranked = sorted(memory.standings, key=lambda s: order.index(s.state))
     full = [s for s in ranked if "because" in s.words][:SHOWN]  # what was remembered in short has no more to tell
     shown = [remembered.standing(s, (records or {}).get(s.id.partition(".")[0])) for s in full]

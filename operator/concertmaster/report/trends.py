@@ -11,7 +11,8 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period, local
 from concertmaster.core.analysis.trends import Bucket, Difference, Series, Trends
-from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, Verdict
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.stats.comparison import MIN_RUNS, Comparison
 from concertmaster.core.stats.summary import Summary
 from concertmaster.report.tables import table
 from concertmaster.report.view import View, number

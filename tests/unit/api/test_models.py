@@ -19,14 +19,11 @@ from concertmaster.api import types
 from concertmaster.api.types import (
     API_VERSION,
     ApiModel,
-    Category,
     ClusterOptimizationPolicy,
     LabelSelector,
-    Level,
     OptimizationPolicy,
     RecommendationStatus,
     Resource,
-    Severity,
     WorkflowChange,
     WorkflowProfile,
     WorkflowProfileStatus,
@@ -35,6 +32,7 @@ from concertmaster.api.types import (
     parse_time,
 )
 from concertmaster.core import model as core
+from concertmaster.core.model.enums import Category, Level, Severity
 
 GOOD = Path(__file__).resolve().parents[2] / "cluster" / "good_resources.yaml"
 MODELS: dict[str, type[Resource]] = {

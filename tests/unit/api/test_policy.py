@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 
 from concertmaster.api.effective import EffectiveObjectives, EffectivePricing, EffectiveRule
 from concertmaster.api.policy import AnyPolicy, reaches, ref, resolve, select
-from concertmaster.api.types import (
-    ApplyMode,
-    ChangeKind,
-    ClusterOptimizationPolicy,
-    OptimizationPolicy,
-    WorkflowProfile,
-)
+from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
+from concertmaster.core.model.enums import ApplyMode, ChangeKind
 
 WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}
 NAMESPACE_LABELS = {"kubernetes.io/metadata.name": "etl", "env": "prod"}

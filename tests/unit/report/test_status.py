@@ -16,10 +16,10 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import Effect, Given, Look, Memory, Outcome, Standing, State, advance
+from concertmaster.core.lifecycle.states import Effect, Given, Look, Memory, Outcome, Standing, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.rules import recommend
-from concertmaster.core.stats.comparison import Verdict
 from concertmaster.report import markdown, tables
 from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.status_document import MAX_BYTES, advice_line, clip, document, size, words
@@ -95,7 +95,7 @@ def test_what_was_implemented_never_takes_the_place_of_what_is_to_be_done() -> N
     found = recommend(analysis, "wfp")
     raw = {"spec": {"parallelism": "2"}}
     old = [
-        Standing(f"timeout.s{i}", State.ACTIVE, NOW - 60, words(found[0]), Effect("Cost"), (WIDER,))
+        Standing(f"timeout.s{i}", RecommendationState.ACTIVE, NOW - 60, words(found[0]), Effect("Cost"), (WIDER,))
         for i in range(3)
     ]  # fmt: skip
     memory = _memory(found, Memory(tuple(old)), target=raw)
@@ -147,7 +147,10 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_advice() -> None:
     found = recommend(analysis, "wfp")
     long = tuple(Field(f"/spec/{i}/{'x' * 60}", "a" * 90, "b" * 90) for i in range(3))
     told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
-    away = [Standing(f"timeout.s{i}", State.DISMISSED, NOW, told, Effect("Cost"), long, "z" * 400) for i in range(20)]
+    away = [
+        Standing(f"timeout.s{i}", RecommendationState.DISMISSED, NOW, told, Effect("Cost"), long, "z" * 400)
+        for i in range(20)
+    ]
     results = [Outcome(f"timeout.r{i}", "y" * 160, "w" * 160, NOW, long, Effect("Cost")) for i in range(10)]
     memory = Memory((*_memory(found).standings, *away), tuple(results))
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
@@ -166,11 +169,11 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     memory = _memory(found, dismissals={r.id: "not in May " + "z" * 90 for r in found[6:]})
     told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
 
-    def past(state: State, name: str, dismissal: str | None = None) -> list[Standing]:
+    def past(state: RecommendationState, name: str, dismissal: str | None = None) -> list[Standing]:
         return [Standing(f"{name}.s{i}", state, NOW, told, Effect("Cost"), (WIDER,), dismissal) for i in range(4)]
 
-    gone = [*past(State.IMPLEMENTED, "timeout"), *past(State.OBSOLETE, "variance")]
-    back = past(State.ACTIVE, "straggler", "not in May")[:1]
+    gone = [*past(RecommendationState.IMPLEMENTED, "timeout"), *past(RecommendationState.OBSOLETE, "variance")]
+    back = past(RecommendationState.ACTIVE, "straggler", "not in May")[:1]
     memory = Memory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
     lines = ["w" * 400 for _ in range(10)]
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW, insights=lines)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, rule, schema
-from concertmaster.api.models.common import RUNS_ORDER, Level
+from concertmaster.api.models.common import RUNS_ORDER
+from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame
 from concertmaster.core.model.scalars import CpuQuantity, Duration, MemoryQuantity
 
 Cron = Annotated[
@@ -23,35 +23,6 @@ TimeZone = Annotated[
     StringConstraints(pattern=r"^[A-Za-z][-+_A-Za-z0-9]*(/[-+_A-Za-z0-9]+)*$", max_length=64),
     Field(json_schema_extra=schema(forms="the name of a time zone, such as Europe/Berlin or UTC")),
 ]
-
-
-class ApplyMode(StrEnum):
-    """How far the operator may go by itself."""
-
-    RECOMMEND = "Recommend"
-    APPROVE = "Approve"
-    AUTO = "Auto"
-
-
-class ChangeKind(StrEnum):
-    """What kind of field a change sets."""
-
-    PARALLELISM = "Parallelism"
-    RESOURCES = "Resources"
-
-
-class OnSame(StrEnum):
-    """What to do with a change."""
-
-    KEEP = "Keep"
-    RESTORE = "Restore"
-
-
-class GitOps(StrEnum):
-    """How objects owned by Argo CD, Flux or Helm are treated."""
-
-    SUGGEST = "Suggest"
-    APPLY = "Apply"
 
 
 # The server also judges the bare default {} before it fills in the fields, so every rule allows for their absence.

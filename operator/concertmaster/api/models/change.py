@@ -6,13 +6,13 @@ operator recomputes the plan before it writes anything.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, Line160, Line400, Name, RecommendationId, Resource, rule, schema
 from concertmaster.api.models.common import Condition, conditions_field, observed_generation_field
+from concertmaster.core.model.enums import ChangePhase, Decision, Verdict
 from concertmaster.core.model.scalars import SignedPercent
 
 # A plan's documents are one line each: a line break would tear the output of kubectl describe apart.
@@ -46,34 +46,6 @@ _SPEC_RULES = [
     ),
     rule("!has(self.decidedBy) || has(self.decision)", "decidedBy needs a decision: Approve or Reject"),
 ]
-
-
-class Decision(StrEnum):
-    """What a person decided about a plan."""
-
-    APPROVE = "Approve"
-    REJECT = "Reject"
-
-
-class ChangePhase(StrEnum):
-    """Where a change is in its life."""
-
-    PROPOSED = "Proposed"
-    APPLIED = "Applied"
-    VERIFYING = "Verifying"
-    COMPLETED = "Completed"
-    CONFLICT = "Conflict"
-    FAILED = "Failed"
-    SUPERSEDED = "Superseded"
-
-
-class Verdict(StrEnum):
-    """What the runs after a change showed."""
-
-    IMPROVED = "Improved"
-    SAME = "Same"
-    WORSE = "Worse"
-    INCONCLUSIVE = "Inconclusive"
 
 
 class ProfileRef(ApiModel):

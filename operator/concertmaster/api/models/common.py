@@ -36,14 +36,6 @@ Query = Annotated[
 ]
 
 
-class Level(StrEnum):
-    """A three-step scale of risk or effort."""
-
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-
-
 class SelectorOperator(StrEnum):
     """How a label is compared."""
 

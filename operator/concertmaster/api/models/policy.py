@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -19,6 +18,7 @@ from concertmaster.api.models.common import (
 )
 from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile import REF_RULE
+from concertmaster.core.model.enums import RuleMode
 from concertmaster.core.model.scalars import Amount, Duration
 
 Currency = Annotated[
@@ -167,13 +167,6 @@ class Pricing(ApiModel):
         examples=[[{"metric": "tokens", "price": "0.000002"}]],
         json_schema_extra=schema(list_map="metric"),
     )
-
-
-class RuleMode(StrEnum):
-    """Whether a rule speaks."""
-
-    ENABLED = "Enabled"
-    DISABLED = "Disabled"
 
 
 class RuleSettings(ApiModel):

@@ -6,44 +6,12 @@ Flat objects of one-line strings whose alphabetical order is the reading order, 
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, Line160, Line400, Line1000, RecommendationId, Timestamp, schema
-from concertmaster.api.models.change import Verdict
-from concertmaster.api.models.common import Level
-
-
-class Category(StrEnum):
-    """What a recommendation improves."""
-
-    PERFORMANCE = "Performance"
-    COST = "Cost"
-    RELIABILITY = "Reliability"
-    SCALABILITY = "Scalability"
-    BEST_PRACTICE = "BestPractice"
-
-
-class Severity(StrEnum):
-    """How much a recommendation matters."""
-
-    INFO = "Info"
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-    CRITICAL = "Critical"
-
-
-class RecommendationState(StrEnum):
-    """Where a recommendation is in its life."""
-
-    ACTIVE = "Active"
-    DISMISSED = "Dismissed"
-    IMPLEMENTED = "Implemented"
-    OBSOLETE = "Obsolete"
-
+from concertmaster.core.model.enums import Category, Level, RecommendationState, Severity, Verdict
 
 _NUMBER = r"[+-]?[0-9]{1,6}([.][0-9])?"
 EffectLine = Annotated[

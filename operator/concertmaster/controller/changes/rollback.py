@@ -11,7 +11,7 @@ from concertmaster.controller.changes.tally import RollbackReason
 from concertmaster.controller.changes.writer import ChangeWriter, WriteState
 from concertmaster.controller.workflow_change import Change, Scope
 from concertmaster.core.changes.verification import Proof
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.kube.apply import Wrote
 from concertmaster.kube.events import Severity
 

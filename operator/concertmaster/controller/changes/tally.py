@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import FLYING, Change
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 
 
 class RollbackReason(StrEnum):

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from concertmaster.controller.changes.tally import RollbackReason, Tally
 from concertmaster.controller.workflow_change import FLYING
 from concertmaster.core.changes.checks import NAMES
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 
 _HOUR, _DAY = 3600.0, 86400.0
 _BUCKETS = (_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY)

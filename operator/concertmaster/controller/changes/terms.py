@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from concertmaster.api.effective import EffectivePolicy
-from concertmaster.api.models.apply import GitOps, OnSame
 from concertmaster.core.changes.fields import Reach
-from concertmaster.core.changes.plan import Kind
 from concertmaster.core.changes.situation import Bounds, Rights, Window
 from concertmaster.core.changes.verification import Terms
 from concertmaster.core.model import Level, WorkflowDefinition
+from concertmaster.core.model.enums import ChangeKind, GitOps, OnSame
 from concertmaster.core.model.options import Pricing
 from concertmaster.report.pipeline import next_run, pricing_of
 
@@ -22,7 +21,7 @@ def rights_of(policy: EffectivePolicy) -> Rights:
         policy=str(policy.source) if policy.source is not None else None,
         mode=apply.mode.value,
         suspended=policy.suspended,
-        allow=frozenset(Kind(k.value) for k in apply.allow),
+        allow=frozenset(ChangeKind(k.value) for k in apply.allow),
         max_risk=Level(apply.max_risk.value),
         bounds=Bounds(
             cpu=(bounds.cpu_min, bounds.cpu_max),

@@ -7,9 +7,9 @@ to set, since that is where the right comes from.
 from __future__ import annotations
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
-from concertmaster.api.models.apply import ApplyMode
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.controller.discovery.policies import PolicyFacts
+from concertmaster.core.model.enums import ApplyMode
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import target_resource
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from concertmaster.api.conditions import Finding, Reason
 from concertmaster.api.effective import EffectivePolicy
-from concertmaster.api.models.apply import ApplyMode
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
+from concertmaster.core.model.enums import ApplyMode
 
 
 def lead(subjects: Sequence[Subject]) -> list[Subject]:

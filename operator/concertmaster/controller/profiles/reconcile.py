@@ -15,8 +15,9 @@ from concertmaster.controller.profiles.fleet_book import speaks
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import Verdict
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.lifecycle.states import Look, Memory, State, advance, step_of
+from concertmaster.core.lifecycle.states import Look, Memory, advance, step_of
 from concertmaster.core.model import Recommendation
+from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.options import RuleSettings
 from concertmaster.core.rules import RULES
 from concertmaster.report import detail
@@ -47,7 +48,9 @@ def adviser(case: Case) -> Advice:
     memory = remembered(case, found)
     records = {r.name: str(known) for r in RULES if (known := ledger.record(r.name, name)) is not None}
     document = found.status(policy=policy, data_until=case.data_until, memory=memory, records=records)
-    away = {r.id for r in found.recommendations} - {s.id for s in memory.standings if s.state is State.ACTIVE}
+    away = {r.id for r in found.recommendations} - {
+        s.id for s in memory.standings if s.state is RecommendationState.ACTIVE
+    }
     lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
     return Advice(
         document,

@@ -15,9 +15,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost import CostSummary, run_cost, runs_per_month
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.enums import Verdict as Change
 from concertmaster.core.model.options import Objectives, Pricing
 from concertmaster.core.stats.comparison import MIN_RUNS, compare_amounts
-from concertmaster.core.stats.comparison import Verdict as Change
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary
 

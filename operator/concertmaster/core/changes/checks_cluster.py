@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.changes.json_patch import find, join, parts
-from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, ClusterFacts, Situation, blocked, passed
+from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.text import count, listing, resource_amount
 
 _REFERENCED = ("WorkflowTemplate", "ClusterWorkflowTemplate")
@@ -89,7 +90,7 @@ def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
 
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks for requests where a podSpecPatch sets resources: Argo applies it last, over the request."""
-    if plan.kind is Kind.RESOURCES and situation.facts.pod_spec_patch:
+    if plan.kind is ChangeKind.RESOURCES and situation.facts.pod_spec_patch:
         return blocked("PodSpecPatch", "a podSpecPatch sets resources and has the last word; change it there")
     return passed("no podSpecPatch sets resources")
 

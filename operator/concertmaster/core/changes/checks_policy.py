@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.pointers import allowed
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
 from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.model import Level
+from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.text import count, duration, percent, resource_amount
 
 _RISKS = list(Level)
@@ -49,7 +50,7 @@ def kind(plan: Plan, situation: Situation) -> CheckResult:
     for setting in plan.settings:
         if allowed(plan.target.kind, setting.pointer) != setting.resource:
             return blocked("FieldNotAllowed", f"{setting.pointer} is never changed")
-    kinds = {Kind.PARALLELISM if s.resource == "parallelism" else Kind.RESOURCES for s in plan.settings}
+    kinds = {ChangeKind.PARALLELISM if s.resource == "parallelism" else ChangeKind.RESOURCES for s in plan.settings}
     missing = sorted(k.value for k in kinds - situation.rights.allow)
     if missing:
         return blocked("KindNotAllowed", f"the policy does not allow {', '.join(missing)}; see apply.allow")
@@ -116,7 +117,7 @@ def data(plan: Plan, situation: Situation) -> CheckResult:
     if situation.baseline_runs < _MIN_BASELINE:
         runs = count(situation.baseline_runs, "run")
         return blocked("NoBaseline", f"{runs} since the last change, {_MIN_BASELINE} are needed to compare with")
-    if plan.kind is Kind.RESOURCES:
+    if plan.kind is ChangeKind.RESOURCES:
         covered, least = situation.coverage, situation.min_coverage
         if covered is None or covered < least:
             share = "an unknown share" if covered is None else percent(covered)

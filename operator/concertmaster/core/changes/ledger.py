@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from concertmaster.core.model import Interval, Recommendation
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.text import count
 
 LAST = 5

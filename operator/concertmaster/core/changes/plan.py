@@ -23,18 +23,12 @@ from concertmaster.core.changes.json_patch import Operation, PatchFailed, compac
 from concertmaster.core.changes.operations import operations, version_test
 from concertmaster.core.changes.pointers import ALLOWED, allowed
 from concertmaster.core.model import TASK, Category, Level, Recommendation
+from concertmaster.core.model.enums import ChangeKind
 
 # Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
 # 120 simulated campaigns (benchmarks/campaigns.py, other seeds than those of the table).
 MODEL_ERROR = 0.04
 _Z = 1.645  # promises are 90 % intervals
-
-
-class Kind(StrEnum):
-    """What kind of field a plan sets, as policies name it."""
-
-    PARALLELISM = "Parallelism"
-    RESOURCES = "Resources"
 
 
 class Aim(StrEnum):
@@ -107,10 +101,10 @@ class Plan:
     factor: float = 1.0  # by which the ledger corrected the prediction
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ChangeKind:
         """The kind of field it sets; parallelism when it sets both."""
-        both = {Kind.PARALLELISM if s.resource == "parallelism" else Kind.RESOURCES for s in self.settings}
-        return Kind.PARALLELISM if Kind.PARALLELISM in both else Kind.RESOURCES
+        both = {ChangeKind.PARALLELISM if s.resource == "parallelism" else ChangeKind.RESOURCES for s in self.settings}
+        return ChangeKind.PARALLELISM if ChangeKind.PARALLELISM in both else ChangeKind.RESOURCES
 
     @property
     def digest(self) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model import Level
+from concertmaster.core.model.enums import ChangeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Rights:
     policy: str | None = None
     mode: str = "Recommend"
     suspended: bool = False
-    allow: frozenset[Kind] = frozenset(Kind)
+    allow: frozenset[ChangeKind] = frozenset(ChangeKind)
     max_risk: Level = Level.LOW
     bounds: Bounds = field(default_factory=Bounds)
     min_change: float = 0.1

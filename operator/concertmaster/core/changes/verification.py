@@ -20,8 +20,9 @@ from concertmaster.core.changes.before_after import Sides, Sizes, baseline, comp
 from concertmaster.core.changes.plan import Aim, Predicted
 from concertmaster.core.changes.power import TOLERATED
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.options import Pricing
-from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, Comparison, Verdict, compare, watch
+from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, Comparison, compare, watch
 from concertmaster.core.text import count, duration, percent
 
 HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from concertmaster.core.changes.ledger import Line, same_change
 from concertmaster.core.lifecycle.implementation import Field, followed, follows, value, way
 from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.text import percent
 
 IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented one stays to be seen after its effect is known
@@ -30,15 +29,6 @@ OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dism
 MORE_GAIN = 1.5  # times the promised gain, and
 LEAST_GAIN = 0.05  # this much of the whole more, likewise
 _SEVERITIES = list(Severity)
-
-
-class State(StrEnum):
-    """Where a recommendation is in its life."""
-
-    ACTIVE = "Active"
-    DISMISSED = "Dismissed"
-    IMPLEMENTED = "Implemented"
-    OBSOLETE = "Obsolete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +57,7 @@ class Standing:
     held against, in words; ``note`` says what else is to be known. ``words`` of a dismissed one are those of that day."""
 
     id: str
-    state: State
+    state: RecommendationState
     since: float
     words: Mapping[str, Any]
     promised: Effect
@@ -159,7 +149,7 @@ def advance(before: Memory, look: Look) -> Memory:
 
 
 def _was_followed(standing: Standing, look: Look) -> bool:
-    open_ = standing.state in (State.ACTIVE, State.DISMISSED)
+    open_ = standing.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED)
     return open_ and look.target is not None and followed(standing.fields, look.target)
 
 
@@ -206,24 +196,24 @@ def _judged_elsewhere(outcome: Outcome, line: Line) -> Outcome:
 def _given(given: Given, known: Standing | None, look: Look, made: bool) -> Standing:
     """The standing of advice that the rules give now."""
     decision = look.dismissals.get(given.id)
-    state, since, note = State.ACTIVE, look.now, ""
+    state, since, note = RecommendationState.ACTIVE, look.now, ""
     if decision is not None:
         if known is None or known.dismissal != decision:
-            state = State.DISMISSED
-        elif known.state is State.DISMISSED:
+            state = RecommendationState.DISMISSED
+        elif known.state is RecommendationState.DISMISSED:
             other = None if made else material(known, given)
             if other is None and not made:
                 return known
             note = f"back although it was dismissed ({decision}): {other or 'a part of it was carried out'}"
-        elif known.state is State.ACTIVE:
+        elif known.state is RecommendationState.ACTIVE:
             since, note = known.since, known.note
         else:
-            state = State.DISMISSED  # it had gone, and the decision still stands
+            state = RecommendationState.DISMISSED  # it had gone, and the decision still stands
     elif made:
         note = "carried out in part; this is what is left of it"
-    elif known is not None and known.state is State.ACTIVE:
+    elif known is not None and known.state is RecommendationState.ACTIVE:
         since, note = known.since, known.note if known.dismissal is None else ""
-    elif known is not None and known.state is State.DISMISSED:
+    elif known is not None and known.state is RecommendationState.DISMISSED:
         note = f"back because its dismissal is over ({known.dismissal})"
     return Standing(given.id, state, since, given.words, given.promised, given.fields, decision, note)
 
@@ -256,21 +246,23 @@ def _gain(effect: Effect) -> float:
 def _left(standing: Standing, made: Outcome | None, outcomes: Sequence[Outcome], look: Look) -> Standing | None:
     """What becomes of advice that is not given now; None when it is forgotten."""
     if made is not None:
-        return replace(standing, state=State.IMPLEMENTED, since=made.since, note="", dismissal=None)
-    if standing.state is State.DISMISSED:
+        return replace(standing, state=RecommendationState.IMPLEMENTED, since=made.since, note="", dismissal=None)
+    if standing.state is RecommendationState.DISMISSED:
         return standing if look.dismissals.get(standing.id) == standing.dismissal else None
-    if standing.state is State.OBSOLETE:
+    if standing.state is RecommendationState.OBSOLETE:
         return standing if look.now - standing.since < OBSOLETE_FOR else None
-    if standing.state is State.IMPLEMENTED:
+    if standing.state is RecommendationState.IMPLEMENTED:
         outcome = next((o for o in outcomes if (o.id, o.since) == (standing.id, standing.since)), None)
         if (outcome is not None and outcome.undone) or _taken_back(standing, look):
-            return replace(standing, state=State.OBSOLETE, since=look.now, note="it was carried out and taken back")
+            return replace(
+                standing, state=RecommendationState.OBSOLETE, since=look.now, note="it was carried out and taken back"
+            )
         if outcome is None:  # it had no room among the outcomes: what it brought will not be known
             return standing if look.now - standing.since < IMPLEMENTED_FOR else None
         return standing if outcome.judged is None or look.now - outcome.judged < IMPLEMENTED_FOR else None
     if not look.enough:
         return standing
-    return replace(standing, state=State.OBSOLETE, since=look.now, note=_gone(standing, look))
+    return replace(standing, state=RecommendationState.OBSOLETE, since=look.now, note=_gone(standing, look))
 
 
 def _taken_back(standing: Standing, look: Look) -> bool:
@@ -294,8 +286,13 @@ def _gone(standing: Standing, look: Look) -> str:
 
 def _bounded(left: Sequence[Standing]) -> list[Standing]:
     """The newest, with decisions of people before everything else; in a fixed order."""
-    order = (State.IMPLEMENTED, State.DISMISSED, State.ACTIVE, State.OBSOLETE)
-    kept = sorted(left, key=lambda s: (s.state is not State.DISMISSED, -s.since, s.id))[:MOST_LEFT]
+    order = (
+        RecommendationState.IMPLEMENTED,
+        RecommendationState.DISMISSED,
+        RecommendationState.ACTIVE,
+        RecommendationState.OBSOLETE,
+    )
+    kept = sorted(left, key=lambda s: (s.state is not RecommendationState.DISMISSED, -s.since, s.id))[:MOST_LEFT]
     return sorted(kept, key=lambda s: (order.index(s.state), -s.since, s.id))
 
 

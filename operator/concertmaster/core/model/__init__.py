@@ -17,8 +17,9 @@ from concertmaster.core.model.definitions import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.core.model.enums import Category, Level, Severity, Verdict
 from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
-from concertmaster.core.model.recommendations import Category, Edit, Interval, Level, Recommendation, Severity
+from concertmaster.core.model.recommendations import Edit, Interval, Recommendation
 from concertmaster.core.model.runs import Outcome, RunRecord, Source, StepExecution
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Source",
     "StepExecution",
     "StepSpec",
+    "Verdict",
     "WorkflowDefinition",
     "WorkflowGraph",
     "WorkflowKey",

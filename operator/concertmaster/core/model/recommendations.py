@@ -3,37 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from concertmaster.core.model.definitions import place
-
-
-class Category(StrEnum):
-    """What a recommendation improves."""
-
-    PERFORMANCE = "Performance"
-    COST = "Cost"
-    RELIABILITY = "Reliability"
-    SCALABILITY = "Scalability"
-    BEST_PRACTICE = "BestPractice"
-
-
-class Severity(StrEnum):
-    """How much it matters, by criteria stated on each rule's page."""
-
-    INFO = "Info"
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-    CRITICAL = "Critical"
-
-
-class Level(StrEnum):
-    """Effort and risk scale."""
-
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
+from concertmaster.core.model.enums import Category, Level, Severity
 
 
 @dataclass(frozen=True, slots=True)

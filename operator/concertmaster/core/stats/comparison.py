@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.quantiles import student_quantile, student_tail
 from concertmaster.core.stats.shift import GroupShift, group_shift
@@ -35,15 +35,6 @@ LAST_SHARE = 0.84
 LAST_LEVEL = LAST_SHARE * SEQUENTIAL_LEVEL
 
 Durations = Iterable[float | None] | Floats
-
-
-class Verdict(StrEnum):
-    """The outcome of a verification, as the WorkflowChange states it."""
-
-    IMPROVED = "Improved"
-    SAME = "Same"
-    WORSE = "Worse"
-    INCONCLUSIVE = "Inconclusive"
 
 
 @dataclass(frozen=True, slots=True)

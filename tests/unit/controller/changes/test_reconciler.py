@@ -18,7 +18,7 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import Predicted
 from concertmaster.core.model import Category, Edit, Level, Outcome
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, Resource
 from tests.support.changes_bed import (

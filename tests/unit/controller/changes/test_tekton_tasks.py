@@ -15,7 +15,7 @@ from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.plan import digest_of
 from concertmaster.core.model import Edit, Recommendation
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from tests.support.changes_bed import CHANGES, NOW, PROFILES, Bed
 from tests.support.changes_world import advice

@@ -24,7 +24,7 @@ from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support import changes_world
 from tests.support.builders import DAY, NOW

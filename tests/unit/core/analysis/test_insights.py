@@ -9,8 +9,8 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights, last_change
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.options import AnalysisOptions, Objectives
-from concertmaster.core.stats.comparison import Verdict
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))

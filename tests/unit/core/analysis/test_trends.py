@@ -16,8 +16,8 @@ from scipy import stats
 from concertmaster.core.analysis.periods import HOUR, Period, boundaries, local, period_start
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.options import Pricing
-from concertmaster.core.stats.comparison import Verdict
 from concertmaster.core.stats.exact import fisher
 from tests.support.builders import DAY, MI, container, definition, run, step
 

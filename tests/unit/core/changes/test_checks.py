@@ -12,7 +12,7 @@ import pytest
 
 from concertmaster.core.changes.checks import CHECKS, blocking, run_checks
 from concertmaster.core.changes.checks_cluster import owners
-from concertmaster.core.changes.plan import Kind, Plan
+from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import (
     Bounds,
     CheckResult,
@@ -26,6 +26,7 @@ from concertmaster.core.changes.situation import (
 )
 from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.model import Edit, Level
+from concertmaster.core.model.enums import ChangeKind
 from tests.support.changes_world import TRAIN, advice, cpu, faster, planned, template
 
 NOW = datetime(2026, 3, 4, 23, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()  # a Wednesday
@@ -64,8 +65,8 @@ WIDER = planned(faster())
         ("mode", "NeedsApproval", "never acts by itself", {"plan": replace(planned(), automatic=False)}),
         ("mode", "CannotBeProven", "vary by 40 %; it waits", {"unsure": "runs vary by 40 %"}),
         ("mode", "RightWithdrawn", "3 of the last 5", {"withdrawn": "3 of the last 5 were worse"}),
-        ("kind", "KindNotAllowed", "Resources", {"allow": frozenset({Kind.PARALLELISM})}),
-        ("kind", "KindNotAllowed", "Parallelism", {"allow": frozenset({Kind.RESOURCES}), "plan": WIDER}),
+        ("kind", "KindNotAllowed", "Resources", {"allow": frozenset({ChangeKind.PARALLELISM})}),
+        ("kind", "KindNotAllowed", "Parallelism", {"allow": frozenset({ChangeKind.RESOURCES}), "plan": WIDER}),
         ("risk", "TooRisky", "Medium", {"plan": replace(planned(), risk=Level.MEDIUM)}),
         ("bounds", "OutOfBounds", "1500m is outside 2 to 8", {"bounds": Bounds(cpu=(2.0, 8.0))}),
         ("bounds", "OutOfBounds", "outside 50m to 1", {"bounds": Bounds(cpu=(0.05, 1.0))}),

@@ -12,7 +12,8 @@ from concertmaster.core.changes.before_after import Sides
 from concertmaster.core.changes.control import common
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import Terms, verify
-from concertmaster.core.stats.comparison import Common, Verdict, compare, watch
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.stats.comparison import Common, compare, watch
 from tests.support.builders import DAY, NOW
 from tests.unit.core.changes.test_verification import noisy, series
 

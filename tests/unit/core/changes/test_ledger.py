@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.core.changes.ledger import Line, corrected, correction, summaries, withdrawn
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from tests.support.changes_world import faster
 
 

@@ -12,11 +12,12 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Reach, Refused
 from concertmaster.core.changes.operations import undoing
-from concertmaster.core.changes.plan import Aim, Kind, Target, digest_of
+from concertmaster.core.changes.plan import Aim, Target, digest_of
 from concertmaster.core.changes.pointers import allowed, within
 from concertmaster.core.changes.situation import Rights, Situation
 from concertmaster.core.model import Category, Edit
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.enums import ChangeKind
 from tests.support.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
 
 REACH = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
@@ -30,7 +31,7 @@ def test_a_plan_tests_names_and_the_literal_old_value_and_sets_one_field() -> No
         {"op": "replace", "path": f"{TRAIN}/cpu", "value": "1500m"},
     ]
     assert found.operations("41")[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "41"}
-    assert found.kind is Kind.RESOURCES
+    assert found.kind is ChangeKind.RESOURCES
     assert found.aim is Aim.CHEAPER
     assert found.says() == "CPU request from 2 to 1500m"
 

@@ -12,7 +12,7 @@ from concertmaster.core.changes.before_after import Sides, foresee, split_runs
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import Terms, verify
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from tests.support.builders import DAY, KEY, NOW, container
 
 HOUR = 3600.0

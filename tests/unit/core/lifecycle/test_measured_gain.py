@@ -10,7 +10,7 @@ from concertmaster.core.changes.verification import Terms
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.states import Effect, Outcome
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import Verdict
 from tests.support.builders import DAY, NOW
 from tests.unit.core.changes.test_verification import HOUR, noisy, series
 

@@ -20,10 +20,9 @@ from concertmaster.core.lifecycle.states import (
     Memory,
     Outcome,
     Standing,
-    State,
     advance,
 )
-from concertmaster.core.stats.comparison import Verdict
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from tests.support.builders import DAY, NOW
 from tests.support.changes_world import template
 
@@ -59,14 +58,14 @@ def only(memory: Memory) -> Standing:
 
 def test_new_advice_is_active_and_its_age_stays() -> None:
     memory = advance(first(), look(given("900Mi"), now=NOW + DAY))
-    assert (only(memory).state, only(memory).since) == (State.ACTIVE, NOW)
+    assert (only(memory).state, only(memory).since) == (RecommendationState.ACTIVE, NOW)
     assert only(memory).fields == (Field(PATH, "2Gi", "900Mi"),)
 
 
 @pytest.mark.parametrize("by", ["kubectl-edit", "kustomize-controller", "concertmaster", ""])
 def test_whoever_sets_the_field_the_advice_is_implemented(by: str) -> None:
     memory = advance(first(), look(now=NOW + DAY, memory="1Gi", by=by, written=NOW + 3600))
-    assert (only(memory).state, only(memory).since) == (State.IMPLEMENTED, NOW + 3600)
+    assert (only(memory).state, only(memory).since) == (RecommendationState.IMPLEMENTED, NOW + 3600)
     (outcome,) = memory.outcomes
     assert (outcome.id, outcome.by, outcome.since) == (ID, by or "somebody", NOW + 3600)
     assert outcome.promised == given().promised
@@ -81,7 +80,7 @@ def test_a_moment_that_cannot_be_is_the_moment_of_the_look(written: float | None
 
 def test_advice_carried_out_in_part_goes_on() -> None:
     memory = advance(first(), look(given("900Mi", old="1Gi"), now=NOW + DAY, memory="1Gi"))
-    assert only(memory).state is State.ACTIVE
+    assert only(memory).state is RecommendationState.ACTIVE
     assert "in part" in only(memory).note
     assert len(memory.outcomes) == 1
 
@@ -94,7 +93,7 @@ def test_what_went_a_part_of_the_way_promises_that_part(memory: str, likely: flo
 
 def test_without_the_object_nothing_is_concluded_from_it() -> None:
     memory = advance(first(), look(given(), now=NOW + DAY, memory=None))
-    assert only(memory).state is State.ACTIVE
+    assert only(memory).state is RecommendationState.ACTIVE
     assert memory.outcomes == ()
 
 
@@ -109,7 +108,7 @@ def test_without_the_object_nothing_is_concluded_from_it() -> None:
 )
 def test_advice_that_is_no_longer_given_is_obsolete_and_says_why(more: dict[str, Any], why: str) -> None:
     memory = advance(first(), look(now=NOW + DAY, **more))
-    assert (only(memory).state, only(memory).since) == (State.OBSOLETE, NOW + DAY)
+    assert (only(memory).state, only(memory).since) == (RecommendationState.OBSOLETE, NOW + DAY)
     assert why in only(memory).note
 
 
@@ -123,7 +122,7 @@ def test_obsolete_advice_goes_after_a_week_or_comes_back() -> None:
     assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR - 1)).standings
     assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR)).standings == ()
     back = only(advance(gone, look(given(), now=NOW + 2 * DAY)))
-    assert (back.state, back.since) == (State.ACTIVE, NOW + 2 * DAY)
+    assert (back.state, back.since) == (RecommendationState.ACTIVE, NOW + 2 * DAY)
 
 
 def implemented() -> Memory:
@@ -137,10 +136,10 @@ def judged(memory: Memory, verdict: Verdict = Verdict.IMPROVED, at: float = NOW 
 
 def test_implemented_advice_stays_to_be_seen_until_two_weeks_after_its_verdict_and_is_learned_from_for_longer() -> None:
     late = NOW + 300 * DAY
-    assert only(advance(implemented(), look(now=late, memory="1Gi"))).state is State.IMPLEMENTED
+    assert only(advance(implemented(), look(now=late, memory="1Gi"))).state is RecommendationState.IMPLEMENTED
     after = judged(implemented(), at=NOW + 2 * DAY)
     end = NOW + 2 * DAY + IMPLEMENTED_FOR
-    assert only(advance(after, look(now=end - 1, memory="1Gi"))).state is State.IMPLEMENTED
+    assert only(advance(after, look(now=end - 1, memory="1Gi"))).state is RecommendationState.IMPLEMENTED
     gone = advance(after, look(now=end, memory="1Gi"))
     assert gone.standings == ()
     assert gone.outcomes[0].line("demo/etl") == Line(
@@ -150,10 +149,10 @@ def test_implemented_advice_stays_to_be_seen_until_two_weeks_after_its_verdict_a
 
 def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_kept() -> None:
     unjudged = advance(implemented(), look(now=NOW + 2 * DAY))
-    assert only(unjudged).state is State.OBSOLETE
+    assert only(unjudged).state is RecommendationState.OBSOLETE
     assert unjudged.outcomes == ()
     again = advance(judged(implemented(), Verdict.WORSE), look(given(), now=NOW + 3 * DAY))
-    assert only(again).state is State.ACTIVE
+    assert only(again).state is RecommendationState.ACTIVE
     assert again.outcomes[0].undone
     assert again.outcomes[0].line("w") is not None
 
@@ -174,17 +173,17 @@ def test_however_much_one_commit_carries_out_all_of_it_is_measured_and_nothing_t
     assert sum(o.verdict is None for o in made.outcomes) == 12
     assert sum(o.verdict is not None for o in made.outcomes) == MOST_JUDGED
     after = advance(made, look(now=NOW + 2 * DAY, memory="1Gi", steps=()))
-    assert {s.state for s in after.standings} == {State.IMPLEMENTED}
+    assert {s.state for s in after.standings} == {RecommendationState.IMPLEMENTED}
     assert len(after.outcomes) == 12 + MOST_JUDGED
 
 
 def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect() -> None:
     lost = replace(implemented(), outcomes=())
     still = only(advance(lost, look(now=NOW + 2 * DAY, memory="1Gi")))
-    assert (still.state, still.since) == (State.IMPLEMENTED, NOW + DAY)
+    assert (still.state, still.since) == (RecommendationState.IMPLEMENTED, NOW + DAY)
     assert advance(lost, look(now=NOW + DAY + IMPLEMENTED_FOR, memory="1Gi")).standings == ()
     back = only(advance(lost, look(now=NOW + 2 * DAY)))
-    assert (back.state, back.note) == (State.OBSOLETE, "it was carried out and taken back")
+    assert (back.state, back.note) == (RecommendationState.OBSOLETE, "it was carried out and taken back")
 
 
 def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken_back() -> None:
@@ -193,7 +192,7 @@ def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken
         tuple(replace(s, fields=()) for s in made.standings), tuple(replace(o, fields=()) for o in made.outcomes)
     )
     after = advance(bare, look(now=NOW + 2 * DAY, memory="1Gi"))
-    assert only(after).state is State.IMPLEMENTED
+    assert only(after).state is RecommendationState.IMPLEMENTED
     assert len(after.outcomes) == 1
 
 
@@ -231,10 +230,10 @@ def dismissed(item: Given | None = None) -> Memory:
 
 def test_a_dismissal_holds_while_the_advice_stays_what_it_was() -> None:
     memory = dismissed()
-    assert (only(memory).state, only(memory).dismissal) == (State.DISMISSED, "peak at month end")
+    assert (only(memory).state, only(memory).dismissal) == (RecommendationState.DISMISSED, "peak at month end")
     for new, gain in (("1100Mi", -0.28), ("950Mi", -0.33)):
         memory = advance(memory, look(given(new, gain), now=NOW + 2 * DAY, dismissals=DECISION))
-        assert only(memory).state is State.DISMISSED
+        assert only(memory).state is RecommendationState.DISMISSED
         assert only(memory).words == given().words  # those of the day it was decided about
 
 
@@ -248,39 +247,41 @@ def test_a_dismissal_holds_while_the_advice_stays_what_it_was() -> None:
 )
 def test_a_material_change_brings_it_back_until_it_is_decided_anew(item: Given, why: str) -> None:
     back = advance(dismissed(), look(item, now=NOW + 2 * DAY, dismissals=DECISION))
-    assert (only(back).state, only(back).since) == (State.ACTIVE, NOW + 2 * DAY)
+    assert (only(back).state, only(back).since) == (RecommendationState.ACTIVE, NOW + 2 * DAY)
     assert why in only(back).note
     assert "peak at month end" in only(back).note
     still = advance(back, look(given(), now=NOW + 3 * DAY, dismissals=DECISION))
-    assert only(still).state is State.ACTIVE  # no flicker
+    assert only(still).state is RecommendationState.ACTIVE  # no flicker
     anew = advance(still, look(item, now=NOW + 4 * DAY, dismissals={ID: "no, really"}))
-    assert only(anew).state is State.DISMISSED
+    assert only(anew).state is RecommendationState.DISMISSED
 
 
 def test_small_talk_is_not_material() -> None:
     tiny = dismissed(given(gain=-0.01))
-    assert only(advance(tiny, look(given(gain=-0.03), dismissals=DECISION))).state is State.DISMISSED
+    assert only(advance(tiny, look(given(gain=-0.03), dismissals=DECISION))).state is RecommendationState.DISMISSED
     low = dismissed(given(severity="Info"))
-    assert only(advance(low, look(given(severity="Medium"), dismissals=DECISION))).state is State.DISMISSED
+    assert (
+        only(advance(low, look(given(severity="Medium"), dismissals=DECISION))).state is RecommendationState.DISMISSED
+    )
 
 
 def test_a_dismissal_that_is_over_brings_the_advice_back() -> None:
     back = only(advance(dismissed(), look(given(), now=NOW + 2 * DAY)))
-    assert back.state is State.ACTIVE
+    assert back.state is RecommendationState.ACTIVE
     assert "its dismissal is over (peak at month end)" in back.note
 
 
 def test_a_dismissal_outlives_advice_that_comes_and_goes() -> None:
     away = advance(dismissed(), look(now=NOW + 2 * DAY, dismissals=DECISION))
-    assert only(away).state is State.DISMISSED
+    assert only(away).state is RecommendationState.DISMISSED
     back = advance(away, look(given(), now=NOW + 100 * DAY, dismissals=DECISION))
-    assert only(back).state is State.DISMISSED
+    assert only(back).state is RecommendationState.DISMISSED
     assert advance(away, look(now=NOW + 3 * DAY)).standings == ()
 
 
 def test_dismissed_advice_that_somebody_follows_all_the_same_is_implemented() -> None:
     memory = advance(dismissed(), look(now=NOW + 2 * DAY, memory="1Gi", dismissals=DECISION))
-    assert only(memory).state is State.IMPLEMENTED
+    assert only(memory).state is RecommendationState.IMPLEMENTED
     assert len(memory.outcomes) == 1
 
 
@@ -290,12 +291,12 @@ def test_what_is_left_is_bounded_and_decisions_of_people_are_the_last_to_go() ->
     memory = advance(Memory(), look(*many, dismissals=decisions))
     left = advance(memory, look(now=NOW + DAY, memory="3Gi", dismissals=decisions, steps=()))
     assert len(left.standings) == MOST_LEFT
-    assert sum(s.state is State.DISMISSED for s in left.standings) == 5
+    assert sum(s.state is RecommendationState.DISMISSED for s in left.standings) == 5
 
 
 def test_a_clock_that_went_back_breaks_nothing() -> None:
     memory = judged(implemented())
     back = advance(memory, look(now=NOW - DAY, memory="1Gi"))
-    assert only(back).state is State.IMPLEMENTED
+    assert only(back).state is RecommendationState.IMPLEMENTED
     gone = advance(advance(first(), look(now=NOW + DAY)), look(now=NOW - DAY))
-    assert only(gone).state is State.OBSOLETE
+    assert only(gone).state is RecommendationState.OBSOLETE

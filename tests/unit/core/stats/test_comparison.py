@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import (
     LAST_LEVEL,
     SEQUENTIAL_LEVEL,
-    Verdict,
     anytime_critical,
     compare,
     compare_amounts,

@@ -1,0 +1,106 @@
+"""The words of the custom resources, each declared once: the models of the API and the core share them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    """What a recommendation improves."""
+
+    PERFORMANCE = "Performance"
+    COST = "Cost"
+    RELIABILITY = "Reliability"
+    SCALABILITY = "Scalability"
+    BEST_PRACTICE = "BestPractice"
+
+
+class Severity(StrEnum):
+    """How much a recommendation matters, by criteria stated on each rule's page."""
+
+    INFO = "Info"
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+    CRITICAL = "Critical"
+
+
+class Level(StrEnum):
+    """A three-step scale of risk or effort."""
+
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+
+
+class RecommendationState(StrEnum):
+    """The lifecycle state of a recommendation."""
+
+    ACTIVE = "Active"
+    DISMISSED = "Dismissed"
+    IMPLEMENTED = "Implemented"
+    OBSOLETE = "Obsolete"
+
+
+class ApplyMode(StrEnum):
+    """How far the operator may go by itself."""
+
+    RECOMMEND = "Recommend"
+    APPROVE = "Approve"
+    AUTO = "Auto"
+
+
+class ChangeKind(StrEnum):
+    """What kind of field a change sets."""
+
+    PARALLELISM = "Parallelism"
+    RESOURCES = "Resources"
+
+
+class OnSame(StrEnum):
+    """What to do with a change whose verdict is Same or Inconclusive."""
+
+    KEEP = "Keep"
+    RESTORE = "Restore"
+
+
+class GitOps(StrEnum):
+    """How objects owned by Argo CD, Flux or Helm are treated."""
+
+    SUGGEST = "Suggest"
+    APPLY = "Apply"
+
+
+class RuleMode(StrEnum):
+    """Whether a rule runs."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class Decision(StrEnum):
+    """What a person decided about a change."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
+
+
+class ChangePhase(StrEnum):
+    """The phase of a WorkflowChange."""
+
+    PROPOSED = "Proposed"
+    APPLIED = "Applied"
+    VERIFYING = "Verifying"
+    COMPLETED = "Completed"
+    CONFLICT = "Conflict"
+    FAILED = "Failed"
+    SUPERSEDED = "Superseded"
+
+
+class Verdict(StrEnum):
+    """The outcome of a verification, as the WorkflowChange states it."""
+
+    IMPROVED = "Improved"
+    SAME = "Same"
+    WORSE = "Worse"
+    INCONCLUSIVE = "Inconclusive"
