@@ -16,7 +16,6 @@ from concertmaster.core.changepoint import detect
 from concertmaster.core.model import (
     ContainerFact,
     ContainerSpec,
-    Engine,
     Outcome,
     RunRecord,
     Source,
@@ -27,6 +26,7 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.core.sizing import memory_request
+from concertmaster.engines.argo.traits import ARGO
 
 DAY = 86400.0
 NOW = 1.76e9
@@ -85,7 +85,7 @@ def runs_of(graph: WorkflowGraph, count: int, seed: int = 1) -> tuple[WorkflowDe
                 )
             )
         found.append(RunRecord(key, f"r{i}", start, max(ends.values()), Outcome.SUCCEEDED, Source.HISTORY, tuple(rows)))
-    return WorkflowDefinition(key, Engine.ARGO, graph), found
+    return WorkflowDefinition(key, ARGO, graph), found
 
 
 def _median_ms(call: Callable[[], object], repeats: int) -> float:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.controller.collection.labels import labels_in_use
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all
+from concertmaster.engines.labels import labels_in_use
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.look import Collection, collect
 from concertmaster.settings import Source

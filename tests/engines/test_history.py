@@ -21,7 +21,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines import Assignment, Claims, assign, build_runs, complete
 from concertmaster.engines.argo.live import workflow_of
-from concertmaster.engines.registry import live_reader
+from concertmaster.engines.registry import run_kind
 from concertmaster.history.store import Store
 from concertmaster.prometheus.collect.look import Collection
 from tests.engines.test_argo import ADHOC
@@ -209,7 +209,7 @@ def joined(kind: str, scene: Scene, assignment: Assignment, definitions: Definit
     found: Joined = []
     claims = Claims(definitions.values())
     for run, thing in scene.objects[kind].items():
-        reader, definition = live_reader(thing), claims.of(thing)
+        reader, definition = run_kind(thing), claims.of(thing)
         assert reader is not None
         if definition is None:
             continue

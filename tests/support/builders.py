@@ -8,7 +8,6 @@ from dataclasses import replace
 from concertmaster.core.model import (
     ContainerFact,
     ContainerSpec,
-    Engine,
     Outcome,
     RunRecord,
     Source,
@@ -18,6 +17,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.engines.argo.traits import ARGO
 
 MI = 1024.0**2
 DAY = 86400.0
@@ -63,7 +63,7 @@ def step(name: str, after: Sequence[str] = (), index: int = 0, **overrides: obje
 
 def definition(*steps: StepSpec, **overrides: object) -> WorkflowDefinition:
     """A workflow of these steps."""
-    return replace(WorkflowDefinition(KEY, Engine.ARGO, WorkflowGraph(tuple(steps))), **overrides)  # type: ignore[arg-type]
+    return replace(WorkflowDefinition(KEY, ARGO, WorkflowGraph(tuple(steps))), **overrides)  # type: ignore[arg-type]
 
 
 def run(

@@ -16,7 +16,7 @@ from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.states import Memory
-from concertmaster.core.model import Engine, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 
 Beat = Callable[[str], None]
@@ -58,7 +58,7 @@ class SourceReport:
     changed: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)
     query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
-    strays: Mapping[tuple[str, Engine], tuple[str, ...]] = field(default_factory=dict)
+    strays: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
 
 
 class Sources(Protocol):

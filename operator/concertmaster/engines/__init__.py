@@ -11,27 +11,25 @@ from concertmaster.engines.common.placing import UNKNOWN_STEP, Assignment, Unass
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.graph.steps import from_durations
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
-from concertmaster.engines.jobset.pods import job_ends
+from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
-from concertmaster.engines.registry import ENGINES, EngineRow, LiveReader, by_engine, by_object, live_reader
+from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
 from concertmaster.engines.runs import build_run, build_runs
 
 __all__ = [
     "ENGINES",
+    "PATCHABLE",
     "UNKNOWN_STEP",
     "Assignment",
     "Children",
     "Claims",
     "Definitions",
-    "EngineRow",
-    "LiveReader",
     "LiveRun",
     "Unassigned",
     "as_in_history",
     "assign",
     "build_run",
     "build_runs",
-    "by_engine",
     "by_object",
     "children",
     "complete",
@@ -43,8 +41,10 @@ __all__ = [
     "infer_definitions",
     "infer_graph",
     "job_ends",
-    "live_reader",
     "merge_executions",
+    "object_kind",
+    "run_kind",
     "span",
+    "trigger",
     "with_triggers",
 ]

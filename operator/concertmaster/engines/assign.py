@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import merge_facts
 from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Rejected, Unassigned
-from concertmaster.engines.graph import steps as graph
+from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES
 
 _EXAMPLES = 5
+_NOBODY = ""
+_SELECTING = tuple(e for e in reversed(ENGINES) if e.selects is not None)  # declared graphs first
+_OF_OWNER = {kind: e.name for e in reversed(ENGINES) for kind in e.owner_kinds}
 
 
 def assign(
@@ -28,32 +31,39 @@ def assign(
     ``build_run``.
     """
     known = sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
+    of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
     context = Context(job_owners or {})
     merged = merge_facts(facts)
-    declared = [d for d in known if d.engine is Engine.GRAPH]
-    picked = {f.uid for f in merged if any(graph.claims(f, d) is not None for d in declared)} if declared else set()
-    placements: list[Placement] = list(graph.place([f for f in merged if f.uid in picked], declared, context))
-    left: dict[str | None, list[PodFact]] = {}
+    groups: dict[str, list[PodFact]] = {}
     for fact in merged:
-        if fact.uid not in picked:
-            left.setdefault(fact.owner_kind, []).append(fact)
-    for row in ENGINES:
-        owned = [f for kind in row.owner_kinds for f in left.pop(kind, [])]
-        if owned:
-            placements += row.place(owned, [d for d in known if d.engine is row.engine], context)
-    for kind, facts_left in left.items():
-        reason = (
-            f"owned by a {kind}, which no engine here observes" if kind else "it has no owner and no step selects it"
-        )
-        of = None if kind else Engine.GRAPH  # only the label of a declared graph brings such a pod here
-        placements += (Rejected(f, reason, of) for f in facts_left)
+        groups.setdefault(_engine_of(fact, of_engine, context), []).append(fact)
+    placements: list[Placement] = []
+    for engine in ENGINES:
+        if engine.name in groups:
+            placements += engine.place(groups[engine.name], of_engine[engine.name], context)
+    placements += [_rejected(fact) for fact in groups.get(_NOBODY, ())]
     return _grouped(placements)
+
+
+def _engine_of(fact: PodFact, definitions: Mapping[str, Sequence[WorkflowDefinition]], context: Context) -> str:
+    """Name of the engine that places a pod: one that selects it, the most particular first, else its owner's."""
+    for engine in _SELECTING:
+        if engine.selects is not None and engine.selects(fact, definitions[engine.name], context):
+            return engine.name
+    return _OF_OWNER.get(fact.owner_kind or "", _NOBODY)
+
+
+def _rejected(fact: PodFact) -> Rejected:
+    if fact.owner_kind:
+        return Rejected(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
+    # Only the label of a declared graph brings such a pod here.
+    return Rejected(fact, "it has no owner and no step selects it", GRAPH)
 
 
 def _grouped(placements: Sequence[Placement]) -> Assignment:
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
     rejected: dict[str, list[str]] = {}
-    strays: dict[tuple[str, Engine], dict[str, str]] = {}
+    strays: dict[tuple[str, EngineTraits], dict[str, str]] = {}
     for p in placements:
         if isinstance(p, Placed):
             placed.setdefault(p.key, {}).setdefault(p.run, []).append(p.execution)

@@ -10,27 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from concertmaster.core.model import Engine, Outcome, PodFact, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines.argo import pods as argo_pods
-from concertmaster.engines.common.manifest import Problems, mapping, sequence
+from concertmaster.core.model import EngineTraits, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.base import RunKind
+from concertmaster.engines.common.manifest import mapping, sequence
 from concertmaster.engines.common.names import belongs_to, generated_base
-from concertmaster.engines.common.placing import Context, Placed
 from concertmaster.engines.common.selectors import matches
-from concertmaster.engines.jobset.definition import LABELS as JOBSET_LABELS
 from concertmaster.engines.live import LiveRun, RunObject
-from concertmaster.engines.registry import ENGINES, by_engine, live_reader
-
-_ENDED = {
-    "Workflow": frozenset({("phase", "Succeeded"), ("phase", "Failed"), ("phase", "Error")}),
-    "PipelineRun": frozenset({("Succeeded", "True"), ("Succeeded", "False")}),
-    "Job": frozenset({("Complete", "True"), ("Failed", "True")}),
-    "JobSet": frozenset({("Completed", "True"), ("Failed", "True")}),
-}
-# Where labels stand that the pods of a run will carry, besides the run's own.
-_POD_LABELS = {
-    "Workflow": ("podMetadata", "labels"),
-    "Job": ("template", "metadata", "labels"),
-}
+from concertmaster.engines.registry import ENGINES, by_run, by_traits, run_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +28,17 @@ class Children:
 
 
 def ended(raw: Mapping[str, Any]) -> bool:
-    """Whether a Workflow, PipelineRun, Job or JobSet is over, by its status alone. Never raises."""
-    wanted = _ENDED.get(str(raw.get("kind")), frozenset())
-    quiet = Problems()
-    status = mapping(raw.get("status"), "status", quiet)
-    rows = [mapping(c, "conditions[]", quiet) for c in sequence(status.get("conditions"), "conditions", quiet)]
-    said = {(str(c.get("type")), str(c.get("status"))) for c in rows} if raw.get("kind") != "Workflow" else set()
-    return bool(wanted & (said | {("phase", str(status.get("phase")))}))
+    """Whether a run is over, by its status alone. Never raises."""
+    kind = run_kind(raw)
+    return kind is not None and kind.ended(RunObject.of(raw))
 
 
 def children(raw: Mapping[str, Any]) -> Children | None:
-    """What to list besides the object itself; None when the object tells everything."""
-    thing = RunObject.of(raw)
-    if raw.get("kind") == "PipelineRun":
-        return Children("TaskRun", f"tekton.dev/pipelineRun={thing.name}")
-    if raw.get("kind") == "Job":
-        selector = mapping(thing.spec.get("selector"), "spec.selector", thing.problems)
-        labels = mapping(selector.get("matchLabels"), "matchLabels", thing.problems)
-        terms = ",".join(f"{k}={v}" for k, v in sorted(labels.items()))
-        return Children("Pod", terms or f"job-name={thing.name}")
-    if raw.get("kind") == "JobSet":
-        return Children("Pod", f"{JOBSET_LABELS[0]}={thing.name}")
-    return None
+    """What to list besides the object itself; None when the object says everything."""
+    kind = run_kind(raw)
+    if kind is None or kind.children is None:
+        return None
+    return Children(kind.children.kind, kind.child_selector(RunObject.of(raw)))
 
 
 class Claims:
@@ -71,7 +46,7 @@ class Claims:
 
     def __init__(self, definitions: Iterable[WorkflowDefinition] = ()) -> None:
         self._by_key = {d.key: d for d in definitions}
-        self._loose: dict[tuple[Engine, str], list[WorkflowDefinition]] = {}
+        self._loose: dict[tuple[EngineTraits, str], list[WorkflowDefinition]] = {}
         for d in self._by_key.values():
             if d.graph.inferred and (d.run_prefixes or d.run_selector):
                 self._loose.setdefault((d.engine, d.key.namespace), []).append(d)
@@ -88,36 +63,31 @@ class Claims:
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
         """The workflow a live object is a run of; None when it is not observed. Never raises."""
-        reader = live_reader(raw)
-        if reader is None:
+        engine, kind = by_run(raw), run_kind(raw)
+        if engine is None or kind is None:
             return None
-        key = reader.workflow_of(raw)
-        found = self._by_key.get(key) if key is not None else None
-        if found is not None:
-            return found
-        engine = next(row.engine for row in ENGINES if reader in row.live)
-        return self._picked(raw, engine)
+        key = kind.workflow_of(raw)
+        named = self._by_key.get(key) if key is not None else None
+        return named if named is not None else self._selected(RunObject.of(raw), engine.traits, kind)
 
-    def _picked(self, raw: Mapping[str, Any], engine: Engine) -> WorkflowDefinition | None:
+    def _selected(self, run: RunObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:
         """By name and labels, the longest prefix first."""
-        thing = RunObject.of(raw)
-        kind = str(raw.get("kind"))
-        if engine is Engine.JOB:
-            if _owned_by_a_set(thing):  # its run is the JobSet, not this Job
-                return None
-            base = generated_base(thing.name)
-            made = self._by_key.get(WorkflowKey(thing.namespace, kind, base)) if base else None
-            if made is not None:
-                return made
-        labels = _labels(raw, thing)
-        picked = [
+        name = kind.object.kind
+        if _is_part(run, name):
+            return None
+        base = generated_base(run.name)
+        origin = self._by_key.get(WorkflowKey(run.namespace, name, base)) if base else None
+        if origin is not None:
+            return origin
+        labels = _labels(run, kind)
+        candidates = [
             d
-            for d in self._loose.get((engine, thing.namespace), ())
-            if d.run_kind in (None, kind)
-            and (not d.run_prefixes or belongs_to(thing.name, d.run_prefixes) is not None)
+            for d in self._loose.get((engine, run.namespace), ())
+            if d.run_kind in (None, name)
+            and (not d.run_prefixes or belongs_to(run.name, d.run_prefixes) is not None)
             and matches(d.run_selector, labels)
         ]
-        return max(picked, key=lambda d: len(belongs_to(thing.name, d.run_prefixes) or ""), default=None)
+        return max(candidates, key=lambda d: len(belongs_to(run.name, d.run_prefixes) or ""), default=None)
 
 
 def end_alone(run: LiveRun) -> RunRecord | None:
@@ -134,51 +104,30 @@ def end_alone(run: LiveRun) -> RunRecord | None:
 
 
 def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecord:
-    """``record`` with its steps called what the history calls them, so that runs of both kinds have the same steps.
-
-    Only runs without a declared graph need it: pods alone show the template, a live Workflow also the task.
-    """
-    if definition.engine is not Engine.ARGO or not definition.graph.inferred:
-        return record
-    anyone = replace(definition, run_prefixes=(), run_selector=())
-    facts = [
-        PodFact(record.workflow.namespace, e.pod, str(i), owner_kind="Workflow", owner_name=record.run)
-        for i, e in enumerate(record.steps)
-        if e.pod is not None
-    ]
-    placed = [p for p in argo_pods.place(facts, [anyone], Context()) if isinstance(p, Placed)]
-    names = {record.steps[int(p.execution.uid or 0)].step: p.execution.step for p in placed}
-    steps = tuple(
-        replace(
-            e,
-            step=names.get(e.step, e.step),
-            after=tuple(dict.fromkeys(names.get(a, a) for a in e.after)) if e.after is not None else None,
-        )
-        for e in record.steps
-    )
-    return replace(record, steps=steps)
+    """``record`` with its steps called what the history calls them, so that runs of both sources have the same steps."""
+    engine = by_traits(definition.engine)
+    return record if engine is None else engine.as_in_history(record, definition)
 
 
 def _kinds(definition: WorkflowDefinition) -> tuple[str, ...]:
-    """Kinds of the runs of one workflow. A Job or CronJob has Jobs only: nobody needs a right on JobSets for it."""
+    """Kinds of the runs of one workflow."""
     if definition.run_kind is not None:
         return (definition.run_kind,)
-    if definition.engine is Engine.JOB and not definition.graph.inferred:
-        return ("JobSet",) if definition.key.kind == "JobSet" else ("Job",)
-    row = by_engine(definition.engine)
-    return tuple(reader.kind.rpartition("/")[2] for reader in row.live) if row is not None else ()
+    engine = by_traits(definition.engine)
+    return tuple(kind.object.kind for kind in engine.run_kinds) if engine is not None else ()
 
 
-def _owned_by_a_set(thing: RunObject) -> bool:
-    owners = sequence(thing.meta.get("ownerReferences"), "ownerReferences", thing.problems)
-    return any(mapping(o, "ownerReferences[]", thing.problems).get("kind") == "JobSet" for o in owners)
+def _is_part(run: RunObject, kind: str) -> bool:
+    """Whether a run of another kind owns it: a Job of a JobSet is no run of its own."""
+    wholes = {k.object.kind for engine in ENGINES for k in engine.run_kinds if kind in k.parts}
+    owners = sequence(run.meta.get("ownerReferences"), "ownerReferences", run.problems)
+    return any(mapping(o, "ownerReferences[]", run.problems).get("kind") in wholes for o in owners)
 
 
-def _labels(raw: Mapping[str, Any], thing: RunObject) -> dict[str, str]:
+def _labels(run: RunObject, kind: RunKind) -> dict[str, str]:
     """Labels of the run and those its pods get from its spec."""
-    part: Mapping[str, Any] = thing.spec
-    for key in _POD_LABELS.get(str(raw.get("kind")), ()):
-        part = mapping(part.get(key), key, thing.problems)
-    own = mapping(thing.meta.get("labels"), "metadata.labels", thing.problems)
-    labels = {**own, **(part if part is not thing.spec else {})}
-    return {str(k): str(v) for k, v in labels.items()}
+    own = mapping(run.meta.get("labels"), "metadata.labels", run.problems)
+    passed_on: Mapping[str, Any] = run.spec if kind.pod_labels else {}
+    for key in kind.pod_labels:
+        passed_on = mapping(passed_on.get(key), key, run.problems)
+    return {str(k): str(v) for k, v in {**own, **passed_on}.items()}

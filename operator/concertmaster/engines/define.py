@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.engines.argo.definition import Trigger, trigger
+from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
-from concertmaster.engines.registry import by_object
+from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,8 @@ def define(
 ) -> WorkflowDefinition | None:
     """The definition one object declares; None when it declares none (a mere trigger, an unknown kind, a profile that
     refers to an engine's object). ``namespace`` is where the runs are, for cluster-scoped objects."""
-    row = by_object(raw)
-    if row is None or trigger(raw) is not None:
-        return None
-    return row.define(raw, resolve, namespace)
+    engine = by_object(raw)
+    return None if engine is None or trigger(raw) is not None else engine.define(raw, resolve, namespace)
 
 
 def define_all(objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iterable[str] = ()) -> Definitions:
@@ -40,28 +38,26 @@ def define_all(objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iter
     rows = [o for o in objects if isinstance(o, Mapping)]
     table = {_identity(o): o for o in rows}
     triggers = tuple(t for t in (trigger(o) for o in rows) if t is not None)
-    spaces = sorted(
-        {*cluster_namespaces, *(t.namespace for t in triggers if t.target_kind == "ClusterWorkflowTemplate")}
-    )
-    found: list[WorkflowDefinition] = []
+    spaces = sorted({*cluster_namespaces, *(t.namespace for t in triggers if t.target_kind in CLUSTER_KINDS)})
+    definitions: list[WorkflowDefinition] = []
     ignored: list[str] = []
     for raw in rows:
         kind, namespace, name = _identity(raw)
         if by_object(raw) is None:
             ignored.append(f"{kind} {name or '(no name)'}: no engine reads this kind")
             continue
-        for space in spaces if kind == "ClusterWorkflowTemplate" else [namespace or "default"]:
+        for space in spaces if kind in CLUSTER_KINDS else [namespace or "default"]:
             made = define(raw, resolver(table, space), namespace=space)
             if made is not None:
-                found.append(made)
-    return Definitions(tuple(with_triggers(d, triggers) for d in found), triggers, tuple(ignored))
+                definitions.append(made)
+    return Definitions(tuple(with_triggers(d, triggers) for d in definitions), triggers, tuple(ignored))
 
 
 def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace: str) -> Resolve:
     """A resolver over objects at hand, keyed by (kind, namespace, name)."""
 
     def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
-        return table.get((kind, "" if kind == "ClusterWorkflowTemplate" else namespace, name))
+        return table.get((kind, "" if kind in CLUSTER_KINDS else namespace, name))
 
     return resolve
 
@@ -95,5 +91,5 @@ def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:
     meta = raw.get("metadata")
     meta = meta if isinstance(meta, Mapping) else {}
     kind = str(raw.get("kind") or "")
-    namespace = "" if kind == "ClusterWorkflowTemplate" else str(meta.get("namespace") or "default")
+    namespace = "" if kind in CLUSTER_KINDS else str(meta.get("namespace") or "default")
     return kind, namespace, str(meta.get("name") or "")

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import (
-    Engine,
     PodFact,
     RunRecord,
     StepExecution,
@@ -22,31 +21,35 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines.assign import assign
+from concertmaster.engines.base import Engine
 from concertmaster.engines.common.executions import merge_facts
-from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import begin
-from concertmaster.engines.common.selectors import label_value
-from concertmaster.engines.jobs.definition import STEP
-from concertmaster.engines.registry import settle
+from concertmaster.engines.registry import ENGINES, settle
 from concertmaster.engines.runs import with_ready
 
+_INFERRING = tuple(reversed(ENGINES))  # a JobSet before the Jobs it is made of
 _TOLERANCE = 1.0  # seconds: resolution of the times
 _RARE = 0.9  # a step in fewer of the runs than this is conditional
 
 
 def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
-    """Definitions for all pods owned by Workflows, Jobs and (where labelled) TaskRuns, in order of their keys.
+    """Definitions for all pods an engine can read a workflow off, in order of their keys.
 
-    Kind is Workflow for Argo runs, CronJob or Job for Jobs, Pipeline or PipelineRun for Tekton. Ready to be given to
-    ``assign`` together with the facts.
+    Kind is Workflow for Argo runs, CronJob or Job for Jobs; where labelled also JobSet, Pipeline and PipelineRun. Ready
+    to be given to ``assign`` together with the facts.
     """
     rows = merge_facts(facts)
     groups: dict[WorkflowKey, Engine] = {}
     for fact in rows:
-        known = _workflow_of(fact)
-        if known is not None:
-            groups[known[0]] = known[1]
-    bare = [_bare(key, engine) for key, engine in sorted(groups.items(), key=lambda kv: str(kv[0]))]
+        engine, key = next(((e, k) for e in _INFERRING if (k := e.infer(fact)) is not None), (None, None))
+        if engine is not None and key is not None:
+            groups[key] = engine
+    bare = [
+        WorkflowDefinition(
+            key, engine.traits, WorkflowGraph(engine.inferred_steps, inferred=True), run_prefixes=(key.name,)
+        )
+        for key, engine in sorted(groups.items(), key=lambda kv: str(kv[0]))
+    ]
     placed = assign(rows, bare).executions
     return [replace(d, graph=infer_graph(placed.get(d.key, {}), d)) for d in bare]
 
@@ -89,32 +92,6 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
             )
         )
     return WorkflowGraph(steps=tuple(steps), inferred=True)
-
-
-def _workflow_of(fact: PodFact) -> tuple[WorkflowKey, Engine] | None:
-    name = fact.owner_name
-    if not name:
-        return None
-    if fact.owner_kind == "Workflow":
-        base = scheduled_base(name) or generated_base(name) or name
-        return WorkflowKey(fact.namespace, "Workflow", base), Engine.ARGO
-    if fact.owner_kind == "Job":
-        cron = scheduled_base(name)
-        base = cron or generated_base(name) or name
-        return WorkflowKey(fact.namespace, "CronJob" if cron else "Job", base), Engine.JOB
-    if fact.owner_kind == "TaskRun":
-        pipeline = label_value(fact.labels, "tekton.dev/pipeline")
-        run = label_value(fact.labels, "tekton.dev/pipelineRun")
-        if pipeline is not None:
-            return WorkflowKey(fact.namespace, "Pipeline", pipeline), Engine.TEKTON
-        if run is not None:
-            return WorkflowKey(fact.namespace, "PipelineRun", generated_base(run) or run), Engine.TEKTON
-    return None
-
-
-def _bare(key: WorkflowKey, engine: Engine) -> WorkflowDefinition:
-    steps = (StepSpec(STEP),) if engine is Engine.JOB else ()
-    return WorkflowDefinition(key, engine, WorkflowGraph(steps, inferred=True), run_prefixes=(key.name,))
 
 
 def _spans(rows: Iterable[StepExecution]) -> dict[str, tuple[float, float]]:

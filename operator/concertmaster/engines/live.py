@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.engines.common.manifest import Problems, mapping, text, timestamp
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,13 @@ class RunObject:
             mapping(raw.get("status"), "status", problems),
             problems,
         )
+
+    @property
+    def conditions(self) -> frozenset[tuple[str, str]]:
+        """Type and status of each condition."""
+        rows = sequence(self.status.get("conditions"), "conditions", self.problems)
+        conditions = [mapping(row, "conditions[]", self.problems) for row in rows]
+        return frozenset((str(c.get("type")), str(c.get("status"))) for c in conditions)
 
     def text_at(self, part: Mapping[str, Any], *path: str) -> str | None:
         """Text at ``path`` below ``part``, None when it is not there."""

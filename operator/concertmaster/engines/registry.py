@@ -1,130 +1,77 @@
-"""Engines by what they observe. A further engine is one module with the functions named here and one row each."""
+"""The engines that are observed: one line each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines.argo import definition as argo
-from concertmaster.engines.argo import live as argo_live
-from concertmaster.engines.argo import pods as argo_pods
-from concertmaster.engines.argo.nodes import link_attempts
-from concertmaster.engines.common.manifest import Resolve
-from concertmaster.engines.common.placing import Context, Placement
-from concertmaster.engines.graph import steps as graph
-from concertmaster.engines.jobs import definition as job
-from concertmaster.engines.jobs import live as job_live
-from concertmaster.engines.jobset import definition as jobset
-from concertmaster.engines.jobset import live as jobset_live
-from concertmaster.engines.jobset import pods as jobs
-from concertmaster.engines.live import LiveRun
-from concertmaster.engines.tekton import definition as tekton
-from concertmaster.engines.tekton import live as tekton_live
-from concertmaster.engines.tekton import pods as tekton_pods
+from concertmaster.core.model import EngineTraits, ObjectKind, PatchableKinds, StepExecution, WorkflowDefinition
+from concertmaster.engines.argo.engine import ENGINE as ARGO
+from concertmaster.engines.base import PODS, Engine, RunKind, Trigger
+from concertmaster.engines.graph.engine import engine as graph
+from concertmaster.engines.jobs.engine import ENGINE as JOB
+from concertmaster.engines.jobset.engine import ENGINE as JOBSET
+from concertmaster.engines.tekton.engine import ENGINE as TEKTON
 
-Define = Callable[[Mapping[str, Any], Resolve | None, str | None], WorkflowDefinition | None]
-Place = Callable[[Sequence[PodFact], Sequence[WorkflowDefinition], Context], Iterator[Placement]]
-Settle = Callable[[Sequence[StepExecution], WorkflowDefinition | None], list[StepExecution]]
-
-
-@dataclass(frozen=True, slots=True)
-class LiveReader:
-    """How runs are read from live objects of one ``kind`` ("<api group>/<kind>"): whose run it is, and its record from
-    the object, its children (TaskRuns of a PipelineRun, pods of a Job) and the definition, where one is known."""
-
-    kind: str
-    workflow_of: Callable[[Mapping[str, Any]], WorkflowKey | None]
-    read: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], WorkflowKey, WorkflowDefinition | None], LiveRun]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineRow:
-    """``kinds``: objects it reads as "<api group>/<kind>". ``owner_kinds``: controllers of the pods it places.
-
-    ``settle`` numbers items and attempts of one run once all its pods are there.
-    """
-
-    engine: Engine
-    kinds: tuple[str, ...]
-    owner_kinds: tuple[str, ...]
-    define: Define
-    place: Place
-    settle: Settle
-    live: tuple[LiveReader, ...] = ()
-
-
-ENGINES: tuple[EngineRow, ...] = (
-    EngineRow(
-        Engine.ARGO,
-        (
-            "argoproj.io/WorkflowTemplate",
-            "argoproj.io/ClusterWorkflowTemplate",
-            "argoproj.io/CronWorkflow",
-        ),
-        ("Workflow",),
-        lambda raw, resolve, namespace: argo.define(raw, resolve, namespace=namespace),
-        argo_pods.place,
-        link_attempts,
-        (
-            LiveReader(
-                "argoproj.io/Workflow", argo_live.workflow_of, lambda raw, _, key, d: argo_live.read_run(raw, key, d)
-            ),
-        ),
-    ),
-    EngineRow(
-        Engine.JOB,
-        ("batch/CronJob", "batch/Job", "jobset.x-k8s.io/JobSet"),
-        ("Job",),
-        lambda raw, resolve, namespace: jobset.define(raw) if raw.get("kind") == "JobSet" else job.define(raw),
-        jobs.place,
-        job.settle,
-        (
-            LiveReader("batch/Job", job_live.workflow_of, job_live.read_run),
-            LiveReader("jobset.x-k8s.io/JobSet", jobset_live.workflow_of, jobset_live.read_run),
-        ),
-    ),
-    EngineRow(
-        Engine.TEKTON,
-        ("tekton.dev/Pipeline",),
-        ("TaskRun",),
-        lambda raw, resolve, namespace: tekton.define(raw, resolve),
-        tekton_pods.place,
-        lambda executions, definition: list(executions),
-        (LiveReader("tekton.dev/PipelineRun", tekton_live.workflow_of, tekton_live.read_run),),
-    ),
-    EngineRow(
-        Engine.GRAPH,
-        ("concertmaster.dev/WorkflowProfile",),
-        (),
-        lambda raw, resolve, namespace: graph.define(raw),
-        graph.place,
-        graph.settle,
-    ),
+_PRODUCTS = (
+    ARGO,
+    TEKTON,
+    JOB,
+    JOBSET,
 )
+ENGINES: tuple[Engine, ...] = (*_PRODUCTS, graph(_PRODUCTS))
+
+_OBJECTS: Mapping[tuple[str, str], ObjectKind] = {
+    (kind.group, kind.kind): kind
+    for engine in _PRODUCTS
+    for kind in (
+        *engine.traits.kinds,
+        *(k for run in engine.run_kinds for k in (run.object, run.children) if k is not None and k is not PODS),
+    )
+}
+PATCHABLE: PatchableKinds = {kind.kind: kind for engine in ENGINES for kind in engine.traits.kinds if kind.fields}
+CLUSTER_KINDS = frozenset(kind.kind for kind in _OBJECTS.values() if not kind.namespaced)
+OWNER_KINDS = tuple(sorted({kind for engine in ENGINES for kind in engine.owner_kinds}))
 
 
-def by_engine(engine: Engine) -> EngineRow | None:
-    """The row of an engine, None when it cannot be observed."""
-    return next((row for row in ENGINES if row.engine is engine), None)
+def by_traits(traits: EngineTraits) -> Engine | None:
+    """The engine of a definition, None when it is none that is registered."""
+    return next((engine for engine in ENGINES if engine.traits == traits), None)
 
 
-def by_object(raw: Mapping[str, Any]) -> EngineRow | None:
-    """The row that reads an object, by its apiVersion and kind; None when nobody does."""
-    group = str(raw.get("apiVersion") or "").rpartition("/")[0]
-    wanted = f"{group}/{raw.get('kind')}"
-    return next((row for row in ENGINES if wanted in row.kinds), None)
+def by_object(raw: Mapping[str, Any]) -> Engine | None:
+    """The engine that reads an object, by its apiVersion and kind; None when nobody does."""
+    return next((engine for engine in ENGINES if engine.defines(raw)), None)
+
+
+def object_kind(api_version: str, kind: str) -> ObjectKind | None:
+    """A kind some engine reads, whatever version of its group is asked for."""
+    return _OBJECTS.get((api_version.rpartition("/")[0], kind))
+
+
+def companions(api_version: str, kind: str) -> tuple[str, ...]:
+    """Kinds of the same API version that must be listed with ``kind``: what triggers it, what its steps refer to."""
+    engine = by_object({"apiVersion": api_version, "kind": kind})
+    return engine.companions.get(kind, ()) if engine is not None else ()
+
+
+def trigger(raw: Mapping[str, Any]) -> Trigger | None:
+    """What an object starts that is a mere trigger of another; None for every other object."""
+    return next((found for e in ENGINES if (found := e.trigger(raw)) is not None), None)
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
     """Executions of one run with items and attempts numbered the way its engine does."""
-    row = by_engine(definition.engine) if definition is not None else None
-    return row.settle(executions, definition) if row is not None else list(executions)
+    engine = by_traits(definition.engine) if definition is not None else None
+    return engine.settle(executions, definition) if engine is not None else list(executions)
 
 
-def live_reader(raw: Mapping[str, Any]) -> LiveReader | None:
-    """How to read a live run object, by its apiVersion and kind; None when it is none that is observed."""
-    group = str(raw.get("apiVersion") or "").rpartition("/")[0]
-    wanted = f"{group}/{raw.get('kind')}"
-    return next((reader for row in ENGINES for reader in row.live if reader.kind == wanted), None)
+def by_run(raw: Mapping[str, Any]) -> Engine | None:
+    """The engine whose run an object is, by its apiVersion and kind; None when it is none that is observed."""
+    return next((engine for engine in ENGINES if engine.run_kind(raw) is not None), None)
+
+
+def run_kind(raw: Mapping[str, Any]) -> RunKind | None:
+    """How to read a live run object; None when it is none that is observed."""
+    engine = by_run(raw)
+    return engine.run_kind(raw) if engine is not None else None

@@ -161,7 +161,7 @@ def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation])
     key = analysis.definition.key
     return {
         "workflow": {"kind": key.kind, "namespace": key.namespace, "name": key.name},
-        "engine": analysis.definition.engine.value,
+        "engine": analysis.definition.engine.name,
         "graphInferred": analysis.inferred,
         "problems": list(analysis.problems),
         "analysedAt": iso(analysis.now),

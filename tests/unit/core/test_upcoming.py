@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from concertmaster.core.model import Engine, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.engines.jobs.traits import JOB
 from concertmaster.report.pipeline import fleet_of, next_run, upcoming
 from tests.support.builders import DAY, daily, definition, step
 
 NOW = datetime(2026, 3, 27, 12, tzinfo=UTC).timestamp()
-CRON = WorkflowDefinition(WorkflowKey("demo", "CronJob", "x"), Engine.JOB, WorkflowGraph(), schedule="0 2 * * *")
+CRON = WorkflowDefinition(WorkflowKey("demo", "CronJob", "x"), JOB, WorkflowGraph(), schedule="0 2 * * *")
 
 
 def _hours(times: tuple[float, ...]) -> list[str]:

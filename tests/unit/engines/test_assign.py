@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import ContainerFact, Engine, Outcome, PodFact, StepExecution
+from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
 from concertmaster.engines import assign, by_object, define_all, merge_executions
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import merge_facts
+from concertmaster.engines.graph.traits import GRAPH
+from concertmaster.engines.tekton.traits import TEKTON
 from tests.support.argo_oracle import Controller, leaf, pods, template
 
 SPEC = {
@@ -100,9 +103,9 @@ def test_pods_that_seem_to_be_of_a_run_are_told_from_those_of_other_workflows() 
         PodFact("a", "l", "5", owner_kind="TaskRun", labels={"tekton.dev/pipelineRun": "others"}),
     ]
     assert {place: dict(reasons) for place, reasons in assign(facts, []).strays.items()} == {
-        ("a", Engine.GRAPH): {"it has no owner and no step selects it": "n"},
-        ("a", Engine.ARGO): {"pod of a Workflow whose name is unknown": "q"},
-        ("a", Engine.TEKTON): {
+        ("a", GRAPH): {"it has no owner and no step selects it": "n"},
+        ("a", ARGO): {"pod of a Workflow whose name is unknown": "q"},
+        ("a", TEKTON): {
             "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline": "t"
         },
     }

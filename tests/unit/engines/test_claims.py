@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from concertmaster.core.model import (
-    Engine,
+    EngineTraits,
     JobFact,
     LabelRequirement,
     Outcome,
@@ -30,8 +30,10 @@ from concertmaster.engines import (
     end_alone,
     ended,
     job_ends,
-    live_reader,
+    run_kind,
 )
+from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.jobs.traits import JOB
 from tests.support.argo_oracle import Controller, pods, stamp
 from tests.unit.engines.argo.test_pods import NESTED, RUN, the_definition
 from tests.unit.engines.common.test_manifest import JSON
@@ -42,7 +44,7 @@ from tests.unit.engines.tekton.test_tekton import pipeline, pipeline_run, task
 
 
 def picked(
-    name: str, engine: Engine = Engine.ARGO, namespace: str = "data", prefix: str = "", **labels: str
+    name: str, engine: EngineTraits = ARGO, namespace: str = "data", prefix: str = "", **labels: str
 ) -> WorkflowDefinition:
     """A profile with a runSelector."""
     return WorkflowDefinition(
@@ -83,7 +85,7 @@ def test_a_run_without_a_template_is_picked_by_the_longest_prefix_and_all_labels
 
 def test_jobs_belong_to_their_cron_job_and_those_of_a_set_to_none() -> None:
     backup = job()
-    loose = picked("jobs", Engine.JOB, "ops", prefix="backup")
+    loose = picked("jobs", JOB, "ops", prefix="backup")
     assert Claims([backup, loose]).of(live_job()) is backup
     assert Claims([loose]).of(live_job()) is loose
     of_a_set = live_job()
@@ -135,7 +137,7 @@ def test_what_is_listed_with_a_run() -> None:
 @given(JSON, JSON, JSON)
 @settings(max_examples=60, deadline=None)
 def test_no_object_makes_the_questions_fail(meta: Any, spec: Any, status: Any) -> None:
-    claims = Claims([the_definition(NESTED), job(), picked("any", team="data"), picked("j", Engine.JOB, prefix="a")])
+    claims = Claims([the_definition(NESTED), job(), picked("any", team="data"), picked("j", JOB, prefix="a")])
     for api, kind in (("argoproj.io/v1alpha1", "Workflow"), ("batch/v1", "Job"), ("tekton.dev/v1", "PipelineRun")):
         raw = {"apiVersion": api, "kind": kind, "metadata": meta, "spec": spec, "status": status}
         claims.of(raw)
@@ -144,7 +146,7 @@ def test_no_object_makes_the_questions_fail(meta: Any, spec: Any, status: Any) -
 
 
 def read(raw: dict[str, Any], *parts: dict[str, Any]) -> LiveRun:
-    reader = live_reader(raw)
+    reader = run_kind(raw)
     assert reader is not None
     key = reader.workflow_of(raw)
     assert key is not None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.api.policy import resolve
-from concertmaster.core.model import Engine, PodFact, WorkflowGraph
+from concertmaster.core.model import PodFact, WorkflowGraph
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.report.pipeline import advise
 from tests.support.argo_oracle import Controller, leaf, pods
 
@@ -52,7 +53,7 @@ def argo_runs(count: int = 6) -> list[PodFact]:
 
 def test_steps_and_edges_are_read_off_the_runs() -> None:
     (found,) = infer_definitions(argo_runs())
-    assert (str(found.key), found.engine, found.graph.inferred) == ("Workflow/data/etl", Engine.ARGO, True)
+    assert (str(found.key), found.engine, found.graph.inferred) == ("Workflow/data/etl", ARGO, True)
     edges = {s.name: set(s.depends_on) for s in found.graph.steps}
     assert edges == {
         "extract": set(),

@@ -20,7 +20,7 @@ from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Beat, Seen
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, ended, live_reader
+from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, ended, run_kind
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, Stopped
@@ -166,13 +166,13 @@ class LiveRuns:
         """One run, read as far as it can be now."""
         raw = waiting.unpack() or self._listed(waiting.ref)
         definition = self._claims.of(raw) if raw is not None else None
-        reader = live_reader(raw) if raw is not None else None
-        if raw is None or definition is None or reader is None:
+        kind = run_kind(raw) if raw is not None else None
+        if raw is None or definition is None or kind is None:
             return _Read(waiting)
         name, key = waiting.ref.name, definition.key
         try:
             parts, missing = self._children(waiting.ref, raw)
-            found = reader.read(raw, parts, definition.key, definition)
+            found = kind.read(raw, parts, definition.key, definition)
             if found.complete:
                 return _Read(
                     waiting, as_in_history(found.record, definition), key=key, told=_told(name, found.problems)

@@ -17,12 +17,12 @@ from concertmaster.api.conditions import Reason
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.labels import labels_in_use
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.interfaces import Beat, Demand, SourceReport
-from concertmaster.core.model import Engine, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import EngineTraits, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign, job_ends
+from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
@@ -80,7 +80,7 @@ class MetricsSources:
         self._connect = connect
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
-        self._strays: dict[str, StableFindings[tuple[str, Engine]]] = {}
+        self._strays: dict[str, StableFindings[tuple[str, EngineTraits]]] = {}
         self._queries = UserQueries(keeper, settings.limits.extra_queries_per_cycle)
 
     def names(self) -> Sequence[str]:

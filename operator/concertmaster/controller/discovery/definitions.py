@@ -16,10 +16,11 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.registry import Entry
 from concertmaster.core import text
-from concertmaster.core.model import Engine, WorkflowDefinition
-from concertmaster.engines.argo.definition import trigger
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.engines.common.manifest import Unreadable
 from concertmaster.engines.define import define, with_triggers
+from concertmaster.engines.graph.traits import GRAPH
+from concertmaster.engines.registry import CLUSTER_KINDS, trigger
 from concertmaster.kube.discover import Problem, ProblemKind
 
 _REASONS = {
@@ -119,7 +120,7 @@ class Definitions:
         if definition is None:
             message = "the profile names no workflow; set one of workflowRef, runSelector and graph"
             resolved = Resolved(None, _finding(False, Reason.INVALID_SPEC, message))
-        elif definition.engine is Engine.GRAPH and definition.graph.steps:
+        elif definition.engine == GRAPH and definition.graph.steps:
             resolved = _declared_graph(definition)
         else:
             message = "runs are picked by runSelector; the step graph is inferred from their times"
@@ -148,7 +149,7 @@ def _absent(problem: Problem | None, kind: str, name: str, namespace: str) -> Re
     if problem is not None:
         status = None if problem.kind is ProblemKind.UNAVAILABLE else False
         return Resolved(None, _finding(status, _REASONS[problem.kind], problem.message))
-    where = "" if kind == "ClusterWorkflowTemplate" else f" in namespace {namespace}"
+    where = "" if kind in CLUSTER_KINDS else f" in namespace {namespace}"
     message = f"{kind} {name} does not exist{where}; create it, or correct or delete this profile"
     return Resolved(None, _finding(False, Reason.NOT_FOUND, message))
 

@@ -14,22 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.models.base import parse_time
-from concertmaster.engines.argo.definition import trigger
+from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan
 from concertmaster.kube.objects import ObjectRef, Resource, target_resource
 
 _DROPPED = ("managedFields", "selfLink")
 _BULKY = ("kubectl.kubernetes.io/last-applied-configuration",)
-ARGO = "argoproj.io/v1alpha1"
-TEKTON = "tekton.dev/v1"
-# Kinds that must be read besides the one a profile names: what triggers it, and what its steps may refer to.
-_COMPANIONS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    (ARGO, "WorkflowTemplate"): ("CronWorkflow", "ClusterWorkflowTemplate"),
-    (ARGO, "ClusterWorkflowTemplate"): ("CronWorkflow", "WorkflowTemplate"),
-    (ARGO, "CronWorkflow"): ("WorkflowTemplate", "ClusterWorkflowTemplate"),
-    (TEKTON, "Pipeline"): ("Task",),
-}
 
 TargetId = tuple[str, str, str]  # kind, namespace (empty for a cluster-wide kind), name
 
@@ -119,7 +110,7 @@ def kinds_to_list(references: Iterable[tuple[str, str]]) -> tuple[Resource, ...]
     wanted: dict[tuple[str, str], None] = {}
     for api_version, kind in sorted(set(references)):
         wanted.setdefault((api_version, kind))
-        for companion in _COMPANIONS.get((api_version, kind), ()):
+        for companion in companions(api_version, kind):
             wanted.setdefault((api_version, companion))
     found = (target_resource(api_version, kind) for api_version, kind in wanted)
     return tuple(r for r in found if r is not None)

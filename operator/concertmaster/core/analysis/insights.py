@@ -159,7 +159,7 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
     recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
     chosen = recent if len(recent) >= MIN_RUNS else pairs  # what was before the last change says little of the next run
-    works = [work_of(record, run, analysis.definition.engine.value) for record, run in chosen]
+    works = [work_of(record, run, analysis.definition.engine.name) for record, run in chosen]
     if not works:
         return Prediction(None, 0, "no finished run to go by")
     last = works[-1]

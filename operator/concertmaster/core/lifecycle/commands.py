@@ -12,18 +12,9 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from concertmaster.core.model import TASK, ContainerSpec, Edit, Engine, WorkflowDefinition
+from concertmaster.core.model import TASK, ContainerSpec, Edit, WorkflowDefinition
 
 _TEMPLATE = re.compile(r"^(?P<head>.*/templates/\d+)(/|$)")
-_PIPELINE_TASK = re.compile(r"^/spec/(tasks|finally)/\d+(?=/)")
-_BUILT_IN = {"CronJob": "cronjob", "Job": "job"}
-_GROUPS = {
-    "CronJob": ("batch", "v1"),
-    "Job": ("batch", "v1"),
-    "Pipeline": ("tekton.dev", "v1"),
-    "Task": ("tekton.dev", "v1"),
-}
-_ARGO = ("argoproj.io", "v1alpha1")
 
 JsonPatch = list[dict[str, object]]
 
@@ -84,15 +75,13 @@ def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSp
     if container is None or container.resources_pointer is None:
         return {}
     owner = container.resources_pointer.rpartition("/")[0]
-    name: str | None = container.name
+    engine = definition.engine
+    name = engine.container_name(container.name)
     guards = {}
-    if definition.engine is Engine.TEKTON:  # the pod's container has a longer name than the step in the manifest
-        name = name.removeprefix("sidecar-" if container.sidecar else "step-") if name else None
-        name = None if name is None or name.startswith("unnamed-") else name
-        task = _PIPELINE_TASK.match(owner)
-        caller = next((s.name for s in definition.graph.steps if container in s.containers), None)
-        if task is not None and caller is not None:
-            guards[f"{task[0]}/name"] = caller
+    called = engine.caller.match(owner) if engine.caller is not None else None
+    caller = next((s.name for s in definition.graph.steps if container in s.containers), None)
+    if called is not None and caller is not None:
+        guards[f"{called[0]}/name"] = caller
     if name is not None and owner.rpartition("/")[2].isdigit():
         guards[f"{owner}/name"] = name
     return guards
@@ -142,11 +131,11 @@ def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None
     if not edits:
         return None
     kind, name = _object(definition, edits)
-    target = "kubectl" if kind == "ClusterWorkflowTemplate" else f"kubectl -n {shlex.quote(definition.key.namespace)}"
+    known = definition.engine.object_kind(kind)
+    cluster_wide = known is not None and not known.namespaced
+    target = "kubectl" if cluster_wide else f"kubectl -n {shlex.quote(definition.key.namespace)}"
     written = json.dumps(json_patch(definition, edits), separators=(",", ":"))
-    return (
-        f"{target} patch {_BUILT_IN.get(kind, kind.lower())} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
-    )
+    return f"{target} patch {kind.lower()} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
 
 
 def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
@@ -158,7 +147,8 @@ def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | 
     if not edits:
         return None
     kind, name = _object(definition, edits)
-    group, version = _GROUPS.get(kind, _ARGO)
+    known = definition.engine.object_kind(kind)
+    group, version = (known.group, known.version) if known is not None else ("", "v1")
     lines = [
         "patches:",
         f"- target: {{group: {group}, version: {version}, kind: {kind}, name: {name}}}",

@@ -8,7 +8,6 @@ replaced by zero, because advice built on an invented zero is worse than no advi
 from concertmaster.core.model.definitions import (
     TASK,
     ContainerSpec,
-    Engine,
     GroupLimit,
     LabelRequirement,
     NameSegment,
@@ -17,6 +16,7 @@ from concertmaster.core.model.definitions import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
 from concertmaster.core.model.enums import Category, Level, Severity, Verdict
 from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
 from concertmaster.core.model.recommendations import Edit, Interval, Recommendation
@@ -28,14 +28,16 @@ __all__ = [
     "ContainerFact",
     "ContainerSpec",
     "Edit",
-    "Engine",
+    "EngineTraits",
     "GroupLimit",
     "Interval",
     "JobFact",
     "LabelRequirement",
     "Level",
     "NameSegment",
+    "ObjectKind",
     "Outcome",
+    "PatchableKinds",
     "PodFact",
     "Recommendation",
     "RunRecord",

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-
-class Engine(StrEnum):
-    """The workflow engines that can be observed."""
-
-    ARGO = "Argo"
-    TEKTON = "Tekton"
-    JOB = "Job"
-    GRAPH = "Graph"
+from concertmaster.core.model.engines import EngineTraits
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +141,7 @@ class WorkflowDefinition:
     """A workflow as its engine's object declares it."""
 
     key: WorkflowKey
-    engine: Engine
+    engine: EngineTraits
     graph: WorkflowGraph
     fingerprint: str | None = None  # hash of the parts of the spec that can change how a run behaves
     labels: Mapping[str, str] = field(default_factory=dict)

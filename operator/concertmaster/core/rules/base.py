@@ -18,7 +18,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Edit, Engine, Interval, Recommendation, Severity, StepSpec
+from concertmaster.core.model import Edit, Interval, Recommendation, Severity, StepSpec
 from concertmaster.core.model.options import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
 
@@ -57,7 +57,7 @@ class Evidence:
     def title(self, step: str) -> str:
         """What sentences call a step: a Job has but one, so the workflow's own name says more."""
         definition = self.analysis.definition
-        return definition.key.name if definition.engine is Engine.JOB and len(self.analysis.steps) == 1 else step
+        return definition.key.name if definition.engine.single_step and len(self.analysis.steps) == 1 else step
 
     def window(self) -> str:
         """How sentences name the span the runs stand for."""

@@ -7,12 +7,13 @@ only starts a WorkflowTemplate is a trigger of that template, not a workflow of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.core.model import Engine, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines.argo.expand import Expansion
 from concertmaster.engines.argo.templates import Templates, read_locks, resources_patched
+from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -36,20 +37,6 @@ _DECLARED = frozenset(
     {"onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism", "retryStrategy",
      "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules"}
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """A CronWorkflow that starts runs of a template: ``target`` is the template's kind and name."""
-
-    namespace: str
-    name: str
-    target_kind: str
-    target_name: str
-    schedule: str | None = None
-    time_zone: str | None = None
-    suspended: bool = False
-    entrypoint: str | None = None
 
 
 def define(
@@ -76,7 +63,7 @@ def define(
     where = namespace or text(meta.get("namespace"), "metadata.namespace", problems) or "default"
     return WorkflowDefinition(
         key=WorkflowKey(where, kind, name),
-        engine=Engine.ARGO,
+        engine=ARGO,
         graph=WorkflowGraph(
             steps=tuple(expansion.steps.values()),
             parallelism=parallelism if parallelism and parallelism > 0 else None,

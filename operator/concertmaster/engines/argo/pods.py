@@ -7,9 +7,11 @@ met by the node names the definition can produce; where it meets none, only the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition
+from concertmaster.core.model import PodFact, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.engines.argo.nodes import Match, NodeNames
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import (
     ArgoPodName,
@@ -17,22 +19,19 @@ from concertmaster.engines.common.names import (
     belongs_to,
     fnv32a,
     generated_base,
-    metric_label,
     scheduled_base,
 )
 from concertmaster.engines.common.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.selectors import matches
+from concertmaster.engines.common.selectors import label_value, matches
 
 _NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
 _EXECUTOR = frozenset({"wait", "init", "supervisor"})
-_TEMPLATE_LABELS = tuple(
-    (key, metric_label(key), kind)
-    for key, kind in (
-        ("workflows.argoproj.io/workflow-template", "WorkflowTemplate"),
-        ("workflows.argoproj.io/cluster-workflow-template", "ClusterWorkflowTemplate"),
-        ("workflows.argoproj.io/cron-workflow", "CronWorkflow"),
-    )
+TEMPLATE_LABELS = (
+    ("workflows.argoproj.io/workflow-template", "WorkflowTemplate"),
+    ("workflows.argoproj.io/cluster-workflow-template", "ClusterWorkflowTemplate"),
+    ("workflows.argoproj.io/cron-workflow", "CronWorkflow"),
 )
+"""Labels of pods that name the object their run was made from, and its kind."""
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
@@ -43,7 +42,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if fact.owner_name:
             runs.setdefault((fact.namespace, fact.owner_name), []).append(fact)
         else:
-            yield Rejected(fact, "pod of a Workflow whose name is unknown", Engine.ARGO)
+            yield Rejected(fact, "pod of a Workflow whose name is unknown", ARGO)
     for (namespace, run), pods in sorted(runs.items()):
         yield from _place_run(run, pods, candidates.get(namespace, []))
 
@@ -79,7 +78,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
         reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
-        yield from (Rejected(f, reason, Engine.ARGO if tried else None) for f in pods)
+        yield from (Rejected(f, reason, ARGO if tried else None) for f in pods)
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
@@ -87,9 +86,9 @@ def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition])
     table = {(d.key.kind, d.key.name): d for d in candidates}
     triggers = {p: d for d in table.values() for p in d.run_prefixes}
     for fact in pods:
-        for raw, exported, kind in _TEMPLATE_LABELS:
-            value = fact.labels.get(exported) or fact.labels.get(raw)
-            if value:
+        for label, kind in TEMPLATE_LABELS:
+            value = label_value(fact.labels, label)
+            if value is not None:
                 found = table.get((kind, value)) or (triggers.get(value) if kind == "CronWorkflow" else None)
                 if found is not None:
                     return found
@@ -141,7 +140,7 @@ def _in_definition(
             yield Rejected(fact, "a helper pod of Argo (agent or artifact garbage collection)")
             continue
         if name is None:
-            yield Rejected(fact, "the pod is not named after its Workflow", Engine.ARGO)
+            yield Rejected(fact, "the pod is not named after its Workflow", ARGO)
             continue
         match = known.root() if name.root else known.find(name)
         yield Placed(
@@ -185,3 +184,29 @@ def _execution(fact: PodFact, match: Match) -> StepExecution:
     seen = {c.name for c in fact.containers}
     beside = {*_EXECUTOR, *(c.name for c in step.containers if c.sidecar)}
     return execution(fact, step.name, match.item, match.attempt, main=main if seen & set(main) else (), beside=beside)
+
+
+def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecord:
+    """``record`` with its steps called what the history calls them, so that runs of both kinds have the same steps.
+
+    Only runs without a declared graph need it: pods alone show the template, a live Workflow also the task.
+    """
+    if not definition.graph.inferred:
+        return record
+    anyone = replace(definition, run_prefixes=(), run_selector=())
+    facts = [
+        PodFact(record.workflow.namespace, e.pod, str(i), owner_kind="Workflow", owner_name=record.run)
+        for i, e in enumerate(record.steps)
+        if e.pod is not None
+    ]
+    placed = [p for p in place(facts, [anyone], Context()) if isinstance(p, Placed)]
+    names = {record.steps[int(p.execution.uid or 0)].step: p.execution.step for p in placed}
+    steps = tuple(
+        replace(
+            e,
+            step=names.get(e.step, e.step),
+            after=tuple(dict.fromkeys(names.get(a, a) for a in e.after)) if e.after is not None else None,
+        )
+        for e in record.steps
+    )
+    return replace(record, steps=steps)

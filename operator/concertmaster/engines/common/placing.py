@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from concertmaster.core.model import Engine, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 
 UNKNOWN_STEP = "template:"
 """Prefix of the step of a pod whose template is known but whose step is not."""
@@ -40,7 +40,7 @@ class Rejected:
 
     fact: PodFact
     reason: str
-    of: Engine | None = None
+    of: EngineTraits | None = None
 
 
 Placement = Placed | Rejected
@@ -71,7 +71,7 @@ class Assignment:
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
     unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
-    strays: Mapping[tuple[str, Engine], Mapping[str, str]] = field(default_factory=dict)
+    strays: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def pods(self) -> int:

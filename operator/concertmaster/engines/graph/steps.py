@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import (
-    Engine,
+    EngineTraits,
     Outcome,
     PodFact,
     StepExecution,
@@ -24,13 +24,14 @@ from concertmaster.engines.common.manifest import Problems, fingerprint, mapping
 from concertmaster.engines.common.ordering import ordered_steps, pair_retries
 from concertmaster.engines.common.placing import QUERIED, Context, Placed, Placement, Rejected
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
+from concertmaster.engines.graph.traits import GRAPH
 
 KIND = "WorkflowProfile"
-_ENGINES = {"Workflow": Engine.ARGO, "PipelineRun": Engine.TEKTON, "Job": Engine.JOB, "JobSet": Engine.JOB}
 
 
-def define(raw: Mapping[str, Any]) -> WorkflowDefinition | None:
-    """The definition of a profile with ``graph`` or ``runSelector``; None for one that refers to an engine's object."""
+def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
+    """The definition of a profile with ``graph`` or ``runSelector``; None for one that refers to an engine's object.
+    ``runs`` are the kinds of runs that can be picked, with their engines."""
     problems = Problems()
     meta = mapping(raw.get("metadata"), "metadata", problems)
     spec = mapping(raw.get("spec"), "spec", problems)
@@ -45,7 +46,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition | None:
             problems.add("spec.graph.podRunLabel is missing: pods of different runs cannot be told apart")
         return WorkflowDefinition(
             key=key,
-            engine=Engine.GRAPH,
+            engine=GRAPH,
             graph=WorkflowGraph(steps=steps, problems=problems.all()),
             fingerprint=fingerprint([declared]),
             labels=labels,
@@ -55,13 +56,13 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition | None:
     if spec.get("runSelector") is not None:
         picked = mapping(spec["runSelector"], "spec.runSelector", problems)
         kind = text(picked.get("kind"), "spec.runSelector.kind", problems) or ""
-        if kind not in _ENGINES:
-            problems.add(f"spec.runSelector.kind is {kind!r}; known are {', '.join(_ENGINES)}")
+        if kind not in runs:
+            problems.add(f"spec.runSelector.kind is {kind!r}; known are {', '.join(runs)}")
         prefix = text(picked.get("namePrefix"), "spec.runSelector.namePrefix", problems)
         selector = read_selector(picked, "spec.runSelector", problems)
         return WorkflowDefinition(
             key=key,
-            engine=_ENGINES.get(kind, Engine.GRAPH),
+            engine=runs.get(kind, GRAPH),
             graph=WorkflowGraph(inferred=True, problems=problems.all()),
             labels=labels,
             run_kind=kind or None,
@@ -114,7 +115,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         run = label_value(fact.labels, definition.run_label) if definition.run_label else None
         if run is None:
             reason = "selected by a declared graph, but without the label that names its run (podRunLabel)"
-            yield Rejected(fact, reason, Engine.GRAPH)
+            yield Rejected(fact, reason, GRAPH)
         else:
             yield Placed(definition.key, run, execution(fact, step.name))
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
+from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.common.selectors import label_value
-from concertmaster.engines.jobs.definition import settle
-from concertmaster.engines.jobs.live import read_pod
-from concertmaster.engines.jobset import definition as jobset
+from concertmaster.engines.jobs.pods import settle
+from concertmaster.engines.jobset.definition import count_replicas, define
+from concertmaster.engines.jobset.pods import set_execution
 from concertmaster.engines.live import LiveRun, RunObject, live_run
 
 _UID = "jobset.sigs.k8s.io/jobset-uid"
@@ -37,7 +38,7 @@ def read_run(
     """The run record of a JobSet with those of its pods that still exist. Never raises for what they contain."""
     thing = RunObject.of(raw)
     problems = thing.problems
-    declared = jobset.define(raw)
+    declared = define(raw)
     specs = {s.name: s for s in declared.graph.steps}
     own = [p for p in pods if _is_of(p, thing)]
     steps = settle([_execution(p, thing.name, declared, problems) for p in own], declared)
@@ -66,7 +67,7 @@ def _is_of(pod: Mapping[str, Any], thing: RunObject) -> bool:
 
 def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, problems: Problems) -> StepExecution:
     fact, code = read_pod(raw, problems)
-    return replace(jobset.set_execution(fact, name, declared), exit_code=code)
+    return replace(set_execution(fact, name, declared), exit_code=code)
 
 
 def _linked(
@@ -99,7 +100,7 @@ def _lost(thing: RunObject, specs: Mapping[str, StepSpec], steps: Sequence[StepE
         row = mapping(raw, "replicatedJobsStatus[]", problems)
         name = text(row.get("name"), "replicatedJobsStatus[].name", problems) or ""
         jobs[name] = tuple(whole(row.get(k), k, problems) or 0 for k in ("succeeded", "failed"))
-    replicas = jobset.replicas(thing.spec, problems)
+    replicas = count_replicas(thing.spec, problems)
 
     def begun(spec: StepSpec) -> bool:
         """Whether its Jobs were made: what it depends on was ready or complete, as is asked."""

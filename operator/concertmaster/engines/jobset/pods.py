@@ -1,79 +1,76 @@
-"""Placing pods of Jobs, whoever made the Job: a person, a CronJob or a JobSet; and how Jobs ended by themselves."""
+"""The history path of JobSets: pods of its Jobs back to the set, its replicated Jobs and attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 
-from concertmaster.core.model import (
-    Engine,
-    JobFact,
-    Outcome,
-    PodFact,
-    RunRecord,
-    Source,
-    StepExecution,
-    WorkflowDefinition,
-    WorkflowKey,
+from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model.amounts import digits
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.names import belongs_to, generated_base
+from concertmaster.engines.common.placing import ITEM_JOIN, Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.jobs.pods import index_of
+
+LABELS = tuple(
+    f"jobset.sigs.k8s.io/{name}" for name in ("jobset-name", "replicatedjob-name", "job-index", "restart-attempt")
 )
-from concertmaster.engines.common.names import scheduled_base
-from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.jobs import definition as job
-from concertmaster.engines.jobset import definition as jobset
-
-_TOLD = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
-Executions = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
+"""Labels of pods that name set, step, replica and attempt."""
+_SET, _JOB, _INDEX, _ATTEMPT = LABELS
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods owned by Jobs."""
+    """Place pods of Jobs that belong to a JobSet."""
     candidates = by_namespace(definitions)
-    alone: list[PodFact] = []
     for fact in facts:
-        owner = context.job_owners.get((fact.namespace, fact.owner_name or ""))
-        name = jobset.set_of(fact, owner)
-        if name is None:
-            alone.append(fact)
-            continue
-        definition = jobset.choose(fact, name, candidates.get(fact.namespace, []))
-        if definition is None:
+        name = set_of(fact, context)
+        definition = choose(fact, name, candidates.get(fact.namespace, [])) if name is not None else None
+        if name is None or definition is None:
             yield Rejected(fact, "its Job belongs to a JobSet that is not observed")
         else:
-            yield Placed(definition.key, name, jobset.set_execution(fact, name, definition))
-    yield from job.place(alone, [d for d in definitions if d.key.kind != "JobSet"], context)
+            yield Placed(definition.key, name, set_execution(fact, name, definition))
 
 
-def job_ends(
-    jobs: Iterable[JobFact], definitions: Iterable[WorkflowDefinition], executions: Executions
-) -> list[RunRecord]:
-    """Ends of Jobs, as records without steps, where the pods in ``executions`` do not tell them.
+def set_of(fact: PodFact, context: Context) -> str | None:
+    """Name of the JobSet a Job's pod belongs to, None when it belongs to none."""
+    if fact.owner_kind != "Job":
+        return None
+    owner = context.job_owners.get((fact.namespace, fact.owner_name or ""))
+    owned = owner[1] if owner is not None and owner[0] == "JobSet" else None
+    return label_value(fact.labels, _SET) or owned
 
-    A Job that runs into its deadline deletes its pods, and one that was not allowed a pod never had any: the pods are
-    then unfinished or absent, the Job itself says that it failed. Such a record is about the run of its name that began
-    when the Job did; Jobs carry no uid in the metrics.
+
+def choose(fact: PodFact, name: str, candidates: Sequence[WorkflowDefinition]) -> WorkflowDefinition | None:
+    """The workflow of the JobSet ``name``: its own object, the one it was generated from, or a runSelector."""
+    own = [d for d in candidates if d.key.kind == "JobSet" and d.key.name in (name, generated_base(name))]
+    if own:
+        return max(own, key=lambda d: len(d.key.name))
+    picked = [
+        d
+        for d in candidates
+        if d.graph.inferred
+        and d.run_kind in (None, "JobSet")
+        and (d.run_prefixes or d.run_selector)
+        and (not d.run_prefixes or belongs_to(name, d.run_prefixes) is not None)
+        and matches(d.run_selector, fact.labels)
+    ]
+    return max(picked, key=lambda d: len(belongs_to(name, d.run_prefixes) or ""), default=None)
+
+
+def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> StepExecution:
+    """One pod of a JobSet: the replicated Job is the step; its index and the completion index are the item.
+
+    The set's restarts are attempts of all its steps; only a label tells them.
     """
-    known = {d.key for d in definitions if d.engine is Engine.JOB and d.key.kind != "JobSet"}
-    places = {(k.namespace, run): k for k in known for run in executions.get(k, {})}
-    found = []
-    for fact in jobs:
-        if fact.succeeded is None:
-            continue
-        key = places.get((fact.namespace, fact.name)) or _maker(fact, known)
-        if key is None:
-            continue
-        rows = executions.get(key, {}).get(fact.name, ())
-        if fact.succeeded and all(e.outcome in _TOLD for e in rows):
-            continue
-        outcome = Outcome.SUCCEEDED if fact.succeeded else Outcome.FAILED
-        found.append(RunRecord(key, fact.name, fact.started, fact.finished, outcome, Source.HISTORY, ()))
-    return found
-
-
-def _maker(fact: JobFact, known: set[WorkflowKey]) -> WorkflowKey | None:
-    """The observed CronJob that made a Job none of whose pods was seen, or the Job where it is observed itself."""
-    if fact.owner_name is not None:
-        kind, name = fact.owner_kind or "", fact.owner_name
-    else:
-        kind, name = "CronJob", scheduled_base(fact.name) or ""
-    key = WorkflowKey(fact.namespace, kind, name)
-    alone = WorkflowKey(fact.namespace, "Job", fact.name)
-    return key if key in known and kind == "CronJob" else alone if alone in known else None
+    step, replica = label_value(fact.labels, _JOB), label_value(fact.labels, _INDEX)
+    found = re.fullmatch(rf"{re.escape(name)}-(.+)-(\d+)", fact.owner_name or "")
+    if found is not None:
+        step, replica = step or found.group(1), replica or found.group(2)
+    step = step or fact.owner_name or name
+    spec = definition.graph.step(step) or StepSpec(step, indexed=True)
+    parts = [p for p in (replica, index_of(fact, spec)) if p is not None]
+    sidecars = {c.name for c in spec.containers if c.sidecar}
+    restarts = label_value(fact.labels, _ATTEMPT) or "0"
+    attempt = digits(restarts) or 0
+    return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=sidecars)

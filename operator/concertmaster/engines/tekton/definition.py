@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.model import ContainerSpec, Engine, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -28,6 +28,7 @@ from concertmaster.engines.common.manifest import (
     whole,
 )
 from concertmaster.engines.common.ordering import ordered_steps
+from concertmaster.engines.tekton.traits import TEKTON
 
 _REFERENCE = re.compile(r"\$\(\s*tasks\.([a-z0-9]([-a-z0-9]*[a-z0-9])?)[.\[]")
 _READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
@@ -43,7 +44,7 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
     steps = pipeline_steps(spec, reader)
     return WorkflowDefinition(
         key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", "Pipeline", name),
-        engine=Engine.TEKTON,
+        engine=TEKTON,
         graph=WorkflowGraph(steps=steps, problems=problems.all()),
         fingerprint=fingerprint([spec, sorted(reader.foreign.items())]),
         labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.model import Engine, PodFact, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
 from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.tekton.traits import TEKTON
 
-_PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
+LABELS = _PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
 _NO_LABELS = "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline"
 _RETRY = re.compile(r"-retry(\d+)$")
 
@@ -41,7 +42,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
             if run is not None:
                 yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline")
             else:
-                yield Rejected(fact, _NO_LABELS, Engine.TEKTON)
+                yield Rejected(fact, _NO_LABELS, TEKTON)
             continue
         yield Placed(found.definition.key, found.run, _execution(fact, found))
 

@@ -400,7 +400,7 @@ def test_a_damaged_history_is_begun_anew_and_everything_is_listed_again(
 
 
 def test_a_fault_of_a_reader_costs_that_run_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = module.live_reader
+    real = module.run_kind
 
     def reader(raw: Any) -> Any:
         found = real(raw)
@@ -408,7 +408,7 @@ def test_a_fault_of_a_reader_costs_that_run_alone(world: World, monkeypatch: pyt
 
     world.see(WORKFLOWS, etl_run("etl-bad"))
     world.see(WORKFLOWS, etl_run())
-    monkeypatch.setattr(module, "live_reader", reader)
+    monkeypatch.setattr(module, "run_kind", reader)
     assert "Workflow data/etl-bad cannot be read (KeyError)" in world.look().notes[0]
     assert [r.run for r in world.runs(ETL)] == ["etl-x7k2z"]
     assert world.counts == ["unreadable", "complete"]

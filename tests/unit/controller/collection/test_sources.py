@@ -14,11 +14,12 @@ import pytest
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.labels import labels_in_use
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.interfaces import Demand, SourceReport
-from concertmaster.core.model import ContainerFact, Engine, JobFact, Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model import ContainerFact, JobFact, Outcome, PodFact, WorkflowDefinition
 from concertmaster.engines import define
+from concertmaster.engines.graph.traits import GRAPH
+from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, Unreachable
 from concertmaster.prometheus.collect.look import Collection, Options
@@ -415,7 +416,7 @@ def test_labels_follow_engines_and_selectors() -> None:
         }
     )
     assert graph is not None
-    assert graph.engine is Engine.GRAPH
+    assert graph.engine is GRAPH
     found = labels_in_use([graph])
     assert found.run_keys == ("example.com/run",)
     assert found.keys == ("example.com/run", "step")

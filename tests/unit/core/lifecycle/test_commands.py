@@ -9,12 +9,13 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     ContainerSpec,
     Edit,
-    Engine,
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.engines.jobs.traits import JOB
+from concertmaster.engines.tekton.traits import TEKTON
 from tests.support.builders import definition, step
 
 POINTER = "/spec/templates/3/container/resources"
@@ -64,7 +65,7 @@ def test_a_cron_jobs_container_is_tested_by_name() -> None:
     at = "/spec/jobTemplate/spec/template/spec/containers/0"
     container = ContainerSpec("report", resources_pointer=f"{at}/resources", resources={"requests": {"cpu": "1"}})
     spec = StepSpec("report", containers=(container,))
-    cron = WorkflowDefinition(WorkflowKey("demo", "CronJob", "report"), Engine.JOB, WorkflowGraph((spec,)))
+    cron = WorkflowDefinition(WorkflowKey("demo", "CronJob", "report"), JOB, WorkflowGraph((spec,)))
     edit = commands.resource_edit(container, "cpu", "250m")
     assert edit is not None
     command = commands.patch(cron, (edit,))
@@ -85,7 +86,7 @@ def test_a_tekton_step_is_tested_by_its_name_in_the_manifest_and_its_task() -> N
         "sidecar-db", resources_pointer="/spec/tasks/1/taskSpec/sidecars/0/computeResources", sidecar=True
     )
     graph = WorkflowGraph((StepSpec("build", containers=(named, unnamed, db)),))
-    ci = WorkflowDefinition(WorkflowKey("demo", "Pipeline", "ci"), Engine.TEKTON, graph)
+    ci = WorkflowDefinition(WorkflowKey("demo", "Pipeline", "ci"), TEKTON, graph)
     edits = [commands.resource_edit(c, "cpu", "250m") for c in (named, unnamed, db)]
     found = commands.json_patch(ci, [e for e in edits if e is not None])
     assert [(o["path"], o["value"]) for o in found if str(o["path"]).endswith("/name")] == [
@@ -103,7 +104,7 @@ def test_a_step_of_a_task_is_changed_in_the_task() -> None:
         for n, cpu, holder in (("go", "2", "compile"), ("push", "100m", "deploy"))
     )
     graph = WorkflowGraph((StepSpec("a", containers=(deploys,)), StepSpec("b", containers=(compiles,))))
-    ci = WorkflowDefinition(WorkflowKey("demo", "Pipeline", "ci"), Engine.TEKTON, graph)
+    ci = WorkflowDefinition(WorkflowKey("demo", "Pipeline", "ci"), TEKTON, graph)
     assert ci.holders == ("compile", "deploy")
     edit = commands.resource_edit(compiles, "cpu", "500m")
     assert edit == Edit(f"{pointer}/requests/cpu", "2", "500m", "compile")

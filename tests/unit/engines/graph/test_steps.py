@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Engine, Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition
 from concertmaster.engines import assign, build_run, define, from_durations, merge_executions
+from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.graph.traits import GRAPH
 
 RUN_LABEL = "example.com/run"
 
@@ -46,7 +48,7 @@ def labels(name: str, run: str = "r1") -> dict[str, str]:
 def test_a_declared_graph() -> None:
     d = graph(step("load", "transform"), step("extract"), step("transform", "extract", durationQuery="q"))
     assert [s.name for s in d.graph.steps] == ["extract", "transform", "load"]
-    assert (d.engine, d.run_label, d.series_run_label) == (Engine.GRAPH, RUN_LABEL, "run")
+    assert (d.engine, d.run_label, d.series_run_label) == (GRAPH, RUN_LABEL, "run")
     assert d.graph.step("transform").duration_query == "q"  # type: ignore[union-attr]
     assert d.graph.problems == ()
 
@@ -184,7 +186,7 @@ def test_runs_picked_by_name_prefix_and_labels() -> None:
             "matchLabels": {"app": "etl"},
         }
     )
-    assert (d.engine, d.run_prefixes, d.graph.inferred) == (Engine.ARGO, ("adhoc-",), True)
+    assert (d.engine, d.run_prefixes, d.graph.inferred) == (ARGO, ("adhoc-",), True)
 
     def argo(run: str, app: str) -> PodFact:
         return PodFact("ml", f"{run}-train-77", run + app, owner_kind="Workflow", owner_name=run, labels={"app": app})

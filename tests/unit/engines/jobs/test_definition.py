@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Engine, Outcome, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign, build_run, build_runs, define
+from concertmaster.engines.jobs.traits import JOB
 
 POD_SPEC = {
     "containers": [{"name": "dump", "image": "pg:16", "resources": {"requests": {"cpu": "1"}}}],
@@ -38,7 +39,7 @@ def test_a_cron_job_is_one_step_with_patch_points() -> None:
     d = job(parallelism=2, completions=6, completionMode="Indexed", backoffLimitPerIndex=1, activeDeadlineSeconds=600)
     (step,) = d.graph.steps
     assert (d.engine, str(d.key), d.schedule, d.schedule_time_zone) == (
-        Engine.JOB,
+        JOB,
         "CronJob/ops/backup",
         "0 1 * * *",
         "Etc/UTC",

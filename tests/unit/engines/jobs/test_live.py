@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from concertmaster.core.model import Outcome, Source, WorkflowKey
-from concertmaster.engines import live_reader
+from concertmaster.engines import run_kind
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from tests.support.argo_oracle import stamp
 from tests.unit.engines.common.test_manifest import JSON
@@ -110,7 +110,7 @@ def test_whose_run_it_is() -> None:
 )
 def test_live_objects_are_read_by_kind(api_version: str, kind: str, known: bool) -> None:
     raw = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}}
-    reader = live_reader(raw)
+    reader = run_kind(raw)
     assert (reader is not None) is known
     if reader is not None:
         found = reader.read(raw, [], KEY, None)

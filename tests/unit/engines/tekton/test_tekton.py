@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from concertmaster.core.model import Engine, Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, PodFact, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LiveRun, assign, define, infer_definitions
 from concertmaster.engines.common.manifest import Unreadable
 from concertmaster.engines.tekton.definition import tasks_of
 from concertmaster.engines.tekton.live import read_run, workflow_of
+from concertmaster.engines.tekton.traits import TEKTON
 from tests.support.argo_oracle import stamp
 from tests.unit.engines.common.test_manifest import JSON
 
@@ -53,7 +54,7 @@ def test_run_after_and_result_references_are_edges() -> None:
     assert step(d, "deploy").depends_on == ("test", "fetch")
     assert step(d, "deploy").ordering_only == ("test",)
     assert step(d, "test").ordering_only == ("fetch",)
-    assert (d.engine, str(d.key), d.graph.problems) == (Engine.TEKTON, "Pipeline/ci/build", ())
+    assert (d.engine, str(d.key), d.graph.problems) == (TEKTON, "Pipeline/ci/build", ())
 
 
 @pytest.mark.parametrize(

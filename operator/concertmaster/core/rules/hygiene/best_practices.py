@@ -14,7 +14,6 @@ from concertmaster.core import text
 from concertmaster.core.model import (
     Category,
     ContainerSpec,
-    Engine,
     Level,
     Outcome,
     Recommendation,
@@ -78,7 +77,7 @@ def _pinned(container: ContainerSpec) -> bool:
 
 def _exit_handler(evidence: Evidence) -> Item:
     field = "spec.onExit"
-    if evidence.analysis.definition.engine is not Engine.ARGO:
+    if not evidence.analysis.definition.engine.exit_handler:
         return Item("exit handler", State.NOT_APPLICABLE, "", field)
     declared = evidence.analysis.definition.declared
     if "onExit" in declared or any(s.on_exit for s in evidence.analysis.definition.graph.steps):
@@ -129,15 +128,14 @@ def _caching(evidence: Evidence) -> Item:
 
 def _clean_up(evidence: Evidence) -> Item:
     declared = evidence.analysis.definition.declared
-    fields = {Engine.ARGO: ("ttlStrategy", "podGC"), Engine.JOB: ("ttlSecondsAfterFinished",)}
-    wanted = fields.get(evidence.analysis.definition.engine)
-    if wanted is None:
+    engine = evidence.analysis.definition.engine
+    if not engine.clean_up_fields:
         return Item("clean-up", State.NOT_APPLICABLE, "", "ttlStrategy")
-    if evidence.analysis.definition.schedule is not None and evidence.analysis.definition.engine is Engine.JOB:
+    if evidence.analysis.definition.schedule is not None and engine.keeps_few_scheduled:
         return Item("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes keeps three
-    if any(f in declared for f in wanted):
-        return Item("clean-up", State.PASSED, "", wanted[0])
-    return Item("clean-up", State.FAILED, "finished runs stay for ever", wanted[0])
+    if any(f in declared for f in engine.clean_up_fields):
+        return Item("clean-up", State.PASSED, "", engine.clean_up_fields[0])
+    return Item("clean-up", State.FAILED, "finished runs stay for ever", engine.clean_up_fields[0])
 
 
 def _metrics(evidence: Evidence) -> Item:

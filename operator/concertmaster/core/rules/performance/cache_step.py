@@ -16,7 +16,6 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,
     Edit,
-    Engine,
     Interval,
     Level,
     Outcome,
@@ -45,17 +44,18 @@ def _parameters(spec: StepSpec) -> list[str]:
 
 
 def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
-    """Argo's memoization. Without declared inputs there is no key, without outputs nothing to keep: no patch then."""
+    """Memoization. Without declared inputs there is no key, without outputs nothing to keep: no patch then."""
     definition = evidence.analysis.definition
     names = _parameters(spec)
     if shared(evidence.analysis, spec):
         return ()
-    if definition.engine is not Engine.ARGO or spec.pointer is None or not names or "outputs" not in spec.declared:
+    field = definition.engine.memoize_field
+    if field is None or spec.pointer is None or not names or "outputs" not in spec.declared:
         return ()
     key = "-".join([spec.template or spec.name, *(f"{{{{inputs.parameters.{n}}}}}" for n in names)])
     cache = f"{definition.key.name}-{spec.template or spec.name}"
     memoize = {"key": key, "maxAge": age, "cache": {"configMap": {"name": cache}}}
-    return (commands.field_edit(f"{spec.pointer}/memoize", None, memoize),)
+    return (commands.field_edit(f"{spec.pointer}/{field}", None, memoize),)
 
 
 def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:

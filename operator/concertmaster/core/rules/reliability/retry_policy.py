@@ -17,7 +17,6 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,
     Edit,
-    Engine,
     Level,
     Outcome,
     Recommendation,
@@ -83,16 +82,18 @@ def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Count
     if spec is None or spec.pointer is None:
         return ()
     engine = evidence.analysis.definition.engine
-    if engine is Engine.JOB:
-        key = "backoffLimitPerIndex" if "backoffLimitPerIndex" in spec.declared else "backoffLimit"
+    if engine.retry_limit_fields:
+        *particular, general = engine.retry_limit_fields
+        key = next((field for field in particular if field in spec.declared), general)
         return (commands.field_edit(f"{spec.pointer}/{key}", spec.declared.get(key), limit),)
-    if engine is not Engine.ARGO:
+    field = engine.retry_strategy_field
+    if field is None:
         return ()
-    strategy = spec.declared.get("retryStrategy")
+    strategy = spec.declared.get(field)
     if isinstance(strategy, dict):
         literal = strategy.get("limit")
         proposed: object = limit if isinstance(literal, int) else str(limit)
-        return (commands.field_edit(f"{spec.pointer}/retryStrategy/limit", literal, proposed),)
+        return (commands.field_edit(f"{spec.pointer}/{field}/limit", literal, proposed),)
     passing = sum(classes[c] for c in _PASSING)
     new = {
         "limit": str(limit),
@@ -100,7 +101,7 @@ def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Count
         "retryPolicy": "Always" if passing else "OnFailure",
         "backoff": {"duration": "30s" if passing else "10s", "factor": "2", "maxDuration": "10m"},
     }
-    return (commands.field_edit(f"{spec.pointer}/retryStrategy", None, new),)
+    return (commands.field_edit(f"{spec.pointer}/{field}", None, new),)
 
 
 def _why(classes: Counter[FailureClass]) -> str:

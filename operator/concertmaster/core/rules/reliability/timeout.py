@@ -13,7 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Engine, Level, Recommendation, Severity, StepSpec
+from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, field_command, step_id
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
@@ -36,12 +36,12 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
     """A Job's deadline counts for the Job as a whole, retries included; every other limit for one pod, from its creation
     on: waiting for a node, image pull and start count too."""
     analysis = evidence.analysis
-    job = analysis.definition.engine is Engine.JOB
+    of_run = analysis.definition.engine.deadline_of_run
     for step in analysis.steps:
         spec = step.spec
         if spec is None or spec.waits or spec.daemon or spec.has_timeout is None:
             continue
-        if job:
+        if of_run:
             spans = [(r.makespan, r.outcome.value == "Succeeded") for r in analysis.runs if r.makespan is not None]
             yield _Times(step, spec, [s for s, ok in spans if ok], [s for s, _ in spans])
             continue
@@ -54,13 +54,14 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
     """``alone``: no patch for a template that other steps run too; their times were not looked at."""
     if spec.pointer is None or (alone and shared(evidence.analysis, spec)):
         return ()
-    if evidence.analysis.definition.engine not in (Engine.ARGO, Engine.JOB):
+    field = evidence.analysis.definition.engine.deadline_field
+    if field is None:
         return ()
     if "timeout" in spec.declared:
         return (commands.field_edit(f"{spec.pointer}/timeout", spec.declared["timeout"], f"{round(seconds)}s"),)
-    literal = spec.declared.get("activeDeadlineSeconds")
+    literal = spec.declared.get(field)
     proposed: object = str(round(seconds)) if isinstance(literal, str) else round(seconds)
-    return (commands.field_edit(f"{spec.pointer}/activeDeadlineSeconds", literal, proposed),)
+    return (commands.field_edit(f"{spec.pointer}/{field}", literal, proposed),)
 
 
 def _advice(evidence: Evidence, values: list[float]) -> TimeoutAdvice:

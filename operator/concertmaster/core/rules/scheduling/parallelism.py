@@ -21,7 +21,7 @@ from concertmaster.core.analysis.replay import (
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Engine, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity
 
 
@@ -41,7 +41,7 @@ class _Scope:
 def _scopes(evidence: Evidence) -> Iterator[_Scope]:
     definition = evidence.analysis.definition
     graph, own = definition.graph, definition.key.name
-    if definition.engine is Engine.JOB and len(graph.steps) == 1:
+    if definition.engine.single_step and len(graph.steps) == 1:
         job = graph.steps[0]
         pointer = f"{job.pointer}/parallelism" if job.pointer else None
         yield _Scope(

@@ -1,0 +1,93 @@
+"""What the core has to know of a workflow engine. The engines declare it; no rule or check names one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+_NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKind:
+    """One kind of Kubernetes object an engine reads, and which of its fields a change may set.
+
+    ``short`` begins the names of discovered profiles; None where a policy cannot discover the kind. ``fields`` match the
+    JSON pointers a change may set, each with a group ``resource`` (cpu, memory or parallelism). ``inherits`` is a pattern
+    of pointers and the template of the pointer whose value holds where nothing stands at the first.
+    """
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    short: str | None = None
+    fields: tuple[re.Pattern[str], ...] = ()
+    inherits: tuple[re.Pattern[str], str] = _NO_INHERITANCE
+    compared: bool = False  # the engine may fail running workflows when the stored object changes
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core one."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def version(self) -> str:
+        """The version without its group."""
+        return self.api_version.rpartition("/")[2]
+
+    def resource(self, pointer: str) -> str | None:
+        """The resource a pointer sets when a change may set it, else None."""
+        found = next((m for p in self.fields if (m := p.fullmatch(pointer)) is not None), None)
+        return None if found is None else found["resource"]
+
+    def inherited(self, pointer: str) -> str | None:
+        """The pointer of the value that holds where nothing stands at ``pointer``; None where nothing is inherited."""
+        pattern, template = self.inherits
+        found = pattern.fullmatch(pointer)
+        return None if found is None else found.expand(template)
+
+
+PatchableKinds = Mapping[str, ObjectKind]
+"""The kinds of objects that a change may patch, by name."""
+
+
+def _as_written(container: str) -> str | None:
+    return container
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTraits:
+    """How the manifests of one engine say what rules advise about. Two are equal when their names are.
+
+    A field is None where the engine has no such thing, so that no rule proposes it.
+    """
+
+    name: str
+    kinds: tuple[ObjectKind, ...] = field(default=(), compare=False)  # objects that define workflows, or parts of them
+    deadline_field: str | None = field(default=None, compare=False)  # of a step, in seconds
+    deadline_of_run: bool = field(
+        default=False, compare=False
+    )  # the deadline counts for the whole run, retries included
+    retry_limit_fields: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # of a step; the first one declared, or the last
+    retry_strategy_field: str | None = field(default=None, compare=False)  # of a step, with limit, policy and back-off
+    memoize_field: str | None = field(default=None, compare=False)
+    exit_handler: bool = field(default=False, compare=False)
+    clean_up_fields: tuple[str, ...] = field(default=(), compare=False)  # of the workflow; one of them is enough
+    keeps_few_scheduled: bool = field(default=False, compare=False)  # old runs of a schedule are removed by default
+    single_step: bool = field(default=False, compare=False)  # a workflow of one step has no other name for it
+    container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
+    """The name a container of a pod has in the manifest; None where it has none there."""
+    caller: re.Pattern[str] | None = field(
+        default=None, compare=False
+    )  # of pointers below the element that calls a step
+
+    def __str__(self) -> str:
+        return self.name
+
+    def object_kind(self, kind: str) -> ObjectKind | None:
+        """The kind of that name, None when the engine has no such kind."""
+        return next((k for k in self.kinds if k.kind == kind), None)

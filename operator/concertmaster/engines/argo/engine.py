@@ -1,0 +1,85 @@
+"""Argo Workflows, as the registry lists it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from concertmaster.core.model import ObjectKind, PodFact, WorkflowKey
+from concertmaster.engines.argo.definition import define, trigger
+from concertmaster.engines.argo.live import read_run, workflow_of
+from concertmaster.engines.argo.nodes import link_attempts
+from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
+from concertmaster.engines.argo.traits import API, ARGO
+from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind
+from concertmaster.engines.common.names import generated_base, scheduled_base
+from concertmaster.engines.live import RunObject
+
+_WORKFLOW = ObjectKind(API, "Workflow", "workflows")
+_COMPLETED = "workflows.argoproj.io/completed"
+
+
+def _ended(thing: RunObject) -> bool:
+    return thing.status.get("phase") in ("Succeeded", "Failed", "Error")
+
+
+def _infer(fact: PodFact) -> WorkflowKey | None:
+    if fact.owner_kind != "Workflow" or not fact.owner_name:
+        return None
+    name = fact.owner_name
+    return WorkflowKey(fact.namespace, "Workflow", scheduled_base(name) or generated_base(name) or name)
+
+
+def _made_from(raw: Mapping[str, Any]) -> frozenset[str]:
+    labels = (raw.get("metadata") or {}).get("labels") or {}
+    reference = (raw.get("spec") or {}).get("workflowTemplateRef") or {}
+    names = [reference.get("name"), *(labels.get(key) for key, kind in TEMPLATE_LABELS if kind != "CronWorkflow")]
+    return frozenset(str(name) for name in names if name)
+
+
+def patches_pods(raw: Mapping[str, Any]) -> bool:
+    """Whether a podSpecPatch anywhere in an object sets resources: it is applied last."""
+    nodes: list[Any] = [raw.get("spec")]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, Mapping):
+            patch = node.get("podSpecPatch")
+            if isinstance(patch, str) and "resources" in patch:
+                return True
+            nodes += node.values()
+        elif isinstance(node, list):
+            nodes += node
+    return False
+
+
+ENGINE = Engine(
+    traits=ARGO,
+    defining=("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"),
+    define=lambda raw, resolve, namespace: define(raw, resolve, namespace=namespace),
+    place=place,
+    settle=link_attempts,
+    run_kinds=(
+        RunKind(
+            _WORKFLOW,
+            ended=_ended,
+            workflow_of=workflow_of,
+            read=lambda raw, _, key, definition: read_run(raw, key, definition),
+            finished_selector=f"{_COMPLETED}=true",
+            pod_labels=("podMetadata", "labels"),
+        ),
+    ),
+    companions={
+        "WorkflowTemplate": ("CronWorkflow", "ClusterWorkflowTemplate"),
+        "ClusterWorkflowTemplate": ("CronWorkflow", "WorkflowTemplate"),
+        "CronWorkflow": ("WorkflowTemplate", "ClusterWorkflowTemplate"),
+    },
+    owner_kinds=("Workflow",),
+    # Where kube-state-metrics exports them, they name the template of a run outright; otherwise names must do.
+    pod_labels=tuple(key for key, _ in TEMPLATE_LABELS),
+    trigger=trigger,
+    infer=_infer,
+    as_in_history=as_in_history,
+    active_runs=ActiveRuns(_WORKFLOW, f"{_COMPLETED}!=true", _made_from),
+    patches_pods=patches_pods,
+    chart=ChartSwitch("argo", ("WorkflowTemplates", "ClusterWorkflowTemplates", "CronWorkflows")),
+)

@@ -1,0 +1,22 @@
+"""Declared step graphs and selected runs, as the registry lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from concertmaster.engines.base import Engine
+from concertmaster.engines.graph.steps import KIND, claims, define, place, settle
+from concertmaster.engines.graph.traits import GRAPH
+
+
+def engine(others: Iterable[Engine]) -> Engine:
+    """The engine of profiles that declare a graph, or pick runs of the ``others`` by name and labels."""
+    runs = {kind.object.kind: e.traits for e in others for kind in e.run_kinds}
+    return Engine(
+        traits=GRAPH,
+        defining=(KIND,),
+        define=lambda raw, resolve, namespace: define(raw, runs),
+        place=place,
+        settle=settle,
+        selects=lambda fact, definitions, context: any(claims(fact, d) is not None for d in definitions),
+    )

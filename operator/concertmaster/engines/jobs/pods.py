@@ -1,0 +1,149 @@
+"""The history path of Jobs: pods back to Jobs and completions, and Jobs whose end no pod shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import (
+    JobFact,
+    Outcome,
+    PodFact,
+    RunRecord,
+    Source,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowKey,
+)
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.names import belongs_to, generated_base, scheduled_base
+from concertmaster.engines.common.ordering import pair_retries
+from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.jobs.definition import STEP
+from concertmaster.engines.jobs.traits import JOB
+
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+_INDEX = re.compile(r"-(\d+)-[a-z0-9]{5}$")
+_ENDED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
+Executions = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
+
+
+def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+    """Place pods owned by Jobs: by the Job's owner where known, else by the name a CronJob gives its Jobs."""
+    candidates = by_namespace(definitions)
+    for fact in facts:
+        if not fact.owner_name:
+            yield Rejected(fact, "pod of a Job whose name is unknown", JOB)
+            continue
+        definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, []), context)
+        if definition is None:
+            yield Rejected(fact, reason)
+        else:
+            yield Placed(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
+
+
+def job_execution(fact: PodFact, steps: Sequence[StepSpec], name: str = STEP) -> StepExecution:
+    """One pod of a Job as an execution; the completion index comes from its label, else from its name."""
+    step = next((s for s in steps if s.name == name), steps[0] if steps else StepSpec(name))
+    sidecars = {c.name for c in step.containers if c.sidecar}
+    return execution(fact, step.name, index_of(fact, step) if step.fan_out or step.indexed else None, beside=sidecars)
+
+
+def index_of(fact: PodFact, step: StepSpec | None) -> str | None:
+    """Completion index of a pod, from its label, else (for an Indexed Job) from its name."""
+    index = label_value(fact.labels, INDEX_LABEL)
+    if index is None and step is not None and step.indexed:
+        found = _INDEX.search(fact.pod)
+        index = found.group(1) if found else None
+    return index
+
+
+def _owner(
+    fact: PodFact, job: str, candidates: Sequence[WorkflowDefinition], context: Context
+) -> tuple[WorkflowDefinition | None, str]:
+    owner = context.job_owners.get((fact.namespace, job))
+    if owner is not None:
+        found = next((d for d in candidates if (d.key.kind, d.key.name) == owner), None)
+        if found is not None or owner[0] == "CronJob":
+            return found, f"its Job belongs to a {owner[0]} that is not observed"
+    exact = next((d for d in candidates if d.key.kind == "Job" and d.key.name == job), None)
+    if exact is not None:
+        return exact, ""
+    base = scheduled_base(job)
+    found = next((d for d in candidates if d.key.kind == "CronJob" and d.key.name == base), None)
+    if found is not None:
+        return found, ""
+    picked = [d for d in candidates if d.key.kind != "CronJob" and _selected(fact, job, d)]
+    if picked:
+        return max(picked, key=lambda d: len(belongs_to(job, d.run_prefixes) or "")), ""
+    return None, "no observed CronJob or Job has the name its Job was made from"
+
+
+def _selected(fact: PodFact, job: str, definition: WorkflowDefinition) -> bool:
+    """Whether a Job belongs to runs picked by name and labels (a runSelector, or inferred from facts)."""
+    if definition.key.kind == "Job" and not definition.graph.inferred:
+        return generated_base(job) == definition.key.name
+    if not definition.graph.inferred or (not definition.run_prefixes and not definition.run_selector):
+        return False
+    if definition.run_kind not in (None, "Job"):
+        return False
+    named = not definition.run_prefixes or belongs_to(job, definition.run_prefixes) is not None
+    return named and matches(definition.run_selector, fact.labels)
+
+
+def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+    """Number items and attempts of one run: a pod created after a failed one of the same index is its next attempt.
+
+    Pods that carry numbers already, as those of a restarted JobSet do, keep their order.
+    """
+    out: list[StepExecution] = []
+    groups: dict[tuple[str, str | None], dict[int, list[StepExecution]]] = {}
+    for e in executions:
+        groups.setdefault((e.step, e.item), {}).setdefault(e.attempt, []).append(e)
+    for (_, item), numbered in groups.items():
+        before = 0
+        for _, rows in sorted(numbered.items()):
+            paired = pair_retries(rows, item)
+            out += [replace(e, attempt=before + e.attempt) for e in paired]
+            before += 1 + max(e.attempt for e in paired)
+    return out
+
+
+def job_ends(
+    jobs: Iterable[JobFact], definitions: Iterable[WorkflowDefinition], executions: Executions
+) -> list[RunRecord]:
+    """Ends of Jobs, as records without steps, where the pods in ``executions`` do not show them.
+
+    A Job that runs into its deadline deletes its pods, and one that was not allowed a pod never had any: the pods are
+    then unfinished or absent, the Job itself says that it failed. Such a record is about the run of its name that began
+    when the Job did; Jobs carry no uid in the metrics.
+    """
+    known = {d.key for d in definitions if d.engine == JOB}
+    places = {(k.namespace, run): k for k in known for run in executions.get(k, {})}
+    records = []
+    for fact in jobs:
+        if fact.succeeded is None:
+            continue
+        key = places.get((fact.namespace, fact.name)) or _maker(fact, known)
+        if key is None:
+            continue
+        rows = executions.get(key, {}).get(fact.name, ())
+        if fact.succeeded and all(e.outcome in _ENDED for e in rows):
+            continue
+        outcome = Outcome.SUCCEEDED if fact.succeeded else Outcome.FAILED
+        records.append(RunRecord(key, fact.name, fact.started, fact.finished, outcome, Source.HISTORY, ()))
+    return records
+
+
+def _maker(fact: JobFact, known: set[WorkflowKey]) -> WorkflowKey | None:
+    """The observed CronJob that made a Job none of whose pods was seen, or the Job where it is observed itself."""
+    if fact.owner_name is not None:
+        kind, name = fact.owner_kind or "", fact.owner_name
+    else:
+        kind, name = "CronJob", scheduled_base(fact.name) or ""
+    key = WorkflowKey(fact.namespace, kind, name)
+    alone = WorkflowKey(fact.namespace, "Job", fact.name)
+    return key if key in known and kind == "CronJob" else alone if alone in known else None

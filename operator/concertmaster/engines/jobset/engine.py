@@ -1,0 +1,50 @@
+"""JobSets, as the registry lists them."""
+
+from __future__ import annotations
+
+from concertmaster.core.model import PodFact, WorkflowKey
+from concertmaster.engines.base import PODS, ChartSwitch, Engine, RunKind
+from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.selectors import label_value
+from concertmaster.engines.jobs.pods import INDEX_LABEL, settle
+from concertmaster.engines.jobset.definition import define
+from concertmaster.engines.jobset.live import read_run, workflow_of
+from concertmaster.engines.jobset.pods import LABELS, place, set_of
+from concertmaster.engines.jobset.traits import JOBSET, RUN
+from concertmaster.engines.live import RunObject
+
+_SET = LABELS[0]
+
+
+def _ended(thing: RunObject) -> bool:
+    return bool({("Completed", "True"), ("Failed", "True")} & thing.conditions)
+
+
+def _infer(fact: PodFact) -> WorkflowKey | None:
+    name = label_value(fact.labels, _SET) if fact.owner_kind == "Job" else None
+    return WorkflowKey(fact.namespace, "JobSet", generated_base(name) or name) if name is not None else None
+
+
+ENGINE = Engine(
+    traits=JOBSET,
+    defining=("JobSet",),
+    define=lambda raw, resolve, namespace: define(raw),
+    place=place,
+    settle=settle,
+    run_kinds=(
+        RunKind(
+            RUN,
+            ended=_ended,
+            workflow_of=workflow_of,
+            read=read_run,
+            children=PODS,
+            child_selector=lambda thing: f"{_SET}={thing.name}",
+            parts=("Job",),
+        ),
+    ),
+    owner_kinds=("Job",),
+    selects=lambda fact, definitions, context: set_of(fact, context) is not None,
+    pod_labels=(INDEX_LABEL, *LABELS),
+    infer=_infer,
+    chart=ChartSwitch("cronJobs", ("JobSets",)),
+)

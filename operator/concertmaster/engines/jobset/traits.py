@@ -1,0 +1,15 @@
+"""How JobSets say what rules advise about. They are immutable: nothing of them is ever changed."""
+
+from __future__ import annotations
+
+from concertmaster.core.model import EngineTraits, ObjectKind
+
+RUN = ObjectKind("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets")
+
+JOBSET = EngineTraits(
+    name="JobSet",
+    kinds=(RUN,),
+    deadline_of_run=True,
+    clean_up_fields=("ttlSecondsAfterFinished",),
+    single_step=True,
+)

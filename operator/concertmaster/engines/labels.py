@@ -1,0 +1,33 @@
+"""Which pod labels must be read from the metrics store to place the pods of workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.engines.registry import ENGINES, by_traits
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """``run_keys`` make a pod part of a run, ``keys`` are all that are needed (both sorted)."""
+
+    keys: tuple[str, ...]
+    run_keys: tuple[str, ...]
+
+
+def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> Labels:
+    """The label keys the definitions' engines and selectors look at; with ``undeclared`` those of all engines, so that
+    workflows nobody declared can be inferred."""
+    keys = {key for engine in ENGINES for key in engine.pod_labels} if undeclared else set[str]()
+    runs: set[str] = set()
+    for definition in definitions:
+        engine = by_traits(definition.engine)
+        keys.update(engine.pod_labels if engine is not None else ())
+        if definition.run_label:
+            runs.add(definition.run_label)
+        keys.update(term.key for term in definition.run_selector)
+        for step in definition.graph.steps:
+            keys.update(term.key for term in step.selector)
+    return Labels(tuple(sorted(keys | runs)), tuple(sorted(runs)))

@@ -1,0 +1,53 @@
+"""Tekton Pipelines, as the registry lists it."""
+
+from __future__ import annotations
+
+from concertmaster.core.model import TASK, ObjectKind, PodFact, WorkflowKey
+from concertmaster.engines.base import ChartSwitch, Engine, RunKind, SharedKind
+from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.selectors import label_value
+from concertmaster.engines.live import RunObject
+from concertmaster.engines.tekton.definition import define, tasks_of
+from concertmaster.engines.tekton.live import read_run, workflow_of
+from concertmaster.engines.tekton.pods import LABELS, place
+from concertmaster.engines.tekton.traits import API, TEKTON
+
+_PIPELINE, _RUN, _ = LABELS
+
+
+def _ended(thing: RunObject) -> bool:
+    return bool({("Succeeded", "True"), ("Succeeded", "False")} & thing.conditions)
+
+
+def _infer(fact: PodFact) -> WorkflowKey | None:
+    if fact.owner_kind != "TaskRun":
+        return None
+    pipeline, run = label_value(fact.labels, _PIPELINE), label_value(fact.labels, _RUN)
+    if pipeline is not None:
+        return WorkflowKey(fact.namespace, "Pipeline", pipeline)
+    return WorkflowKey(fact.namespace, "PipelineRun", generated_base(run) or run) if run is not None else None
+
+
+ENGINE = Engine(
+    traits=TEKTON,
+    defining=("Pipeline",),
+    define=lambda raw, resolve, namespace: define(raw, resolve),
+    place=place,
+    run_kinds=(
+        RunKind(
+            ObjectKind(API, "PipelineRun", "pipelineruns"),
+            ended=_ended,
+            workflow_of=workflow_of,
+            read=read_run,
+            older=("tekton.dev/v1beta1",),
+            children=ObjectKind(API, "TaskRun", "taskruns"),
+            child_selector=lambda thing: f"{_RUN}={thing.name}",
+        ),
+    ),
+    companions={"Pipeline": (TASK,)},
+    owner_kinds=("TaskRun",),
+    pod_labels=LABELS,
+    infer=_infer,
+    shared=SharedKind(TASK, "Pipeline", tasks_of),
+    chart=ChartSwitch("tekton", ("Tekton Pipelines",)),
+)
