@@ -34,7 +34,7 @@ from pathlib import Path
 from concertmaster.controller.prerequisites import WaitPolicy
 from concertmaster.controller.main import Options, run
 from concertmaster.settings import load
-sys.exit(run(load(sys.argv[1]), Options(kubeconfig=Path(sys.argv[2]), patience=Patience(float(sys.argv[3]), 0.5))))
+sys.exit(run(load(sys.argv[1]), Options(kubeconfig=Path(sys.argv[2]), patience=WaitPolicy(float(sys.argv[3]), 0.5))))
 """
 
 
