@@ -37,6 +37,7 @@ from concertmaster.core.changes.verification import Proof, Terms, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import Common
+from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
 from concertmaster.report.pipeline import advise
 
@@ -112,7 +113,7 @@ def change(kind: str, seed: int) -> Changed | None:
         if item.rule not in wanted or item.step not in (None, "work"):
             continue
         more: dict[str, Any] = {"monthly_cost": candidate.monthly_cost, "spread": candidate.spread}
-        made = plan(item, raw, profile="etl", namespace="demo", reach=reach_of(policy), **more)
+        made = plan(item, raw, PATCHABLE, profile="etl", namespace="demo", reach=reach_of(policy), **more)
         situation = Situation(now, rights_of(policy), data_until=now, coverage=candidate.coverage)
         if blocking(run_checks(made, situation), proposing=False):
             continue

@@ -11,6 +11,7 @@ import pytest
 
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import ObjectRef, target_resource
@@ -115,7 +116,7 @@ def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
     client: KubeClient, namespace: str, kind: str
 ) -> None:
     ref, raw, edits = made(client, namespace, kind)
-    found = plan(advice(*edits), raw, profile="p", namespace=namespace)
+    found = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     operations = found.operations(raw["metadata"]["resourceVersion"])
     assert patch_object(client, ref, operations, dry_run=True).outcome is Wrote.TRIED
     assert client.get(ref.path)["spec"] == raw["spec"]
@@ -134,7 +135,7 @@ def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
 
 def test_what_the_server_says_is_told_apart(client: KubeClient, namespace: str) -> None:
     ref, raw, edits = made(client, namespace, "CronJob")
-    found = plan(advice(*edits), raw, profile="p", namespace=namespace)
+    found = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     stale = patch_object(client, ref, found.operations("1"))
     assert stale.outcome is Wrote.CHANGED, stale.message
     moved = [{"op": "test", "path": "/spec/jobTemplate/spec/template/spec/containers/0/name", "value": "other"}]

@@ -15,6 +15,7 @@ import yaml
 
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
@@ -137,6 +138,7 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
             Edit(f"{at}/sidecars/0/computeResources/requests/cpu", "200m", "100m", holder),
         ),
         raw,
+        PATCHABLE,
         profile="p",
         namespace=SPACE,
     )
@@ -226,7 +228,7 @@ def test_full_schemas_take_every_plan_and_its_inverse(client: KubeClient, kind: 
     ref = ObjectRef.of(resource, raw)
     holder = meta["name"] if kind == "Task" else None
     edits = [replace(e, holder=holder) for e in edits]
-    made = plan(advice(*edits), raw, profile="p", namespace=SPACE)
+    made = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=SPACE)
     wrote = patch_object(client, ref, made.operations(raw["metadata"]["resourceVersion"]))
     assert wrote.outcome is Wrote.DONE, wrote.message
     assert client.get(ref.path)["spec"] != raw["spec"]

@@ -12,9 +12,10 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.fields import Reach, Refused
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import plan
-from concertmaster.core.changes.pointers import allowed, within
+from concertmaster.core.changes.pointers import within
 from concertmaster.core.model import Edit
 from concertmaster.core.model.amounts import quantity
+from concertmaster.engines import PATCHABLE
 from tests.support.changes_world import advice
 
 cpus = st.sampled_from(["100m", "250m", "0.5", "1", "1.5", "2", "3500m", 1, 2, 0.5])
@@ -93,7 +94,7 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     raw, edits = case
     before = copy.deepcopy(raw)
     try:
-        found = plan(advice(*edits), raw, profile="etl", namespace="demo", reach=reach if stepwise else None)
+        found = plan(advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", reach=reach if stepwise else None)
     except Refused:
         assert stepwise or all(  # only because nothing would change
             quantity(e.current if not e.pointer.endswith("lelism") else int(e.current or 0)) == quantity(e.proposed)
@@ -106,19 +107,19 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     assert jsonpatch.apply(changed, found.inverse) == raw
     assert undoing(found.patch) == list(found.inverse)
     for kind, operations in (("patch", found.patch), ("inverse", found.inverse)):
-        assert within("WorkflowTemplate", operations) is None, kind
+        assert within(PATCHABLE["WorkflowTemplate"], operations) is None, kind
     for setting in found.settings:
-        assert allowed("WorkflowTemplate", setting.pointer) == setting.resource
+        assert PATCHABLE["WorkflowTemplate"].resource(setting.pointer) == setting.resource
         assert jsonpatch.find(changed, setting.pointer) == (True, setting.new_literal)
         advised = next(quantity(e.proposed) for e in edits if e.pointer == setting.pointer)
         if setting.old is not None and setting.resource != "parallelism" and advised is not None:
             assert (setting.new - setting.old) * (advised - setting.old) > 0  # never the other way
         if stepwise and setting.resource != "parallelism" and setting.old:
             assert abs(setting.new / setting.old - 1) <= 0.5 + 1e-3 or not 0.05 <= setting.old <= 2.0**36
-    again = plan(advice(*edits), raw, profile="etl", namespace="demo", reach=reach if stepwise else None)
+    again = plan(advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", reach=reach if stepwise else None)
     assert again.digest == found.digest
     leaves = {p for p, _ in _leaves(changed, "")} ^ {p for p, _ in _leaves(raw, "")}
-    assert all(allowed("WorkflowTemplate", p) for p in leaves if not p.endswith(("resources", "requests")))
+    assert all(PATCHABLE["WorkflowTemplate"].resource(p) for p in leaves if not p.endswith(("resources", "requests")))
     assert [p for p, v in _leaves(raw, "") if (p, v) not in _leaves(changed, "")] == [
         p
         for p, v in _leaves(raw, "")

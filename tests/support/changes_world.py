@@ -8,6 +8,7 @@ from typing import Any
 
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, Severity
+from concertmaster.engines import PATCHABLE
 
 Manifest = dict[str, Any]
 
@@ -93,4 +94,6 @@ def faster(*edits: Edit, **more: Any) -> Recommendation:
 
 def planned(item: Recommendation | None = None, raw: Manifest | None = None, **more: Any) -> Plan:
     """The plan of ``item`` (default: 2 cores to 1500m) on ``raw``."""
-    return plan(item or advice(cpu()), copy.deepcopy(raw or template()), profile="etl", namespace="demo", **more)
+    return plan(
+        item or advice(cpu()), copy.deepcopy(raw or template()), PATCHABLE, profile="etl", namespace="demo", **more
+    )

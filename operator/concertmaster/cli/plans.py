@@ -32,6 +32,7 @@ from concertmaster.core.changes.ledger import withdrawn
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
@@ -159,7 +160,7 @@ class Planner:
         raw.setdefault("apiVersion", resource.api_version)
         raw.setdefault("kind", resource.kind)
         reach = reach_of(self._policy)
-        return plan(found, raw, profile=self._name, namespace=self._namespace, reach=reach), raw
+        return plan(found, raw, PATCHABLE, profile=self._name, namespace=self._namespace, reach=reach), raw
 
     @property
     def _ref(self) -> Mapping[str, Any]:

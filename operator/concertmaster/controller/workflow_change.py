@@ -24,6 +24,7 @@ from concertmaster.core.changes.pointers import within
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, ObjectRef
 
 FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
@@ -199,7 +200,8 @@ class Change:
             return "its status has no plan that can be read"
         if digest_of(self.namespace, self.profile, self.recommendation, target, patch) != self.digest:
             return "the plan in its status is not the one of spec.planDigest"
-        outside = within(target.kind, patch) or within(target.kind, inverse)
+        kind = PATCHABLE.get(target.kind)
+        outside = within(kind, patch) or within(kind, inverse)
         if outside is not None:
             return f"its plan writes {outside}; only parallelism and requests are ever changed"
         undo = undoing(patch)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from concertmaster.cli.plans import Planner, edits_of, recommendation_of
-from concertmaster.core.changes.pointers import ALLOWED, allowed
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import NAMESPACES, PROFILES, target_resource
 from tests.support.fakes import MemoryClient
 from tests.support.scenarios import SCENARIOS
@@ -21,7 +21,7 @@ def test_the_edits_of_a_command_are_those_of_the_advice(rule: str) -> None:
     for item in items:
         assert {(e.pointer, e.proposed) for e in edits_of(item.how)} == {(e.pointer, e.proposed) for e in item.edits}
         for edit in edits_of(item.how):
-            if allowed(scene.manifest["kind"], edit.pointer):
+            if (kind := PATCHABLE.get(scene.manifest["kind"])) is not None and kind.resource(edit.pointer):
                 assert edit in item.edits
 
 
@@ -70,4 +70,4 @@ def test_a_command_that_is_no_whole_patch_gives_no_edits(how: str) -> None:
 def test_a_status_line_without_risk_is_taken_for_risky() -> None:
     found = recommendation_of({"id": "cpu-request.train", "action": "Lower it"})
     assert (found.rule, found.step, found.risk.value) == ("cpu-request", "train", "High")
-    assert "WorkflowTemplate" in ALLOWED
+    assert "WorkflowTemplate" in PATCHABLE

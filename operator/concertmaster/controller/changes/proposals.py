@@ -23,6 +23,7 @@ from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation
 from concertmaster.core.model import TASK
+from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
 from concertmaster.engines.tekton.definition import tasks_of
 from concertmaster.kube.client import KubeClient
@@ -93,6 +94,7 @@ class Proposals:
         return plan(
             candidate.recommendation,
             raw,
+            PATCHABLE,
             profile=entry.name,
             namespace=entry.namespace,
             reach=reach_of(desk.policy),

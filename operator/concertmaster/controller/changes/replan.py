@@ -15,9 +15,9 @@ from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.fields import Reach, Refused, Setting
 from concertmaster.core.changes.json_patch import compact, join
 from concertmaster.core.changes.plan import Plan, plan
-from concertmaster.core.changes.pointers import allowed, inherited
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.amounts import quantity
+from concertmaster.engines import PATCHABLE
 
 
 def confirmed(
@@ -37,7 +37,7 @@ def confirmed(
     """
     more: dict[str, Any] = {"profile": change.profile, "namespace": change.namespace, "monthly_cost": monthly_cost}
     more["spread"] = spread
-    now = plan(item, raw, reach=reach, **more)
+    now = plan(item, raw, PATCHABLE, reach=reach, **more)
     if now.digest == change.digest:
         return now
     values = written(change.operations("patch") or ())
@@ -47,7 +47,7 @@ def confirmed(
         return None
     edits = tuple(_edit(e, values[e.pointer]) for e in item.edits if e.pointer in values)
     try:
-        again = plan(replace(item, edits=edits), raw, **more)
+        again = plan(replace(item, edits=edits), raw, PATCHABLE, **more)
     except Refused:
         return None
     again = replace(again, whole=now.whole)
@@ -73,14 +73,17 @@ def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def lowers_memory(kind: str, patch: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a patch of an object of ``kind`` sets a memory request lower than what its own tests say holds."""
+    known = PATCHABLE.get(kind)
+    if known is None:
+        return False
     held: dict[str, Any] = {}
     for operation in patch:
         if operation.get("op") == "test":
             held.setdefault(str(operation["path"]), operation.get("value"))
     for pointer, value in written(patch).items():
-        if allowed(kind, pointer) != "memory":
+        if known.resource(pointer) != "memory":
             continue
-        old, new = quantity(held.get(pointer)) or quantity(held.get(inherited(kind, pointer) or "")), quantity(value)
+        old, new = quantity(held.get(pointer)) or quantity(held.get(known.inherited(pointer) or "")), quantity(value)
         if old is not None and new is not None and new < old:
             return True
     return False

@@ -11,8 +11,6 @@ from concertmaster.core.changes.situation import CheckResult, ClusterFacts, Situ
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.text import count, listing, resource_amount
 
-_REFERENCED = ("WorkflowTemplate", "ClusterWorkflowTemplate")
-
 
 def owner(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks for an owned object unless apply.gitOps is Apply: it gets a patch to commit."""
@@ -110,7 +108,7 @@ def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks while runs are active where Argo compares stored templates, and where that is not known: with
     ``templateReferencing: Secure`` it fails running workflows whose template changes."""
     facts = situation.facts
-    if plan.target.kind not in _REFERENCED:
+    if not plan.object_kind.compared:
         return passed("no run refers to it", waiting=True)
     if facts.secure is False:
         return passed("Argo does not compare templates with running workflows", waiting=True)

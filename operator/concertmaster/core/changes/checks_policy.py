@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.changes.pointers import allowed
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
 from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.model import Level
@@ -48,7 +47,7 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
 def kind(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks a field of a kind that apply.allow does not list, and one that is never changed."""
     for setting in plan.settings:
-        if allowed(plan.target.kind, setting.pointer) != setting.resource:
+        if plan.object_kind.resource(setting.pointer) != setting.resource:
             return blocked("FieldNotAllowed", f"{setting.pointer} is never changed")
     kinds = {ChangeKind.PARALLELISM if s.resource == "parallelism" else ChangeKind.RESOURCES for s in plan.settings}
     missing = sorted(k.value for k in kinds - situation.rights.allow)

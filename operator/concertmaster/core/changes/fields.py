@@ -10,8 +10,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.pointers import allowed, inherited
-from concertmaster.core.model import Edit
+from concertmaster.core.model import Edit, ObjectKind
 from concertmaster.core.model.amounts import quantity, whole
 
 _MI = 1024.0**2
@@ -70,9 +69,9 @@ def describe(found: Setting) -> str:
     return f"{name}{of} from {before}{whose} to {found.new_literal}"
 
 
-def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) -> Setting:
+def setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, reach: Reach | None) -> Setting:
     """What ``edit`` sets on the object ``raw``, as far as ``reach`` goes. Raises Refused."""
-    resource = allowed(kind, edit.pointer) or ""
+    resource = kind.resource(edit.pointer) or ""
     there, literal = jsonpatch.find(raw, edit.pointer)
     _same_as_advised(edit, resource, there, literal)
     if resource == "parallelism":
@@ -83,7 +82,7 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) 
         if there and literal is not None and old is None:
             raise Refused(f"{edit.pointer} is {literal!r}, which is no whole number")
         return Setting(edit.pointer, resource, None, old, new, literal, new)
-    source = None if there else inherited(kind, edit.pointer)
+    source = None if there else kind.inherited(edit.pointer)
     if source is not None:
         there, literal = jsonpatch.find(raw, source)
         source = source if there else None
@@ -98,7 +97,7 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: str, reach: Reach | None) 
     *above, _, _ = jsonpatch.parts(edit.pointer)
     beside = jsonpatch.join([*above, "limits", resource])
     limit = jsonpatch.find(raw, beside)[1]
-    if limit is None and (default := inherited(kind, beside)) is not None:
+    if limit is None and (default := kind.inherited(beside)) is not None:
         limit = jsonpatch.find(raw, default)[1]
     holder = jsonpatch.find(raw, jsonpatch.join(above[:-1]))[1]
     name = holder.get("name") if isinstance(holder, Mapping) else None

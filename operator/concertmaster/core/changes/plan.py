@@ -21,8 +21,7 @@ from typing import Any
 from concertmaster.core.changes.fields import Reach, Refused, Setting, describe, setting, way
 from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
 from concertmaster.core.changes.operations import operations, version_test
-from concertmaster.core.changes.pointers import ALLOWED, allowed
-from concertmaster.core.model import TASK, Category, Level, Recommendation
+from concertmaster.core.model import TASK, Category, Level, ObjectKind, PatchableKinds, Recommendation
 from concertmaster.core.model.enums import ChangeKind
 
 # Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
@@ -93,6 +92,7 @@ class Plan:
     risk: Level
     automatic: bool
     target: Target
+    object_kind: ObjectKind
     settings: tuple[Setting, ...]
     patch: tuple[Operation, ...]
     inverse: tuple[Operation, ...]
@@ -150,6 +150,7 @@ def aim_for(category: Category) -> Aim:
 def plan(
     item: Recommendation,
     raw: Mapping[str, Any],
+    kinds: PatchableKinds,
     *,
     profile: str,
     namespace: str,
@@ -157,7 +158,8 @@ def plan(
     monthly_cost: float | None = None,
     spread: float = 0.0,
 ) -> Plan:
-    """The plan of ``item`` on the object ``raw`` as the API server has it. Raises Refused.
+    """The plan of ``item`` on the object ``raw`` as the API server has it, one of the ``kinds`` that may be patched. Raises
+    Refused.
 
     With ``reach``, requests move towards the advised value as far as one step and the bounds allow. ``spread`` is the
     relative standard error with which an effect on the duration can be measured at all.
@@ -165,14 +167,15 @@ def plan(
     if not item.edits:
         raise Refused(f"{item.id} is work for a person: it sets no field")
     target = Target.of(raw)
-    if target.kind not in ALLOWED:
+    kind = kinds.get(target.kind)
+    if kind is None:
         raise Refused(f"objects of kind {target.kind} are never changed")
     for edit in item.edits:
         if edit.holder != (target.name if target.kind == TASK else None):
             raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
-        if allowed(target.kind, edit.pointer) is None:
+        if kind.resource(edit.pointer) is None:
             raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
-    settings = [setting(edit, raw, target.kind, reach) for edit in item.edits]
+    settings = [setting(edit, raw, kind, reach) for edit in item.edits]
     changing = [(e, s) for e, s in zip(item.edits, settings, strict=True) if s.old is None or s.new != s.old]
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
@@ -194,6 +197,7 @@ def plan(
         risk=item.risk,
         automatic=item.automatic,
         target=target,
+        object_kind=kind,
         settings=tuple(s for _, s in changing),
         patch=(*guards, *patch),
         inverse=(*guards, *inverse),

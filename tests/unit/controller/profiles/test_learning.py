@@ -25,6 +25,7 @@ from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support import changes_world
 from tests.support.builders import DAY, NOW
@@ -228,10 +229,12 @@ def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice
 
 def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> None:
     item = changes_world.faster(gain_share=Interval(0.3, 0.4, 0.5))
-    made = plan(corrected(item, 0.8), changes_world.template(), profile="etl", namespace="demo")
+    made = plan(corrected(item, 0.8), changes_world.template(), PATCHABLE, profile="etl", namespace="demo")
     told = plan_status(made)["predicted"]
     assert (told["correctionPercent"], told["likely"]) == ("80", "-32")
-    assert "correctionPercent" not in plan_status(plan(item, changes_world.template(), profile="etl", namespace="demo"))
+    assert "correctionPercent" not in plan_status(
+        plan(item, changes_world.template(), PATCHABLE, profile="etl", namespace="demo")
+    )
     raw = change("2025-10-01T00:00:00Z")
     raw["status"]["predicted"] = told
     line = Change(raw).line()

@@ -13,13 +13,15 @@ from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Reach, Refused
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import Aim, Target, digest_of
-from concertmaster.core.changes.pointers import allowed, within
+from concertmaster.core.changes.pointers import within
 from concertmaster.core.changes.situation import Rights, Situation
 from concertmaster.core.model import Category, Edit
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
+from concertmaster.engines import PATCHABLE
 from tests.support.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
 
+TEMPLATE = PATCHABLE["WorkflowTemplate"]
 REACH = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
 
 
@@ -109,8 +111,8 @@ def test_every_kind_of_place_can_be_changed_and_restored(raw: dict[str, Any], it
     changed = jsonpatch.apply(raw, found.patch)
     assert changed != raw
     assert jsonpatch.apply(changed, found.inverse) == raw
-    assert within(found.target.kind, found.patch) is None
-    assert within(found.target.kind, found.inverse) is None
+    assert within(found.object_kind, found.patch) is None
+    assert within(found.object_kind, found.inverse) is None
     assert undoing(found.patch) == list(found.inverse)
 
 
@@ -210,7 +212,7 @@ def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> No
     ],
 )
 def test_nothing_but_parallelism_and_requests_is_ever_planned(pointer: str) -> None:
-    assert allowed("WorkflowTemplate", pointer) is None
+    assert PATCHABLE["WorkflowTemplate"].resource(pointer) is None
     with pytest.raises(Refused, match="only parallelism and requests"):
         planned(advice(Edit(pointer, None, "1")))
 
@@ -228,12 +230,10 @@ def test_running_runs_and_unknown_kinds_are_never_changed() -> None:
 
 def test_a_patch_is_judged_leaf_by_leaf() -> None:
     sneaky = [{"op": "add", "path": "/spec/templates/1/container/resources", "value": {"limits": {"cpu": "9"}}}]
-    assert within("WorkflowTemplate", sneaky) == "/spec/templates/1/container/resources/limits/cpu"
-    assert within("WorkflowTemplate", [{"op": "remove", "path": "/spec/templates"}]) == "/spec/templates"
-    assert (
-        within("WorkflowTemplate", [{"op": "move", "from": "/a", "path": "/spec/parallelism"}]) == "/spec/parallelism"
-    )
-    assert within("WorkflowTemplate", [{"op": "replace", "path": "/spec", "value": {}}]) == "/spec"
+    assert within(TEMPLATE, sneaky) == "/spec/templates/1/container/resources/limits/cpu"
+    assert within(TEMPLATE, [{"op": "remove", "path": "/spec/templates"}]) == "/spec/templates"
+    assert within(TEMPLATE, [{"op": "move", "from": "/a", "path": "/spec/parallelism"}]) == "/spec/parallelism"
+    assert within(TEMPLATE, [{"op": "replace", "path": "/spec", "value": {}}]) == "/spec"
 
 
 def test_advice_for_another_value_is_refused_as_changed() -> None:
