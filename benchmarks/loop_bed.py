@@ -28,7 +28,7 @@ from concertmaster.core.changes.verification import Terms, verify
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.objects import CHANGES, WORKFLOWS
+from concertmaster.kube.objects import CHANGES, Resource
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
@@ -36,6 +36,7 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 
 ROOT = Path(__file__).resolve().parents[1]
 _COMPLETED = "workflows.argoproj.io/completed"
+_WORKFLOWS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
 _TEMPLATES = "/apis/argoproj.io/v1alpha1/namespaces/{0}/workflowtemplates/{0}"
 _SETTLE = 2.0  # runs of the second in which the change was written belong to neither side
 
@@ -203,7 +204,7 @@ class Bed:
         if track.applied is not None:
             track.after += 1
         run = track.scenario.run(track.after)
-        self.client.create(WORKFLOWS.path(track.scenario.name), run)
+        self.client.create(_WORKFLOWS.path(track.scenario.name), run)
         track.active.add(run["metadata"]["name"])
         self.started += 1
 

@@ -11,18 +11,13 @@ from dataclasses import dataclass
 
 from concertmaster.api.effective import PolicyRef
 from concertmaster.api.models.base import GROUP
+from concertmaster.api.models.kinds import TARGETS
 from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
 
 MAX_NAME = 63  # a profile's name must fit into a label value
 
 # Short names as the engines' own kubectl columns use them.
-KIND_SHORT: Mapping[str, str] = {
-    "WorkflowTemplate": "wftmpl",
-    "ClusterWorkflowTemplate": "cwft",
-    "CronWorkflow": "cronwf",
-    "Pipeline": "pipeline",
-    "CronJob": "cronjob",
-}
+KIND_SHORT: Mapping[str, str] = {kind.kind: kind.short for kind in TARGETS if kind.short is not None}
 
 # Labels by which deployment tools recognise what is theirs. Copied onto a profile, they would make such a tool delete
 # it as an object that is no longer in Git.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import yaml
 from concertmaster import settings
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import JobFact, PodFact
+from concertmaster.engines.define import define_all
+from concertmaster.engines.labels import labels_in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,6 @@ class Facts:
     objects: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
     blind: tuple[tuple[float, float], ...] = ()  # spans of which the store has nothing: not seen, rather than quiet
-
-    @property
-    def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:
-        """(namespace, Job) to the owner's (kind, name)."""
-        return {
-            (j.namespace, j.name): (j.owner_kind, j.owner_name)
-            for j in self.jobs
-            if j.owner_kind is not None and j.owner_name is not None
-        }
 
 
 def find_source(
@@ -77,25 +70,6 @@ def progress(text: str) -> None:
         click.echo(f"\r\033[K{text}", err=True, nl=False)
 
 
-def run_labels(objects: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Label keys that described workflows need: (labels that tell runs apart, all labels used to find pods)."""
-    apart: set[str] = set()
-    used: set[str] = set()
-    for raw in objects:
-        spec = raw.get("spec")
-        graph = spec.get("graph") if isinstance(spec, Mapping) else None
-        if raw.get("kind") != "WorkflowProfile" or not isinstance(graph, Mapping):
-            continue
-        if isinstance(graph.get("podRunLabel"), str):
-            apart.add(graph["podRunLabel"])
-        for step in graph.get("steps") or ():
-            selector = step.get("podSelector") if isinstance(step, Mapping) else None
-            if isinstance(selector, Mapping):
-                used |= set(selector.get("matchLabels") or ())
-                used |= {str(e.get("key")) for e in selector.get("matchExpressions") or () if isinstance(e, Mapping)}
-    return tuple(sorted(apart)), tuple(sorted(apart | used))
-
-
 def from_prometheus(
     source: settings.Source,
     *,
@@ -110,7 +84,7 @@ def from_prometheus(
     from concertmaster.prometheus.collect.look import Options, backfill
 
     until = time.time() if now is None else now
-    apart, used = run_labels(objects)
+    labels = labels_in_use(define_all(objects, cluster_namespaces=namespaces).definitions, undeclared=True)
     pods: dict[str, PodFact] = {}
     jobs: dict[tuple[str, str], JobFact] = {}
     missing: dict[str, None] = {}
@@ -123,8 +97,8 @@ def from_prometheus(
                 since=until - window,
                 until=until,
                 now=until,
-                label_keys=used,
-                options=Options(run_labels=apart),
+                label_keys=labels.keys,
+                options=Options(run_labels=labels.run_keys),
             ):
                 pods |= {fact.uid: fact for fact in chunk.facts}
                 jobs |= {(job.namespace, job.name): job for job in chunk.jobs}

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import kopf
 
 from concertmaster.controller.collection.pending import pack
-from concertmaster.controller.collection.run_kinds import RunKind
+from concertmaster.controller.collection.run_kinds import ServedRunKind
 from concertmaster.controller.registry import Effect, Registry
 from concertmaster.kube.client import Connection
 from concertmaster.kube.objects import Resource
@@ -184,7 +184,7 @@ def _no_signals(record: logging.LogRecord) -> bool:
 
 
 async def watch_runs(
-    kinds: Collection[RunKind],
+    kinds: Collection[ServedRunKind],
     runs: Runs,
     arrived: Callable[[], None],
     connection: Callable[[], Connection],

@@ -1,7 +1,7 @@
 """Names of kinds and objects as the API server's URLs want them.
 
-A table instead of API discovery: the operator reads a handful of kinds whose plurals never change, and a table needs
-no request, no cache and no right to list them.
+The engines declare their kinds instead of API discovery: plurals never change, and a declaration needs no request, no
+cache and no right to list them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from concertmaster.core.model import ObjectKind
+from concertmaster.engines import object_kind
 
 GROUP = "concertmaster.dev"
 VERSION = "v1alpha1"
@@ -57,33 +60,23 @@ AUTOSCALERS = (
     (Resource("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", "verticalpodautoscalers"), "targetRef"),
     (Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects"), "scaleTargetRef"),
 )
-WORKFLOWS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
 ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
 )
 
-_TARGETS: dict[tuple[str, str], tuple[str, bool]] = {
-    ("argoproj.io", "WorkflowTemplate"): ("workflowtemplates", True),
-    ("argoproj.io", "ClusterWorkflowTemplate"): ("clusterworkflowtemplates", False),
-    ("argoproj.io", "CronWorkflow"): ("cronworkflows", True),
-    ("argoproj.io", "Workflow"): ("workflows", True),
-    ("tekton.dev", "Pipeline"): ("pipelines", True),
-    ("tekton.dev", "Task"): ("tasks", True),
-    ("tekton.dev", "PipelineRun"): ("pipelineruns", True),
-    ("tekton.dev", "TaskRun"): ("taskruns", True),
-    ("batch", "CronJob"): ("cronjobs", True),
-    ("batch", "Job"): ("jobs", True),
-    ("jobset.x-k8s.io", "JobSet"): ("jobsets", True),
-}
+
+def resource_of(kind: ObjectKind, api_version: str | None = None) -> Resource:
+    """The resource of an engine's kind, in the version given or else its own."""
+    return Resource(api_version or kind.api_version, kind.kind, kind.plural, kind.namespaced)
 
 
 def target_resource(api_version: str, kind: str) -> Resource | None:
-    """The resource of a workflow definition, or None for a kind this operator does not know.
+    """The resource of a kind that some engine reads, or None for any other.
 
     The version is the caller's: a group may serve several, and the reference says which one its author meant.
     """
-    found = _TARGETS.get((api_version.rpartition("/")[0], kind))
-    return Resource(api_version, kind, *found) if found else None
+    known = object_kind(api_version, kind)
+    return resource_of(known, api_version) if known else None
 
 
 @dataclass(frozen=True, slots=True)

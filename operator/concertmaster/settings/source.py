@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from pydantic.alias_generators import to_camel
 
 from concertmaster.core.model.scalars import Duration
+from concertmaster.engines.registry import OWNER_KINDS
 from concertmaster.settings import checks
 
 _SENSITIVE_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"}
@@ -151,7 +152,7 @@ class Source(Section):
         False, description="Never match metric names by regular expression; some managed stores refuse it."
     )
     owner_kinds: tuple[Annotated[str, StringConstraints(pattern=_KIND)], ...] = Field(
-        ("Job", "TaskRun", "Workflow"),
+        OWNER_KINDS,
         min_length=1,
         max_length=32,
         description="Kinds of controllers whose pods are runs of workflows. Graph profiles add pods by label.",

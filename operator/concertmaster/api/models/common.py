@@ -19,6 +19,7 @@ from concertmaster.api.models.base import (
     rule,
     schema,
 )
+from concertmaster.core.model import LabelRequirement
 
 # A query without the window would find nothing once a run has ended; the operator fills in the run's own span.
 WINDOW_RULE = rule(
@@ -72,13 +73,7 @@ class LabelSelectorRequirement(ApiModel):
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether ``labels`` satisfy this comparison, by Kubernetes' rules (NotIn also accepts a missing label)."""
-        if self.operator is SelectorOperator.EXISTS:
-            return self.key in labels
-        if self.operator is SelectorOperator.DOES_NOT_EXIST:
-            return self.key not in labels
-        if self.operator is SelectorOperator.IN:
-            return self.key in labels and labels[self.key] in self.values
-        return labels.get(self.key) not in self.values
+        return LabelRequirement(self.key, self.operator.value, self.values).met_by(labels.get(self.key))
 
 
 class LabelSelector(ApiModel):

@@ -16,6 +16,7 @@ from concertmaster.api.models.common import (
     conditions_field,
     observed_generation_field,
 )
+from concertmaster.api.models.kinds import TargetKind, TargetVersion
 from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile import REF_RULE
 from concertmaster.core.model.enums import RuleMode
@@ -33,12 +34,10 @@ class Discover(ApiModel):
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[REF_RULE]))
 
-    api_version: Literal["argoproj.io/v1alpha1", "tekton.dev/v1", "batch/v1"] = Field(
+    api_version: TargetVersion = Field(
         description="API group and version of the targets.", examples=["argoproj.io/v1alpha1"]
     )
-    kind: Literal["WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "CronJob"] = Field(
-        description="Kind of the targets.", examples=["WorkflowTemplate"]
-    )
+    kind: TargetKind = Field(description="Kind of the targets.", examples=["WorkflowTemplate"])
     selector: LabelSelector | None = Field(
         default=None,
         description="Which targets, by their labels.",

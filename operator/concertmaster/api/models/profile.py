@@ -20,6 +20,7 @@ from concertmaster.api.models.base import (
     schema,
 )
 from concertmaster.api.models.common import ExtraMetric, LabelSelector, Query
+from concertmaster.api.models.kinds import RUNS, TARGETS, RunKind, RunVersion, TargetKind, TargetVersion, pair_rule
 from concertmaster.api.models.objectives import Objectives
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 
@@ -34,24 +35,9 @@ Why = Annotated[
     Field(json_schema_extra=schema(forms="one line that says why")),
 ]
 
-# Both sides of the rule are short literals: an unknown pair is refused with the list of what can be observed.
-REF_RULE = rule(
-    "self.apiVersion == 'argoproj.io/v1alpha1'"
-    " ? self.kind in ['WorkflowTemplate', 'ClusterWorkflowTemplate', 'CronWorkflow']"
-    " : self.apiVersion == 'tekton.dev/v1' ? self.kind == 'Pipeline'"
-    " : self.kind == 'CronJob'",
-    "this apiVersion has no such kind: use argoproj.io/v1alpha1 with WorkflowTemplate, ClusterWorkflowTemplate or"
-    " CronWorkflow, tekton.dev/v1 with Pipeline, batch/v1 with CronJob",
-)
+REF_RULE = pair_rule(TARGETS, "kind")
 _RUN_RULES = [
-    rule(
-        "self.apiVersion == 'argoproj.io/v1alpha1' ? self.kind == 'Workflow'"
-        " : self.apiVersion == 'tekton.dev/v1' ? self.kind == 'PipelineRun'"
-        " : self.apiVersion == 'batch/v1' ? self.kind == 'Job'"
-        " : self.kind == 'JobSet'",
-        "this apiVersion has no such kind of run: use argoproj.io/v1alpha1 with Workflow, tekton.dev/v1 with PipelineRun, "
-        "batch/v1 with Job, jobset.x-k8s.io/v1alpha2 with JobSet",
-    ),
+    pair_rule(RUNS, "kind of run"),
     rule(
         "has(self.namePrefix) || (has(self.matchLabels) && self.matchLabels.size() > 0)",
         "namePrefix or matchLabels must be set, or every run of the namespace would be taken for this workflow",
@@ -87,12 +73,10 @@ class WorkflowRef(ApiModel):
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[REF_RULE]))
 
-    api_version: Literal["argoproj.io/v1alpha1", "tekton.dev/v1", "batch/v1"] = Field(
+    api_version: TargetVersion = Field(
         description="API group and version of the object.", examples=["argoproj.io/v1alpha1"]
     )
-    kind: Literal["WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "CronJob"] = Field(
-        description="Kind of the object.", examples=["WorkflowTemplate"]
-    )
+    kind: TargetKind = Field(description="Kind of the object.", examples=["WorkflowTemplate"])
     name: Name = Field(
         description="Name of the object, in the profile's namespace (a ClusterWorkflowTemplate has none).",
         examples=["nightly-etl"],
@@ -104,12 +88,8 @@ class RunSelector(ApiModel):
 
     model_config = ConfigDict(json_schema_extra=schema(rules=_RUN_RULES))
 
-    api_version: Literal["argoproj.io/v1alpha1", "tekton.dev/v1", "batch/v1", "jobset.x-k8s.io/v1alpha2"] = Field(
-        description="API group and version of the runs.", examples=["argoproj.io/v1alpha1"]
-    )
-    kind: Literal["Workflow", "PipelineRun", "Job", "JobSet"] = Field(
-        description="Kind of the runs.", examples=["Workflow"]
-    )
+    api_version: RunVersion = Field(description="API group and version of the runs.", examples=["argoproj.io/v1alpha1"])
+    kind: RunKind = Field(description="Kind of the runs.", examples=["Workflow"])
     match_labels: dict[str, LabelValue] = Field(
         default_factory=dict,
         max_length=32,

@@ -21,6 +21,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.report import markdown, tables
 from concertmaster.report import pipeline as advisor
 from concertmaster.report import trends as told
@@ -136,11 +137,12 @@ def examine(
     """The same with the runs behind it."""
     declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
     known = list(declared)
-    first = engines.assign(facts.pods, known, job_owners=facts.job_owners)
+    job_owners = owners_of_jobs(facts.jobs)
+    first = engines.assign(facts.pods, known, job_owners=job_owners)
     placed = {e.uid for runs in first.executions.values() for rows in runs.values() for e in rows}
     left = [p for p in facts.pods if p.uid not in placed]
     known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
-    assignment = engines.assign(facts.pods, known, job_owners=facts.job_owners)
+    assignment = engines.assign(facts.pods, known, job_owners=job_owners)
     policies = _Policies(facts.objects)
     found: list[Found] = []
     records = {

@@ -14,9 +14,9 @@ from typing import Any
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts, LimitRange, ResourceQuota
-from concertmaster.core.model import TASK, WorkflowDefinition
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
-from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.engines import ENGINES, by_object
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
@@ -24,13 +24,10 @@ from concertmaster.kube.objects import (
     AUTOSCALERS,
     LIMIT_RANGES,
     RESOURCE_QUOTAS,
-    WORKFLOWS,
     Resource,
+    resource_of,
     target_resource,
 )
-
-_ACTIVE = "workflows.argoproj.io/completed!=true"
-_TEMPLATE_LABELS = ("workflows.argoproj.io/workflow-template", "workflows.argoproj.io/cluster-workflow-template")
 
 
 class Unreadable(Exception):
@@ -66,7 +63,7 @@ class FactReader:
             sharers=ask("sharers", lambda: self._sharers(plan, workflow)),
             ranges=ask("ranges", lambda: self._ranges(space)),
             quotas=ask("quotas", lambda: self._quotas(space)),
-            pod_spec_patch=patches_pods(raw),
+            pod_spec_patch=any(engine.patches_pods(raw) for engine in ENGINES),
             secure=self.secure,
             active_runs=None if active is None else len(active),
             pods=_pods(plan, definition),
@@ -101,24 +98,25 @@ class FactReader:
                     yield f"{resource.kind} {found['metadata']['name']} aims at it"
 
     def _sharers(self, plan: Plan, workflow: str) -> Iterator[str]:
-        pipelines = target_resource(plan.target.api_version, "Pipeline")
-        if plan.target.kind != TASK or pipelines is None:
+        shared = next((e.shared for e in ENGINES if e.shared is not None and e.shared.kind == plan.target.kind), None)
+        users = target_resource(plan.target.api_version, shared.users) if shared is not None else None
+        if shared is None or users is None:
             return
-        for found in self._list(pipelines, plan.namespace):
-            name, runs = str(found["metadata"]["name"]), tasks_of(found, plan.namespace)
-            if name != workflow and plan.target.name in runs:
+        for user in self._list(users, plan.namespace):
+            name, used = str(user["metadata"]["name"]), shared.names(user, plan.namespace)
+            if name != workflow and plan.target.name in used:
                 yield name
-            elif name != workflow and any("$(" in task for task in runs):
+            elif name != workflow and any("$(" in other for other in used):
                 yield f"{name}, perhaps"
 
     def _active(self, plan: Plan, namespace: str) -> Iterator[str]:
-        if plan.target.kind not in ("WorkflowTemplate", "ClusterWorkflowTemplate"):
+        engine = by_object({"apiVersion": plan.target.api_version, "kind": plan.target.kind})
+        if engine is None or engine.active_runs is None or not plan.object_kind.compared:
             return
-        for found in self._list(WORKFLOWS, namespace, _ACTIVE):
-            meta, spec = found.get("metadata") or {}, found.get("spec") or {}
-            named = {str((meta.get("labels") or {}).get(label)) for label in _TEMPLATE_LABELS}
-            if (spec.get("workflowTemplateRef") or {}).get("name") == plan.target.name or plan.target.name in named:
-                yield str(meta.get("name"))
+        runs = engine.active_runs
+        for run in self._list(resource_of(runs.kind), namespace, runs.selector):
+            if plan.target.name in runs.made_from(run):
+                yield str((run.get("metadata") or {}).get("name"))
 
     def _list(self, resource: Resource, namespace: str, selector: str | None = None) -> list[dict[str, Any]]:
         key = (resource.path(namespace), selector or "")
@@ -145,21 +143,6 @@ def _ask(unknown: dict[str, str], topic: str, found: Callable[[], Iterable[Any]]
     except Unreadable as error:
         unknown[topic] = str(error)
         return None
-
-
-def patches_pods(raw: Mapping[str, Any]) -> bool:
-    """Whether a podSpecPatch anywhere in an Argo object sets resources."""
-    found: list[Any] = [raw.get("spec")]
-    while found:
-        node = found.pop()
-        if isinstance(node, Mapping):
-            patch = node.get("podSpecPatch")
-            if isinstance(patch, str) and "resources" in patch:
-                return True
-            found += node.values()
-        elif isinstance(node, list):
-            found += node
-    return False
 
 
 def _pods(plan: Plan, definition: WorkflowDefinition | None) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.pending import Pending, Waiting, pack
-from concertmaster.controller.collection.run_kinds import RunKind, RunKinds, kind_of
+from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind, kind_of
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Beat, Seen
@@ -104,7 +104,7 @@ class LiveRuns:
         """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
         self._claims = Claims(definitions)
         self._told.keep_only(self._claims.keys)
-        self._kinds.look(self._claims.kinds)
+        self._kinds.refresh(self._claims.kinds)
         renewed = self._keeper.store is not self._store
         if renewed or self._kinds.present != self._watch.kinds:
             if renewed:  # an empty history: everything that still exists is read once more
@@ -229,7 +229,7 @@ class LiveRuns:
                     new -= {k for k in new if k.namespace == namespace}
         self._covered = frozenset(covered | new)
 
-    def _list(self, kind: RunKind, namespace: str) -> None:
+    def _list(self, kind: ServedRunKind, namespace: str) -> None:
         path = kind.resource.path(namespace)
         for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
             if self.wants(kind.resource, obj):

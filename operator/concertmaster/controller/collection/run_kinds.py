@@ -1,25 +1,27 @@
 """Which kinds of runs can be watched: those of workflows in use that the cluster serves and the operator may read.
 
-Looked at once per cycle, so that a CustomResourceDefinition installed later, a right granted or one taken away are
-followed without a restart. What stands in the way is a sentence for the cycle's line, never a failure.
+Checked once per cycle, so that a CustomResourceDefinition installed later, a right granted or one withdrawn are
+followed without a restart. What is missing is a sentence for the cycle's line, never a failure.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from concertmaster.engines import ENGINES
+from concertmaster.engines.base import RunKind
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
-from concertmaster.kube.objects import Resource
+from concertmaster.kube.objects import Resource, resource_of
 
-EVERY = 60.0  # seconds between two looks at what is served
+EVERY = 60.0  # seconds between two checks of what is served
 
 
 @dataclass(frozen=True, slots=True)
-class RunKind:
+class ServedRunKind:
     """One version of a kind of run. ``selector``: labels every finished run has, so that the others never leave the server;
     ``children`` is what must be listed with a run (None: nothing)."""
 
@@ -28,31 +30,28 @@ class RunKind:
     children: Resource | None = None
 
 
-_PODS = Resource("v1", "Pod", "pods")
-KINDS: tuple[RunKind, ...] = (
-    RunKind(
-        Resource("argoproj.io/v1alpha1", "Workflow", "workflows"),
-        selector="workflows.argoproj.io/completed=true",
-    ),
-    *(
-        RunKind(
-            Resource(f"tekton.dev/{version}", "PipelineRun", "pipelineruns"),
-            children=Resource(f"tekton.dev/{version}", "TaskRun", "taskruns"),
+def _versions(kind: RunKind) -> Iterator[ServedRunKind]:
+    """The kind in every API version that may serve it, the newest first; children of its group come in the same."""
+    for version in (kind.object.api_version, *kind.older):
+        children = kind.children
+        same = children is not None and children.group == kind.object.group
+        yield ServedRunKind(
+            resource_of(kind.object, version),
+            kind.finished_selector,
+            resource_of(children, version if same else None) if children is not None else None,
         )
-        for version in ("v1", "v1beta1")
-    ),
-    RunKind(Resource("batch/v1", "Job", "jobs"), children=_PODS),
-    RunKind(Resource("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets"), children=_PODS),
-)
 
 
-def kind_of(resource: Resource) -> RunKind | None:
+KINDS = tuple(served for engine in ENGINES for kind in engine.run_kinds for served in _versions(kind))
+
+
+def kind_of(resource: Resource) -> ServedRunKind | None:
     """The row of a watched resource."""
     return next((kind for kind in KINDS if kind.resource == resource), None)
 
 
 class RunKinds:
-    """Remembers the last answer. ``namespaces`` empty: the whole cluster. One thread looks, any may doubt."""
+    """Remembers the last answer. ``namespaces`` empty: the whole cluster. One thread refreshes, any may call ``doubt``."""
 
     def __init__(
         self,
@@ -67,43 +66,43 @@ class RunKinds:
         self._places: Sequence[str | None] = list(namespaces) or [None]
         self._clock = clock
         self._asked: tuple[frozenset[str], float] | None = None
-        self.present: tuple[RunKind, ...] = ()
+        self.present: tuple[ServedRunKind, ...] = ()
         self.notes: tuple[str, ...] = ()
 
-    def look(self, kinds: Collection[str]) -> None:
+    def refresh(self, kinds: Collection[str]) -> None:
         """Bring ``present`` and ``notes`` up to date for runs of these kinds. What cannot be found out just now stays
         as it was."""
-        wanted, now = frozenset(kinds), self._clock()
-        if self._asked is not None and self._asked[0] == wanted and now - self._asked[1] < EVERY:
+        names, now = frozenset(kinds), self._clock()
+        if self._asked is not None and self._asked[0] == names and now - self._asked[1] < EVERY:
             return
-        found: list[RunKind] = []
+        present: list[ServedRunKind] = []
         notes: list[str] = []
-        for name in (n for n in dict.fromkeys(k.resource.kind for k in KINDS) if n in wanted):
+        for name in (n for n in dict.fromkeys(k.resource.kind for k in KINDS) if n in names):
             try:
                 kind = self._served(name)
             except Stopped:
                 raise
             except KubeError as error:
-                found += [k for k in self.present if k.resource.kind == name]
+                present += [k for k in self.present if k.resource.kind == name]
                 notes.append(f"whether {name}s can be watched is not known now: {error}")
                 continue
             if kind is None:
                 continue
             lacking = self._lacking(kind)
             if not lacking:
-                found.append(kind)
+                present.append(kind)
             else:
                 notes.append(
                     f"{name}s are known from the metrics only: the operator may not "
                     f"{'; '.join(map(str, lacking))}. Grant it (the Helm chart does), or set live: false"
                 )
-        self.present, self.notes, self._asked = tuple(found), tuple(notes), (wanted, now)
+        self.present, self.notes, self._asked = tuple(present), tuple(notes), (names, now)
 
     def doubt(self) -> None:
-        """Ask anew at the next look."""
+        """Ask anew at the next refresh."""
         self._asked = None
 
-    def _served(self, name: str) -> RunKind | None:
+    def _served(self, name: str) -> ServedRunKind | None:
         """The newest version the cluster serves; a kind that is not served has no runs."""
         for kind in (k for k in KINDS if k.resource.kind == name):
             try:
@@ -114,7 +113,7 @@ class RunKinds:
                 return kind
         return None
 
-    def _lacking(self, kind: RunKind) -> tuple[Right, ...]:
+    def _lacking(self, kind: ServedRunKind) -> tuple[Right, ...]:
         needed = [Right(verb, kind.resource, place) for place in self._places for verb in ("list", "watch")]
         if kind.children is not None:
             needed += [Right("list", kind.children, place) for place in self._places]

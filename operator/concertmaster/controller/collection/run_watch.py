@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.controller.collection.run_kinds import RunKind
+from concertmaster.controller.collection.run_kinds import ServedRunKind
 
 log = logging.getLogger("concertmaster.live")
 
@@ -26,11 +26,11 @@ _SETTLE = 1.0  # seconds in which a burst of finished runs gathers
 class Watch:
     """What should be watched. ``edition`` grows when all of it must be listed again."""
 
-    kinds: tuple[RunKind, ...] = ()
+    kinds: tuple[ServedRunKind, ...] = ()
     edition: int = 0
 
 
-Body = Callable[[tuple[RunKind, ...], Callable[[], None]], Coroutine[Any, Any, None]]
+Body = Callable[[tuple[ServedRunKind, ...], Callable[[], None]], Coroutine[Any, Any, None]]
 """Watches the kinds until cancelled, calling the function whenever a finished run came."""
 
 
@@ -80,7 +80,7 @@ class RunWatch:
         thread.join(timeout)
         return not thread.is_alive()
 
-    def _run(self, kinds: tuple[RunKind, ...]) -> None:
+    def _run(self, kinds: tuple[ServedRunKind, ...]) -> None:
         try:
             asyncio.run(self._serve(kinds))
         except asyncio.CancelledError:
@@ -91,7 +91,7 @@ class RunWatch:
             with self._lock:
                 self._loop = self._task = None
 
-    async def _serve(self, kinds: tuple[RunKind, ...]) -> None:
+    async def _serve(self, kinds: tuple[ServedRunKind, ...]) -> None:
         with self._lock:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         if self._closed:

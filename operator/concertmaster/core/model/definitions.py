@@ -77,6 +77,15 @@ class LabelRequirement:
     operator: str
     values: tuple[str, ...] = ()
 
+    def met_by(self, value: str | None) -> bool:
+        """Whether a label with this value (None: without the label) meets the term, by Kubernetes' rules: NotIn also
+        accepts a missing label."""
+        if self.operator == "In":
+            return value in self.values
+        if self.operator == "NotIn":
+            return value not in self.values
+        return (value is not None) is (self.operator == "Exists")
+
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:

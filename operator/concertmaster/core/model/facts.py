@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -95,3 +95,12 @@ class JobFact:
     completions: float | None = None
     started: float | None = None
     finished: float | None = None
+
+
+def owners_of_jobs(jobs: Iterable[JobFact]) -> dict[tuple[str, str], tuple[str, str]]:
+    """(namespace, Job) to the owner's (kind, name), where it has one."""
+    return {
+        (job.namespace, job.name): (job.owner_kind, job.owner_name)
+        for job in jobs
+        if job.owner_kind is not None and job.owner_name is not None
+    }

@@ -104,7 +104,7 @@ def belongs_to(name: str, prefixes: tuple[str, ...]) -> str | None:
     return max(hits, key=len, default=None)
 
 
-def metric_label(key: str) -> str:
+def pod_label(key: str) -> str:
     """A Kubernetes label key as kube-state-metrics writes it after ``label_``: ``tekton.dev/pipelineRun`` becomes
-    ``tekton_dev_pipeline_run``."""
+    ``tekton_dev_pipeline_run`` (internal/store/utils.go)."""
     return _HUMP.sub(r"\1_\2", _INVALID_LABEL.sub("_", key)).lower()

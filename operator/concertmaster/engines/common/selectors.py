@@ -7,7 +7,7 @@ from typing import Any
 
 from concertmaster.core.model import LabelRequirement
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
-from concertmaster.engines.common.names import metric_label
+from concertmaster.engines.common.names import pod_label
 
 _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
@@ -15,22 +15,12 @@ _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 def label_value(labels: Mapping[str, str], key: str) -> str | None:
     """Value of the label ``key``; None when absent. An exported label with an empty value counts as absent, because
     kube-state-metrics writes all keys of its allow-list on every pod."""
-    return labels.get(key) or labels.get(metric_label(key)) or None
+    return labels.get(key) or labels.get(pod_label(key)) or None
 
 
 def matches(selector: Sequence[LabelRequirement], labels: Mapping[str, str]) -> bool:
     """Whether ``labels`` meet every term. An empty selector matches everything."""
-    for term in selector:
-        value = label_value(labels, term.key)
-        met = {
-            "In": value in term.values,
-            "NotIn": value not in term.values,
-            "Exists": value is not None,
-            "DoesNotExist": value is None,
-        }[term.operator]
-        if not met:
-            return False
-    return True
+    return all(term.met_by(label_value(labels, term.key)) for term in selector)
 
 
 def read_selector(raw: object, where: str, problems: Problems) -> tuple[LabelRequirement, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from concertmaster.core.model import JobFact, PodFact
+from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.prometheus.facts.missing import Missing
 
 
@@ -48,8 +49,4 @@ class Collection:
     @property
     def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:
         """(namespace, Job) to its owner's (kind, name), for Jobs that have one."""
-        return {
-            (job.namespace, job.name): (job.owner_kind, job.owner_name)
-            for job in self.jobs
-            if job.owner_kind is not None and job.owner_name is not None
-        }
+        return owners_of_jobs(self.jobs)

@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from concertmaster.engines.common.names import pod_label
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.promql import (
     among,
     equalities,
     matcher,
-    pod_label,
     quote,
     selector,
     selector_of,

@@ -13,7 +13,6 @@ _PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PLAIN_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
-_SNAKE = re.compile(r"([a-z0-9])([A-Z])")
 
 
 def quote(text: str) -> str:
@@ -72,12 +71,3 @@ def selector_of(metrics: Iterable[str], matchers: Iterable[str]) -> str:
         if not _PLAIN_METRIC.fullmatch(name):
             raise ValueError(f"{name!r} is not a metric name")
     return "{" + ",".join([matcher("__name__", "=~", "|".join(names)), *matchers]) + "}"
-
-
-def pod_label(key: str) -> str:
-    """The label under which kube-state-metrics exposes the Kubernetes label ``key``, without the ``label_`` prefix.
-
-    ``tekton.dev/pipelineRun`` becomes ``tekton_dev_pipeline_run``: other characters turn into underscores, camel case
-    into snake case (kube-state-metrics, internal/store/utils.go).
-    """
-    return _SNAKE.sub(r"\1_\2", re.sub(r"[^a-zA-Z0-9_]", "_", key)).lower()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from concertmaster.engines.registry import OWNER_KINDS
 from concertmaster.prometheus.queries.promql import among, equalities, matcher
 
 
@@ -37,7 +38,7 @@ class Scope:
 
     namespaces: tuple[str, ...] = ()
     extra_matchers: Mapping[str, str] = field(default_factory=dict)
-    owner_kinds: tuple[str, ...] = ("Job", "TaskRun", "Workflow")
+    owner_kinds: tuple[str, ...] = OWNER_KINDS
     run_labels: tuple[str, ...] = ()
     per_metric: bool = False
     state: Dialect = PLAIN

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from concertmaster.controller.collection import run_watch as module
-from concertmaster.controller.collection.run_kinds import KINDS, RunKind
+from concertmaster.controller.collection.run_kinds import KINDS, ServedRunKind
 from concertmaster.controller.collection.run_watch import RunWatch, Watch
 
 ARGO, JOBS = (KINDS[0],), (KINDS[-1],)
@@ -21,8 +21,8 @@ ARGO, JOBS = (KINDS[0],), (KINDS[-1],)
 class SnapshotBuilder:
     """A watch that does what the test says."""
 
-    begun: list[tuple[RunKind, ...]] = field(default_factory=list)
-    ended: list[tuple[RunKind, ...]] = field(default_factory=list)
+    begun: list[tuple[ServedRunKind, ...]] = field(default_factory=list)
+    ended: list[tuple[ServedRunKind, ...]] = field(default_factory=list)
     lost: list[BaseException] = field(default_factory=list)
     reads: list[int] = field(default_factory=list)
     more: int = 0
@@ -31,7 +31,7 @@ class SnapshotBuilder:
     arrive: bool = False
     threads: set[str] = field(default_factory=set)
 
-    async def body(self, kinds: tuple[RunKind, ...], arrived: Callable[[], None]) -> None:
+    async def body(self, kinds: tuple[ServedRunKind, ...], arrived: Callable[[], None]) -> None:
         self.begun.append(kinds)
         self.threads.add(threading.current_thread().name)
         if self.arrive:

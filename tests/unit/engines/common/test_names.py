@@ -12,7 +12,7 @@ from concertmaster.engines.common.names import (
     fnv32a,
     fnv32a_before,
     generated_base,
-    metric_label,
+    pod_label,
     scheduled_base,
 )
 
@@ -105,4 +105,4 @@ def test_the_longest_prefix_wins_and_must_end_at_a_hyphen() -> None:
     ],
 )
 def test_label_names_as_kube_state_metrics_writes_them(key: str, exported: str) -> None:
-    assert metric_label(key) == exported
+    assert pod_label(key) == exported

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.engines.common.names import pod_label
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
@@ -29,7 +30,6 @@ from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.facts.vanish import TargetState, split
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.promql import pod_label
 from concertmaster.prometheus.queries.scope import PLAIN, Scope, Window
 from concertmaster.settings import Source
 from tests.support.metrics_store import Asked, Labels, Reply, Store, failure, running, vector

@@ -1,0 +1,75 @@
+"""Facts from a metrics store: what the command line asks for."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from concertmaster import engines
+from concertmaster.cli.gather import from_prometheus
+from concertmaster.settings import Source
+from tests.support.metrics_store import Labels, running, vector
+
+NOW = 1_000_000.0
+TEKTON = {
+    "label_tekton_dev_pipeline": "build",
+    "label_tekton_dev_pipeline_run": "build-x7k2z",
+    "label_tekton_dev_pipeline_task": "compile",
+}
+JOBSET = {
+    "label_jobset_sigs_k8s_io_jobset_name": "train-x7k2z",
+    "label_jobset_sigs_k8s_io_replicatedjob_name": "worker",
+    "label_jobset_sigs_k8s_io_job_index": "0",
+}
+ARGO = {"label_workflows_argoproj_io_workflow_template": "etl"}
+
+
+def rows(query: str, owner: tuple[str, str], labels: Labels) -> list[tuple[Labels, Any]]:
+    """One pod of ``owner``, whose labels are exported only to who asks for them."""
+    pod = {"namespace": "ci", "pod": f"{owner[1]}-main-1473801270", "uid": "u-1"}
+    if '"interval"' in query:
+        target = {"job": "ksm", "instance": "k:1"}
+        return [({"stat": stat, **target}, 1) for stat in ("up", "seen", "now")] + [({"stat": "interval"}, 30)]
+    if "kube_pod_created" in query:
+        return [
+            (
+                {
+                    "__name__": "kube_pod_info",
+                    **pod,
+                    "node": "n1",
+                    "created_by_kind": owner[0],
+                    "created_by_name": owner[1],
+                },
+                1,
+            ),
+            ({"__name__": "kube_pod_created", **pod}, NOW - 505),
+            ({"__name__": "kube_pod_completion_time", **pod}, NOW - 200),
+        ]
+    if re.search(r"label_\w", query):
+        return [({**pod, **{k: v for k, v in labels.items() if re.search(rf"\b{k}\b", query)}}, 1)]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("owner", "labels", "workflow"),
+    [
+        (("TaskRun", "build-x7k2z-compile"), TEKTON, "Pipeline/ci/build"),
+        (("Job", "train-x7k2z-worker-0"), JOBSET, "JobSet/ci/train"),
+        (("Workflow", "nightly-x7k2z"), ARGO, "Workflow/ci/nightly"),
+    ],
+)
+def test_labels_of_engines_are_asked_for_without_any_definition(
+    owner: tuple[str, str], labels: Labels, workflow: str
+) -> None:
+    with running() as store:
+        store.script = lambda asked: vector(rows(asked.query, owner, labels))
+        source = Source.model_validate({"name": "main", "url": store.url})
+        facts = from_prometheus(source, namespaces=("ci",), window=3600.0, now=NOW)
+    (pod,) = facts.pods
+    assert dict(pod.labels) == {key.removeprefix("label_"): value for key, value in labels.items()}
+    (definition,) = engines.infer_definitions(facts.pods)
+    assert str(definition.key) == workflow
+    ((run, executions),) = engines.assign(facts.pods, [definition]).executions[definition.key].items()
+    assert (run.split("-x7k2z")[1], len(executions)) == ("", 1)
