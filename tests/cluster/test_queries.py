@@ -16,10 +16,10 @@ from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused, TooLarge
 from concertmaster.prometheus.collect.extra import run_values
-from concertmaster.prometheus.collect.look import Collection, Options, backfill, collect
+from concertmaster.prometheus.collect.look import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.guard.guard import fence
 from concertmaster.prometheus.queries import bulk as queries
-from concertmaster.prometheus.queries.scope import Scope, Window
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import Source
 from testbed.lives import PodLife
 from testbed.process import http_get
@@ -59,7 +59,7 @@ def look(client: PrometheusClient, namespace: str, since: float, until: float, *
         until=END + until,
         now=END + 7200,
         label_keys=("step",),
-        options=Options(longest=1e6, **options),
+        options=CollectOptions(longest=1e6, **options),
     )
 
 
@@ -78,7 +78,9 @@ def of(lives: Sequence[PodLife], namespace: str, name: str) -> PodLife:
 def test_backfill_brings_every_run_and_every_value(client: PrometheusClient) -> None:
     found: dict[str, PodFact] = {}
     chunks = list(
-        backfill(client, namespaces=["etl"], since=END - DAYS * 86_400, until=END, now=END + 7200, options=Options())
+        backfill(
+            client, namespaces=["etl"], since=END - DAYS * 86_400, until=END, now=END + 7200, options=CollectOptions()
+        )
     )
     for chunk in chunks:
         found.update({fact.uid: fact for fact in chunk.facts})
@@ -139,14 +141,18 @@ def test_cycles_bring_what_a_backfill_brings(client: PrometheusClient) -> None:
     since = clock = END - span
     while clock < END:
         clock += 300
-        found = collect(client, namespaces=["etl", "gone"], since=since, until=clock, now=END + 7200, options=Options())
+        found = collect(
+            client, namespaces=["etl", "gone"], since=since, until=clock, now=END + 7200, options=CollectOptions()
+        )
         assert found.queries <= MOST_QUERIES
         assert since <= found.complete_until <= clock
         for fact in found.facts:
             seen[fact.uid].append(fact)
         since = found.complete_until
     assert since == END
-    whole = collect(client, namespaces=["etl", "gone"], since=END - span, until=END, now=END + 7200, options=Options())
+    whole = collect(
+        client, namespaces=["etl", "gone"], since=END - span, until=END, now=END + 7200, options=CollectOptions()
+    )
     wanted = {life.uid for life in ETL if life.finished is not None and END - span < life.finished <= END - 60}
     assert wanted <= set(seen)
     found_whole = {fact.uid for fact in whole.facts}
@@ -178,14 +184,14 @@ def test_pods_too_many_to_be_named_are_asked_for_by_namespace(client: Prometheus
 
 
 def test_no_regular_expression_on_names_in_per_metric_queries() -> None:
-    scope = Scope(namespaces=("a", "b"), run_labels=("example.com/run",), per_metric=True)
+    scope = QueryScope(namespaces=("a", "b"), run_labels=("example.com/run",), per_metric=True)
     for text in _all_queries(scope):
         assert "__name__=~" not in text
     assert any("__name__=~" in text for text in _all_queries(replace(scope, per_metric=False)))
 
 
-def _all_queries(scope: Scope, pods: Sequence[str] = ("a.b", "c")) -> list[str]:
-    window = Window(900, 420)
+def _all_queries(scope: QueryScope, pods: Sequence[str] = ("a.b", "c")) -> list[str]:
+    window = TimeRange(900, 420)
     return [
         queries.timeline(scope, window),
         queries.ends(scope, window, pods),
@@ -207,7 +213,7 @@ def _all_queries(scope: Scope, pods: Sequence[str] = ("a.b", "c")) -> list[str]:
 def test_every_query_is_understood(
     client: PrometheusClient, namespaces: tuple[str, ...], pods: tuple[str, ...], per_metric: bool
 ) -> None:
-    scope = Scope(namespaces=namespaces, extra_matchers={"cluster": 'a"b'}, run_labels=("example.com/run",))
+    scope = QueryScope(namespaces=namespaces, extra_matchers={"cluster": 'a"b'}, run_labels=("example.com/run",))
     for text in _all_queries(replace(scope, per_metric=per_metric), pods):
         found = client.instant(text, END)
         assert found.warnings == () and found.infos == ()
@@ -298,7 +304,12 @@ def test_after_an_outage_nothing_is_lost(client: PrometheusClient) -> None:
 def test_an_outage_is_no_end_of_its_own_when_backfilled(client: PrometheusClient) -> None:
     found: dict[str, PodFact] = {}
     for chunk in backfill(
-        client, namespaces=["outage"], since=END - 30_000, until=END, now=END + 7200, options=Options(longest=1800)
+        client,
+        namespaces=["outage"],
+        since=END - 30_000,
+        until=END,
+        now=END + 7200,
+        options=CollectOptions(longest=1800),
     ):
         found.update({fact.pod: fact for fact in chunk.facts})
     assert {name: fact.vanished for name, fact in found.items()} == {
@@ -394,7 +405,9 @@ def test_a_scope_that_is_too_large_is_split_without_loss(
     small = PrometheusClient(source(prometheus, maxElements=150))
     facts: dict[str, PodFact] = {}
     shards = 0
-    for chunk in backfill(small, namespaces=[], since=END - 30_000, until=END, now=END + 7200, options=Options()):
+    for chunk in backfill(
+        small, namespaces=[], since=END - 30_000, until=END, now=END + 7200, options=CollectOptions()
+    ):
         facts.update({fact.uid: fact for fact in chunk.facts})
         shards = max(shards, chunk.shards)
     assert shards > 1
@@ -405,7 +418,9 @@ def test_a_look_that_is_too_large_covers_less(prometheus: PrometheusServer) -> N
     small = PrometheusClient(source(prometheus, maxElements=150))
     since, seen, looks = END - 40_000, set(), 0
     while since < END:
-        found = collect(small, namespaces=["etl"], since=since, until=END, now=END + 7200, options=Options(longest=1e6))
+        found = collect(
+            small, namespaces=["etl"], since=since, until=END, now=END + 7200, options=CollectOptions(longest=1e6)
+        )
         assert since < found.complete_until <= END
         seen |= {fact.uid for fact in found.facts}
         since = found.complete_until
@@ -423,7 +438,7 @@ def test_what_cannot_be_split_is_an_error(prometheus: PrometheusServer) -> None:
             since=END - 86_400,
             until=END,
             now=END + 7200,
-            options=Options(longest=1e6, shortest=80_000),
+            options=CollectOptions(longest=1e6, shortest=80_000),
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.look import Collection, Options, collect
+from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from tests.cluster.test_testbed import job, pods_of, unix, until
@@ -33,7 +33,7 @@ def look(client: PrometheusClient, namespace: str, since: float) -> Collection:
         until=now,
         now=now,
         label_keys=("batch.kubernetes.io/job-name",),
-        options=Options(),
+        options=CollectOptions(),
     )
 
 

@@ -21,10 +21,10 @@ from charts.sync import CHART
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examine import Check, Examination, Mark
-from concertmaster.prometheus.collect.look import Collection, Options, collect
+from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.scope import Scope, Window
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import Source
 from testbed.build import ensure
 from testbed.lives import PodLife
@@ -85,7 +85,12 @@ class Store:
         """The last two hours, and how many samples the server touched for it."""
         before = self.samples()
         found = collect(
-            self.client(), namespaces=[], since=END - 2 * HOUR, until=END, now=END + HOUR, options=Options(longest=1e6)
+            self.client(),
+            namespaces=[],
+            since=END - 2 * HOUR,
+            until=END,
+            now=END + HOUR,
+            options=CollectOptions(longest=1e6),
         )
         return found, self.samples() - before
 
@@ -114,7 +119,7 @@ def store() -> Iterator[Store]:
 
 
 def usage_query(records: bool) -> str:
-    return queries.usage(Scope(namespaces=("etl",)), Window(int(2 * HOUR)), (), records=records)
+    return queries.usage(QueryScope(namespaces=("etl",)), TimeRange(int(2 * HOUR)), (), records=records)
 
 
 def usage(fact: PodFact) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ import pytest
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, Partial
 from concertmaster.prometheus.collect.examine import Examination, Mark
-from concertmaster.prometheus.collect.look import Collection, Options, collect
+from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.prometheus import PrometheusServer
@@ -62,7 +62,12 @@ def look(url: str, **fields: Any) -> Collection:
     """The last two hours."""
     client = PrometheusClient(Source.model_validate({"name": "s", "url": url, "scrapeInterval": "30s", **fields}))
     return collect(
-        client, namespaces=["a", "b"], since=END - 2 * HOUR, until=END, now=END + HOUR, options=Options(longest=1e6)
+        client,
+        namespaces=["a", "b"],
+        since=END - 2 * HOUR,
+        until=END,
+        now=END + HOUR,
+        options=CollectOptions(longest=1e6),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic.alias_generators import to_camel
 
 from concertmaster.core.model import ContainerFact, JobFact, PodFact
-from concertmaster.prometheus.facts.facts_file import Header, read
+from concertmaster.prometheus.facts.facts_file import FactsHeader, read
 
 PAGE = (Path(__file__).parents[2] / "docs" / "facts-format.md").read_text()
 
@@ -25,7 +25,7 @@ def test_the_example_reads(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("## Header", Header), ("## `job`", JobFact), ("## `pod`", PodFact), ("### Containers", ContainerFact)],
+    [("## Header", FactsHeader), ("## `job`", JobFact), ("## `pod`", PodFact), ("### Containers", ContainerFact)],
 )
 def test_every_key_is_described(heading: str, kind: type) -> None:
     section = re.split(r"\n##+ ", PAGE.split(heading, 1)[1], maxsplit=1)[0]
@@ -34,7 +34,7 @@ def test_every_key_is_described(heading: str, kind: type) -> None:
         described.update(dict.fromkeys(re.findall(r"`(\w+)`", row[0]), row[1]))
     wanted = {to_camel(field.name): field for field in fields(kind)}
     assert set(wanted) <= set(described)
-    extra = {"format", "version"} if kind is Header else set()
+    extra = {"format", "version"} if kind is FactsHeader else set()
     assert set(described) - set(wanted) == extra
     for key, field in wanted.items():
         needed = field.default is MISSING and field.default_factory is MISSING

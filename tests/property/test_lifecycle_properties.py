@@ -19,12 +19,12 @@ from concertmaster.core.lifecycle.states import (
     MOST_LEFT,
     MOST_OPEN,
     OBSOLETE_FOR,
-    Effect,
-    Given,
-    Look,
-    Memory,
-    Outcome,
-    Standing,
+    CurrentRecommendation,
+    ImplementationResult,
+    Observation,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
     advance,
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
@@ -38,7 +38,7 @@ WORDS = {
 START = 1_700_000_000.0
 
 
-def document(memory: Memory) -> dict[str, Any]:
+def document(memory: RecommendationHistory) -> dict[str, Any]:
     """The part of a status that remembers, as the API server would store it."""
     order = [s for s in memory.standings if "because" in s.words]
     raw = {
@@ -65,17 +65,17 @@ class Life(RuleBasedStateMachine):
         self.given: dict[str, tuple[str, float, str]] = {}
         self.decisions: dict[str, str] = {}
         self.status: dict[str, Any] = {}
-        self.memory = Memory()
+        self.memory = RecommendationHistory()
         self.enough = True
 
     def look(self, enough: bool | None = None) -> None:
         self.enough = self.enough if enough is None else enough
         target = {"spec": dict(self.values)}
         given = [
-            Given(
+            CurrentRecommendation(
                 i,
                 {**WORDS, "action": f"set {i} to {new}", "severity": severity},
-                Effect("Cost", -gain),
+                RelativeEffect("Cost", -gain),
                 (Field(f"/spec/{i}", self.values[i], new),),
             )
             for i, (new, gain, severity) in self.given.items()
@@ -86,7 +86,7 @@ class Life(RuleBasedStateMachine):
         self.before = before
         self.memory = advance(
             before,
-            Look(self.now, given, self.enough, target, "kubectl", self.now, print_, (), dict(self.decisions)),
+            Observation(self.now, given, self.enough, target, "kubectl", self.now, print_, (), dict(self.decisions)),
         )
         self.given_ids = {g.id for g in given}
         self.status = document(self.memory)
@@ -125,7 +125,9 @@ class Life(RuleBasedStateMachine):
     @rule(verdict=st.sampled_from(list(Verdict)))
     def judge(self, verdict: Verdict) -> None:
         outcomes = tuple(
-            replace(o, verdict=verdict, judged=self.now, measured=Effect("Cost", -0.1)) if o.verdict is None else o
+            replace(o, verdict=verdict, judged=self.now, measured=RelativeEffect("Cost", -0.1))
+            if o.verdict is None
+            else o
             for o in self.memory.outcomes
         )
         self.status = document(replace(self.memory, outcomes=outcomes))
@@ -148,7 +150,7 @@ class Life(RuleBasedStateMachine):
     def a_dismissal_is_never_lost(self) -> None:
         """While the decision stands, what was dismissed stays dismissed unless it says what is new, or is carried out."""
         now = {s.id: s for s in self.memory.standings}
-        for old in getattr(self, "before", Memory()).standings:
+        for old in getattr(self, "before", RecommendationHistory()).standings:
             if old.state is RecommendationState.DISMISSED and self.decisions.get(old.id) == old.dismissal:
                 new = now[old.id]
                 assert new.state in (RecommendationState.DISMISSED, RecommendationState.IMPLEMENTED) or (
@@ -181,13 +183,13 @@ _words = st.text(st.characters(whitelist_categories=("L", "N"), whitelist_charac
 
 
 @st.composite
-def effects(draw: st.DrawFn) -> Effect:
+def effects(draw: st.DrawFn) -> RelativeEffect:
     measure = draw(st.sampled_from(["Duration", "Cost", "Failures"]))
     likely = draw(_shares)
     if likely is None:
-        return Effect(measure)
+        return RelativeEffect(measure)
     ends = draw(st.one_of(st.none(), st.tuples(st.integers(-999, 999), st.integers(-999, 999))))
-    return Effect(measure, likely, *(sorted(e / 100.0 for e in ends) if ends else (None, None)))
+    return RelativeEffect(measure, likely, *(sorted(e / 100.0 for e in ends) if ends else (None, None)))
 
 
 _fields = st.lists(
@@ -197,31 +199,33 @@ _ids = st.from_regex(r"[a-z][a-z0-9]{0,8}\.[a-z0-9]{1,8}", fullmatch=True)
 _times = st.integers(0, 4_000_000_000).map(float)
 
 
-def rounded(effect: Effect | None) -> Effect | None:
+def rounded(effect: RelativeEffect | None) -> RelativeEffect | None:
     """As many digits as are written."""
     if effect is None:
         return None
-    return Effect(
+    return RelativeEffect(
         effect.measure, *(None if v is None else round(v, 3) for v in (effect.likely, effect.low, effect.high))
     )
 
 
 @forall(
     st.builds(
-        Standing, _ids, st.sampled_from(list(RecommendationState)), _times,
+        TrackedRecommendation, _ids, st.sampled_from(list(RecommendationState)), _times,
         st.just({**WORDS, "action": "a", "severity": "Low"}),
         effects(), _fields, st.one_of(st.none(), _words), _words,
     ),
     st.builds(
-        Outcome, _ids, _words, _words, _times, _fields, effects(), st.none(), st.one_of(st.none(), effects()),
+        ImplementationResult, _ids, _words, _words, _times, _fields, effects(), st.none(), st.one_of(st.none(), effects()),
         st.sampled_from(list(Verdict)), _times, st.integers(0, 60), st.integers(0, 60), st.one_of(st.none(), _times),
         st.booleans(),
     ),
 )  # fmt: skip
-def test_a_status_reads_back_as_what_was_written(standing: Standing, outcome: Outcome) -> None:
+def test_a_status_reads_back_as_what_was_written(
+    standing: TrackedRecommendation, outcome: ImplementationResult
+) -> None:
     category = {"Duration": "Performance", "Cost": "Cost", "Failures": "Reliability"}[standing.promised.measure]
     standing = replace(standing, words={**standing.words, "category": category})
-    back = remembered.read(document(Memory((standing,), (outcome,))))
+    back = remembered.read(document(RecommendationHistory((standing,), (outcome,))))
     (s,), (o,) = back.standings, back.outcomes
     assert replace(s, promised=rounded(s.promised)) == replace(standing, promised=rounded(standing.promised))
     assert replace(o, promised=rounded(o.promised), measured=rounded(o.measured)) == replace(

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from kubernetes.client import Configuration
 
-from concertmaster.kube.client import KubeClient, Limits
+from concertmaster.kube.client import ClientLimits, KubeClient
 
 
 @dataclass
@@ -104,12 +104,12 @@ class ApiServer:
         self._server.server_close()
 
 
-QUICK = Limits(connect=1.0, read=0.5, deadline=3.0, attempts=3, first_pause=0.01, longest_pause=0.05)
+QUICK = ClientLimits(connect=1.0, read=0.5, deadline=3.0, attempts=3, first_pause=0.01, longest_pause=0.05)
 
 
 @contextmanager
 def serving(
-    script: list[Answer] | Callable[[Request], Answer], *, limits: Limits = QUICK, token: str | None = None
+    script: list[Answer] | Callable[[Request], Answer], *, limits: ClientLimits = QUICK, token: str | None = None
 ) -> Iterator[tuple[ApiServer, KubeClient]]:
     """A scripted server and a client of it."""
     server = ApiServer(script)

@@ -10,7 +10,7 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import Advice, Beat, Case, Demand, Seen, SourceReport
+from concertmaster.controller.interfaces import Advice, Beat, Case, CollectionRequest, Seen, SourceReport
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.snapshot import SnapshotBuilder
@@ -51,7 +51,7 @@ class FakeSources:
     reports: dict[str, SourceReport] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
-    asked: list[Demand] = field(default_factory=list)
+    asked: list[CollectionRequest] = field(default_factory=list)
     changed: set[WorkflowKey] = field(default_factory=set)
     extra_problem: str = ""
 
@@ -61,7 +61,7 @@ class FakeSources:
     def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
         return source not in self.denied or namespace_labels.get("trusted") == "true"
 
-    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+    def collect(self, demand: CollectionRequest, beat: Beat) -> SourceReport:
         self.asked.append(demand)
         beat("collect")
         if demand.source in self.broken:

@@ -8,7 +8,12 @@ from dataclasses import replace
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing
+from concertmaster.core.lifecycle.states import (
+    ImplementationResult,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
+)
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from tests.support.builders import DAY, NOW
 from tests.support.cases import cases
@@ -22,14 +27,14 @@ def lived() -> dict[str, object]:
 
     def standing(
         id_: str, state: RecommendationState, days: float, words: Mapping[str, str], **more: object
-    ) -> Standing:
+    ) -> TrackedRecommendation:
         told = {"effort": "Low", "risk": "Low", "severity": "Medium", **words}
-        found = Standing(id_, state, NOW - days * DAY, told, Effect("Cost", -0.3, -0.35, -0.25))
+        found = TrackedRecommendation(id_, state, NOW - days * DAY, told, RelativeEffect("Cost", -0.3, -0.35, -0.25))
         return replace(found, **more)  # type: ignore[arg-type]
 
     load = (Field(path.format("load", "memory"), "2Gi", "832Mi"),)
     limit = (Field("/spec/parallelism", "2", "6"),)
-    faster = Effect("Duration", -0.2, -0.25, -0.15)
+    faster = RelativeEffect("Duration", -0.2, -0.25, -0.15)
     lower = {
         "action": "Lower the memory request of load from 2Gi to 832Mi",
         "because": "the largest peak in 30 runs (14d) was 754Mi, 37 % of the request",
@@ -68,18 +73,26 @@ def lived() -> dict[str, object]:
     }
     gone = "the runs no longer show what it rested on"
     decision = "we watch it by hand, until 2025-12-01T00:00:00Z"
-    unknown = Effect("Failures")
+    unknown = RelativeEffect("Failures")
     standings = (
-        *(Standing(g.id, RecommendationState.ACTIVE, NOW - 2 * DAY, g.words, g.promised) for g in advice.given()[:2]),
+        *(
+            TrackedRecommendation(g.id, RecommendationState.ACTIVE, NOW - 2 * DAY, g.words, g.promised)
+            for g in advice.given()[:2]
+        ),
         standing("memory-request.load", RecommendationState.IMPLEMENTED, 1, lower, fields=load),
         standing("parallelism", RecommendationState.IMPLEMENTED, 9, wider, fields=limit, promised=faster),
         standing("timeout.load", RecommendationState.DISMISSED, 4, limited, promised=unknown, dismissal=decision),
         standing(
-            "cache-step.extract", RecommendationState.OBSOLETE, 3, cached, promised=Effect("Duration", -0.1), note=gone
+            "cache-step.extract",
+            RecommendationState.OBSOLETE,
+            3,
+            cached,
+            promised=RelativeEffect("Duration", -0.1),
+            note=gone,
         ),
     )
     outcomes = (
-        Outcome(
+        ImplementationResult(
             "memory-request.load",
             standings[2].words["action"],
             "kustomize-controller",
@@ -87,11 +100,11 @@ def lived() -> dict[str, object]:
             load,
             standings[2].promised,
             "9f2c41d07be3",
-            Effect("Cost", -0.28, -0.31, -0.25),
+            RelativeEffect("Cost", -0.28, -0.31, -0.25),
             before=30,
             after=2,
         ),
-        Outcome(
+        ImplementationResult(
             "parallelism",
             standings[3].words["action"],
             "kubectl-edit",
@@ -99,7 +112,7 @@ def lived() -> dict[str, object]:
             limit,
             faster,
             None,
-            Effect("Duration", -0.18, -0.22, -0.14),
+            RelativeEffect("Duration", -0.18, -0.22, -0.14),
             Verdict.IMPROVED,
             NOW - 4 * DAY,
             30,
@@ -111,5 +124,5 @@ def lived() -> dict[str, object]:
         for i in range(14)
     )
     records = {"memory-request": str(ledger.record("memory-request", "demo/lived"))}
-    memory = Memory(standings, outcomes)
+    memory = RecommendationHistory(standings, outcomes)
     return advice.status(policy="OptimizationPolicy/team-data", data_until=NOW, memory=memory, records=records)

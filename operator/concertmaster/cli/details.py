@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
-from concertmaster.kube.client import KubeClient, Limits
+from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 
 _PAST = ("Implemented", "Obsolete")
 DEFAULT = "concertmaster/concertmaster"
 VARIABLE = "CONCERTMASTER_OPERATOR"
-_LIMITS = Limits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
+_LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
 
 
 def place(option: str | None) -> tuple[str, str]:

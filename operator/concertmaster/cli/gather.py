@@ -81,7 +81,7 @@ def from_prometheus(
     """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
     from concertmaster.prometheus.client import PrometheusClient
     from concertmaster.prometheus.client.errors import MetricsError
-    from concertmaster.prometheus.collect.look import Options, backfill
+    from concertmaster.prometheus.collect.look import CollectOptions, backfill
 
     until = time.time() if now is None else now
     labels = labels_in_use(define_all(objects, cluster_namespaces=namespaces).definitions, undeclared=True)
@@ -98,7 +98,7 @@ def from_prometheus(
                 until=until,
                 now=until,
                 label_keys=labels.keys,
-                options=Options(run_labels=labels.run_keys),
+                options=CollectOptions(run_labels=labels.run_keys),
             ):
                 pods |= {fact.uid: fact for fact in chunk.facts}
                 jobs |= {(job.namespace, job.name): job for job in chunk.jobs}

@@ -18,15 +18,15 @@ from typing import Any, TypeVar
 from concertmaster.api.conditions import Reason
 from concertmaster.api.effective import PolicyRef
 from concertmaster.controller.changes.reconciler import Changes
-from concertmaster.controller.cycle_log import Record
+from concertmaster.controller.cycle_log import CycleLog
 from concertmaster.controller.discovery import write_access as rights
 from concertmaster.controller.discovery.policies import PolicyFacts, policy_status
 from concertmaster.controller.discovery.subject import Subject, facts_by_policy
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import Demand, History, Live, SourceReport, Sources
+from concertmaster.controller.interfaces import CollectionRequest, History, Live, SourceReport, Sources
 from concertmaster.controller.malloc import give_back
 from concertmaster.controller.profiles import status_update as assess
-from concertmaster.controller.profiles.assessor import Assessor, Tally
+from concertmaster.controller.profiles.assessor import Assessor, CycleCounts
 from concertmaster.controller.registry import Entry, Registry, StatusView
 from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
 from concertmaster.controller.telemetry import Telemetry
@@ -94,7 +94,7 @@ class Cycle:
     def __call__(self) -> bool:
         """Run one cycle. Raises KindsLost; every other fault is told and isolated."""
         begun = perf_counter()
-        record, tally = Record(), Tally()
+        record, tally = CycleLog(), CycleCounts()
         now = self._clock()
         if trouble := self._history.reopen():
             record.problem(trouble)
@@ -125,7 +125,7 @@ class Cycle:
 
     # --- stages -------------------------------------------------------------------------------------------------------
 
-    def _watch(self, record: Record) -> bool:
+    def _watch(self, record: CycleLog) -> bool:
         """Whether the registry holds all there is. Just after the start it is given time to fill."""
         for _ in range(_SETTLE_TRIES):
             self._health.beat("watch")
@@ -139,14 +139,15 @@ class Cycle:
             record.problem("the watches are behind the cluster; nothing is decided on half a picture")
         return watched.complete
 
-    def _collect(self, demands: Sequence[Demand], now: float, record: Record) -> None:
+    def _collect(self, demands: Sequence[CollectionRequest], now: float, record: CycleLog) -> None:
         """Read every source that is asked for; reports of sources nobody asks for any more are dropped."""
         found: dict[str, SourceReport] = {}
         for demand in demands:
             due = not self._recent(self._collected.get(demand.source), now, _QUIET * self._interval)
             try:
                 report = self._sources.collect(
-                    Demand(demand.source, demand.workflows, demand.window_seconds, now, due), self._health.beat
+                    CollectionRequest(demand.source, demand.workflows, demand.window_seconds, now, due),
+                    self._health.beat,
                 )
             except Stopped:
                 raise
@@ -168,7 +169,7 @@ class Cycle:
         """Whether ``moment`` was less than ``seconds`` ago. One to come was never: the clock was set back since."""
         return moment is not None and 0.0 <= now - moment < seconds
 
-    def _runs(self, subjects: Sequence[Subject], record: Record) -> None:
+    def _runs(self, subjects: Sequence[Subject], record: CycleLog) -> None:
         """Finished runs from the engines' own objects, where that is wanted."""
         if self._live is None:
             return
@@ -205,7 +206,7 @@ class Cycle:
         for reason, count in report.unassigned.items():
             t.unassigned.labels(reason).set(count)
 
-    def _profiles(self, subjects: Sequence[Subject], now: float, record: Record, tally: Tally) -> None:
+    def _profiles(self, subjects: Sequence[Subject], now: float, record: CycleLog, tally: CycleCounts) -> None:
         entries = {s.entry.uid: s.entry for s in subjects}
         updates = self._assessor.updates(subjects, self._reports, now, tally, self._health.beat)
         ready: Counter[str] = Counter()
@@ -220,7 +221,7 @@ class Cycle:
         record.failed = record.failed or tally.failed > 0
 
     def _change(
-        self, scene: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: Record
+        self, scene: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog
     ) -> Mapping[PolicyRef, int]:
         """What policies allow to be changed, and the proof of what was; the number in flight by policy."""
         if self._changes is None:
@@ -239,7 +240,7 @@ class Cycle:
         subjects: Sequence[Subject],
         flying: Mapping[PolicyRef, int],
         now: float,
-        record: Record,
+        record: CycleLog,
     ) -> None:
         tallies = facts_by_policy(subjects)
         rules = [rule.name for rule in RULES]
@@ -273,7 +274,9 @@ class Cycle:
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
 
-    def _write(self, kind: str, updates: Sequence[StatusUpdate], entries: Mapping[str, Entry], record: Record) -> None:
+    def _write(
+        self, kind: str, updates: Sequence[StatusUpdate], entries: Mapping[str, Entry], record: CycleLog
+    ) -> None:
         begun = perf_counter()
         self._health.beat("write")
 
@@ -299,7 +302,7 @@ class Cycle:
         for note in assess.notes(entry, status):
             self._telemetry.events.labels(self._events.post(note).value).inc()
 
-    def _tidy(self, subjects: Sequence[Subject], now: float, record: Record) -> None:
+    def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
         if self._recent(self._tidied, now, 3600.0):
             return
@@ -317,7 +320,12 @@ class Cycle:
         self._tidied = now
 
     def _finish(
-        self, record: Record, tally: Tally, scene: ClusterSnapshot | None, subjects: Sequence[Subject], begun: float
+        self,
+        record: CycleLog,
+        tally: CycleCounts,
+        scene: ClusterSnapshot | None,
+        subjects: Sequence[Subject],
+        begun: float,
     ) -> None:
         seconds = perf_counter() - begun
         t = self._telemetry

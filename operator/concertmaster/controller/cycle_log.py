@@ -17,7 +17,7 @@ _SHOWN = 10  # problems in one line
 
 
 @dataclass(slots=True)
-class Record:
+class CycleLog:
     """What the log line of one cycle says."""
 
     seconds: dict[str, float] = field(default_factory=dict)

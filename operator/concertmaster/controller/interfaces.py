@@ -15,7 +15,7 @@ from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.changes.ledger import Ledger, Line
-from concertmaster.core.lifecycle.states import Memory
+from concertmaster.core.lifecycle.states import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.rules import Fleet, FleetMember
 
@@ -23,7 +23,7 @@ Beat = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class CollectionRequest:
     """What one metrics source is asked for in one cycle.
 
     ``window_seconds`` is the longest any of the workflows looks back; ``due`` False means that only workflows never
@@ -70,7 +70,7 @@ class Sources(Protocol):
     def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
         """Whether a namespace with these labels may use the source."""
 
-    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+    def collect(self, demand: CollectionRequest, beat: Beat) -> SourceReport:
         """Read what is new into the history. Faults of the source are in the report, never raised."""
 
     def extras(
@@ -121,7 +121,7 @@ class Past:
     """What is known of a workflow's earlier advice. ``memory`` comes from its status; ``target`` is the object that
     defines it, last written ``by`` at ``written`` (unix seconds); ``lines`` are those of its own changes."""
 
-    memory: Memory = field(default_factory=Memory)
+    memory: RecommendationHistory = field(default_factory=RecommendationHistory)
     target: Mapping[str, Any] | None = None
     by: str = ""
     written: float | None = None

@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from concertmaster.kube.client import KubeClient, Limits
-from concertmaster.kube.lease import Lease, Outcome, Standing
+from concertmaster.kube.client import ClientLimits, KubeClient
+from concertmaster.kube.lease import Lease, LeaseResult, LeaseState
 
 log = logging.getLogger("concertmaster.turn")
 
 # A renewal must fail well before the lease is over, and the farewell must fit into the time a pod has to stop.
-LIMITS = Limits(connect=2.0, read=3.0, deadline=5.0, attempts=2)
+LIMITS = ClientLimits(connect=2.0, read=3.0, deadline=5.0, attempts=2)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -80,9 +80,9 @@ class LeaderElection:
         told = ""
         while True:
             found = await asyncio.to_thread(self._lease.take)
-            if found.standing is Standing.FORBIDDEN:
+            if found.standing is LeaseState.FORBIDDEN:
                 log.warning("a second operator would not be noticed: %s", found.message)
-            if found.standing in (Standing.HELD, Standing.FORBIDDEN):
+            if found.standing in (LeaseState.HELD, LeaseState.FORBIDDEN):
                 self._active(1)
                 return
             self._active(0)
@@ -98,10 +98,10 @@ class LeaderElection:
         while True:
             await asyncio.sleep(self._every)
             found = await asyncio.to_thread(self._lease.take)
-            if found.standing is Standing.OTHER:
+            if found.standing is LeaseState.OTHER:
                 self._active(0)
                 raise LeadershipLost(f"{found.holder} took over the lease {self._where.namespace}/{self._where.name}")
-            if found.standing is Standing.UNKNOWN:
+            if found.standing is LeaseState.UNKNOWN:
                 log.warning("the lease could not be renewed: %s", found.message)
 
     async def release(self) -> None:
@@ -109,8 +109,8 @@ class LeaderElection:
         await asyncio.to_thread(self._lease.release)
         self._client.close()
 
-    def _waiting(self, found: Outcome) -> str:
+    def _waiting(self, found: LeaseResult) -> str:
         lease = f"{self._where.namespace}/{self._where.name}"
-        if found.standing is Standing.OTHER:
+        if found.standing is LeaseState.OTHER:
             return f"standing still: {found.holder} holds the lease {lease}; one operator works at a time"
         return f"waiting for the lease {lease}: {found.message}"

@@ -63,7 +63,7 @@ _FAREWELL = 2.5  # seconds the loop's thread gets to finish what it is doing
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RunOptions:
     """What is not in the configuration file. ``announce`` gets the bound port once the HTTP side listens."""
 
     kubeconfig: Path | None = None
@@ -72,12 +72,12 @@ class Options:
     announce: Callable[[int], None] = lambda _: None
 
 
-def run(settings: Settings, options: Options | None = None) -> int:
+def run(settings: Settings, options: RunOptions | None = None) -> int:
     """Run the operator until SIGTERM or SIGINT. Returns the exit status; 1 means that the log says what to mend."""
     configure_logging(settings.log_level)
     for note in settings.notes():
         log.warning("%s", note)
-    operator = Operator(settings, options or Options())
+    operator = Operator(settings, options or RunOptions())
     try:
         asyncio.run(operator.run())
     except (StartError, NoConnection, KindsLost, HistoryError, LeadershipLost) as error:
@@ -97,7 +97,7 @@ def run(settings: Settings, options: Options | None = None) -> int:
 class Operator:
     """One process's worth of operator."""
 
-    def __init__(self, settings: Settings, options: Options) -> None:
+    def __init__(self, settings: Settings, options: RunOptions) -> None:
         self._settings = settings
         self._options = options
         self._stop = threading.Event()

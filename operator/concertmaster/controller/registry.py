@@ -19,7 +19,7 @@ from typing import Any
 
 from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.ledger import Line
-from concertmaster.core.lifecycle.states import Memory
+from concertmaster.core.lifecycle.states import RecommendationHistory
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
 from concertmaster.kube.writer import digest
 from concertmaster.report import recommendation_log as memory
@@ -41,9 +41,13 @@ class StatusView:
     packed: bytes | None = None  # what it remembers of earlier advice, compressed
 
     @property
-    def memory(self) -> Memory:
+    def memory(self) -> RecommendationHistory:
         """What the status remembers of earlier advice."""
-        return memory.read(json.loads(zlib.decompress(self.packed))) if self.packed is not None else Memory()
+        return (
+            memory.read(json.loads(zlib.decompress(self.packed)))
+            if self.packed is not None
+            else RecommendationHistory()
+        )
 
     @classmethod
     def of(cls, status: Mapping[str, Any] | None) -> StatusView:
@@ -97,7 +101,7 @@ class Entry:
         return parsed if isinstance(parsed, dict) else {}
 
 
-class Effect(Enum):
+class EventEffect(Enum):
     """What an event changed, as far as the loop is concerned."""
 
     NOTHING = "nothing"
@@ -136,23 +140,23 @@ class Registry:
         }
         self._lagging: dict[Resource, dict[str, float]] = {r: {} for r in self._entries}
 
-    def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> Effect:
+    def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> EventEffect:
         """Take in one watch event (``event`` None: initial list). Objects being deleted count as gone."""
         meta = obj.get("metadata") or {}
         uid = str(meta.get("uid", ""))
         if not uid:
-            return Effect.NOTHING
+            return EventEffect.NOTHING
         with self._lock:
             entries = self._entries[resource]
             self._lagging[resource].pop(uid, None)
             if event == "DELETED" or meta.get("deletionTimestamp"):
-                return Effect.MEANING if entries.pop(uid, None) else Effect.NOTHING
+                return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
             known = entries.get(uid)
             entry = _entry(resource, obj, self._clock())
             entries[uid] = entry
         if known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels):
-            return Effect.MEANING
-        return Effect.STATUS if known.status != entry.status else Effect.NOTHING
+            return EventEffect.MEANING
+        return EventEffect.STATUS if known.status != entry.status else EventEffect.NOTHING
 
     def wrote(self, uid: str, status: Mapping[str, Any]) -> None:
         """Remember a status just written, before its watch event comes back."""

@@ -112,7 +112,7 @@ class SnapshotBuilder:
             found.setdefault(name, {})
         return found, (f"labels of namespaces are unknown: {problems[0].message}",)
 
-    def _carry_out(self, scene: ClusterSnapshot, plan: discovery.Plan) -> ClusterSnapshot:
+    def _carry_out(self, scene: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
         closed: set[str] = set()  # namespaces where creating is denied: one refusal tells enough

@@ -16,7 +16,7 @@ import kopf
 
 from concertmaster.controller.collection.pending import pack
 from concertmaster.controller.collection.run_kinds import ServedRunKind
-from concertmaster.controller.registry import Effect, Registry
+from concertmaster.controller.registry import EventEffect, Registry
 from concertmaster.kube.client import Connection
 from concertmaster.kube.objects import Resource
 
@@ -128,7 +128,7 @@ def _watch(
 
     @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
     async def seen(event: Any, **_: Any) -> None:
-        if registry.observe(resource, event["type"], event["object"]) is Effect.MEANING:
+        if registry.observe(resource, event["type"], event["object"]) is EventEffect.MEANING:
             changed()
 
 

@@ -43,7 +43,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClientLimits:
     """Time limits of one request, in seconds, and how often it is tried."""
 
     connect: float = 5.0
@@ -82,7 +82,7 @@ class KubeClient:
         self,
         configuration: Configuration,
         *,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         stop: threading.Event | None = None,
         observer: Observer | None = None,
         pool: int = 8,
@@ -92,7 +92,7 @@ class KubeClient:
         configuration.connection_pool_maxsize = pool
         self._api: Any = ApiClient(configuration)  # its types stop at the generated calls
         self._api.user_agent = f"concertmaster/{__version__}"
-        self._limits = limits or Limits()
+        self._limits = limits or ClientLimits()
         self._stop = stop or threading.Event()
         self._observer = observer
         self._clock = clock
@@ -102,7 +102,7 @@ class KubeClient:
         cls,
         kubeconfig: Path | None = None,
         *,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         stop: threading.Event | None = None,
         observer: Observer | None = None,
     ) -> KubeClient:

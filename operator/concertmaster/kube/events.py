@@ -25,7 +25,7 @@ _CLUSTER_NAMESPACE = "default"  # where Events about objects without a namespace
 _REMEMBERED = 10_000
 
 
-class Severity(StrEnum):
+class EventType(StrEnum):
     """The two types an Event may have."""
 
     NORMAL = "Normal"
@@ -47,7 +47,7 @@ class Note:
     """One thing to tell: CamelCase reason and action, one bounded sentence."""
 
     ref: ObjectRef
-    severity: Severity
+    severity: EventType
     reason: str
     text: str
     action: str = "Analyze"

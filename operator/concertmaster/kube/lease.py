@@ -24,7 +24,7 @@ from concertmaster.kube.objects import Resource
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 
 
-class Standing(StrEnum):
+class LeaseState(StrEnum):
     """What an attempt to take or renew the lease came to."""
 
     HELD = "held"
@@ -34,10 +34,10 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LeaseResult:
     """One attempt; ``holder`` is who else has it, ``message`` why it is not known."""
 
-    standing: Standing
+    standing: LeaseState
     holder: str = ""
     message: str = ""
 
@@ -66,16 +66,16 @@ class Lease:
         self._seen: tuple[str, str] = ("", "")  # holder and renewTime as last read
         self._seen_at = float("-inf")
 
-    def take(self) -> Outcome:
+    def take(self) -> LeaseResult:
         """Take the lease if it is free, renew it if it is ours. Never raises."""
         try:
             return self._take()
         except Conflict:
-            return Outcome(Standing.UNKNOWN, message="somebody else wrote the lease at the same moment")
+            return LeaseResult(LeaseState.UNKNOWN, message="somebody else wrote the lease at the same moment")
         except Forbidden as error:
-            return Outcome(Standing.FORBIDDEN, message=str(error))
+            return LeaseResult(LeaseState.FORBIDDEN, message=str(error))
         except KubeError as error:
-            return Outcome(Standing.UNKNOWN, message=str(error))
+            return LeaseResult(LeaseState.UNKNOWN, message=str(error))
 
     def release(self) -> None:
         """Give it back, so that a successor need not wait. A failure only means that it waits."""
@@ -86,7 +86,7 @@ class Lease:
         except KubeError:
             pass  # gone, denied or unreachable: the lease runs out by itself
 
-    def _take(self) -> Outcome:
+    def _take(self) -> LeaseResult:
         path = LEASES.path(self._namespace, self._name)
         try:
             present = self._client.get(path)
@@ -98,7 +98,7 @@ class Lease:
                 "spec": self._claim(taking=True),
             }
             self._client.create(LEASES.path(self._namespace), body)
-            return Outcome(Standing.HELD)
+            return LeaseResult(LeaseState.HELD)
         spec = _spec(present)
         holder = str(spec.get("holderIdentity") or "")
         if holder and holder != self._identity:
@@ -107,9 +107,9 @@ class Lease:
             if seen != self._seen:
                 self._seen, self._seen_at = seen, now
             if now - self._seen_at < float(spec.get("leaseDurationSeconds") or self._lasts):
-                return Outcome(Standing.OTHER, holder)
+                return LeaseResult(LeaseState.OTHER, holder)
         self._write(present, self._claim(taking=holder != self._identity))
-        return Outcome(Standing.HELD)
+        return LeaseResult(LeaseState.HELD)
 
     def _claim(self, *, taking: bool) -> dict[str, Any]:
         now = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from concertmaster.core.lifecycle.states import Memory
+from concertmaster.core.lifecycle.states import RecommendationHistory
 from concertmaster.report.view import View
 
 MOST_BYTES = 256 * 1024
@@ -34,7 +34,7 @@ _KEPT = (
 )
 
 
-def document(view: View, profile: str, memory: Memory | None = None) -> View:
+def document(view: View, profile: str, memory: RecommendationHistory | None = None) -> View:
     """What is served about a profile, from the view of its analysis. The steps with the largest drag stay. ``memory``
     says where each recommendation is in its life; one that it does not know is carried out already and left out."""
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
@@ -54,7 +54,7 @@ def document(view: View, profile: str, memory: Memory | None = None) -> View:
     return found
 
 
-def _told(items: Sequence[View], memory: Memory) -> list[View]:
+def _told(items: Sequence[View], memory: RecommendationHistory) -> list[View]:
     known = {s.id: s for s in memory.standings}
     found = []
     for item in items:

@@ -24,7 +24,13 @@ from concertmaster.core.changes.prediction_error import effect_error, reserved_p
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.implementation import fields, is_applied
 from concertmaster.core.lifecycle.measured_gain import measure_of
-from concertmaster.core.lifecycle.states import Effect, Given, Look, Memory, advance
+from concertmaster.core.lifecycle.states import (
+    CurrentRecommendation,
+    Observation,
+    RecommendationHistory,
+    RelativeEffect,
+    advance,
+)
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.model.options import WEIGHTS, AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
@@ -59,35 +65,37 @@ class Advice:
         found = workflow_view(self.analysis, self.recommendations)
         return found | {"insights": told.view(self.insights), "insightSentences": self.sentences()}
 
-    def given(self, target: Mapping[str, Any] | None = None) -> list[Given]:
+    def given(self, target: Mapping[str, Any] | None = None) -> list[CurrentRecommendation]:
         """The recommendations as their lives are told: what each promises and which fields of ``target`` it sets. One
         whose fields all stand as it wants them is not given any more, whatever the runs before that still say."""
         return [
-            Given(item.id, status.words(item), self._promised(item), fields(item.edits, target) if target else ())
+            CurrentRecommendation(
+                item.id, status.words(item), self._promised(item), fields(item.edits, target) if target else ()
+            )
             for item in self.recommendations
             if target is None or not is_applied(item.edits, target)
         ]
 
-    def _promised(self, item: Recommendation) -> Effect:
+    def _promised(self, item: Recommendation) -> RelativeEffect:
         """What a recommendation promises in the measure it will be judged by."""
         measure = measure_of(item.category)
         found = predict(item, monthly_cost=self.reserved, spread=self.error)
         if found is None or found.measure != measure:
-            return Effect(measure)
-        return Effect(measure, found.likely, found.low, found.high)
+            return RelativeEffect(measure)
+        return RelativeEffect(measure, found.likely, found.low, found.high)
 
     def status(
         self,
         *,
         policy: str | None = None,
         data_until: float | None = None,
-        memory: Memory | None = None,
+        memory: RecommendationHistory | None = None,
         records: Mapping[str, str] | None = None,
     ) -> status.Document:
         """The status document without conditions. ``memory``: where each recommendation is in its life; without it all
         of them are new. ``records``: what is known of rules' promises, by rule."""
         key, now = self.analysis.definition.key, self.analysis.now
-        memory = memory if memory is not None else advance(Memory(), Look(now, self.given()))
+        memory = memory if memory is not None else advance(RecommendationHistory(), Observation(now, self.given()))
         return status.document(
             self.analysis,
             self.recommendations,

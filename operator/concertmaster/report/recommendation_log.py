@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 from concertmaster.core import text
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure_of
-from concertmaster.core.lifecycle.states import Effect, Memory, Outcome, Standing
+from concertmaster.core.lifecycle.states import (
+    ImplementationResult,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
+)
 from concertmaster.core.model import Category
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report.view import iso
@@ -46,7 +51,7 @@ def decision(reason: str, until: str | None) -> str:
 # --- writing
 
 
-def standing(found: Standing, record: str | None = None) -> Document:
+def standing(found: TrackedRecommendation, record: str | None = None) -> Document:
     """The entry of one recommendation. ``record``: how well its rule kept its promises."""
     active = found.state is RecommendationState.ACTIVE
     words = {k: v for k, v in found.words.items() if active or k not in _PAST}
@@ -83,18 +88,18 @@ def least(entries: Sequence[Mapping[str, Any]]) -> int:
     )
 
 
-def remaining(rest: Sequence[Standing]) -> list[Document]:
+def remaining(rest: Sequence[TrackedRecommendation]) -> list[Document]:
     """Short entries in the order given: decisions of people first when there are too many, then what can be followed
     up."""
 
-    def held(found: Standing) -> bool:
+    def held(found: TrackedRecommendation) -> bool:
         return decided({"state": found.state.value} | ({"dismissal": found.dismissal} if found.dismissal else {}))
 
     order = sorted(range(len(rest)), key=lambda i: (not held(rest[i]), not rest[i].fields, i))
     return [shortened(standing(rest[i])) for i in sorted(order[:MOST_SHORT])]
 
 
-def outcome(found: Outcome) -> Document:
+def outcome(found: ImplementationResult) -> Document:
     """The entry of one implementation."""
     entry: Document = {
         "action": clip(found.action, 160),
@@ -122,7 +127,7 @@ def fields(wanted: Sequence[Field]) -> str | None:
     return line if line and len(line) <= 1000 and all(" " not in f.path for f in wanted) else None
 
 
-def effect(found: Effect) -> str:
+def effect(found: RelativeEffect) -> str:
     """``Cost -58 % (-62 to -54 %)``; the measure alone without numbers."""
     if found.likely is None:
         return found.measure
@@ -136,7 +141,7 @@ def _points(share: float | None) -> str:
     return "0" if shown in ("+0", "-0") else shown
 
 
-def told(found: Outcome) -> str:
+def told(found: ImplementationResult) -> str:
     """What came of an implementation, as a sentence."""
     runs = f"{text.count(found.after, 'run')} after it against {found.before} before"
     promised = _amount(found.promised)
@@ -151,7 +156,7 @@ def told(found: Outcome) -> str:
     return f"{found.verdict.value}: {seen}{wanted}; {runs}{end}"
 
 
-def _amount(found: Effect) -> str | None:
+def _amount(found: RelativeEffect) -> str | None:
     """``12 % shorter runs (10 to 14 %)``; None without numbers."""
     if found.likely is None:
         return None
@@ -172,28 +177,30 @@ def _amount(found: Effect) -> str | None:
 # --- reading
 
 
-def read(status: Mapping[str, Any]) -> Memory:
+def read(status: Mapping[str, Any]) -> RecommendationHistory:
     """The memory a status holds."""
     entries = [*_dicts(status.get("recommendations")), *_dicts(status.get("remaining"))]
     standings = {s.id: s for s in _readable(entries, _standing)}
-    return Memory(tuple(standings.values()), tuple(_readable(_dicts(status.get("results")), _outcome)))
+    return RecommendationHistory(tuple(standings.values()), tuple(_readable(_dicts(status.get("results")), _outcome)))
 
 
-def _standing(entry: Mapping[str, Any]) -> Standing:
-    return Standing(
+def _standing(entry: Mapping[str, Any]) -> TrackedRecommendation:
+    return TrackedRecommendation(
         id=str(entry["id"]),
         state=RecommendationState(entry["state"]),
         since=_time(entry["since"]),
         words={k: v for k, v in entry.items() if k not in _OWN},
-        promised=_effect(entry["promised"]) if "promised" in entry else Effect(measure_of(Category(entry["category"]))),
+        promised=_effect(entry["promised"])
+        if "promised" in entry
+        else RelativeEffect(measure_of(Category(entry["category"]))),
         fields=_fields(entry.get("sets")),
         dismissal=str(entry["dismissal"]) if entry.get("dismissal") else None,
         note=str(entry.get("note") or ""),
     )
 
 
-def _outcome(entry: Mapping[str, Any]) -> Outcome:
-    return Outcome(
+def _outcome(entry: Mapping[str, Any]) -> ImplementationResult:
+    return ImplementationResult(
         id=str(entry["id"]),
         action=str(entry["action"]),
         by=str(entry["by"]),
@@ -220,12 +227,12 @@ def _fields(line: Any) -> tuple[Field, ...]:
     return tuple(found)
 
 
-def _effect(line: Any) -> Effect:
+def _effect(line: Any) -> RelativeEffect:
     match = _EFFECT.fullmatch(str(line))
     if match is None:
         raise ValueError(f"{line!r} is no effect")
     likely, low, high = (float(n) / 100.0 if n else None for n in match.groups()[1:])
-    return Effect(match[1], likely, low, high)
+    return RelativeEffect(match[1], likely, low, high)
 
 
 def _time(value: Any) -> float:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.objectives import ObjectiveVerdict
+from concertmaster.core.analysis.objectives import ObjectiveAssessment
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.lifecycle.states import Memory
+from concertmaster.core.lifecycle.states import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report import recommendation_log as remembered
@@ -71,7 +71,7 @@ def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
     return f"Nothing to improve: {text.count(known, 'run')} in {window} gave no recommendation."
 
 
-def objective_line(found: ObjectiveVerdict) -> str:
+def objective_line(found: ObjectiveAssessment) -> str:
     """One objective: verdict, figure, target, how far off, and where it is going."""
     distance = ""
     if found.margin is not None:
@@ -163,7 +163,7 @@ def _runs(analysis: Analysis, next_expected: float | None) -> Document:
 def document(
     analysis: Analysis,
     recommendations: Sequence[Recommendation],
-    memory: Memory,
+    memory: RecommendationHistory,
     *,
     target: str,
     explain: Mapping[str, str],

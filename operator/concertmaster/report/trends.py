@@ -10,7 +10,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period, local
-from concertmaster.core.analysis.trends import Bucket, Difference, Series, Trends
+from concertmaster.core.analysis.trends import Bucket, Difference, PeriodSeries, Trends
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison
 from concertmaster.core.stats.summary import Summary
@@ -55,7 +55,7 @@ def view(found: Trends, zone: tzinfo) -> View:
     }
 
 
-def _series(series: Series, period: Period, zone: tzinfo, *, empty: bool = True) -> View:
+def _series(series: PeriodSeries, period: Period, zone: tzinfo, *, empty: bool = True) -> View:
     """``empty``: with the periods in which nothing ran, or of which nothing is known; a step need not repeat them."""
     return {
         "periods": [_bucket(b, period, zone) for b in series.buckets if empty or b.total],

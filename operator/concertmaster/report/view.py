@@ -12,7 +12,7 @@ from typing import Any
 
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.changepoint import Changes
+from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Edit, Interval, Recommendation
 from concertmaster.core.stats.summary import Summary
 
@@ -55,7 +55,7 @@ def _interval(interval: Interval | None) -> View | None:
     return {"low": number(interval.low), "likely": number(interval.likely), "high": number(interval.high)}
 
 
-def _trend(trend: Changes) -> View:
+def _trend(trend: Detection) -> View:
     return {
         "changes": [
             {

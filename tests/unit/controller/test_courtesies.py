@@ -11,7 +11,7 @@ import pytest
 from concertmaster.controller.telemetry import JsonFormatter, Telemetry, redact
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
-from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, Note, Posted, Severity
+from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, EventType, Note, Posted
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef, target_resource
 from tests.support.fakes import MemoryClient, ref
 
@@ -24,7 +24,7 @@ class Clock:
 
 
 def note(text: str = "gone", uid: str = "uid-1") -> Note:
-    return Note(ref(uid=uid), Severity.WARNING, "NotFound", text)
+    return Note(ref(uid=uid), EventType.WARNING, "NotFound", text)
 
 
 def posted(client: MemoryClient) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
     client = MemoryClient()
     subject = ObjectRef(CLUSTER_POLICIES, None, "all", "uid-9")
     assert (
-        EventRecorder(client, instance="x", clock=Clock()).post(Note(subject, Severity.NORMAL, "Ready", "ok"))
+        EventRecorder(client, instance="x", clock=Clock()).post(Note(subject, EventType.NORMAL, "Ready", "ok"))
         is Posted.POSTED
     )
     assert "namespace" not in posted(client)[0]["regarding"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.registry import Effect, Registry
+from concertmaster.controller.registry import EventEffect, Registry
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 
 
@@ -42,22 +42,22 @@ def registry(clock: Clock) -> Registry:
 
 
 def test_what_an_event_means(registry: Registry) -> None:
-    assert registry.observe(PROFILES, None, obj()) is Effect.MEANING
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="6")) is Effect.NOTHING
+    assert registry.observe(PROFILES, None, obj()) is EventEffect.MEANING
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="6")) is EventEffect.NOTHING
     status = {"conditions": [{"type": "Ready", "status": "True"}]}
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", status=status)) is Effect.STATUS
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status)) is Effect.MEANING
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="7", status=status)) is EventEffect.STATUS
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="8", spec={}, status=status)) is EventEffect.MEANING
     relabelled = obj(version="9", spec={}, status=status, metadata={"labels": {"team": "web"}})
-    assert registry.observe(PROFILES, "MODIFIED", relabelled) is Effect.MEANING
-    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is Effect.MEANING
-    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is Effect.NOTHING
+    assert registry.observe(PROFILES, "MODIFIED", relabelled) is EventEffect.MEANING
+    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.MEANING
+    assert registry.observe(PROFILES, "DELETED", obj(version="10")) is EventEffect.NOTHING
     assert registry.snapshot().profiles == ()
 
 
 def test_an_object_being_deleted_is_gone(registry: Registry) -> None:
     registry.observe(PROFILES, None, obj())
     dying = obj(version="6", metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"})
-    assert registry.observe(PROFILES, "MODIFIED", dying) is Effect.MEANING
+    assert registry.observe(PROFILES, "MODIFIED", dying) is EventEffect.MEANING
     assert registry.snapshot().profiles == ()
 
 
@@ -92,7 +92,7 @@ def test_a_written_status_is_known_before_its_event(registry: Registry) -> None:
     registry.observe(PROFILES, None, obj())
     registry.wrote("uid-etl", {"advice": ["a"]})
     assert registry.snapshot().profiles[0].status.digest is not None
-    assert registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is Effect.NOTHING
+    assert registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is EventEffect.NOTHING
 
 
 def test_a_missed_deletion_is_found(registry: Registry, clock: Clock) -> None:
@@ -128,4 +128,4 @@ def test_a_registry_ahead_of_the_list_is_no_lag(registry: Registry) -> None:
 @pytest.mark.parametrize("event", ["ADDED", "MODIFIED", None, "DELETED"])
 @pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": {"name": "x"}}, {"metadata": {"uid": ""}}])
 def test_an_event_without_identity_is_ignored(registry: Registry, event: str | None, body: dict[str, Any]) -> None:
-    assert registry.observe(PROFILES, event, body) is Effect.NOTHING
+    assert registry.observe(PROFILES, event, body) is EventEffect.NOTHING

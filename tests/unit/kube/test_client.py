@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.kube import errors
-from concertmaster.kube.client import METADATA_ONLY, KubeClient, Limits, load_configuration
+from concertmaster.kube.client import METADATA_ONLY, ClientLimits, KubeClient, load_configuration
 from tests.support.apiserver import QUICK, Answer, Request, failure, serving
 
 PODS = "/api/v1/pods"
@@ -51,7 +51,7 @@ def test_attempts_are_bounded() -> None:
 
 
 def test_a_server_that_hangs_is_given_up_on() -> None:
-    limits = Limits(connect=0.5, read=0.2, deadline=1.0, attempts=2, first_pause=0.01, longest_pause=0.01)
+    limits = ClientLimits(connect=0.5, read=0.2, deadline=1.0, attempts=2, first_pause=0.01, longest_pause=0.01)
     with serving([Answer(hang=5.0)], limits=limits) as (_, client):
         begun = time.monotonic()
         with pytest.raises(errors.Unreachable):
@@ -165,7 +165,7 @@ def test_nothing_is_sent_once_stopping() -> None:
 
 def test_stopping_ends_the_pause_between_attempts() -> None:
     stop = threading.Event()
-    limits = Limits(first_pause=30.0, longest_pause=30.0, deadline=120.0)
+    limits = ClientLimits(first_pause=30.0, longest_pause=30.0, deadline=120.0)
     with serving([failure(503, "ServiceUnavailable", **{"Retry-After": "20"})]) as (server, _):
         client = KubeClient(load_like(server.url), stop=stop, limits=limits)
         threading.Timer(0.2, stop.set).start()

@@ -16,7 +16,15 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import Effect, Given, Look, Memory, Outcome, Standing, advance
+from concertmaster.core.lifecycle.states import (
+    CurrentRecommendation,
+    ImplementationResult,
+    Observation,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
+    advance,
+)
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.rules import recommend
@@ -42,9 +50,11 @@ def _runs(count: int) -> list:  # type: ignore[type-arg]
     )
 
 
-def _memory(found: list[Recommendation], before: Memory | None = None, **look: object) -> Memory:
-    given = [Given(r.id, words(r), Effect("Cost")) for r in found]
-    return advance(before or Memory(), Look(NOW, given, **look))  # type: ignore[arg-type]
+def _memory(
+    found: list[Recommendation], before: RecommendationHistory | None = None, **look: object
+) -> RecommendationHistory:
+    given = [CurrentRecommendation(r.id, words(r), RelativeEffect("Cost")) for r in found]
+    return advance(before or RecommendationHistory(), Observation(NOW, given, **look))  # type: ignore[arg-type]
 
 
 def _status(count: int, dismissals: dict[str, str] | None = None, **options: object) -> dict:  # type: ignore[type-arg]
@@ -95,15 +105,19 @@ def test_what_was_implemented_never_takes_the_place_of_what_is_to_be_done() -> N
     found = recommend(analysis, "wfp")
     raw = {"spec": {"parallelism": "2"}}
     old = [
-        Standing(f"timeout.s{i}", RecommendationState.ACTIVE, NOW - 60, words(found[0]), Effect("Cost"), (WIDER,))
+        TrackedRecommendation(
+            f"timeout.s{i}", RecommendationState.ACTIVE, NOW - 60, words(found[0]), RelativeEffect("Cost"), (WIDER,)
+        )
         for i in range(3)
-    ]  # fmt: skip
-    memory = _memory(found, Memory(tuple(old)), target=raw)
+    ]
+    memory = _memory(found, RecommendationHistory(tuple(old)), target=raw)
     status = document(analysis, found, memory, target="x", explain={})
     assert {r["state"] for r in status["recommendations"]} == {"Active"}
     assert [o["id"] for o in status["remaining"] if o["state"] == "Implemented"] == [s.id for s in old]
     assert [o["id"] for o in status["results"]] == [s.id for s in old]
-    few = document(analysis, found[:2], _memory(found[:2], Memory(tuple(old)), target=raw), target="x", explain={})
+    few = document(
+        analysis, found[:2], _memory(found[:2], RecommendationHistory(tuple(old)), target=raw), target="x", explain={}
+    )
     assert [r["state"] for r in few["recommendations"]] == ["Active"] * 2 + ["Implemented"] * 3
     assert few["summary"]["open"] == 2
     assert "remaining" not in few
@@ -148,11 +162,16 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_advice() -> None:
     long = tuple(Field(f"/spec/{i}/{'x' * 60}", "a" * 90, "b" * 90) for i in range(3))
     told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
     away = [
-        Standing(f"timeout.s{i}", RecommendationState.DISMISSED, NOW, told, Effect("Cost"), long, "z" * 400)
+        TrackedRecommendation(
+            f"timeout.s{i}", RecommendationState.DISMISSED, NOW, told, RelativeEffect("Cost"), long, "z" * 400
+        )
         for i in range(20)
     ]
-    results = [Outcome(f"timeout.r{i}", "y" * 160, "w" * 160, NOW, long, Effect("Cost")) for i in range(10)]
-    memory = Memory((*_memory(found).standings, *away), tuple(results))
+    results = [
+        ImplementationResult(f"timeout.r{i}", "y" * 160, "w" * 160, NOW, long, RelativeEffect("Cost"))
+        for i in range(10)
+    ]
+    memory = RecommendationHistory((*_memory(found).standings, *away), tuple(results))
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
     assert size(status) <= MAX_BYTES - 2048
     assert [r["state"] for r in status["recommendations"]] == ["Active"] * 5
@@ -169,12 +188,15 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     memory = _memory(found, dismissals={r.id: "not in May " + "z" * 90 for r in found[6:]})
     told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
 
-    def past(state: RecommendationState, name: str, dismissal: str | None = None) -> list[Standing]:
-        return [Standing(f"{name}.s{i}", state, NOW, told, Effect("Cost"), (WIDER,), dismissal) for i in range(4)]
+    def past(state: RecommendationState, name: str, dismissal: str | None = None) -> list[TrackedRecommendation]:
+        return [
+            TrackedRecommendation(f"{name}.s{i}", state, NOW, told, RelativeEffect("Cost"), (WIDER,), dismissal)
+            for i in range(4)
+        ]
 
     gone = [*past(RecommendationState.IMPLEMENTED, "timeout"), *past(RecommendationState.OBSOLETE, "variance")]
     back = past(RecommendationState.ACTIVE, "straggler", "not in May")[:1]
-    memory = Memory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
+    memory = RecommendationHistory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
     lines = ["w" * 400 for _ in range(10)]
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW, insights=lines)
     assert size(status) <= MAX_BYTES - 2048
@@ -186,26 +208,39 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
 
 
 def test_in_short_what_can_be_missed_goes_first() -> None:
-    states = [("Active", None), ("Dismissed", "no"), ("Implemented", None), ("Active", "no"), ("Obsolete", None),
-              ("Active", None)]  # fmt: skip
+    states = [
+        ("Active", None),
+        ("Dismissed", "no"),
+        ("Implemented", None),
+        ("Active", "no"),
+        ("Obsolete", None),
+        ("Active", None),
+    ]
     entries = [{"state": state, **({"dismissal": why} if why else {})} for state, why in states]
     order = []
     while entries:
         order.append(entries.pop(remembered.least(entries)))
     assert [(e["state"], "dismissal" in e) for e in order] == [
-        ("Active", False), ("Active", False), ("Obsolete", False), ("Implemented", False), ("Active", True),
+        ("Active", False),
+        ("Active", False),
+        ("Obsolete", False),
+        ("Implemented", False),
+        ("Active", True),
         ("Dismissed", True),
-    ]  # fmt: skip
+    ]
 
 
 def test_open_results_leave_before_judged_ones() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
     found = [_recommendation(i, "y" * 300) for i in range(5)]
-    fresh = [Outcome(f"timeout.o{i}", "y" * 160, "w" * 160, NOW, (WIDER,), Effect("Cost")) for i in range(20)]
+    fresh = [
+        ImplementationResult(f"timeout.o{i}", "y" * 160, "w" * 160, NOW, (WIDER,), RelativeEffect("Cost"))
+        for i in range(20)
+    ]
     known = [
         replace(o, id=f"timeout.j{i}", since=NOW - 1, verdict=Verdict.SAME, judged=NOW) for i, o in enumerate(fresh)
     ]
-    memory = Memory(_memory(found).standings, (*fresh, *known[:3]))
+    memory = RecommendationHistory(_memory(found).standings, (*fresh, *known[:3]))
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
     assert size(status) <= MAX_BYTES - 2048
     assert len(status["results"]) < 23
@@ -258,5 +293,5 @@ def test_pipes_do_not_break_markdown_tables() -> None:
 @pytest.mark.parametrize("high", [9999.9, 23_057_406_069.4, math.inf])
 def test_a_promise_as_wide_as_a_few_wild_runs_make_it_still_fits_the_schema(high: float) -> None:
     """A status with one field that the schema refuses is refused as a whole."""
-    line = remembered.effect(Effect("Duration", -0.2, -0.99, high))
+    line = remembered.effect(RelativeEffect("Duration", -0.2, -0.99, high))
     assert TypeAdapter(EffectLine).validate_python(line) == "Duration -20 % (-99 to +999990 %)"

@@ -29,14 +29,14 @@ def command(file: Path, source: options.SourceOptions, span: options.Span) -> No
     objects = [redacted(raw) for raw in span.objects() if engines.by_object(raw) or raw["kind"] in POLICIES]
     found = source.find()
     facts = span.ask(found, objects)
-    header = facts_file.Header(
+    header = facts_file.FactsHeader(
         since=facts.since,
         until=facts.until,
         source=found.name,
         recorded=facts.until,
         namespaces=span.namespaces,
         notes=facts.missing,
-        blind=tuple(facts_file.Span(*span) for span in facts.blind),
+        blind=tuple(facts_file.FactsSpan(*span) for span in facts.blind),
     )
     try:
         count = facts_file.write(file, header, facts.objects, facts.pods, facts.jobs)

@@ -26,6 +26,6 @@ def command(config: Path, kubeconfig: Path | None) -> None:
         found = settings.load(config)
     except settings.SettingsError as error:
         raise UserError(str(error)) from None
-    from concertmaster.controller.main import Options, run
+    from concertmaster.controller.main import RunOptions, run
 
-    sys.exit(run(found, Options(kubeconfig=kubeconfig)))
+    sys.exit(run(found, RunOptions(kubeconfig=kubeconfig)))

@@ -17,7 +17,7 @@ from concertmaster.core.changes.plan import Plan
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
-from concertmaster.kube.events import Severity
+from concertmaster.kube.events import EventType
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.recommendation_log import clip
 
@@ -148,7 +148,7 @@ class Apply:
             self._hand.noted(lambda: self._hand.journal.put(found.raw, now))  # it has the plan already
             self._hand.tally.applied += 1
             expected = (found.status.get("predicted") or {}).get("text") or "written"
-            self._hand.note(found, Severity.NORMAL, "ChangeApplied", f"{found.name}: {expected}")
+            self._hand.note(found, EventType.NORMAL, "ChangeApplied", f"{found.name}: {expected}")
         return found
 
     def _unwritten(self, change: Change, result: WriteResult, now: float) -> Change | None:

@@ -13,7 +13,7 @@ from concertmaster.controller.workflow_change import Change, Scope
 from concertmaster.core.changes.verification import Proof
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube.apply import Wrote
-from concertmaster.kube.events import Severity
+from concertmaster.kube.events import EventType
 
 C = ConditionType
 _INTENT = "about to be taken back: "
@@ -47,7 +47,7 @@ class Rollback:
         found = self._hand.write(change, {**status, "phase": "Completed"}, findings, now)
         if found is not None:
             self._judged(change, proof.verdict, now)
-            self._hand.note(found, Severity.NORMAL, "ChangeKept", f"{change.name}: {proof.reason}")
+            self._hand.note(found, EventType.NORMAL, "ChangeKept", f"{change.name}: {proof.reason}")
             self._hand.noted(lambda: self._hand.journal.drop(change.uid))
         return found
 
@@ -91,7 +91,7 @@ class Rollback:
         if (wrong := change.forged(of)) is not None:
             text = f"{change.name} was deleted while it was being proven, and the journal cannot take it back: {wrong}"
             self._hand.problems.append(f"{change.ref}: {text}")
-            self._hand.note(change, Severity.WARNING, "ChangeConflict", text)
+            self._hand.note(change, EventType.WARNING, "ChangeConflict", text)
         elif not self._recovered(change, allowed):
             return
         if noted:  # or the next cycle notes it
@@ -113,7 +113,7 @@ class Rollback:
             return False
         self._hand.tally.restored[RollbackReason.DELETED] += 1
         text = f"{change.name} was deleted while it was being proven, so the change was taken back"
-        self._hand.note(change, Severity.WARNING, "ChangeTakenBack", text)
+        self._hand.note(change, EventType.WARNING, "ChangeTakenBack", text)
         return True
 
     def _judged(self, change: Change, verdict: Verdict, now: float) -> None:
@@ -148,7 +148,7 @@ class Rollback:
             self._hand.tally.restored[
                 RollbackReason.PROOF if change.verdict is not None else RollbackReason.REJECTED
             ] += 1
-            self._hand.note(found, Severity.WARNING, "ChangeTakenBack", f"{change.name}: {text}")
+            self._hand.note(found, EventType.WARNING, "ChangeTakenBack", f"{change.name}: {text}")
             self._hand.noted(lambda: self._hand.journal.drop(change.uid))
         return found
 

@@ -24,7 +24,7 @@ from concertmaster.history import HistoryError
 from concertmaster.kube.apply import WriteResult, Wrote, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
-from concertmaster.kube.events import Note, Severity
+from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import ObjectRef, target_resource
 
 C = ConditionType
@@ -44,7 +44,7 @@ class ChangeWriter:
     def __init__(self, client: KubeClient, journal: Journal) -> None:
         self.client = client
         self.journal = journal
-        self.notes: list[tuple[Change, Severity, str, str]] = []  # (change, severity, reason, text) for Events
+        self.notes: list[tuple[Change, EventType, str, str]] = []  # (change, severity, reason, text) for Events
         self.problems: list[str] = []
         self.tally = Tally()
 
@@ -117,7 +117,7 @@ class ChangeWriter:
         )
         if found is not None:
             self.tally.conflicts += 1
-            self.note(found, Severity.WARNING, "ChangeConflict", f"{change.name}: {text}")
+            self.note(found, EventType.WARNING, "ChangeConflict", f"{change.name}: {text}")
             self.noted(lambda: self.journal.drop(change.uid))
         return found
 
@@ -138,7 +138,7 @@ class ChangeWriter:
             return change
         found = self.write(change, change.status, [says(C.ORPHANED, True, reason, message)], now)
         if found is not None:
-            self.note(found, Severity.WARNING, "ChangeOrphaned", f"{change.name}: {text}")
+            self.note(found, EventType.WARNING, "ChangeOrphaned", f"{change.name}: {text}")
         return found
 
     def hold(self, change: Change, gates: list[str], text: str, now: float) -> Change | None:
@@ -163,7 +163,7 @@ class ChangeWriter:
 
     # --- Events
 
-    def note(self, change: Change, severity: Severity, reason: str, text: str) -> None:
+    def note(self, change: Change, severity: EventType, reason: str, text: str) -> None:
         """Remember something to tell in an Event."""
         self.notes.append((change, severity, reason, text))
 

@@ -19,14 +19,14 @@ from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.interfaces import Beat, Demand, SourceReport
+from concertmaster.controller.interfaces import Beat, CollectionRequest, SourceReport
 from concertmaster.core.model import EngineTraits, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign, job_ends
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.collect.look import Collection, Options, backfill, collect
+from concertmaster.prometheus.collect.look import Collection, CollectOptions, backfill, collect
 from concertmaster.settings import Settings, Source
 
 log = logging.getLogger("concertmaster.sources")
@@ -51,7 +51,7 @@ _REASONS = {
 class _Reading:
     """What one collection has brought so far."""
 
-    demand: Demand
+    demand: CollectionRequest
     beat: Beat
     queries: int = 0
     more: bool = False
@@ -97,7 +97,7 @@ class MetricsSources:
         for client in self._clients.values():
             client.close()
 
-    def collect(self, demand: Demand, beat: Beat) -> SourceReport:
+    def collect(self, demand: CollectionRequest, beat: Beat) -> SourceReport:
         """Read what is new, and a bounded part of what is old. Faults of source and history are in the report."""
         reading = _Reading(demand, beat)
         client = self._client(demand.source)
@@ -191,7 +191,7 @@ class MetricsSources:
                     until=end,
                     now=now,
                     label_keys=labels.keys,
-                    options=Options(run_labels=labels.run_keys),
+                    options=CollectOptions(run_labels=labels.run_keys),
                 )
                 self._keep(found, namespaces, reading, gaps, present=True)
                 for namespace in namespaces:
@@ -224,7 +224,7 @@ class MetricsSources:
                 until=top,
                 now=demand.now,
                 label_keys=labels.keys,
-                options=Options(run_labels=labels.run_keys),
+                options=CollectOptions(run_labels=labels.run_keys),
             )
             for chunk in chunks:
                 reading.beat("collect")
@@ -234,7 +234,7 @@ class MetricsSources:
                     return
         reading.more = reading.more or any(low > want + _SLACK for low in lows.values())
 
-    def _lows(self, demand: Demand) -> dict[WorkflowKey, float]:
+    def _lows(self, demand: CollectionRequest) -> dict[WorkflowKey, float]:
         """How far back each workflow was read: at first as far as its namespace is complete, else not at all."""
         store = self._keeper.store
         newest = float(int(demand.now - self._client(demand.source).source.delay_seconds))
@@ -285,11 +285,11 @@ class MetricsSources:
         if placed.executions or ends:
             reading.changed |= self._keeper.store.add(placed.executions, records=ends).workflows
 
-    def _reach(self, demand: Demand) -> float:
+    def _reach(self, demand: CollectionRequest) -> float:
         """Seconds back that are worth reading."""
         return min(demand.window_seconds, float(self._settings.limits.backfill.seconds))
 
-    def _data_until(self, demand: Demand) -> float | None:
+    def _data_until(self, demand: CollectionRequest) -> float | None:
         """Up to when all namespaces of the demand are complete."""
         try:
             marks = [

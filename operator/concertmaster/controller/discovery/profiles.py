@@ -27,7 +27,7 @@ class Relabelling:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DiscoveryPlan:
     """What to do, how many profiles each policy's discovery stands behind, and what stands in the way of some."""
 
     create: tuple[Discovered, ...] = ()
@@ -45,7 +45,7 @@ def reference(entry: Entry) -> tuple[str, str, str] | None:
     return str(ref.get("apiVersion", "")), str(ref.get("kind", "")), str(ref.get("name", ""))
 
 
-def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entry]) -> Plan:
+def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entry]) -> DiscoveryPlan:
     """Compare what should exist with what does."""
     theirs, ours, names = _present(profiles)
     create: list[Discovered] = []
@@ -81,7 +81,9 @@ def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entr
             withdraw += entries  # a person describes this workflow now
         elif key not in asked and _known_unwanted(entries[0], key, targets):
             withdraw += entries
-    return Plan(tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()})
+    return DiscoveryPlan(
+        tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()}
+    )
 
 
 def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entry]], set[tuple[str, str]]]:

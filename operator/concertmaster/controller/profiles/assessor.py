@@ -25,7 +25,7 @@ from concertmaster.controller.interfaces import (
     Beat,
     Candidate,
     Case,
-    Demand,
+    CollectionRequest,
     History,
     Past,
     SourceReport,
@@ -35,7 +35,7 @@ from concertmaster.controller.profiles.details import Details
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
-from concertmaster.controller.profiles.status_update import Verdict, metrics_finding, status_update
+from concertmaster.controller.profiles.status_update import ProfileOutcome, metrics_finding, status_update
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.model import TASK, Outcome, WorkflowDefinition, WorkflowKey
@@ -61,7 +61,7 @@ class _Memory:
 
 
 @dataclass(slots=True)
-class Tally:
+class CycleCounts:
     """Counts of one cycle."""
 
     analyzed: int = 0
@@ -125,7 +125,7 @@ class Assessor:
         return Subject(entry, profile, policy, losers, resolved, source, refusal, target, held)
 
     @staticmethod
-    def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Demand]:
+    def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
         """What to ask each source for; one demand per source, in a fixed order."""
         wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
         windows: dict[str, float] = {}
@@ -134,7 +134,10 @@ class Assessor:
                 continue
             wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
             windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
-        return [Demand(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)]
+        return [
+            CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due)
+            for name in sorted(wanted)
+        ]
 
     def take_in(self, changed: Iterable[WorkflowKey]) -> None:
         """Remember that these workflows have new or corrected runs."""
@@ -157,7 +160,12 @@ class Assessor:
         return known.candidates if known is not None else None
 
     def updates(
-        self, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float, tally: Tally, beat: Beat
+        self,
+        subjects: Sequence[Subject],
+        reports: Mapping[str, SourceReport],
+        now: float,
+        tally: CycleCounts,
+        beat: Beat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
         reading = False
@@ -193,7 +201,7 @@ class Assessor:
             and subject.entry.uid not in self._memory
         )
 
-    def _verdict(self, subject: Subject, report: SourceReport | None, now: float, tally: Tally) -> Verdict:
+    def _verdict(self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts) -> ProfileOutcome:
         """What to say about one profile: a fresh analysis where something changed, else what is remembered."""
         known = self._known(subject, report)
         definition, policy = subject.resolved.definition, subject.policy
@@ -213,7 +221,7 @@ class Assessor:
             tally.failed += 1
             return replace(known, failure=self._failed(subject.entry, error))
 
-    def _known(self, subject: Subject, report: SourceReport | None) -> Verdict:
+    def _known(self, subject: Subject, report: SourceReport | None) -> ProfileOutcome:
         """The verdict without a new analysis."""
         metrics = subject.refusal
         if metrics is None and report is not None:
@@ -222,7 +230,7 @@ class Assessor:
             metrics = Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet")
         remembered = self._memory.get(subject.entry.uid)
         declared = report.query_problems.get(subject.key, "") if report is not None else ""
-        return Verdict(
+        return ProfileOutcome(
             subject.resolved.finding,
             metrics,
             remembered.ready if remembered is not None else None,
@@ -242,7 +250,9 @@ class Assessor:
             and now - remembered.at < remembered.lasts
         )
 
-    def _analyzed(self, subject: Subject, case: Case, inputs: int, known: Verdict, tally: Tally) -> Verdict:
+    def _analyzed(
+        self, subject: Subject, case: Case, inputs: int, known: ProfileOutcome, tally: CycleCounts
+    ) -> ProfileOutcome:
         """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
         analysis = case.policy.analysis
         runs = self._history.runs(

@@ -13,9 +13,9 @@ from concertmaster.controller.changes.terms import terms_of
 from concertmaster.controller.interfaces import Advice, Candidate, Case
 from concertmaster.controller.profiles.fleet_book import speaks
 from concertmaster.core import text
-from concertmaster.core.analysis.objectives import Verdict
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.lifecycle.states import Look, Memory, advance, step_of
+from concertmaster.core.lifecycle.states import Observation, RecommendationHistory, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.model.options import RuleSettings
@@ -64,13 +64,13 @@ def adviser(case: Case) -> Advice:
     )
 
 
-def remembered(case: Case, found: Advised) -> Memory:
+def remembered(case: Case, found: Advised) -> RecommendationHistory:
     """Where each recommendation is in its life now, and what those that were carried out brought."""
     past, analysis = case.past, found.analysis
     steps = [s.name for s in analysis.definition.graph.steps]
     memory = advance(
         past.memory,
-        Look(
+        Observation(
             case.now,
             found.given(past.target),
             enough=analysis.enough,
@@ -208,11 +208,11 @@ def objectives(case: Case, found: Advised) -> Finding:
     verdicts = found.analysis.objectives
     if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
         return Finding(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
-    missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is Verdict.MISSED]
+    missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is ObjectiveResult.MISSED]
     if missed:
         more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
         return Finding(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)
-    unknown = [v.name for v in verdicts if v.verdict is Verdict.UNKNOWN]
+    unknown = [v.name for v in verdicts if v.verdict is ObjectiveResult.UNKNOWN]
     if unknown:
         message = f"no data yet for {text.listing(unknown, 5)}"
         return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)

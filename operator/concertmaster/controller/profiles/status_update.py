@@ -15,7 +15,7 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason, Transit
 from concertmaster.api.models.base import format_time, parse_time
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, StatusView
-from concertmaster.kube.events import Note, Severity
+from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.writer import StatusUpdate, digest, semantic
 
 REFRESH_AFTER = 24 * 3600.0  # seconds: dataUntil alone is no news, but once a day it may cost a write
@@ -25,7 +25,7 @@ _QUIET = frozenset({Reason.PENDING.value})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProfileOutcome:
     """What a cycle found out about one profile.
 
     ``ready`` and ``objectives`` are what the last analysis of this process said, None when there was none; ``document``
@@ -58,7 +58,7 @@ def _with_query_problem(metrics: Finding, problem: str) -> Finding:
     return Finding(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
 
 
-def ready_finding(verdict: Verdict, had_advice: bool) -> Finding:
+def ready_finding(verdict: ProfileOutcome, had_advice: bool) -> Finding:
     """Ready: the first thing that keeps the advice from being complete and up to date."""
     ready = ConditionType.READY
     kept = " The advice is the one of status.dataUntil." if had_advice or verdict.ready is not None else ""
@@ -74,7 +74,7 @@ def ready_finding(verdict: Verdict, had_advice: bool) -> Finding:
     return verdict.ready
 
 
-def objectives_finding(verdict: Verdict, entry: Entry) -> Finding | None:
+def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> Finding | None:
     """ObjectivesMet from the analysis; without one the old finding stays, or Unknown where there is none."""
     if verdict.objectives is not None:
         return verdict.objectives
@@ -83,7 +83,7 @@ def objectives_finding(verdict: Verdict, entry: Entry) -> Finding | None:
     return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
 
 
-def status_update(entry: Entry, verdict: Verdict, now: float) -> StatusUpdate | None:
+def status_update(entry: Entry, verdict: ProfileOutcome, now: float) -> StatusUpdate | None:
     """The write this verdict asks for, or None when the status says all of it already."""
     had_advice = bool(entry.status.digest) and entry.status.data_until is not None
     metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
@@ -106,7 +106,7 @@ def status_update(entry: Entry, verdict: Verdict, now: float) -> StatusUpdate | 
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 
 
-def _refresh(entry: Entry, verdict: Verdict, now: float) -> bool:
+def _refresh(entry: Entry, verdict: ProfileOutcome, now: float) -> bool:
     """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
     if verdict.data_until is None or entry.status.data_until is None or verdict.metrics.status is not True:
         return False
@@ -134,7 +134,7 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
     fresh = [i for i in after.recommendations if i not in before.recommendations]
     if fresh and before.digest is not None and before.recommendations != after.recommendations:
         text = f"new advice: {', '.join(fresh)}; read it with kubectl describe wfp -n {entry.namespace} {entry.name}"
-        found.append(Note(entry.ref, Severity.NORMAL, "AdviceChanged", text))
+        found.append(Note(entry.ref, EventType.NORMAL, "AdviceChanged", text))
     return found + _outcomes(entry, before, after)
 
 
@@ -146,10 +146,10 @@ def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]
         earlier = known.get((outcome.get("id"), outcome.get("since")))
         if earlier is None and before.digest is not None:
             text = f"{outcome.get('id')} was carried out by {outcome.get('by')}; the next runs tell what it brought"
-            found.append(Note(entry.ref, Severity.NORMAL, "Implemented", text))
+            found.append(Note(entry.ref, EventType.NORMAL, "Implemented", text))
         if outcome.get("verdict") and earlier is not None and not earlier.get("verdict"):
             text = f"{outcome.get('id')}, carried out {outcome.get('since')}: {outcome.get('effect')}"
-            found.append(Note(entry.ref, Severity.NORMAL, "EffectMeasured", text))
+            found.append(Note(entry.ref, EventType.NORMAL, "EffectMeasured", text))
     return found
 
 
@@ -164,6 +164,6 @@ def _worth_telling(transition: Transition, before: Iterable[Mapping[str, Any]]) 
 
 def _note(entry: Entry, transition: Transition) -> Note:
     bad = transition.after == "False" and transition.type in _WARNINGS
-    severity = Severity.WARNING if bad else Severity.NORMAL
+    severity = EventType.WARNING if bad else EventType.NORMAL
     text = f"{transition.type} is {transition.after}: {transition.message}"
     return Note(entry.ref, severity, transition.reason, text)

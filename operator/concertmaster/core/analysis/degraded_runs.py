@@ -40,7 +40,7 @@ class SlowStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SlowRuns:
     """Runs (positions in the input) that the same steps made slow, and the seconds the median of them loses."""
 
     runs: tuple[int, ...]
@@ -52,7 +52,7 @@ class Problem:
 class Degraded:
     """All problems, the largest loss over all runs first. ``reason`` says why nothing could be told."""
 
-    problems: tuple[Problem, ...]
+    problems: tuple[SlowRuns, ...]
     enough: bool
     reason: str | None = None
 
@@ -139,7 +139,7 @@ def _problem(
     normal: Flags,
     harmless: set[int],
     known: NDArray[np.intp],
-) -> Problem:
+) -> SlowRuns:
     usual = float(np.median(total[normal]))
     slow = []
     for column, name in enumerate(steps):
@@ -153,4 +153,4 @@ def _problem(
             slow.append(SlowStep(name, seconds, before, effect))
     slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
     runs = tuple(int(run) for run in known[group])
-    return Problem(runs, tuple(slow), float(np.median(total[group])) - usual)
+    return SlowRuns(runs, tuple(slow), float(np.median(total[group])) - usual)

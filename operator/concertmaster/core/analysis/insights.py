@@ -18,7 +18,7 @@ from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changepoint import Outlook, OutlookState, outlook
+from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.options import Objectives
 from concertmaster.core.stats.comparison import Comparison, compare
@@ -62,7 +62,7 @@ class Insights:
     split: TimeSplit | None
     inputs: tuple[InputEffect, ...]
     widths: tuple[WidthEffect, ...]
-    risks: tuple[tuple[str, Outlook], ...]
+    risks: tuple[tuple[str, ObjectiveForecast], ...]
 
 
 def insights(analysis: Analysis, objectives: Objectives | None = None) -> Insights:
@@ -178,7 +178,7 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
 
 def _risks(
     runs: Sequence[RunRecord], objectives: Objectives, now: float, makespan: Summary
-) -> tuple[tuple[str, Outlook], ...]:
+) -> tuple[tuple[str, ObjectiveForecast], ...]:
     if not makespan.count:
         return ()
     times = [r.end or math.nan for r in runs]

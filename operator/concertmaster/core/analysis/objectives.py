@@ -15,7 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost import CostSummary, run_cost, runs_per_month
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.model import Outcome, RunRecord
-from concertmaster.core.model.enums import Verdict as Change
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.options import Objectives, Pricing
 from concertmaster.core.stats.comparison import MIN_RUNS, compare_amounts
 from concertmaster.core.stats.exact import fisher
@@ -25,7 +25,7 @@ LEVEL = 0.05  # of the test of two shares
 _ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that tell how reliable a step is
 
 
-class Verdict(StrEnum):
+class ObjectiveResult(StrEnum):
     """Whether an objective is reached."""
 
     MET = "Met"
@@ -43,22 +43,22 @@ class Trend(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectiveVerdict:
+class ObjectiveAssessment:
     """One objective. ``margin`` is the relative distance to the target: positive when better than asked."""
 
     name: str
     target: str
     actual: str
-    verdict: Verdict
+    verdict: ObjectiveResult
     margin: float | None
     trend: Trend = Trend.UNKNOWN
 
 
-def _at_most(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveVerdict:
+def _at_most(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveAssessment:
     return _verdict(name, target, actual, show, trend, smaller_is_better=True)
 
 
-def _at_least(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveVerdict:
+def _at_least(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveAssessment:
     return _verdict(name, target, actual, show, trend, smaller_is_better=False)
 
 
@@ -69,9 +69,9 @@ def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) ->
     if half < MIN_RUNS:
         return Trend.UNKNOWN
     verdict = compare_amounts(known[:half], known[half:]).verdict
-    if verdict not in (Change.WORSE, Change.IMPROVED):
+    if verdict not in (Verdict.WORSE, Verdict.IMPROVED):
         return Trend.STEADY
-    return Trend.BETTER if (verdict is Change.IMPROVED) == smaller_is_better else Trend.WORSE
+    return Trend.BETTER if (verdict is Verdict.IMPROVED) == smaller_is_better else Trend.WORSE
 
 
 def _rate(good: Sequence[bool]) -> Trend:
@@ -88,16 +88,16 @@ def _rate(good: Sequence[bool]) -> Trend:
 
 def _verdict(
     name: str, target: float, actual: float | None, show: object, trend: Trend, *, smaller_is_better: bool
-) -> ObjectiveVerdict:
+) -> ObjectiveAssessment:
     assert callable(show)
     if actual is None:
-        return ObjectiveVerdict(name, str(show(target)), "unknown", Verdict.UNKNOWN, None, trend)
+        return ObjectiveAssessment(name, str(show(target)), "unknown", ObjectiveResult.UNKNOWN, None, trend)
     distance = target - actual if smaller_is_better else actual - target
-    return ObjectiveVerdict(
+    return ObjectiveAssessment(
         name,
         str(show(target)),
         str(show(actual)),
-        Verdict.MET if distance >= 0 else Verdict.MISSED,
+        ObjectiveResult.MET if distance >= 0 else ObjectiveResult.MISSED,
         distance / target if target else None,
         trend,
     )
@@ -113,11 +113,11 @@ def evaluate_objectives(
     cost: CostSummary,
     utilization: tuple[float | None, float | None],
     pricing: Pricing | None = None,
-) -> tuple[ObjectiveVerdict, ...]:
+) -> tuple[ObjectiveAssessment, ...]:
     """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first."""
     spans = _going(r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED)
     label = f" ({wanted.duration_note})" if wanted.duration_note else ""
-    found: list[ObjectiveVerdict] = []
+    found: list[ObjectiveAssessment] = []
     for name, target, actual, trend in (
         (f"duration p50{label}", wanted.duration_p50, makespan.p50, spans),
         ("duration p95", wanted.duration_p95, makespan.p95, spans),

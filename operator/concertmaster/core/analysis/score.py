@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.cost import CostSummary
-from concertmaster.core.changepoint import Changes
+from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.options import AnalysisOptions
 from concertmaster.core.stats.summary import Summary
@@ -45,7 +45,7 @@ def compute_score(
     makespan: Summary,
     queue: Summary,
     cost: CostSummary,
-    trend: Changes,
+    trend: Detection,
     options: AnalysisOptions,
 ) -> Score:
     """The score of the given finished runs.

@@ -75,7 +75,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class PeriodSeries:
     """The periods of a workflow or of one of its steps in order, and the comparison of the last two whole ones."""
 
     buckets: tuple[Bucket, ...]
@@ -87,8 +87,8 @@ class Trends:
     """One length of period. ``steps`` in the order of their first appearance."""
 
     period: Period
-    workflow: Series
-    steps: Mapping[str, Series]
+    workflow: PeriodSeries
+    steps: Mapping[str, PeriodSeries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _total(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row]) -> Series:
+def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row]) -> PeriodSeries:
     """The rows sorted into the periods; a row that ended on an edge belongs to the period that begins there."""
     sorted_in: list[list[_Row]] = [[] for _ in frame]
     for row in rows:
@@ -193,7 +193,7 @@ def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row
         )
         for empty, found, of in zip(frame, sorted_in, values, strict=True)
     )
-    return Series(buckets, _difference(buckets, values))
+    return PeriodSeries(buckets, _difference(buckets, values))
 
 
 def _values(rows: Sequence[_Row]) -> Values:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import CostSummary, summarize_cost
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
-from concertmaster.core.analysis.objectives import ObjectiveVerdict, evaluate_objectives
+from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives
 from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.score import Score, compute_score
 from concertmaster.core.analysis.usage import ContainerUsage, container_usage
-from concertmaster.core.changepoint import Changes, detect
+from concertmaster.core.changepoint import Detection, detect
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.options import AnalysisOptions, Objectives, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
@@ -52,7 +52,7 @@ class StepAnalysis:
     failures: FailureSummary
     containers: tuple[ContainerUsage, ...]
     path: CriticalShare | None
-    trend: Changes
+    trend: Detection
     marks: Marks
 
 
@@ -77,9 +77,9 @@ class Analysis:
     makespan: Summary
     queue: Summary
     steps: tuple[StepAnalysis, ...]
-    trend: Changes
+    trend: Detection
     cost: CostSummary
-    objectives: tuple[ObjectiveVerdict, ...]
+    objectives: tuple[ObjectiveAssessment, ...]
     score: Score
     enough: bool
     first_run: float | None

@@ -2,18 +2,18 @@
 
 from concertmaster.core.changepoint.coincidence import Coincidence, coincidences
 from concertmaster.core.changepoint.detect import detect
-from concertmaster.core.changepoint.model import ChangePoint, Changes, Direction, Ramp
+from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.origin import Origin, OriginKind, origins
-from concertmaster.core.changepoint.outlook import Outlook, OutlookState, outlook
+from concertmaster.core.changepoint.outlook import ObjectiveForecast, OutlookState, outlook
 
 __all__ = [
     "ChangePoint",
-    "Changes",
     "Coincidence",
+    "Detection",
     "Direction",
+    "ObjectiveForecast",
     "Origin",
     "OriginKind",
-    "Outlook",
     "OutlookState",
     "Ramp",
     "coincidences",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concertmaster.core.changepoint.inputs import input_effect
-from concertmaster.core.changepoint.model import ChangePoint, Changes, Direction, Ramp
+from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps
 from concertmaster.core.changepoint.segment import MIN_SEGMENT, MOST_VALUES, Split, serial_dependence, splits
 from concertmaster.core.model import Interval
@@ -25,7 +25,7 @@ Numbers = Iterable[float | None] | Floats
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class RunSeries:
     """Values that can be analysed: ``index`` into the series as given, ``time`` (NaN without times), ``y`` the logs of
     the values (or the values in units of the largest when ``is_log`` is False), ``inputs`` (NaN where unknown); all of
     shape (n,).
@@ -38,7 +38,7 @@ class Series:
     inputs: Floats
 
 
-def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Changes:
+def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Detection:
     """Change points, ramps and trend of ``values`` (one per run, any unit) in the order of ``times`` (unix seconds).
 
     Missing values (None, NaN, infinite) are left out, indices refer to the series as given. Without ``times`` the
@@ -47,7 +47,7 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     """
     series = prepare(times, values, inputs)
     if isinstance(series, str):
-        return Changes((), None, False, series)
+        return Detection((), None, False, series)
     y = series.y
     effect = input_effect(y, series.inputs) if series.is_log else None
     if effect is not None:
@@ -57,7 +57,7 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     drifting = any(split.drifting for split in found)
     edges = [split.index for split in found]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
-    changes = Changes(_points(series, y, found), None, True, None, ramps, effect is not None, drifting)
+    changes = Detection(_points(series, y, found), None, True, None, ramps, effect is not None, drifting)
     start = trend_start(changes, series)
     if start or dependence is None:
         dependence = serial_dependence(y[start:])
@@ -65,7 +65,7 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     return replace(changes, trend_per_week=trend)
 
 
-def trend_start(changes: Changes, series: Series) -> int:
+def trend_start(changes: Detection, series: RunSeries) -> int:
     """Where, in the usable series, the stretch begins whose trend is still going on: at the last change, or at the
     start of a ramp that has not come to its end yet.
     """
@@ -79,7 +79,7 @@ def trend_start(changes: Changes, series: Series) -> int:
     return place[changes.points[-1].index]
 
 
-def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> Series | str:
+def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> RunSeries | str:
     """The usable part of a series in the order of time, or a sentence that says what is wrong with it."""
     data = as_floats(values)
     when = np.full(data.size, np.nan) if times is None else as_floats(times)
@@ -92,7 +92,7 @@ def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = Non
     if index.size < 2 * MIN_SEGMENT:
         return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
     y, is_log = _scale(data[index])
-    return Series(index, when[index], y, is_log, sizes[index])
+    return RunSeries(index, when[index], y, is_log, sizes[index])
 
 
 def _scale(values: Floats) -> tuple[Floats, bool]:
@@ -106,7 +106,7 @@ def _scale(values: Floats) -> tuple[Floats, bool]:
     return np.log(np.maximum(values, positive.min())), True
 
 
-def _points(series: Series, y: Floats, found: list[Split]) -> tuple[ChangePoint, ...]:
+def _points(series: RunSeries, y: Floats, found: list[Split]) -> tuple[ChangePoint, ...]:
     edges = [0, *(split.index for split in found), y.size]
     out = []
     for i, split in enumerate(found):
@@ -122,7 +122,7 @@ def _points(series: Series, y: Floats, found: list[Split]) -> tuple[ChangePoint,
     return tuple(out)
 
 
-def _ramps(series: Series, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
+def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
     out = []
     for start, end, explained in find_ramps(y, edges):
         before, after = y[: start + 1], y[end:]

@@ -51,7 +51,7 @@ class Ramp:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class Detection:
     """Change points in the order of time, and the robust trend since the last one.
 
     ``trend_per_week`` is a share of the level (0.1: 10 % more each week) with its 95 % interval, or None without times

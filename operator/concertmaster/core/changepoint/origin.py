@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from concertmaster.core.changepoint.detect import Numbers, prepare
 from concertmaster.core.changepoint.inputs import input_effect
-from concertmaster.core.changepoint.model import Changes
+from concertmaster.core.changepoint.model import Detection
 from concertmaster.core.stats.robust import median_difference
 
 MINOR = 0.25  # a part below a quarter of the whole change is not worth a sentence
@@ -36,7 +36,7 @@ class Origin:
 UNKNOWN = Origin(OriginKind.UNKNOWN)
 
 
-def origins(times: Numbers | None, values: Numbers, inputs: Numbers, changes: Changes) -> tuple[Origin, ...]:
+def origins(times: Numbers | None, values: Numbers, inputs: Numbers, changes: Detection) -> tuple[Origin, ...]:
     """One origin for each point of ``changes``, which must come from ``detect(times, values)`` without inputs."""
     series = prepare(times, values, inputs)
     if isinstance(series, str) or not series.is_log:

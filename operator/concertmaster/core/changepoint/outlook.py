@@ -22,7 +22,7 @@ class OutlookState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class ObjectiveForecast:
     """``level`` is the percentile at the present end of the trend, ``at`` when it reaches the limit (unix seconds)."""
 
     state: OutlookState
@@ -31,7 +31,7 @@ class Outlook:
     reason: str | None = None
 
 
-def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float = 0.5, now: float) -> Outlook:
+def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float = 0.5, now: float) -> ObjectiveForecast:
     """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) passes ``limit`` (same unit).
 
     The trend since the last change is carried on (robust slope of the logs), with the spread of the runs around it
@@ -40,26 +40,28 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     """
     series = prepare(times, values)
     if isinstance(series, str):
-        return Outlook(OutlookState.UNKNOWN, reason=series)
+        return ObjectiveForecast(OutlookState.UNKNOWN, reason=series)
     if not series.is_log or not limit > 0:
-        return Outlook(OutlookState.UNKNOWN, reason="values and limit must be positive")
+        return ObjectiveForecast(OutlookState.UNKNOWN, reason="values and limit must be positive")
     changes = detect(times, values)
     start = trend_start(changes, series)
     time, y = series.time[start:], series.y[start:]
     trend = changes.trend_per_week
     if trend is None or time.size < MIN_TREND:
-        return Outlook(OutlookState.UNKNOWN, reason=f"{time.size} of {MIN_TREND} runs since the last change")
+        return ObjectiveForecast(OutlookState.UNKNOWN, reason=f"{time.size} of {MIN_TREND} runs since the last change")
     slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
     rising = slope.low > 0
     tilt = slope.likely if rising or slope.high < 0 else 0.0
     level = float(np.quantile(y - tilt * (time - now), min(max(percentile, 0.0), 1.0)))
     seconds = math.exp(min(level, 700.0))
     if level > math.log(limit):
-        return Outlook(OutlookState.MISSED, seconds)
+        return ObjectiveForecast(OutlookState.MISSED, seconds)
     if not rising:
-        return Outlook(OutlookState.MET, seconds, reason="no rising trend")
+        return ObjectiveForecast(OutlookState.MET, seconds, reason="no rising trend")
     missing = math.log(limit) - level
     at = Interval(*(now + missing / s for s in (slope.high, slope.likely, slope.low)))
     if at.likely - now > float(time[-1] - time[0]):
-        return Outlook(OutlookState.MET, seconds, reason="the trend does not get there within the time it was watched")
-    return Outlook(OutlookState.AT_RISK, seconds, at)
+        return ObjectiveForecast(
+            OutlookState.MET, seconds, reason="the trend does not get there within the time it was watched"
+        )
+    return ObjectiveForecast(OutlookState.AT_RISK, seconds, at)

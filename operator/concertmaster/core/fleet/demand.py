@@ -23,7 +23,7 @@ OWN = 3  # runs from which a workflow speaks for itself
 SIMILAR = 5  # other workflows needed to stand in for a new one
 
 
-class Past(NamedTuple):
+class PastRun(NamedTuple):
     """One run seen: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
 
     start: float
@@ -38,7 +38,7 @@ class Workload:
 
     name: str
     kind: str
-    runs: Sequence[Past] | Floats  # rows of a Past
+    runs: Sequence[PastRun] | Floats  # rows of a Past
     upcoming: Sequence[float] = ()
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from concertmaster.core.fleet.demand import HOUR, Demand, Past, Workload, forecast_demand
+from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.summary import Floats
 
@@ -143,6 +143,6 @@ def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: 
                 )
                 size = container.memory_request if container.memory_request is not None else container.memory_peak
                 memory += seconds * (size or 0.0) / _GIB
-        found.append(Past(run.start, run.end, cores, memory))
+        found.append(PastRun(run.start, run.end, cores, memory))
     rows = np.array(sorted(found), dtype=np.float64).reshape(-1, 4)
     return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
 from concertmaster.core.changes.verification import Proof, Terms, verify
-from concertmaster.core.lifecycle.states import Effect, Outcome, step_of
+from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEffect, step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.options import Pricing
@@ -30,14 +30,14 @@ def measure_of(category: Category) -> str:
 
 
 def measure(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[ImplementationResult],
     runs: Sequence[RunRecord],
     terms: Terms,
     *,
     now: float,
     steps: Sequence[str] = (),
     pricing: Pricing | None = None,
-) -> tuple[Outcome, ...]:
+) -> tuple[ImplementationResult, ...]:
     """The outcomes with what ``runs`` (oldest first) tell about those without a verdict."""
     return tuple(
         o if o.verdict is not None else _proven(o, outcomes, runs, terms, now, steps, pricing) for o in outcomes
@@ -45,14 +45,14 @@ def measure(
 
 
 def _proven(
-    outcome: Outcome,
-    outcomes: Sequence[Outcome],
+    outcome: ImplementationResult,
+    outcomes: Sequence[ImplementationResult],
     runs: Sequence[RunRecord],
     terms: Terms,
     now: float,
     steps: Sequence[str],
     pricing: Pricing | None,
-) -> Outcome:
+) -> ImplementationResult:
     others = [o for o in outcomes if abs(o.since - outcome.since) > _TOGETHER]
     stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
     step = step_of(outcome.id, steps)
@@ -74,7 +74,7 @@ def _proven(
     return _told(outcome, proof, _share(outcome, outcomes), now)
 
 
-def _told(outcome: Outcome, proof: Proof, share: float | None, now: float) -> Outcome:
+def _told(outcome: ImplementationResult, proof: Proof, share: float | None, now: float) -> ImplementationResult:
     """The outcome after a proof. Runs that were seen once and are not at hand any more (a lost history) stay counted."""
     found = proof.measured
     if found is not None and found.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
@@ -88,7 +88,7 @@ def _told(outcome: Outcome, proof: Proof, share: float | None, now: float) -> Ou
     )
 
 
-def _share(outcome: Outcome, outcomes: Sequence[Outcome]) -> float | None:
+def _share(outcome: ImplementationResult, outcomes: Sequence[ImplementationResult]) -> float | None:
     """The part of a common effect that is this one's; None when it cannot be said."""
     measure_, mine = outcome.promised.measure, outcome.promised.likely
     group = [
@@ -102,10 +102,10 @@ def _share(outcome: Outcome, outcomes: Sequence[Outcome]) -> float | None:
     return mine / math.fsum(promises)
 
 
-def _scaled(found: Predicted, share: float | None) -> Effect:
+def _scaled(found: Predicted, share: float | None) -> RelativeEffect:
     if share is None:
-        return Effect(found.measure)
-    return Effect(found.measure, found.likely * share, found.low * share, found.high * share)
+        return RelativeEffect(found.measure)
+    return RelativeEffect(found.measure, found.likely * share, found.low * share, found.high * share)
 
 
 def _lowers_memory(path: str, old: str | None, new: str | None) -> bool:

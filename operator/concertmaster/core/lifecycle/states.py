@@ -1,9 +1,9 @@
-"""The life of a recommendation: Active, Dismissed, Implemented, Obsolete; decided anew in every analysis. Pure.
+"""The lifecycle of a recommendation: Active, Dismissed, Implemented, Obsolete; decided anew in every analysis. Pure.
 
-What is known of earlier advice (``Memory``) comes out of the profile's own status and goes back into it: nothing else
-has to survive. Advice is *implemented* when the fields it names hold what it proposed, whoever wrote them; it is
-*obsolete* when it is no longer given and was not implemented. A dismissal holds until its owner removes it, it expires,
-or the advice changes materially.
+What is known of earlier recommendations (``RecommendationHistory``) is read from the profile's own status and written
+back to it; nothing else has to survive a restart. A recommendation is *implemented* when the fields it names hold what it
+proposed, whoever wrote them; it is *obsolete* when no rule makes it any more and it was not implemented. A dismissal
+holds until its owner removes it, it expires, or the recommendation changes materially.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SEVERITIES = list(Severity)
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class RelativeEffect:
     """A relative change of one measure (Duration, Cost, Failures), negative is less; numbers None: not known."""
 
     measure: str
@@ -42,17 +42,17 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class CurrentRecommendation:
     """One recommendation as the rules give it now. ``words`` are what a status says of it, ``fields`` what it sets."""
 
     id: str
     words: Mapping[str, Any]
-    promised: Effect
+    promised: RelativeEffect
     fields: tuple[Field, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TrackedRecommendation:
     """One recommendation and its state ``since`` (unix seconds). ``dismissal`` is the decision of its owner it was last
     held against, in words; ``note`` says what else is to be known. ``words`` of a dismissed one are those of that day."""
 
@@ -60,14 +60,14 @@ class Standing:
     state: RecommendationState
     since: float
     words: Mapping[str, Any]
-    promised: Effect
+    promised: RelativeEffect
     fields: tuple[Field, ...] = ()
     dismissal: str | None = None
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImplementationResult:
     """One implementation and what came of it. ``since``: when it was made; ``until``: when runs ceased to tell about it
     alone, because the workflow was changed otherwise. ``undone``: it does not stand any more."""
 
@@ -76,9 +76,9 @@ class Outcome:
     by: str
     since: float
     fields: tuple[Field, ...]
-    promised: Effect
+    promised: RelativeEffect
     fingerprint: str | None = None
-    measured: Effect | None = None
+    measured: RelativeEffect | None = None
     verdict: Verdict | None = None
     judged: float | None = None
     before: int = 0
@@ -103,22 +103,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class RecommendationHistory:
     """All that is remembered of one workflow's advice: what is given first, in its order."""
 
-    standings: tuple[Standing, ...] = ()
-    outcomes: tuple[Outcome, ...] = ()
+    standings: tuple[TrackedRecommendation, ...] = ()
+    outcomes: tuple[ImplementationResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """What is known now. ``enough``: the analysis saw enough to miss advice it no longer gives. ``target``: the object
     that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
     id to words. ``lines``: the ledger lines of the operator's own changes of this workflow. ``stepless``: the rules
     whose ids name something else than a step."""
 
     now: float
-    given: Sequence[Given]
+    given: Sequence[CurrentRecommendation]
     enough: bool = True
     target: Mapping[str, Any] | None = None
     by: str = ""
@@ -136,7 +136,7 @@ def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
     return max((s for s in steps if rest == s or rest.startswith(f"{s}.")), key=len, default=None)
 
 
-def advance(before: Memory, look: Look) -> Memory:
+def advance(before: RecommendationHistory, look: Observation) -> RecommendationHistory:
     """The memory after this look."""
     outcomes = [o for old in before.outcomes if (o := _upheld(old, look)) is not None]
     made = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
@@ -145,15 +145,15 @@ def advance(before: Memory, look: Look) -> Memory:
     given = [_given(g, known.get(g.id), look, g.id in made) for g in look.given]
     ids = {g.id for g in look.given}
     left = [_left(s, made.get(s.id), outcomes, look) for s in before.standings if s.id not in ids]
-    return Memory((*given, *_bounded([s for s in left if s is not None])), tuple(_recent(outcomes)))
+    return RecommendationHistory((*given, *_bounded([s for s in left if s is not None])), tuple(_recent(outcomes)))
 
 
-def _was_followed(standing: Standing, look: Look) -> bool:
+def _was_followed(standing: TrackedRecommendation, look: Observation) -> bool:
     open_ = standing.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED)
     return open_ and look.target is not None and followed(standing.fields, look.target)
 
 
-def _made(standing: Standing, look: Look) -> Outcome:
+def _made(standing: TrackedRecommendation, look: Observation) -> ImplementationResult:
     """An implementation just found. It happened at the last write of the object, when that can be."""
     at = look.written
     if at is None or not standing.since - CLOCKS <= at <= look.now + CLOCKS:
@@ -161,15 +161,17 @@ def _made(standing: Standing, look: Look) -> Outcome:
     action = str(standing.words.get("action", standing.id))
     by = look.by or "somebody"
     done = way(standing.fields, look.target or {})  # what went half of the way promises half
-    return Outcome(standing.id, action, by, at, standing.fields, _scaled(standing.promised, done), look.fingerprint)
+    return ImplementationResult(
+        standing.id, action, by, at, standing.fields, _scaled(standing.promised, done), look.fingerprint
+    )
 
 
-def _scaled(effect: Effect, factor: float) -> Effect:
+def _scaled(effect: RelativeEffect, factor: float) -> RelativeEffect:
     numbers = (None if v is None else v * factor for v in (effect.likely, effect.low, effect.high))
-    return Effect(effect.measure, *numbers)
+    return RelativeEffect(effect.measure, *numbers)
 
 
-def _upheld(outcome: Outcome, look: Look) -> Outcome | None:
+def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
     """An outcome under the present definition; None for one taken back before anything could be told. Where the fields
     were too much to be remembered, the object does not tell whether they stand."""
     line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
@@ -186,14 +188,18 @@ def _upheld(outcome: Outcome, look: Look) -> Outcome | None:
     return outcome
 
 
-def _judged_elsewhere(outcome: Outcome, line: Line) -> Outcome:
+def _judged_elsewhere(outcome: ImplementationResult, line: Line) -> ImplementationResult:
     measure = outcome.promised.measure
-    promised = Effect(measure, line.promised, line.low, line.high) if line.promised is not None else outcome.promised
-    measured = Effect(measure, line.measured) if line.measured is not None else outcome.measured
+    promised = (
+        RelativeEffect(measure, line.promised, line.low, line.high) if line.promised is not None else outcome.promised
+    )
+    measured = RelativeEffect(measure, line.measured) if line.measured is not None else outcome.measured
     return replace(outcome, promised=promised, measured=measured, verdict=line.verdict, judged=line.finished)
 
 
-def _given(given: Given, known: Standing | None, look: Look, made: bool) -> Standing:
+def _given(
+    given: CurrentRecommendation, known: TrackedRecommendation | None, look: Observation, made: bool
+) -> TrackedRecommendation:
     """The standing of advice that the rules give now."""
     decision = look.dismissals.get(given.id)
     state, since, note = RecommendationState.ACTIVE, look.now, ""
@@ -215,10 +221,10 @@ def _given(given: Given, known: Standing | None, look: Look, made: bool) -> Stan
         since, note = known.since, known.note if known.dismissal is None else ""
     elif known is not None and known.state is RecommendationState.DISMISSED:
         note = f"back because its dismissal is over ({known.dismissal})"
-    return Standing(given.id, state, since, given.words, given.promised, given.fields, decision, note)
+    return TrackedRecommendation(given.id, state, since, given.words, given.promised, given.fields, decision, note)
 
 
-def material(then: Standing, now: Given) -> str | None:
+def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | None:
     """What makes ``now`` another matter than what was dismissed, as a sentence; None when nothing does."""
     before, after = _severity(then.words), _severity(now.words)
     if after > before and after >= _SEVERITIES.index(Severity.HIGH):
@@ -239,11 +245,16 @@ def _severity(words: Mapping[str, Any]) -> int:
     return _SEVERITIES.index(Severity(found)) if found in set(Severity) else 0
 
 
-def _gain(effect: Effect) -> float:
+def _gain(effect: RelativeEffect) -> float:
     return max(0.0, -(effect.likely or 0.0))
 
 
-def _left(standing: Standing, made: Outcome | None, outcomes: Sequence[Outcome], look: Look) -> Standing | None:
+def _left(
+    standing: TrackedRecommendation,
+    made: ImplementationResult | None,
+    outcomes: Sequence[ImplementationResult],
+    look: Observation,
+) -> TrackedRecommendation | None:
     """What becomes of advice that is not given now; None when it is forgotten."""
     if made is not None:
         return replace(standing, state=RecommendationState.IMPLEMENTED, since=made.since, note="", dismissal=None)
@@ -265,12 +276,12 @@ def _left(standing: Standing, made: Outcome | None, outcomes: Sequence[Outcome],
     return replace(standing, state=RecommendationState.OBSOLETE, since=look.now, note=_gone(standing, look))
 
 
-def _taken_back(standing: Standing, look: Look) -> bool:
+def _taken_back(standing: TrackedRecommendation, look: Observation) -> bool:
     """Whether the object shows that what was carried out does not stand any more."""
     return look.target is not None and bool(standing.fields) and not followed(standing.fields, look.target)
 
 
-def _gone(standing: Standing, look: Look) -> str:
+def _gone(standing: TrackedRecommendation, look: Observation) -> str:
     """Why advice is not given any more."""
     rule, _, rest = standing.id.partition(".")
     if rest and rule not in look.stepless and look.steps and step_of(standing.id, look.steps) is None:
@@ -284,7 +295,7 @@ def _gone(standing: Standing, look: Look) -> str:
     return "the runs no longer show what it rested on"
 
 
-def _bounded(left: Sequence[Standing]) -> list[Standing]:
+def _bounded(left: Sequence[TrackedRecommendation]) -> list[TrackedRecommendation]:
     """The newest, with decisions of people before everything else; in a fixed order."""
     order = (
         RecommendationState.IMPLEMENTED,
@@ -296,7 +307,7 @@ def _bounded(left: Sequence[Standing]) -> list[Standing]:
     return sorted(kept, key=lambda s: (order.index(s.state), -s.since, s.id))
 
 
-def _recent(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _recent(outcomes: Sequence[ImplementationResult]) -> list[ImplementationResult]:
     """The newest of those still open, and the newest of those that were judged: neither take the others' room."""
     newest = sorted(outcomes, key=lambda o: (-o.since, o.id))
     waiting = [o for o in newest if o.verdict is None][:MOST_OPEN]

@@ -27,7 +27,7 @@ class MetricsError(Exception):
         super().__init__(f"{head}. {self.remedy}." if self.remedy else f"{head}.")
 
 
-class Unreachable(MetricsError):
+class SourceUnreachable(MetricsError):
     """No connection, or the server kept answering that it is overloaded or down until the deadline passed."""
 
     reason = "Unreachable"

@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Endpoint:
     """One scrape target as the store describes it."""
 
     job: str
@@ -121,7 +121,7 @@ class PrometheusClient:
         found = self._call("label values", lambda: self._api.get_label_values(label, params=params)).data
         return [str(value) for value in found] if isinstance(found, list) else []
 
-    def targets(self) -> list[Target]:
+    def targets(self) -> list[Endpoint]:
         """Active scrape targets; empty where the store has none to tell of (Thanos, Mimir, VictoriaMetrics cluster)."""
         found = self._call("targets", lambda: self._api.get_targets(state="active")).data
         active = found.get("activeTargets") if isinstance(found, dict) else None
@@ -192,10 +192,10 @@ class PrometheusClient:
             )
 
 
-def _target(found: dict[str, Any]) -> Target:
+def _target(found: dict[str, Any]) -> Endpoint:
     labels = found.get("labels")
     labels = {str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else {}
-    return Target(
+    return Endpoint(
         job=labels.get("job", ""),
         instance=labels.get("instance", ""),
         health=str(found.get("health", "unknown")),

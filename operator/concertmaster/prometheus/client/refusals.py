@@ -13,9 +13,9 @@ from concertmaster.prometheus.client.errors import (
     BadQuery,
     MetricsError,
     NotPrometheus,
+    SourceUnreachable,
     TimedOut,
     TooLarge,
-    Unreachable,
 )
 from concertmaster.prometheus.client.vector import Envelope
 
@@ -72,12 +72,12 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
     if status in (400, 422) or (envelope is not None and envelope.error_type in ("bad_data", "execution")):
         return BadQuery(f"the store refuses the query ({status}){told}", where=where, remedy="Correct the query")
     if status == 429:
-        return Unreachable(
+        return SourceUnreachable(
             "the store asks for fewer requests (429)",
             where=where,
             remedy="Raise its rate limit for this client or lengthen the operator's interval",
         )
-    return Unreachable(
+    return SourceUnreachable(
         f"the store answers {status}{told}", where=where, remedy="Look into its log; the operator asks again by itself"
     )
 

@@ -29,9 +29,9 @@ from concertmaster.prometheus.client.errors import (
     MetricsError,
     NotPrometheus,
     Partial,
+    SourceUnreachable,
     TimedOut,
     TooLarge,
-    Unreachable,
 )
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
 from concertmaster.prometheus.client.vector import Envelope, Malformed, NotWhole, decode
@@ -126,7 +126,7 @@ class Transport:
         begin = tools.monotonic()
         blocked = self._breaker.blocked(begin)
         if blocked > 0:
-            raise Unreachable(
+            raise SourceUnreachable(
                 f"it failed repeatedly and is left alone for another {blocked:.0f} s",
                 where=self.where,
                 remedy="Nothing: it is asked again by itself",
@@ -242,8 +242,8 @@ class Transport:
             raise _Again(error, parse_retry_after(response.headers.get("Retry-After"), self._tools.wall()))
         raise error
 
-    def _unreachable(self, what: str) -> Unreachable:
-        return Unreachable(what, where=self.where, remedy="Check that it runs and that its URL is right")
+    def _unreachable(self, what: str) -> SourceUnreachable:
+        return SourceUnreachable(what, where=self.where, remedy="Check that it runs and that its URL is right")
 
     def _timed_out(self) -> TimedOut:
         return TimedOut(

@@ -10,7 +10,7 @@ from concertmaster.prometheus.facts.missing import Missing
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CollectOptions:
     """How to collect. ``run_labels``: Kubernetes label keys that make a pod part of a run (graph profiles).
 
     ``overlap`` seconds before the watermark are looked at again, for samples that arrived late; the caller tells pods

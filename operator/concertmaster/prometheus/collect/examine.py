@@ -15,7 +15,7 @@ from functools import partial
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.facts.missing import SERIES, Series
+from concertmaster.prometheus.facts.missing import SERIES, RequiredSeries
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.promql import equalities, matcher, selector
@@ -84,7 +84,7 @@ class Examination:
         version = f"version {info.version}" if info.version else "its version is not told"
         return Check("metrics store", Mark.OK, f"{self._client.source.url} answers, {version}")
 
-    def _series(self, series: Series) -> Check:
+    def _series(self, series: RequiredSeries) -> Check:
         count = self._value(f"count({self._over(series.name)})", series.name)
         if count:
             return Check(series.name, Mark.OK, f"{count:.0f} series in the last {_HOURS} h")

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import TooLarge
-from concertmaster.prometheus.collect.collection import Collection, Options
+from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.shard import Shard, window_of
 from concertmaster.prometheus.queries import bulk as queries
-from concertmaster.prometheus.queries.scope import Scope
+from concertmaster.prometheus.queries.scope import QueryScope
 
-__all__ = ["Collection", "Options", "backfill", "collect"]
+__all__ = ["CollectOptions", "Collection", "backfill", "collect"]
 
 
 def collect(
@@ -27,7 +27,7 @@ def collect(
     until: float,
     now: float,
     label_keys: Sequence[str] = (),
-    options: Options | None = None,
+    options: CollectOptions | None = None,
 ) -> Collection:
     """Pods of runs in ``namespaces`` (empty: all) that ended or vanished in (since, until].
 
@@ -35,7 +35,7 @@ def collect(
     watermark may move to ``complete_until`` and not beyond, which is less than ``until`` when the span was too long or
     too full for one look, or when pods are held back.
     """
-    chosen = options or Options()
+    chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds, since + chosen.longest)))
     if end <= since:
         return Collection(since=since, complete_until=since, shards=0)
@@ -57,7 +57,7 @@ def backfill(
     until: float,
     now: float,
     label_keys: Sequence[str] = (),
-    options: Options | None = None,
+    options: CollectOptions | None = None,
 ) -> Iterator[Collection]:
     """The same over a long span, newest first, so that advice does not wait for the oldest run.
 
@@ -65,7 +65,7 @@ def backfill(
     halved. Raises MetricsError between chunks; what was yielded stays true, and the caller may go on later with
     ``until`` set to the ``since`` of the last chunk.
     """
-    chosen = options or Options()
+    chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds)))
     look = _Look(client, tuple(label_keys), chosen)
     scope = tuple(sorted(set(namespaces)))
@@ -91,12 +91,12 @@ class _Look:
 
     client: PrometheusClient
     label_keys: tuple[str, ...]
-    options: Options
-    scope: Scope = field(init=False)
+    options: CollectOptions
+    scope: QueryScope = field(init=False)
 
     def __post_init__(self) -> None:
         source = self.client.source
-        self.scope = Scope(
+        self.scope = QueryScope(
             extra_matchers=source.extra_matchers,
             owner_kinds=source.owner_kinds,
             run_labels=self.options.run_labels,
@@ -120,7 +120,7 @@ class _Look:
         parts = [self.over(names[:half], since, end), self.over(names[half:], since, end)]
         return replace(_joined(parts), queries=self.client.requests - before)
 
-    def _namespaces(self, scope: Scope, since: float, end: float) -> tuple[str, ...]:
+    def _namespaces(self, scope: QueryScope, since: float, end: float) -> tuple[str, ...]:
         window = window_of(since, end, self.options)
         found = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
         return tuple(sorted(row[0] for row, _ in found.select(scope.state.name("namespace"))))

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.collect.collection import Collection, Options
+from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.facts import assemble, missing, vanish
 from concertmaster.prometheus.facts.assemble import Usage
-from concertmaster.prometheus.facts.dialect import Shape, detect
+from concertmaster.prometheus.facts.dialect import ScrapeShape, detect
 from concertmaster.prometheus.facts.drafts import (
     PodDraft,
     PodName,
@@ -32,7 +32,7 @@ from concertmaster.prometheus.facts.drafts import (
 from concertmaster.prometheus.facts.vanish import TargetState
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.scope import Scope, Window
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
 LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
@@ -44,14 +44,14 @@ class Shard:
     """One set of namespaces over one span: the queries in order, each needing what the ones before it brought."""
 
     client: PrometheusClient
-    scope: Scope
+    scope: QueryScope
     label_keys: tuple[str, ...]
-    options: Options
+    options: CollectOptions
     since: float
     end: float
     dropped: int = 0
     recorded: int = 0
-    shape: Shape | None = None
+    shape: ScrapeShape | None = None
 
     def collect(self) -> Collection:
         """Everything of this shard. Raises MetricsError."""
@@ -84,14 +84,14 @@ class Shard:
             recorded=self.recorded,
         )
 
-    def _targets(self, window: Window) -> TargetState:
+    def _targets(self, window: TimeRange) -> TargetState:
         found = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
         if found.seen or not self._shape().state.renamed:
             return found
         self.scope = replace(self.scope, state=self._shape().state, usage=self._shape().usage)
         return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
 
-    def _describe(self, drafts: dict[str, PodDraft], window: Window) -> None:
+    def _describe(self, drafts: dict[str, PodDraft], window: TimeRange) -> None:
         """Ends, resources, labels and, where an end is not known, when the pod was last seen."""
         scope, state = self.scope, self.scope.state
         names = self._names(drafts.values())
@@ -111,7 +111,7 @@ class Shard:
         reused: set[PodName] = set()
         prompt = self.client.source.delay_seconds <= recorded.LATEST
         for length, members in _by_life(drafts, self.end).items():
-            window, names = Window(length), self._names(members)
+            window, names = TimeRange(length), self._names(members)
             found = self._ask("counters", queries.counters(self.scope, window, names))
             if not found.rows and not usage and not self.scope.usage.renamed and self._shape().usage.renamed:
                 self.scope = replace(self.scope, usage=self._shape().usage)
@@ -131,7 +131,7 @@ class Shard:
         interval = told.seconds if told else assemble.estimate_interval(drafts, usage, targets.interval)
         return assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
 
-    def _shape(self) -> Shape:
+    def _shape(self) -> ScrapeShape:
         if self.shape is None:
             self.shape = detect(
                 self._ask("shape", queries.shape(self.scope, window_of(self.since, self.end, self.options)))
@@ -168,9 +168,9 @@ class Shard:
         return found
 
 
-def window_of(since: float, end: float, options: Options) -> Window:
+def window_of(since: float, end: float, options: CollectOptions) -> TimeRange:
     known = int(end - since + options.overlap)
-    return Window(known + LOOKBACK, known)
+    return TimeRange(known + LOOKBACK, known)
 
 
 def _by_life(drafts: Sequence[PodDraft], end: float) -> dict[int, list[PodDraft]]:

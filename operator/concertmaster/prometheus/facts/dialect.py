@@ -16,7 +16,7 @@ _MOVABLE = ("namespace", "pod", "container", "node", "uid")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ScrapeShape:
     """What the two families of series call their labels; ``present`` is False when the store knows no pods at all."""
 
     state: Dialect = PLAIN
@@ -25,7 +25,7 @@ class Shape:
     notes: tuple[Missing, ...] = ()
 
 
-def detect(found: Vector) -> Shape:
+def detect(found: Vector) -> ScrapeShape:
     """Read the ``shape`` query: one series of each family with all its labels, where it was moved at all."""
     state: dict[str, str] = {}
     usage: dict[str, str] = {}
@@ -40,4 +40,4 @@ def detect(found: Vector) -> Shape:
         notes.append(renamed(sorted(state), "kube-state-metrics"))
     if usage:
         notes.append(renamed(sorted(usage), "container"))
-    return Shape(Dialect(state), Dialect(usage), present, tuple(notes))
+    return ScrapeShape(Dialect(state), Dialect(usage), present, tuple(notes))

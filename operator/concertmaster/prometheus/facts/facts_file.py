@@ -36,7 +36,7 @@ class FactsFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class FactsSpan:
     """From ``since`` to ``until``, unix seconds."""
 
     since: float
@@ -44,7 +44,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class FactsHeader:
     """The first line: the span the facts cover (unix seconds) and where they come from, for people."""
 
     since: float
@@ -53,14 +53,14 @@ class Header:
     recorded: float | None = None
     namespaces: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was missing while recording
-    blind: tuple[Span, ...] = ()  # spans of which the store had nothing at all
+    blind: tuple[FactsSpan, ...] = ()  # spans of which the store had nothing at all
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A whole file in memory. ``objects`` are Kubernetes objects as the API gives them."""
 
-    header: Header
+    header: FactsHeader
     objects: tuple[dict[str, Any], ...] = ()
     jobs: tuple[JobFact, ...] = ()
     facts: tuple[PodFact, ...] = ()
@@ -68,7 +68,7 @@ class Recording:
 
 def write(
     path: str | Path,
-    header: Header,
+    header: FactsHeader,
     objects: Iterable[Mapping[str, Any]],
     facts: Iterable[PodFact],
     jobs: Iterable[JobFact] = (),
@@ -126,7 +126,7 @@ def read(path: str | Path) -> Recording:
     return Recording(header, tuple(objects), tuple(jobs), tuple(facts))
 
 
-def stream(path: str | Path) -> tuple[Header, Iterator[Item]]:
+def stream(path: str | Path) -> tuple[FactsHeader, Iterator[Item]]:
     """The header and the items one after the other, in the order of the file. Raises FactsFileError, also later."""
     source = Path(path)
     lines = _lines(source)
@@ -138,7 +138,7 @@ def stream(path: str | Path) -> tuple[Header, Iterator[Item]]:
             f"{source}, line {number}: has version {found.get('version')!r} of the format, this program reads version"
             f" {VERSION}. Use the version of concertmaster that wrote it, or record again."
         )
-    header = _fact(Header, found, f"{source}, line {number}", "header")
+    header = _fact(FactsHeader, found, f"{source}, line {number}", "header")
     return header, _items(source, lines)
 
 

@@ -36,7 +36,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class RequiredSeries:
     """A series that facts are made of: what stays unknown without it, how to get it, and whether advice needs it."""
 
     name: str
@@ -50,19 +50,21 @@ class Series:
         return Missing(self.name, self.effect, self.fix, essential=self.essential)
 
 
-SERIES: tuple[Series, ...] = (
-    Series("kube_pod_info", "no pod can be told to be part of a run", _KEEP, True),
-    Series("kube_pod_status_phase", "success and failure of pods stay unknown", _KEEP, True),
-    Series("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
-    Series("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
-    Series("kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _KEEP, True),
-    Series("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
-    Series("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
-    Series("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
-    Series("kube_pod_container_info", "image changes cannot be told", _KEEP),
-    Series("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
-    Series("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
-    Series("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
+SERIES: tuple[RequiredSeries, ...] = (
+    RequiredSeries("kube_pod_info", "no pod can be told to be part of a run", _KEEP, True),
+    RequiredSeries("kube_pod_status_phase", "success and failure of pods stay unknown", _KEEP, True),
+    RequiredSeries("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
+    RequiredSeries("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
+    RequiredSeries(
+        "kube_pod_container_resource_requests", "requests are unknown where no definition tells them", _KEEP, True
+    ),
+    RequiredSeries("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
+    RequiredSeries("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
+    RequiredSeries("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
+    RequiredSeries("kube_pod_container_info", "image changes cannot be told", _KEEP),
+    RequiredSeries("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
+    RequiredSeries("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
+    RequiredSeries("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
 )
 _BY_NAME = {series.name: series for series in SERIES}
 

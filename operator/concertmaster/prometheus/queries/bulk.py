@@ -30,7 +30,7 @@ from concertmaster.prometheus.queries.promql import (
     selector,
     selector_of,
 )
-from concertmaster.prometheus.queries.scope import MOVED, Scope, Window
+from concertmaster.prometheus.queries.scope import MOVED, QueryScope, TimeRange
 
 TIMELINE = (
     "kube_pod_info",
@@ -86,39 +86,39 @@ _TERMINAL = matcher("phase", "=~", "Failed|Succeeded")
 _POD = ("namespace", "pod", "uid")
 
 
-def timeline(scope: Scope, window: Window) -> str:
+def timeline(scope: QueryScope, window: TimeRange) -> str:
     """Times (unix seconds), node, owner and images of pods that ended or vanished, and restarts of their containers."""
     labels = (*_POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec")
     return _pods(scope, window, TIMELINE, labels)
 
 
-def ends(scope: Scope, window: Window, pods: Sequence[str] = ()) -> str:
+def ends(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
     """Phase and reasons, 1 each, of the pods named, or of those that ``timeline`` finds when none are."""
     names = ("phase", "container", "reason")
     matchers = (matcher("phase", "=~", "Failed|Succeeded|"), matcher("reason", "!=", "Completed"))
     return _pods(scope, window, ENDS, (*_POD, *names), *matchers, pods=pods) + " > 0"
 
 
-def resources(scope: Scope, window: Window, pods: Sequence[str] = ()) -> str:
+def resources(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
     """Requests and limits of the same pods' containers, in cores and bytes."""
     kinds = matcher("resource", "=~", "cpu|memory")
     return _pods(scope, window, RESOURCES, (*_POD, "container", "resource"), kinds, pods=pods)
 
 
-def labels(scope: Scope, window: Window, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
+def labels(scope: QueryScope, window: TimeRange, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
     """The pod labels named by ``keys`` of the same pods, as labels of series of value 1."""
     wanted = sorted({f"label_{pod_label(key)}" for key in (*keys, *scope.run_labels)})
     return _pods(scope, window, ("kube_pod_labels",), (*_POD, *wanted), pods=pods)
 
 
-def jobs(scope: Scope, window: Window) -> str:
+def jobs(scope: QueryScope, window: TimeRange) -> str:
     """Owners, conditions, sizes and times of Jobs. They carry no uid, so the pods' filter does not apply."""
     names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
     found = _last(scope, window, JOBS, scope.of(scope.state, matcher("condition", "=~", "true|")))
     return f"max by (__name__, series, {names}) ({found})"
 
 
-def targets(scope: Scope, window: Window) -> str:
+def targets(scope: QueryScope, window: TimeRange) -> str:
     """What exposes pods: per scrape target whether it is up, how many pods it exposed in the window and exposes now.
 
     The ``stat`` label says which: ``up``, ``seen``, ``now``. A vanished pod is believed only with this at hand.
@@ -140,7 +140,7 @@ def targets(scope: Scope, window: Window) -> str:
     )
 
 
-def presence(scope: Scope, window: Window, pods: Sequence[str]) -> str:
+def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """Which targets exposed pods (``stat="by"``), when they last did (``seen``), when pods were first seen terminal
     (``ended``).
 
@@ -158,7 +158,7 @@ def presence(scope: Scope, window: Window, pods: Sequence[str]) -> str:
     )
 
 
-def counters(scope: Scope, window: Window, pods: Sequence[str]) -> str:
+def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
     dialect = scope.usage
     key = dialect.names(("namespace", "pod", "container", "id"))
@@ -174,7 +174,7 @@ def counters(scope: Scope, window: Window, pods: Sequence[str]) -> str:
     )
 
 
-def usage(scope: Scope, window: Window, pods: Sequence[str], *, records: bool = False) -> str:
+def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
     and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
     pods it was borne when that is more than one (``reused``).
@@ -189,7 +189,7 @@ def usage(scope: Scope, window: Window, pods: Sequence[str], *, records: bool = 
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
     by = f"max by ({dialect.names(('namespace', 'pod', 'container', 'id'))})"
 
-    def direct(over: Window) -> dict[str, str]:
+    def direct(over: TimeRange) -> dict[str, str]:
         return {
             "peak": f"{by} (max_over_time({memory}{over.range}))",
             "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=5)}))",
@@ -202,7 +202,7 @@ def usage(scope: Scope, window: Window, pods: Sequence[str], *, records: bool = 
             f"{window.range}))"
             for figure in ("peak", "last", "burst")
         }
-        tail = Window(recorded.TAIL)
+        tail = TimeRange(recorded.TAIL)
         found |= {stat + TAIL: text for stat, text in direct(tail).items()}
         found["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
     else:
@@ -214,12 +214,12 @@ def usage(scope: Scope, window: Window, pods: Sequence[str], *, records: bool = 
     )
 
 
-def namespaces(scope: Scope, window: Window) -> str:
+def namespaces(scope: QueryScope, window: TimeRange) -> str:
     """Namespaces that had pods of runs in the window, with their number: how to split a scope that is too large."""
     return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window)})"
 
 
-def shape(scope: Scope, window: Window) -> str:
+def shape(scope: QueryScope, window: TimeRange) -> str:
     """One series each, with all its labels, of pods and containers whose namespace a scrape moved to
     ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
     """
@@ -237,7 +237,12 @@ def shape(scope: Scope, window: Window) -> str:
 
 
 def _pods(
-    scope: Scope, window: Window, metrics: Sequence[str], by: Sequence[str], *matchers: str, pods: Sequence[str] = ()
+    scope: QueryScope,
+    window: TimeRange,
+    metrics: Sequence[str],
+    by: Sequence[str],
+    *matchers: str,
+    pods: Sequence[str] = (),
 ) -> str:
     """``metrics`` of pods, grouped by the labels ``by``: of the pods named, else of all that ended or vanished.
 
@@ -250,7 +255,7 @@ def _pods(
     return f"max by (__name__, series, {scope.state.names(by)}) ({found})"
 
 
-def _relevant(scope: Scope, window: Window) -> str:
+def _relevant(scope: QueryScope, window: TimeRange) -> str:
     """Pods that are part of runs: by the kind of their controller, or by a label of a declared graph."""
     dialect = scope.state
     parts = []
@@ -263,7 +268,7 @@ def _relevant(scope: Scope, window: Window) -> str:
     return f" or on ({dialect.names(_POD)}) ".join(parts)
 
 
-def _finished(scope: Scope, window: Window) -> str:
+def _finished(scope: QueryScope, window: TimeRange) -> str:
     """Pods that ended since the beginning of the window, or vanished in it without having been seen to end.
 
     Where an allow-list drops the phase, the end of the last container stands in for it.
@@ -286,7 +291,7 @@ def _finished(scope: Scope, window: Window) -> str:
     )
 
 
-def _last(scope: Scope, window: Window, metrics: Sequence[str], matchers: Sequence[str]) -> str:
+def _last(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str]) -> str:
     """The last value of each series of several metrics, still told apart by ``__name__`` or ``series``."""
     if not scope.per_metric:
         if len(metrics) == 1:

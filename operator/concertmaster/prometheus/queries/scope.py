@@ -29,7 +29,7 @@ MOVED = Dialect({"namespace": "exported_namespace"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class QueryScope:
     """What a set of queries looks at.
 
     ``namespaces`` empty means all of them; ``run_labels`` are Kubernetes label keys whose presence makes any pod count
@@ -51,7 +51,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeRange:
     """The span a query looks at, in whole seconds back from the pinned time.
 
     ``length`` is how far samples count, ``known`` the moment whose state the last look knew. ``length`` is longer by

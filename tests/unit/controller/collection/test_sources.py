@@ -15,14 +15,14 @@ from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
-from concertmaster.controller.interfaces import Demand, SourceReport
+from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import ContainerFact, JobFact, Outcome, PodFact, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import Store
-from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, Unreachable
-from concertmaster.prometheus.collect.look import Collection, Options
+from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
+from concertmaster.prometheus.collect.look import Collection, CollectOptions
 from concertmaster.prometheus.facts.missing import Missing
 from concertmaster.settings import Settings, parse
 
@@ -99,7 +99,7 @@ class World:
         until: float,
         now: float,
         label_keys: Sequence[str] = (),
-        options: Options | None = None,
+        options: CollectOptions | None = None,
     ) -> Iterator[Collection]:
         top = until
         while top > since:
@@ -146,7 +146,7 @@ class Reader:
 
     def read(self, *names: str, due: bool = True, window: float = 2 * DAY, namespace: str = "demo") -> SourceReport:
         definitions = tuple(cronjob(n, namespace) for n in names)
-        demand = Demand("default", definitions, window, self.now, due)
+        demand = CollectionRequest("default", definitions, window, self.now, due)
         return self.sources.collect(demand, lambda _: None)
 
     def read_all(self, *names: str, **more: Any) -> SourceReport:
@@ -255,7 +255,7 @@ def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, world: Wo
 def test_a_failing_source_moves_nothing_and_says_why(reader: Reader, world: World) -> None:
     world.pods = hourly("etl", 10)
     reader.read_all("etl")
-    world.error, world.fail_after = Unreachable("connection refused", where="default", remedy="Start it"), 0
+    world.error, world.fail_after = SourceUnreachable("connection refused", where="default", remedy="Start it"), 0
     reader.now += 300.0
     report = reader.read("etl")
     assert (report.ok, report.reason) == (False, Reason.SOURCE_UNREACHABLE)
@@ -277,7 +277,7 @@ def test_a_source_that_never_answered_has_no_data_until(reader: Reader, world: W
 
 def test_a_fault_in_the_middle_of_the_past_keeps_what_was_read(reader: Reader, world: World) -> None:
     world.pods = hourly("etl", 40)
-    world.error, world.fail_after = Unreachable("reset"), 2
+    world.error, world.fail_after = SourceUnreachable("reset"), 2
     report = reader.read("etl")
     assert not report.ok
     assert reader.runs("etl") == 12
@@ -313,11 +313,11 @@ def test_held_back_pods_hold_the_watermark_and_do_not_spin(reader: Reader, world
 
 def test_namespaces_share_their_queries(reader: Reader, world: World) -> None:
     definitions = tuple(cronjob("etl", f"ns-{i}") for i in range(20))
-    demand = Demand("default", definitions, DAY, NOW)
+    demand = CollectionRequest("default", definitions, DAY, NOW)
     while reader.sources.collect(demand, lambda _: None).more:
         pass
     world.looks.clear()
-    reader.sources.collect(Demand("default", definitions, DAY, NOW + 300.0), lambda _: None)
+    reader.sources.collect(CollectionRequest("default", definitions, DAY, NOW + 300.0), lambda _: None)
     assert len(world.looks) == 1
     assert len(world.looks[0][1]) == 20
 

@@ -15,7 +15,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define
-from concertmaster.prometheus.client.errors import Unreachable
+from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.vector import Vector
 from tests.support.harness import Bed, report, run
 
@@ -159,9 +159,9 @@ def test_a_mended_query_loses_its_problem(keeper: HistoryProvider) -> None:
 
 
 def test_a_source_that_is_down_is_the_source_s_problem(keeper: HistoryProvider) -> None:
-    client = FakeClient(durations_at({}), error=Unreachable("refused"))
+    client = FakeClient(durations_at({}), error=SourceUnreachable("refused"))
     queries, definition = UserQueries(keeper, 10), graph()
-    with pytest.raises(Unreachable):
+    with pytest.raises(SourceUnreachable):
         read(queries, client, definition)
     assert queries.problems([definition]) == {}
 

@@ -11,7 +11,7 @@ from concertmaster.api.discovery import Discovered, discover
 from concertmaster.api.discovery import Target as Wanted
 from concertmaster.api.effective import PolicyRef
 from concertmaster.api.models.policy import OptimizationPolicy
-from concertmaster.controller.discovery.profiles import Plan, plan
+from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Entry, Registry
 from concertmaster.kube import errors
@@ -68,7 +68,7 @@ def test_a_wanted_target_without_profile_gets_one() -> None:
 
 def test_a_target_some_person_describes_is_left_to_them() -> None:
     found = plan([wish()], listed("etl"), [entry("mine", ours=False)])
-    assert found == Plan()
+    assert found == DiscoveryPlan()
 
 
 def test_ours_goes_when_a_person_describes_the_target() -> None:

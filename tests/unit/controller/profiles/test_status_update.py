@@ -10,13 +10,13 @@ from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.status_update import (
     REFRESH_AFTER,
-    Verdict,
+    ProfileOutcome,
     metrics_finding,
     notes,
     status_update,
 )
 from concertmaster.controller.registry import Entry, Registry
-from concertmaster.kube.events import Severity
+from concertmaster.kube.events import EventType
 from concertmaster.kube.objects import PROFILES
 
 NOW = 1_760_000_000.0
@@ -36,9 +36,11 @@ MET = Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all met")
 
 def known(
     target: Finding, metrics: Finding, *, fresh: bool = False, data_until: float = NOW, failure: str = ""
-) -> Verdict:
+) -> ProfileOutcome:
     """A verdict after an analysis in this process, made just now when ``fresh``."""
-    return Verdict(target, metrics, READY, MET, DOCUMENT if fresh else None, failure=failure, data_until=data_until)
+    return ProfileOutcome(
+        target, metrics, READY, MET, DOCUMENT if fresh else None, failure=failure, data_until=data_until
+    )
 
 
 def entry(status: dict[str, Any] | None = None) -> Entry:
@@ -48,7 +50,7 @@ def entry(status: dict[str, Any] | None = None) -> Entry:
     return registry.snapshot().profiles[0]
 
 
-def written(verdict: Verdict, before: dict[str, Any] | None = None, now: float = NOW) -> dict[str, Any]:
+def written(verdict: ProfileOutcome, before: dict[str, Any] | None = None, now: float = NOW) -> dict[str, Any]:
     """The status on the server after this verdict."""
     update = status_update(entry(before), verdict, now)
     assert update is not None
@@ -105,7 +107,7 @@ def test_an_outage_is_written_once_and_its_end_restores_everything() -> None:
 
 def test_an_outage_at_the_start_of_a_process_keeps_what_the_last_one_said() -> None:
     before = healthy()
-    after = written(Verdict(FOUND, DOWN), before)
+    after = written(ProfileOutcome(FOUND, DOWN), before)
     assert after["advice"] == before["advice"]
     assert after["dataUntil"] == before["dataUntil"]
     assert state(after)["Ready"] == ("False", "Stale")
@@ -113,7 +115,7 @@ def test_an_outage_at_the_start_of_a_process_keeps_what_the_last_one_said() -> N
 
 
 def test_an_outage_before_any_advice_says_why_there_is_none() -> None:
-    after = written(Verdict(FOUND, DOWN))
+    after = written(ProfileOutcome(FOUND, DOWN))
     assert state(after)["Ready"] == ("False", "SourceUnreachable")
     assert state(after)["ObjectivesMet"] == ("Unknown", "Undecided")
     assert "advice" not in after
@@ -172,8 +174,8 @@ def test_a_healthy_first_status_is_no_event() -> None:
 
 
 def test_a_bad_first_status_is_one_event_per_cause() -> None:
-    found = notes(entry(), written(Verdict(GONE, WHOLE)))
-    assert {(n.severity, n.reason) for n in found} == {(Severity.WARNING, "NotFound")}
+    found = notes(entry(), written(ProfileOutcome(GONE, WHOLE)))
+    assert {(n.severity, n.reason) for n in found} == {(EventType.WARNING, "NotFound")}
 
 
 def test_flips_are_told_both_ways_and_wording_is_not() -> None:
@@ -181,11 +183,11 @@ def test_flips_are_told_both_ways_and_wording_is_not() -> None:
     during = written(known(FOUND, DOWN, data_until=NOW), before)
     down = notes(entry(before), during)
     assert {(n.severity, n.reason) for n in down} == {
-        (Severity.WARNING, "SourceUnreachable"),
-        (Severity.WARNING, "Stale"),
+        (EventType.WARNING, "SourceUnreachable"),
+        (EventType.WARNING, "Stale"),
     }
     up = notes(entry(during), before)
-    assert {n.severity for n in up} == {Severity.NORMAL}
+    assert {n.severity for n in up} == {EventType.NORMAL}
     reworded = {**before, "conditions": [{**c, "message": "other"} for c in before["conditions"]]}
     assert notes(entry(before), reworded) == []
 

@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.api.policy import resolve
 from concertmaster.api.types import OptimizationPolicy
-from concertmaster.core.analysis.objectives import ObjectiveVerdict, Trend, Verdict
+from concertmaster.core.analysis.objectives import ObjectiveAssessment, ObjectiveResult, Trend
 from concertmaster.core.analysis.pattern import WorkflowType, workflow_type
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
@@ -48,7 +48,7 @@ def runs(count: int = 20, growth: float = 1.0, failing_from: int = 99, every: fl
     return made
 
 
-def verdicts(of: list[RunRecord], wanted: Objectives = ALL) -> dict[str, ObjectiveVerdict]:
+def verdicts(of: list[RunRecord], wanted: Objectives = ALL) -> dict[str, ObjectiveAssessment]:
     found = analyze(CHAIN, of, now=NOW, objectives=wanted).objectives
     return {v.name.partition(" (")[0]: v for v in found}
 
@@ -78,11 +78,11 @@ def test_failures_of_late_are_a_trend_and_chance_is_none() -> None:
 def test_too_little_data_is_unknown() -> None:
     assert verdicts(runs(4))["duration p95"].trend is Trend.UNKNOWN
     assert verdicts(runs(4))["success"].trend is Trend.UNKNOWN
-    assert verdicts([])["success"].verdict is Verdict.UNKNOWN
+    assert verdicts([])["success"].verdict is ObjectiveResult.UNKNOWN
 
 
 def test_the_line_in_the_status() -> None:
-    found = ObjectiveVerdict("duration p95", "10m00s", "12m00s", Verdict.MISSED, -0.2, Trend.WORSE)
+    found = ObjectiveAssessment("duration p95", "10m00s", "12m00s", ObjectiveResult.MISSED, -0.2, Trend.WORSE)
     assert objective_line(found) == "duration p95: Missed, 12m00s of 10m00s, 20 % beyond it; trend worse"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.objectives import Verdict
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.options import AnalysisOptions, Budget, Objectives
@@ -69,7 +69,7 @@ def test_nothing_observed_gives_unknowns_not_zeros() -> None:
     assert analysis.score.total is None
     assert analysis.cost.per_run is None
     assert analysis.enough is False
-    assert [o.verdict for o in analysis.objectives] == [Verdict.UNKNOWN]
+    assert [o.verdict for o in analysis.objectives] == [ObjectiveResult.UNKNOWN]
 
 
 def test_steps_seen_but_not_declared_are_analysed_too() -> None:
@@ -95,17 +95,17 @@ def test_objectives_have_verdict_and_margin() -> None:
         budgets=(Budget("tokens", 900.0), Budget("pages", 1.0)),
     )
     verdicts = {o.name: o for o in analyze(DIAMOND, runs, now=NOW, objectives=wanted).objectives}
-    assert verdicts["duration p50"].verdict is Verdict.MET
+    assert verdicts["duration p50"].verdict is ObjectiveResult.MET
     assert verdicts["duration p50"].margin == pytest.approx(1 - 414 / 600)
-    assert verdicts["duration p95"].verdict is Verdict.MISSED
+    assert verdicts["duration p95"].verdict is ObjectiveResult.MISSED
     assert verdicts["duration p95"].margin == pytest.approx(1 - 414 / 300)
-    assert verdicts["queue time p95"].verdict is Verdict.MET
-    assert verdicts["success"].verdict is Verdict.MET
-    assert verdicts["cost per run"].verdict is Verdict.MET
-    assert verdicts["throughput per hour"].verdict is Verdict.MISSED
-    assert verdicts["memory utilization"].verdict is Verdict.MET
-    assert verdicts["tokens per run"].verdict is Verdict.MISSED
-    assert verdicts["pages per run"].verdict is Verdict.UNKNOWN
+    assert verdicts["queue time p95"].verdict is ObjectiveResult.MET
+    assert verdicts["success"].verdict is ObjectiveResult.MET
+    assert verdicts["cost per run"].verdict is ObjectiveResult.MET
+    assert verdicts["throughput per hour"].verdict is ObjectiveResult.MISSED
+    assert verdicts["memory utilization"].verdict is ObjectiveResult.MET
+    assert verdicts["tokens per run"].verdict is ObjectiveResult.MISSED
+    assert verdicts["pages per run"].verdict is ObjectiveResult.UNKNOWN
 
 
 def test_the_score_is_the_weighted_sum_of_its_printed_parts() -> None:

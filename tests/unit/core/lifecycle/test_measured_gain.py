@@ -9,15 +9,15 @@ import pytest
 from concertmaster.core.changes.verification import Terms
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.lifecycle.states import Effect, Outcome
+from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEffect
 from concertmaster.core.model.enums import Verdict
 from tests.support.builders import DAY, NOW
 from tests.unit.core.changes.test_verification import HOUR, noisy, series
 
 TERMS = Terms(min_runs=5, max_runs=30)
-LIMIT = Outcome(
+LIMIT = ImplementationResult(
     "parallelism", "Raise the parallelism", "kubectl-edit", NOW, (Field("/spec/parallelism", "2", "8"),),
-    Effect("Duration", -0.4, -0.5, -0.3), "f",
+    RelativeEffect("Duration", -0.4, -0.5, -0.3), "f",
 )  # fmt: skip
 BEFORE = series(noisy(1, 30), NOW - 31 * HOUR)
 
@@ -26,7 +26,9 @@ def after(count: int, factor: float = 0.6, begin: float = NOW + HOUR, **more: ob
     return series(noisy(2, count, 600.0 * factor), begin, 100, **more)
 
 
-def one(runs: list, outcome: Outcome = LIMIT, now: float = NOW + 20 * HOUR, *others: Outcome) -> Outcome:  # type: ignore[type-arg]
+def one(
+    runs: list, outcome: ImplementationResult = LIMIT, now: float = NOW + 20 * HOUR, *others: ImplementationResult
+) -> ImplementationResult:  # type: ignore[type-arg]
     return measure((outcome, *others), runs, TERMS, now=now)[0]
 
 
@@ -68,7 +70,7 @@ def test_a_lost_history_does_not_unsee_runs() -> None:
 
 
 def test_what_was_done_at_one_moment_shares_the_effect_by_promise() -> None:
-    other = replace(LIMIT, id="parallel-steps.a", promised=Effect("Duration", -0.1, -0.2, -0.05))
+    other = replace(LIMIT, id="parallel-steps.a", promised=RelativeEffect("Duration", -0.1, -0.2, -0.05))
     pair = measure((LIMIT, other), BEFORE + after(10), TERMS, now=NOW + 20 * HOUR)
     shares = [o.measured.likely for o in pair if o.measured is not None and o.measured.likely is not None]
     assert sum(shares) == pytest.approx(-0.4, abs=0.06)
@@ -77,16 +79,16 @@ def test_what_was_done_at_one_moment_shares_the_effect_by_promise() -> None:
 
 
 def test_an_effect_that_cannot_be_shared_out_is_no_number() -> None:
-    other = replace(LIMIT, id="parallel-steps.a", promised=Effect("Duration"))
+    other = replace(LIMIT, id="parallel-steps.a", promised=RelativeEffect("Duration"))
     pair = measure((LIMIT, other), BEFORE + after(10), TERMS, now=NOW + 20 * HOUR)
-    assert [o.measured for o in pair] == [Effect("Duration"), Effect("Duration")]
+    assert [o.measured for o in pair] == [RelativeEffect("Duration"), RelativeEffect("Duration")]
     assert {o.verdict for o in pair} == {Verdict.IMPROVED}
 
 
 def test_less_memory_and_a_kill_is_worse() -> None:
     path = "/spec/templates/train/container/resources/requests/memory"
     outcome = replace(
-        LIMIT, id="memory-request.train", promised=Effect("Cost", -0.5), fields=(Field(path, "2Gi", "1Gi"),)
+        LIMIT, id="memory-request.train", promised=RelativeEffect("Cost", -0.5), fields=(Field(path, "2Gi", "1Gi"),)
     )
     runs = BEFORE + after(2, 1.0, reason="OOMKilled")
     assert measure([outcome], runs, TERMS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE

@@ -14,12 +14,12 @@ from concertmaster.core.lifecycle.states import (
     MOST_JUDGED,
     MOST_LEFT,
     OBSOLETE_FOR,
-    Effect,
-    Given,
-    Look,
-    Memory,
-    Outcome,
-    Standing,
+    CurrentRecommendation,
+    ImplementationResult,
+    Observation,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
     advance,
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
@@ -30,9 +30,13 @@ PATH = "/spec/templates/train/container/resources/requests/memory"
 ID = "memory-request.train"
 
 
-def given(new: str = "1Gi", gain: float = -0.3, severity: str = "Medium", old: str = "2Gi", id_: str = ID) -> Given:
+def given(
+    new: str = "1Gi", gain: float = -0.3, severity: str = "Medium", old: str = "2Gi", id_: str = ID
+) -> CurrentRecommendation:
     words = {"action": f"Lower the memory request from {old} to {new}", "because": "x", "severity": severity}
-    return Given(id_, words, Effect("Cost", gain, gain - 0.05, gain + 0.05), (Field(PATH, old, new),))
+    return CurrentRecommendation(
+        id_, words, RelativeEffect("Cost", gain, gain - 0.05, gain + 0.05), (Field(PATH, old, new),)
+    )
 
 
 def world(memory: str = "2Gi", **more: Any) -> dict[str, Any]:
@@ -42,16 +46,16 @@ def world(memory: str = "2Gi", **more: Any) -> dict[str, Any]:
     return raw
 
 
-def look(*items: Given, now: float = NOW, memory: str | None = "2Gi", **more: Any) -> Look:
+def look(*items: CurrentRecommendation, now: float = NOW, memory: str | None = "2Gi", **more: Any) -> Observation:
     target = world(memory) if memory is not None else None
-    return Look(now, items, **{"target": target, "steps": ("train",), "fingerprint": memory, **more})
+    return Observation(now, items, **{"target": target, "steps": ("train",), "fingerprint": memory, **more})
 
 
-def first(**more: Any) -> Memory:
-    return advance(Memory(), look(given(), **more))
+def first(**more: Any) -> RecommendationHistory:
+    return advance(RecommendationHistory(), look(given(), **more))
 
 
-def only(memory: Memory) -> Standing:
+def only(memory: RecommendationHistory) -> TrackedRecommendation:
     (standing,) = memory.standings
     return standing
 
@@ -125,13 +129,17 @@ def test_obsolete_advice_goes_after_a_week_or_comes_back() -> None:
     assert (back.state, back.since) == (RecommendationState.ACTIVE, NOW + 2 * DAY)
 
 
-def implemented() -> Memory:
+def implemented() -> RecommendationHistory:
     return advance(first(), look(now=NOW + DAY, memory="1Gi"))
 
 
-def judged(memory: Memory, verdict: Verdict = Verdict.IMPROVED, at: float = NOW + 2 * DAY) -> Memory:
+def judged(
+    memory: RecommendationHistory, verdict: Verdict = Verdict.IMPROVED, at: float = NOW + 2 * DAY
+) -> RecommendationHistory:
     (outcome,) = memory.outcomes
-    return replace(memory, outcomes=(replace(outcome, verdict=verdict, judged=at, measured=Effect("Cost", -0.25)),))
+    return replace(
+        memory, outcomes=(replace(outcome, verdict=verdict, judged=at, measured=RelativeEffect("Cost", -0.25)),)
+    )
 
 
 def test_implemented_advice_stays_to_be_seen_until_two_weeks_after_its_verdict_and_is_learned_from_for_longer() -> None:
@@ -157,14 +165,24 @@ def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_ke
     assert again.outcomes[0].line("w") is not None
 
 
-def twelve() -> Memory:
+def twelve() -> RecommendationHistory:
     """Twelve recommendations carried out by one commit, after as many as are kept were judged."""
     past = tuple(
-        Outcome(f"cpu-request.t{i}", "x", "y", NOW - (20 + i) * DAY, (), Effect("Cost", -0.1), verdict=Verdict.IMPROVED,
-                judged=NOW - 10 * DAY)
+        ImplementationResult(
+            f"cpu-request.t{i}",
+            "x",
+            "y",
+            NOW - (20 + i) * DAY,
+            (),
+            RelativeEffect("Cost", -0.1),
+            verdict=Verdict.IMPROVED,
+            judged=NOW - 10 * DAY,
+        )
         for i in range(MOST_JUDGED)
-    )  # fmt: skip
-    many = advance(Memory(outcomes=past), look(*(given(id_=f"memory-request.t{i}") for i in range(12)), steps=()))
+    )
+    many = advance(
+        RecommendationHistory(outcomes=past), look(*(given(id_=f"memory-request.t{i}") for i in range(12)), steps=())
+    )
     return advance(many, look(now=NOW + DAY, memory="1Gi", steps=()))
 
 
@@ -188,7 +206,7 @@ def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect(
 
 def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken_back() -> None:
     made = implemented()
-    bare = Memory(
+    bare = RecommendationHistory(
         tuple(replace(s, fields=()) for s in made.standings), tuple(replace(o, fields=()) for o in made.outcomes)
     )
     after = advance(bare, look(now=NOW + 2 * DAY, memory="1Gi"))
@@ -198,7 +216,7 @@ def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken
 
 def test_an_id_that_names_no_step_is_not_about_a_step_that_has_gone() -> None:
     item = replace(given(id_="budget.tokens"), fields=())
-    gone = advance(advance(Memory(), look(item)), look(now=NOW + DAY, stepless={"budget"}))
+    gone = advance(advance(RecommendationHistory(), look(item)), look(now=NOW + DAY, stepless={"budget"}))
     assert only(gone).note == "the runs no longer show what it rested on"
 
 
@@ -213,8 +231,8 @@ def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
     line = Line("demo/etl", "memory-request", Verdict.SAME, NOW + 9 * DAY, -0.2, -0.01, -0.25, -0.1, ID, NOW + DAY + 3)
     (outcome,) = advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[line])).outcomes
     assert (outcome.verdict, outcome.judged) == (Verdict.SAME, NOW + 9 * DAY)
-    assert outcome.promised == Effect("Cost", -0.2, -0.25, -0.1)
-    assert outcome.measured == Effect("Cost", -0.01)
+    assert outcome.promised == RelativeEffect("Cost", -0.2, -0.25, -0.1)
+    assert outcome.measured == RelativeEffect("Cost", -0.01)
     other = replace(line, applied=NOW + 5 * DAY)
     assert advance(implemented(), look(now=NOW + 10 * DAY, memory="1Gi", lines=[other])).outcomes[0].verdict is None
 
@@ -224,7 +242,7 @@ def test_the_verdict_of_the_operators_own_change_is_taken_over() -> None:
 DECISION = {ID: "peak at month end"}
 
 
-def dismissed(item: Given | None = None) -> Memory:
+def dismissed(item: CurrentRecommendation | None = None) -> RecommendationHistory:
     return advance(first(), look(item or given(), now=NOW + DAY, dismissals=DECISION))
 
 
@@ -245,7 +263,7 @@ def test_a_dismissal_holds_while_the_advice_stays_what_it_was() -> None:
         (given(severity="High"), "its severity rose from Medium to High"),
     ],
 )
-def test_a_material_change_brings_it_back_until_it_is_decided_anew(item: Given, why: str) -> None:
+def test_a_material_change_brings_it_back_until_it_is_decided_anew(item: CurrentRecommendation, why: str) -> None:
     back = advance(dismissed(), look(item, now=NOW + 2 * DAY, dismissals=DECISION))
     assert (only(back).state, only(back).since) == (RecommendationState.ACTIVE, NOW + 2 * DAY)
     assert why in only(back).note
@@ -288,7 +306,7 @@ def test_dismissed_advice_that_somebody_follows_all_the_same_is_implemented() ->
 def test_what_is_left_is_bounded_and_decisions_of_people_are_the_last_to_go() -> None:
     many = [given(id_=f"timeout.s{i}") for i in range(60)]
     decisions = {g.id: "no" for g in many[:5]}
-    memory = advance(Memory(), look(*many, dismissals=decisions))
+    memory = advance(RecommendationHistory(), look(*many, dismissals=decisions))
     left = advance(memory, look(now=NOW + DAY, memory="3Gi", dismissals=decisions, steps=()))
     assert len(left.standings) == MOST_LEFT
     assert sum(s.state is RecommendationState.DISMISSED for s in left.standings) == 5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from concertmaster.core.rules.performance.caching import AGES, HOUR, Keyed, cache_advice, hits_at
-from concertmaster.core.rules.performance.skew import Item, skew
+from concertmaster.core.rules.performance.skew import FanOutItem, skew
 from concertmaster.core.rules.reliability.retries import Chain, retry_advice
 from concertmaster.core.rules.reliability.timeouts import round_up, timeout_advice, tolerance_factor
 
@@ -130,7 +130,8 @@ class TestSkew:
         chance = random.Random(3)
         runs = {
             f"r{n}": [
-                Item(str(i), f"n{i % 2}", (400 if i == 2 else 100) * chance.lognormvariate(0, 0.05)) for i in range(8)
+                FanOutItem(str(i), f"n{i % 2}", (400 if i == 2 else 100) * chance.lognormvariate(0, 0.05))
+                for i in range(8)
             ]
             for n in range(20)
         }
@@ -142,7 +143,10 @@ class TestSkew:
 
     def test_an_evenly_slow_step_is_no_straggler(self) -> None:
         chance = random.Random(4)
-        runs = {f"r{n}": [Item(str(i), None, 900 * chance.lognormvariate(0, 0.2)) for i in range(8)] for n in range(20)}
+        runs = {
+            f"r{n}": [FanOutItem(str(i), None, 900 * chance.lognormvariate(0, 0.2)) for i in range(8)]
+            for n in range(20)
+        }
         found = skew(runs)
         assert found.skewed_share is not None
         assert found.skewed_share <= 0.05
@@ -154,7 +158,7 @@ class TestSkew:
         for n in range(20):
             slow = chance.randrange(6)
             runs[f"r{n}"] = [
-                Item(
+                FanOutItem(
                     str(i), "old" if i == slow else "new", (500 if i == slow else 100) * chance.lognormvariate(0, 0.05)
                 )
                 for i in range(6)
@@ -164,5 +168,5 @@ class TestSkew:
         assert found.same_node == ("old", 1.0)
 
     def test_too_little_is_said(self) -> None:
-        assert "needed" in skew({"r": [Item("0", None, 1.0), Item("1", None, 2.0)]}).reason
+        assert "needed" in skew({"r": [FanOutItem("0", None, 1.0), FanOutItem("1", None, 2.0)]}).reason
         assert skew({}).ratio is None

@@ -20,10 +20,10 @@ from concertmaster.prometheus.client.errors import (
     MetricsError,
     NotPrometheus,
     Partial,
+    SourceUnreachable,
     TimedOut,
     TooLarge,
     Truncated,
-    Unreachable,
 )
 from concertmaster.settings import Source, parse
 from tests.support.metrics_store import Reply, Store, failure, running, success, vector
@@ -173,7 +173,7 @@ def test_limits_of_stores_are_told_from_wrong_queries(store: Store, status: int,
 def test_retries_end(store: Store) -> None:
     clock = Clock()
     store.script = [failure(503, "", "overloaded")]
-    with pytest.raises(Unreachable, match=r"503.*overloaded"):
+    with pytest.raises(SourceUnreachable, match=r"503.*overloaded"):
         client(store, clock).instant("up", 1.0)
     assert len(store.asked) == 4
     assert sum(clock.slept) < 10
@@ -189,7 +189,7 @@ def test_retry_after_is_honoured_within_the_deadline(store: Store) -> None:
 def test_retry_after_beyond_the_deadline_is_not_waited_for(store: Store) -> None:
     clock = Clock()
     store.script = [failure(503, "", "maintenance", Retry_After="3600")]
-    with pytest.raises(Unreachable):
+    with pytest.raises(SourceUnreachable):
         client(store, clock, deadline_seconds=60).instant("up", 1.0)
     assert clock.slept == []
 
@@ -218,14 +218,14 @@ def test_nobody_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(Unreachable, match="Connection refused") as caught:
+        with pytest.raises(SourceUnreachable, match="Connection refused") as caught:
             PrometheusClient(source(url), sleep=lambda _: None).instant("up", 1.0)
     assert caught.value.transient
 
 
 def test_a_host_that_does_not_exist() -> None:
     url = "http://prometheus.invalid:9090"
-    with pytest.raises(Unreachable, match=r"prometheus\.invalid"):
+    with pytest.raises(SourceUnreachable, match=r"prometheus\.invalid"):
         PrometheusClient(source(url), sleep=lambda _: None).instant("up", 1.0)
 
 
@@ -246,7 +246,7 @@ def test_a_web_page_is_no_answer(store: Store, status: int) -> None:
     with pytest.raises(MetricsError) as caught:
         client(store).instant("up", 1.0)
     assert SECRET not in str(caught.value)
-    assert isinstance(caught.value, NotPrometheus if status == 200 else Unreachable)
+    assert isinstance(caught.value, NotPrometheus if status == 200 else SourceUnreachable)
 
 
 def test_a_web_page_without_its_content_type(store: Store) -> None:
@@ -421,17 +421,17 @@ def test_a_dead_source_is_left_alone_for_a_while(store: Store) -> None:
     store.script = [failure(503, "", "down")]
     asking = client(store, clock, breaker=Breaker(threshold=2, first=30.0))
     for _ in range(2):
-        with pytest.raises(Unreachable):
+        with pytest.raises(SourceUnreachable):
             asking.instant("up", 1.0)
     before = len(store.asked)
-    with pytest.raises(Unreachable, match="left alone for another 30 s"):
+    with pytest.raises(SourceUnreachable, match="left alone for another 30 s"):
         asking.instant("up", 1.0)
     assert len(store.asked) == before
     clock.now += 31
     store.script = [vector(ONE)]
     assert len(asking.instant("up", 1.0)) == 1
     store.script = [failure(503, "", "down")]
-    with pytest.raises(Unreachable, match="answers 503"):
+    with pytest.raises(SourceUnreachable, match="answers 503"):
         asking.instant("up", 1.0)
 
 

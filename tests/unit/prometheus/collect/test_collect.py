@@ -17,20 +17,20 @@ from concertmaster.prometheus.client.errors import (
     MetricsError,
     NotPrometheus,
     Partial,
+    SourceUnreachable,
     TimedOut,
     TooLarge,
-    Unreachable,
 )
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.extra import run_values
-from concertmaster.prometheus.collect.look import Collection, Options, backfill, collect
+from concertmaster.prometheus.collect.look import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.facts import assemble, missing, vanish
 from concertmaster.prometheus.facts.assemble import cgroup_uid, estimate_interval
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.facts.vanish import TargetState, split
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.scope import PLAIN, Scope, Window
+from concertmaster.prometheus.queries.scope import PLAIN, QueryScope, TimeRange
 from concertmaster.settings import Source
 from tests.support.metrics_store import Asked, Labels, Reply, Store, failure, running, vector
 
@@ -107,7 +107,7 @@ def look(asking: PrometheusClient, **options: Any) -> Collection:
         until=NOW,
         now=NOW + 60,
         label_keys=("step",),
-        options=Options(**options),
+        options=CollectOptions(**options),
     )
 
 
@@ -129,7 +129,7 @@ def test_a_healthy_store(store: Store) -> None:
 
 
 FAULTS: list[tuple[str, Reply, type[MetricsError]]] = [
-    ("503", failure(503, "unavailable", "down"), Unreachable),
+    ("503", failure(503, "unavailable", "down"), SourceUnreachable),
     ("422", failure(422, "execution", "bad"), BadQuery),
     ("400", failure(400, "bad_data", "bad"), BadQuery),
     ("login", Reply(b"", 302, {"Location": "https://login.example.com/?token=x"}), AuthFailed),
@@ -216,7 +216,7 @@ def chunks(store: Store, too_large: str) -> list[tuple[float, float]]:
         since=NOW - 36_000,
         until=NOW,
         now=NOW + 60,
-        options=Options(),
+        options=CollectOptions(),
     )
     return [(chunk.since - NOW, chunk.complete_until - NOW) for chunk in found]
 
@@ -234,9 +234,9 @@ def test_a_chunk_that_is_too_large_is_halved_and_later_ones_grow_again(store: St
 
 def test_a_backfill_that_breaks_off_keeps_what_it_gave(store: Store) -> None:
     chunks: list[Collection] = []
-    with pytest.raises(Unreachable):
+    with pytest.raises(SourceUnreachable):
         for chunk in backfill(
-            client(store), namespaces=["etl"], since=NOW - 86_400, until=NOW, now=NOW + 60, options=Options()
+            client(store), namespaces=["etl"], since=NOW - 86_400, until=NOW, now=NOW + 60, options=CollectOptions()
         ):
             chunks.append(chunk)
             store.script = [failure(503, "", "down")]
@@ -638,15 +638,15 @@ def test_label_names_of_kube_state_metrics(key: str, name: str) -> None:
 
 
 def test_long_windows_have_coarse_steps() -> None:
-    assert Window(600).subquery(finest=15) == "[600s:15s]"
-    assert Window(86_400).subquery(finest=15) == "[86400s:60s]"
-    assert Window(7 * 86_400).subquery(finest=5, points=5000) == "[604800s:121s]"
+    assert TimeRange(600).subquery(finest=15) == "[600s:15s]"
+    assert TimeRange(86_400).subquery(finest=15) == "[86400s:60s]"
+    assert TimeRange(7 * 86_400).subquery(finest=5, points=5000) == "[604800s:121s]"
 
 
 def test_namespaces_are_put_into_queries_exactly() -> None:
-    assert 'namespace="a.b"' in queries.jobs(Scope(namespaces=("a.b",)), Window(60))
-    assert 'namespace=~"a\\\\.b|c"' in queries.jobs(Scope(namespaces=("c", "a.b")), Window(60))
-    assert 'namespace!=""' in queries.jobs(Scope(), Window(60))
+    assert 'namespace="a.b"' in queries.jobs(QueryScope(namespaces=("a.b",)), TimeRange(60))
+    assert 'namespace=~"a\\\\.b|c"' in queries.jobs(QueryScope(namespaces=("c", "a.b")), TimeRange(60))
+    assert 'namespace!=""' in queries.jobs(QueryScope(), TimeRange(60))
 
 
 @pytest.mark.parametrize(
@@ -682,6 +682,6 @@ def test_records_are_asked_only_where_they_hold_every_sample(
 
 def test_of_several_evaluators_the_worst_counts() -> None:
     """Each of them writes a marker; which of them a container's records come from is not known."""
-    text = queries.targets(Scope(namespaces=("etl",)), Window(3600))
+    text = queries.targets(QueryScope(namespaces=("etl",)), TimeRange(3600))
     assert "min(count_over_time(" + recorded.NAME in text.replace(" ", "")
     assert "max(count_over_time(" + recorded.NAME not in text.replace(" ", "")

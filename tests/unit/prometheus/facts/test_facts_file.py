@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, JobFact, PodFact
 from concertmaster.prometheus.facts.facts_codec import CodecError, decode, encode
-from concertmaster.prometheus.facts.facts_file import FactsFileError, Header, read, stream, write
+from concertmaster.prometheus.facts.facts_file import FactsFileError, FactsHeader, read, stream, write
 
 numbers = st.one_of(
     st.none(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**60), 2**60).map(float), st.just(0.0)
@@ -61,7 +61,7 @@ job_facts = st.builds(
     finished=numbers,
 )
 headers = st.builds(
-    Header,
+    FactsHeader,
     since=st.floats(0, 2e9),
     until=st.floats(0, 2e9),
     source=texts,
@@ -82,7 +82,7 @@ objects = st.dictionaries(texts, st.one_of(texts, st.integers(), st.none()), max
     packed=st.booleans(),
 )
 def test_round_trip(
-    tmp_path: Path, header: Header, things: list[Any], facts: list[PodFact], jobs: list[JobFact], packed: bool
+    tmp_path: Path, header: FactsHeader, things: list[Any], facts: list[PodFact], jobs: list[JobFact], packed: bool
 ) -> None:
     file = tmp_path / ("facts.jsonl.gz" if packed else "facts.jsonl")
     assert write(file, header, things, facts, jobs) == len(facts)
@@ -93,7 +93,7 @@ def test_round_trip(
     assert found.jobs == tuple(jobs)
 
 
-HEADER = Header(since=1.0, until=2.0)
+HEADER = FactsHeader(since=1.0, until=2.0)
 FACT = PodFact("ns", "pod", "uid", created=5.0, containers=(ContainerFact("main", samples=0),))
 
 

@@ -33,7 +33,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ChecklistItem:
     """One item: what is asked, how it stands, what is missing where, and the field that sets it."""
 
     name: str
@@ -52,13 +52,15 @@ def _steps(evidence: Evidence) -> list[StepSpec]:
     return [s for s in evidence.analysis.definition.graph.steps if not s.waits and not s.daemon]
 
 
-def _each(evidence: Evidence, name: str, field: str, holds: Callable[[StepSpec], bool | None], lacks: str) -> Item:
+def _each(
+    evidence: Evidence, name: str, field: str, holds: Callable[[StepSpec], bool | None], lacks: str
+) -> ChecklistItem:
     """An item that every step must pass; None where nothing is known of a step."""
     known = {s.name: holds(s) for s in _steps(evidence)}
     bad = [evidence.title(n) for n, ok in known.items() if ok is False]
     if bad:
-        return Item(name, State.FAILED, f"{lacks} in {text.listing(bad)}", field)
-    return Item(name, State.PASSED if any(known.values()) else State.NOT_APPLICABLE, "", field)
+        return ChecklistItem(name, State.FAILED, f"{lacks} in {text.listing(bad)}", field)
+    return ChecklistItem(name, State.PASSED if any(known.values()) else State.NOT_APPLICABLE, "", field)
 
 
 def _all(of: Callable[[ContainerSpec], bool]) -> Callable[[StepSpec], bool | None]:
@@ -75,37 +77,39 @@ def _pinned(container: ContainerSpec) -> bool:
     return "@" in image or (tag not in ("", "latest")) or "{{" in image
 
 
-def _exit_handler(evidence: Evidence) -> Item:
+def _exit_handler(evidence: Evidence) -> ChecklistItem:
     field = "spec.onExit"
     if not evidence.analysis.definition.engine.exit_handler:
-        return Item("exit handler", State.NOT_APPLICABLE, "", field)
+        return ChecklistItem("exit handler", State.NOT_APPLICABLE, "", field)
     declared = evidence.analysis.definition.declared
     if "onExit" in declared or any(s.on_exit for s in evidence.analysis.definition.graph.steps):
-        return Item("exit handler", State.PASSED, "", field)
-    return Item("exit handler", State.FAILED, "nobody is told when a run fails", field)
+        return ChecklistItem("exit handler", State.PASSED, "", field)
+    return ChecklistItem("exit handler", State.FAILED, "nobody is told when a run fails", field)
 
 
-def _concurrency(evidence: Evidence) -> Item:
+def _concurrency(evidence: Evidence) -> ChecklistItem:
     """Runs of a schedule must not pile up; wide fan-outs must have a limit."""
     definition = evidence.analysis.definition
     if definition.schedule is not None and "schedule" in definition.declared:
         field = "spec.concurrencyPolicy"
         policy = definition.declared.get("concurrencyPolicy")
         if policy in ("Forbid", "Replace"):
-            return Item("concurrency", State.PASSED, "", field)
-        return Item("concurrency", State.FAILED, "a late run does not keep the next from starting", field)
+            return ChecklistItem("concurrency", State.PASSED, "", field)
+        return ChecklistItem("concurrency", State.FAILED, "a late run does not keep the next from starting", field)
     wide = [s.name for s in _steps(evidence) if s.fan_out and (s.width is None or s.width > 10)]
     if not wide:
-        return Item("concurrency", State.NOT_APPLICABLE, "", "parallelism")
+        return ChecklistItem("concurrency", State.NOT_APPLICABLE, "", "parallelism")
     limited = definition.graph.parallelism is not None or all(
         s.parallelism is not None for s in _steps(evidence) if s.name in wide
     )
     if limited:
-        return Item("concurrency", State.PASSED, "", "parallelism")
-    return Item("concurrency", State.FAILED, f"nothing limits the fan-out of {text.listing(wide)}", "parallelism")
+        return ChecklistItem("concurrency", State.PASSED, "", "parallelism")
+    return ChecklistItem(
+        "concurrency", State.FAILED, f"nothing limits the fan-out of {text.listing(wide)}", "parallelism"
+    )
 
 
-def _caching(evidence: Evidence) -> Item:
+def _caching(evidence: Evidence) -> ChecklistItem:
     """Failed only where inputs were seen to repeat and nothing keeps results."""
     repeats: list[str] = []
     known = any(s.memoized for s in _steps(evidence))
@@ -122,23 +126,25 @@ def _caching(evidence: Evidence) -> Item:
         if (cache_advice(keyed).hit_ratio or 0.0) >= 0.2:
             repeats.append(evidence.title(spec.name))
     if repeats:
-        return Item("caching", State.FAILED, f"inputs repeat in {text.listing(repeats)}, see cache-step", "memoize")
-    return Item("caching", State.PASSED if known else State.NOT_APPLICABLE, "", "memoize")
+        return ChecklistItem(
+            "caching", State.FAILED, f"inputs repeat in {text.listing(repeats)}, see cache-step", "memoize"
+        )
+    return ChecklistItem("caching", State.PASSED if known else State.NOT_APPLICABLE, "", "memoize")
 
 
-def _clean_up(evidence: Evidence) -> Item:
+def _clean_up(evidence: Evidence) -> ChecklistItem:
     declared = evidence.analysis.definition.declared
     engine = evidence.analysis.definition.engine
     if not engine.clean_up_fields:
-        return Item("clean-up", State.NOT_APPLICABLE, "", "ttlStrategy")
+        return ChecklistItem("clean-up", State.NOT_APPLICABLE, "", "ttlStrategy")
     if evidence.analysis.definition.schedule is not None and engine.keeps_few_scheduled:
-        return Item("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes keeps three
+        return ChecklistItem("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes keeps three
     if any(f in declared for f in engine.clean_up_fields):
-        return Item("clean-up", State.PASSED, "", engine.clean_up_fields[0])
-    return Item("clean-up", State.FAILED, "finished runs stay for ever", engine.clean_up_fields[0])
+        return ChecklistItem("clean-up", State.PASSED, "", engine.clean_up_fields[0])
+    return ChecklistItem("clean-up", State.FAILED, "finished runs stay for ever", engine.clean_up_fields[0])
 
 
-def _metrics(evidence: Evidence) -> Item:
+def _metrics(evidence: Evidence) -> ChecklistItem:
     least = evidence.analysis.options.min_coverage
     poor = [
         evidence.title(s.step)
@@ -146,14 +152,14 @@ def _metrics(evidence: Evidence) -> Item:
         if any(c.coverage is not None and c.coverage < least for c in s.containers)
     ]
     if poor:
-        return Item(
+        return ChecklistItem(
             "metrics", State.FAILED, f"too few samples of {text.listing(poor)}, see data-quality", "scrape interval"
         )
     known = any(c.coverage is not None for s in evidence.analysis.steps for c in s.containers)
-    return Item("metrics", State.PASSED if known else State.NOT_APPLICABLE, "", "scrape interval")
+    return ChecklistItem("metrics", State.PASSED if known else State.NOT_APPLICABLE, "", "scrape interval")
 
 
-def checklist(evidence: Evidence) -> list[Item]:
+def checklist(evidence: Evidence) -> list[ChecklistItem]:
     """All items in a fixed order."""
     whole = "activeDeadlineSeconds" in evidence.analysis.definition.declared
     return [

@@ -34,7 +34,7 @@ class Skew:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class FanOutItem:
     """One item of a fan-out: its name (or index), the node it ran on, and its seconds."""
 
     name: str | None
@@ -50,7 +50,7 @@ def _most_common(names: Sequence[str | None], least: float = 0.6) -> tuple[str, 
     return (name, count / len(known)) if count / len(known) >= least else None
 
 
-def skew(items_by_run: Mapping[str, Sequence[Item]], *, threshold: float = 2.0, least_runs: int = 5) -> Skew:
+def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, threshold: float = 2.0, least_runs: int = 5) -> Skew:
     """Skew from the items of each run. A run has a straggler when its largest item takes ``threshold`` times the median
     and lies above the upper outer fence of its siblings (Tukey: third quartile + 3 interquartile ranges)."""
     ratios: list[float] = []

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Level, Recommendation, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
-from concertmaster.core.rules.performance.skew import Item, Skew, skew
+from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ByRun
 
 _EVEN = 1.25  # an item this much above the median counts as even: what is asked for is balance, not equality
@@ -48,7 +48,7 @@ def _relative_size(by_run: ByRun) -> float | None:
 
 
 def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommendation | None:
-    items = {run: [Item(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
+    items = {run: [FanOutItem(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
     found = skew(items, least_runs=evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
     if found.skewed_share is None or found.skewed_share < least or found.ratio is None:

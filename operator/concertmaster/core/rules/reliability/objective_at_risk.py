@@ -13,7 +13,7 @@ from math import comb
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.changepoint import Outlook, OutlookState, outlook
+from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Category, Level, Outcome, Recommendation, Severity
 from concertmaster.core.rules.base import Evidence, Rule
 
@@ -63,7 +63,7 @@ def _culprit(evidence: Evidence) -> str:
     return f"; most of it from {evidence.title(step.step)}, {text.duration(seconds)} more each week"
 
 
-def _advice(evidence: Evidence, row: _Watched, found: Outlook) -> Recommendation | None:
+def _advice(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Recommendation | None:
     if found.at is None or found.level is None:
         return None
     currency = evidence.analysis.pricing.currency

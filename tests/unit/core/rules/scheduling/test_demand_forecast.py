@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.fleet.demand import DAY, HOUR, Past, Workload, forecast_demand
+from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
 from concertmaster.core.rules import Fleet
 from tests.support import scenarios
 from tests.support.builders import NOW
@@ -16,7 +16,7 @@ MIDNIGHT = NOW - NOW % DAY
 
 def _every_day(name: str, hour: float, cores: float, seconds: float, days: int = 28, kind: str = "CronJob") -> Workload:
     starts = [MIDNIGHT - d * DAY + hour * HOUR for d in range(days, 0, -1)]
-    return Workload(name, kind, [Past(s, s + seconds, cores * seconds, 2 * cores * seconds) for s in starts])
+    return Workload(name, kind, [PastRun(s, s + seconds, cores * seconds, 2 * cores * seconds) for s in starts])
 
 
 def test_a_schedule_puts_its_cores_into_its_hours() -> None:
@@ -32,7 +32,7 @@ def test_a_schedule_puts_its_cores_into_its_hours() -> None:
 
 def test_without_a_schedule_the_hours_of_the_past_count_weekends_apart() -> None:
     weekdays = [s for d in range(28, 0, -1) if int((s := MIDNIGHT - d * DAY + 9 * HOUR) // DAY + 3) % 7 < 5]
-    load = Workload("a", "Job", [Past(s, s + HOUR, 3600.0, 3600.0) for s in weekdays])
+    load = Workload("a", "Job", [PastRun(s, s + HOUR, 3600.0, 3600.0) for s in weekdays])
     found = forecast_demand([load], NOW, 7 * 24)
     busy = [h for h in found.hours if h.cores > 0]
     assert len(busy) == 5
@@ -53,7 +53,7 @@ def test_a_new_workflow_is_taken_from_similar_ones_or_said_to_be_unknown() -> No
 
 def test_unequal_runs_widen_the_bound() -> None:
     runs = [
-        Past(s, s + HOUR, c * HOUR, 0.0)
+        PastRun(s, s + HOUR, c * HOUR, 0.0)
         for k in range(10)
         for s, c in [(MIDNIGHT - (k + 1) * DAY, 2.0 + 6.0 * (k % 2))]
     ]
