@@ -1,6 +1,8 @@
-"""Generated files around the chart: CRD templates, values.schema.json, dashboards, rules, README, the table of metrics.
+"""Generated files around the chart: CRD templates, rights on engines' objects, values.schema.json, dashboards, rules,
+README, the tables of engines and metrics.
 
-``python -m charts.sync --write`` after a change of crds/, the settings, the values' comments or the telemetry;
+``python -m charts.sync --write`` after a change of crds/, the engines, the settings, the values' comments or the
+telemetry;
 ``--check`` fails with the list of files that are not fresh.
 """
 
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from charts import dashboards, metrics_table, readme, values_schema
+from charts import dashboards, engines_table, metrics_table, readme, rights, values_schema
 from concertmaster.prometheus.queries.recording_rule import GROUP
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +49,12 @@ def generated() -> dict[Path, str]:
     found |= {CHART / "dashboards" / name: text for name, text in dashboards.render().items()}
     found[CHART / "rules" / "collection.yaml"] = _RULES + yaml.safe_dump([GROUP], sort_keys=False, width=1000)
     found[CHART / "values.schema.json"] = values_schema.render()
-    found[CHART / "README.md"] = readme.render((CHART / "values.yaml").read_text())
+    found[CHART / "templates" / "_engines.tpl"] = rights.template()
+    values = rights.values((CHART / "values.yaml").read_text())
+    found[CHART / "values.yaml"] = values
+    found[CHART / "README.md"] = readme.render(values)
+    page = ROOT / "docs" / "engines" / "README.md"
+    found[page] = engines_table.render(page.read_text())
     found[ROOT / "docs" / "metrics.md"] = metrics_table.render()
     return found
 

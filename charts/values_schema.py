@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from charts.rights import switches
 from concertmaster import settings
 
 Schema = dict[str, Any]
@@ -120,7 +121,7 @@ def build() -> Schema:
         "crds": _section(enabled=_FLAG, keep=_FLAG),
         "sources": {**top["sources"], "minItems": 1},
         "namespaces": _NAMESPACES,
-        "engines": _section(argo=_FLAG, tekton=_FLAG, cronJobs=_FLAG),
+        "engines": _section(**dict.fromkeys(switches(), _FLAG)),
         "config": _section(
             interval=top["interval"],
             live=_FLAG,

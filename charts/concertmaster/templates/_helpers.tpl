@@ -165,47 +165,10 @@ sources:
   resources: [namespaces]
   verbs: [get]
 {{- end }}
-{{- if .Values.engines.argo }}
 # Definitions of workflows: read, never changed by this role.
-- apiGroups: [argoproj.io]
-  resources: [workflowtemplates, cronworkflows]
-  verbs: [list]
-{{- end }}
-{{- if .Values.engines.tekton }}
-- apiGroups: [tekton.dev]
-  resources: [pipelines, tasks]
-  verbs: [list]
-{{- end }}
-{{- if .Values.engines.cronJobs }}
-- apiGroups: [batch]
-  resources: [cronjobs]
-  verbs: [list]
-{{- end }}
+{{ include "concertmaster.engines.definitions" . }}
 {{- if .Values.config.live }}
 # Finished runs, read from their objects as they end.
-{{- if .Values.engines.argo }}
-- apiGroups: [argoproj.io]
-  resources: [workflows]
-  verbs: [list, watch]
-{{- end }}
-{{- if .Values.engines.tekton }}
-- apiGroups: [tekton.dev]
-  resources: [pipelineruns]
-  verbs: [list, watch]
-- apiGroups: [tekton.dev]
-  resources: [taskruns]
-  verbs: [list]
-{{- end }}
-{{- if .Values.engines.cronJobs }}
-- apiGroups: [batch]
-  resources: [jobs]
-  verbs: [list, watch]
-- apiGroups: [jobset.x-k8s.io]
-  resources: [jobsets]
-  verbs: [list, watch]
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list]
-{{- end }}
+{{ include "concertmaster.engines.runs" . }}
 {{- end }}
 {{- end -}}

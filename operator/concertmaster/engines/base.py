@@ -125,6 +125,7 @@ class Engine:
     patches_pods: Callable[[Raw], bool] = lambda raw: False
     """Whether an object sets resources in a place that is applied after the fields a change may set."""
     chart: ChartSwitch | None = None
+    page: tuple[str, str] | None = None  # title and file of its page below docs/engines
 
     @property
     def name(self) -> str:

@@ -82,4 +82,5 @@ ENGINE = Engine(
     active_runs=ActiveRuns(_WORKFLOW, f"{_COMPLETED}!=true", _made_from),
     patches_pods=patches_pods,
     chart=ChartSwitch("argo", ("WorkflowTemplates", "ClusterWorkflowTemplates", "CronWorkflows")),
+    page=("Argo Workflows", "argo.md"),
 )

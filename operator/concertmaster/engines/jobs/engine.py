@@ -53,4 +53,5 @@ ENGINE = Engine(
     infer=_infer,
     inferred_steps=(StepSpec(STEP),),
     chart=ChartSwitch("cronJobs", ("CronJobs", "Jobs")),
+    page=("Jobs", "jobs.md"),
 )

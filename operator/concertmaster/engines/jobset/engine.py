@@ -47,4 +47,5 @@ ENGINE = Engine(
     pod_labels=(INDEX_LABEL, *LABELS),
     infer=_infer,
     chart=ChartSwitch("cronJobs", ("JobSets",)),
+    page=("Jobs", "jobs.md"),
 )

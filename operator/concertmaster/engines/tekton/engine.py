@@ -50,4 +50,5 @@ ENGINE = Engine(
     infer=_infer,
     shared=SharedKind(TASK, "Pipeline", tasks_of),
     chart=ChartSwitch("tekton", ("Tekton Pipelines",)),
+    page=("Tekton Pipelines", "tekton.md"),
 )

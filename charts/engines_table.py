@@ -1,0 +1,25 @@
+"""The table of observed engines on the first page about them, from what the engines declare."""
+
+from __future__ import annotations
+
+import re
+
+from concertmaster.engines.base import PODS
+from concertmaster.engines.registry import ENGINES
+
+_TABLE = re.compile(r"^\| page \|.*\n(?:\|.*\n)+", re.MULTILINE)
+_GRAPH = "| [Graph](graph.md) | WorkflowProfile with `graph` or `runSelector` | pods, or results of queries |"
+
+
+def render(page: str) -> str:
+    """The page with a fresh table. Engines that share a page share a row."""
+    rows: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for engine in ENGINES:
+        if engine.page is not None:
+            declare, run = rows.setdefault(engine.page, ([], []))
+            declare += [kind.kind for kind in engine.traits.kinds]
+            for kind in engine.run_kinds:
+                run += [k.kind for k in (kind.object, kind.children) if k is not None and k is not PODS]
+    lines = ["| page | objects that declare | objects that run |", "|---|---|---|"]
+    lines += [f"| [{t}]({f}) | {', '.join(declare)} | {', '.join(run)} |" for (t, f), (declare, run) in rows.items()]
+    return _TABLE.sub("\n".join([*lines, _GRAPH]) + "\n", page, count=1)
