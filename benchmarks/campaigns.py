@@ -26,16 +26,16 @@ from benchmarks.campaign_world import APPLIED, BASELINE, BEGIN, HOUR, World, new
 from benchmarks.publishing import options_of, publish
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.policy import resolve
-from concertmaster.controller.changes.terms import reach_of, rights_of, terms_of
 from concertmaster.controller.profiles.reconcile import candidates
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.checks import blocking, run_checks
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
-from concertmaster.core.changes.verification import Proof, Terms, verify
+from concertmaster.core.changes.verification import Proof, scheduled, verify
 from concertmaster.core.model import RunRecord
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import OnSame, Verdict
+from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import Common
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
@@ -82,14 +82,14 @@ class Changed:
     raw: dict[str, Any]
     runs: list[RunRecord]
     rng: np.random.Generator
-    terms: Terms
+    settings: VerifySettings
 
-    def look(self, runs: Sequence[RunRecord], terms: Terms, shared: Common | None = None) -> Proof:
+    def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Proof:
         """Where the proof stands after ``runs``."""
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
-        return verify(aim, found, terms, age=0.0, steps=steps, lowers_memory=lowers, common=shared)
+        return verify(aim, found, settings, age=0.0, steps=steps, lowers_memory=lowers, common=shared)
 
 
 def change(kind: str, seed: int) -> Changed | None:
@@ -113,12 +113,12 @@ def change(kind: str, seed: int) -> Changed | None:
         if item.rule not in wanted or item.step not in (None, "work"):
             continue
         more: dict[str, Any] = {"monthly_cost": candidate.monthly_cost, "spread": candidate.spread}
-        made = plan(item, raw, PATCHABLE, profile="etl", namespace="demo", reach=reach_of(policy), **more)
-        situation = Situation(now, rights_of(policy), data_until=now, coverage=candidate.coverage)
+        made = plan(item, raw, PATCHABLE, profile="etl", namespace="demo", bounds=policy.apply.bounds, **more)
+        situation = Situation(now, policy, data_until=now, coverage=candidate.coverage)
         if blocking(run_checks(made, situation), proposing=False):
             continue
         changed = jsonpatch.apply(copy.deepcopy(raw), made.operations("1"))
-        return Changed(made, world, changed, runs, rng, terms_of(policy, definition, now))
+        return Changed(made, world, changed, runs, rng, scheduled(policy.apply.verify, definition, now))
     return None
 
 
@@ -128,15 +128,15 @@ def campaign(kind: str, seed: int) -> Campaign | None:
     begun = change(kind, seed)
     if begun is None:
         return None
-    made, terms = begun.made, begun.terms
+    made, settings = begun.made, begun.settings
     proof: Proof | None = None
     total = list(begun.runs)
-    for number in range(BASELINE, BASELINE + terms.max_runs):
+    for number in range(BASELINE, BASELINE + settings.max_runs):
         total.append(play(begun.world, begun.raw, number, begun.rng, harmed=True))
         if proof is None or proof.verdict is None:
-            proof = begun.look(total, terms)
+            proof = begun.look(total, settings)
     assert proof is not None
-    effect = begun.look(total, replace(terms, min_runs=terms.max_runs, restore_same=False)).measured
+    effect = begun.look(total, replace(settings, min_runs=settings.max_runs, on_same=OnSame.KEEP)).measured
     promised = made.predicted
     known = promised is not None and effect is not None and promised.measure == effect.measure
     return Campaign(

@@ -24,7 +24,9 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.before_after import Sides, split_runs
 from concertmaster.core.changes.plan import Predicted
-from concertmaster.core.changes.verification import Terms, verify
+from concertmaster.core.changes.verification import verify
+from concertmaster.core.model.enums import OnSame
+from concertmaster.core.model.policy import VerifySettings
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
@@ -278,8 +280,8 @@ def _promise(change: Change) -> Predicted | None:
 
 def _effect(change: Change, found: Sides) -> Predicted | None:
     """The effect on all runs seen, by the measure of the change's aim."""
-    terms = Terms(min_runs=1, max_runs=1000, restore_same=False)
-    return verify(change.aim, found, terms, age=0.0).measured
+    settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
+    return verify(change.aim, found, settings, age=0.0).measured
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.control import common
 from concertmaster.core.changes.verification import Proof
 from concertmaster.core.model import RunRecord
+from concertmaster.core.model.enums import OnSame
 
 RESULT = Path(__file__).parent / "results" / "moved.json"
 KINDS = ("faster", "cheaper", "slower")
@@ -49,7 +50,7 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     begun = change(kind, seed)
     if begun is None:
         return None
-    most = begun.terms.max_runs
+    most = begun.settings.max_runs
     world = replace(begun.world, work=begun.world.work * factor)
     total = list(begun.runs)
     total += [play(world, begun.raw, BASELINE + i, begun.rng, harmed=True) for i in range(most)]
@@ -61,8 +62,8 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
         shared = common([split_runs(runs[:seen], applied=APPLIED, since=None, now=now) for runs in beside])
         for name, given in (("with", shared), ("without", None)):
             if name not in ends or ends[name].verdict is None:
-                ends[name] = begun.look(total[:seen], begun.terms, given)
-    everything = replace(begun.terms, min_runs=most, restore_same=False)
+                ends[name] = begun.look(total[:seen], begun.settings, given)
+    everything = replace(begun.settings, min_runs=most, on_same=OnSame.KEEP)
     shared = common([split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR) for runs in beside])
     effects = {"with": begun.look(total, everything, shared), "without": begun.look(total, everything)}
     promised = begun.made.predicted

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.policy import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
@@ -128,7 +129,9 @@ def records(client: PrometheusClient, name: str) -> list[RunRecord]:
         assert read.changed == {definition.key}
         assert queries.problems([definition]) == {}
         runs = keeper.runs(definition, limit=10, since=0.0, as_of=now + 86_400)
-        runs, problem = queries.extras(client, definition, profile.spec.extra_metrics, runs, now=now, window=3600.0)
+        runs, problem = queries.extras(
+            client, definition, resolve(profile, None).extra_metrics, runs, now=now, window=3600.0
+        )
     finally:
         keeper.close()
     assert problem == ""

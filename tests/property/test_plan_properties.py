@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.fields import Reach, Refused
+from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.changes.pointers import within
 from concertmaster.core.model import Edit
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.policy import Bounds
 from concertmaster.engines import PATCHABLE
 from tests.support.changes_world import advice
 
@@ -85,7 +86,7 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[Edit]]:
     return raw, edits
 
 
-reach = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
+BOUNDS = Bounds()
 
 
 @settings(max_examples=300, deadline=None)
@@ -94,7 +95,9 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     raw, edits = case
     before = copy.deepcopy(raw)
     try:
-        found = plan(advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", reach=reach if stepwise else None)
+        found = plan(
+            advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", bounds=BOUNDS if stepwise else None
+        )
     except Refused:
         assert stepwise or all(  # only because nothing would change
             quantity(e.current if not e.pointer.endswith("lelism") else int(e.current or 0)) == quantity(e.proposed)
@@ -116,7 +119,7 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
             assert (setting.new - setting.old) * (advised - setting.old) > 0  # never the other way
         if stepwise and setting.resource != "parallelism" and setting.old:
             assert abs(setting.new / setting.old - 1) <= 0.5 + 1e-3 or not 0.05 <= setting.old <= 2.0**36
-    again = plan(advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", reach=reach if stepwise else None)
+    again = plan(advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", bounds=BOUNDS if stepwise else None)
     assert again.digest == found.digest
     leaves = {p for p, _ in _leaves(changed, "")} ^ {p for p, _ in _leaves(raw, "")}
     assert all(PATCHABLE["WorkflowTemplate"].resource(p) for p in leaves if not p.endswith(("resources", "requests")))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
-from concertmaster.api.models.common import ExtraMetric
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import Advice, Beat, Case, CollectionRequest, Seen, SourceReport
@@ -17,6 +16,7 @@ from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.telemetry import Telemetry
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import (

@@ -21,7 +21,7 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
 )
-from concertmaster.core.model.options import AnalysisOptions, Objectives, Pricing, RuleSettings
+from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Pricing, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, Fleet, recommend
 from concertmaster.engines.argo import definition as argo_definition
 from concertmaster.engines.jobs import definition as job_engine
@@ -211,7 +211,7 @@ class Scene:
 
     manifest: Manifest
     runs: tuple[RunRecord, ...]
-    options: AnalysisOptions = field(default_factory=AnalysisOptions)
+    options: AnalysisSettings = field(default_factory=AnalysisSettings)
     objectives: Objectives = field(default_factory=Objectives)
     pricing: Pricing = field(default_factory=Pricing)
     gaps: DataGaps | None = None
@@ -222,18 +222,15 @@ class Scene:
         """As its engine reads it."""
         return define(self.manifest)
 
-    def analysis(self) -> Analysis:
+    def analysis(self, rules: Mapping[str, RuleSettings] | None = None) -> Analysis:
         """The analysis at the end of the history."""
-        return analyze(
-            self.definition, self.runs, now=NOW, options=self.options, objectives=self.objectives, pricing=self.pricing
-        )
+        policy = Policy(analysis=self.options, objectives=self.objectives, pricing=self.pricing, rules=rules or {})
+        return analyze(self.definition, self.runs, now=NOW, policy=policy)
 
     def advice(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
         """What one rule says (None: all of them)."""
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
-        return recommend(
-            self.analysis(), "wfp", settings=chosen, gaps=self.gaps, fleet=self.fleet, wanted=self.objectives
-        )
+        return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet)
 
     def one(self, rule: str, **settings: str) -> Recommendation:
         """The only thing one rule says."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from concertmaster.core.model import ContainerFact, WorkflowKey
-from concertmaster.core.model.options import Budget, Objectives, Pricing
+from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
 from tests.support.builders import DAY, MI, NOW, container
 from tests.support.rules_world import (
@@ -255,7 +255,7 @@ def objective_at_risk() -> Scene:
     def work(i: int) -> Work:
         return {"extract": value(60), "transform": value(240 * 1.1 ** (i / 21)), "load": value(30)}
 
-    return scene(etl(), 42, work, objectives=Objectives(duration_p50=420.0))
+    return scene(etl(), 42, work, objectives=Objectives(duration=Quantiles(p50=420.0)))
 
 
 @scenario("budget")
@@ -275,7 +275,7 @@ def budget() -> Scene:
         of,
         42,
         work,
-        objectives=Objectives(budgets=(Budget("tokens", 200_000.0),)),
+        objectives=Objectives(budgets={"tokens": 200_000.0}),
         pricing=Pricing(units={"tokens": 0.000002}),
     )
     totals = [sum(e.extra.get("tokens", 0.0) for e in r.steps) for r in made.runs]

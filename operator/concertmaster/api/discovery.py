@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from concertmaster.api.effective import PolicyRef
 from concertmaster.api.models.base import GROUP
 from concertmaster.api.models.kinds import TARGETS
 from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
+from concertmaster.core.model.policy import PolicyRef
 
 MAX_NAME = 63  # a profile's name must fit into a label value
 

@@ -11,30 +11,34 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from concertmaster.api.effective import (
-    EffectiveAnalysis,
-    EffectiveApply,
-    EffectiveBounds,
-    EffectiveObjectives,
-    EffectivePolicy,
-    EffectivePricing,
-    EffectiveRule,
-    EffectiveVerify,
-    EffectiveWindow,
-    PolicyRef,
-    Quantiles,
-)
-from concertmaster.api.models.apply import Apply
+from concertmaster.api.models.apply import ApplySpec
 from concertmaster.api.models.base import parse_time
-from concertmaster.api.models.objectives import DurationByType, Objectives, QuantileObjective, TargetUtilization
+from concertmaster.api.models.common import ExtraMetricSpec
+from concertmaster.api.models.objectives import DurationByType, ObjectivesSpec, QuantileObjective, TargetUtilization
 from concertmaster.api.models.policy import (
+    AnalysisSpec,
     ClusterOptimizationPolicy,
     OptimizationPolicy,
     OptimizationPolicySpec,
-    Pricing,
+    PricingSpec,
 )
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model.enums import ApplyMode, RuleMode
+from concertmaster.core.model.policy import (
+    AnalysisSettings,
+    ApplySettings,
+    Bounds,
+    ChangeWindow,
+    ExtraMetric,
+    Objectives,
+    Policy,
+    PolicyRef,
+    Pricing,
+    Quantiles,
+    Range,
+    RuleSettings,
+    VerifySettings,
+)
 from concertmaster.core.model.scalars import Amount, Duration, Percent, human_duration
 
 _T = TypeVar("_T")
@@ -121,7 +125,7 @@ def _why(winner: AnyPolicy, loser: AnyPolicy) -> str:
 
 def resolve(
     profile: WorkflowProfile | None, policy: AnyPolicy | None, *, cluster_template_owners: Collection[str] = ()
-) -> EffectivePolicy:
+) -> Policy:
     """What is in force for ``profile`` under ``policy``; either may be absent, then the defaults hold.
 
     ``cluster_template_owners`` are the namespaces whose profiles may have a ClusterWorkflowTemplate changed: without
@@ -133,34 +137,43 @@ def resolve(
     metrics = {metric.name: metric for metric in spec.extra_metrics}
     if profile is not None:
         metrics |= {metric.name: metric for metric in profile.spec.extra_metrics}
-    apply, notes = _apply(spec.apply, profile, policy, cluster_template_owners)
-    return EffectivePolicy(
+    mode, notes = _mode(spec.apply.mode, profile, policy, cluster_template_owners)
+    return Policy(
         source=ref(policy) if policy is not None else None,
         suspended=spec.suspend,
         metrics_source=spec.metrics_source,
-        analysis=EffectiveAnalysis(
-            window_seconds=float(spec.analysis.window.seconds),
-            min_runs=spec.analysis.min_runs,
-            max_runs=max(spec.analysis.min_runs, spec.analysis.max_runs),
-            score_weights=spec.analysis.score_weights.model_dump(),
-        ),
+        analysis=_analysis(spec.analysis),
         objectives=objectives,
         pricing=pricing,
-        rules={rule.name: EffectiveRule(rule.mode is RuleMode.ENABLED, dict(rule.settings)) for rule in spec.rules},
-        extra_metrics=tuple(metrics.values()),
-        apply=apply,
+        rules={rule.name: RuleSettings(rule.mode is RuleMode.ENABLED, dict(rule.settings)) for rule in spec.rules},
+        extra_metrics=tuple(_extra_metric(metric) for metric in metrics.values()),
+        apply=_apply(spec.apply, mode),
         problems=(*problems, *unpriced),
         notes=notes,
     )
 
 
-def _objectives(base: Objectives, over: Objectives | None) -> tuple[EffectiveObjectives, tuple[str, ...]]:
+def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
+    return AnalysisSettings(
+        window_seconds=float(spec.window.seconds),
+        min_runs=spec.min_runs,
+        max_runs=max(spec.min_runs, spec.max_runs),
+        score_weights=spec.score_weights.model_dump(),
+    )
+
+
+def _extra_metric(spec: ExtraMetricSpec) -> ExtraMetric:
+    return ExtraMetric(spec.name, spec.query, spec.per, spec.unit)
+
+
+def _objectives(base: ObjectivesSpec, over: ObjectivesSpec | None) -> tuple[Objectives, tuple[str, ...]]:
     layers = (over, base) if over is not None else (base,)
     duration, slow = _quantiles("objectives.duration", [layer.duration for layer in layers])
     queue_time, late = _quantiles("objectives.queueTime", [layer.queue_time for layer in layers])
     utilization = [layer.target_utilization_percent or TargetUtilization() for layer in layers]
-    default = EffectiveObjectives()
-    merged = EffectiveObjectives(
+    default = Objectives()
+    budgets = {budget.metric: float(budget.max_per_run.value) for layer in layers[::-1] for budget in layer.budgets}
+    merged = Objectives(
         duration=duration,
         duration_by_type=_by_type(_first(layer.duration_by_type for layer in layers)),
         queue_time=queue_time,
@@ -171,15 +184,15 @@ def _objectives(base: Objectives, over: Objectives | None) -> tuple[EffectiveObj
         min_cache_hit=_share((layer.min_cache_hit_percent for layer in layers), default.min_cache_hit),
         target_cpu_utilization=_optional_share(target.cpu for target in utilization),
         target_memory_utilization=_optional_share(target.memory for target in utilization),
-        budgets={budget.metric: float(budget.max_per_run.value) for layer in layers[::-1] for budget in layer.budgets},
+        budgets=dict(sorted(budgets.items())),
     )
     return merged, (*slow, *late)
 
 
-def _by_type(found: DurationByType | None) -> dict[str, float]:
-    if found is None:
+def _by_type(durations: DurationByType | None) -> dict[str, float]:
+    if durations is None:
         return {}
-    return {name: float(getattr(found, name).seconds) for name in ("sequential", "parallel", "conditional")}
+    return {name: float(getattr(durations, name).seconds) for name in ("sequential", "parallel", "conditional")}
 
 
 def _quantiles(path: str, layers: Iterable[QuantileObjective | None]) -> tuple[Quantiles, tuple[str, ...]]:
@@ -200,34 +213,32 @@ def _quantiles(path: str, layers: Iterable[QuantileObjective | None]) -> tuple[Q
     return merged, problems
 
 
-def _pricing(pricing: Pricing) -> tuple[EffectivePricing, tuple[str, ...]]:
+def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
     """Prices; the built-in ones only for their own currency."""
-    builtin = EffectivePricing()
-    foreign = pricing.currency != builtin.currency
-    cpu, memory = _number(pricing.cpu_core_hour), _number(pricing.memory_gib_hour)
+    builtin = Pricing()
+    foreign = spec.currency != builtin.currency
+    cpu, memory = _number(spec.cpu_core_hour), _number(spec.memory_gib_hour)
     missing = [name for name, price in (("cpuCoreHour", cpu), ("memoryGiBHour", memory)) if price is None]
     problems: tuple[str, ...] = ()
     if foreign and missing:
         problems = (
-            f"pricing: {' and '.join(missing)} must be set for {pricing.currency}, the built-in prices are in"
+            f"pricing: {' and '.join(missing)} must be set for {spec.currency}, the built-in prices are in"
             f" {builtin.currency}; compute cost is incomplete until then",
         )
-    return (
-        EffectivePricing(
-            currency=pricing.currency,
-            cpu_core_hour=cpu if cpu is not None or foreign else builtin.cpu_core_hour,
-            memory_gib_hour=memory if memory is not None or foreign else builtin.memory_gib_hour,
-            units={unit.metric: float(unit.price.value) for unit in pricing.units},
-        ),
-        problems,
+    pricing = Pricing(
+        currency=spec.currency,
+        cpu_core_hour=cpu if cpu is not None else 0.0 if foreign else builtin.cpu_core_hour,
+        memory_gib_hour=memory if memory is not None else 0.0 if foreign else builtin.memory_gib_hour,
+        units={unit.metric: float(unit.price.value) for unit in spec.units},
     )
+    return pricing, problems
 
 
-def _apply(
-    apply: Apply, profile: WorkflowProfile | None, policy: AnyPolicy | None, owners: Collection[str]
-) -> tuple[EffectiveApply, tuple[str, ...]]:
+def _mode(
+    mode: ApplyMode, profile: WorkflowProfile | None, policy: AnyPolicy | None, owners: Collection[str]
+) -> tuple[ApplyMode, tuple[str, ...]]:
+    """The mode in force, and why it is less than the policy's."""
     notes: list[str] = []
-    mode = apply.mode
     if policy is not None and policy.spec.suspend and mode is not ApplyMode.RECOMMEND:
         notes.append(f"{ref(policy)} is suspended: nothing is changed")
         mode = ApplyMode.RECOMMEND
@@ -240,35 +251,35 @@ def _apply(
                 f" operator's configuration does not name {namespace} in clusterTemplateOwners"
             )
             mode = ApplyMode.RECOMMEND
-    bounds, verify = apply.bounds, apply.verify
-    effective = EffectiveApply(
+    return mode, tuple(notes)
+
+
+def _apply(spec: ApplySpec, mode: ApplyMode) -> ApplySettings:
+    bounds, verify = spec.bounds, spec.verify
+    return ApplySettings(
         mode=mode,
-        allow=frozenset(apply.allow),
-        max_risk=apply.max_risk,
-        bounds=EffectiveBounds(
-            cpu_min=bounds.cpu.min.cores,
-            cpu_max=bounds.cpu.max.cores,
-            memory_min=bounds.memory.min.bytes,
-            memory_max=bounds.memory.max.bytes,
-            parallelism_min=bounds.parallelism.min,
-            parallelism_max=bounds.parallelism.max,
+        allow=frozenset(spec.allow),
+        max_risk=spec.max_risk,
+        bounds=Bounds(
+            cpu=Range(bounds.cpu.min.cores, bounds.cpu.max.cores),
+            memory=Range(bounds.memory.min.bytes, bounds.memory.max.bytes),
+            parallelism=Range(bounds.parallelism.min, bounds.parallelism.max),
             max_step=bounds.max_step_percent / 100,
         ),
-        min_change=apply.min_change_percent / 100,
-        cooldown_seconds=float(apply.cooldown.seconds),
-        windows=tuple(EffectiveWindow(w.schedule, w.time_zone, float(w.duration.seconds)) for w in apply.windows),
-        max_in_flight=apply.max_in_flight,
-        change_history_limit=apply.change_history_limit,
-        verify=EffectiveVerify(
+        min_change=spec.min_change_percent / 100,
+        cooldown_seconds=float(spec.cooldown.seconds),
+        windows=tuple(ChangeWindow(w.schedule, w.time_zone, float(w.duration.seconds)) for w in spec.windows),
+        max_in_flight=spec.max_in_flight,
+        change_history_limit=spec.change_history_limit,
+        verify=VerifySettings(
             min_runs=verify.min_runs,
-            max_runs=verify.max_runs,
+            max_runs=max(verify.min_runs, verify.max_runs),
             max_age_seconds=float(verify.max_age.seconds),
             on_same=verify.on_same,
             on_inconclusive=verify.on_inconclusive,
         ),
-        git_ops=apply.git_ops,
+        git_ops=spec.git_ops,
     )
-    return effective, tuple(notes)
 
 
 def _first(values: Iterable[_T | None]) -> _T | None:

@@ -18,13 +18,11 @@ from pydantic import ValidationError
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
-from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, resolve, select
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.terms import reach_of, rights_of
 from concertmaster.controller.workflow_change import FLYING, Change, elsewhere
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
@@ -32,6 +30,7 @@ from concertmaster.core.changes.ledger import withdrawn
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
+from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
@@ -159,8 +158,9 @@ class Planner:
         raw = self._client.get(resource.path(space, name))
         raw.setdefault("apiVersion", resource.api_version)
         raw.setdefault("kind", resource.kind)
-        reach = reach_of(self._policy)
-        return plan(found, raw, PATCHABLE, profile=self._name, namespace=self._namespace, reach=reach), raw
+        return plan(
+            found, raw, PATCHABLE, profile=self._name, namespace=self._namespace, bounds=self._policy.apply.bounds
+        ), raw
 
     @property
     def _ref(self) -> Mapping[str, Any]:
@@ -174,7 +174,7 @@ class Planner:
         facts = reader.read(made, raw, None, str(self._ref.get("name")))
         return Situation(
             now=time.time(),
-            rights=rights_of(self._policy),
+            policy=self._policy,
             facts=facts,
             past=tuple(PastChange(c.applied, c.restored) for c in self._changes if c.applied is not None),
             in_flight=tuple(c.name for c in self._changes if c.phase in FLYING),
@@ -185,7 +185,7 @@ class Planner:
             withdrawn=withdrawn(lines, made.rule, f"{self._namespace}/{self._name}"),
         )
 
-    def _effective(self) -> EffectivePolicy:
+    def _effective(self) -> Policy:
         profile = WorkflowProfile.parse(self._raw)
         policies = [p for p in self._parsed(POLICIES, OptimizationPolicy) if isinstance(p, OptimizationPolicy)]
         wide = [

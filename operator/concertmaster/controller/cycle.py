@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from concertmaster.api.conditions import Reason
-from concertmaster.api.effective import PolicyRef
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.cycle_log import CycleLog
 from concertmaster.controller.discovery import write_access as rights
@@ -32,6 +31,7 @@ from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
 from concertmaster.controller.telemetry import Telemetry
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.rules import RULES
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.errors import Stopped

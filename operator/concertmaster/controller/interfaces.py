@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from concertmaster.api.conditions import Finding, Reason
-from concertmaster.api.effective import EffectivePolicy
-from concertmaster.api.models.common import ExtraMetric
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.states import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.policy import ExtraMetric, Policy
 from concertmaster.core.rules import Fleet, FleetMember
 
 Beat = Callable[[str], None]
@@ -134,7 +133,7 @@ class Case:
     """Everything one analysis depends on."""
 
     profile: WorkflowProfile
-    policy: EffectivePolicy
+    policy: Policy
     definition: WorkflowDefinition
     runs: Sequence[RunRecord]
     now: float

@@ -10,11 +10,11 @@ from typing import Any
 
 from concertmaster.api.discovery import Discovered, discover, wanted_kinds
 from concertmaster.api.discovery import Target as DiscoveryTarget
-from concertmaster.api.effective import PolicyRef
 from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.policies import PolicyBook
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Registry, Snapshot
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, read, scan
 from concertmaster.kube.objects import NAMESPACES

@@ -5,19 +5,12 @@ Pure. Whoever calls it has read everything and writes the result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
-from concertmaster.api.effective import EffectiveObjectives, EffectivePolicy, EffectivePricing, Quantiles
 from concertmaster.core.analysis.data_warnings import oddities
 from concertmaster.core.analysis.insights import Insights, insights
-from concertmaster.core.analysis.pattern import workflow_type
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.plan import predict
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
@@ -31,9 +24,10 @@ from concertmaster.core.lifecycle.states import (
     RelativeEffect,
     advance,
 )
-from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition, WorkflowGraph
-from concertmaster.core.model.options import WEIGHTS, AnalysisOptions, Budget, Objectives, Pricing, RuleSettings
+from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
+from concertmaster.core.schedule import next_run, upcoming
 from concertmaster.engines import complete
 from concertmaster.report import insights as told
 from concertmaster.report import status_document as status
@@ -110,72 +104,6 @@ class Advice:
         )
 
 
-def options_of(policy: EffectivePolicy) -> AnalysisOptions:
-    """The policy's analysis settings and success objective."""
-    return AnalysisOptions(
-        window_seconds=policy.analysis.window_seconds,
-        min_runs=policy.analysis.min_runs,
-        max_runs=policy.analysis.max_runs,
-        min_change=policy.apply.min_change,
-        success_target=policy.objectives.min_success,
-        score_weights=policy.analysis.score_weights or WEIGHTS,
-    )
-
-
-def objectives_of(wanted: EffectiveObjectives, graph: WorkflowGraph) -> Objectives:
-    """The same objectives in the core's terms. A template by type stands in for a duration nobody asked for."""
-    own = wanted.duration
-    kind = workflow_type(graph)
-    template = wanted.duration_by_type.get(kind.value) if own == Quantiles() else None
-    return Objectives(
-        duration_p50=own.p50 if template is None else template,
-        duration_note="" if template is None else f"template for {kind.value} workflows",
-        duration_p95=own.p95,
-        duration_p99=own.p99,
-        queue_p95=wanted.queue_time.p95,
-        min_success=wanted.min_success,
-        max_step_failure=wanted.max_step_failure,
-        max_cost_per_run=wanted.max_cost_per_run,
-        min_throughput_per_hour=wanted.min_throughput_per_hour,
-        min_cache_hit=wanted.min_cache_hit,
-        target_cpu_utilization=wanted.target_cpu_utilization,
-        target_memory_utilization=wanted.target_memory_utilization,
-        budgets=tuple(Budget(metric, most) for metric, most in sorted(wanted.budgets.items())),
-    )
-
-
-def pricing_of(prices: EffectivePricing) -> Pricing:
-    """The same prices in the core's terms; what has no price costs nothing."""
-    return Pricing(prices.currency, prices.cpu_core_hour or 0.0, prices.memory_gib_hour or 0.0, dict(prices.units))
-
-
-def next_run(definition: WorkflowDefinition, now: float) -> float | None:
-    """When the schedule starts the workflow next (unix seconds); None without a schedule that can be read."""
-    return next(iter(upcoming(definition, now, math.inf, most=1)), None)
-
-
-def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
-    """The starts (unix seconds) after ``now`` and not after ``until`` that the schedule tells, at most ``most`` of them."""
-    if not definition.schedule or definition.suspended:
-        return ()
-    try:
-        zone = ZoneInfo(definition.schedule_time_zone or "UTC")
-    except (KeyError, ValueError, OSError):
-        return ()
-    due: set[float] = set()
-    for line in definition.schedule.split(";"):
-        try:
-            starts = CronSim(line.strip(), datetime.fromtimestamp(now, tz=UTC).astimezone(zone))
-            for _ in range(most):
-                at = next(starts).timestamp()
-                if at > until:
-                    break
-                due.add(at)
-        except (CronSimError, StopIteration):
-            continue
-    return tuple(sorted(due)[:most])
-
-
 def fleet_member(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> FleetMember:
     """A workflow as rules that compare workflows want to see it: two weeks ahead."""
     return member(definition, runs, upcoming(definition, now, now + 14 * 86400.0))
@@ -189,7 +117,7 @@ def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]]
 def advise(
     definition: WorkflowDefinition,
     runs: Sequence[RunRecord],
-    policy: EffectivePolicy,
+    policy: Policy,
     *,
     profile: str,
     now: float,
@@ -205,25 +133,14 @@ def advise(
     A definition without a graph of its own (runs picked by name) gets the one its runs show.
     """
     definition, runs = complete(definition, runs)
-    wanted = objectives_of(policy.objectives, definition.graph)
-    analysis = analyze(
-        definition,
-        runs,
-        now=now,
-        options=options_of(policy),
-        objectives=wanted,
-        pricing=pricing_of(policy.pricing),
-    )
+    analysis = analyze(definition, runs, now=now, policy=policy)
     odd = (*oddities(definition, runs, now), *notes)
-    settings = {name: RuleSettings(rule.enabled, dict(rule.settings)) for name, rule in policy.rules.items()}
     found = recommend(
         analysis,
         profile,
-        settings=settings,
         gaps=DataGaps(tuple(missing), odd),
         fleet=fleet,
-        wanted=wanted,
         trust=trust,
     )
     reserved, error = reserved_per_month(analysis), effect_error(analysis.runs)
-    return Advice(profile, analysis, insights(analysis, wanted), tuple(found), odd, reserved, error)
+    return Advice(profile, analysis, insights(analysis), tuple(found), odd, reserved, error)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.api.effective import EffectiveObjectives, EffectivePricing, EffectiveRule
 from concertmaster.api.policy import AnyPolicy, reaches, ref, resolve, select
 from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
 from concertmaster.core.model.enums import ApplyMode, ChangeKind
+from concertmaster.core.model.policy import Objectives, Policy, Pricing, RuleSettings
 
 WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}
 NAMESPACE_LABELS = {"kubernetes.io/metadata.name": "etl", "env": "prod"}
@@ -138,17 +138,17 @@ def test_without_any_policy_the_defaults_hold_and_nothing_is_changed() -> None:
         5,
         200,
     )
-    assert effective.objectives == EffectiveObjectives()
-    assert effective.pricing == EffectivePricing("USD", 0.031, 0.004, {})
+    assert effective.objectives == Objectives()
+    assert effective.pricing == Pricing()
     assert effective.apply.mode is ApplyMode.RECOMMEND
     assert effective.apply.allow == {ChangeKind.PARALLELISM, ChangeKind.RESOURCES}
     bounds = effective.apply.bounds
-    assert (bounds.cpu_min, bounds.cpu_max, bounds.max_step) == (0.05, 8, 0.5)
-    assert (bounds.memory_min, bounds.memory_max) == (64 * 2**20, 32 * 2**30)
+    assert (bounds.cpu.min, bounds.cpu.max, bounds.max_step) == (0.05, 8, 0.5)
+    assert (bounds.memory.min, bounds.memory.max) == (64 * 2**20, 32 * 2**30)
     assert (effective.apply.min_change, effective.apply.cooldown_seconds) == (0.1, 86400)
     assert (effective.apply.verify.max_age_seconds, effective.apply.windows) == (604800, ())
     assert effective.problems == () and effective.notes == ()
-    assert effective == resolve(None, None)
+    assert effective == resolve(None, None) == Policy()
     assert effective == replace(resolve(None, policy("x")), source=None)
 
 
@@ -217,16 +217,16 @@ def test_rules_keep_their_settings() -> None:
         "rules": [{"name": "timeout", "settings": {"headroomPercent": "50"}}, {"name": "variance", "mode": "Disabled"}]
     }
     effective = resolve(None, policy("p", spec))
-    assert effective.rule("timeout") == EffectiveRule(True, {"headroomPercent": "50"})
+    assert effective.rule("timeout") == RuleSettings(True, {"headroomPercent": "50"})
     assert not effective.rule("variance").enabled
-    assert effective.rule("bottleneck") == EffectiveRule(True, {})
+    assert effective.rule("bottleneck") == RuleSettings(True, {})
 
 
 def test_built_in_prices_are_only_for_their_currency() -> None:
     own = resolve(None, policy("p", {"pricing": {"cpuCoreHour": "0.05"}}))
     assert (own.pricing.cpu_core_hour, own.pricing.memory_gib_hour) == (0.05, 0.004)
     foreign = resolve(None, policy("p", {"pricing": {"currency": "EUR", "cpuCoreHour": "0.05"}}))
-    assert (foreign.pricing.cpu_core_hour, foreign.pricing.memory_gib_hour) == (0.05, None)
+    assert (foreign.pricing.cpu_core_hour, foreign.pricing.memory_gib_hour) == (0.05, 0.0)
     assert foreign.problems[0].startswith("pricing: memoryGiBHour must be set for EUR")
     units = {"pricing": {"units": [{"metric": "tokens", "price": "0.000002"}]}}
     assert resolve(None, policy("p", units)).pricing.units == {"tokens": 2e-6}
@@ -259,7 +259,7 @@ def test_windows_bounds_and_verification_become_numbers() -> None:
     assert effective.analysis.window_seconds == 129_600
     (window,) = effective.apply.windows
     assert (window.schedule, window.time_zone, window.duration_seconds) == ("0 22 * * 1-5", "Europe/Berlin", 21600)
-    assert (effective.apply.bounds.cpu_min, effective.apply.bounds.memory_max) == (0.5, 1.5 * 2**30)
+    assert (effective.apply.bounds.cpu.min, effective.apply.bounds.memory.max) == (0.5, 1.5 * 2**30)
     assert effective.apply.bounds.max_step == 0.25
     assert effective.apply.verify.max_age_seconds == 14 * 86400
 

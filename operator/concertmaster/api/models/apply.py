@@ -85,7 +85,7 @@ class ParallelismBounds(ApiModel):
     )
 
 
-class Bounds(ApiModel):
+class BoundsSpec(ApiModel):
     """What a change may set at most and at least."""
 
     cpu: CpuBounds = Field(default=CpuBounds(), description="Limits of CPU requests.", examples=[{"max": "16"}])
@@ -105,7 +105,7 @@ class Bounds(ApiModel):
     )
 
 
-class ChangeWindow(ApiModel):
+class ChangeWindowSpec(ApiModel):
     """A recurring span of time in which changes may be made."""
 
     duration: Duration = Field(
@@ -131,7 +131,7 @@ class ChangeWindow(ApiModel):
     )
 
 
-class Verify(ApiModel):
+class VerifySpec(ApiModel):
     """How a change is proven on the runs after it."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
@@ -176,7 +176,7 @@ class Verify(ApiModel):
     )
 
 
-class Apply(ApiModel):
+class ApplySpec(ApiModel):
     """What the operator may change by itself."""
 
     allow: tuple[ChangeKind, ...] = Field(
@@ -186,8 +186,10 @@ class Apply(ApiModel):
         examples=[["Resources"]],
         json_schema_extra=schema(unique=True),
     )
-    bounds: Bounds = Field(
-        default=Bounds(), description="What a change may set at most and at least.", examples=[{"maxStepPercent": 25}]
+    bounds: BoundsSpec = Field(
+        default=BoundsSpec(),
+        description="What a change may set at most and at least.",
+        examples=[{"maxStepPercent": 25}],
     )
     change_history_limit: int = Field(
         default=20,
@@ -236,10 +238,10 @@ class Apply(ApiModel):
         "change, proves it on the next runs and takes it back when it did not help.",
         examples=["Approve"],
     )
-    verify: Verify = Field(
-        default=Verify(), description="How a change is proven on the runs after it.", examples=[{"minRuns": 10}]
+    verify: VerifySpec = Field(
+        default=VerifySpec(), description="How a change is proven on the runs after it.", examples=[{"minRuns": 10}]
     )
-    windows: tuple[ChangeWindow, ...] = Field(
+    windows: tuple[ChangeWindowSpec, ...] = Field(
         default=(),
         max_length=10,
         description="When changes may be made: while at least one window is open.",

@@ -20,6 +20,7 @@ from concertmaster.api.models.base import (
     schema,
 )
 from concertmaster.core.model import LabelRequirement
+from concertmaster.core.model.enums import Per
 
 # A query without the window would find nothing once a run has ended; the operator fills in the run's own span.
 WINDOW_RULE = rule(
@@ -106,14 +107,7 @@ class LabelSelector(ApiModel):
         return not self.match_labels and not self.match_expressions
 
 
-class Per(StrEnum):
-    """What one value of an extra metric belongs to."""
-
-    RUN = "Run"
-    STEP = "Step"
-
-
-class ExtraMetric(ApiModel):
+class ExtraMetricSpec(ApiModel):
     """A number per run (or per step of a run) that comes from a query of the user's own."""
 
     name: ShortName = Field(

@@ -80,7 +80,7 @@ class TargetUtilization(ApiModel):
     )
 
 
-class Budget(ApiModel):
+class BudgetSpec(ApiModel):
     """The most of an extra metric one run may use."""
 
     max_per_run: Amount = Field(
@@ -91,10 +91,10 @@ class Budget(ApiModel):
     metric: ShortName = Field(description="Name of the extra metric.", examples=["tokens"])
 
 
-class Objectives(ApiModel):
+class ObjectivesSpec(ApiModel):
     """What the runs of a workflow are expected to reach; verdicts are in the condition ObjectivesMet."""
 
-    budgets: tuple[Budget, ...] = Field(
+    budgets: tuple[BudgetSpec, ...] = Field(
         default=(),
         max_length=20,
         description="Limits on extra metrics, one per metric.",

@@ -6,18 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from concertmaster.api.models.apply import Apply
+from concertmaster.api.models.apply import ApplySpec
 from concertmaster.api.models.base import ApiModel, Resource, ShortName, rule, schema
 from concertmaster.api.models.common import (
     RUNS_ORDER,
     Condition,
-    ExtraMetric,
+    ExtraMetricSpec,
     LabelSelector,
     conditions_field,
     observed_generation_field,
 )
 from concertmaster.api.models.kinds import TargetKind, TargetVersion
-from concertmaster.api.models.objectives import Objectives
+from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.profile import REF_RULE
 from concertmaster.core.model.enums import RuleMode
 from concertmaster.core.model.scalars import Amount, Duration
@@ -77,7 +77,7 @@ class ScoreWeights(ApiModel):
     waiting: int = _points(15, "not waiting for nodes")
 
 
-class Analysis(ApiModel):
+class AnalysisSpec(ApiModel):
     """How much history is looked at, and what the score weighs."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
@@ -129,7 +129,7 @@ class UnitPrice(ApiModel):
     )
 
 
-class Pricing(ApiModel):
+class PricingSpec(ApiModel):
     """What resources cost."""
 
     model_config = ConfigDict(
@@ -168,7 +168,7 @@ class Pricing(ApiModel):
     )
 
 
-class RuleSettings(ApiModel):
+class RuleSpec(ApiModel):
     """Changes one rule's behaviour. A name or setting that does not exist is reported in the condition Ready."""
 
     mode: RuleMode = Field(
@@ -186,11 +186,11 @@ class RuleSettings(ApiModel):
 class OptimizationPolicySpec(ApiModel):
     """What is wanted of the workflows in reach, and what the operator may do about it."""
 
-    analysis: Analysis = Field(
-        default=Analysis(), description="How much history is looked at.", examples=[{"window": "30d"}]
+    analysis: AnalysisSpec = Field(
+        default=AnalysisSpec(), description="How much history is looked at.", examples=[{"window": "30d"}]
     )
-    apply: Apply = Field(
-        default=Apply(), description="What the operator may change by itself.", examples=[{"mode": "Approve"}]
+    apply: ApplySpec = Field(
+        default=ApplySpec(), description="What the operator may change by itself.", examples=[{"mode": "Approve"}]
     )
     discover: tuple[Discover, ...] = Field(
         default=(),
@@ -198,7 +198,7 @@ class OptimizationPolicySpec(ApiModel):
         description="Targets that get a profile of their own, named after kind and target, with the target's labels.",
         examples=[[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}]],
     )
-    extra_metrics: tuple[ExtraMetric, ...] = Field(
+    extra_metrics: tuple[ExtraMetricSpec, ...] = Field(
         default=(),
         max_length=20,
         description="Own numbers per run or step, for every profile this policy selects.",
@@ -210,12 +210,14 @@ class OptimizationPolicySpec(ApiModel):
         description="Name of a metrics source of the operator's configuration. Never a URL.",
         examples=["thanos"],
     )
-    objectives: Objectives = Field(
-        default=Objectives(),
+    objectives: ObjectivesSpec = Field(
+        default=ObjectivesSpec(),
         description="What the runs are expected to reach.",
         examples=[{"duration": {"p95": "30m"}}],
     )
-    pricing: Pricing = Field(default=Pricing(), description="What resources cost.", examples=[{"cpuCoreHour": "0.031"}])
+    pricing: PricingSpec = Field(
+        default=PricingSpec(), description="What resources cost.", examples=[{"cpuCoreHour": "0.031"}]
+    )
     priority: int = Field(
         default=0,
         ge=-1_000_000,
@@ -224,7 +226,7 @@ class OptimizationPolicySpec(ApiModel):
         "name. A policy of the namespace always beats a cluster policy.",
         examples=[100],
     )
-    rules: tuple[RuleSettings, ...] = Field(
+    rules: tuple[RuleSpec, ...] = Field(
         default=(),
         max_length=50,
         description="Changes to the behaviour of rules, one entry per rule.",

@@ -19,9 +19,9 @@ from concertmaster.api.models.base import (
     rule,
     schema,
 )
-from concertmaster.api.models.common import ExtraMetric, LabelSelector, Query
+from concertmaster.api.models.common import ExtraMetricSpec, LabelSelector, Query
 from concertmaster.api.models.kinds import RUNS, TARGETS, RunKind, RunVersion, TargetKind, TargetVersion, pair_rule
-from concertmaster.api.models.objectives import Objectives
+from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 
 NamePrefix = Annotated[
@@ -187,7 +187,7 @@ class WorkflowProfileSpec(ApiModel):
         examples=[[{"recommendation": "memory-request.transform", "reason": "peak at month end"}]],
         json_schema_extra=schema(list_map="recommendation"),
     )
-    extra_metrics: tuple[ExtraMetric, ...] = Field(
+    extra_metrics: tuple[ExtraMetricSpec, ...] = Field(
         default=(),
         max_length=20,
         description="Own numbers per run or step, added to those of the policy; the same name replaces the policy's.",
@@ -199,7 +199,7 @@ class WorkflowProfileSpec(ApiModel):
         description="A workflow of any engine, described by its steps.",
         examples=[{"podRunLabel": "example.com/run", "steps": [{"name": "extract"}]}],
     )
-    objectives: Objectives | None = Field(
+    objectives: ObjectivesSpec | None = Field(
         default=None,
         description="Objectives of this workflow; each value given here replaces the policy's.",
         examples=[{"duration": {"p95": "30m"}}],

@@ -12,7 +12,6 @@ import click
 
 from concertmaster import engines
 from concertmaster.api.discovery import KIND_SHORT, profile_name
-from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.policy import resolve, select
 from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
 from concertmaster.cli import gather, options
@@ -22,6 +21,7 @@ from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.facts import owners_of_jobs
+from concertmaster.core.model.policy import Policy
 from concertmaster.report import markdown, tables
 from concertmaster.report import pipeline as advisor
 from concertmaster.report import trends as told
@@ -201,7 +201,7 @@ class _Policies:
         key = definition.key
         return profile_name(key.kind, key.name) if key.kind in KIND_SHORT else key.name
 
-    def of(self, definition: WorkflowDefinition, window: float | None, min_runs: int | None) -> EffectivePolicy:
+    def of(self, definition: WorkflowDefinition, window: float | None, min_runs: int | None) -> Policy:
         """The policy in force, or the defaults; a window and a number of runs of the command line win."""
         key = definition.key
         profile = next((p for p in self._profiles if _describes(p, definition)), None)

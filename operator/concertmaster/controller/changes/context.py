@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.api.effective import EffectivePolicy
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.control_group import ControlGroup
@@ -19,6 +18,7 @@ from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import TASK, WorkflowDefinition
+from concertmaster.core.model.policy import Policy
 from concertmaster.engines.tekton.definition import tasks_of
 
 
@@ -27,7 +27,7 @@ class WorkflowContext:
     """Everything about one workflow while the stage works on it: one per workflow and cycle."""
 
     subject: Subject
-    policy: EffectivePolicy
+    policy: Policy
     changes: list[Change]
     ledger: Ledger
     scene: ClusterSnapshot

@@ -11,7 +11,6 @@ from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.replan import confirmed
 from concertmaster.controller.changes.status import object_name, says
-from concertmaster.controller.changes.terms import reach_of, rights_of
 from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
@@ -97,7 +96,7 @@ class Proposals:
             PATCHABLE,
             profile=entry.name,
             namespace=entry.namespace,
-            reach=reach_of(desk.policy),
+            bounds=desk.policy.apply.bounds,
             monthly_cost=candidate.monthly_cost,
             spread=candidate.spread,
         )
@@ -164,7 +163,7 @@ class Proposals:
                 change,
                 candidate.recommendation,
                 raw,
-                reach=reach_of(desk.policy),
+                bounds=desk.policy.apply.bounds,
                 drift=max(0.05, desk.policy.apply.min_change),
                 made=self._hand.journal.made(change.digest),
                 monthly_cost=candidate.monthly_cost,
@@ -264,7 +263,7 @@ class Proposals:
         why = why or _objection([c for c in desk.changes if c.recommendation == item.id], desk.now)
         return Situation(
             now=desk.now,
-            rights=rights_of(desk.policy),
+            policy=desk.policy,
             facts=desk.facts.sharing(made, desk.subject.key.name),
             past=tuple(past),
             in_flight=tuple(c.name for c in desk.changes if c.phase in FLYING),

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
-from concertmaster.api.effective import PolicyRef
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext, scope_of
@@ -30,6 +29,7 @@ from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import FINISHED, FLYING, Change
 from concertmaster.core.changes.ledger import Ledger
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient

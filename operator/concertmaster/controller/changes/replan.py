@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.controller.workflow_change import Change
-from concertmaster.core.changes.fields import Reach, Refused, Setting
+from concertmaster.core.changes.fields import Refused, Setting
 from concertmaster.core.changes.json_patch import compact, join
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.policy import Bounds
 from concertmaster.engines import PATCHABLE
 
 
@@ -25,7 +26,7 @@ def confirmed(
     item: Recommendation,
     raw: Mapping[str, Any],
     *,
-    reach: Reach,
+    bounds: Bounds,
     drift: float,
     made: bool,
     monthly_cost: float | None = None,
@@ -37,7 +38,7 @@ def confirmed(
     """
     more: dict[str, Any] = {"profile": change.profile, "namespace": change.namespace, "monthly_cost": monthly_cost}
     more["spread"] = spread
-    now = plan(item, raw, PATCHABLE, reach=reach, **more)
+    now = plan(item, raw, PATCHABLE, bounds=bounds, **more)
     if now.digest == change.digest:
         return now
     values = written(change.operations("patch") or ())

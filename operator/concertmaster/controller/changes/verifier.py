@@ -10,14 +10,13 @@ from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.replan import lowers_memory
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.status import says
-from concertmaster.controller.changes.terms import prices_of, terms_of
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import FINISHED, Change
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.before_after import Sides
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
-from concertmaster.core.changes.verification import SOONEST, verify
+from concertmaster.core.changes.verification import SOONEST, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
 
@@ -83,18 +82,18 @@ class Verifier:
         if change.fingerprint is None and definition.fingerprint is not None:
             marked = self.marked(change, definition.fingerprint)
             change = self._hand.write(marked, marked.status, [], desk.now) or change
-        terms = terms_of(desk.policy, definition, desk.now)
+        settings = scheduled(desk.policy.apply.verify, definition, desk.now)
         touched = self._touched(desk, change, definition)
-        window = desk.policy.analysis.window_seconds + terms.max_age
+        window = desk.policy.analysis.window_seconds + settings.max_age_seconds
         found = self.split_runs(desk, applied + 1.0, window, change)
         proof = verify(
             change.aim,
             found,
-            terms,
+            settings,
             age=float("inf") if touched else desk.now - applied,
             steps=_changed(change, definition),
             lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
-            pricing=prices_of(desk.policy),
+            pricing=desk.policy.pricing,
             common=desk.others.common(desk.subject, found, applied) if len(found.after) >= SOONEST else None,
         )
         if touched:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.api.conditions import Reason
-from concertmaster.api.models.common import ExtraMetric
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.interfaces import Beat, CollectionRequest, SourceReport
 from concertmaster.core.model import EngineTraits, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import assign, job_ends
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from concertmaster.api.models.common import ExtraMetric, Per
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.enums import Per
+from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import from_durations
 from concertmaster.engines.common.placing import QUERIED
 from concertmaster.prometheus.client import PrometheusClient

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, Finding, Reason
-from concertmaster.api.effective import EffectivePolicy, PolicyRef
 from concertmaster.api.models.base import format_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
@@ -21,8 +20,8 @@ from concertmaster.api.policy import AnyPolicy, resolve, select
 from concertmaster.api.types import explain
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
-from concertmaster.core.changes.situation import Window
-from concertmaster.core.changes.windows import WindowUnusable, next_opening
+from concertmaster.core.model.policy import Policy, PolicyRef
+from concertmaster.core.schedule import WindowUnusable, next_opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class PolicyBook:
             else:
                 self._by_namespace.setdefault(policy.metadata.namespace or "", []).append(policy)
 
-    def effective(self, profile: WorkflowProfile) -> tuple[EffectivePolicy, tuple[PolicyRef, ...]]:
+    def effective(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
         """What is in force for ``profile``, and the policies that select it too but lose."""
         namespace = profile.metadata.namespace or ""
         chosen = select(
@@ -174,7 +173,7 @@ def _windows(policy: AnyPolicy, now: float) -> str:
     found = []
     for place, window in enumerate(resolve(None, policy).apply.windows):
         try:
-            next_opening(Window(window.schedule, window.time_zone, window.duration_seconds), now)
+            next_opening(window, now)
         except WindowUnusable as error:
             found.append(f"apply.windows[{place}] never opens: {error}")
     return "; ".join(found)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.api.discovery import Discovered
-from concertmaster.api.effective import PolicyRef
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.registry import Entry
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
 
 _Key = tuple[str, str, str]  # namespace of the profile, kind and name of the target

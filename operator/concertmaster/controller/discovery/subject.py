@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from concertmaster.api.conditions import Finding
-from concertmaster.api.effective import EffectivePolicy, PolicyRef
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Resolved
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.registry import Entry
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.kube.objects import PROFILES
 
 
@@ -22,7 +22,7 @@ class Subject:
 
     entry: Entry
     profile: WorkflowProfile | None
-    policy: EffectivePolicy | None
+    policy: Policy | None
     losers: tuple[PolicyRef, ...]
     resolved: Resolved
     source: str

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.api.conditions import Finding, Reason
-from concertmaster.api.effective import EffectivePolicy
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.core.model.enums import ApplyMode
+from concertmaster.core.model.policy import Policy
 
 
 def lead(subjects: Sequence[Subject]) -> list[Subject]:
@@ -51,7 +51,7 @@ def _shared(found: Finding, text: str) -> Finding:
     return replace(found, reason=reason, message=f"{found.message}; {text}")
 
 
-def _recommending(policy: EffectivePolicy | None, why: str) -> EffectivePolicy | None:
+def _recommending(policy: Policy | None, why: str) -> Policy | None:
     if policy is None or policy.apply.mode is ApplyMode.RECOMMEND:
         return policy
     return replace(policy, apply=replace(policy.apply, mode=ApplyMode.RECOMMEND), notes=(*policy.notes, why))

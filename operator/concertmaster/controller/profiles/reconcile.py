@@ -9,20 +9,20 @@ from datetime import UTC, datetime
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.changes.terms import terms_of
 from concertmaster.controller.interfaces import Advice, Candidate, Case
 from concertmaster.controller.profiles.fleet_book import speaks
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.changes.verification import scheduled
 from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.states import Observation, RecommendationHistory, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
-from concertmaster.core.model.options import RuleSettings
 from concertmaster.core.rules import RULES
+from concertmaster.core.schedule import next_run
 from concertmaster.report import detail
 from concertmaster.report.pipeline import Advice as Advised
-from concertmaster.report.pipeline import advise, fleet_member, next_run
+from concertmaster.report.pipeline import advise, fleet_member
 from concertmaster.report.recommendation_log import decision
 from concertmaster.report.view import iso
 
@@ -87,7 +87,7 @@ def remembered(case: Case, found: Advised) -> RecommendationHistory:
     outcomes = measure(
         memory.outcomes,
         analysis.runs,
-        terms_of(case.policy, case.definition, case.now),
+        scheduled(case.policy.apply.verify, case.definition, case.now),
         now=case.now,
         steps=steps,
         pricing=analysis.pricing,
@@ -178,9 +178,7 @@ def _rule_problems(case: Case) -> list[str]:
         if name in settings and setting not in settings[name]
     ]
     wrong = [
-        f"rule {name}, setting {problem}"
-        for name, rule in case.policy.rules.items()
-        for problem in RuleSettings(rule.enabled, dict(rule.settings)).problems()
+        f"rule {name}, setting {problem}" for name, rule in case.policy.rules.items() for problem in rule.problems()
     ]
     return unknown + odd + wrong
 

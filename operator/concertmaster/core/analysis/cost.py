@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.model.options import Pricing
+from concertmaster.core.model.policy import Pricing
 
 _GIB = 1024.0**3
 _MONTH_SECONDS = 30 * 86400.0

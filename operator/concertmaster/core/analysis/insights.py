@@ -20,7 +20,7 @@ from concertmaster.core.analysis.replay.work import Work, work_of
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Outcome, RunRecord
-from concertmaster.core.model.options import Objectives
+from concertmaster.core.model.policy import Objectives
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
 
@@ -65,7 +65,7 @@ class Insights:
     risks: tuple[tuple[str, ObjectiveForecast], ...]
 
 
-def insights(analysis: Analysis, objectives: Objectives | None = None) -> Insights:
+def insights(analysis: Analysis) -> Insights:
     """All of it, from the succeeded runs of the analysis."""
     good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
     return Insights(
@@ -75,7 +75,7 @@ def insights(analysis: Analysis, objectives: Objectives | None = None) -> Insigh
         split=mean_split(analysis.executed),
         inputs=tuple(found for s in analysis.steps if (found := input_effect(good, s.step)) is not None),
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(good, s.step)) is not None),
-        risks=_risks(good, objectives or Objectives(), analysis.now, analysis.makespan),
+        risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
     )
 
 
@@ -184,13 +184,8 @@ def _risks(
     times = [r.end or math.nan for r in runs]
     values = [r.makespan or math.nan for r in runs]
     found = []
-    for name, limit, percentile in (
-        ("duration p50", objectives.duration_p50, 0.50),
-        ("duration p95", objectives.duration_p95, 0.95),
-        ("duration p99", objectives.duration_p99, 0.99),
-    ):
-        if limit is not None:
-            seen = outlook(times, values, limit, percentile=percentile, now=now)
-            if seen.state is OutlookState.AT_RISK:
-                found.append((name, seen))
+    for name, percentile, limit in objectives.duration.targets():
+        seen = outlook(times, values, limit, percentile=percentile, now=now)
+        if seen.state is OutlookState.AT_RISK:
+            found.append((f"duration {name}", seen))
     return tuple(found)

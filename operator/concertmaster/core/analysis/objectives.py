@@ -7,16 +7,17 @@ newer half of the runs with the older one, by the tests that judge changes: Stea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import CostSummary, run_cost, runs_per_month
 from concertmaster.core.analysis.failures import FailureSummary
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.analysis.pattern import workflow_type
+from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.options import Objectives, Pricing
+from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.stats.comparison import MIN_RUNS, compare_amounts
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary
@@ -103,8 +104,17 @@ def _verdict(
     )
 
 
+def with_template(objectives: Objectives, graph: WorkflowGraph) -> Objectives:
+    """The objectives with the duration template of the workflow's type, where no duration objective is set."""
+    kind = workflow_type(graph).value
+    template = objectives.duration_by_type.get(kind)
+    if template is None or objectives.duration != Quantiles():
+        return objectives
+    return replace(objectives, duration=Quantiles(p50=template), duration_note=f"template for {kind} workflows")
+
+
 def evaluate_objectives(
-    wanted: Objectives,
+    objectives: Objectives,
     runs: Sequence[RunRecord],
     *,
     steps_failures: Mapping[str, FailureSummary],
@@ -116,68 +126,66 @@ def evaluate_objectives(
 ) -> tuple[ObjectiveAssessment, ...]:
     """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first."""
     spans = _going(r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED)
-    label = f" ({wanted.duration_note})" if wanted.duration_note else ""
+    label = f" ({objectives.duration_note})" if objectives.duration_note else ""
     found: list[ObjectiveAssessment] = []
-    for name, target, actual, trend in (
-        (f"duration p50{label}", wanted.duration_p50, makespan.p50, spans),
-        ("duration p95", wanted.duration_p95, makespan.p95, spans),
-        ("duration p99", wanted.duration_p99, makespan.p99, spans),
-        ("queue time p95", wanted.queue_p95, queue.p95, _going(r.queue_time for r in runs)),
+    waits = _going(r.queue_time for r in runs)
+    for name, quantiles, summary, trend in (
+        ("duration", objectives.duration, makespan, spans),
+        ("queue time", objectives.queue_time, queue, waits),
     ):
-        if target is not None:
-            found.append(_at_most(name, target, actual, text.duration, trend))
+        for quantile, _, target in quantiles.targets():
+            note = label if (name, quantile) == ("duration", "p50") else ""
+            found.append(_at_most(f"{name} {quantile}{note}", target, getattr(summary, quantile), text.duration, trend))
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
-    if wanted.min_success is not None:
-        share = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known) if known else None
-        trend = _rate([r.outcome is Outcome.SUCCEEDED for r in known])
-        found.append(_at_least("success", wanted.min_success, share, _percent, trend))
-    if wanted.max_step_failure is not None:
-        rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
-        worst = max(rates, key=lambda s: (rates[s], s), default=None)
-        found.append(
-            _at_most(
-                f"step failure ({worst})" if worst else "step failure",
-                wanted.max_step_failure,
-                rates[worst] if worst else None,
-                _percent,
-                _rate(
-                    [
-                        e.outcome is not Outcome.FAILED
-                        for r in known
-                        for e in r.steps
-                        if e.step == worst and e.outcome in _ENDED
-                    ]
-                ),
-            )
+    share = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known) if known else None
+    trend = _rate([r.outcome is Outcome.SUCCEEDED for r in known])
+    found.append(_at_least("success", objectives.min_success, share, _percent, trend))
+    rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
+    worst = max(rates, key=lambda s: (rates[s], s), default=None)
+    found.append(
+        _at_most(
+            f"step failure ({worst})" if worst else "step failure",
+            objectives.max_step_failure,
+            rates[worst] if worst else None,
+            _percent,
+            _rate(
+                [
+                    e.outcome is not Outcome.FAILED
+                    for r in known
+                    for e in r.steps
+                    if e.step == worst and e.outcome in _ENDED
+                ]
+            ),
         )
-    if wanted.max_cost_per_run is not None:
+    )
+    if objectives.max_cost_per_run is not None:
         actual = cost.per_run.total if cost.per_run else None
         costs = (run_cost(r, pricing or Pricing()) for r in runs)
         trend = _going(c.total if c is not None else None for c in costs)
-        found.append(_at_most("cost per run", wanted.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend))
-    if wanted.min_throughput_per_hour is not None:
+        found.append(_at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend))
+    if objectives.min_throughput_per_hour is not None:
         monthly = runs_per_month(runs)
         actual = monthly / 720.0 if monthly is not None else None
         starts = sorted(r.start for r in runs if r.start is not None)
         trend = _going(b - a for a, b in pairwise(starts))  # shorter times between starts are more runs an hour
         found.append(
-            _at_least("throughput per hour", wanted.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
+            _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
         )
     hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
-    if wanted.min_cache_hit is not None and hits:  # a workflow without a cache has nothing to hit
-        found.append(_at_least("cache hits", wanted.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits)))
-    for name, target, actual, used in (
-        ("CPU utilization", wanted.target_cpu_utilization, utilization[0], _cpu_share),
-        ("memory utilization", wanted.target_memory_utilization, utilization[1], _memory_share),
+    if hits:  # a workflow without a cache has nothing to hit
+        found.append(_at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits)))
+    for name, share_target, actual, used in (
+        ("CPU utilization", objectives.target_cpu_utilization, utilization[0], _cpu_share),
+        ("memory utilization", objectives.target_memory_utilization, utilization[1], _memory_share),
     ):
-        if target is not None:
+        if share_target is not None:
             trend = _going((used(r) for r in runs), smaller_is_better=False)
-            found.append(_at_least(name, target, actual, _percent, trend))
-    for budget in wanted.budgets:
-        amounts = [r.extra[budget.metric] for r in runs if budget.metric in r.extra]
+            found.append(_at_least(name, share_target, actual, _percent, trend))
+    for metric, most in objectives.budgets.items():
+        amounts = [r.extra[metric] for r in runs if metric in r.extra]
         worst_amount = max(amounts) if amounts else None
-        name, trend = f"{budget.metric} per run", _going(amounts)
-        found.append(_at_most(name, budget.max_per_run, worst_amount, lambda v: f"{v:.6g}", trend))
+        name, trend = f"{metric} per run", _going(amounts)
+        found.append(_at_most(name, most, worst_amount, lambda v: f"{v:.6g}", trend))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.cost import CostSummary
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Outcome, RunRecord
-from concertmaster.core.model.options import AnalysisOptions
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
 
 
@@ -46,7 +46,7 @@ def compute_score(
     queue: Summary,
     cost: CostSummary,
     trend: Detection,
-    options: AnalysisOptions,
+    policy: Policy,
 ) -> Score:
     """The score of the given finished runs.
 
@@ -57,16 +57,16 @@ def compute_score(
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
-    weights = options.score_weights
+    weights = policy.analysis.score_weights
     if known:
         rate = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known)
-        value = _clip(1.0 - (options.success_target - rate) / 0.20)
+        value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
         parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f} % of {len(known)} runs"))
     else:
         parts.append(ScorePart("success", weights["success"], None, "no run with a known end"))
     if makespan.cv is not None and makespan.count >= 3:
         slower = any(p.ratio > 1.0 for p in trend.points)
-        value = _clip(1.0 - makespan.cv / (2 * options.high_variance_cv)) * (0.5 if slower else 1.0)
+        value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)
         why = f"run time varies by {100 * makespan.cv:.0f} % of its mean" + (", and grew" if slower else "")
         parts.append(ScorePart("stability", weights["stability"], value, why))
     else:
@@ -87,7 +87,7 @@ def compute_score(
         parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
     told = [p for p in parts if p.value is not None]
     weight = sum(p.weight for p in told)
-    if not weight or len(known) < options.min_runs:
+    if not weight or len(known) < policy.analysis.min_runs:
         return Score(None, tuple(parts))
     total = sum(p.weight * (p.value or 0.0) for p in told) / weight
     return Score(round(100 * total), tuple(parts))

@@ -16,7 +16,7 @@ from itertools import pairwise
 from concertmaster.core.analysis.cost import execution_cost, run_cost
 from concertmaster.core.analysis.periods import Period, boundaries
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.model.options import Pricing
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.comparison import Comparison, compare_amounts
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize

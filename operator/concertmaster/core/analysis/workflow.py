@@ -11,14 +11,18 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import CostSummary, summarize_cost
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
-from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives
+from concertmaster.core.analysis.objectives import (
+    ObjectiveAssessment,
+    evaluate_objectives,
+    with_template,
+)
 from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.score import Score, compute_score
 from concertmaster.core.analysis.usage import ContainerUsage, container_usage
 from concertmaster.core.changepoint import Detection, detect
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
-from concertmaster.core.model.options import AnalysisOptions, Objectives, Pricing
+from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
 
 
@@ -62,12 +66,11 @@ class Analysis:
 
     ``runs`` are the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
     ``executed`` are the succeeded runs as graphs, built once for every what-if the rules ask about.
-    ``enough`` is False below ``options.min_runs`` finished runs; figures are given all the same, advice is not.
+    ``enough`` is False below ``policy.analysis.min_runs`` finished runs; figures are given all the same, advice is not.
     """
 
     definition: WorkflowDefinition
-    options: AnalysisOptions
-    pricing: Pricing
+    policy: Policy
     now: float
     runs: tuple[RunRecord, ...]
     executed: tuple[ExecutedRun, ...]
@@ -86,6 +89,16 @@ class Analysis:
     last_run: float | None
     inferred: bool
     problems: tuple[str, ...]
+
+    @property
+    def options(self) -> AnalysisSettings:
+        """The policy's window and thresholds."""
+        return self.policy.analysis
+
+    @property
+    def pricing(self) -> Pricing:
+        """The policy's prices."""
+        return self.policy.pricing
 
     def presence(self, step: StepAnalysis, container: ContainerUsage) -> float:
         """Share of the runs in which the step's ``container`` was run, 0 to 1: those with the step, and where other steps
@@ -111,7 +124,7 @@ class Analysis:
         return min(window, self.now - self.first_run)
 
 
-def _finished(runs: Sequence[RunRecord], options: AnalysisOptions, now: float) -> tuple[RunRecord, ...]:
+def _finished(runs: Sequence[RunRecord], options: AnalysisSettings, now: float) -> tuple[RunRecord, ...]:
     """Finished runs inside the window, oldest first, the newest ``max_runs`` of them."""
     kept = [
         r
@@ -173,7 +186,7 @@ def _step(
     )
 
 
-def _marks(step: StepAnalysis, means: Summary, options: AnalysisOptions) -> Marks:
+def _marks(step: StepAnalysis, means: Summary, options: AnalysisSettings) -> Marks:
     """``means``: summary of all steps' mean durations."""
     slow = None
     if step.duration.mean is not None and means.count >= 3 and means.mean is not None and means.variance is not None:
@@ -195,13 +208,12 @@ def analyze(
     runs: Sequence[RunRecord],
     *,
     now: float,
-    options: AnalysisOptions | None = None,
-    objectives: Objectives | None = None,
-    pricing: Pricing | None = None,
+    policy: Policy | None = None,
 ) -> Analysis:
     """Analyse the finished runs of one workflow that ended within the window before ``now`` (unix seconds)."""
-    options = options or AnalysisOptions()
-    pricing = pricing or Pricing()
+    policy = policy or Policy()
+    policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
+    options, pricing = policy.analysis, policy.pricing
     kept = _finished(runs, options, now)
     good = [r for r in kept if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
     by_step = _executions(kept)
@@ -219,7 +231,7 @@ def analyze(
     failed = sum(r.outcome is Outcome.FAILED for r in kept)
     trend = detect([r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good])
     verdicts = evaluate_objectives(
-        objectives or Objectives(),
+        policy.objectives,
         kept,
         steps_failures={s.step: s.failures for s in steps},
         makespan=makespan,
@@ -231,8 +243,7 @@ def analyze(
     ends = [r.end for r in kept if r.end is not None]
     return Analysis(
         definition=definition,
-        options=options,
-        pricing=pricing,
+        policy=policy,
         now=now,
         runs=kept,
         executed=replayable,
@@ -245,7 +256,7 @@ def analyze(
         trend=trend,
         cost=cost,
         objectives=verdicts,
-        score=compute_score(kept, makespan=makespan, queue=queue, cost=cost, trend=trend, options=options),
+        score=compute_score(kept, makespan=makespan, queue=queue, cost=cost, trend=trend, policy=policy),
         enough=succeeded + failed >= options.min_runs,
         first_run=min((r.start for r in kept if r.start is not None), default=None),
         last_run=max(ends, default=None),

@@ -8,7 +8,7 @@ from typing import Any
 from concertmaster.core.changes.json_patch import find, join, parts
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, ClusterFacts, Situation, blocked, passed
-from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.enums import ChangeKind, GitOps
 from concertmaster.core.text import count, listing, resource_amount
 
 
@@ -20,7 +20,7 @@ def owner(plan: Plan, situation: Situation) -> CheckResult:
     if not owned_by:
         return passed("nobody else owns the object")
     names = " and ".join(owned_by[:3])
-    if situation.rights.git_ops_apply:
+    if situation.policy.apply.git_ops is GitOps.APPLY:
         return passed(f"apply.gitOps is Apply although {names} owns it and may change it back")
     return blocked("Owned", f"{names} owns it: commit the kustomize patch there, or set apply.gitOps to Apply")
 

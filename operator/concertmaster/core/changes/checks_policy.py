@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
-from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.model import Level
-from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.enums import ApplyMode, ChangeKind
+from concertmaster.core.schedule import WindowUnusable, next_opening, opened
 from concertmaster.core.text import count, duration, percent, resource_amount
 
 _RISKS = list(Level)
@@ -19,21 +19,22 @@ _MAX_COOLDOWN_FACTOR = 16
 
 def suspended(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks while the policy in force is suspended."""
-    rights = situation.rights
-    if rights.suspended:
-        return blocked("Suspended", f"{rights.policy} is suspended; set spec.suspend to false to go on")
+    policy = situation.policy
+    if policy.suspended:
+        return blocked("Suspended", f"{policy.source} is suspended; set spec.suspend to false to go on")
     return passed("the policy is not suspended")
 
 
 def mode(plan: Plan, situation: Situation) -> CheckResult:
     """Auto needs a rule that may act by itself and has not lost that right; everything else needs an approval."""
-    rights = situation.rights
-    if rights.policy is None or rights.mode not in ("Approve", "Auto"):
-        policy = rights.policy or "no policy"
-        return blocked("ModeRecommend", f"mode is Recommend ({policy}); set apply.mode to Approve or Auto")
+    source, current = situation.policy.source, situation.policy.apply.mode
+    if source is None or current is ApplyMode.RECOMMEND:
+        return blocked(
+            "ModeRecommend", f"mode is Recommend ({source or 'no policy'}); set apply.mode to Approve or Auto"
+        )
     if situation.approved:
         return passed("a person approved it")
-    if rights.mode == "Approve":
+    if current is ApplyMode.APPROVE:
         return blocked("NeedsApproval", "mode is Approve: it waits for a decision", waiting=True)
     if not plan.automatic:
         return blocked("NeedsApproval", f"rule {plan.rule} never acts by itself: it waits for a decision", waiting=True)
@@ -41,7 +42,7 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
         return blocked("RightWithdrawn", f"{situation.withdrawn}; it waits for a decision", waiting=True)
     if situation.unsure is not None:
         return blocked("CannotBeProven", f"{situation.unsure}; it waits for a decision", waiting=True)
-    return passed(f"mode is Auto ({rights.policy})")
+    return passed(f"mode is Auto ({source})")
 
 
 def kind(plan: Plan, situation: Situation) -> CheckResult:
@@ -50,7 +51,7 @@ def kind(plan: Plan, situation: Situation) -> CheckResult:
         if plan.object_kind.resource(setting.pointer) != setting.resource:
             return blocked("FieldNotAllowed", f"{setting.pointer} is never changed")
     kinds = {ChangeKind.PARALLELISM if s.resource == "parallelism" else ChangeKind.RESOURCES for s in plan.settings}
-    missing = sorted(k.value for k in kinds - situation.rights.allow)
+    missing = sorted(k.value for k in kinds - situation.policy.apply.allow)
     if missing:
         return blocked("KindNotAllowed", f"the policy does not allow {', '.join(missing)}; see apply.allow")
     return passed(f"{plan.kind.value} may be changed")
@@ -58,7 +59,7 @@ def kind(plan: Plan, situation: Situation) -> CheckResult:
 
 def risk(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks a recommendation riskier than apply.maxRisk."""
-    most = situation.rights.max_risk
+    most = situation.policy.apply.max_risk
     if _RISKS.index(plan.risk) > _RISKS.index(most):
         return blocked("TooRisky", f"risk is {plan.risk.value}, and the policy accepts {most.value} (apply.maxRisk)")
     return passed(f"risk is {plan.risk.value}")
@@ -67,13 +68,13 @@ def risk(plan: Plan, situation: Situation) -> CheckResult:
 def bounds(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks outside min and max, when min is above max, and above the container's own limit."""
     for s in plan.settings:
-        least, most = situation.rights.bounds.of(s.resource)
-        low, high = resource_amount(s.resource, least), resource_amount(s.resource, most)
-        if least > most:
+        limits = situation.policy.apply.bounds.of(s.resource)
+        low, high = resource_amount(s.resource, limits.min), resource_amount(s.resource, limits.max)
+        if limits.min > limits.max:
             return blocked(
                 "BoundsContradict", f"bounds.{s.resource}: min {low} is above max {high}; correct the policy"
             )
-        if not least <= s.new <= most:
+        if not limits.min <= s.new <= limits.max:
             return blocked("OutOfBounds", f"{s.resource} {s.new_literal} is outside {low} to {high} (apply.bounds)")
         if s.limit is not None and s.new > s.limit * (1 + 1e-9):
             limit = resource_amount(s.resource, s.limit)
@@ -83,7 +84,7 @@ def bounds(plan: Plan, situation: Situation) -> CheckResult:
 
 def largest_step(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks where nothing is set now (the step has no size) and beyond bounds.maxStepPercent."""
-    most = situation.rights.bounds.max_step
+    most = situation.policy.apply.bounds.max_step
     for s in plan.settings:
         change = s.change
         if change is None:
@@ -97,7 +98,7 @@ def largest_step(plan: Plan, situation: Situation) -> CheckResult:
 def minimum_change(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks when no field changes by apply.minChangePercent: too little to be worth a verification."""
     largest = max((abs(s.change) for s in plan.settings if s.change is not None), default=0.0)
-    least = situation.rights.min_change
+    least = situation.policy.apply.min_change
     if largest < least - 1e-9:
         message = f"the change is {percent(largest)}, less than {percent(least)} (apply.minChangePercent)"
         return blocked("TooSmall", message)
@@ -126,7 +127,7 @@ def data(plan: Plan, situation: Situation) -> CheckResult:
 
 def cooldown(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks until the cooldown after the last write is over. It doubles with each rollback in a row."""
-    seconds = situation.rights.cooldown_seconds
+    seconds = situation.policy.apply.cooldown_seconds
     factor = _cooldown_factor(situation.past)
     last = max((max(p.applied, p.restored or 0.0) for p in situation.past), default=None)
     if last is None or situation.now >= last + seconds * factor:
@@ -150,7 +151,7 @@ def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
 def in_flight(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks while apply.maxInFlight changes of this workflow or any of the same object are under verification (their
     effects could not be told apart), and while the rate of writes is used up."""
-    names, most = situation.in_flight, situation.rights.max_in_flight
+    names, most = situation.in_flight, situation.policy.apply.max_in_flight
     if len(names) >= most:
         listed = ", ".join(names[:3])
         message = (
@@ -169,7 +170,7 @@ def in_flight(plan: Plan, situation: Situation) -> CheckResult:
 
 def window(plan: Plan, situation: Situation) -> CheckResult:
     """Passes while any window is open. A window that can never open is reported, whatever the others say."""
-    windows = situation.rights.windows
+    windows = situation.policy.apply.windows
     if not windows:
         return passed("changes may be made at any time", waiting=True)
     problems: list[str] = []

@@ -12,6 +12,7 @@ from concertmaster.core import text
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.model import Edit, ObjectKind
 from concertmaster.core.model.amounts import quantity, whole
+from concertmaster.core.model.policy import Bounds
 
 _MI = 1024.0**2
 
@@ -23,19 +24,6 @@ class Refused(Exception):
     def __init__(self, message: str, *, changed: bool = False) -> None:
         super().__init__(message)
         self.changed = changed
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far one change may go: the largest relative step, and least and most per resource (cores, bytes)."""
-
-    max_step: float
-    cpu: tuple[float, float]
-    memory: tuple[float, float]
-
-    def of(self, resource: str) -> tuple[float, float]:
-        """Least and most of a resource."""
-        return self.cpu if resource == "cpu" else self.memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +57,8 @@ def describe(found: Setting) -> str:
     return f"{name}{of} from {before}{whose} to {found.new_literal}"
 
 
-def setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, reach: Reach | None) -> Setting:
-    """What ``edit`` sets on the object ``raw``, as far as ``reach`` goes. Raises Refused."""
+def setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds | None) -> Setting:
+    """What ``edit`` sets on the object ``raw``, as far as ``bounds`` allow. Raises Refused."""
     resource = kind.resource(edit.pointer) or ""
     there, literal = jsonpatch.find(raw, edit.pointer)
     _same_as_advised(edit, resource, there, literal)
@@ -92,8 +80,8 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, reach: Reach |
         wrong = edit.proposed if proposed is None or proposed <= 0 else literal
         raise Refused(f"{edit.pointer}: {wrong!r} is no amount that can be changed, such as 500m or 2Gi")
     new_literal: object = edit.proposed
-    if reach is not None and amount is not None:
-        new_literal = _step(resource, amount, proposed, reach, edit, literal)
+    if bounds is not None and amount is not None:
+        new_literal = _step(resource, amount, proposed, bounds, edit, literal)
     *above, _, _ = jsonpatch.parts(edit.pointer)
     beside = jsonpatch.join([*above, "limits", resource])
     limit = jsonpatch.find(raw, beside)[1]
@@ -129,28 +117,28 @@ def _same_as_advised(edit: Edit, resource: str, there: bool, literal: object) ->
         raise Refused(f"{edit.pointer} is {now} now and was {was} when the advice was made", changed=True)
 
 
-def _step(resource: str, old: float, proposed: float, reach: Reach, edit: Edit, literal: object) -> object:
+def _step(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit, literal: object) -> object:
     """The literal one step towards ``proposed``; the advised one when it is within reach; ``literal``, what stands
     there, when bounds and steps would lead away from what is advised: advice is never turned round."""
-    found = _reached(resource, old, proposed, reach, edit)
+    found = _reached(resource, old, proposed, bounds, edit)
     return found if ((quantity(found) or proposed) - old) * (proposed - old) > 0 else literal
 
 
-def _reached(resource: str, old: float, proposed: float, reach: Reach, edit: Edit) -> str | None:
-    least, most = reach.of(resource)
-    if least > most:
-        return edit.proposed  # the bounds' gate says so
-    wanted = min(max(proposed, least), most)
-    near, far = old * (1.0 - reach.max_step), old * (1.0 + reach.max_step)
-    if wanted == proposed and near <= proposed <= far:
+def _reached(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit) -> str | None:
+    limits = bounds.of(resource)
+    if limits.min > limits.max:
+        return edit.proposed  # the check of bounds reports it
+    target = min(max(proposed, limits.min), limits.max)
+    near, far = old * (1.0 - bounds.max_step), old * (1.0 + bounds.max_step)
+    if target == proposed and near <= proposed <= far:
         return edit.proposed
     write = text.cpu_quantity if resource == "cpu" else text.memory_quantity
     unit = 0.001 if resource == "cpu" else _MI
-    if wanted < near:
+    if target < near:
         return write(near)
-    if wanted > far:
+    if target > far:
         return write(max(unit, math.floor(far / unit + 1e-9) * unit))
-    return write(wanted)
+    return write(target)
 
 
 def way(edit: Edit, found: Setting) -> float:

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.core.changes.fields import Reach, Refused, Setting, describe, setting, way
+from concertmaster.core.changes.fields import Refused, Setting, describe, setting, way
 from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
 from concertmaster.core.changes.operations import operations, version_test
 from concertmaster.core.model import TASK, Category, Level, ObjectKind, PatchableKinds, Recommendation
 from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.policy import Bounds
 
 # Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
 # 120 simulated campaigns (benchmarks/campaigns.py, other seeds than those of the table).
@@ -154,14 +155,14 @@ def plan(
     *,
     profile: str,
     namespace: str,
-    reach: Reach | None = None,
+    bounds: Bounds | None = None,
     monthly_cost: float | None = None,
     spread: float = 0.0,
 ) -> Plan:
     """The plan of ``item`` on the object ``raw`` as the API server has it, one of the ``kinds`` that may be patched. Raises
     Refused.
 
-    With ``reach``, requests move towards the advised value as far as one step and the bounds allow. ``spread`` is the
+    With ``bounds``, requests move towards the advised value as far as one step and the bounds allow. ``spread`` is the
     relative standard error with which an effect on the duration can be measured at all.
     """
     if not item.edits:
@@ -175,7 +176,7 @@ def plan(
             raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
         if kind.resource(edit.pointer) is None:
             raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
-    settings = [setting(edit, raw, kind, reach) for edit in item.edits]
+    settings = [setting(edit, raw, kind, bounds) for edit in item.edits]
     changing = [(e, s) for e, s in zip(item.edits, settings, strict=True) if s.old is None or s.new != s.old]
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")

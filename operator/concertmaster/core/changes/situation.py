@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.model import Level
-from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,46 +23,6 @@ class CheckResult:
     message: str
     waiting: bool = False
     check: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A span in which changes may be made: a cron line, its time zone and the seconds it stays open."""
-
-    schedule: str
-    time_zone: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Least and most a change may set: cores, bytes, pods at a time. ``max_step`` is relative (0.5 is half)."""
-
-    cpu: tuple[float, float] = (0.05, 8.0)
-    memory: tuple[float, float] = (64 * 1024.0**2, 32 * 1024.0**3)
-    parallelism: tuple[float, float] = (1, 64)
-    max_step: float = 0.5
-
-    def of(self, resource: str) -> tuple[float, float]:
-        """Least and most of a resource."""
-        return {"cpu": self.cpu, "memory": self.memory}.get(resource, self.parallelism)
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What the policy in force allows. ``policy`` is its name for sentences, None without any."""
-
-    policy: str | None = None
-    mode: str = "Recommend"
-    suspended: bool = False
-    allow: frozenset[ChangeKind] = frozenset(ChangeKind)
-    max_risk: Level = Level.LOW
-    bounds: Bounds = field(default_factory=Bounds)
-    min_change: float = 0.1
-    cooldown_seconds: float = 86400.0
-    windows: tuple[Window, ...] = ()
-    max_in_flight: int = 1
-    git_ops_apply: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +91,7 @@ class Situation:
     """
 
     now: float
-    rights: Rights = field(default_factory=Rights)
+    policy: Policy = field(default_factory=Policy)
     facts: ClusterFacts = field(default_factory=ClusterFacts)
     past: tuple[PastChange, ...] = ()
     in_flight: tuple[str, ...] = ()

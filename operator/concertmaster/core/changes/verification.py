@@ -19,9 +19,10 @@ from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.changes.before_after import Sides, Sizes, baseline, comparable, good
 from concertmaster.core.changes.plan import Aim, Predicted
 from concertmaster.core.changes.power import TOLERATED
-from concertmaster.core.model import Outcome, RunRecord
-from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.options import Pricing
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model.enums import OnSame, Verdict
+from concertmaster.core.model.policy import Pricing, VerifySettings
+from concertmaster.core.schedule import interval
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, Comparison, compare, watch
 from concertmaster.core.text import count, duration, percent
 
@@ -30,17 +31,7 @@ FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful f
 QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
 CLEARLY = 1.5  # times the longest run before
 SOONEST = 2  # runs after a change that can end its proof by how long they took
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the policy says about proofs."""
-
-    min_runs: int = 5
-    max_runs: int = 30
-    max_age: float = 7 * 86400.0
-    restore_same: bool = True
-    restore_inconclusive: bool = False
+_LEAST_INTERVALS = 10  # of the schedule that a verification waits at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,55 +49,60 @@ class Proof:
     measured: Predicted | None = None
 
 
+def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, now: float) -> VerifySettings:
+    """The settings with time for ten runs of a rare schedule."""
+    seconds = interval(definition, now) if definition is not None else None
+    return replace(settings, max_age_seconds=max(settings.max_age_seconds, _LEAST_INTERVALS * (seconds or 0.0)))
+
+
 def verify(
-    aim: Aim, found: Sides, terms: Terms, *, age: float, steps: Collection[str] = (), lowers_memory: bool = False,
-    pricing: Pricing | None = None, common: Common | None = None,
+    aim: Aim, found: Sides, settings: VerifySettings, *, age: float,
+    steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
 ) -> Proof:  # fmt: skip
     """The proof of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``: what other
     workflows' run times did meanwhile (``control.common``)."""
     sizes = comparable(found)
-    found = replace(found, before=baseline(found.before, sizes, terms.max_runs))
-    runs = (len(found.before), min(len(found.after), terms.max_runs))
+    found = replace(found, before=baseline(found.before, sizes, settings.max_runs))
+    runs = (len(found.before), min(len(found.after), settings.max_runs))
     harm = _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
     if harm:
         return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
-    over = age >= terms.max_age
-    seconds = _watched(found, sizes, terms, over, common)
+    over = age >= settings.max_age_seconds
+    seconds = _watched(found, sizes, settings, over, common)
     measured = _measured(aim, found, sizes, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
     )
     if slower:
         return Proof(Verdict.WORSE, True, seconds.reason, *runs, measured)
-    if runs[1] < terms.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
+    if runs[1] < settings.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
         if not over:
-            return Proof(None, False, _waiting(runs, terms), *runs, measured)
-        reason = (
-            f"{count(runs[0], 'run')} before and {runs[1]} after it within {duration(terms.max_age)}: too few to tell"
-        )
-        return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs, measured)
-    last = runs[1] >= terms.max_runs or over
-    return replace(_judged(aim, found, seconds, terms, last), measured=measured)
+            return Proof(None, False, _waiting(runs, settings), *runs, measured)
+        limit = duration(settings.max_age_seconds)
+        reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
+        return Proof(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
+    last = runs[1] >= settings.max_runs or over
+    return replace(_judged(aim, found, seconds, settings, last), measured=measured)
 
 
-def _judged(aim: Aim, found: Sides, seconds: Comparison, terms: Terms, last: bool) -> Proof:
-    runs = (len(found.before), min(len(found.after), terms.max_runs))
+def _judged(aim: Aim, found: Sides, seconds: Comparison, settings: VerifySettings, last: bool) -> Proof:
+    runs = (len(found.before), min(len(found.after), settings.max_runs))
     if aim is Aim.FASTER:
         if seconds.verdict is Verdict.IMPROVED:
             return Proof(Verdict.IMPROVED, False, seconds.reason, *runs)
         if seconds.verdict is Verdict.SAME:
-            return Proof(Verdict.SAME, terms.restore_same, seconds.reason, *runs)
+            return Proof(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
     elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
         reason = f"runs are not slower by more than {percent(HARMLESS)}: {seconds.reason}"
         better = aim is Aim.CHEAPER or _failed(found.after) < _failed(found.before)
         return Proof(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
     if not last:
-        return Proof(None, False, _waiting(runs, terms), *runs)
+        return Proof(None, False, _waiting(runs, settings), *runs)
     reason = f"after {count(runs[1], 'run')} it still cannot be told: {seconds.reason}"
-    return Proof(Verdict.INCONCLUSIVE, terms.restore_inconclusive, reason, *runs)
+    return Proof(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
 
 
-def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool, common: Common | None) -> Comparison:
+def _watched(found: Sides, sizes: Sizes, settings: VerifySettings, final: bool, common: Common | None) -> Comparison:
     before, after = good(found.before), good(found.after)
     return watch(
         [r.makespan for r in before],
@@ -114,7 +110,7 @@ def _watched(found: Sides, sizes: Sizes, terms: Terms, final: bool, common: Comm
         inputs_before=[sizes.get(r.run) for r in before],
         inputs_after=[sizes.get(r.run) for r in after],
         min_runs=MIN_RUNS,
-        max_runs=terms.max_runs,
+        max_runs=settings.max_runs,
         final=final,
         common=common,
     )
@@ -219,5 +215,5 @@ def _oom(run: RunRecord, steps: Collection[str]) -> bool:
     return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
 
 
-def _waiting(runs: tuple[int, int], terms: Terms) -> str:
-    return f"{runs[1]} of {terms.min_runs} to {terms.max_runs} runs seen since the change, {runs[0]} before it"
+def _waiting(runs: tuple[int, int], settings: VerifySettings) -> str:
+    return f"{runs[1]} of {settings.min_runs} to {settings.max_runs} runs seen since the change, {runs[0]} before it"

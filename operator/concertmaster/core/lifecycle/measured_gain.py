@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
-from concertmaster.core.changes.verification import Proof, Terms, verify
+from concertmaster.core.changes.verification import Proof, verify
 from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEffect, step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.options import Pricing
+from concertmaster.core.model.policy import Pricing, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
@@ -32,7 +32,7 @@ def measure_of(category: Category) -> str:
 def measure(
     outcomes: Sequence[ImplementationResult],
     runs: Sequence[RunRecord],
-    terms: Terms,
+    settings: VerifySettings,
     *,
     now: float,
     steps: Sequence[str] = (),
@@ -40,7 +40,7 @@ def measure(
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes with what ``runs`` (oldest first) tell about those without a verdict."""
     return tuple(
-        o if o.verdict is not None else _proven(o, outcomes, runs, terms, now, steps, pricing) for o in outcomes
+        o if o.verdict is not None else _proven(o, outcomes, runs, settings, now, steps, pricing) for o in outcomes
     )
 
 
@@ -48,7 +48,7 @@ def _proven(
     outcome: ImplementationResult,
     outcomes: Sequence[ImplementationResult],
     runs: Sequence[RunRecord],
-    terms: Terms,
+    settings: VerifySettings,
     now: float,
     steps: Sequence[str],
     pricing: Pricing | None,
@@ -65,7 +65,7 @@ def _proven(
             now=now if outcome.until is None else min(now, outcome.until),
             without=[(o.since, o.until) for o in others if o.undone and o.until is not None],
         ),
-        terms,
+        settings,
         age=math.inf if outcome.until is not None else abs(now - outcome.since),
         steps=(step,) if step is not None else (),
         lowers_memory=any(_lowers_memory(f.path, f.old, f.new) for f in outcome.fields),

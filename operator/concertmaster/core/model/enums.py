@@ -78,6 +78,13 @@ class RuleMode(StrEnum):
     DISABLED = "Disabled"
 
 
+class Per(StrEnum):
+    """What one value of an extra metric belongs to."""
+
+    RUN = "Run"
+    STEP = "Step"
+
+
 class Decision(StrEnum):
     """What a person decided about a change."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from concertmaster.core.analysis.workflow import Analysis
@@ -10,7 +10,6 @@ from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
 from concertmaster.core.lifecycle.commands import kustomize
 from concertmaster.core.model import Category, Level, Recommendation, Severity
-from concertmaster.core.model.options import Objectives, RuleSettings
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
 from concertmaster.core.rules.hygiene import best_practices, data_quality
@@ -108,29 +107,24 @@ def rank(
 
 def _failing(analysis: Analysis) -> bool:
     rate = analysis.success_rate
-    return rate is not None and rate < analysis.options.success_target
+    return rate is not None and rate < analysis.policy.objectives.min_success
 
 
 def recommend(
     analysis: Analysis,
     profile: str,
     *,
-    settings: Mapping[str, RuleSettings] | None = None,
     gaps: DataGaps | None = None,
     fleet: Fleet | None = None,
-    wanted: Objectives | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
 ) -> list[Recommendation]:
-    """All recommendations for one workflow, ranked and free of contradictions. ``settings`` by rule name; a rule not
-    named runs with its defaults. Rules that compare workflows stay silent without a ``fleet``, those about objectives
-    without ``wanted``. ``trust``: see ``rank``."""
+    """All recommendations for one workflow, ranked and free of contradictions. Rules that compare
+    workflows stay silent without a ``fleet``. ``trust``: see ``rank``."""
     found: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
-        own = (settings or {}).get(rule.name, RuleSettings())
+        own = analysis.policy.rule(rule.name)
         if own.enabled:
-            found.extend(
-                rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows, wanted or Objectives()))
-            )
+            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
     ranked = resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis), trust=trust))
     return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]

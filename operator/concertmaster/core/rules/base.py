@@ -19,7 +19,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Edit, Interval, Recommendation, Severity, StepSpec
-from concertmaster.core.model.options import Objectives, RuleSettings
+from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
 
 
@@ -42,7 +42,11 @@ class Evidence:
     gaps: DataGaps = field(default_factory=DataGaps)
     fleet: Fleet | None = None
     shared: Rows | None = None
-    wanted: Objectives = field(default_factory=Objectives)
+
+    @property
+    def wanted(self) -> Objectives:
+        """The objectives in force."""
+        return self.analysis.policy.objectives
 
     @property
     def rows(self) -> Rows:

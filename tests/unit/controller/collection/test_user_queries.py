@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.models.common import ExtraMetric
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.enums import Per
+from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import define
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.vector import Vector
@@ -193,7 +194,7 @@ def test_a_metric_per_run_reaches_its_runs_and_no_others(keeper: HistoryProvider
 
 def test_a_metric_per_step_belongs_to_the_step_once_and_adds_up(keeper: HistoryProvider) -> None:
     query = "sum by (run, step) (last_over_time(llm_tokens_total[$window]))"
-    metric = ExtraMetric.model_validate({"name": "tokens", "per": "Step", "query": query})
+    metric = ExtraMetric(name="tokens", per=Per.STEP, query=query)
     client = FakeClient(lambda *_: [(("r1", "a"), 5.0), (("r1", "b"), 7.0)], columns=("run", "step"))
     (found,), _ = extras(keeper, client, metric, record("r1"))
     assert [dict(e.extra) for e in found.steps] == [{"tokens": 5.0}, {}, {"tokens": 7.0}]

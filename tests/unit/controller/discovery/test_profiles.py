@@ -9,11 +9,11 @@ import pytest
 
 from concertmaster.api.discovery import Discovered, discover
 from concertmaster.api.discovery import Target as Wanted
-from concertmaster.api.effective import PolicyRef
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Entry, Registry
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube import errors
 from concertmaster.kube.discover import ProblemKind
 from concertmaster.kube.objects import PROFILES, Resource, target_resource

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.insights import insights, last_change
-from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.options import AnalysisOptions, Objectives
+from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 BASE = {"extract": 60.0, "transform": 300.0, "load": 30.0}
-LONG = AnalysisOptions(window_seconds=90 * DAY)
+LONG = Policy(analysis=AnalysisSettings(window_seconds=90 * DAY))
 
 
 def _runs(count, factor=lambda i: {}, image=lambda i: "etl:1", spread=0.04, seed=3):  # type: ignore[no-untyped-def]
@@ -34,7 +34,7 @@ def _runs(count, factor=lambda i: {}, image=lambda i: "etl:1", spread=0.04, seed
 
 def test_slow_runs_are_found_with_the_step_that_made_them_slow() -> None:
     runs = _runs(60, factor=lambda i: {"transform": 2.0} if i % 6 == 0 else {})
-    found = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).slow
+    found = insights(analyze(CHAIN, runs, now=NOW, policy=LONG)).slow
     assert found
     assert found[0].steps == ("transform",)
     assert set(found[0].runs) == {f"run-{i}" for i in range(0, 60, 6)}
@@ -43,7 +43,7 @@ def test_slow_runs_are_found_with_the_step_that_made_them_slow() -> None:
 
 def test_the_last_change_is_named_and_measured() -> None:
     runs = _runs(30, factor=lambda i: {"transform": 0.7} if i >= 18 else {}, image=lambda i: f"etl:{1 + (i >= 18)}")
-    change = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).change
+    change = insights(analyze(CHAIN, runs, now=NOW, policy=LONG)).change
     assert change is not None
     assert "image of transform from etl:1 to etl:2" in change.what
     assert change.time == runs[18].end
@@ -70,36 +70,41 @@ def test_without_a_change_there_is_no_effect() -> None:
 
 
 def test_the_next_run_is_forecast_with_an_interval() -> None:
-    found = insights(analyze(CHAIN, _runs(30), now=NOW, options=LONG)).next_run
+    found = insights(analyze(CHAIN, _runs(30), now=NOW, policy=LONG)).next_run
     assert found.seconds is not None
     assert found.seconds.low < 399 < found.seconds.high
     assert found.seconds.likely == pytest.approx(399, rel=0.05)
     assert insights(analyze(CHAIN, [], now=NOW)).next_run.seconds is None
 
 
+def _limited(analysis: Analysis, p95: float) -> Analysis:
+    """The analysis under a policy with a duration objective."""
+    return replace(analysis, policy=replace(LONG, objectives=Objectives(duration=Quantiles(p95=p95))))
+
+
 def test_a_rising_trend_puts_an_objective_at_risk() -> None:
     runs = _runs(40, factor=lambda i: dict.fromkeys(BASE, 1.01**i), spread=0.02)
-    analysis = analyze(CHAIN, runs, now=NOW, options=LONG)
+    analysis = analyze(CHAIN, runs, now=NOW, policy=LONG)
     level = analysis.makespan.maximum
     assert level is not None
-    risks = dict(insights(analysis, Objectives(duration_p95=level * 1.1)).risks)
+    risks = dict(insights(_limited(analysis, level * 1.1)).risks)
     assert set(risks) == {"duration p95"}
     at = risks["duration p95"].at
     assert at is not None
     assert NOW < at.likely < NOW + 40 * DAY
-    steady = analyze(CHAIN, _runs(40), now=NOW, options=LONG)
-    assert insights(steady, Objectives(duration_p95=600.0)).risks == ()
+    steady = analyze(CHAIN, _runs(40), now=NOW, policy=LONG)
+    assert insights(_limited(steady, 600.0)).risks == ()
 
 
 def test_the_next_run_is_forecast_from_the_runs_since_the_last_change() -> None:
     runs = _runs(40, factor=lambda i: {"transform": 1.6} if i >= 25 else {})
-    found = insights(analyze(CHAIN, runs, now=NOW, options=LONG)).next_run
+    found = insights(analyze(CHAIN, runs, now=NOW, policy=LONG)).next_run
     assert found.seconds is not None
     assert found.seconds.likely == pytest.approx(399 + 180, rel=0.05)
 
 
 def test_the_time_split_adds_up_to_the_mean_makespan() -> None:
-    analysis = analyze(CHAIN, _runs(20), now=NOW, options=LONG)
+    analysis = analyze(CHAIN, _runs(20), now=NOW, policy=LONG)
     split = insights(analysis).split
     assert split is not None
     total = sum(getattr(split, name) for name in ("controller", "limit", "scheduling", "start_up", "work", "retry"))

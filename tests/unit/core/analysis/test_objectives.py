@@ -8,26 +8,31 @@ import pytest
 
 from concertmaster.api.policy import resolve
 from concertmaster.api.types import OptimizationPolicy
-from concertmaster.core.analysis.objectives import ObjectiveAssessment, ObjectiveResult, Trend
+from concertmaster.core.analysis.objectives import (
+    ObjectiveAssessment,
+    ObjectiveResult,
+    Trend,
+    with_template,
+)
 from concertmaster.core.analysis.pattern import WorkflowType, workflow_type
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
-from concertmaster.core.model.options import AnalysisOptions, Budget, Objectives
-from concertmaster.report.pipeline import advise, objectives_of
+from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
+from concertmaster.report.pipeline import advise
 from concertmaster.report.status_document import objective_line
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
 CHAIN = definition(step("a"), step("b", ["a"], 1))
 ALL = Objectives(
-    duration_p95=600.0,
-    queue_p95=60.0,
+    duration=Quantiles(p95=600.0),
+    queue_time=Quantiles(p95=60.0),
     min_success=0.95,
     max_step_failure=0.1,
     max_cost_per_run=1.0,
     min_throughput_per_hour=0.01,
     target_cpu_utilization=0.5,
     target_memory_utilization=0.5,
-    budgets=(Budget("tokens", 1000.0),),
+    budgets={"tokens": 1000.0},
 )
 
 
@@ -49,7 +54,7 @@ def runs(count: int = 20, growth: float = 1.0, failing_from: int = 99, every: fl
 
 
 def verdicts(of: list[RunRecord], wanted: Objectives = ALL) -> dict[str, ObjectiveAssessment]:
-    found = analyze(CHAIN, of, now=NOW, objectives=wanted).objectives
+    found = analyze(CHAIN, of, now=NOW, policy=Policy(objectives=wanted)).objectives
     return {v.name.partition(" (")[0]: v for v in found}
 
 
@@ -114,7 +119,7 @@ def test_templates_are_off_until_asked_for_and_give_way_to_any_duration_of_the_o
     fork = WorkflowGraph((step("a"), step("b", ["a"]), step("c", ["a"])))
 
     def p50(graph: WorkflowGraph, **objectives: object) -> float | None:
-        return objectives_of(resolve(None, policy(**objectives)).objectives, graph).duration_p50
+        return with_template(resolve(None, policy(**objectives)).objectives, graph).duration.p50
 
     assert p50(chain) is None
     assert p50(chain, durationByType={}) == 30.0
@@ -137,7 +142,7 @@ def test_weights_are_settings() -> None:
     assert {p.name: p.weight for p in usual.parts} == {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
     assert {p.name: p.weight for p in own.parts} == {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}
     assert own.total == 75  # 90 % of 95 %: a quarter of the way to none
-    assert AnalysisOptions().score_weights["success"] == 40
+    assert AnalysisSettings().score_weights["success"] == 40
 
 
 @pytest.mark.parametrize("other", [Outcome.CACHED, Outcome.SKIPPED])

@@ -17,7 +17,7 @@ from concertmaster.core.analysis.periods import HOUR, Period, boundaries, local,
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.options import Pricing
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.exact import fisher
 from tests.support.builders import DAY, MI, container, definition, run, step
 

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome
-from concertmaster.core.model.options import AnalysisOptions, Budget, Objectives
+from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
 
 DIAMOND = definition(
@@ -44,9 +44,9 @@ def test_only_finished_runs_inside_the_window_count_and_the_newest_are_kept() ->
     runs = daily(DIAMOND.graph, 30, lambda i: {**SECONDS, "load": 10.0 + i})
     runs.append(replace(runs[-1], run="open", outcome=Outcome.RUNNING))
     runs.append(replace(runs[-1], run="future", outcome=Outcome.SUCCEEDED, start=NOW, end=NOW + 60))
-    week = analyze(DIAMOND, runs, now=NOW, options=AnalysisOptions(window_seconds=7 * DAY))
+    week = analyze(DIAMOND, runs, now=NOW, policy=Policy(analysis=AnalysisSettings(window_seconds=7 * DAY)))
     assert {r.run for r in week.runs} == {f"run-{i}" for i in range(23, 30)}
-    few = analyze(DIAMOND, runs, now=NOW, options=AnalysisOptions(window_seconds=30 * DAY, max_runs=5))
+    few = analyze(DIAMOND, runs, now=NOW, policy=Policy(analysis=AnalysisSettings(window_seconds=30 * DAY, max_runs=5)))
     assert [r.run for r in few.runs] == [f"run-{i}" for i in range(25, 30)]
 
 
@@ -62,14 +62,15 @@ def test_unknown_ends_stay_outside_rates_and_durations() -> None:
 
 
 def test_nothing_observed_gives_unknowns_not_zeros() -> None:
-    analysis = analyze(DIAMOND, [], now=NOW, objectives=Objectives(duration_p95=60.0))
+    analysis = analyze(DIAMOND, [], now=NOW, policy=Policy(objectives=Objectives(duration=Quantiles(p95=60.0))))
     assert analysis.makespan.count == 0
     assert analysis.makespan.p50 is None
     assert analysis.success_rate is None
     assert analysis.score.total is None
     assert analysis.cost.per_run is None
     assert analysis.enough is False
-    assert [o.verdict for o in analysis.objectives] == [ObjectiveResult.UNKNOWN]
+    assert [o.name for o in analysis.objectives] == ["duration p95", "success", "step failure"]
+    assert {o.verdict for o in analysis.objectives} == {ObjectiveResult.UNKNOWN}
 
 
 def test_steps_seen_but_not_declared_are_analysed_too() -> None:
@@ -84,17 +85,16 @@ def test_steps_seen_but_not_declared_are_analysed_too() -> None:
 def test_objectives_have_verdict_and_margin() -> None:
     runs = [replace(r, extra={"tokens": 1000.0}) for r in daily(DIAMOND.graph, 10, lambda _: SECONDS)]
     wanted = Objectives(
-        duration_p50=600.0,
-        duration_p95=300.0,
-        queue_p95=60.0,
+        duration=Quantiles(p50=600.0, p95=300.0),
+        queue_time=Quantiles(p95=60.0),
         min_success=0.95,
         max_step_failure=0.1,
         max_cost_per_run=100.0,
         min_throughput_per_hour=1.0,
         target_memory_utilization=0.5,
-        budgets=(Budget("tokens", 900.0), Budget("pages", 1.0)),
+        budgets={"tokens": 900.0, "pages": 1.0},
     )
-    verdicts = {o.name: o for o in analyze(DIAMOND, runs, now=NOW, objectives=wanted).objectives}
+    verdicts = {o.name: o for o in analyze(DIAMOND, runs, now=NOW, policy=Policy(objectives=wanted)).objectives}
     assert verdicts["duration p50"].verdict is ObjectiveResult.MET
     assert verdicts["duration p50"].margin == pytest.approx(1 - 414 / 600)
     assert verdicts["duration p95"].verdict is ObjectiveResult.MISSED

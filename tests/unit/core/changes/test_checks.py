@@ -14,32 +14,32 @@ from concertmaster.core.changes.checks import CHECKS, blocking, run_checks
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import (
-    Bounds,
     CheckResult,
     ClusterFacts,
     LimitRange,
     PastChange,
     ResourceQuota,
-    Rights,
     Situation,
-    Window,
 )
-from concertmaster.core.changes.windows import WindowUnusable, next_opening, opened
 from concertmaster.core.model import Edit, Level
-from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps
+from concertmaster.core.model.policy import ApplySettings, Bounds, ChangeWindow, Policy, PolicyRef, Range
+from concertmaster.core.schedule import WindowUnusable, next_opening, opened
 from tests.support.changes_world import TRAIN, advice, cpu, faster, planned, template
 
 NOW = datetime(2026, 3, 4, 23, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()  # a Wednesday
-AUTO = Rights("OptimizationPolicy/team", "Auto")
+AUTO = Policy(PolicyRef("OptimizationPolicy", "demo", "team"), apply=ApplySettings(mode=ApplyMode.AUTO))
 GOOD = Situation(NOW, AUTO, data_until=NOW - 60.0, coverage=0.9)
 GI = 1024.0**3
 
 
 def result_of(check: str, plan: Plan | None = None, **more: Any) -> CheckResult:
-    """What ``check`` returns; keys of Rights and ClusterFacts are put where they belong."""
-    rights = {k: more.pop(k) for k in list(more) if k in Rights.__dataclass_fields__}
+    """What ``check`` returns; keys of the policy, its ``apply`` and ClusterFacts are put where they belong."""
+    apply = {k: more.pop(k) for k in list(more) if k in ApplySettings.__dataclass_fields__}
+    own = {k: more.pop(k) for k in list(more) if k in Policy.__dataclass_fields__}
+    policy = replace(AUTO, apply=replace(AUTO.apply, **apply), **own)
     facts = {k: more.pop(k) for k in list(more) if k in ClusterFacts.__dataclass_fields__}
-    situation = replace(GOOD, rights=replace(AUTO, **rights), facts=replace(GOOD.facts, **facts), **more)
+    situation = replace(GOOD, policy=policy, facts=replace(GOOD.facts, **facts), **more)
     return next(v for v in run_checks(plan or planned(), situation) if v.check == check)
 
 
@@ -50,7 +50,8 @@ def test_a_good_candidate_passes_every_gate() -> None:
     assert all(v.message and v.reason for v in verdicts)
 
 
-THREE = Window("0 3 * * *", "Europe/Berlin", 3600.0)
+THREE = ChangeWindow("0 3 * * *", "Europe/Berlin", 3600.0)
+MARS = ChangeWindow("0 0 * * *", "Mars/Base", 3600.0)
 RAISED = planned(advice(cpu("2", "3")))
 WIDER = planned(faster())
 
@@ -59,19 +60,19 @@ WIDER = planned(faster())
     ("check", "reason", "words", "more"),
     [
         ("suspended", "Suspended", "spec.suspend", {"suspended": True}),
-        ("mode", "ModeRecommend", "apply.mode", {"mode": "Recommend"}),
-        ("mode", "ModeRecommend", "no policy", {"policy": None}),
-        ("mode", "NeedsApproval", "waits for a decision", {"mode": "Approve"}),
+        ("mode", "ModeRecommend", "apply.mode", {"mode": ApplyMode.RECOMMEND}),
+        ("mode", "ModeRecommend", "no policy", {"source": None}),
+        ("mode", "NeedsApproval", "waits for a decision", {"mode": ApplyMode.APPROVE}),
         ("mode", "NeedsApproval", "never acts by itself", {"plan": replace(planned(), automatic=False)}),
         ("mode", "CannotBeProven", "vary by 40 %; it waits", {"unsure": "runs vary by 40 %"}),
         ("mode", "RightWithdrawn", "3 of the last 5", {"withdrawn": "3 of the last 5 were worse"}),
         ("kind", "KindNotAllowed", "Resources", {"allow": frozenset({ChangeKind.PARALLELISM})}),
         ("kind", "KindNotAllowed", "Parallelism", {"allow": frozenset({ChangeKind.RESOURCES}), "plan": WIDER}),
         ("risk", "TooRisky", "Medium", {"plan": replace(planned(), risk=Level.MEDIUM)}),
-        ("bounds", "OutOfBounds", "1500m is outside 2 to 8", {"bounds": Bounds(cpu=(2.0, 8.0))}),
-        ("bounds", "OutOfBounds", "outside 50m to 1", {"bounds": Bounds(cpu=(0.05, 1.0))}),
-        ("bounds", "BoundsContradict", "min 4 is above max 2", {"bounds": Bounds(cpu=(4.0, 2.0))}),
-        ("bounds", "OutOfBounds", "parallelism 3", {"bounds": Bounds(parallelism=(1, 2)), "plan": WIDER}),
+        ("bounds", "OutOfBounds", "1500m is outside 2 to 8", {"bounds": Bounds(cpu=Range(2.0, 8.0))}),
+        ("bounds", "OutOfBounds", "outside 50m to 1", {"bounds": Bounds(cpu=Range(0.05, 1.0))}),
+        ("bounds", "BoundsContradict", "min 4 is above max 2", {"bounds": Bounds(cpu=Range(4.0, 2.0))}),
+        ("bounds", "OutOfBounds", "parallelism 3", {"bounds": Bounds(parallelism=Range(1, 2)), "plan": WIDER}),
         ("largest-step", "StepTooLarge", "25 % in one step, at most 20 %", {"bounds": Bounds(max_step=0.2)}),
         ("minimum-change", "TooSmall", "25 %, less than 30 %", {"min_change": 0.3}),
         ("data", "NoData", "nothing is known", {"data_until": None}),
@@ -107,9 +108,9 @@ WIDER = planned(faster())
         ("in-flight", "InFlight", "another change of WorkflowTemplate etl", {"elsewhere": ("b.cpu-1 of profile b",)}),
         ("in-flight", "RateLimited", "changesPerMinute", {"writes_left": 0}),
         ("window", "WindowClosed", "Thursday 2026-03-05 02:00 UTC", {"windows": (THREE,)}),
-        ("window", "WindowNeverOpens", "Bad day-of-month", {"windows": (Window("0 0 31 2 *", "UTC", 3600.0),)}),
-        ("window", "WindowNeverOpens", "Mars/Base is not known", {"windows": (Window("0 0 * * *", "Mars/Base", 3600.0),)}),
-        ("window", "WindowNeverOpens", "Bad hour", {"windows": (Window("0 99 * * *", "UTC", 3600.0),)}),
+        ("window", "WindowNeverOpens", "Bad day-of-month", {"windows": (ChangeWindow("0 0 31 2 *", "UTC", 3600.0),)}),
+        ("window", "WindowNeverOpens", "Mars/Base is not known", {"windows": (MARS,)}),
+        ("window", "WindowNeverOpens", "Bad hour", {"windows": (ChangeWindow("0 99 * * *", "UTC", 3600.0),)}),
     ],
 )  # fmt: skip
 def test_a_gate_closes_with_reason_and_words(check: str, reason: str, words: str, more: dict[str, Any]) -> None:
@@ -129,10 +130,10 @@ def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_n
 @pytest.mark.parametrize(
     ("check", "more"),
     [
-        ("mode", {"mode": "Approve", "approved": True}),
+        ("mode", {"mode": ApplyMode.APPROVE, "approved": True}),
         ("mode", {"withdrawn": "3 of the last 5", "approved": True}),
         ("mode", {"unsure": "runs vary by 40 %", "approved": True}),
-        ("owner", {"owners": ("Helm release x",), "git_ops_apply": True}),
+        ("owner", {"owners": ("Helm release x",), "git_ops": GitOps.APPLY}),
         ("data", {"coverage": None, "plan": WIDER}),
         ("namespace-limits", {"ranges": (LimitRange("r", "Pod", {"cpu": 5.0}),)}),
         ("namespace-limits", {"ranges": None, "quotas": None, "plan": WIDER}),
@@ -142,8 +143,8 @@ def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_n
         ("secure-reference", {"secure": None, "active_runs": 0}),
         ("cooldown", {"past": (PastChange(NOW - 90_000.0),)}),
         ("in-flight", {"in_flight": ("a",), "max_in_flight": 2}),
-        ("window", {"windows": (Window("0 22 * * 1-5", "Europe/Berlin", 21600.0),)}),
-        ("window", {"windows": (Window("0 0 31 2 *", "UTC", 60.0), Window("0 * * * *", "UTC", 60.0))}),
+        ("window", {"windows": (ChangeWindow("0 22 * * 1-5", "Europe/Berlin", 21600.0),)}),
+        ("window", {"windows": (ChangeWindow("0 0 31 2 *", "UTC", 60.0), ChangeWindow("0 * * * *", "UTC", 60.0))}),
     ],
 )
 def test_a_gate_opens_again(check: str, more: dict[str, Any]) -> None:
@@ -188,7 +189,7 @@ def at(*moment: int, zone: str = "Europe/Berlin", fold: int = 0) -> float:
     return datetime(*moment, tzinfo=ZoneInfo(zone), fold=fold).timestamp()  # type: ignore[arg-type,misc]
 
 
-NIGHT = Window("0 22 * * 1-5", "Europe/Berlin", 6 * 3600.0)
+NIGHT = ChangeWindow("0 22 * * 1-5", "Europe/Berlin", 6 * 3600.0)
 
 
 @pytest.mark.parametrize(
@@ -207,15 +208,17 @@ def test_a_window_opens_on_the_minute_and_stays_open_for_its_time(moment: float,
 
 
 def test_windows_follow_their_own_zone_through_both_changes_of_the_clock() -> None:
-    spring = Window("30 2 * * *", "Europe/Berlin", 3600.0)  # 02:30 does not exist on 2026-03-29: it opens at 03:00
+    spring = ChangeWindow(
+        "30 2 * * *", "Europe/Berlin", 3600.0
+    )  # 02:30 does not exist on 2026-03-29: it opens at 03:00
     assert opened(spring, at(2026, 3, 29, 3, 0)) == at(2026, 3, 29, 3, 0)
     assert opened(spring, at(2026, 3, 29, 3, 59)) is not None
     assert opened(spring, at(2026, 3, 29, 4, 0)) is None
-    autumn = Window("30 2 * * *", "Europe/Berlin", 3600.0)  # 02:30 comes twice on 2026-10-25: once is enough
+    autumn = ChangeWindow("30 2 * * *", "Europe/Berlin", 3600.0)  # 02:30 comes twice on 2026-10-25: once is enough
     assert opened(autumn, at(2026, 10, 25, 2, 30)) == at(2026, 10, 25, 2, 30)
     assert opened(autumn, at(2026, 10, 25, 2, 29, fold=1)) is not None
     assert opened(autumn, at(2026, 10, 25, 2, 31, fold=1)) is None
-    long = Window("0 22 * * *", "Europe/Berlin", 6 * 3600.0)  # six hours are six hours, whatever the clock says
+    long = ChangeWindow("0 22 * * *", "Europe/Berlin", 6 * 3600.0)  # six hours are six hours, whatever the clock says
     assert opened(long, at(2026, 10, 25, 2, 59, fold=1)) is not None
     assert opened(long, at(2026, 10, 25, 3, 0)) is None
     assert opened(long, at(2026, 3, 29, 4, 59)) is not None
@@ -225,12 +228,12 @@ def test_windows_follow_their_own_zone_through_both_changes_of_the_clock() -> No
 def test_the_next_opening_is_told_and_nonsense_raises() -> None:
     assert next_opening(NIGHT, at(2026, 3, 4, 22, 0)) == at(2026, 3, 5, 22, 0)
     with pytest.raises(WindowUnusable, match="not known"):
-        opened(Window("0 0 * * *", "No/Where", 60.0), NOW)
+        opened(ChangeWindow("0 0 * * *", "No/Where", 60.0), NOW)
 
 
 def test_a_proposal_may_wait_for_a_decision_and_for_a_window_but_for_nothing_else() -> None:
-    shut = (Window("0 3 * * *", "Europe/Berlin", 3600.0),)
-    approve = replace(GOOD, rights=replace(AUTO, mode="Approve", windows=shut))
+    shut = (ChangeWindow("0 3 * * *", "Europe/Berlin", 3600.0),)
+    approve = replace(GOOD, policy=replace(AUTO, apply=replace(AUTO.apply, mode=ApplyMode.APPROVE, windows=shut)))
     verdicts = run_checks(planned(), approve)
     assert {v.check for v in blocking(verdicts, proposing=False)} == {"mode", "window"}
     assert blocking(verdicts, proposing=True) == []
@@ -290,7 +293,8 @@ def test_a_thousand_candidates_are_planned_and_judged_within_two_seconds() -> No
     raw["spec"]["templates"] += [
         {"name": f"t{i}", "container": {"resources": {"requests": {"cpu": "2"}}}} for i in range(50)
     ]
-    situation = replace(GOOD, rights=replace(AUTO, windows=(NIGHT, Window("0 3 * * *", "UTC", 60.0))))
+    apply = replace(AUTO.apply, windows=(NIGHT, ChangeWindow("0 3 * * *", "UTC", 60.0)))
+    situation = replace(GOOD, policy=replace(AUTO, apply=apply))
     begun = time.process_time()
     for i in range(1000):
         pointer = f"/spec/templates/{2 + i % 50}/container/resources/requests/cpu"

@@ -10,19 +10,20 @@ import pytest
 
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
-from concertmaster.core.changes.fields import Reach, Refused
+from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import Aim, Target, digest_of
 from concertmaster.core.changes.pointers import within
-from concertmaster.core.changes.situation import Rights, Situation
+from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Category, Edit
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.policy import Bounds, Range
 from concertmaster.engines import PATCHABLE
 from tests.support.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
 
 TEMPLATE = PATCHABLE["WorkflowTemplate"]
-REACH = Reach(0.5, (0.05, 8.0), (64 * 2.0**20, 32 * 2.0**30))
+BOUNDS = Bounds()
 
 
 def test_a_plan_tests_names_and_the_literal_old_value_and_sets_one_field() -> None:
@@ -156,8 +157,8 @@ def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_own() -> None:
     raw = tekton_task({"name": "a", "image": "x"}, {"name": "b", "image": "x"})
-    reach = Reach(0.25, REACH.cpu, REACH.memory)
-    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1", "build")), raw, reach=reach)
+    bounds = Bounds(max_step=0.25)
+    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1", "build")), raw, bounds=bounds)
     (setting,) = found.settings
     assert (setting.old, setting.new, setting.change) == (
         2.0,
@@ -271,20 +272,20 @@ def test_an_unreadable_value_in_the_object_is_never_changed(literal: object) -> 
 
 
 def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> None:
-    part = planned(advice(cpu("2", "200m")), reach=REACH)
+    part = planned(advice(cpu("2", "200m")), bounds=BOUNDS)
     assert part.settings[0].new_literal == "1"
     assert not part.whole
     assert part.settings[0].change == pytest.approx(-0.5)
-    up = planned(advice(cpu("2", "9")), reach=REACH)
+    up = planned(advice(cpu("2", "9")), bounds=BOUNDS)
     assert up.settings[0].new_literal == "3"
-    near = planned(advice(cpu("2", "1500m")), reach=REACH)
+    near = planned(advice(cpu("2", "1500m")), bounds=BOUNDS)
     assert near.settings[0].new_literal == "1500m"
     assert near.whole
-    bound = planned(advice(cpu("2", "1100m")), reach=Reach(0.5, (1.5, 8.0), REACH.memory))
+    bound = planned(advice(cpu("2", "1100m")), bounds=Bounds(cpu=Range(1.5, 8.0)))
     assert bound.settings[0].new_literal == "1500m"
     with pytest.raises(Refused, match="leave nothing"):
-        planned(advice(cpu("2", "1")), reach=Reach(0.5, (2.0, 8.0), REACH.memory))
-    memory = planned(advice(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), reach=REACH)
+        planned(advice(cpu("2", "1")), bounds=Bounds(cpu=Range(2.0, 8.0)))
+    memory = planned(advice(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), bounds=BOUNDS)
     assert memory.settings[0].new_literal == "1Gi"
 
 
@@ -300,19 +301,19 @@ def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> N
 )
 def test_bounds_and_steps_never_turn_advice_round(current: str, proposed: str, least: float) -> None:
     raw = template(resources={"requests": {"cpu": "2", "memory": current}})
-    reach = Reach(0.5, REACH.cpu, (least, 32 * 2.0**30))
+    bounds = Bounds(memory=Range(least, 32 * 2.0**30))
     memory = Edit(f"{TRAIN}/memory", current, proposed)
     with pytest.raises(Refused, match="the bounds and the largest step leave nothing to change"):
-        planned(advice(memory), raw, reach=reach)
-    both = planned(advice(cpu("2", "1500m"), memory), raw, reach=reach)
+        planned(advice(memory), raw, bounds=bounds)
+    both = planned(advice(cpu("2", "1500m"), memory), raw, bounds=bounds)
     assert [s.resource for s in both.settings] == ["cpu"]  # what can go the advised way goes
 
 
 def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside() -> None:
     def moved(current: str, proposed: str) -> tuple[object, bool]:
         raw = template(resources={"requests": {"memory": current}})
-        found = planned(advice(Edit(f"{TRAIN}/memory", current, proposed)), raw, reach=REACH)
-        (result,) = [v for v in run_checks(found, Situation(0.0, rights=Rights())) if v.check == "bounds"]
+        found = planned(advice(Edit(f"{TRAIN}/memory", current, proposed)), raw, bounds=BOUNDS)
+        (result,) = [v for v in run_checks(found, Situation(0.0)) if v.check == "bounds"]
         return found.settings[0].new_literal, result.passed
 
     assert moved("40Gi", "30Gi") == ("30Gi", True)
@@ -325,7 +326,7 @@ def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_ste
 
 def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:
     whole = planned(advice(cpu("2", "1")), monthly_cost=100.0).predicted
-    part = planned(advice(cpu("2", "0.5")), reach=REACH, monthly_cost=100.0).predicted
+    part = planned(advice(cpu("2", "0.5")), bounds=BOUNDS, monthly_cost=100.0).predicted
     assert whole is not None
     assert part is not None
     assert (whole.measure, whole.low, whole.likely, whole.high) == ("Cost", -0.3, -0.2, -0.1)

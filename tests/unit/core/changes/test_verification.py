@@ -10,9 +10,10 @@ import pytest
 
 from concertmaster.core.changes.before_after import Sides, foresee, split_runs
 from concertmaster.core.changes.plan import Aim
-from concertmaster.core.changes.verification import Terms, verify
+from concertmaster.core.changes.verification import verify
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import OnSame, Verdict
+from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import DAY, KEY, NOW, container
 
 HOUR = 3600.0
@@ -66,15 +67,15 @@ def both(before: Sequence[float], after: Sequence[float], **after_more: object) 
     return split_runs(rows, applied=applied, since=None, now=NOW)
 
 
-TERMS = Terms()
+SETTINGS = VerifySettings()
 
 
 def test_good_news_waits_for_enough_runs_and_then_keeps_the_change() -> None:
-    waiting = verify(Aim.FASTER, both(noisy(1, 30), noisy(2, 4, 300.0)), TERMS, age=DAY)
+    waiting = verify(Aim.FASTER, both(noisy(1, 30), noisy(2, 4, 300.0)), SETTINGS, age=DAY)
     assert waiting.verdict is None
     assert not waiting.restore
     assert "4 of 5 to 30 runs" in waiting.reason
-    found = verify(Aim.FASTER, both(noisy(1, 30), noisy(2, 6, 300.0)), TERMS, age=DAY)
+    found = verify(Aim.FASTER, both(noisy(1, 30), noisy(2, 6, 300.0)), SETTINGS, age=DAY)
     assert (found.verdict, found.restore) == (Verdict.IMPROVED, False)
     assert (found.baseline_runs, found.verified_runs) == (30, 6)
     assert found.measured is not None
@@ -84,19 +85,19 @@ def test_good_news_waits_for_enough_runs_and_then_keeps_the_change() -> None:
 
 @pytest.mark.parametrize("restore", [True, False])
 def test_same_is_restored_or_kept_as_the_policy_says_for_faster_only(restore: bool) -> None:
-    terms = replace(TERMS, restore_same=restore)
+    settings = replace(SETTINGS, on_same=OnSame.RESTORE if restore else OnSame.KEEP)
     rows = both(noisy(1, 30, spread=0.02), noisy(2, 30, spread=0.02))
-    assert verify(Aim.FASTER, rows, terms, age=DAY).verdict is Verdict.SAME
-    assert verify(Aim.FASTER, rows, terms, age=DAY).restore is restore
-    cheaper = verify(Aim.CHEAPER, rows, terms, age=DAY)
+    assert verify(Aim.FASTER, rows, settings, age=DAY).verdict is Verdict.SAME
+    assert verify(Aim.FASTER, rows, settings, age=DAY).restore is restore
+    cheaper = verify(Aim.CHEAPER, rows, settings, age=DAY)
     assert (cheaper.verdict, cheaper.restore) == (Verdict.IMPROVED, False)
-    safer = verify(Aim.SAFER, rows, terms, age=DAY)
+    safer = verify(Aim.SAFER, rows, settings, age=DAY)
     assert (safer.verdict, safer.restore) == (Verdict.SAME, False)
 
 
 def test_a_cheaper_change_measures_what_runs_reserve() -> None:
     rows = both(noisy(1, 30, spread=0.02), noisy(2, 10, spread=0.02), cpu=0.5)
-    measured = verify(Aim.CHEAPER, rows, TERMS, age=DAY).measured
+    measured = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).measured
     assert measured is not None
     assert measured.measure == "Cost"
     assert -0.5 < measured.likely < -0.2  # the memory request stays
@@ -105,33 +106,33 @@ def test_a_cheaper_change_measures_what_runs_reserve() -> None:
 def test_a_clear_slowdown_ends_the_proof_before_min_runs() -> None:
     rows = both(noisy(1, 30, spread=0.05), noisy(2, 2, 1200.0, spread=0.05))
     for aim in Aim:
-        found = verify(aim, rows, replace(TERMS, min_runs=10), age=DAY)
+        found = verify(aim, rows, replace(SETTINGS, min_runs=10), age=DAY)
         assert (found.verdict, found.restore) == (Verdict.WORSE, True)
         assert "slower" in found.reason
 
 
 def test_a_slowdown_within_the_margin_does_not_spoil_a_saving() -> None:
     rows = both(noisy(1, 60, spread=0.01), noisy(2, 30, 618.0, spread=0.01))
-    assert verify(Aim.CHEAPER, rows, TERMS, age=DAY).verdict is Verdict.IMPROVED
-    assert verify(Aim.FASTER, rows, TERMS, age=DAY).verdict is Verdict.WORSE
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.IMPROVED
+    assert verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict is Verdict.WORSE
 
 
 def test_one_kill_for_memory_after_less_memory_is_enough_and_only_then() -> None:
     rows = both(noisy(1, 30), noisy(2, 1), reason="OOMKilled")
-    found = verify(Aim.CHEAPER, rows, TERMS, age=60.0, steps=("train",), lowers_memory=True)
+    found = verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",), lowers_memory=True)
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "none of 30 before" in found.reason
-    assert verify(Aim.CHEAPER, rows, TERMS, age=60.0, steps=("load",), lowers_memory=True).verdict is None
-    assert verify(Aim.CHEAPER, rows, TERMS, age=60.0, steps=("train",)).verdict is None
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("load",), lowers_memory=True).verdict is None
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",)).verdict is None
 
 
 def test_failing_runs_end_the_proof_and_one_bad_day_does_not() -> None:
     three = both(noisy(1, 30), noisy(2, 4), outcome=Outcome.FAILED)
-    found = verify(Aim.FASTER, three, TERMS, age=DAY)
+    found = verify(Aim.FASTER, three, SETTINGS, age=DAY)
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "of 30 before" in found.reason
     one = both(noisy(1, 30), noisy(2, 1), outcome=Outcome.FAILED)
-    assert verify(Aim.FASTER, one, TERMS, age=DAY).verdict is None
+    assert verify(Aim.FASTER, one, SETTINGS, age=DAY).verdict is None
 
 
 def test_a_flaky_workflow_is_judged_by_its_own_rate() -> None:
@@ -145,27 +146,27 @@ def test_a_flaky_workflow_is_judged_by_its_own_rate() -> None:
         for i in range(8)
     ]
     found = split_runs(rows, applied=applied, since=None, now=NOW)
-    assert verify(Aim.CHEAPER, found, TERMS, age=DAY).verdict is not Verdict.WORSE
+    assert verify(Aim.CHEAPER, found, SETTINGS, age=DAY).verdict is not Verdict.WORSE
 
 
 def test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows() -> None:
     rows = both(noisy(1, 30), [])
-    assert verify(Aim.FASTER, rows, TERMS, age=TERMS.max_age - 1).verdict is None
-    kept = verify(Aim.FASTER, rows, TERMS, age=TERMS.max_age)
+    assert verify(Aim.FASTER, rows, SETTINGS, age=SETTINGS.max_age_seconds - 1).verdict is None
+    kept = verify(Aim.FASTER, rows, SETTINGS, age=SETTINGS.max_age_seconds)
     assert (kept.verdict, kept.restore) == (Verdict.INCONCLUSIVE, False)
-    back = verify(Aim.FASTER, rows, replace(TERMS, restore_inconclusive=True), age=TERMS.max_age)
+    back = verify(Aim.FASTER, rows, replace(SETTINGS, on_inconclusive=OnSame.RESTORE), age=SETTINGS.max_age_seconds)
     assert back.restore
 
 
 def test_without_a_baseline_nothing_is_concluded() -> None:
     rows = both(noisy(1, 2), noisy(2, 20))
-    assert verify(Aim.CHEAPER, rows, TERMS, age=DAY).verdict is None
-    assert verify(Aim.CHEAPER, rows, TERMS, age=TERMS.max_age).verdict is Verdict.INCONCLUSIVE
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is None
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=SETTINGS.max_age_seconds).verdict is Verdict.INCONCLUSIVE
 
 
 def test_the_last_look_decides() -> None:
     wild = both(noisy(1, 30, spread=0.5), noisy(2, 30, spread=0.5))
-    found = verify(Aim.FASTER, wild, TERMS, age=DAY)
+    found = verify(Aim.FASTER, wild, SETTINGS, age=DAY)
     assert found.verdict is not None
     assert found.verified_runs == 30
 
@@ -187,7 +188,7 @@ def test_fast_runs_do_not_overtake_one_that_still_goes_on() -> None:
 
 def test_retries_caused_by_the_change_do_not_count_as_more_work() -> None:
     rows = both(noisy(1, 30, spread=0.05), noisy(2, 8, 1200.0, spread=0.05), attempts=2)
-    assert verify(Aim.CHEAPER, rows, TERMS, age=DAY).verdict is Verdict.WORSE
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.WORSE
 
 
 def test_more_input_is_not_taken_for_harm() -> None:
@@ -203,16 +204,16 @@ def test_more_input_is_not_taken_for_harm() -> None:
 
     rows = sized(30, applied - 31 * HOUR, 0, 50.0) + sized(29, applied + 1.0, 100, 80.0)
     found = split_runs(rows, applied=applied, since=None, now=NOW)
-    assert verify(Aim.CHEAPER, found, TERMS, age=DAY).verdict is Verdict.IMPROVED
+    assert verify(Aim.CHEAPER, found, SETTINGS, age=DAY).verdict is Verdict.IMPROVED
 
 
 def test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_kind() -> None:
     after = noisy(50, 6, spread=0.3)
-    assert verify(Aim.CHEAPER, both(noisy(1, 150, spread=0.05), after), TERMS, age=DAY).baseline_runs == 60
-    assert verify(Aim.CHEAPER, both(noisy(1, 150, spread=0.3), after), TERMS, age=DAY).baseline_runs == 150
-    assert verify(Aim.CHEAPER, both(noisy(2, 400, spread=0.3), after), TERMS, age=DAY).baseline_runs == 200
+    assert verify(Aim.CHEAPER, both(noisy(1, 150, spread=0.05), after), SETTINGS, age=DAY).baseline_runs == 60
+    assert verify(Aim.CHEAPER, both(noisy(1, 150, spread=0.3), after), SETTINGS, age=DAY).baseline_runs == 150
+    assert verify(Aim.CHEAPER, both(noisy(2, 400, spread=0.3), after), SETTINGS, age=DAY).baseline_runs == 200
     other = [2.0 * s for s in noisy(2, 90, spread=0.3)]
-    assert verify(Aim.CHEAPER, both(other + noisy(1, 60, spread=0.3), after), TERMS, age=DAY).baseline_runs == 60
+    assert verify(Aim.CHEAPER, both(other + noisy(1, 60, spread=0.3), after), SETTINGS, age=DAY).baseline_runs == 60
 
 
 def test_what_a_proof_could_tell_is_known_before_the_change() -> None:
@@ -228,15 +229,15 @@ def test_what_a_proof_could_tell_is_known_before_the_change() -> None:
 
 def test_when_time_is_over_the_last_runs_decide_like_the_last_look() -> None:
     found = both(noisy(1, 60, spread=0.15), [1.15 * s for s in noisy(99, 12, spread=0.15)])
-    assert verify(Aim.CHEAPER, found, TERMS, age=DAY).verdict is None
-    assert verify(Aim.CHEAPER, found, TERMS, age=8 * DAY).verdict is Verdict.WORSE
+    assert verify(Aim.CHEAPER, found, SETTINGS, age=DAY).verdict is None
+    assert verify(Aim.CHEAPER, found, SETTINGS, age=8 * DAY).verdict is Verdict.WORSE
 
 
 def _course(aim: Aim, factor: float, seed: int, spread: float = 0.15) -> Verdict | None:
     """The verdict when the proof is asked after every run."""
     before, after = noisy(seed, 30, spread=spread), [factor * s for s in noisy(seed + 10_000, 30, spread=spread)]
     for number in range(2, 31, 2):
-        found = verify(aim, both(before, after[:number]), TERMS, age=DAY)
+        found = verify(aim, both(before, after[:number]), SETTINGS, age=DAY)
         if found.verdict is not None:
             return found.verdict
     return None

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.changes.verification import Terms
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEffect
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import DAY, NOW
 from tests.unit.core.changes.test_verification import HOUR, noisy, series
 
-TERMS = Terms(min_runs=5, max_runs=30)
+SETTINGS = VerifySettings(min_runs=5, max_runs=30)
 LIMIT = ImplementationResult(
     "parallelism", "Raise the parallelism", "kubectl-edit", NOW, (Field("/spec/parallelism", "2", "8"),),
     RelativeEffect("Duration", -0.4, -0.5, -0.3), "f",
@@ -29,7 +29,7 @@ def after(count: int, factor: float = 0.6, begin: float = NOW + HOUR, **more: ob
 def one(
     runs: list, outcome: ImplementationResult = LIMIT, now: float = NOW + 20 * HOUR, *others: ImplementationResult
 ) -> ImplementationResult:  # type: ignore[type-arg]
-    return measure((outcome, *others), runs, TERMS, now=now)[0]
+    return measure((outcome, *others), runs, SETTINGS, now=now)[0]
 
 
 def test_faster_runs_are_measured_against_the_promise() -> None:
@@ -71,7 +71,7 @@ def test_a_lost_history_does_not_unsee_runs() -> None:
 
 def test_what_was_done_at_one_moment_shares_the_effect_by_promise() -> None:
     other = replace(LIMIT, id="parallel-steps.a", promised=RelativeEffect("Duration", -0.1, -0.2, -0.05))
-    pair = measure((LIMIT, other), BEFORE + after(10), TERMS, now=NOW + 20 * HOUR)
+    pair = measure((LIMIT, other), BEFORE + after(10), SETTINGS, now=NOW + 20 * HOUR)
     shares = [o.measured.likely for o in pair if o.measured is not None and o.measured.likely is not None]
     assert sum(shares) == pytest.approx(-0.4, abs=0.06)
     assert shares[0] == pytest.approx(4 * shares[1])
@@ -80,7 +80,7 @@ def test_what_was_done_at_one_moment_shares_the_effect_by_promise() -> None:
 
 def test_an_effect_that_cannot_be_shared_out_is_no_number() -> None:
     other = replace(LIMIT, id="parallel-steps.a", promised=RelativeEffect("Duration"))
-    pair = measure((LIMIT, other), BEFORE + after(10), TERMS, now=NOW + 20 * HOUR)
+    pair = measure((LIMIT, other), BEFORE + after(10), SETTINGS, now=NOW + 20 * HOUR)
     assert [o.measured for o in pair] == [RelativeEffect("Duration"), RelativeEffect("Duration")]
     assert {o.verdict for o in pair} == {Verdict.IMPROVED}
 
@@ -91,7 +91,7 @@ def test_less_memory_and_a_kill_is_worse() -> None:
         LIMIT, id="memory-request.train", promised=RelativeEffect("Cost", -0.5), fields=(Field(path, "2Gi", "1Gi"),)
     )
     runs = BEFORE + after(2, 1.0, reason="OOMKilled")
-    assert measure([outcome], runs, TERMS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
+    assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
 
 
 def test_a_clock_that_went_back_ends_in_time() -> None:

@@ -24,7 +24,7 @@ from concertmaster.core.model import (
     WorkflowDefinition,
 )
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.options import AnalysisOptions, Objectives, RuleSettings
+from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, recommend
 from tests.support import rules_world as world
 from tests.support import scenarios
@@ -40,11 +40,15 @@ def advise(
     only: str,
     settings: dict[str, str] | None = None,
     gaps: DataGaps | None = None,
-    options: AnalysisOptions | None = None,
+    options: AnalysisSettings | None = None,
 ) -> list[Recommendation]:
     """Advice of one rule."""
     chosen = {r.name: RuleSettings(enabled=r.name == only, settings=settings or {}) for r in RULES}
-    return recommend(analyze(of, runs, now=NOW, options=options), "wfp", settings=chosen, gaps=gaps)
+    return recommend(
+        analyze(of, runs, now=NOW, policy=Policy(analysis=options or AnalysisSettings(), rules=chosen)),
+        "wfp",
+        gaps=gaps,
+    )
 
 
 def noisy(base: dict[str, float], spread: float = 0.03, seed: int = 1) -> Callable[[int], dict[str, float]]:
@@ -256,7 +260,7 @@ class TestCpuRequest:
             noisy({"load": 600}),
             containers=lambda _: (container(cpu_seconds=20, cpu_sampled_seconds=100),),
         )
-        item = only(advise(ONE, runs, "cpu-request", options=AnalysisOptions(window_seconds=30 * DAY)))
+        item = only(advise(ONE, runs, "cpu-request", options=AnalysisSettings(window_seconds=30 * DAY)))
         milli = int(item.proposed.removesuffix("m"))
         assert 200 <= milli <= 300
         assert "used 0.2 cores" in item.because
@@ -420,8 +424,8 @@ def test_ranking_is_stable_and_does_not_depend_on_the_order_of_runs() -> None:
 
 def test_a_disabled_rule_says_nothing() -> None:
     runs = daily(CHAIN.graph, 14, noisy({"extract": 60, "transform": 300, "load": 30}))
-    analysis = analyze(CHAIN, runs, now=NOW)
-    found = recommend(analysis, "wfp", settings={"bottleneck": RuleSettings(enabled=False)})
+    analysis = analyze(CHAIN, runs, now=NOW, policy=Policy(rules={"bottleneck": RuleSettings(enabled=False)}))
+    found = recommend(analysis, "wfp")
     assert found
     assert all(r.rule != "bottleneck" for r in found)
 
@@ -462,7 +466,7 @@ def test_a_slowdown_that_breaks_an_objective_is_severe(target: float | None, sev
     def work(i: int) -> world.Work:
         return {"extract": 60.0, "transform": value(420 if i >= 28 else 300), "load": 30.0}
 
-    scene = replace(world.scene(scenarios.etl(), 42, work), objectives=Objectives(duration_p95=target))
+    scene = replace(world.scene(scenarios.etl(), 42, work), objectives=Objectives(duration=Quantiles(p95=target)))
     item = scene.one("degradation")
     assert item.severity is severity
     assert ("objective p95 of 8m00s is missed, which the runs before met" in item.otherwise) is told

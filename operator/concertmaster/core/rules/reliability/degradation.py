@@ -15,7 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation, RunRecord, Severity
-from concertmaster.core.model.options import Objectives
+from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range
 from concertmaster.core.stats.summary import summarize
 
@@ -107,9 +107,9 @@ def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float])
     """The first duration objective that the runs before the change met and those after it miss, as ``p95 of 30m00s``."""
     old, new = summarize(before), summarize(after)
     for name, target, was, now in (
-        ("p50", wanted.duration_p50, old.p50, new.p50),
-        ("p95", wanted.duration_p95, old.p95, new.p95),
-        ("p99", wanted.duration_p99, old.p99, new.p99),
+        ("p50", wanted.duration.p50, old.p50, new.p50),
+        ("p95", wanted.duration.p95, old.p95, new.p95),
+        ("p99", wanted.duration.p99, old.p99, new.p99),
     ):
         if target is not None and was is not None and now is not None and was <= target < now:
             return f"{name} of {text.duration(target)}"

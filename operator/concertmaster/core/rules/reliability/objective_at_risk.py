@@ -38,9 +38,9 @@ def _watched(evidence: Evidence) -> Iterator[_Watched]:
     good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.end is not None and r.makespan is not None]
     times, spans = [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good]
     for label, limit, percentile in (
-        ("p50", wanted.duration_p50, 0.5),
-        ("p95", wanted.duration_p95, 0.95),
-        ("p99", wanted.duration_p99, 0.99),
+        ("p50", wanted.duration.p50, 0.5),
+        ("p95", wanted.duration.p95, 0.95),
+        ("p99", wanted.duration.p99, 0.99),
     ):
         if limit is not None:
             yield _Watched(f"duration-{label}", f"duration {label}", limit, percentile, times, spans)
@@ -111,7 +111,7 @@ def _success(evidence: Evidence) -> Recommendation | None:
     wanted = evidence.wanted.min_success
     known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     recent = known[-max(10, len(known) // 3) :]
-    if wanted is None or wanted >= 1 or len(known) < 2 * len(recent):
+    if wanted >= 1 or len(known) < 2 * len(recent):
         return None
     before = known[: len(known) - len(recent)]
     failed, earlier = (sum(r.outcome is Outcome.FAILED for r in part) for part in (recent, before))

@@ -125,7 +125,7 @@ def _more(
         if own.retries
         else "no retry was seen yet, so failures are taken as independent"
     )
-    below = rate is not None and rate < analysis.options.success_target
+    below = rate is not None and rate < analysis.policy.objectives.min_success
     return Recommendation(
         id=identifier,
         rule="retry-policy",
@@ -155,7 +155,7 @@ def _more(
         evidence=(
             advice.reason,
             f"{limit} is the smallest limit that reaches {text.percent(target, 2)} per execution, which"
-            f" {text.percent(analysis.options.success_target)} of successful runs call for",
+            f" {text.percent(analysis.policy.objectives.min_success)} of successful runs call for",
             *_memory_note(own),
         ),
     )
@@ -231,7 +231,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     analysis = evidence.analysis
     if not analysis.enough:
         return
-    wanted = evidence.settings.number("targetPercent", 100 * analysis.options.success_target) / 100
+    wanted = evidence.settings.number("targetPercent", 100 * analysis.policy.objectives.min_success) / 100
     attempts = _collect(analysis.runs)
     for name, own in attempts.items():
         failed = sum(not c.attempts[-1] for c in own.chains)

@@ -157,8 +157,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     """One recommendation per ceiling that runs pass."""
     if not evidence.analysis.enough:
         return
-    for ceiling in evidence.wanted.budgets:
-        found = _metric(evidence, ceiling.metric, ceiling.max_per_run)
+    for metric, most in evidence.wanted.budgets.items():
+        found = _metric(evidence, metric, most)
         if found is not None:
             yield found
     if evidence.wanted.max_cost_per_run is not None:

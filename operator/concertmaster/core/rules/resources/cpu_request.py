@@ -116,7 +116,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     if rounded is None:
         return None
     request = at_most(rounded, container.cpu_limit, MILLI)
-    threshold = evidence.settings.number("minChangePercent", 100 * analysis.options.min_change) / 100
+    threshold = evidence.settings.number("minChangePercent", 100 * analysis.policy.apply.min_change) / 100
     if request / current - 1 < threshold:
         return None
 
@@ -179,7 +179,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     proposed_cores, limit = round_cpu(target), container.cpu_limit
     if proposed_cores is not None and limit is not None and target <= limit:
         proposed_cores = at_most(proposed_cores, limit, MILLI)  # a limit is not moved for the sake of a round figure
-    threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
+    threshold = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     change = (proposed_cores or current) / current - 1
     if proposed_cores is None or abs(change) < threshold:
         return None

@@ -54,7 +54,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     request = round_memory(max(size.automatic_request, enough), at_least=enough)
     if request is None:
         return None
-    threshold = evidence.settings.number("minChangePercent", 100 * options.min_change) / 100
+    threshold = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     change = request / current - 1
     if abs(change) < threshold and not killed:
         return None

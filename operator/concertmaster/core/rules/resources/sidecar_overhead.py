@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.model import Category, ContainerFact, Level, Recommendation, Severity, StepSpec
-from concertmaster.core.model.options import Pricing
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
 _GIB = 1024.0**3

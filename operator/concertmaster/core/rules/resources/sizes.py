@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model.options import AnalysisOptions
+from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import CpuOptions, CpuSize, MemoryOptions, MemorySize, cpu_request, memory_request
 
 
@@ -17,7 +17,7 @@ def _floats(values: Iterable[float | None]) -> list[float]:
     return [math.nan if v is None else v for v in values]
 
 
-def memory_size(container: ContainerUsage, options: AnalysisOptions) -> MemorySize:
+def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize:
     """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
     rows = [r for r in container.runs if r.memory_peak is not None]
     peaks = [max(r.memory_peak or 0.0, (r.memory_floor or 0.0) if r.oom_killed else 0.0) for r in rows]
@@ -32,7 +32,7 @@ def memory_size(container: ContainerUsage, options: AnalysisOptions) -> MemorySi
     )
 
 
-def cpu_size(container: ContainerUsage, step: StepAnalysis, options: AnalysisOptions) -> CpuSize:
+def cpu_size(container: ContainerUsage, step: StepAnalysis, options: AnalysisSettings) -> CpuSize:
     """CPU request from per-run means, peaks and throttling; slack and the critical path decide how tight it may be."""
     rows = [r for r in container.runs if r.mean_cores is not None]
     return cpu_request(
@@ -47,7 +47,7 @@ def cpu_size(container: ContainerUsage, step: StepAnalysis, options: AnalysisOpt
     )
 
 
-def size_guard(container: ContainerUsage, options: AnalysisOptions) -> str | None:
+def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | None:
     """Why no size may be proposed for this container, or None when it may."""
     if not container.runs:
         return "no execution was observed"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from concertmaster.core.model.options import Objectives
+from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support import scenarios
 from tests.support.builders import DAY, NOW
 from tests.support.rules_world import Pod, noise, scene
@@ -30,10 +30,10 @@ def test_gives_the_date_the_slope_and_the_step() -> None:
 def test_silence_without_a_trend_or_far_from_the_limit_or_beyond_it() -> None:
     base = scenarios.objective_at_risk()
     for limit in (3600.0, 300.0):
-        assert replace(base, objectives=Objectives(duration_p50=limit)).advice("objective-at-risk") == []
+        assert replace(base, objectives=Objectives(duration=Quantiles(p50=limit))).advice("objective-at-risk") == []
     value = noise(spread=0.05)
     flat = scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(240), "load": value(30)})
-    assert replace(flat, objectives=Objectives(duration_p50=400.0)).advice("objective-at-risk") == []
+    assert replace(flat, objectives=Objectives(duration=Quantiles(p50=400.0))).advice("objective-at-risk") == []
     assert replace(base, objectives=Objectives()).advice("objective-at-risk") == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.core.model import Severity
-from concertmaster.core.model.options import AnalysisOptions
+from concertmaster.core.model.policy import AnalysisSettings
 from tests.support import scenarios
 from tests.support.rules_world import Pod, argo, cron_job, noise, scene, task
 
@@ -65,5 +65,5 @@ def test_the_headroom_is_a_setting_and_few_runs_are_silent() -> None:
         for h in ("10", "100")
     )
     assert tight < wide
-    few = replace(base, runs=base.runs[:8], options=AnalysisOptions(min_runs=5))
+    few = replace(base, runs=base.runs[:8], options=AnalysisSettings(min_runs=5))
     assert few.advice("timeout") == []

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Severity
-from concertmaster.core.model.options import Budget, Objectives
+from concertmaster.core.model.policy import Objectives
 from tests.support import scenarios
 from tests.support.rules_world import scene
 from tests.support.scenarios import STEPS, etl
@@ -37,5 +37,5 @@ def test_money_per_run() -> None:
 
 def test_within_budget_unknown_metrics_and_no_budget_are_silent() -> None:
     base = scenarios.budget()
-    for budgets in ((Budget("tokens", 300_000.0),), (Budget("calls", 1.0),), ()):
+    for budgets in ({"tokens": 300_000.0}, {"calls": 1.0}, {}):
         assert replace(base, objectives=Objectives(budgets=budgets)).advice("budget") == []

@@ -1,0 +1,221 @@
+"""The policy in force for one workflow: policy and profile merged, every default filled in, every scalar a number.
+
+Each number is one attribute from the resource to the place that uses it: ``spec.apply.bounds.maxStepPercent`` is
+``policy.apply.bounds.max_step``. Units as in the whole project: seconds, shares from 0 to 1, cores, bytes, the pricing's
+currency. The defaults are the ones of docs/reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame, Per
+
+SCORE_WEIGHTS: Mapping[str, int] = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """Names a policy. ``namespace`` is None for a cluster policy."""
+
+    kind: str
+    namespace: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisSettings:
+    """Window and thresholds of the analysis.
+
+    ``score_weights``: points by part of the score. ``high_variance_cv``, ``over_allocated`` and ``under_allocated`` are
+    thresholds of a step's marks; ``min_coverage`` is the share of expected samples below which a step gets no size
+    recommendation.
+    """
+
+    window_seconds: float = 14 * 86400.0
+    min_runs: int = 5
+    max_runs: int = 200
+    score_weights: Mapping[str, int] = field(default_factory=lambda: dict(SCORE_WEIGHTS))
+    high_variance_cv: float = 0.5
+    over_allocated: float = 0.30
+    under_allocated: float = 0.90
+    min_coverage: float = 0.5
+    memory_headroom: float = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Longest acceptable durations in seconds; None is no objective."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+    def targets(self) -> tuple[tuple[str, float, float], ...]:
+        """Name, quantile (0 to 1) and target of each objective that is set."""
+        rows = (("p50", 0.50, self.p50), ("p95", 0.95, self.p95), ("p99", 0.99, self.p99))
+        return tuple((name, share, target) for name, share, target in rows if target is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """Objectives in force. Shares are 0 to 1, costs in the pricing's currency; None is no objective.
+
+    ``duration_by_type`` holds median seconds by type of workflow (empty: off); ``duration_note`` says where the duration
+    objective comes from when it is such a template. ``budgets``: most per run, by metric.
+    """
+
+    duration: Quantiles = Quantiles()
+    duration_by_type: Mapping[str, float] = field(default_factory=dict)
+    duration_note: str = ""
+    queue_time: Quantiles = Quantiles()
+    min_success: float = 0.95
+    max_step_failure: float = 0.10
+    max_cost_per_run: float | None = None
+    min_throughput_per_hour: float | None = None
+    min_cache_hit: float = 0.85
+    target_cpu_utilization: float | None = None
+    target_memory_utilization: float | None = None
+    budgets: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """Prices in ``currency`` per core-hour, GiB-hour and unit of a metric; what has no price costs nothing.
+
+    The built-in prices are round figures near public on-demand list prices.
+    """
+
+    currency: str = "USD"
+    cpu_core_hour: float = 0.031
+    memory_gib_hour: float = 0.004
+    units: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """Whether a rule runs, and the settings its page documents (decimal strings, as the resource carries them)."""
+
+    enabled: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, name: str, default: float) -> float:
+        """The setting as a number; the default when absent or no finite number of at least 0 (see ``problems``)."""
+        value = _number(self.settings.get(name))
+        return default if value is None else value
+
+    def problems(self) -> tuple[str, ...]:
+        """Sentences on settings that are no finite numbers of at least 0; their defaults are used."""
+        return tuple(
+            f"{name}: {value!r} is no number of at least 0, the default is used"
+            for name, value in self.settings.items()
+            if _number(value) is None
+        )
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraMetric:
+    """A number per run (or per step of a run) from a query of the user's own; the query contains ``$window``."""
+
+    name: str
+    query: str
+    per: Per = Per.RUN
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Least and most a change may set: cores, bytes or pods at a time."""
+
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a change may set; ``max_step`` is the largest relative step (0.5 is half)."""
+
+    cpu: Range = Range(0.05, 8.0)
+    memory: Range = Range(64 * 1024.0**2, 32 * 1024.0**3)
+    parallelism: Range = Range(1, 64)
+    max_step: float = 0.5
+
+    def of(self, resource: str) -> Range:
+        """The range of ``cpu``, ``memory`` or ``parallelism``."""
+        return {"cpu": self.cpu, "memory": self.memory}.get(resource, self.parallelism)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeWindow:
+    """A span in which changes may be made: a cron line, its time zone and the seconds it stays open."""
+
+    schedule: str
+    time_zone: str
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """How a change is verified on the runs after it."""
+
+    min_runs: int = 5
+    max_runs: int = 30
+    max_age_seconds: float = 7 * 86400.0
+    on_same: OnSame = OnSame.RESTORE
+    on_inconclusive: OnSame = OnSame.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings:
+    """What may be changed, and when. Without ``windows`` at any time. ``min_change`` is a share, 0 to 1."""
+
+    mode: ApplyMode = ApplyMode.RECOMMEND
+    allow: frozenset[ChangeKind] = frozenset(ChangeKind)
+    max_risk: Level = Level.LOW
+    bounds: Bounds = Bounds()
+    min_change: float = 0.1
+    cooldown_seconds: float = 86400.0
+    windows: tuple[ChangeWindow, ...] = ()
+    max_in_flight: int = 1
+    change_history_limit: int = 20
+    verify: VerifySettings = VerifySettings()
+    git_ops: GitOps = GitOps.SUGGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything in force for one workflow.
+
+    ``source`` is None when no policy selects the profile: then the defaults hold, and nothing is changed.
+    ``problems`` are contradictions a person must resolve, ``notes`` say why less is done than the policy's mode allows;
+    both are sentences.
+    """
+
+    source: PolicyRef | None = None
+    suspended: bool = False
+    metrics_source: str = "default"
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    objectives: Objectives = field(default_factory=Objectives)
+    pricing: Pricing = field(default_factory=Pricing)
+    rules: Mapping[str, RuleSettings] = field(default_factory=dict)
+    extra_metrics: tuple[ExtraMetric, ...] = ()
+    apply: ApplySettings = ApplySettings()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def rule(self, name: str) -> RuleSettings:
+        """The rule's settings; a rule nobody mentions is enabled without settings."""
+        return self.rules.get(name, RuleSettings())

@@ -1,0 +1,75 @@
+"""Cron schedules: when a workflow starts next, and when the change windows of a policy open.
+
+A window opens at each moment its cron line names in its own time zone and stays open for a fixed number of seconds:
+when clocks are set back it does not stay open an hour longer, and a skipped local time opens it at the next valid one
+(cronsim follows Debian's cron there).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.policy import ChangeWindow
+
+
+class WindowUnusable(ValueError):
+    """The window can never open; the message says what to correct."""
+
+
+def next_run(definition: WorkflowDefinition, now: float) -> float | None:
+    """When the schedule starts the workflow next (unix seconds); None without a schedule that can be read."""
+    return next(iter(upcoming(definition, now, math.inf, most=1)), None)
+
+
+def interval(definition: WorkflowDefinition, now: float) -> float | None:
+    """Seconds between the next two scheduled starts; None where there are no two."""
+    starts = upcoming(definition, now, math.inf, most=2)
+    return starts[1] - starts[0] if len(starts) == 2 else None
+
+
+def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
+    """The scheduled starts (unix seconds) after ``now`` and not after ``until``, at most ``most`` of them."""
+    if not definition.schedule or definition.suspended:
+        return ()
+    try:
+        zone = ZoneInfo(definition.schedule_time_zone or "UTC")
+    except (KeyError, ValueError, OSError):
+        return ()
+    due: set[float] = set()
+    for line in definition.schedule.split(";"):
+        try:
+            starts = CronSim(line.strip(), datetime.fromtimestamp(now, tz=UTC).astimezone(zone))
+            for _ in range(most):
+                at = next(starts).timestamp()
+                if at > until:
+                    break
+                due.add(at)
+        except (CronSimError, StopIteration):
+            continue
+    return tuple(sorted(due)[:most])
+
+
+def opened(window: ChangeWindow, now: float) -> float | None:
+    """When the window that is open at ``now`` opened (unix seconds), None while it is shut. Raises WindowUnusable."""
+    begun = next_opening(window, now - window.duration_seconds)
+    return begun if begun <= now else None
+
+
+def next_opening(window: ChangeWindow, now: float) -> float:
+    """When the window opens next (unix seconds). Raises WindowUnusable when it never does."""
+    try:
+        zone = ZoneInfo(window.time_zone)
+    except (KeyError, ValueError, OSError):
+        message = f"time zone {window.time_zone} is not known; use a name such as Europe/Berlin"
+        raise WindowUnusable(message) from None
+    try:
+        return next(CronSim(window.schedule, datetime.fromtimestamp(now, tz=UTC).astimezone(zone))).timestamp()
+    except StopIteration:
+        raise WindowUnusable(f"schedule {window.schedule!r} never comes; correct it") from None
+    except CronSimError as error:
+        raise WindowUnusable(f"schedule {window.schedule!r}: {error}") from None
