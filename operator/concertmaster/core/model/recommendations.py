@@ -33,6 +33,39 @@ class Edit:
         return place(self.holder, self.pointer)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a rule observed about one workflow and what it would change. The rule completes it to a ``Recommendation``.
+
+    Sentences carry number, unit, window and cause. ``None`` leaves the choice to the rule: its own ``category`` and
+    ``effort``; ``how`` is then the command that makes the ``edits``, or explains the recommendation without any.
+    ``about`` is what follows the rule's name in the id: the step where None, nothing where empty.
+    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank it; None where they do not apply.
+    ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
+    """
+
+    step: str | None = None
+    about: str | None = None
+    action: str
+    because: str
+    otherwise: str  # what happens if one does nothing
+    category: Category | None = None
+    severity: Severity
+    risk: Level = Level.LOW
+    effort: Level | None = None
+    current: str
+    proposed: str
+    expected: str
+    how: str | None = None
+    confidence: float
+    gain_seconds: Interval | None = None
+    gain_share: Interval | None = None  # of the run's makespan, 0 to 1
+    saving_per_month: Interval | None = None
+    edits: tuple[Edit, ...] = ()
+    evidence: tuple[str, ...] = ()
+    automatic: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """One piece of advice about one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
-from concertmaster.core.lifecycle.commands import kustomize
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
@@ -125,6 +123,5 @@ def recommend(
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
-            found.extend(rule.evaluate(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
-    ranked = resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis), trust=trust))
-    return [replace(r, kustomize=kustomize(analysis.definition, r.edits)) for r in ranked]
+            found.extend(rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
+    return resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis), trust=trust))

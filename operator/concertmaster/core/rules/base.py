@@ -1,4 +1,4 @@
-"""The one shape of every rule: evidence in, recommendations out.
+"""The one shape of every rule: evidence in, findings out; the rule completes each to a recommendation.
 
 A rule is a pure function over the analysis of one workflow. It states number, unit, window and cause in ``because``,
 predicts the effect in ``expected`` by replay or measurement, and gives one command. It never repeats another rule's
@@ -8,17 +8,26 @@ advice: where a cause belongs to another rule, it points there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Edit, Interval, Recommendation, Severity, StepSpec
+from concertmaster.core.model import (
+    Category,
+    Edit,
+    Finding,
+    Interval,
+    Level,
+    Recommendation,
+    Severity,
+    StepSpec,
+)
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
 
@@ -88,14 +97,50 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``tie_break`` orders advice of equal expected gain (higher first); ``settings`` are the names it knows.
-    ``steps``: what follows the rule's name in an id is a step (and its container), not a metric, an objective or else."""
+    """``category`` and ``effort`` hold for its findings unless one says otherwise. ``tie_break`` orders recommendations of
+    equal expected gain (higher first); ``settings`` are the names it knows. ``steps``: what follows the rule's name in an
+    id is a step (and its container), not a metric, an objective or else."""
 
     name: str
-    evaluate: Callable[[Evidence], Iterable[Recommendation]]
+    find: Callable[[Evidence], Iterable[Finding]]
+    category: Category
+    effort: Level
     tie_break: int
     settings: tuple[str, ...] = ()
     steps: bool = True
+
+    def recommend(self, evidence: Evidence) -> Iterator[Recommendation]:
+        """The rule's findings, completed."""
+        return (self._complete(finding, evidence) for finding in self.find(evidence))
+
+    def _complete(self, finding: Finding, evidence: Evidence) -> Recommendation:
+        about = finding.step if finding.about is None else finding.about
+        identifier = f"{self.name}.{about}" if about else self.name
+        definition = evidence.analysis.definition
+        return Recommendation(
+            id=identifier,
+            rule=self.name,
+            step=finding.step,
+            action=finding.action,
+            because=finding.because,
+            otherwise=finding.otherwise,
+            category=finding.category or self.category,
+            severity=finding.severity,
+            risk=finding.risk,
+            effort=finding.effort or self.effort,
+            current=finding.current,
+            proposed=finding.proposed,
+            expected=finding.expected,
+            how=finding.how or commands.patch(definition, finding.edits) or evidence.explain(identifier),
+            confidence=finding.confidence,
+            gain_seconds=finding.gain_seconds,
+            gain_share=finding.gain_share,
+            saving_per_month=finding.saving_per_month,
+            edits=finding.edits,
+            evidence=finding.evidence,
+            automatic=finding.automatic,
+            kustomize=commands.kustomize(definition, finding.edits),
+        )
 
 
 def share_range(interval: Interval) -> str:
@@ -129,30 +174,20 @@ def saving_severity(evidence: Evidence, saving: Interval | None, cut: float) -> 
     return Severity.MEDIUM if share >= 0.1 or (cut >= 0.5 and share >= 0.05) else Severity.LOW
 
 
-def step_id(rule: str, step: str, container: ContainerUsage | None = None, containers: int = 1) -> str:
-    """``<rule>.<step>``; the container is added only where a step has several."""
-    suffix = f".{container.name}" if container is not None and containers > 1 else ""
-    return f"{rule}.{step}{suffix}"
+def container_id(step: StepAnalysis, container: ContainerUsage) -> str:
+    """What an id calls a container: its step, with its own name only where the step has several."""
+    return f"{step.step}.{container.name}" if len(step.containers) > 1 else step.step
 
 
-def resource_command(
-    evidence: Evidence,
-    step: StepSpec | None,
-    container: ContainerUsage,
-    values: dict[tuple[str, str], str],
-    fallback: str,
-) -> tuple[str, tuple[Edit, ...]]:
-    """Command and edits that set requests or limits, keyed by (section, resource); ``fallback`` without a target."""
+def resource_edits(
+    step: StepSpec | None, container: ContainerUsage, values: Mapping[tuple[str, str], str]
+) -> tuple[Edit, ...]:
+    """Edits that set requests or limits, keyed by (section, resource); none without a definition to write to."""
     spec = next((c for c in step.containers if c.name == container.name), None) if step else None
     if spec is None:
-        return fallback, ()
-    found = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())
-    return field_command(evidence, tuple(e for e in found if e is not None), fallback)
-
-
-def field_command(evidence: Evidence, edits: tuple[Edit, ...], fallback: str) -> tuple[str, tuple[Edit, ...]]:
-    """Command that makes the edits, and the edits; ``fallback`` without any."""
-    return commands.patch(evidence.analysis.definition, edits) or fallback, edits
+        return ()
+    edits = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())
+    return tuple(e for e in edits if e is not None)
 
 
 def median(values: Iterable[float]) -> float | None:

@@ -30,7 +30,7 @@ def test_every_rule_has_a_scene_and_a_place_in_the_list() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 def test_the_page_lists_every_setting(rule: object) -> None:
-    evaluate = rule.evaluate  # type: ignore[attr-defined]
+    evaluate = rule.find  # type: ignore[attr-defined]
     module = inspect.getmodule(evaluate)
     assert module is not None
     page = (PAGES / f"{rule.name}.md").read_text()  # type: ignore[attr-defined]

@@ -14,9 +14,9 @@ from concertmaster.core import text
 from concertmaster.core.model import (
     Category,
     ContainerSpec,
+    Finding,
     Level,
     Outcome,
-    Recommendation,
     Severity,
     StepSpec,
 )
@@ -191,7 +191,7 @@ def checklist(evidence: Evidence) -> list[ChecklistItem]:
     ]
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation with the whole list, when an item failed."""
     analysis = evidence.analysis
     if not analysis.enough or analysis.inferred:
@@ -201,10 +201,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     asked = [i for i in items if i.state is not State.NOT_APPLICABLE]
     if not failed:
         return
-    yield Recommendation(
-        id="best-practices",
-        rule="best-practices",
-        step=None,
+    yield Finding(
         action=f"Go through the checklist; open: {text.listing([i.name for i in failed], 5)}",
         because=(
             f"{len(failed)} of {text.count(len(asked), 'item')} that {'applies' if len(asked) == 1 else 'apply'} to"
@@ -212,17 +209,13 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             f" {evidence.runs(len(analysis.runs))}; {text.listing([f'{i.name} ({i.detail})' for i in failed], 2)}"
         ),
         otherwise="each of them shows on a bad day: a hang, an eviction, a lost failure, a pile of runs",
-        category=Category.BEST_PRACTICE,
         severity=Severity.LOW if 2 * len(failed) > len(asked) else Severity.INFO,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current=f"{len(asked) - len(failed)} of {len(asked)} passed",
         proposed=f"set {text.listing(list(dict.fromkeys(i.field for i in failed)), 5)}",
         expected=f"no gain in time or money is promised; {text.count(len(failed), 'item')} less to go wrong",
-        how=evidence.explain("best-practices"),
         confidence=0.3,
         evidence=tuple(i.line for i in items),
     )
 
 
-RULE = Rule("best-practices", evaluate, tie_break=0)
+RULE = Rule("best-practices", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Finding, Level, Severity
 from concertmaster.core.rules.base import Evidence, Rule
 
 _SHORTEST = 15.0  # seconds
@@ -43,7 +43,7 @@ def _unknown_ends(evidence: Evidence) -> str | None:
     return f"{analysis.unknown} of {len(analysis.runs)} runs ended without their end being scraped"
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation that lists every gap found, worst first, with the setting for the first of them."""
     sentences, dark = _coverage(evidence)
     cures: list[str] = []
@@ -65,18 +65,12 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     if not sentences:
         return
     only_small = len(sentences) == covered and dark < 0.02
-    yield Recommendation(
-        id="data-quality",
-        rule="data-quality",
-        step=None,
+    yield Finding(
         action=f"Mend the metrics; {cures[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
         f" ({evidence.window()}; {text.percent(dark)} of the pod time is unsampled)",
         otherwise="these steps get no size advice, and figures that rest on the missing data stay unknown",
-        category=Category.BEST_PRACTICE,
         severity=Severity.INFO if only_small else Severity.MEDIUM if dark >= 0.2 else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current=f"{text.count(len(sentences), 'gap')}",
         proposed="no gap",
         expected=f"advice on {text.count(len(sentences), 'more point')} where there is none today",
@@ -86,4 +80,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("data-quality", evaluate, tie_break=1)
+RULE = Rule("data-quality", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=1)

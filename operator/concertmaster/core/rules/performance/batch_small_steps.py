@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
-from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowGraph
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
+from concertmaster.core.model import Category, Finding, Level, Severity, WorkflowGraph
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
 
 _SIZES = (2, 4, 8, 16, 32)
 _NO_LONGER = -0.02  # a run 2 % longer is not told apart from one that is not
@@ -68,22 +68,20 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
     return (same[-1][0], same[-1][1], False) if same else None
 
 
-def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Recommendation | None:
+def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Finding | None:
     found = _best_size(evidence, runs, pods)
     if found is None:
         return None
     size, replayed, shorter = found
     left = -(-pods.items // size)
     saved = (pods.items - left) * pods.overhead
-    identifier, name = step_id("batch-small-steps", pods.step), evidence.title(pods.step)
+    name = evidence.title(pods.step)
     gains = (replayed.share, replayed.seconds) if shorter else (None, None)
     if gains[0] is not None and gains[1] is not None:
         expected = f"{gain_sentence(gains[0], gains[1])}, and {text.duration(saved)} of pod time"
     else:
         expected = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer; no longer run"
-    return Recommendation(
-        id=identifier,
-        rule="batch-small-steps",
+    return Finding(
         step=pods.step,
         action=f"Give each pod of {name} {size} items instead of one",
         because=(
@@ -94,12 +92,9 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Reco
         otherwise=f"each run keeps paying {text.duration(pods.items * pods.overhead)} of pod time for starting pods",
         category=Category.PERFORMANCE if shorter else Category.COST,
         severity=gain_severity(gains[0].likely) if gains[0] is not None else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{pods.items} pods of one item",
         proposed=f"{text.count(left, 'pod')} of {size} items",
         expected=expected,
-        how=evidence.explain(identifier),
         confidence=0.6,
         gain_seconds=gains[1],
         gain_share=gains[0],
@@ -139,16 +134,13 @@ def _rows(graph: WorkflowGraph, pods: dict[str, _Pods], least: float) -> Iterato
 
 def _merge(
     evidence: Evidence, runs: Sequence[ExecutedRun], row: tuple[str, ...], pods: dict[str, _Pods]
-) -> Recommendation | None:
+) -> Finding | None:
     gains = evidence.worth(WhatIf.merge_steps(*row), evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:
         return None
     share, seconds = gains
     work, overhead = sum(pods[n].work for n in row), sum(pods[n].overhead for n in row)
-    identifier = step_id("batch-small-steps", row[0])
-    return Recommendation(
-        id=identifier,
-        rule="batch-small-steps",
+    return Finding(
         step=row[0],
         action=f"Run {text.listing(list(row), 5)} as one step",
         because=(
@@ -157,14 +149,10 @@ def _merge(
             f" (medians {evidence.runs(len(runs))})"
         ),
         otherwise=f"each run keeps starting {len(row)} pods for {text.duration(work)} of work",
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{len(row)} pods",
         proposed="1 pod",
         expected=gain_sentence(share, seconds),
-        how=evidence.explain(identifier),
         confidence=0.6,
         gain_seconds=seconds,
         gain_share=share,
@@ -172,7 +160,7 @@ def _merge(
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """Batches for fan-outs of small items, one pod for small steps in a row."""
     runs = [run for run in evidence.analysis.executed if run.usable]
     if not evidence.analysis.enough or not runs:
@@ -190,4 +178,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield found
 
 
-RULE = Rule("batch-small-steps", evaluate, tie_break=5, settings=("minGainPercent", "minOverheadPercent"))
+RULE = Rule(
+    "batch-small-steps",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.MEDIUM,
+    tie_break=5,
+    settings=("minGainPercent", "minOverheadPercent"),
+)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import CriticalShare, WhatIf
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation, Severity
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, step_id
+from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
 def _where_time_goes(step: StepAnalysis) -> str:
@@ -48,7 +48,7 @@ def _even_share(analysis: Analysis) -> float:
     return min(0.6, 1.5 / critical) if critical else 0.0
 
 
-def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespan: float) -> Recommendation | None:
+def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespan: float) -> Finding | None:
     analysis = evidence.analysis
     share = path.drag / makespan
     if share < evidence.settings.number("minDragPercent", 15.0) / 100 or path.seconds / makespan < _even_share(
@@ -58,10 +58,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
     predicted = evidence.gain(WhatIf.scale_step(step.step, 0.5))
     if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:
         return None
-    identifier = step_id("bottleneck", step.step)
-    return Recommendation(
-        id=identifier,
-        rule="bottleneck",
+    return Finding(
         step=step.step,
         action=f"Shorten {evidence.title(step.step)} first; {_remedy(step)}",
         because=(
@@ -70,14 +67,10 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
             f" ({text.percent(share)} of {text.duration(makespan)})"
         ),
         otherwise=f"no other change can bring an average run below {text.duration(max(0.0, path.seconds))}",
-        category=Category.PERFORMANCE,
         severity=Severity.MEDIUM if share >= 0.5 else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.HIGH,
         current=f"{text.duration(step.duration.p50)} median, {text.duration(step.duration.p95)} p95",
         proposed=f"{text.duration((step.duration.p50 or 0.0) / 2)} median",
         expected=f"at half its time: {gain_sentence(predicted.share, predicted.seconds)}",
-        how=evidence.explain(identifier),
         confidence=min(0.9, path.share),
         gain_seconds=predicted.seconds,
         gain_share=predicted.share,
@@ -88,7 +81,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makespa
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most the two steps with the largest drag, when they matter and the graph has more than one step."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
@@ -96,9 +89,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         return
     ranked = sorted(((s, s.path) for s in analysis.steps if s.path is not None), key=lambda pair: -pair[1].drag)
     for step, path in ranked[: int(evidence.settings.number("maxSteps", 2))]:
-        found = _advice(evidence, step, path, makespan)
+        found = _finding(evidence, step, path, makespan)
         if found is not None:
             yield found
 
 
-RULE = Rule("bottleneck", evaluate, tie_break=9, settings=("maxSteps", "minDragPercent"))
+RULE = Rule(
+    "bottleneck", evaluate, Category.PERFORMANCE, Level.HIGH, tie_break=9, settings=("maxSteps", "minDragPercent")
+)

@@ -16,15 +16,15 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,
     Edit,
+    Finding,
     Interval,
     Level,
     Outcome,
-    Recommendation,
     Severity,
     StepExecution,
     StepSpec,
 )
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity
 from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.rules.resources.places import shared
 
@@ -70,9 +70,9 @@ def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interva
     return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
 
 
-def _advice(
+def _finding(
     evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], found: CacheAdvice
-) -> Recommendation | None:
+) -> Finding | None:
     analysis = evidence.analysis
     ratio, age = found.hit_ratio or 0.0, text.duration(found.max_age).removesuffix("m00s").removesuffix("h00m")
     hours = f"{round((found.max_age or 0.0) / 3600)}h"
@@ -82,17 +82,15 @@ def _advice(
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month
     if gains is None and not worthwhile:
         return None
-    identifier, name = step_id("cache-step", step.step), evidence.title(step.step)
-    how, edits = field_command(evidence, _edits(evidence, spec, hours), evidence.explain(identifier))
+    name = evidence.title(step.step)
+    edits = _edits(evidence, spec, hours)
     money = f"{text.money(saving.likely, analysis.pricing.currency)} a month" if saving is not None else ""
     first = (
         gain_sentence(*gains)
         if gains is not None
         else f"no shorter run, but {text.duration(found.saved_seconds)} less pod time"
     )
-    return Recommendation(
-        id=identifier,
-        rule="cache-step",
+    return Finding(
         step=step.step,
         action=f"Keep the results of {name} for {hours}",
         because=(
@@ -110,7 +108,6 @@ def _advice(
         current="no cache",
         proposed=f"cache of at most {hours}, hit ratio {text.percent(ratio)}",
         expected=", ".join(p for p in (first, money) if p),
-        how=how,
         confidence=min(0.8, found.known / (found.known + 20.0)),
         gain_seconds=gains[1] if gains is not None else None,
         gain_share=gains[0] if gains is not None else None,
@@ -124,7 +121,7 @@ def _advice(
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per step without a cache whose inputs repeat."""
     analysis = evidence.analysis
     if not analysis.enough:
@@ -139,9 +136,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             continue
         found = cache_advice(_keyed(rows))
         if found.max_age is not None and (found.hit_ratio or 0.0) >= least:
-            advice = _advice(evidence, step, spec, rows, found)
+            advice = _finding(evidence, step, spec, rows, found)
             if advice is not None:
                 yield advice
 
 
-RULE = Rule("cache-step", evaluate, tie_break=8, settings=("minGainPercent", "minHitPercent"))
+RULE = Rule(
+    "cache-step", evaluate, Category.PERFORMANCE, Level.LOW, tie_break=8, settings=("minGainPercent", "minHitPercent")
+)

@@ -13,8 +13,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.usage import mean_cores
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
+from concertmaster.core.model import Category, Finding, Level, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
 
 _MIB = 1024.0**2
 _BUSY_DISK = 20 * _MIB  # bytes per second from which a disk is worth a look
@@ -61,7 +61,7 @@ def _cause(stalled: float | None, rate: float | None) -> tuple[str, str]:
     )
 
 
-def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recommendation | None:
+def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Finding | None:
     cores = median([r.cores for r in rows]) or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
     # Against one core, or the request where that is smaller: a single thread cannot use more than one.
@@ -77,10 +77,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recomm
         return None
     share, seconds = gains
     todo, why = _cause(stalled, rate)
-    identifier, name = step_id("io-bound", step.step), evidence.title(step.step)
-    return Recommendation(
-        id=identifier,
-        rule="io-bound",
+    name = evidence.title(step.step)
+    return Finding(
         step=step.step,
         action=f"Let {name} wait less; look at {todo}",
         because=(
@@ -91,14 +89,10 @@ def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recomm
         otherwise=(
             f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(seconds.likely)}"
         ),
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely / 2),
-        risk=Level.LOW,
-        effort=Level.HIGH,
         current=f"{text.percent(busy)} busy",
         proposed="less waiting",
         expected=f"at most {gain_sentence(share, seconds)}, if it never had to wait",
-        how=evidence.explain(identifier),
         confidence=0.4,
         gain_seconds=seconds,
         gain_share=share,
@@ -113,7 +107,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Recomm
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per step on the critical path that mostly waits."""
     analysis = evidence.analysis
     if not analysis.enough:
@@ -128,9 +122,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         by_run = evidence.rows.succeeded.get(step.step, {})
         rows = [s for found in by_run.values() for s in (_seen(e) for e in found) if s is not None]
         if len(rows) >= analysis.options.min_runs:
-            found = _advice(evidence, step, rows)
+            found = _finding(evidence, step, rows)
             if found is not None:
                 yield found
 
 
-RULE = Rule("io-bound", evaluate, tie_break=4, settings=("maxCpuPercent", "minGainPercent"))
+RULE = Rule(
+    "io-bound", evaluate, Category.PERFORMANCE, Level.HIGH, tie_break=4, settings=("maxCpuPercent", "minGainPercent")
+)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, Level, Recommendation, StepExecution
+from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.stats.effects import LARGE, cliffs_delta
@@ -92,7 +92,7 @@ def _factors(evidence: Evidence, slow: _Slow) -> dict[str, dict[str, float]]:
     return out
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the nodes that are clearly slower, when that costs run time."""
     analysis = evidence.analysis
     if not analysis.enough:
@@ -108,10 +108,9 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     share, seconds = gains
     steps = sorted({r.execution.step for r in rows if r.node in slow.nodes})
     noun = f"pool {slow.name}" if slow.name.endswith("*") else f"node {slow.name}"
-    yield Recommendation(
-        id="node-skew",
-        rule="node-skew",
+    yield Finding(
         step=steps[0] if len(steps) == 1 else None,
+        about="",
         action=f"Keep this workflow off {noun}, or find out why it is slower there",
         because=(
             f"the same steps take {text.percent(slow.ratio - 1)} longer there than elsewhere: {slow.inside}"
@@ -120,14 +119,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             f" ({text.listing(steps)})"
         ),
         otherwise=f"runs whose pods land there stay longer, {text.duration(seconds.likely)} on average over all runs",
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{text.percent(slow.inside / (slow.inside + slow.outside))} of the executions run there",
         proposed="a nodeSelector or node affinity without it, or a mended node",
         expected=gain_sentence(share, seconds),
-        how=evidence.explain("node-skew"),
         confidence=0.7,
         gain_seconds=seconds,
         gain_share=share,
@@ -138,4 +133,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("node-skew", evaluate, tie_break=6, settings=("minGainPercent", "minSlowerPercent"))
+RULE = Rule(
+    "node-skew",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.MEDIUM,
+    tie_break=6,
+    settings=("minGainPercent", "minSlowerPercent"),
+)

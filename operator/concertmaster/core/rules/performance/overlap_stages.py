@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import Attempt, ExecutedRun
-from concertmaster.core.model import Category, Level, Recommendation
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, step_id, worth
+from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, worth
 from concertmaster.core.rules.performance.replays import scaled
 
 _Chains = Sequence[Sequence[Attempt]]
@@ -41,7 +41,7 @@ def _factor(run: ExecutedRun, first: str, second: str) -> float | None:
     return max(0.0, 1.0 - (end - piped) / work) if work > 0 else None
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per pair of stages over the same items."""
     analysis = evidence.analysis
     graph = analysis.definition.graph
@@ -61,11 +61,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         if gains is None:
             continue
         share, seconds = gains
-        identifier = step_id("overlap-stages", spec.name)
         items = len(runs[-1].chains[runs[-1].index[spec.name]])
-        yield Recommendation(
-            id=identifier,
-            rule="overlap-stages",
+        yield Finding(
             step=spec.name,
             action=f"Let each item of {spec.name} start when its own {first} is done",
             because=(
@@ -74,14 +71,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 f" {len(factors)} of {text.count(len(runs), 'run')} ({evidence.window()})"
             ),
             otherwise=f"each run waits {text.duration(seconds.likely)} at the barrier between the two",
-            category=Category.PERFORMANCE,
             severity=gain_severity(share.likely),
             risk=Level.MEDIUM,
-            effort=Level.MEDIUM,
             current="a barrier between two fan-outs",
             proposed="one fan-out over a template that runs both",
             expected=gain_sentence(share, seconds),
-            how=evidence.explain(identifier),
             confidence=0.6,
             gain_seconds=seconds,
             gain_share=share,
@@ -92,4 +86,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         )
 
 
-RULE = Rule("overlap-stages", evaluate, tie_break=6, settings=("minGainPercent",))
+RULE = Rule("overlap-stages", evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=6, settings=("minGainPercent",))

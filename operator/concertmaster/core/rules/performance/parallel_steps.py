@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, StepSpec
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, step_id
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity
 
 
 def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
@@ -38,32 +38,26 @@ def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
     return (commands.field_edit(f"{after.task_pointer}/dependencies", listed, left),)
 
 
-def _advice(
-    evidence: Evidence, after: StepSpec, before: StepSpec, share: Interval, seconds: Interval
-) -> Recommendation:
-    identifier = step_id("parallel-steps", f"{before.name}.{after.name}")
-    how, edits = field_command(evidence, _edits(after, before), evidence.explain(identifier))
+def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Interval, seconds: Interval) -> Finding:
+    edits = _edits(after, before)
     runs = sum(1 for run in evidence.analysis.executed if run.usable and {after.name, before.name} <= run.steps.keys())
     first, second = (evidence.analysis.step(n) for n in (before.name, after.name))
     times = [text.duration(s.duration.p50) for s in (first, second) if s is not None]
-    return Recommendation(
-        id=identifier,
-        rule="parallel-steps",
+    return Finding(
         step=after.name,
+        about=f"{before.name}.{after.name}",
         action=f"Start {after.name} beside {before.name} instead of after it",
         because=(
             f"nothing is handed over between them, yet {after.name} waited for it in {text.count(runs, 'run')}"
             f" ({evidence.window()}); they take {' and '.join(times)} (medians)"
         ),
         otherwise=f"each run stays {text.duration(seconds.likely)} longer than the data call for",
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
         risk=Level.MEDIUM,
         effort=Level.LOW if edits else Level.MEDIUM,
         current=f"{after.name} after {before.name}",
         proposed="side by side",
         expected=gain_sentence(share, seconds),
-        how=how,
         confidence=0.6,
         gain_seconds=seconds,
         gain_share=share,
@@ -77,14 +71,14 @@ def _advice(
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """The edges without data whose removal shortens the run most, at most ``maxEdges``."""
     analysis = evidence.analysis
     graph = analysis.definition.graph
     if not analysis.enough or graph.inferred:
         return
     specs = {s.name: s for s in graph.steps}
-    found: list[Recommendation] = []
+    findings: list[Finding] = []
     for after in graph.steps:
         path = analysis.step(after.name)
         if after.on_exit or path is None or path.path is None or path.path.drag <= 0:
@@ -97,9 +91,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 continue
             gains = evidence.worth(WhatIf.drop_edge(name, after.name), evidence.settings.number("minGainPercent", 5.0))
             if gains is not None:
-                found.append(_advice(evidence, after, before, *gains))
-    found.sort(key=lambda r: (-(r.gain_share.likely if r.gain_share else 0.0), r.id))
-    yield from found[: int(evidence.settings.number("maxEdges", 3))]
+                findings.append(_finding(evidence, after, before, *gains))
+    findings.sort(key=lambda f: (-(f.gain_share.likely if f.gain_share else 0.0), f.about or ""))
+    yield from findings[: int(evidence.settings.number("maxEdges", 3))]
 
 
-RULE = Rule("parallel-steps", evaluate, tie_break=9, settings=("maxEdges", "minGainPercent"))
+RULE = Rule(
+    "parallel-steps", evaluate, Category.PERFORMANCE, Level.LOW, tie_break=9, settings=("maxEdges", "minGainPercent")
+)

@@ -12,8 +12,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id, worth
+from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
 
 _PARTS = (2, 4, 8)
 _ENOUGH = 0.03  # more parts that gain less than this much more are not worth their pods
@@ -40,7 +40,7 @@ def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
     return next((n, g) for n, g, share in known if share >= best - _ENOUGH)
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the busy single pod that holds runs up most."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
@@ -59,10 +59,8 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         if found is None or gains is None or busy is None:
             continue
         (parts, _), (share, seconds) = found, gains
-        identifier, name = step_id("split-long-step", step.step), evidence.title(step.step)
-        yield Recommendation(
-            id=identifier,
-            rule="split-long-step",
+        name = evidence.title(step.step)
+        yield Finding(
             step=step.step,
             action=f"Split the work of {name} into {parts} pods side by side",
             because=(
@@ -71,14 +69,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
                 f" {text.percent(step.path.drag / makespan)} of the run (medians {evidence.runs(step.runs)})"
             ),
             otherwise=f"no run gets below {text.duration(step.path.seconds)}, however many nodes there are",
-            category=Category.SCALABILITY,
             severity=gain_severity(share.likely / 2),
-            risk=Level.LOW,
-            effort=Level.HIGH,
             current="1 pod",
             proposed=f"{parts} pods",
             expected=f"at most {gain_sentence(share, seconds)}, if the work divides evenly",
-            how=evidence.explain(identifier),
             confidence=0.4,
             gain_seconds=seconds,
             gain_share=share,
@@ -88,4 +82,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         )
 
 
-RULE = Rule("split-long-step", evaluate, tie_break=4, settings=("minDragPercent", "minGainPercent", "minSeconds"))
+RULE = Rule(
+    "split-long-step",
+    evaluate,
+    Category.SCALABILITY,
+    Level.HIGH,
+    tie_break=4,
+    settings=("minDragPercent", "minGainPercent", "minSeconds"),
+)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, step_id
+from concertmaster.core.model import Category, Finding, Level, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ByRun
 
@@ -47,7 +47,7 @@ def _relative_size(by_run: ByRun) -> float | None:
     return median(ratios)
 
 
-def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommendation | None:
+def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
     items = {run: [FanOutItem(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
     found = skew(items, least_runs=evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
@@ -59,10 +59,8 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
         return None
     share, seconds = gains
     todo, why = _cause(found, by_run)
-    identifier, name = step_id("straggler", step.step), evidence.title(step.step)
-    return Recommendation(
-        id=identifier,
-        rule="straggler",
+    name = evidence.title(step.step)
+    return Finding(
         step=step.step,
         action=f"Balance the items of {name}; {todo}",
         because=(
@@ -70,14 +68,10 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
             f" {evidence.window()}); {text.percent(found.skewed_share)} of the runs wait for a straggler, and {why}"
         ),
         otherwise=f"each run waits {text.duration(found.lost_seconds)} for one pod while the others are done",
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"last item {found.ratio:.1f} x the median",
         proposed=f"no item above {_EVEN:g} x the median",
         expected=gain_sentence(share, seconds),
-        how=evidence.explain(identifier),
         confidence=min(0.9, found.skewed_share),
         gain_seconds=seconds,
         gain_share=share,
@@ -85,16 +79,23 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per fan-out that waits for stragglers."""
     if not evidence.analysis.enough:
         return
     for step in evidence.analysis.steps:
         by_run = evidence.rows.succeeded.get(step.step, {})
         if any(len(rows) >= 3 for rows in by_run.values()):
-            found = _advice(evidence, step, by_run)
+            found = _finding(evidence, step, by_run)
             if found is not None:
                 yield found
 
 
-RULE = Rule("straggler", evaluate, tie_break=8, settings=("minGainPercent", "minRunsPercent"))
+RULE = Rule(
+    "straggler",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.MEDIUM,
+    tie_break=8,
+    settings=("minGainPercent", "minRunsPercent"),
+)

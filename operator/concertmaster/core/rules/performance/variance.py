@@ -16,8 +16,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation, Severity, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, step_id, worth
+from concertmaster.core.model import Category, Finding, Level, Severity, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.stats.summary import summarize
@@ -77,7 +77,7 @@ def _steady(
     return found, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
 
 
-def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommendation | None:
+def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
     analysis = evidence.analysis
     longest = _longest(by_run)
     rows = list(longest.values())
@@ -94,12 +94,10 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
     if gains is None:
         return None
     share, seconds = gains
-    identifier, name = step_id("variance", step.step), evidence.title(step.step)
+    name = evidence.title(step.step)
     late = 1 - then / now if now > 0 else 0.0
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
-    return Recommendation(
-        id=identifier,
-        rule="variance",
+    return Finding(
         step=step.step,
         action=f"Find out why {name} takes {low} one time and {high} another",
         because=(
@@ -107,17 +105,13 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
             f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(rows, 2 * middle)}"
         ),
         otherwise=f"one run in twenty keeps taking {text.duration(now)} or more, and nobody can plan with it",
-        category=Category.PERFORMANCE,
         severity=Severity.MEDIUM if late >= 0.25 else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.HIGH,
         current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",
         proposed=f"never above its median of {text.duration(middle)}",
         expected=(
             f"{gain_sentence(share, seconds)} on average; p95 of the run {text.duration(then)} instead of"
             f" {text.duration(now)}"
         ),
-        how=evidence.explain(identifier),
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
@@ -130,16 +124,18 @@ def _advice(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Recommenda
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per step that varies, matters, and is not just given more to do."""
     if not evidence.analysis.enough:
         return
     for step in evidence.analysis.steps:
         by_run = evidence.rows.succeeded.get(step.step, {})
         if by_run and step.path is not None and step.path.drag > 0:
-            found = _advice(evidence, step, by_run)
+            found = _finding(evidence, step, by_run)
             if found is not None:
                 yield found
 
 
-RULE = Rule("variance", evaluate, tie_break=4, settings=("minCvPercent", "minGainPercent"))
+RULE = Rule(
+    "variance", evaluate, Category.PERFORMANCE, Level.HIGH, tie_break=4, settings=("minCvPercent", "minGainPercent")
+)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation, RunRecord, Severity
+from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range
 from concertmaster.core.stats.summary import summarize
@@ -116,7 +116,7 @@ def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float])
     return None
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the workflow when its last change made it slower and still stands."""
     analysis = evidence.analysis
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
@@ -148,12 +148,9 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (point.low, point.ratio, point.high)))
     rate = analysis.cost.runs_per_month
     weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
-    identifier = f"degradation.{name}" if name else "degradation"
     broken = _broken(evidence.wanted, before, after)
     severe = broken is not None or point.ratio >= 1.5
-    yield Recommendation(
-        id=identifier,
-        rule="degradation",
+    yield Finding(
         step=name,
         action=action,
         because=(
@@ -163,14 +160,10 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         ),
         otherwise=f"every run stays {text.duration(now - was)} longer{weekly}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
-        category=Category.PERFORMANCE,
         severity=Severity.LOW if grown else Severity.HIGH if severe else Severity.MEDIUM,
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{text.duration(now)} median",
         proposed=f"{text.duration(was)} median, as before",
         expected=f"{share_range(share)}, likely {text.percent(share.likely)} ({text.duration(now - was)}) of each run",
-        how=evidence.explain(identifier),
         confidence=point.confidence,
         gain_seconds=Interval(now * share.low, now - was, now * share.high),
         gain_share=share,
@@ -180,4 +173,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("degradation", evaluate, tie_break=10, settings=("minIncreasePercent",))
+RULE = Rule("degradation", evaluate, Category.PERFORMANCE, Level.MEDIUM, tie_break=10, settings=("minIncreasePercent",))

@@ -15,8 +15,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
 from concertmaster.core.analysis.insights import differences
-from concertmaster.core.model import Category, Level, Outcome, Recommendation, RunRecord, Severity, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median, step_id
+from concertmaster.core.model import Category, Finding, Level, Outcome, RunRecord, Severity, StepExecution
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
 _CHANCE = 0.05  # that runs which only fail now and then fail so often in a row
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # have a rule, and a remedy, of their own
@@ -63,7 +63,7 @@ def _when(time: float | None) -> str:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation when the newest runs all failed at the same step."""
     analysis = evidence.analysis
     streak, before = _streak(analysis.runs)
@@ -80,18 +80,18 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     failures = [found[step] for found in each]
     if sum(classify(e) in _OTHERS for e in failures) > len(failures) / 2:
         return
-    yield _advice(evidence, step, streak, before, failures)
+    yield _finding(evidence, step, streak, before, failures)
 
 
-def _advice(
+def _finding(
     evidence: Evidence,
     step: str,
     streak: Sequence[RunRecord],
     before: Sequence[RunRecord],
     failures: Sequence[StepExecution],
-) -> Recommendation:
+) -> Finding:
     analysis, name = evidence.analysis, evidence.title(step)
-    identifier, reason = step_id("failing-step", step), _reason(failures)
+    reason = _reason(failures)
     currency = analysis.pricing.currency
     pods = median([sum(e.duration or 0.0 for e in r.steps) for r in streak]) or 0.0
     costs = [c.total for r in streak if (c := run_cost(r, analysis.pricing)) is not None]
@@ -106,9 +106,7 @@ def _advice(
     )
     monthly = f", {text.money(saving.likely, currency)} a month" if saving is not None else ""
     message = next((e.message for e in reversed(failures) if e.message), None)
-    return Recommendation(
-        id=identifier,
-        rule="failing-step",
+    return Finding(
         step=step,
         action=f"Mend {name}: the last {len(streak)} runs in a row failed there with {reason}",
         because=(
@@ -116,14 +114,10 @@ def _advice(
             f" {since}; {last}"
         ),
         otherwise=f"every run keeps failing at {name} and throws away {wasted}{monthly}; a retry only repeats it",
-        category=Category.RELIABILITY,
         severity=Severity.CRITICAL,
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{text.count(len(streak), 'run')} in a row failed",
         proposed="a run that succeeds",
         expected=f"runs succeed again, and {wasted} are not thrown away in each of them",
-        how=evidence.explain(identifier),
         confidence=0.95,
         saving_per_month=saving,
         evidence=(
@@ -136,4 +130,4 @@ def _advice(
     )
 
 
-RULE = Rule("failing-step", evaluate, tie_break=10, settings=("minFailures",))
+RULE = Rule("failing-step", evaluate, Category.RELIABILITY, Level.MEDIUM, tie_break=10, settings=("minFailures",))

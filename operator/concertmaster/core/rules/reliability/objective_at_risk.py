@@ -14,7 +14,7 @@ from math import comb
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
-from concertmaster.core.model import Category, Level, Outcome, Recommendation, Severity
+from concertmaster.core.model import Category, Finding, Level, Outcome, Severity
 from concertmaster.core.rules.base import Evidence, Rule
 
 _DAY = 86400.0
@@ -63,7 +63,7 @@ def _culprit(evidence: Evidence) -> str:
     return f"; most of it from {evidence.title(step.step)}, {text.duration(seconds)} more each week"
 
 
-def _advice(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Recommendation | None:
+def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Finding | None:
     if found.at is None or found.level is None:
         return None
     currency = evidence.analysis.pricing.currency
@@ -75,11 +75,8 @@ def _advice(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Reco
     date = datetime.fromtimestamp(found.at.likely, tz=UTC).strftime("%Y-%m-%d")
     early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (found.at.low, found.at.high))
     slope = (row.limit - found.level) / left * 7 * _DAY if left > 0 else 0.0
-    identifier = f"objective-at-risk.{row.id}"
-    return Recommendation(
-        id=identifier,
-        rule="objective-at-risk",
-        step=None,
+    return Finding(
+        about=row.id,
         action=f"Stop the growth of {row.name} before {date}, when it passes its objective of {shown(row.limit)}",
         because=(
             f"it stands at {shown(found.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
@@ -88,14 +85,11 @@ def _advice(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Reco
         otherwise=f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)",
         category=Category.COST if row.money else Category.PERFORMANCE,
         severity=Severity.HIGH if left <= 7 * _DAY else Severity.MEDIUM,
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{row.name} {shown(found.level)}",
         proposed=f"at most {shown(row.limit)}",
         expected=(
             f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - found.level)} are left of it"
         ),
-        how=evidence.explain(identifier),
         confidence=0.6,
         evidence=("robust slope of the logarithms since the last change; its whole 95 % interval rises",),
     )
@@ -106,7 +100,7 @@ def _chance(failures: int, runs: int, share: float) -> float:
     return sum(comb(runs, k) * share**k * (1 - share) ** (runs - k) for k in range(failures, runs + 1))
 
 
-def _success(evidence: Evidence) -> Recommendation | None:
+def _success(evidence: Evidence) -> Finding | None:
     """Success that still meets its objective over the window, and no longer does in its newest third."""
     wanted = evidence.wanted.min_success
     known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
@@ -120,10 +114,8 @@ def _success(evidence: Evidence) -> Recommendation | None:
     if overall < wanted or rise < 0.05 or _chance(failed, len(recent), 1 - wanted) >= 0.05:
         return None
     rate = 1 - failed / len(recent)
-    return Recommendation(
-        id="objective-at-risk.success",
-        rule="objective-at-risk",
-        step=None,
+    return Finding(
+        about="success",
         action=(
             f"Look into the failures of the last {len(recent)} runs before the success objective of"
             f" {text.percent(wanted)} is missed"
@@ -136,14 +128,10 @@ def _success(evidence: Evidence) -> Recommendation | None:
         otherwise=(
             f"success settles at about {text.percent(rate)}, and the objective is missed as older runs leave the window"
         ),
-        category=Category.RELIABILITY,
         severity=Severity.HIGH,
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"success {text.percent(rate)} of the last {len(recent)} runs",
         proposed=f"at least {text.percent(wanted)}",
         expected=f"success back at {text.percent(1 - earlier / len(before), 1)} of the runs, as before",
-        how=evidence.explain("objective-at-risk.success"),
         confidence=0.7,
         evidence=(
             f"so many failures have a probability of {_chance(failed, len(recent), 1 - wanted):.1%} at the objective",
@@ -151,14 +139,14 @@ def _success(evidence: Evidence) -> Recommendation | None:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per objective that a trend leads beyond its limit."""
     if not evidence.analysis.enough:
         return
     for row in _watched(evidence):
         found = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
         if found.state is OutlookState.AT_RISK:
-            advice = _advice(evidence, row, found)
+            advice = _finding(evidence, row, found)
             if advice is not None:
                 yield advice
     success = _success(evidence)
@@ -166,4 +154,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         yield success
 
 
-RULE = Rule("objective-at-risk", evaluate, tie_break=9, steps=False)
+RULE = Rule("objective-at-risk", evaluate, Category.RELIABILITY, Level.MEDIUM, tie_break=9, steps=False)

@@ -17,15 +17,15 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,
     Edit,
+    Finding,
     Level,
     Outcome,
-    Recommendation,
     RunRecord,
     Severity,
     StepExecution,
     StepSpec,
 )
-from concertmaster.core.rules.base import Evidence, Rule, field_command, median, step_id
+from concertmaster.core.rules.base import Evidence, Rule, median
 from concertmaster.core.rules.reliability.retries import Chain, RetryAdvice, retry_advice
 from concertmaster.core.rules.resources.places import shared
 
@@ -108,13 +108,11 @@ def _why(classes: Counter[FailureClass]) -> str:
     return text.listing([f"{count} {kind.value}" for kind, count in classes.most_common()])
 
 
-def _more(
-    evidence: Evidence, step: str, own: _Attempts, advice: RetryAdvice, target: float, now: int
-) -> Recommendation:
+def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryAdvice, target: float, now: int) -> Finding:
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
-    identifier, limit = step_id("retry-policy", step), advice.limit or 0
-    how, edits = field_command(evidence, _edits(evidence, spec, limit, own.classes), evidence.explain(identifier))
+    limit = advice.limit or 0
+    edits = _edits(evidence, spec, limit, own.classes)
     name, chains = evidence.title(step), len(own.chains)
     failed = sum(not c.attempts[-1] for c in own.chains)
     rate = analysis.success_rate
@@ -126,9 +124,7 @@ def _more(
         else "no retry was seen yet, so failures are taken as independent"
     )
     below = rate is not None and rate < analysis.policy.objectives.min_success
-    return Recommendation(
-        id=identifier,
-        rule="retry-policy",
+    return Finding(
         step=step,
         action=f"Let {name} retry {'once' if limit == 1 else f'{limit} times'}"
         + (f" instead of {now}" if now else ", with a back-off"),
@@ -140,16 +136,13 @@ def _more(
             f"about {text.percent(1 - runs_now)} of the runs keep failing at {name}, each after"
             f" {text.duration(_spent(evidence, step))} of work"
         ),
-        category=Category.RELIABILITY,
         severity=Severity.HIGH if below and 1 - runs_now >= 0.05 else Severity.MEDIUM if below else Severity.LOW,
         risk=Level.LOW if own.helped else Level.MEDIUM,
-        effort=Level.LOW,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
         expected=(
             f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
         ),
-        how=how,
         confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if advice.assumed else 1.0),
         edits=edits,
         evidence=(
@@ -178,7 +171,7 @@ def _memory_note(own: _Attempts) -> tuple[str, ...]:
     )
 
 
-def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Recommendation | None:
+def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Finding | None:
     """Retries that do not help are taken away, down to one."""
     analysis = evidence.analysis
     if own.retries < _SEEN or own.helped / own.retries > _HOPELESS or (now is not None and now < 2):
@@ -186,17 +179,13 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Re
     if not own.seconds or own.repeated_seconds / own.seconds < evidence.settings.number("minWastedPercent", 2.0) / 100:
         return None
     spec = analysis.definition.graph.step(step)
-    identifier = step_id("retry-policy", step)
     alone = spec is not None and not shared(analysis, spec)  # another step's retries may help
     wanted = _edits(evidence, spec, 1, own.classes) if alone else ()
-    how, edits = field_command(evidence, wanted, evidence.explain(identifier))
     failed = sum(not c.attempts[-1] for c in own.chains)
     each = own.repeated_seconds / max(1, failed)
     share = text.percent(own.repeated_seconds / own.seconds)
     name, before = evidence.title(step), text.count(now, "time") if now is not None else "without end"
-    return Recommendation(
-        id=identifier,
-        rule="retry-policy",
+    return Finding(
         step=step,
         action=f"Retry {name} once instead of {before}; mend the cause",
         because=(
@@ -207,14 +196,11 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Re
         otherwise=f"each failing execution keeps burning {text.duration(each)} of pod time before anybody hears of it",
         category=Category.COST,
         severity=Severity.MEDIUM if own.repeated_seconds / own.seconds >= 0.1 else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current=text.count(now, "retry", "retries") if now is not None else "no limit",
         proposed="1 retry",
         expected=f"{text.duration(each)} less pod time for each failing execution, {share} of all the step takes",
-        how=how,
         confidence=min(0.9, own.retries / (own.retries + 5.0)),
-        edits=edits,
+        edits=wanted,
         evidence=(f"failed attempts after the first retry took {text.duration(own.repeated_seconds)} in all",),
     )
 
@@ -226,7 +212,7 @@ def _target(success: float, attempts: dict[str, _Attempts], own: _Attempts) -> f
     return float(success ** (1.0 / max(1.0, items * failing)))
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per step that fails."""
     analysis = evidence.analysis
     if not analysis.enough:
@@ -259,4 +245,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         yield _more(evidence, name, own, advice, target, now)
 
 
-RULE = Rule("retry-policy", evaluate, tie_break=8, settings=("minFailures", "minWastedPercent", "targetPercent"))
+RULE = Rule(
+    "retry-policy",
+    evaluate,
+    Category.RELIABILITY,
+    Level.LOW,
+    tie_break=8,
+    settings=("minFailures", "minWastedPercent", "targetPercent"),
+)

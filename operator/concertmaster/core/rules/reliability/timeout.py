@@ -13,8 +13,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity, StepSpec
-from concertmaster.core.rules.base import Evidence, Rule, field_command, step_id
+from concertmaster.core.model import Category, Edit, Finding, Level, Severity, StepSpec
+from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
 
@@ -64,12 +64,12 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
     return (commands.field_edit(f"{spec.pointer}/{field}", literal, proposed),)
 
 
-def _advice(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
+def _finding(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
     found = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
     return found if found.seconds is None else replace(found, seconds=max(_LEAST, found.seconds))
 
 
-def _hang(evidence: Evidence, row: _Times) -> Recommendation | None:
+def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     """An execution far beyond what its siblings call for, on a step without a limit (or with one that let it pass)."""
     if not row.all:
         return None
@@ -77,18 +77,16 @@ def _hang(evidence: Evidence, row: _Times) -> Recommendation | None:
     others = sorted(row.good)
     if others and others[-1] >= longest:
         others.pop()
-    found = _advice(evidence, others)
+    found = _finding(evidence, others)
     if found.seconds is None or longest < _HUNG * found.seconds:
         return None
     if row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= found.seconds:
         return None
     hung = sum(v >= _HUNG * found.seconds for v in row.all)
-    identifier, name = step_id("timeout", row.step.step), evidence.title(row.step.step)
-    how, edits = field_command(evidence, _edit(evidence, row.spec, found.seconds), evidence.explain(identifier))
+    name = evidence.title(row.step.step)
+    edits = _edit(evidence, row.spec, found.seconds)
     now = row.spec.timeout_seconds
-    return Recommendation(
-        id=identifier,
-        rule="timeout",
+    return Finding(
         step=row.step.step,
         action=f"Stop {name} after {text.duration(found.seconds)}"
         + (f" instead of {text.duration(now)}" if now else ""),
@@ -100,24 +98,21 @@ def _hang(evidence: Evidence, row: _Times) -> Recommendation | None:
         otherwise=(
             f"the next hang holds the run and its nodes until somebody looks, as one did for {text.duration(longest)}"
         ),
-        category=Category.RELIABILITY,
         severity=Severity.HIGH if longest - found.seconds >= 3600 else Severity.MEDIUM,
         risk=Level.LOW if found.runs >= 20 else Level.MEDIUM,
-        effort=Level.LOW,
         current=text.duration(now) if now is not None else "no limit",
         proposed=text.duration(found.seconds),
         expected=f"a hang like that ends {text.duration(longest - found.seconds)} earlier, and the step can be retried",
-        how=how,
         confidence=min(0.9, found.runs / (found.runs + 10.0)),
         edits=edits,
         evidence=(f"the limit {found.reason}, from {found.runs} executions",),
     )
 
 
-def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
+def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     """A limit that kills healthy executions, or soon will."""
     now = row.spec.timeout_seconds
-    found = _advice(evidence, row.good)
+    found = _finding(evidence, row.good)
     killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
     if now is None or found.seconds is None or found.bound is None or found.longest is None:
         return None
@@ -127,17 +122,15 @@ def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
     seconds = max(found.seconds, round_up(1.5 * now) if killed else 0.0)
     if seconds <= now:
         return None
-    identifier, name = step_id("timeout", row.step.step), evidence.title(row.step.step)
-    how, edits = field_command(evidence, _edit(evidence, row.spec, seconds), evidence.explain(identifier))
+    name = evidence.title(row.step.step)
+    edits = _edit(evidence, row.spec, seconds)
     share = killed / max(1, row.step.executions)
     cause = (
         f"{killed} of {text.count(row.step.executions, 'execution')} were stopped by it"
         if killed
         else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(found.longest)}"
     )
-    return Recommendation(
-        id=identifier,
-        rule="timeout",
+    return Finding(
         step=row.step.step,
         action=f"Raise the time limit of {name} from {text.duration(now)} to {text.duration(seconds)}",
         because=(
@@ -147,10 +140,7 @@ def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
         otherwise="healthy executions keep being killed"
         if killed
         else "a slightly slower day kills healthy executions",
-        category=Category.RELIABILITY,
         severity=Severity.HIGH if share >= 0.05 else Severity.MEDIUM if killed else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current=text.duration(now),
         proposed=text.duration(seconds),
         expected=(
@@ -158,20 +148,19 @@ def _tight(evidence: Evidence, row: _Times) -> Recommendation | None:
             if killed
             else "fewer than 1 % of executions reach the limit"
         ),
-        how=how,
         confidence=min(0.9, found.runs / (found.runs + 10.0)),
         edits=edits,
         evidence=(f"the limit {found.reason}, from {found.runs} executions",),
     )
 
 
-def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) -> Recommendation | None:
+def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) -> Finding | None:
     """One recommendation for all steps without a limit, but for templates (``spoken``) that others spoke of."""
     limits: dict[str, float] = {}
     edits: dict[str, Edit] = {}
     lines: list[str] = []
     for row in rows:
-        found = _advice(evidence, row.good)
+        found = _finding(evidence, row.good)
         if row.spec.has_timeout or found.seconds is None or row.spec.pointer in spoken - {None}:
             continue
         limits[row.step.step] = found.seconds
@@ -181,13 +170,9 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
                 edits[edit.pointer] = edit  # two steps may run one template: the longer one counts
     if not limits:
         return None
-    how, made = field_command(evidence, tuple(edits.values()), evidence.explain("timeout"))
     names = [evidence.title(n) for n in limits]
     longest = max(r.makespan or 0.0 for r in evidence.analysis.runs)
-    return Recommendation(
-        id="timeout",
-        rule="timeout",
-        step=None,
+    return Finding(
         action=f"Give {text.listing(names)} a time limit",
         because=(
             f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
@@ -196,15 +181,12 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
         otherwise="a hanging step holds its run and its nodes until somebody looks",
         category=Category.BEST_PRACTICE,
         severity=Severity.INFO,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current="no limit",
         proposed=text.listing([f"{text.duration(s)} for {evidence.title(n)}" for n, s in limits.items()]),
         expected=f"a hang ends after at most {text.duration(max(limits.values()))}; the longest run so far took"
         f" {text.duration(longest)}",
-        how=how,
         confidence=0.5,
-        edits=made,
+        edits=tuple(edits.values()),
         evidence=tuple(lines),
     )
 
@@ -215,7 +197,7 @@ def _limits(seconds: Collection[float]) -> str:
     return f"a limit of {low}" if low == high else f"limits of {low} to {high}"
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per step that hung or has too tight a limit, and one for all others without a limit."""
     if not evidence.analysis.enough:
         return
@@ -233,4 +215,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
         yield missing
 
 
-RULE = Rule("timeout", evaluate, tie_break=3, settings=("headroomPercent",))
+RULE = Rule("timeout", evaluate, Category.RELIABILITY, Level.LOW, tie_break=3, settings=("headroomPercent",))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.model import Category, Interval, Level, Outcome, Recommendation, Severity
+from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, Severity
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
 
@@ -54,7 +54,7 @@ def _avoidable(evidence: Evidence, metric: str, step: str) -> str:
     return f" ({' and '.join(parts)})" if parts else ""
 
 
-def _metric(evidence: Evidence, metric: str, most: float) -> Recommendation | None:
+def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
     analysis = evidence.analysis
     amounts = [r.extra[metric] for r in analysis.runs if metric in r.extra]
     over = [a for a in amounts if a > most]
@@ -72,11 +72,9 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Recommendation | No
     price, rate = analysis.pricing.units.get(metric), analysis.cost.runs_per_month
     saving = mean_interval(excess, price * rate) if price and rate else None
     money = f", {text.money(saving.likely, analysis.pricing.currency)} a month" if saving is not None else ""
-    identifier = f"budget.{metric}"
-    return Recommendation(
-        id=identifier,
-        rule="budget",
+    return Finding(
         step=top,
+        about=metric,
         action=f"Bring {metric} below the budget of {_amount(most, '').strip()} per run"
         + (f", first in {evidence.title(top)}" if top else ""),
         because=(
@@ -88,14 +86,10 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Recommendation | No
             f"{text.percent(len(over) / len(amounts))} of the runs stay over budget, by"
             f" {_amount(sum(over) / len(over) - most, metric)} each"
         ),
-        category=Category.COST,
         severity=_severity(len(over) / len(amounts)),
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"largest {_amount(max(amounts), metric)} per run",
         proposed=f"at most {_amount(most, metric)} per run",
         expected=f"{_amount(sum(excess) / len(excess), metric)} less per run on average{money}",
-        how=evidence.explain(identifier),
         confidence=0.8,
         saving_per_month=_positive(saving),
         evidence=tuple(
@@ -109,7 +103,7 @@ def _positive(saving: Interval | None) -> Interval | None:
     return saving if saving is not None and saving.likely > 0 else None
 
 
-def _money(evidence: Evidence, most: float) -> Recommendation | None:
+def _money(evidence: Evidence, most: float) -> Finding | None:
     analysis = evidence.analysis
     costs = [c for c in (run_cost(r, analysis.pricing) for r in analysis.runs) if c is not None]
     totals = [c.total for c in costs]
@@ -128,10 +122,8 @@ def _money(evidence: Evidence, most: float) -> Recommendation | None:
     excess = [max(0.0, t - most) for t in totals]
     saving = _positive(mean_interval(excess, rate)) if rate else None
     month = f", {text.money(saving.likely, currency)} a month" if saving is not None else ""
-    return Recommendation(
-        id="budget.cost",
-        rule="budget",
-        step=None,
+    return Finding(
+        about="cost",
         action=f"Bring the cost of a run below {text.money(most, currency)}",
         because=(
             f"{len(over)} of {text.count(n, 'run')} cost more ({evidence.window()}), {text.money(mean, currency)}"
@@ -139,21 +131,17 @@ def _money(evidence: Evidence, most: float) -> Recommendation | None:
             f" {text.money(parts[top], currency)} is {top}"
         ),
         otherwise=f"{text.percent(len(over) / n)} of the runs stay above it",
-        category=Category.COST,
         severity=_severity(len(over) / n),
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{text.money(mean, currency)} per run",
         proposed=f"at most {text.money(most, currency)} per run",
         expected=f"{text.money(sum(excess) / n, currency)} less per run on average{month}",
-        how=evidence.explain("budget.cost"),
         confidence=0.8,
         saving_per_month=saving,
         evidence=tuple(f"{name}: {text.money(value, currency)} per run" for name, value in parts.items()),
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per ceiling that runs pass."""
     if not evidence.analysis.enough:
         return
@@ -167,4 +155,4 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield found
 
 
-RULE = Rule("budget", evaluate, tie_break=6, steps=False)
+RULE = Rule("budget", evaluate, Category.COST, Level.MEDIUM, tie_break=6, steps=False)

@@ -16,17 +16,17 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Finding, Level, Severity
 from concertmaster.core.rules.base import (
     Evidence,
     Rule,
+    container_id,
     gain_sentence,
     gain_severity,
     mean_interval,
     median,
-    resource_command,
+    resource_edits,
     saving_severity,
-    step_id,
 )
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
@@ -39,7 +39,7 @@ _SURELY = (
 _MOST = 4.0  # times the present request: what a step uses once it no longer waits has not been seen
 
 
-def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     shares = [r.throttled_share for r in container.runs if r.throttled_share is not None]
     share = median(shares)
     least = evidence.settings.number("throttledPercent", 10.0) / 100
@@ -56,11 +56,8 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     if limit is None:
         return None
     predicted = evidence.gain(WhatIf.more_cpu(step.step, limit / container.cpu_limit))
-    identifier = step_id("cpu-request", step.step, container, len(step.containers))
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
-    how, edits = resource_command(
-        evidence, step.spec, container, {("limits", "cpu"): proposed}, evidence.explain(identifier)
-    )
+    edits = resource_edits(step.spec, container, {("limits", "cpu"): proposed})
     on_path = step.path is not None and step.path.share >= 0.5
     gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
     expected = (
@@ -68,24 +65,19 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         if gains and predicted.share is not None and predicted.seconds is not None
         else "no shorter run: other steps run beside it; the step itself gets faster"
     )
-    return Recommendation(
-        id=identifier,
-        rule="cpu-request",
+    return Finding(
         step=step.step,
+        about=container_id(step, container),
         action=f"Raise the CPU limit of {name} from {text.cpu(container.cpu_limit)} to {proposed}, or remove it",
         because=(
             f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
             + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
         ),
         otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} where the node had CPU to spare",
-        category=Category.PERFORMANCE,
         severity=Severity.HIGH if on_path and share >= 0.25 else Severity.MEDIUM if on_path else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
         expected=expected,
-        how=how,
         confidence=min(0.9, len(shares) / (len(shares) + 5.0)),
         gain_seconds=predicted.seconds if gains else None,
         gain_share=predicted.share if gains else None,
@@ -97,7 +89,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     )
 
 
-def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     """More CPU for a step on the critical path that waits for it though no limit throttles it."""
     analysis, current = evidence.analysis, container.cpu_request
     seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
@@ -126,29 +118,22 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     if gains is None or sure.share is None or sure.seconds is None:
         return None
     shares, seconds = (replace(g, low=s.low) for g, s in zip(gains, (sure.share, sure.seconds), strict=True))
-    identifier = step_id("cpu-request", step.step, container, len(step.containers))
     proposed, name = text.cpu_quantity(request), evidence.title(step.step)
-    how, edits = resource_command(
-        evidence, step.spec, container, {("requests", "cpu"): proposed}, evidence.explain(identifier)
-    )
-    return Recommendation(
-        id=identifier,
-        rule="cpu-request",
+    edits = resource_edits(step.spec, container, {("requests", "cpu"): proposed})
+    return Finding(
         step=step.step,
+        about=container_id(step, container),
         action=f"Raise the CPU request of {name} from {text.cpu(current)} to {proposed}",
         because=(
             f"it had work but no CPU {text.percent(share)} of its time (median) {evidence.runs(len(seen))}, while it used"
             f" {text.cores(used)}, {text.percent(used / current)} of its request; no limit holds it back, the node does"
         ),
         otherwise=f"{name} keeps waiting about {text.duration(share * (step.duration.p50 or 0.0))} per run for CPU",
-        category=Category.PERFORMANCE,
         severity=gain_severity(shares.likely),
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
-        effort=Level.LOW,
         current=text.cpu(current),
         proposed=proposed,
         expected=gain_sentence(shares, seconds),
-        how=how,
         confidence=min(0.9, len(seen) / (len(seen) + 5.0)),
         gain_seconds=seconds,
         gain_share=shares,
@@ -161,7 +146,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     )
 
 
-def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     options, current = evidence.analysis.options, container.cpu_request
     if current is None or size_guard(container, options) is not None:
         return None
@@ -185,11 +170,10 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         return None
     runs, proposed = len(means), text.cpu_quantity(proposed_cores)
     seconds = sum(r.seconds for r in container.runs) / len(container.runs)
-    identifier = step_id("cpu-request", step.step, container, len(step.containers))
     values = {("requests", "cpu"): proposed}
     if limit is not None and limit < proposed_cores - MILLI / 2:
         values["limits", "cpu"] = proposed
-    how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
+    edits = resource_edits(step.spec, container, values)
     verb = "Lower" if change < 0 else "Raise"
     because = (
         f"it used {text.cores(typical)} in the median run and {text.cores(max(means))} in the busiest"
@@ -221,21 +205,18 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"
         otherwise = "on a full node it gets less CPU than it uses today, and runs longer"
         category, saving, severity = Category.PERFORMANCE, None, Severity.LOW
-    return Recommendation(
-        id=identifier,
-        rule="cpu-request",
+    return Finding(
         step=step.step,
+        about=container_id(step, container),
         action=f"{verb} the CPU request of {evidence.title(step.step)} from {text.cpu(current)} to {proposed}",
         because=because,
         otherwise=otherwise,
         category=category,
         severity=severity,
         risk=Level.LOW if change > 0 or runs >= 10 else Level.MEDIUM,
-        effort=Level.LOW,
         current=text.cpu(current),
         proposed=proposed,
         expected=expected,
-        how=how,
         confidence=min(0.9, runs / (runs + 5.0)),
         saving_per_month=saving,
         edits=edits,
@@ -247,19 +228,21 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
 _WAYS = (_throttled, _starved, _oversized)
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per container: what holds a step back goes before the size of its request."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
         found = next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
         if found is not None:
-            yield place.told(found)
+            yield place.described(found)
 
 
 RULE = Rule(
     "cpu-request",
     evaluate,
+    Category.PERFORMANCE,
+    Level.LOW,
     tie_break=8,
     settings=("minChangePercent", "minGainPercent", "throttledPercent", "waitingPercent"),
 )

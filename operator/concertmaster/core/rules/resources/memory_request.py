@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Interval, Level, Recommendation, Severity
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval, resource_command, saving_severity, step_id
+from concertmaster.core.model import Category, Finding, Interval, Level, Severity
+from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, resource_edits, saving_severity
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import memory_size, size_guard
 from concertmaster.core.sizing import round_memory
@@ -38,7 +38,7 @@ def _saving(evidence: Evidence, step: StepAnalysis, container: ContainerUsage, f
     return mean_interval([r.reserved_seconds for r in container.runs], price) if price > 0 else None
 
 
-def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     options, current = evidence.analysis.options, container.memory_request
     if current is None or size_guard(container, options) is not None:
         return None
@@ -64,21 +64,19 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
         return None  # killed below a limit that is not the request: never shrink on such evidence
     proposed, shown = text.memory_quantity(request), text.memory(size.largest_recent_peak)
     runs = len(container.runs)
-    identifier = step_id("memory-request", step.step, container, len(step.containers))
     values = {("requests", "memory"): proposed}
     over_limit = container.memory_limit is not None and container.memory_limit < request
     if over_limit or killed:
         values["limits", "memory"] = proposed
-    how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
+    edits = resource_edits(step.spec, container, values)
     seconds = sum(r.seconds for r in container.runs) / runs
     if change < 0:
         saved_gib_hours = (current - request) * seconds / _GIB / _HOUR
         saving = _saving(evidence, step, container, current - request)
         money = f", {text.money(saving.likely, evidence.analysis.pricing.currency)} a month" if saving else ""
-        return Recommendation(
-            id=identifier,
-            rule="memory-request",
+        return Finding(
             step=step.step,
+            about=container_id(step, container),
             action=f"Lower the memory request of {evidence.title(step.step)} from {text.memory(current)} to {proposed}",
             because=(
                 f"the largest peak {evidence.runs(runs)} was {shown}, {text.percent(size.largest_recent_peak / current)}"
@@ -88,12 +86,10 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             category=Category.COST,
             severity=saving_severity(evidence, saving, -change),
             risk=Level.LOW if runs >= 20 else Level.MEDIUM,
-            effort=Level.LOW,
             current=text.memory(current),
             proposed=proposed,
             expected=f"{text.memory(current - request)} less reserved for {text.duration(seconds)} of pod time in each run"
             f" ({saved_gib_hours:.2g} GiBh{money})",
-            how=how,
             confidence=size.coverage_confidence,
             saving_per_month=saving,
             edits=edits,
@@ -107,10 +103,9 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             f"the largest peak {evidence.runs(runs)} was {shown}, {text.percent(size.largest_recent_peak / current)} of the"
             f" request" + (", and peaks are growing" if size.drifting else "")
         )
-    return Recommendation(
-        id=identifier,
-        rule="memory-request",
+    return Finding(
         step=step.step,
+        about=container_id(step, container),
         action=f"Raise the memory request of {evidence.title(step.step)} from {text.memory(current)} to {proposed}",
         because=because,
         otherwise=(
@@ -118,10 +113,7 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             if killed
             else "on a full node the pod is among the first to be evicted or killed"
         ),
-        category=Category.RELIABILITY,
         severity=Severity.HIGH if share >= 0.05 else Severity.MEDIUM if killed else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current=text.memory(current),
         proposed=proposed,
         expected=(
@@ -130,7 +122,6 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
             if killed
             else f"about {text.percent(size.failure_share_bound)} of runs above the request"
         ),
-        how=how,
         confidence=size.coverage_confidence,
         edits=edits,
         evidence=_evidence(container, size.coverage_confidence),
@@ -153,14 +144,14 @@ def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container whose request is off by more than the threshold."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
-        found = _advice(evidence, place.step, place.container)
+        found = _finding(evidence, place.step, place.container)
         if found is not None:
-            yield place.told(found)
+            yield place.described(found)
 
 
-RULE = Rule("memory-request", evaluate, tie_break=7, settings=("minChangePercent",))
+RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7, settings=("minChangePercent",))

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation, Severity
-from concertmaster.core.rules.base import Evidence, Rule, resource_command, step_id
+from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import cpu_size, memory_size
 from concertmaster.core.sizing import MIB, MILLI, at_most, round_memory
@@ -20,7 +20,7 @@ from concertmaster.core.sizing import MIB, MILLI, at_most, round_memory
 _ROOM = 1.25  # largest first request, in largest peaks
 
 
-def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Recommendation | None:
+def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     missing = [
         name for name, value in (("cpu", container.cpu_request), ("memory", container.memory_request)) if value is None
     ]
@@ -49,40 +49,34 @@ def _advice(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -
     if len(values) != len(missing):
         return None  # data-quality says what is missing; a made-up request would be worse than none
     proposed = ", ".join(f"{resource} {value}" for (_, resource), value in values.items())
-    identifier = step_id("missing-requests", step.step, container, len(step.containers))
-    how, edits = resource_command(evidence, step.spec, container, values, evidence.explain(identifier))
+    edits = resource_edits(step.spec, container, values)
     both = len(missing) == 2
-    return Recommendation(
-        id=identifier,
-        rule="missing-requests",
+    return Finding(
         step=step.step,
+        about=container_id(step, container),
         action=f"Request {proposed} for {evidence.title(step.step)}, which requests no {' and no '.join(missing)}",
         because=f"{' and '.join(measured)} {evidence.runs(len(container.runs))} while nothing is reserved for it",
         otherwise="the pod can land on a full node, and is the first to be evicted or throttled when the node is short",
-        category=Category.RELIABILITY,
         severity=Severity.MEDIUM if both else Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current="not set",
         proposed=proposed,
         expected=(
             f"a guaranteed {proposed} for each pod; the reservation is what {len(container.runs)} measured runs needed"
         ),
-        how=how,
         confidence=0.9 if len(container.runs) >= options.min_runs else 0.5,
         edits=edits,
         evidence=tuple(measured),
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container without a request, once enough runs were measured."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
-        found = _advice(evidence, place.step, place.container)
+        found = _finding(evidence, place.step, place.container)
         if found is not None:
-            yield place.told(found)
+            yield place.described(found)
 
 
-RULE = Rule("missing-requests", evaluate, tie_break=6)
+RULE = Rule("missing-requests", evaluate, Category.RELIABILITY, Level.LOW, tie_break=6)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.model import Recommendation, StepSpec
+from concertmaster.core.model import Finding, StepSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Place:
     container: ContainerUsage
     others: tuple[str, ...] = ()
 
-    def told(self, found: Recommendation) -> Recommendation:
-        """The advice, naming the other steps it is about."""
+    def described(self, finding: Finding) -> Finding:
+        """The finding, naming the other steps it is about."""
         if not self.others:
-            return found
+            return finding
         verb = "runs" if len(self.others) == 1 else "run"
         note = f"; {text.listing(list(self.others))} {verb} the same template and counted in"
-        return replace(found, because=found.because + note)
+        return replace(finding, because=finding.because + note)
 
 
 def places(analysis: Analysis) -> Iterator[Place]:

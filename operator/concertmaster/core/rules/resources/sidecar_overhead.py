@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, ContainerFact, Level, Recommendation, Severity, StepSpec
+from concertmaster.core.model import Category, ContainerFact, Finding, Level, Severity, StepSpec
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
@@ -68,7 +68,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     return found
 
 
-def _advice(evidence: Evidence, name: str, own: _Sidecar) -> Recommendation | None:
+def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     analysis = evidence.analysis
     per_run, rate = analysis.cost.per_run, analysis.cost.runs_per_month
     runs = max(1, len(analysis.runs))
@@ -101,11 +101,9 @@ def _advice(evidence: Evidence, name: str, own: _Sidecar) -> Recommendation | No
     if lingering:
         gains.append(f"{text.duration(late)} shorter life of each of {own.pods} pods")
     todo = "request less for it" if not lingering else "let it end with the step"
-    identifier = f"sidecar-overhead.{name}"
-    return Recommendation(
-        id=identifier,
-        rule="sidecar-overhead",
+    return Finding(
         step=next(iter(own.steps)) if len(own.steps) == 1 else None,
+        about=name,
         action=f"Make the sidecar {name} cheaper; {todo}, or leave it out of this workflow's pods",
         because=f"{' and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
         otherwise=(
@@ -116,25 +114,31 @@ def _advice(evidence: Evidence, name: str, own: _Sidecar) -> Recommendation | No
         category=Category.COST if costly else Category.PERFORMANCE,
         severity=Severity.MEDIUM if share >= 0.3 or late >= 60 else Severity.LOW,
         risk=Level.MEDIUM,
-        effort=Level.MEDIUM,
         current=f"{text.money(reserved, currency)} per run",
         proposed="what it uses" if costly else "ends with the step",
         expected=" and ".join(gains),
-        how=evidence.explain(identifier),
         confidence=0.7,
         saving_per_month=saving,
         evidence=(f"steps: {text.listing(sorted(own.steps), 5)}",),
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per sidecar that costs a notable part of the run, or keeps pods alive."""
     if not evidence.analysis.enough:
         return
     for name, own in sorted(_collect(evidence).items()):
-        found = _advice(evidence, name, own)
+        found = _finding(evidence, name, own)
         if found is not None:
             yield found
 
 
-RULE = Rule("sidecar-overhead", evaluate, tie_break=3, settings=("minCostPercent", "minLateSeconds"), steps=False)
+RULE = Rule(
+    "sidecar-overhead",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.MEDIUM,
+    tie_break=3,
+    settings=("minCostPercent", "minLateSeconds"),
+    steps=False,
+)

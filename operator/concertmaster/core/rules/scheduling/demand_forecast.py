@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from concertmaster.core import text
 from concertmaster.core.fleet.demand import HourDemand
 from concertmaster.core.fleet.workflows import name_of
-from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Finding, Level, Severity
 from concertmaster.core.rules.base import Evidence, Rule
 
 
@@ -24,7 +24,7 @@ def _when(time: float) -> str:
     return datetime.fromtimestamp(time, tz=UTC).strftime("%a %Y-%m-%d %H:00 UTC")
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One line when this workflow is the largest part of a peak that stands out."""
     analysis = evidence.analysis
     if evidence.fleet is None or not analysis.enough:
@@ -48,10 +48,7 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
     note = f"; {text.count(len(found.unknown), 'workflow')} too new to count" if found.unknown else ""
     likely = f"; {text.count(len(found.estimated), 'new workflow')} taken from similar ones" if found.estimated else ""
-    yield Recommendation(
-        id="demand-forecast",
-        rule="demand-forecast",
-        step=None,
+    yield Finding(
         action=f"Plan for {text.cores(peak.cores)} at {_when(peak.start)}, or move this workflow away from that hour",
         because=(
             f"schedules and history ({evidence.window()}) make it the busiest hour of the next"
@@ -61,20 +58,23 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             f" takes {text.percent(own / peak.cores)}{likely}{note}"
         ),
         otherwise=f"when the nodes hold less than {text.cores(peak.cores_high)}, pods of that hour wait",
-        category=Category.SCALABILITY,
         severity=Severity.INFO,
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"peak of {text.cores(peak.cores)}",
         proposed=f"peak of {text.cores(max(rest, mean))}",
         expected=(
             f"the peak falls from {text.cores(peak.cores)} to {text.cores(max(rest, mean))} when this workflow"
             " runs at a quiet hour"
         ),
-        how=evidence.explain("demand-forecast"),
         confidence=0.5,
         evidence=tuple(_line(h) for h in sorted(sorted(busy, key=lambda h: -h.cores)[:12], key=lambda h: h.start)),
     )
 
 
-RULE = Rule("demand-forecast", evaluate, tie_break=2, settings=("hours", "minPeakPercent", "minPeakCores"))
+RULE = Rule(
+    "demand-forecast",
+    evaluate,
+    Category.SCALABILITY,
+    Level.MEDIUM,
+    tie_break=2,
+    settings=("hours", "minPeakPercent", "minPeakCores"),
+)

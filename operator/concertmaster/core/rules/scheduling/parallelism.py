@@ -21,15 +21,15 @@ from concertmaster.core.analysis.replay import (
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Level, Recommendation, Severity
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity
+from concertmaster.core.model import Category, Edit, Finding, Level, Severity
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity
 
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
     """One field that limits pods: what it is called, which replay limits it stands for, and where it is."""
 
-    id: str
+    about: str  # what follows the rule's name in the id
     step: str | None
     name: str
     limit: int | None
@@ -44,19 +44,16 @@ def _scopes(evidence: Evidence) -> Iterator[_Scope]:
     if definition.engine.single_step and len(graph.steps) == 1:
         job = graph.steps[0]
         pointer = f"{job.pointer}/parallelism" if job.pointer else None
-        yield _Scope(
-            "parallelism", None, own, graph.parallelism, (None, job.name), pointer, job.declared.get("parallelism")
-        )
+        yield _Scope("", None, own, graph.parallelism, (None, job.name), pointer, job.declared.get("parallelism"))
         return
     pointer, literal = graph.parallelism_pointer, definition.declared.get("parallelism", graph.parallelism)
-    yield _Scope("parallelism", None, own, graph.parallelism, (None,), pointer, literal)
+    yield _Scope("", None, own, graph.parallelism, (None,), pointer, literal)
     for group in graph.limits:
         wide = tuple(s.name for s in graph.steps if s.name in group.steps and s.parallelism is not None)
         if wide:
             name = group.template or wide[0]
-            identifier = f"parallelism.{wide[0] if len(wide) == 1 else name}"
             step = wide[0] if len(wide) == 1 else None
-            yield _Scope(identifier, step, name, group.limit, wide, group.pointer, group.limit)
+            yield _Scope(wide[0] if len(wide) == 1 else name, step, name, group.limit, wide, group.pointer, group.limit)
 
 
 def _edit(scope: _Scope, limit: int) -> tuple[Edit, ...]:
@@ -69,9 +66,7 @@ def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
     return sum(w >= 1.0 for w in waits), sum(waits) / len(waits) if waits else 0.0
 
 
-def _raise(
-    evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]
-) -> Recommendation | None:
+def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
     if scope.limit is None or found.limit is None or found.limit <= scope.limit:
         return None
     change = WhatIf(parallelism=tuple((s, found.limit) for s in scope.limits))
@@ -81,12 +76,11 @@ def _raise(
     share, seconds = gains
     held, wait = _held_back(runs)
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
-    how, edits = field_command(evidence, _edit(scope, found.limit), evidence.explain(scope.id))
+    edits = _edit(scope, found.limit)
     modest = found.limit <= 2 * scope.limit and not waited
-    return Recommendation(
-        id=scope.id,
-        rule="parallelism",
+    return Finding(
         step=scope.step,
+        about=scope.about,
         action=f"Raise the parallelism of {scope.name} from {scope.limit} to {found.limit}",
         because=(
             f"at most {scope.limit} of its {found.width} pods run at a time; on the critical path pods waited"
@@ -94,14 +88,11 @@ def _raise(
             f" ({evidence.window()})"
         ),
         otherwise=f"runs keep taking {text.duration(found.now)} where {text.duration(found.seconds)} would do",
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
         risk=Level.LOW if modest else Level.MEDIUM,
-        effort=Level.LOW,
         current=f"{scope.limit} pods at a time",
         proposed=f"{found.limit} pods at a time",
         expected=gain_sentence(share, seconds),
-        how=how,
         confidence=0.9 if modest else 0.7,
         gain_seconds=seconds,
         gain_share=share,
@@ -146,7 +137,7 @@ def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, flo
     return high, seconds, now
 
 
-def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Recommendation | None:
+def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Finding | None:
     if scope.pointer is None or scope.step is not None:
         return None
     crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
@@ -162,16 +153,14 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Recomm
     wide = max(run.steps[name].pods for run in runs for name in run.steps) if runs else 0
     if limit >= (scope.limit if scope.limit is not None else wide) or seconds > (1.0 + TOLERANCE) * now:
         return None
-    how, edits = field_command(evidence, _edit(scope, limit), evidence.explain(scope.id))
+    edits = _edit(scope, limit)
     verb = (
         f"Limit {scope.name} to {text.count(limit, 'pod')} at a time"
         if scope.limit is None
         else f"Lower the parallelism of {scope.name} from {scope.limit} to {limit}"
     )
-    return Recommendation(
-        id=scope.id,
-        rule="parallelism",
-        step=None,
+    return Finding(
+        about=scope.about,
         action=f"{verb}, since more of them only wait for nodes",
         because=(
             f"its pods waited {text.duration(pending)} per run for a node, {text.percent(pending / busy)} of their life, in"
@@ -180,13 +169,10 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Recomm
         otherwise="waiting pods keep crowding the scheduler's queue, and delay other workflows on the same nodes",
         category=Category.SCALABILITY,
         severity=Severity.LOW,
-        risk=Level.LOW,
-        effort=Level.LOW,
         current="no limit" if scope.limit is None else f"{scope.limit} pods at a time",
         proposed=f"{text.count(limit, 'pod')} at a time",
         expected=f"{text.duration(pending)} less waiting of pods in each run, and no longer run ({text.duration(seconds)}"
         f" replayed, {text.duration(now)} now)",
-        how=how,
         confidence=0.7,
         edits=edits,
         evidence=(
@@ -196,7 +182,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Recomm
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per field that limits pods, when another value is better."""
     analysis = evidence.analysis
     runs = [run for run in analysis.executed if run.usable]
@@ -212,4 +198,12 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             yield advice
 
 
-RULE = Rule("parallelism", evaluate, tie_break=9, settings=("minGainPercent", "minWaitingPercent"), steps=False)
+RULE = Rule(
+    "parallelism",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.LOW,
+    tie_break=9,
+    settings=("minGainPercent", "minWaitingPercent"),
+    steps=False,
+)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Level, Recommendation
+from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
 
 
@@ -71,7 +71,7 @@ def _hours(evidence: Evidence) -> str:
     return f"; most of it at {worst:02d}:00 UTC" if medians[worst] >= 2 * max(rest, 1.0) else ""
 
 
-def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Recommendation | None:
+def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Finding | None:
     analysis = evidence.analysis
     steps, totals = _spent(runs, field)
     share_now = sum(totals) / sum(run.makespan for run in runs)
@@ -84,19 +84,17 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
     worst = max(steps, key=lambda n: (steps[n], n))
     step, name = analysis.step(worst), evidence.title(worst)
     if field == "pending":
-        identifier, noun = "queue-time", "waiting for a node"
+        about, noun = None, "waiting for a node"
         action = f"Shorten the wait for nodes, most of all of {name}; smaller requests, other hours or more nodes"
         cause = f"{text.duration(steps[worst])} of it at {name}{_room(step)}{_hours(evidence)}"
         otherwise = f"runs keep waiting {text.duration(seconds.likely)} for room, more when the cluster fills up"
     else:
-        identifier, noun = "queue-time.start", "pulling images and starting pods"
+        about, noun = "start", "pulling images and starting pods"
         action = f"Start {name} faster; a smaller image, images kept on the nodes, or fewer pods"
         cause = f"{text.duration(steps[worst])} of it at {name}"
         otherwise = f"every run keeps paying {text.duration(seconds.likely)} before its work begins"
-    return Recommendation(
-        id=identifier,
-        rule="queue-time",
-        step=None,
+    return Finding(
+        about=about,
         action=action,
         because=(
             f"{text.percent(share_now)} of the run time, {text.duration(sum(totals) / len(totals))} per run, is"
@@ -104,14 +102,10 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
             f" the critical path {evidence.runs(len(runs))}, {cause}"
         ),
         otherwise=otherwise,
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
-        risk=Level.LOW,
-        effort=Level.MEDIUM,
         current=f"{text.duration(median(totals))} per run (median)",
         proposed="none on the critical path",
         expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
-        how=evidence.explain(identifier),
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
@@ -121,15 +115,23 @@ def _advice(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Reco
     )
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for waiting, one for starting, each when it is a notable part of the run."""
     runs = [run for run in evidence.analysis.executed if run.usable]
     if not evidence.analysis.enough or not runs:
         return
     for field in ("pending", "starting"):
-        found = _advice(evidence, runs, field)
+        found = _finding(evidence, runs, field)
         if found is not None:
             yield found
 
 
-RULE = Rule("queue-time", evaluate, tie_break=5, settings=("minGainPercent", "minSharePercent"), steps=False)
+RULE = Rule(
+    "queue-time",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.MEDIUM,
+    tie_break=5,
+    settings=("minGainPercent", "minSharePercent"),
+    steps=False,
+)

@@ -13,9 +13,9 @@ import numpy as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Level, Recommendation
+from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import digits
-from concertmaster.core.rules.base import Evidence, Rule, field_command, gain_sentence, gain_severity, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
 from concertmaster.core.rules.scheduling.queue_time import without
 
 _MINUTE = 60.0
@@ -42,7 +42,7 @@ def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
     return [sum(a.pending for a in critical_chain(run)) for run in runs]
 
 
-def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule that meets others, when a start without them is near."""
     analysis, fleet = evidence.analysis, evidence.fleet
     schedule = analysis.definition.schedule
@@ -74,13 +74,9 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     (load, _, minutes, line), (share, seconds) = best, gains
     literal = analysis.definition.declared.get("schedule")
     edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
-    how, edits = field_command(evidence, edits, evidence.explain("schedule-clash"))
     names = [name for name, _ in now]
     direction = "later" if minutes > 0 else "earlier"
-    yield Recommendation(
-        id="schedule-clash",
-        rule="schedule-clash",
-        step=None,
+    yield Finding(
         action=f"Start {analysis.definition.key.name} {text.duration(abs(minutes) * _MINUTE)} {direction}",
         because=(
             f"its runs wait {text.duration(wait)} for nodes (median {evidence.runs(len(runs))}) while {text.listing(names)}"
@@ -88,14 +84,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
             f" {text.cores(load)}"
         ),
         otherwise=f"these workflows keep competing for the same nodes, {text.duration(wait)} of each run",
-        category=Category.PERFORMANCE,
         severity=gain_severity(share.likely),
         risk=Level.MEDIUM,
-        effort=Level.LOW,
         current=schedule,
         proposed=line,
         expected=f"at most {gain_sentence(share, seconds)}, if no wait is left",
-        how=how,
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
@@ -107,4 +100,11 @@ def evaluate(evidence: Evidence) -> Iterator[Recommendation]:
     )
 
 
-RULE = Rule("schedule-clash", evaluate, tie_break=5, settings=("minGainPercent", "minLessPercent", "minWaitSeconds"))
+RULE = Rule(
+    "schedule-clash",
+    evaluate,
+    Category.PERFORMANCE,
+    Level.LOW,
+    tie_break=5,
+    settings=("minGainPercent", "minLessPercent", "minWaitSeconds"),
+)
