@@ -36,10 +36,10 @@ from concertmaster.core.changes.verification import Proof, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import VerifySettings
+from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.core.stats.comparison import Common
-from concertmaster.engines import PATCHABLE
+from concertmaster.engines import PATCHABLE, complete
 from concertmaster.engines.define import define
-from concertmaster.report.pipeline import advise
 
 RESULT = Path(__file__).parent / "results" / "campaigns.json"
 KINDS = ("faster", "cheaper", "slower", "kills")
@@ -105,7 +105,7 @@ def change(kind: str, seed: int) -> Changed | None:
     definition = define(raw)
     assert definition is not None
     now = BEGIN + BASELINE * HOUR
-    found = candidates(advise(definition, runs, policy, profile="etl", now=now), frozenset())
+    found = candidates(analyze_workflow(*complete(definition, runs), policy, profile="etl", now=now), frozenset())
     wanted = {"faster": ("parallelism",), "kills": ("memory-request",)}.get(kind, ("cpu-request", "memory-request"))
     for candidate in found:
         item = candidate.recommendation

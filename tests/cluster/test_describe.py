@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from concertmaster.cli import cli
+from concertmaster.report.result import status
 from concertmaster.report.status_document import size
 from testbed.cluster import Cluster
 from tests.support.builders import NOW
@@ -57,7 +58,7 @@ def put(cluster: Cluster, namespace: str, name: str, status: dict[str, object], 
 
 def told(case: Case) -> dict[str, object]:
     """The status of the case."""
-    return case.advice().status(policy="OptimizationPolicy/team-data", data_until=NOW)
+    return status(case.analysed(), policy="OptimizationPolicy/team-data", data_until=NOW)
 
 
 @pytest.fixture(scope="module")

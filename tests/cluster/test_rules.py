@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from concertmaster.cli import cli
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Recommendation
-from concertmaster.report.pipeline import Advice
+from concertmaster.core.pipeline import AnalysisResult
+from concertmaster.report.result import status
 from testbed.cluster import Cluster
 from tests.support.operator_bed import apply, install_crds
 from tests.support.rules_world import Scene
@@ -150,7 +151,7 @@ def test_advice_to_look_at_something_names_the_plugin_and_that_answers(
     apply(argo, {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile", "metadata": meta,
                  "spec": {"workflowRef": ref}})  # fmt: skip
     analysis = scene.analysis()
-    told = Advice("wfp", analysis, insights(analysis), tuple(found)).status()
+    told = status(AnalysisResult("wfp", analysis, insights(analysis), tuple(found)))
     argo.kubectl("-n", namespace, "patch", "wfp", "wfp", "--subresource=status", "--type=merge", "-p",
                  json.dumps({"status": told}))  # fmt: skip
     for item in found:

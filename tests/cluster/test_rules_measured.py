@@ -16,8 +16,8 @@ import pytest
 from concertmaster.cli import gather
 from concertmaster.cli.commands.analyze import analyze
 from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec
+from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.engines.common.names import argo_pod_name_of
-from concertmaster.report.pipeline import Advice
 from testbed.openmetrics import ContainerLife, Grid, PodLife, render
 from tests.support.builders import DAY, MI, NOW
 from tests.support.rules_world import Pod, Scene, noise, scene
@@ -126,7 +126,7 @@ def _objects() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def advice() -> Iterator[dict[str, Advice]]:
+def advice() -> Iterator[dict[str, AnalysisResult]]:
     """The advice of the real pipeline, by scene."""
     from testbed.prometheus import PrometheusServer
 
@@ -147,13 +147,13 @@ def advice() -> Iterator[dict[str, Advice]]:
         server.close()
 
 
-def _of(advice: Advice, rule: str) -> list[Recommendation]:
+def _of(advice: AnalysisResult, rule: str) -> list[Recommendation]:
     return [r for r in advice.recommendations if r.rule == rule]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("rule", MEASURED)
-def test_it_fires_with_the_number_the_scene_was_made_with(advice: dict[str, Advice], rule: str) -> None:
+def test_it_fires_with_the_number_the_scene_was_made_with(advice: dict[str, AnalysisResult], rule: str) -> None:
     wanted = scenes()[rule].advice(rule)
     found = {r.id: r for r in _of(advice[rule], rule)}
     assert [r.id for r in wanted] == list(found)
@@ -167,6 +167,6 @@ def test_it_fires_with_the_number_the_scene_was_made_with(advice: dict[str, Advi
 
 
 @pytest.mark.timeout(300)
-def test_a_healthy_workflow_is_left_in_peace(advice: dict[str, Advice]) -> None:
+def test_a_healthy_workflow_is_left_in_peace(advice: dict[str, AnalysisResult]) -> None:
     loud = [f"{r.id}: {r.because}" for r in advice["nothing"].recommendations if r.rule not in QUIET]
     assert loud == []

@@ -9,6 +9,7 @@ import pytest
 from concertmaster.cli import details
 from concertmaster.cli.commands.explain import describe
 from concertmaster.report import detail, markdown, tables
+from concertmaster.report.result import status, view
 from tests.support import checklist
 from tests.support.builders import NOW
 from tests.support.cases import Case, cases
@@ -32,17 +33,17 @@ def check(name: str, text: str, update: bool) -> None:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
 def test_every_sentence_passes_the_checklist(case: Case) -> None:
-    for item in case.advice().recommendations:
+    for item in case.analysed().recommendations:
         checklist.check(item)
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
 def test_explain(case: Case, request: pytest.FixtureRequest) -> None:
     """What the plugin prints with the operator's details at hand."""
-    advice = case.advice()
-    full = detail.document(advice.view(), case.name)
-    items = details.merged({"status": advice.status()}, full, NOW)
-    assert len(items) == len(advice.recommendations)
+    result = case.analysed()
+    full = detail.document(view(result), case.name)
+    items = details.merged({"status": status(result)}, full, NOW)
+    assert len(items) == len(result.recommendations)
     steps = {s["name"]: s for s in full["steps"]}
     text = "\n".join(describe(item, PROFILE, steps.get(item["step"])) for item in items)
     check(f"explain/{case.name}.txt", text or "\n", request.config.getoption("--update-golden"))
@@ -50,12 +51,12 @@ def test_explain(case: Case, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
 def test_terminal(case: Case, request: pytest.FixtureRequest) -> None:
-    text = tables.workflow_text(case.advice().view()) + "\n"
+    text = tables.workflow_text(view(case.analysed())) + "\n"
     check(f"analyze/{case.name}.txt", text, request.config.getoption("--update-golden"))
 
 
 def test_fleet_and_markdown(request: pytest.FixtureRequest) -> None:
-    views = [case.advice().view() for case in cases()]
+    views = [view(case.analysed()) for case in cases()]
     update = request.config.getoption("--update-golden")
     check("analyze/fleet.txt", tables.fleet_table(views) + "\n", update)
     check("analyze/report.md", markdown.render(views[:3]), update)

@@ -18,7 +18,8 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
 )
-from concertmaster.report.pipeline import Advice, advise
+from concertmaster.core.pipeline import AnalysisResult, analyze_workflow
+from concertmaster.engines import complete
 from tests.support.builders import DAY, MI, NOW, container, definition, run
 
 POLICY = OptimizationPolicy.model_validate(
@@ -38,10 +39,11 @@ class Case:
     runs: tuple[RunRecord, ...]
     missing: tuple[str, ...] = ()
 
-    def advice(self) -> Advice:
-        """What the operator would say of it."""
+    def analysed(self) -> AnalysisResult:
+        """The analysis as the operator makes it."""
         policy = resolve(None, POLICY)
-        return advise(self.definition, self.runs, policy, profile=self.name, now=NOW, missing=self.missing)
+        definition, runs = complete(self.definition, self.runs)
+        return analyze_workflow(definition, runs, policy, profile=self.name, now=NOW, missing=self.missing)
 
 
 def _step(name: str, after: tuple[str, ...], index: int, **resources: object) -> StepSpec:

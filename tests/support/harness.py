@@ -9,7 +9,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import Advice, Beat, Case, CollectionRequest, Seen, SourceReport
+from concertmaster.controller.interfaces import Beat, Case, CollectionRequest, ProfileAnalysis, Seen, SourceReport
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.snapshot import SnapshotBuilder
@@ -117,20 +117,20 @@ class FakeLive:
 
 
 @dataclass
-class FakeAdviser:
+class FakeAnalyzer:
     """Advice that names how many runs it saw. ``failing`` workflows raise."""
 
     cases: list[Case] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
 
-    def __call__(self, case: Case) -> Advice:
+    def __call__(self, case: Case) -> ProfileAnalysis:
         self.cases.append(case)
         if case.definition.key.name in self.failing:
             raise ZeroDivisionError("division by zero at secret=hunter22")
         count = len(case.runs)
         ready = Finding(ConditionType.READY, count > 0, Reason.ANALYZED if count else Reason.NO_RUNS, f"{count} runs")
         document = {"advice": [f"{count} runs"], "dataUntil": "2025-10-09T08:53:20Z", "score": 50 + count}
-        return Advice(document, ready, Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all"))
+        return ProfileAnalysis(document, ready, Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all"))
 
 
 def run(name: str, number: int, outcome: Outcome = Outcome.SUCCEEDED) -> RunRecord:
@@ -146,7 +146,7 @@ class Bed:
         self.registry = Registry()
         self.sources = FakeSources({"default": report()})
         self.history = FakeHistory()
-        self.adviser = FakeAdviser()
+        self.analyzer = FakeAnalyzer()
         self.live = FakeLive()
         self.health = Health(stall_after=3600.0)
         self.telemetry = Telemetry()
@@ -160,7 +160,7 @@ class Bed:
             stage=SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
             sources=self.sources,
             history=self.history,
-            assessor=Assessor(self.sources, self.history, self.adviser),
+            assessor=Assessor(self.sources, self.history, self.analyzer),
             writer=StatusWriter(self.client, parallelism=1),
             events=EventRecorder(self.client, instance="test", clock=lambda: self.now),
             access=access,

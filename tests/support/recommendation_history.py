@@ -15,6 +15,7 @@ from concertmaster.core.lifecycle.states import (
     TrackedRecommendation,
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.report.result import current, status
 from tests.support.builders import DAY, NOW
 from tests.support.cases import cases
 
@@ -22,7 +23,7 @@ from tests.support.cases import cases
 def lived() -> dict[str, object]:
     """Its status."""
     case = next(c for c in cases() if c.name == "over-requested")
-    advice = replace(case, name="lived").advice()
+    result = replace(case, name="lived").analysed()
     path = "/spec/templates/{}/container/resources/requests/{}"
 
     def standing(
@@ -77,7 +78,7 @@ def lived() -> dict[str, object]:
     standings = (
         *(
             TrackedRecommendation(g.id, RecommendationState.ACTIVE, NOW - 2 * DAY, g.words, g.promised)
-            for g in advice.given()[:2]
+            for g in current(result)[:2]
         ),
         standing("memory-request.load", RecommendationState.IMPLEMENTED, 1, lower, fields=load),
         standing("parallelism", RecommendationState.IMPLEMENTED, 9, wider, fields=limit, promised=faster),
@@ -125,4 +126,4 @@ def lived() -> dict[str, object]:
     )
     records = {"memory-request": str(ledger.record("memory-request", "demo/lived"))}
     memory = RecommendationHistory(standings, outcomes)
-    return advice.status(policy="OptimizationPolicy/team-data", data_until=NOW, memory=memory, records=records)
+    return status(result, policy="OptimizationPolicy/team-data", data_until=NOW, memory=memory, records=records)

@@ -157,8 +157,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """The outcome of an analysis: the status without conditions, what two of its conditions say, what of it could be
+class ProfileAnalysis:
+    """The analysis of one profile: the status without conditions, what two of its conditions say, what of it could be
     carried out, all of it as JSON (``detail``), what the workflow is to others (``member``), and whether what the others do
     matters to it (``waits``)."""
 
@@ -172,5 +172,5 @@ class Advice:
     lasts: float | None = None  # seconds after which it says something else without any further fact
 
 
-Adviser = Callable[[Case], Advice]
-"""Analysis, rules and wording of one workflow. May raise: the cycle keeps the old advice and tells of the failure."""
+Analyzer = Callable[[Case], ProfileAnalysis]
+"""Analysis, rules and status of one workflow. May raise: the cycle keeps the old status and reports the failure."""

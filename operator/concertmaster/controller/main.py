@@ -40,7 +40,7 @@ from concertmaster.controller.loop import Loop, Pace, Worker
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.details import Details
-from concertmaster.controller.profiles.reconcile import adviser
+from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.server import Server
 from concertmaster.controller.snapshot import SnapshotBuilder
@@ -230,7 +230,7 @@ class Operator:
         keeper = HistoryProvider(s.history_path)
         sources = MetricsSources(s, keeper, stop=self._stop)
         live = self._live(client, access, keeper) if s.live else None
-        assessor = Assessor(sources, keeper, adviser, self._details)
+        assessor = Assessor(sources, keeper, analyze_profile, self._details)
         events = EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname())
         hand = ChangeWriter(client, Journal(lambda: keeper.store))
         return Cycle(

@@ -41,7 +41,7 @@ def test_the_first_cycle_gives_advice_and_the_second_does_nothing(bed: Bed) -> N
     bed.writes()
     bed.run(seconds=INTERVAL)
     assert bed.writes() == []
-    assert len(bed.adviser.cases) == 1
+    assert len(bed.analyzer.cases) == 1
 
 
 def test_discovery_brings_advice_in_the_same_cycle() -> None:
@@ -62,12 +62,12 @@ def test_only_what_has_new_runs_is_analysed_again(bed: Bed) -> None:
     bed.cronjob("other")
     bed.profile("other", "other")
     bed.run()
-    bed.adviser.cases.clear()
+    bed.analyzer.cases.clear()
     bed.history.runs_of["etl"].append(run("etl", 9))
     bed.sources.changed.add(ETL)
     bed.writes()
     bed.run(seconds=INTERVAL)
-    assert [c.definition.key for c in bed.adviser.cases] == [ETL]
+    assert [c.definition.key for c in bed.analyzer.cases] == [ETL]
     assert [p for _, p in bed.writes()] == [f"{PROFILES.path('demo', 'etl')}/status"]
     assert bed.status()["advice"] == ["4 runs"]
 
@@ -75,10 +75,10 @@ def test_only_what_has_new_runs_is_analysed_again(bed: Bed) -> None:
 def test_two_profiles_of_one_workflow_both_learn_of_new_runs(bed: Bed) -> None:
     bed.profile("second")
     bed.run()
-    bed.adviser.cases.clear()
+    bed.analyzer.cases.clear()
     bed.sources.changed.add(ETL)
     bed.run(seconds=INTERVAL)
-    assert {c.profile.metadata.name for c in bed.adviser.cases} == {"etl", "second"}
+    assert {c.profile.metadata.name for c in bed.analyzer.cases} == {"etl", "second"}
 
 
 def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_say_so(bed: Bed) -> None:
@@ -91,12 +91,12 @@ def test_of_two_profiles_of_one_workflow_the_older_is_used_for_changes_and_both_
         assert bed.state(name=name)["TargetResolved"] == ("True", "SharedTarget")
     assert "this one, the oldest, is used for changes" in bed.message("TargetResolved")
     assert "etl, the oldest, is used for changes" in bed.message("TargetResolved", name="a-later")
-    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.adviser.cases}
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.analyzer.cases}
     assert modes == {"etl": "Auto", "a-later": "Recommend"}
     del bed.client.objects[PROFILES.path("demo", "etl")]
     bed.run(seconds=INTERVAL)
     assert bed.state(name="a-later")["TargetResolved"] == ("True", "Found")
-    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.adviser.cases}
+    modes = {c.profile.metadata.name: c.policy.apply.mode.value for c in bed.analyzer.cases}
     assert modes["a-later"] == "Auto"
 
 
@@ -110,7 +110,7 @@ def test_a_target_that_is_missing_is_worth_more_than_the_notice_of_two_profiles(
 @pytest.mark.parametrize("change", ["profile", "policy", "definition", "missing", "time"])
 def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) -> None:
     bed.run()
-    bed.adviser.cases.clear()
+    bed.analyzer.cases.clear()
     seconds = INTERVAL
     if change == "profile":
         obj = bed.client.objects[PROFILES.path("demo", "etl")]
@@ -126,9 +126,9 @@ def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) ->
     else:
         seconds = REANALYZE_AFTER + 1
     bed.run(seconds=seconds)
-    assert len(bed.adviser.cases) == 1
+    assert len(bed.analyzer.cases) == 1
     bed.run(seconds=INTERVAL)
-    assert len(bed.adviser.cases) == 1
+    assert len(bed.analyzer.cases) == 1
 
 
 def test_a_run_that_goes_on_is_looked_at_until_it_is_over(bed: Bed) -> None:
@@ -137,9 +137,9 @@ def test_a_run_that_goes_on_is_looked_at_until_it_is_over(bed: Bed) -> None:
     bed.run(seconds=INTERVAL)
     bed.history.runs_of["etl"][-1] = run("etl", 9)
     bed.run(seconds=INTERVAL)
-    assert len(bed.adviser.cases) == 3
+    assert len(bed.analyzer.cases) == 3
     bed.run(seconds=INTERVAL)
-    assert len(bed.adviser.cases) == 3
+    assert len(bed.analyzer.cases) == 3
 
 
 def test_a_source_that_is_down_stops_nobody_else(bed: Bed) -> None:
@@ -169,12 +169,12 @@ def test_a_failing_analysis_is_told_without_its_secrets_and_stops_nobody_else(be
     bed.cronjob("other")
     bed.profile("other", "other")
     bed.history.runs_of["other"] = [run("other", 1)]
-    bed.adviser.failing.add("etl")
+    bed.analyzer.failing.add("etl")
     bed.run()
     assert bed.state()["Ready"] == ("False", "AnalysisFailed")
     assert "hunter22" not in str(bed.status())
     assert bed.status(name="other")["advice"] == ["1 runs"]
-    bed.adviser.failing.clear()
+    bed.analyzer.failing.clear()
     bed.run(seconds=INTERVAL)
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
@@ -289,7 +289,7 @@ def test_tasks_that_may_not_be_read_are_told_from_one_that_is_not_there(
     bed.client.put(tasks, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
     bed.run(seconds=INTERVAL)
     assert bed.message("TargetResolved", name="ci") == "Pipeline ci with 1 step"
-    assert [c.name for c in bed.adviser.cases[-1].definition.graph.steps[0].containers] == ["step-run"]
+    assert [c.name for c in bed.analyzer.cases[-1].definition.graph.steps[0].containers] == ["step-run"]
 
 
 def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:
@@ -424,7 +424,7 @@ def test_priority_and_losers(bed: Bed) -> None:
     bed.policy("high", priority=2)
     bed.client.put(CLUSTER_POLICIES, None, "all", spec={"priority": 100})
     bed.run()
-    assert str(bed.adviser.cases[0].policy.source) == "OptimizationPolicy/high"
+    assert str(bed.analyzer.cases[0].policy.source) == "OptimizationPolicy/high"
     assert bed.status(POLICIES, "high")["matchedProfiles"] == 1
     assert bed.state(POLICIES, "low")["Ready"] == ("False", "NoMatches")
     assert "win" in bed.message("Ready", POLICIES, "low")
@@ -479,7 +479,7 @@ def test_what_was_done_to_a_task_is_seen_with_who_did_it(bed: Bed) -> None:
     bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
     bed.history.runs_of["ci"] = [run("ci", 1)]
     bed.run()
-    past = next(c.past for c in bed.adviser.cases if c.definition.key.name == "ci")
+    past = next(c.past for c in bed.analyzer.cases if c.definition.key.name == "ci")
     assert past.target is not None
     assert (past.by, past.target["kind"], list(past.target["Task"])) == ("kubectl-edit", "Pipeline", ["compile"])
     assert past.target["Task"]["compile"]["spec"] == spec
@@ -554,7 +554,7 @@ def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
     for _ in range(3):
         bed.run(seconds=INTERVAL)
     assert bed.writes() == []
-    assert len(bed.adviser.cases) == 1
+    assert len(bed.analyzer.cases) == 1
 
 
 def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:

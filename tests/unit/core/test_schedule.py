@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.pipeline import fleet_of
 from concertmaster.core.schedule import next_run, upcoming
 from concertmaster.engines.jobs.traits import JOB
-from concertmaster.report.pipeline import fleet_of
 from tests.support.builders import DAY, daily, definition, step
 
 NOW = datetime(2026, 3, 27, 12, tzinfo=UTC).timestamp()

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from concertmaster.api.policy import resolve
 from concertmaster.core.model import PodFact, WorkflowGraph
+from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
 from concertmaster.engines.argo.traits import ARGO
-from concertmaster.report.pipeline import advise
 from tests.support.argo_oracle import Controller, leaf, pods
 
 SPEC = {
@@ -107,7 +107,7 @@ def test_advice_on_runs_without_a_template_rests_on_the_graph_they_show() -> Non
         for name, rows in assign(facts, [bare]).executions[bare.key].items()
         for record in build_runs(bare.key, name, rows, bare)
     ]
-    found = advise(bare, runs, resolve(None, None), profile="adhoc", now=70_000.0)
+    found = analyze_workflow(*complete(bare, runs), resolve(None, None), profile="adhoc", now=70_000.0)
     assert {s.name for s in found.analysis.definition.graph.steps} == {"extract", "clean", "train", "report", "ship"}
     assert found.analysis.inferred
 

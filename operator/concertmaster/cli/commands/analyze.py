@@ -16,28 +16,28 @@ from concertmaster.api.policy import resolve, select
 from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
 from concertmaster.cli import gather, options
 from concertmaster.cli.errors import UserError
-from concertmaster.core import text
+from concertmaster.core import pipeline, text
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.policy import Policy
 from concertmaster.report import markdown, tables
-from concertmaster.report import pipeline as advisor
+from concertmaster.report import result as results
 from concertmaster.report import trends as told
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Advice on one workflow, and all its runs in the facts, also those beyond what the analysis looks at."""
+    """The analysis of one workflow, and all its runs in the facts, also those beyond what the analysis looks at."""
 
-    advice: advisor.Advice
+    result: pipeline.AnalysisResult
     runs: tuple[RunRecord, ...]
 
     def trends(self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo) -> list[Trends]:
         """Trends for each length of period."""
         span: dict[str, Any] = {"since": facts.since, "until": facts.until, "blind": facts.blind}
-        return [trends(self.runs, p, zone, **span, pricing=self.advice.analysis.pricing) for p in lengths]
+        return [trends(self.runs, p, zone, **span, pricing=self.result.analysis.pricing) for p in lengths]
 
 
 def _zone(context: click.Context, parameter: click.Parameter, value: str) -> ZoneInfo:
@@ -103,17 +103,17 @@ def command(
     if with_trends and output != "json":
         click.echo(text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone), zone) for f in found)))
         return
-    views = [f.advice.view() for f in found]
+    views = [results.view(f.result) for f in found]
     if with_trends:
         for view, f in zip(views, found, strict=True):
             view["trends"] = told.document(
-                f.trends(facts, lengths, zone), zone, zone.key, f.advice.analysis.pricing.currency
+                f.trends(facts, lengths, zone), zone, zone.key, f.result.analysis.pricing.currency
             )
     click.echo(_render(views, output), nl=output != "markdown")
 
 
 def _trends_text(found: Found, each: Sequence[Trends], zone: ZoneInfo) -> str:
-    key, currency = found.advice.analysis.definition.key, found.advice.analysis.pricing.currency
+    key, currency = found.result.analysis.definition.key, found.result.analysis.pricing.currency
     return "\n".join(
         [
             f"{key.kind} {key.namespace}/{key.name}",
@@ -126,9 +126,9 @@ def _trends_text(found: Found, each: Sequence[Trends], zone: ZoneInfo) -> str:
 
 def analyze(
     facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
-) -> list[advisor.Advice]:
-    """Advice on all workflows found in the facts, the most expensive first."""
-    return [found.advice for found in examine(facts, window=window, names=names, min_runs=min_runs)]
+) -> list[pipeline.AnalysisResult]:
+    """The analysis of all workflows found in the facts, the most expensive first."""
+    return [found.result for found in examine(facts, window=window, names=names, min_runs=min_runs)]
 
 
 def examine(
@@ -153,23 +153,24 @@ def examine(
         ]
         for definition in known
     }
-    fleet = advisor.fleet_of(((d, records[d.key]) for d in known), facts.until)
+    fleet = pipeline.fleet_of(((d, records[d.key]) for d in known), facts.until)
     for definition in known:
         runs = records[definition.key]
         if (names and definition.key.name not in names) or (not runs and definition not in declared):
             continue
         policy = policies.of(definition, window, min_runs)
-        advice = advisor.advise(
-            definition,
-            runs,
+        whole, completed = engines.complete(definition, runs)
+        result = pipeline.analyze_workflow(
+            whole,
+            completed,
             policy,
             profile=policies.profile_of(definition),
             now=facts.until,
             missing=facts.missing,
             fleet=fleet,
         )
-        found.append(Found(advice, tuple(runs)))
-    found.sort(key=lambda f: (-(f.advice.analysis.cost.per_month or 0.0), str(f.advice.analysis.definition.key)))
+        found.append(Found(result, tuple(runs)))
+    found.sort(key=lambda f: (-(f.result.analysis.cost.per_month or 0.0), str(f.result.analysis.definition.key)))
     yield from found
 
 

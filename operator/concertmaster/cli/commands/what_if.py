@@ -13,8 +13,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
-from concertmaster.report.pipeline import Advice
 from concertmaster.report.tables import table
 
 
@@ -71,9 +71,9 @@ def _named(whatif: WhatIf) -> set[str]:
     return names | {name for name, _ in whatif.parallelism if name is not None}
 
 
-def told(advice: Advice, found: Gain) -> str:
+def told(result: AnalysisResult, found: Gain) -> str:
     """The outcome as a sentence."""
-    now = advice.analysis.makespan.mean
+    now = result.analysis.makespan.mean
     if found.seconds is None or found.share is None:
         raise UserError(found.reason or "the runs cannot be replayed")
     low, likely, high = found.seconds.low, found.seconds.likely, found.seconds.high
@@ -151,10 +151,10 @@ def command(
     nothing in the cluster is touched.
     """
     facts = read()
-    advice = analyze(facts, window=window, names=[workflow])
-    if not advice:
+    results = analyze(facts, window=window, names=[workflow])
+    if not results:
         raise UserError(f"no workflow named {workflow} was found among {len(facts.pods)} pods")
-    analysis = advice[0].analysis
+    analysis = results[0].analysis
     known = {s.step for s in analysis.steps}
     whatif = _change(**change)  # type: ignore[arg-type]
     if whatif.problem:
@@ -169,4 +169,4 @@ def command(
         raise click.UsageError(
             "name a change: --scale, --cpu, --drop, --limit, --cache, --batch, --no-retries or --workers"
         )
-    click.echo(told(advice[0], gain(analysis.executed, analysis.definition.graph, whatif)))
+    click.echo(told(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))

@@ -21,7 +21,7 @@ from concertmaster.controller.discovery.policies import as_document, unknown_sou
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import (
-    Adviser,
+    Analyzer,
     Beat,
     Candidate,
     Case,
@@ -72,10 +72,10 @@ class CycleCounts:
 class Assessor:
     """Keeps what was learned about each profile between cycles."""
 
-    def __init__(self, sources: Sources, history: History, adviser: Adviser, details: Details | None = None) -> None:
+    def __init__(self, sources: Sources, history: History, analyzer: Analyzer, details: Details | None = None) -> None:
         self._sources = sources
         self._history = history
-        self._adviser = adviser
+        self._analyzer = analyzer
         self._definitions = Definitions()
         self._memory: dict[str, _Memory] = {}
         self._revisions: Counter[WorkflowKey] = Counter()
@@ -276,7 +276,7 @@ class Assessor:
             )
         before = self._memory.get(subject.entry.uid)
         declared = "" if before is not None and known.query_problem == before.query_problem else known.query_problem
-        advice = self._adviser(replace(case, runs=runs, past=self._past(subject)))
+        advice = self._analyzer(replace(case, runs=runs, past=self._past(subject)))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         entry = subject.entry

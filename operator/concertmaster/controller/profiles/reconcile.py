@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from concertmaster.api.conditions import ConditionType, Finding, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import Advice, Candidate, Case
+from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_book import speaks
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -18,11 +18,12 @@ from concertmaster.core.lifecycle.measured_gain import measure
 from concertmaster.core.lifecycle.states import Observation, RecommendationHistory, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_member
 from concertmaster.core.rules import RULES
 from concertmaster.core.schedule import next_run
+from concertmaster.engines import complete
 from concertmaster.report import detail
-from concertmaster.report.pipeline import Advice as Advised
-from concertmaster.report.pipeline import advise, fleet_member
+from concertmaster.report import result as results
 from concertmaster.report.recommendation_log import decision
 from concertmaster.report.view import iso
 
@@ -30,12 +31,13 @@ _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
 
 
-def adviser(case: Case) -> Advice:
-    """Analyse one workflow and word the outcome."""
+def analyze_profile(case: Case) -> ProfileAnalysis:
+    """Analyse one workflow and render the result."""
     name, ledger = f"{case.profile.metadata.namespace}/{case.profile.metadata.name}", case.past.ledger
-    found = advise(
-        case.definition,
-        case.runs,
+    definition, runs = complete(case.definition, case.runs)
+    result = analyze_workflow(
+        definition,
+        runs,
         case.policy,
         profile=case.profile.metadata.name,
         now=case.now,
@@ -45,34 +47,34 @@ def adviser(case: Case) -> Advice:
         trust=lambda rule: ledger.factor(rule, name),
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
-    memory = remembered(case, found)
+    memory = remembered(case, result)
     records = {r.name: str(known) for r in RULES if (known := ledger.record(r.name, name)) is not None}
-    document = found.status(policy=policy, data_until=case.data_until, memory=memory, records=records)
-    away = {r.id for r in found.recommendations} - {
+    document = results.status(result, policy=policy, data_until=case.data_until, memory=memory, records=records)
+    away = {r.id for r in result.recommendations} - {
         s.id for s in memory.standings if s.state is RecommendationState.ACTIVE
     }
     lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
-    return Advice(
+    return ProfileAnalysis(
         document,
-        ready(case, found),
-        objectives(case, found),
-        candidates(found, away),
-        detail.encode(detail.document(found.view(), case.profile.metadata.name, memory)),
+        ready(case, result),
+        objectives(case, result),
+        candidates(result, away),
+        detail.encode(detail.document(results.view(result), case.profile.metadata.name, memory)),
         fleet_member(case.definition, case.runs, case.now),
-        _waits(found),
+        _waits(result),
         lasts,
     )
 
 
-def remembered(case: Case, found: Advised) -> RecommendationHistory:
+def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
     """Where each recommendation is in its life now, and what those that were carried out brought."""
-    past, analysis = case.past, found.analysis
+    past, analysis = case.past, result.analysis
     steps = [s.name for s in analysis.definition.graph.steps]
     memory = advance(
         past.memory,
         Observation(
             case.now,
-            found.given(past.target),
+            results.current(result, past.target),
             enough=analysis.enough,
             target=past.target,
             by=past.by,
@@ -95,25 +97,25 @@ def remembered(case: Case, found: Advised) -> RecommendationHistory:
     return replace(memory, outcomes=outcomes)
 
 
-def _waits(found: Advised) -> bool:
+def _waits(result: AnalysisResult) -> bool:
     """Whether other workflows may hold this one up, or advice says that they do."""
-    scheduled = found.analysis.definition.schedule is not None
-    waiting = (found.analysis.queue.p50 or 0.0) >= _WAITS
-    return (scheduled and waiting) or speaks([r.id for r in found.recommendations])
+    scheduled = result.analysis.definition.schedule is not None
+    waiting = (result.analysis.queue.p50 or 0.0) >= _WAITS
+    return (scheduled and waiting) or speaks([r.id for r in result.recommendations])
 
 
-def candidates(found: Advised, away: Collection[str]) -> tuple[Candidate, ...]:
+def candidates(result: AnalysisResult, away: Collection[str]) -> tuple[Candidate, ...]:
     """The advice that sets fields and is not dismissed or done already (``away``), in its order."""
     return tuple(
-        Candidate(item, _coverage(found, item), found.reserved, found.error)
-        for item in found.recommendations
+        Candidate(item, _coverage(result, item), result.monthly_cost, result.spread)
+        for item in result.recommendations
         if item.edits and item.id not in away
     )
 
 
-def _coverage(found: Advised, item: Recommendation) -> float | None:
+def _coverage(result: AnalysisResult, item: Recommendation) -> float | None:
     """The least share of sampled executions among the containers of the item's step."""
-    step = found.analysis.step(item.step) if item.step is not None else None
+    step = result.analysis.step(item.step) if item.step is not None else None
     known = [c.coverage for c in step.containers if c.coverage is not None] if step is not None else []
     return min(known, default=None)
 
@@ -131,36 +133,36 @@ def _expirations(profile: WorkflowProfile) -> list[float]:
     return [parse_time(d.expiration_time) for d in profile.spec.dismissals if d.expiration_time is not None]
 
 
-def _due(found: Advised, now: float) -> str:
-    due = next_run(found.analysis.definition, now)
+def _due(result: AnalysisResult, now: float) -> str:
+    due = next_run(result.analysis.definition, now)
     if due is None:
         return ""
     return f"; the next run is expected {datetime.fromtimestamp(due, tz=UTC).strftime('%A %Y-%m-%d %H:%M UTC')}"
 
 
-def ready(case: Case, found: Advised) -> Finding:
+def ready(case: Case, result: AnalysisResult) -> Finding:
     """Ready: how much the advice rests on, or what is missing."""
-    analysis = found.analysis
+    analysis = result.analysis
     window = text.window(analysis.covered_seconds)
-    rules, wrong = _rule_problems(case) + list(case.policy.problems), _dismissal_problems(case, found)
+    rules, wrong = _rule_problems(case) + list(case.policy.problems), _dismissal_problems(case, result)
     if not analysis.runs:
-        message = f"no finished run in {window}{_due(found, case.now)}; when there were runs, ask concertmaster doctor"
-        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(found))
+        message = f"no finished run in {window}{_due(result, case.now)}; when there were runs, ask concertmaster doctor"
+        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(result))
     if not analysis.enough:
         known = analysis.succeeded + analysis.failed
-        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(found, case.now)}"
-        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(found))
+        message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}"
+        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(result))
     if rules or wrong:
         reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
         return Finding(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
-    return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(found))
+    return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(result))
 
 
-def _noted(found: Advised) -> str:
+def _noted(result: AnalysisResult) -> str:
     """What is odd about the runs, the first of it."""
-    more = f" (and {len(found.notes) - 3} more)" if len(found.notes) > 3 else ""
-    return f"; note: {'; '.join(found.notes[:3])}{more}" if found.notes else ""
+    more = f" (and {len(result.notes) - 3} more)" if len(result.notes) > 3 else ""
+    return f"; note: {'; '.join(result.notes[:3])}{more}" if result.notes else ""
 
 
 def _rule_problems(case: Case) -> list[str]:
@@ -183,11 +185,11 @@ def _rule_problems(case: Case) -> list[str]:
     return unknown + odd + wrong
 
 
-def _dismissal_problems(case: Case, found: Advised) -> list[str]:
+def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:
     """Dismissals that can never be about anything: a misspelt rule or step must not look like a decision in force."""
     rules = {rule.name for rule in RULES}
-    steps = [s.name for s in found.analysis.definition.graph.steps] or [s.step for s in found.analysis.steps]
-    given = {item.id for item in found.recommendations} | {s.id for s in case.past.memory.standings}
+    steps = [s.name for s in result.analysis.definition.graph.steps] or [s.step for s in result.analysis.steps]
+    given = {item.id for item in result.recommendations} | {s.id for s in case.past.memory.standings}
     problems = []
     for dismissal in case.profile.spec.dismissals:
         rule, _, step = dismissal.recommendation.partition(".")
@@ -201,9 +203,9 @@ def _dismissal_problems(case: Case, found: Advised) -> list[str]:
     return problems
 
 
-def objectives(case: Case, found: Advised) -> Finding:
+def objectives(case: Case, result: AnalysisResult) -> Finding:
     """ObjectivesMet: every missed objective with target and figure."""
-    verdicts = found.analysis.objectives
+    verdicts = result.analysis.objectives
     if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
         return Finding(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
     missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is ObjectiveResult.MISSED]

@@ -17,6 +17,7 @@ from concertmaster.controller.profiles.details import Details
 from concertmaster.controller.server import Server
 from concertmaster.controller.telemetry import Telemetry
 from concertmaster.report import detail
+from concertmaster.report.result import view as view_of
 from tests.support.cases import cases
 
 UID = "0b5b6b4e-8a0e-4a4e-9a63-0d6b8d0a7c11"
@@ -46,9 +47,9 @@ def get(url: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
 
 def test_who_knows_the_uid_gets_all_recommendations() -> None:
     case = next(c for c in cases() if c.name == "over-requested")
-    found = case.advice()
+    found = case.analysed()
     details = Details()
-    details.put("demo", case.name, UID, detail.encode(detail.document(found.view(), case.name)))
+    details.put("demo", case.name, UID, detail.encode(detail.document(view_of(found), case.name)))
     status, headers, body = served(
         details, lambda at: get(f"{at}/api/v1/namespaces/demo/workflowprofiles/{case.name}?uid={UID}")
     )
@@ -122,7 +123,7 @@ def test_a_new_profile_of_the_same_name_does_not_inherit() -> None:
 
 
 def test_the_document_is_cut_to_size_and_says_so() -> None:
-    view = next(c for c in cases() if c.name == "over-requested").advice().view()
+    view = view_of(next(c for c in cases() if c.name == "over-requested").analysed())
     step, item = view["steps"][0], view["recommendations"][0]
     view["steps"] = [{**step, "name": f"s{i}", "dragSeconds": float(i)} for i in range(500)]
     view["recommendations"] = [{**item, "id": f"r{i}", "because": "x" * 400} for i in range(2000)]

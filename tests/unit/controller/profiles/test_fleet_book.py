@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from concertmaster.controller.interfaces import Advice, Case
+from concertmaster.controller.interfaces import Case, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_book import EVERY, FleetBook
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
-from tests.support.harness import INTERVAL, NOW, Bed, FakeAdviser, report, run
+from tests.support.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
 
 CLASH = [{"id": "schedule-clash", "action": "Start later"}]
 
@@ -24,13 +24,13 @@ def member(key: WorkflowKey, cores: float = 1.0) -> FleetMember:
 
 
 @dataclass
-class Neighbours(FakeAdviser):
+class Neighbours(FakeAnalyzer):
     """Advice that says how many others it was shown; those in ``clashing`` are told so once there are any."""
 
     clashing: set[str] = field(default_factory=set)
     cores: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, case: Case) -> Advice:
+    def __call__(self, case: Case) -> ProfileAnalysis:
         name = case.definition.key.name
         found = super().__call__(case)
         document = {**found.document, "advice": [f"{len(case.fleet.members) if case.fleet else 0} in the fleet"]}
@@ -44,8 +44,8 @@ class Neighbours(FakeAdviser):
 def bed() -> Bed:
     """Three CronJobs; ``busy`` makes the peak, ``etl`` waits."""
     made = Bed()
-    made.adviser = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
-    made.cycle._assessor._adviser = made.adviser
+    made.analyzer = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
+    made.cycle._assessor._analyzer = made.analyzer
     for name in ("etl", "busy", "calm"):
         made.cronjob(name)
         made.profile(name, name)
@@ -54,8 +54,8 @@ def bed() -> Bed:
 
 
 def analysed(bed: Bed) -> list[str]:
-    found = sorted(c.definition.key.name for c in bed.adviser.cases)
-    bed.adviser.cases.clear()
+    found = sorted(c.definition.key.name for c in bed.analyzer.cases)
+    bed.analyzer.cases.clear()
     return found
 
 
@@ -96,26 +96,26 @@ def test_a_restart_does_not_take_back_what_rests_on_the_others(bed: Bed) -> None
     before = bed.status(name="etl")
     fresh = Bed()
     fresh.client.objects.update(bed.client.objects)
-    fresh.adviser = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
-    fresh.cycle._assessor._adviser = fresh.adviser
+    fresh.analyzer = Neighbours(clashing={"etl"}, cores={"busy": 9.0})
+    fresh.cycle._assessor._analyzer = fresh.analyzer
     fresh.history.runs_of = bed.history.runs_of
     fresh.run()
     assert fresh.status(name="etl") == before
     fresh.run(seconds=2.0)
     assert fresh.status(name="etl") == before
-    assert {c.definition.key.name for c in fresh.adviser.cases if c.fleet is not None} >= {"etl"}
+    assert {c.definition.key.name for c in fresh.analyzer.cases if c.fleet is not None} >= {"etl"}
 
 
 def test_half_a_past_makes_no_fleet(bed: Bed) -> None:
     bed.sources.reports["default"] = report(more=True)
     bed.run()
-    assert all(c.fleet is None for c in bed.adviser.cases)
+    assert all(c.fleet is None for c in bed.analyzer.cases)
     bed.run(seconds=2.0)
-    assert all(c.fleet is None for c in bed.adviser.cases)
+    assert all(c.fleet is None for c in bed.analyzer.cases)
     bed.sources.reports["default"] = report()
     bed.run(seconds=2.0)
     bed.run(seconds=2.0)
-    assert any(c.fleet is not None for c in bed.adviser.cases)
+    assert any(c.fleet is not None for c in bed.analyzer.cases)
 
 
 def test_who_is_gone_is_no_neighbour() -> None:

@@ -14,9 +14,9 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import resolve
 from concertmaster.controller.changes.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
-from concertmaster.controller.interfaces import Advice, Case, Past
+from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis
 from concertmaster.controller.profiles.learning import Learned
-from concertmaster.controller.profiles.reconcile import adviser
+from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_update import notes
 from concertmaster.controller.registry import Entry, Registry, StatusView
 from concertmaster.controller.telemetry import Telemetry
@@ -54,28 +54,28 @@ def profile(*dismissals: dict[str, str]) -> WorkflowProfile:
 
 
 def advise(
-    before: Advice | None = None, *, now: float = NOW, dismissals: tuple[dict[str, str], ...] = (), **past: Any
-) -> Advice:
+    before: ProfileAnalysis | None = None, *, now: float = NOW, dismissals: tuple[dict[str, str], ...] = (), **past: Any
+) -> ProfileAnalysis:
     """What is said after ``before``, through the status alone."""
     memory = StatusView.of(before.document if before is not None else None).memory
     case = Case(
         profile(*dismissals), resolve(None, POLICY), CASE.definition, CASE.runs, now, now,
         past=Past(memory, **{"target": target(), **past}),
     )  # fmt: skip
-    return adviser(case)
+    return analyze_profile(case)
 
 
-def states(advice: Advice) -> dict[str, str]:
+def states(advice: ProfileAnalysis) -> dict[str, str]:
     entries = [*advice.document["recommendations"], *advice.document.get("remaining", ())]
     return {r["id"]: r["state"] for r in entries}
 
 
-def entry(advice: Advice, id_: str) -> dict[str, Any]:
+def entry(advice: ProfileAnalysis, id_: str) -> dict[str, Any]:
     found = [*advice.document["recommendations"], *advice.document.get("remaining", ())]
     return next(dict(r) for r in found if r["id"] == id_)
 
 
-def fields(advice: Advice) -> tuple[str, str, str]:
+def fields(advice: ProfileAnalysis) -> tuple[str, str, str]:
     """An active recommendation about memory: id, step and advised value."""
     item = next(r for r in advice.document["recommendations"] if r["id"].startswith("memory-request."))
     return item["id"], item["id"].partition(".")[2], item["sets"].rpartition(" -> ")[2]

@@ -18,7 +18,7 @@ from concertmaster.core.analysis.pattern import WorkflowType, workflow_type
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
-from concertmaster.report.pipeline import advise
+from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.report.status_document import objective_line
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
@@ -126,7 +126,7 @@ def test_templates_are_off_until_asked_for_and_give_way_to_any_duration_of_the_o
     assert p50(fork, durationByType={}) == 15.0
     assert p50(fork, durationByType={"parallel": "45s"}) == 45.0
     assert p50(fork, durationByType={}, duration={"p95": "10m"}) is None
-    found = advise(CHAIN, runs(), resolve(None, policy(durationByType={})), profile="p", now=NOW)
+    found = analyze_workflow(CHAIN, runs(), resolve(None, policy(durationByType={})), profile="p", now=NOW)
     names = [o.name for o in found.analysis.objectives]
     assert "duration p50 (template for sequential workflows)" in names
 
@@ -137,8 +137,8 @@ def test_weights_are_settings() -> None:
          "spec": {"analysis": {"scoreWeights": {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}}}}
     )  # fmt: skip
     of = runs(failing_from=18)
-    usual = advise(CHAIN, of, resolve(None, None), profile="p", now=NOW).analysis.score
-    own = advise(CHAIN, of, resolve(None, made), profile="p", now=NOW).analysis.score
+    usual = analyze_workflow(CHAIN, of, resolve(None, None), profile="p", now=NOW).analysis.score
+    own = analyze_workflow(CHAIN, of, resolve(None, made), profile="p", now=NOW).analysis.score
     assert {p.name: p.weight for p in usual.parts} == {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
     assert {p.name: p.weight for p in own.parts} == {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}
     assert own.total == 75  # 90 % of 95 %: a quarter of the way to none

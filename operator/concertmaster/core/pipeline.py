@@ -1,0 +1,91 @@
+"""From a definition, its runs and a policy to recommendations: the path that the operator and ``concertmaster analyze``
+share.
+
+Pure: the callers read the inputs and write the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.data_warnings import oddities
+from concertmaster.core.analysis.insights import Insights, insights
+from concertmaster.core.analysis.workflow import Analysis, analyze
+from concertmaster.core.changes.plan import predict
+from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
+from concertmaster.core.lifecycle.measured_gain import measure_of
+from concertmaster.core.lifecycle.states import RelativeEffect
+from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
+from concertmaster.core.schedule import upcoming
+
+_AHEAD = 14 * 86400.0  # seconds of a schedule that rules which compare workflows look at
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to.
+
+    ``notes``: sentences on data warnings of its objects, pods and runs. What predictions rest on: ``monthly_cost``, what
+    the requests of a month cost (None: unknown), and ``spread``, the relative standard error with which an effect on the
+    run time can be measured.
+    """
+
+    profile: str
+    analysis: Analysis
+    insights: Insights
+    recommendations: tuple[Recommendation, ...]
+    notes: tuple[str, ...] = ()
+    monthly_cost: float | None = None
+    spread: float = 0.0
+
+    def predicted(self, item: Recommendation) -> RelativeEffect:
+        """What a recommendation promises in the measure it will be judged by."""
+        measure = measure_of(item.category)
+        effect = predict(item, monthly_cost=self.monthly_cost, spread=self.spread)
+        if effect is None or effect.measure != measure:
+            return RelativeEffect(measure)
+        return RelativeEffect(measure, effect.likely, effect.low, effect.high)
+
+
+def analyze_workflow(
+    definition: WorkflowDefinition,
+    runs: Sequence[RunRecord],
+    policy: Policy,
+    *,
+    profile: str,
+    now: float,
+    missing: Iterable[str] = (),
+    notes: Iterable[str] = (),
+    fleet: Fleet | None = None,
+    trust: Callable[[str], float] = lambda _: 1.0,
+) -> AnalysisResult:
+    """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
+    source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
+    workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
+    factor for the predictions of a rule on this workflow."""
+    analysis = analyze(definition, runs, now=now, policy=policy)
+    warnings = (*oddities(definition, runs, now), *notes)
+    gaps = DataGaps(tuple(missing), warnings)
+    recommendations = recommend(analysis, profile, gaps=gaps, fleet=fleet, trust=trust)
+    return AnalysisResult(
+        profile,
+        analysis,
+        insights(analysis),
+        tuple(recommendations),
+        warnings,
+        reserved_per_month(analysis),
+        effect_error(analysis.runs),
+    )
+
+
+def fleet_member(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> FleetMember:
+    """A workflow as seen by rules that compare workflows."""
+    return member(definition, runs, upcoming(definition, now, now + _AHEAD))
+
+
+def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], now: float) -> Fleet:
+    """The workflows that share nodes."""
+    return Fleet(fleet_member(d, runs, now) for d, runs in workflows)
