@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.amounts import digits
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.placing import ITEM_JOIN, Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.common.runs import workflow_of_run
+from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import index_of
 
 LABELS = tuple(
@@ -24,9 +24,9 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     """Place pods of Jobs that belong to a JobSet."""
     candidates = by_namespace(definitions)
     for fact in facts:
-        name = set_of(fact, context)
-        definition = choose(fact, name, candidates.get(fact.namespace, [])) if name is not None else None
-        if name is None or definition is None:
+        name = set_of(fact, context) or ""
+        definition = workflow_of_run("JobSet", name, fact.labels, candidates.get(fact.namespace, []))
+        if definition is None:
             yield Rejected(fact, "its Job belongs to a JobSet that is not observed")
         else:
             yield Placed(definition.key, name, set_execution(fact, name, definition))
@@ -39,23 +39,6 @@ def set_of(fact: PodFact, context: Context) -> str | None:
     owner = context.job_owners.get((fact.namespace, fact.owner_name or ""))
     owned = owner[1] if owner is not None and owner[0] == "JobSet" else None
     return label_value(fact.labels, _SET) or owned
-
-
-def choose(fact: PodFact, name: str, candidates: Sequence[WorkflowDefinition]) -> WorkflowDefinition | None:
-    """The workflow of the JobSet ``name``: its own object, the one it was generated from, or a runSelector."""
-    own = [d for d in candidates if d.key.kind == "JobSet" and d.key.name in (name, generated_base(name))]
-    if own:
-        return max(own, key=lambda d: len(d.key.name))
-    picked = [
-        d
-        for d in candidates
-        if d.graph.inferred
-        and d.run_kind in (None, "JobSet")
-        and (d.run_prefixes or d.run_selector)
-        and (not d.run_prefixes or belongs_to(name, d.run_prefixes) is not None)
-        and matches(d.run_selector, fact.labels)
-    ]
-    return max(picked, key=lambda d: len(belongs_to(name, d.run_prefixes) or ""), default=None)
 
 
 def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> StepExecution:

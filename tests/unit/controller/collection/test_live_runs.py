@@ -35,9 +35,11 @@ from tests.unit.engines.jobs.test_live import live_job
 from tests.unit.engines.jobs.test_live import pod as live_pod
 from tests.unit.engines.tekton.test_tekton import RUNS, pipeline, pipeline_run, task
 
-WORKFLOWS, PIPELINE_RUNS, _, JOBS, JOB_SETS = (kind.resource for kind in KINDS)
-PODS = KINDS[-1].children
-TASK_RUNS = KINDS[1].children
+_KINDS = {kind.resource.kind: kind for kind in reversed(KINDS)}
+WORKFLOWS, PIPELINE_RUNS, JOBS, JOB_SETS = (
+    _KINDS[name].resource for name in ("Workflow", "PipelineRun", "Job", "JobSet")
+)
+PODS, TASK_RUNS = _KINDS["Job"].children, _KINDS["PipelineRun"].children
 SERVED = {WORKFLOWS: "argoproj.io/v1alpha1", PIPELINE_RUNS: "tekton.dev/v1", JOBS: "batch/v1"}
 ETL, BACKUP, BUILD = the_definition(NESTED), job(), pipeline(task("fetch"))
 
