@@ -15,6 +15,7 @@ import yaml
 
 from charts import readme, sync, values_schema
 from concertmaster import settings
+from concertmaster.engines import ENGINES
 from concertmaster.prometheus.queries.recording_rule import GROUP
 from testbed.build import ensure
 from testbed.process import run
@@ -310,7 +311,10 @@ def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: 
 def test_runs_are_read_only_when_they_are_wanted(helm: Helm) -> None:
     whole, less = helm.template(), helm.template({"config": {"live": False}})
     gone = {r for _, r, _ in rules(whole, "ClusterRole")} - {r for _, r, _ in rules(less, "ClusterRole")}
-    assert gone == {"workflows", "pipelineruns", "taskruns", "jobs", "jobsets", "pods"}
+    kinds = [kind for engine in ENGINES for run in engine.run_kinds for kind in (run.object, run.children) if kind]
+    assert (
+        gone == {kind.plural for kind in kinds} >= {"workflows", "pipelineruns", "taskruns", "jobs", "jobsets", "pods"}
+    )
     text = find(less, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
     assert settings.parse(text).live is False
     assert settings.parse(find(whole, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]).live is True
