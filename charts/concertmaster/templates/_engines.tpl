@@ -50,6 +50,11 @@
   resources: [jobsets]
   verbs: [list, watch]
 {{- end }}
+{{- if .Values.engines.rayJobs }}
+- apiGroups: [ray.io]
+  resources: [rayjobs]
+  verbs: [list, watch]
+{{- end }}
 {{- end -}}
 
 {{- define "concertmaster.engines.changes" -}}

@@ -11,6 +11,7 @@ from concertmaster.engines.base import PODS, Engine, RunKind, Trigger
 from concertmaster.engines.graph.engine import engine as graph
 from concertmaster.engines.jobs.engine import ENGINE as JOB
 from concertmaster.engines.jobset.engine import ENGINE as JOBSET
+from concertmaster.engines.rayjob.engine import ENGINE as RAYJOB
 from concertmaster.engines.tekton.engine import ENGINE as TEKTON
 
 _PRODUCTS = (
@@ -18,6 +19,7 @@ _PRODUCTS = (
     TEKTON,
     JOB,
     JOBSET,
+    RAYJOB,
 )
 ENGINES: tuple[Engine, ...] = (*_PRODUCTS, graph(_PRODUCTS))
 

@@ -1,0 +1,85 @@
+"""RayJob: a Ray cluster made for one run. Head, groups of workers and the submitter are its steps.
+
+KubeRay makes a RayCluster, waits until it is ready and then submits the entrypoint: by a Job (``K8sJobMode``, the
+default), a sidecar of the head, a request or a person. All pods of the cluster run side by side until the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from concertmaster.core.model import StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.engines.common.manifest import (
+    Problems,
+    fingerprint,
+    flag,
+    managed_by,
+    mapping,
+    pod_containers,
+    seconds,
+    sequence,
+    text,
+    whole,
+)
+from concertmaster.engines.rayjob.traits import RAYJOB
+
+HEAD, SUBMITTER = "head", "submitter"
+_IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "shutdownAfterJobFinishes", "deletionStrategy", "jobId"})
+
+
+def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
+    """The definition a RayJob declares. Never raises for what the object contains."""
+    problems = Problems()
+    meta = mapping(raw.get("metadata"), "metadata", problems)
+    spec = mapping(raw.get("spec"), "spec", problems)
+    name = text(meta.get("name"), "metadata.name", problems) or ""
+    notes = ("It runs on a RayCluster that was there before, whose pods are not of its runs.",)
+    return WorkflowDefinition(
+        key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", "RayJob", name),
+        engine=RAYJOB,
+        graph=WorkflowGraph(steps=_steps(spec, problems), problems=problems.all()),
+        fingerprint=fingerprint([{k: v for k, v in spec.items() if k not in _IMMATERIAL}]),
+        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
+        suspended=flag(spec.get("suspend")),
+        managed_by=managed_by(meta),
+        notes=notes if spec.get("clusterSelector") else (),
+        run_prefixes=(name,) if name else (),
+        declared={k: spec[k] for k in RAYJOB.clean_up_fields if flag(spec.get(k))},
+    )
+
+
+def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
+    cluster = mapping(spec.get("rayClusterSpec"), "spec.rayClusterSpec", problems)
+    scaled = flag(cluster.get("enableInTreeAutoscaling"))
+    retries = whole(spec.get("backoffLimit"), "spec.backoffLimit", problems) or 0
+    submits = text(spec.get("submissionMode"), "spec.submissionMode", problems) in (None, "K8sJobMode")
+    steps: list[StepSpec] = []
+    if cluster:
+        steps.append(_step(HEAD, cluster.get("headGroupSpec"), "headGroupSpec", retries, problems, daemon=True))
+    for i, raw in enumerate(sequence(cluster.get("workerGroupSpecs"), "workerGroupSpecs", problems)):
+        where = f"workerGroupSpecs[{i}]"
+        group = mapping(raw, where, problems)
+        name = text(group.get("groupName"), f"{where}.groupName", problems)
+        if name is None:
+            problems.add(f"{where} has no groupName: it is ignored")
+            continue
+        replicas = whole(group.get("replicas"), f"{where}.replicas", problems)
+        hosts = whole(group.get("numOfHosts"), f"{where}.numOfHosts", problems) or 1
+        width = None if scaled or replicas is None else replicas * hosts
+        more = {"daemon": submits, "fan_out": width != 1, "width": None if width == 1 else width}
+        steps.append(_step(name, group, where, retries, problems, depends_on=(HEAD,), **more))
+    if submits:
+        deadline = seconds(spec.get("activeDeadlineSeconds"), "spec.activeDeadlineSeconds", problems)
+        limit = {"has_timeout": deadline is not None, "timeout_seconds": deadline}
+        template = {"template": spec.get("submitterPodTemplate")}
+        before = tuple(s.name for s in steps)
+        steps.append(_step(SUBMITTER, template, "submitterPodTemplate", retries, problems, depends_on=before, **limit))
+    return tuple(steps)
+
+
+def _step(name: str, group: object, where: str, retries: int, problems: Problems, **more: Any) -> StepSpec:
+    template = mapping(mapping(group, where, problems).get("template"), f"{where}.template", problems)
+    pod = mapping(template.get("spec"), f"{where}.template.spec", problems)
+    containers = pod_containers(pod, f"{where}.template.spec", problems, at=None)
+    return StepSpec(name, containers=containers, retry_limit=retries, memoized=False, **more)

@@ -1,0 +1,45 @@
+"""The live path of RayJobs: how a run ended and when, as its own status says.
+
+Its pods go with the RayCluster, or outlive the run with it: what the steps took is for the metrics to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.common.manifest import text
+from concertmaster.engines.live import LiveRun, RunObject, live_run
+
+_OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED": Outcome.UNKNOWN}
+
+
+def ended(thing: RunObject) -> bool:
+    """Whether KubeRay is done with the run: Complete also holds a Ray job that failed or was stopped."""
+    return thing.status.get("jobDeploymentStatus") in ("Complete", "Failed")
+
+
+def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
+    """The RayJob itself; what makes several of them one workflow is a runSelector."""
+    thing = RunObject.of(raw)
+    return WorkflowKey(thing.namespace, "RayJob", thing.name) if thing.name else None
+
+
+def read_run(
+    raw: Mapping[str, Any],
+    children: Sequence[Mapping[str, Any]],
+    key: WorkflowKey,
+    definition: WorkflowDefinition | None = None,
+) -> LiveRun:
+    """The end of a RayJob. Never raises for what the object contains."""
+    thing = RunObject.of(raw)
+    outcome = Outcome.RUNNING
+    if ended(thing):
+        failed = thing.status.get("jobDeploymentStatus") == "Failed"
+        reported = _OUTCOMES.get(str(thing.status.get("jobStatus")), Outcome.UNKNOWN)
+        outcome = Outcome.FAILED if failed else reported
+    found = live_run(thing, key, (), outcome, started="startTime", finished="endTime")
+    reason = text(thing.status.get("reason"), "status.reason", thing.problems)
+    return replace(found, reason=reason if outcome is Outcome.FAILED else None)

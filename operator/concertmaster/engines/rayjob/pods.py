@@ -1,0 +1,67 @@
+"""The history path of RayJobs: pods of a RayCluster, and of the submitting Job, back to runs and steps.
+
+A RayCluster made for a RayJob is called after it, with five characters of its own. Labels say outright which RayJob and
+group a pod is of, where they are exported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from concertmaster.core.model import PodFact, StepSpec, WorkflowDefinition
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.runs import workflow_of_run
+from concertmaster.engines.common.selectors import label_value
+from concertmaster.engines.rayjob.definition import HEAD, SUBMITTER
+
+LABELS = _GROUP, _ORIGIN_NAME, _ORIGIN_KIND = tuple(
+    f"ray.io/{name}" for name in ("group", "originated-from-cr-name", "originated-from-crd")
+)
+_HEAD_GROUP = "headgroup"
+_POD = re.compile(r"-(head|(?P<group>.+)-worker)-[a-z0-9]+$")
+
+
+def submits(fact: PodFact, context: Context) -> bool:
+    """Whether a pod is the submitter of a RayJob: of a Job that one owns."""
+    owner = context.job_owners.get((fact.namespace, fact.owner_name or ""))
+    return fact.owner_kind == "Job" and owner is not None and owner[0] == "RayJob"
+
+
+def origin(fact: PodFact) -> str | None:
+    """Name of the RayJob a pod's labels name; None where they name none."""
+    return label_value(fact.labels, _ORIGIN_NAME) if label_value(fact.labels, _ORIGIN_KIND) == "RayJob" else None
+
+
+def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
+    """Place pods of RayClusters and submitters."""
+    candidates = by_namespace(definitions)
+    for fact in facts:
+        submitter = submits(fact, context)
+        run = (fact.owner_name or "") if submitter else _run_of_cluster(fact)
+        definition = workflow_of_run("RayJob", run, fact.labels, candidates.get(fact.namespace, []))
+        if definition is None or not run:
+            yield Rejected(fact, "its RayCluster belongs to no observed RayJob")
+            continue
+        step = SUBMITTER if submitter else _group(fact)
+        spec = definition.graph.step(step) or StepSpec(step)
+        sidecars = {c.name for c in spec.containers if c.sidecar}
+        yield Placed(definition.key, run, execution(fact, step, beside=sidecars))
+
+
+def _run_of_cluster(fact: PodFact) -> str:
+    kind = label_value(fact.labels, _ORIGIN_KIND)
+    if kind is not None:
+        return origin(fact) or ""
+    return (generated_base(fact.owner_name or "") or "").removesuffix("-raycluster")
+
+
+def _group(fact: PodFact) -> str:
+    """Name of the group, which is the step: from its label, else from the pod's name after the cluster's."""
+    labelled = label_value(fact.labels, _GROUP)
+    if labelled is not None:
+        return HEAD if labelled == _HEAD_GROUP else labelled
+    found = _POD.fullmatch(fact.pod.removeprefix(fact.owner_name or ""))
+    return HEAD if found is None else found["group"] or HEAD

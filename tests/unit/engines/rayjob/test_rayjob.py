@@ -1,0 +1,182 @@
+"""RayJobs of KubeRay: groups as steps, the end from the object, pods by labels or names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import Claims, assign, build_run, define, end_alone, ended, infer_definitions, run_kind
+
+ORIGIN = {"ray_io_originated_from_cr_name": "train-x7k2z", "ray_io_originated_from_crd": "RayJob"}
+HEAD = {"groupName": "headgroup", "template": {"spec": {"containers": [{"name": "ray-head"}]}}}
+
+
+def group(name: str, **more: Any) -> dict[str, Any]:
+    resources = {"requests": {"cpu": "4", "memory": "8Gi"}}
+    pod = {"containers": [{"name": "ray-worker", "resources": resources}]}
+    return {"groupName": name, "replicas": 2, "template": {"spec": pod}, **more}
+
+
+def manifest(
+    *groups: dict[str, Any], name: str = "train", status: dict[str, Any] | None = None, **spec: Any
+) -> dict[str, Any]:
+    cluster = {"headGroupSpec": HEAD, "workerGroupSpecs": list(groups), **spec.pop("cluster", {})}
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "metadata": {"name": name, "namespace": "ml", "creationTimestamp": "2026-08-01T02:00:00Z"},
+        "spec": {"entrypoint": "python train.py", "rayClusterSpec": cluster, **spec},
+        "status": status or {},
+    }
+
+
+def ray_job(*groups: dict[str, Any], **more: Any) -> WorkflowDefinition:
+    definition = define(manifest(*groups, **more))
+    assert definition is not None
+    return definition
+
+
+def selected(prefix: str = "train") -> WorkflowDefinition:
+    selector = {"apiVersion": "ray.io/v1", "kind": "RayJob", "namePrefix": prefix}
+    definition = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "training", "namespace": "ml"},
+            "spec": {"runSelector": selector},
+        }
+    )
+    assert definition is not None
+    return definition
+
+
+def pod(
+    name: str, uid: str, labels: dict[str, str] | None = None, cluster: str = "train-x7k2z-raycluster-b4c5d"
+) -> PodFact:
+    return PodFact("ml", name, uid, owner_kind="RayCluster", owner_name=cluster, labels=labels or {}, created=0.0,
+                   started=5.0, finished=60.0, phase="Succeeded")  # fmt: skip
+
+
+def test_groups_and_the_submitter_are_steps() -> None:
+    head, workers, submitter = ray_job(group("gpu"), activeDeadlineSeconds=3600, backoffLimit=2).graph.steps
+    assert (head.name, head.daemon, head.depends_on, head.fan_out) == ("head", True, (), False)
+    assert (workers.name, workers.daemon, workers.depends_on, workers.width) == ("gpu", True, ("head",), 2)
+    assert workers.containers[0].cpu_request == 4.0
+    assert workers.containers[0].resources_pointer is None
+    assert (submitter.name, submitter.depends_on) == ("submitter", ("head", "gpu"))
+    assert (submitter.timeout_seconds, submitter.retry_limit) == (3600.0, 2)
+
+
+def test_groups_of_several_hosts_and_autoscaled_ones() -> None:
+    assert ray_job(group("tpu", numOfHosts=4)).graph.step("tpu").width == 8  # type: ignore[union-attr]
+    scaled = ray_job(group("any"), cluster={"enableInTreeAutoscaling": True}).graph.step("any")
+    assert scaled is not None
+    assert (scaled.fan_out, scaled.width) == (True, None)
+    assert ray_job(group("one", replicas=1)).graph.step("one").fan_out is False  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", ["HTTPMode", "InteractiveMode", "SidecarMode"])
+def test_without_a_submitting_job_the_workers_end_the_run(mode: str) -> None:
+    steps = ray_job(group("gpu"), submissionMode=mode).graph.steps
+    assert [(s.name, s.daemon) for s in steps] == [("head", True), ("gpu", False)]
+
+
+def test_a_cluster_that_was_there_before_is_said() -> None:
+    raw = manifest()
+    raw["spec"] = {"clusterSelector": {"ray.io/cluster": "shared"}}
+    definition = define(raw)
+    assert definition is not None
+    assert "was there before" in definition.notes[0]
+    assert [s.name for s in definition.graph.steps] == ["submitter"]
+
+
+def test_odd_specs_are_named() -> None:
+    definition = ray_job({"replicas": "many"})
+    assert definition.graph.problems == ("workerGroupSpecs[0] has no groupName: it is ignored",)
+
+
+@pytest.mark.parametrize(
+    ("deployment", "job", "outcome"),
+    [
+        ("Complete", "SUCCEEDED", Outcome.SUCCEEDED),
+        ("Complete", "FAILED", Outcome.FAILED),
+        ("Complete", "STOPPED", Outcome.UNKNOWN),
+        ("Failed", "RUNNING", Outcome.FAILED),
+        ("Running", "RUNNING", Outcome.RUNNING),
+        (None, None, Outcome.RUNNING),
+    ],
+)
+def test_the_end_of_a_run(deployment: str | None, job: str | None, outcome: Outcome) -> None:
+    status = {
+        "jobDeploymentStatus": deployment,
+        "jobStatus": job,
+        "reason": "DeadlineExceeded",
+        "startTime": "2026-08-01T02:00:05Z",
+        "endTime": "2026-08-01T02:10:05Z",
+    }
+    raw = manifest(group("gpu"), status=status)
+    kind = run_kind(raw)
+    assert kind is not None
+    key = kind.workflow_of(raw)
+    assert key == WorkflowKey("ml", "RayJob", "train")
+    run = kind.read(raw, (), key, None)
+    assert run.record.outcome is outcome
+    assert ended(raw) is (outcome is not Outcome.RUNNING) is run.complete
+    assert run.reason == ("DeadlineExceeded" if outcome is Outcome.FAILED else None)
+    if run.complete:
+        record = end_alone(run)
+        assert record is not None
+        assert (record.end or 0.0) - (record.start or 0.0) == 600.0
+
+
+def test_runs_belong_to_the_job_they_were_generated_from_or_to_a_selector() -> None:
+    assert Claims([ray_job()]).of(manifest(name="train-x7k2z")) == ray_job()
+    claims = Claims([selected()])
+    assert claims.kinds == {"RayJob"}
+    assert claims.of(manifest(name="train-2")) == selected()
+    assert claims.of(manifest(name="serve-2")) is None
+
+
+def test_the_submitting_job_is_no_run_of_its_own() -> None:
+    profile = selected("train")
+    raw = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "train-2", "namespace": "ml"}}
+    raw["metadata"]["ownerReferences"] = [{"kind": "RayJob", "name": "train-2"}]  # type: ignore[index]
+    assert Claims([profile]).of(raw) is None
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_pods_are_placed_by_labels_or_names(labelled: bool) -> None:
+    cluster = "train-x7k2z-raycluster-b4c5d"
+    facts = [
+        pod(f"{cluster}-head-qwrtz", "u1", {**ORIGIN, "ray_io_group": "headgroup"} if labelled else None),
+        pod(f"{cluster}-gpu-worker-b2c3d", "u2", {**ORIGIN, "ray_io_group": "gpu"} if labelled else None),
+        pod(f"{cluster}-gpu-worker-b2c3f", "u3", {**ORIGIN, "ray_io_group": "gpu"} if labelled else None),
+        PodFact("ml", "train-x7k2z-v9w2x", "u4", owner_kind="Job", owner_name="train-x7k2z", created=20.0,
+                started=21.0, finished=58.0, phase="Succeeded"),
+    ]  # fmt: skip
+    definition = ray_job(group("gpu"))
+    placed = assign(facts, [definition], job_owners={("ml", "train-x7k2z"): ("RayJob", "train-x7k2z")})
+    ((run, executions),) = placed.executions[definition.key].items()
+    assert run == "train-x7k2z"
+    record = build_run(definition.key, run, executions, definition)
+    assert [(e.step, e.item) for e in record.steps] == [("gpu", "0"), ("gpu", "1"), ("head", None), ("submitter", None)]
+    assert record.outcome is Outcome.SUCCEEDED
+
+
+def test_pods_of_other_clusters_are_counted() -> None:
+    service = {"ray_io_originated_from_crd": "RayService", "ray_io_originated_from_cr_name": "train-x7k2z"}
+    facts = [pod("serve-head-x", "u1", service), pod("alone-head-x", "u2", cluster="alone")]
+    found = assign(facts, [ray_job()])
+    assert found.executions == {}
+    assert found.unassigned["its RayCluster belongs to no observed RayJob"].count == 2
+
+
+def test_runs_nobody_declared_are_inferred_where_labels_name_their_origin() -> None:
+    facts = [
+        pod("train-x7k2z-raycluster-b4c5d-head-b2c3d", "u1", {**ORIGIN, "ray_io_group": "headgroup"}),
+        pod("x", "u2"),
+    ]
+    (definition,) = infer_definitions(facts)
+    assert (str(definition.key), [s.name for s in definition.graph.steps]) == ("RayJob/ml/train", ["head"])
