@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from concertmaster.core.analysis.graph import critical_path
+from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import gain
 from concertmaster.core.analysis.workflow import analyze
@@ -111,9 +111,10 @@ def _workflow() -> Callable[[], object]:
 def _critical_path() -> Callable[[], object]:
     graph = layered(2122, 40)
     chance = random.Random(2)
-    durations = {s.name: chance.expovariate(0.01) for s in graph.steps}
-    edges = {s.name: s.depends_on for s in graph.steps}
-    return lambda: critical_path(durations, edges)
+    place = {s.name: i for i, s in enumerate(graph.steps)}
+    durations = [chance.expovariate(0.01) for _ in graph.steps]
+    parents = [[place[name] for name in s.depends_on] for s in graph.steps]
+    return lambda: drags(longest_path(durations, parents), durations, parents)
 
 
 def _changes() -> Callable[[], object]:

@@ -64,10 +64,6 @@ def _execution_row(e: StepExecution) -> list[Any]:
     return [_trimmed([getattr(e, f) for f in _EXECUTION]), containers, *([dict(e.extra)] if e.extra else [])]
 
 
-def _container_row(c: ContainerFact) -> list[Any]:
-    return _trimmed([(getattr(c, f) or None) if f in _FLAGS else getattr(c, f) for f in _CONTAINER])
-
-
 def _execution(row: Sequence[Any]) -> StepExecution:
     values, containers, *extra = row
     named = dict(zip(_EXECUTION, values, strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,13 +30,6 @@ def make_id(db: sqlite3.Connection, key: WorkflowKey) -> int:
         return known
     row = (key.namespace, key.kind, key.name)
     return int(db.execute("INSERT INTO workflows (namespace, kind, name) VALUES (?, ?, ?)", row).lastrowid or 0)
-
-
-def mark_changed(db: sqlite3.Connection, keys: Iterable[WorkflowKey]) -> None:
-    """Give ``keys`` the next change number."""
-    db.execute("UPDATE counters SET value = value + 1 WHERE name = 'changes'")
-    now = db.execute("SELECT value FROM counters WHERE name = 'changes'").fetchone()[0]
-    db.executemany("UPDATE workflows SET changed = ? WHERE id = ?", [(now, make_id(db, k)) for k in keys])
 
 
 def names(db: sqlite3.Connection, number: int) -> set[str]:

@@ -42,6 +42,8 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
     ),
     # What was about to be written to the cluster, kept until its outcome is known.
     ("CREATE TABLE journal (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",),
+    # Nobody asked which workflows changed: what a cycle wrote, it knows.
+    ("DROP TABLE counters", "ALTER TABLE workflows DROP COLUMN changed"),
 )
 
 

@@ -106,8 +106,6 @@ class Store:
                 known[e.uid or ""] = (key, run, merged)
                 rows.write_pod(self._db, key, run, merged)
             touched |= {r.workflow for r in records if rows.write_record(self._db, r, self._lost)}
-            if touched:
-                rows.mark_changed(self._db, touched)
             if watermark is not None:
                 self._set_watermark(*watermark)
             return Added(new, changed, frozenset(touched))
@@ -212,13 +210,6 @@ class Store:
         with self._lock, translated(self.path):
             query = "SELECT namespace, kind, name FROM workflows ORDER BY namespace, kind, name"
             return [WorkflowKey(*row) for row in self._db.execute(query)]
-
-    def dirty_since(self, mark: int) -> tuple[int, list[WorkflowKey]]:
-        """Workflows changed after ``mark`` (0: all), and the mark to ask with next time."""
-        with self._lock, translated(self.path):
-            now = self._db.execute("SELECT value FROM counters WHERE name = 'changes'").fetchone()[0]
-            query = "SELECT namespace, kind, name FROM workflows WHERE changed > ? ORDER BY namespace, kind, name"
-            return now, [WorkflowKey(*row) for row in self._db.execute(query, (mark,))]
 
     def watermark(self, source: str, shard: str) -> float | None:
         """Up to when facts of this source and shard are complete (unix seconds); None when nothing was read yet."""

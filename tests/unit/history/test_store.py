@@ -48,10 +48,8 @@ def test_what_is_added_comes_back_as_runs(store: Store) -> None:
 def test_adding_again_changes_nothing(store: Store) -> None:
     rows = {KEY: {"r1": [ran("1", containers=(ContainerFact("wait"), ContainerFact("main", cpu_seconds=1.0)))]}}
     store.add(rows)
-    mark, _ = store.dirty_since(0)
     again = store.add(rows)
     assert (again.new, again.changed, again.workflows) == (0, 0, frozenset())
-    assert store.dirty_since(mark) == (mark, [])
 
 
 def test_later_observations_are_merged_by_maximum(store: Store) -> None:
@@ -114,24 +112,18 @@ def test_a_failed_write_moves_no_watermark(store: Store) -> None:
     assert store.runs(KEY) == []
 
 
-def test_dirty_workflows_are_those_changed_since(store: Store) -> None:
-    store.add({KEY: {"r1": [ran("1")]}})
-    mark, dirty = store.dirty_since(0)
-    assert dirty == [KEY]
-    store.add({OTHER: {"r1": [ran("2")]}})
-    later, dirty = store.dirty_since(mark)
-    assert dirty == [OTHER]
-    assert later > mark
-    assert store.dirty_since(0)[1] == [OTHER, KEY]
+def test_adding_names_the_workflows_it_changed(store: Store) -> None:
+    assert store.add({KEY: {"r1": [ran("1")]}}).workflows == {KEY}
+    assert store.add({KEY: {"r1": [ran("1")]}, OTHER: {"r1": [ran("2")]}}).workflows == {OTHER}
 
 
 def test_everything_survives_reopening(tmp_path: Path) -> None:
     path = str(tmp_path / "history.db")
     with Store(path) as first:
         first.add({KEY: {"r1": [ran("1")]}}, watermark=("s", "x", 5.0))
-        runs, dirty = first.runs(KEY), first.dirty_since(0)
+        runs = first.runs(KEY)
     with Store(path) as second:
-        assert (second.runs(KEY), second.dirty_since(0), second.watermark("s", "x")) == (runs, dirty, 5.0)
+        assert (second.runs(KEY), second.watermark("s", "x")) == (runs, 5.0)
         assert second.recovered is None
 
 

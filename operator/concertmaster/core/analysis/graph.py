@@ -10,28 +10,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 LONGEST = 1e12  # seconds, 30,000 years: a number beyond is no duration; sums and squares below stay finite
 SHORTEST = 1e-3  # seconds: clocks of clusters tell no less
-
-
-@dataclass(frozen=True, slots=True)
-class CriticalPath:
-    """The longest path of a graph whose nodes have durations.
-
-    ``length`` is in the unit of the durations. ``chain`` holds the nodes of one longest path, root first. ``slack``,
-    ``drag`` and ``levels`` have an entry for every node of the usable graph; ``problems`` says what was wrong with the
-    input and how it was read. With a cycle there is no longest path: ``length`` is NaN and the chain is empty.
-    """
-
-    length: float
-    chain: tuple[str, ...] = ()
-    slack: Mapping[str, float] = field(default_factory=dict)
-    drag: Mapping[str, float] = field(default_factory=dict)
-    levels: Mapping[str, int] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +28,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class LongestPath:
-    """Index form of CriticalPath. ``head[i]`` is the longest path that ends with node i, ``tail[i]`` the longest that
-    starts with it, both including its own duration. ``length`` is NaN when the graph has a cycle."""
+    """The longest path by node positions, ``chain`` root first. ``head[i]`` is the longest path that ends with node i,
+    ``tail[i]`` the longest that starts with it, both including its own duration. ``length`` is NaN with a cycle."""
 
     length: float
     chain: tuple[int, ...]
@@ -176,86 +159,4 @@ def levels(parents: Sequence[Sequence[int]]) -> list[int]:
     out = [-1] * len(parents)
     for node in found.order:
         out[node] = max((out[p] + 1 for p in parents[node] if 0 <= p < len(parents)), default=0)
-    return out
-
-
-def critical_path(durations: Mapping[str, float], edges: Mapping[str, Sequence[str]]) -> CriticalPath:
-    """Longest path with its chain, slack and drag per node.
-
-    ``durations``: seconds per node. ``edges``: for each node the nodes it depends on. Unknown names, self references
-    and bad durations are reported in ``problems`` and left out; a cycle leaves no path at all.
-    """
-    names = list(dict.fromkeys([*durations, *(n for n in edges if n in durations)]))
-    index = {name: i for i, name in enumerate(names)}
-    problems = [
-        *_bad_durations(durations),
-        *(f"step {n!r} has no duration and is left out" for n in edges if n not in index),
-    ]
-    parents: list[list[int]] = [[] for _ in names]
-    for name, above in edges.items():
-        for parent in dict.fromkeys(above):
-            if parent == name:
-                problems.append(f"step {name!r} depends on itself; that edge is ignored")
-            elif parent not in index:
-                problems.append(f"step {name!r} depends on unknown step {parent!r}; that edge is ignored")
-            elif name in index:
-                parents[index[name]].append(index[parent])
-    spent = [durations[name] for name in names]
-    path = longest_path(spent, parents)
-    if math.isnan(path.length):
-        cycle = find_cycle(parents)
-        problems.append("the steps depend on one another in a circle: " + " -> ".join(names[i] for i in cycle))
-        return CriticalPath(math.nan, problems=tuple(problems))
-    drag, level = drags(path, spent, parents), levels(parents)
-    slack = {
-        name: max(0.0, path.length - (path.head[i] + path.tail[i] - clean_duration(spent[i])))
-        for i, name in enumerate(names)
-    }
-    return CriticalPath(
-        path.length,
-        tuple(names[i] for i in path.chain),
-        slack,
-        dict(zip(names, drag, strict=True)),
-        dict(zip(names, level, strict=True)),
-        tuple(problems),
-    )
-
-
-def find_cycle(parents: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """One cycle as positions, first repeated at the end, in the direction of execution; empty without one."""
-    cyclic = set(topological_order(parents).cyclic)
-    node = next(iter(sorted(cyclic)), None)
-    if node is None:
-        return ()
-    seen: dict[int, int] = {}
-    walk: list[int] = []
-    while node not in seen:
-        seen[node] = len(walk)
-        walk.append(node)
-        node = next(p for p in parents[node] if p in cyclic)  # a stuck node has at least one stuck parent
-    cycle = walk[seen[node] :]
-    return (*reversed(cycle), cycle[-1])
-
-
-def reachable(parents: Sequence[Sequence[int]], start: Iterable[int]) -> set[int]:
-    """All positions that ``start`` depends on, directly or not, ``start`` itself excluded unless it is on a cycle."""
-    stack = [p for node in start for p in parents[node]]
-    out: set[int] = set()
-    while stack:
-        node = stack.pop()
-        if node not in out and 0 <= node < len(parents):
-            out.add(node)
-            stack.extend(parents[node])
-    return out
-
-
-def _bad_durations(durations: Mapping[str, float]) -> list[str]:
-    out = []
-    for name, value in durations.items():
-        try:
-            bad = not 0.0 <= float(value) < LONGEST
-        except (TypeError, ValueError, OverflowError):
-            bad = True
-        if bad:
-            out.append(f"step {name!r} has no usable duration ({value!r}); it counts as no time")
     return out

@@ -68,15 +68,6 @@ class InputRelation:
                     flat[i] = self._at(min(max(float(query), 0.0), LARGEST), x, y)
         return out
 
-    def typical_error(self, at_most: int = 20) -> float | None:
-        """Median relative error (0 to 1) of predicting a run from the others, over ``at_most`` runs across the inputs."""
-        if self.count <= FEWEST_RUNS or not self.enough:
-            return None
-        chosen = np.unique(np.linspace(0, self.count - 1, min(self.count, max(1, at_most))).round().astype(int))
-        x, y = np.array(self.inputs), np.array(self.values)
-        errors = [abs(self._at(float(x[i]), np.delete(x, i), np.delete(y, i)) / float(y[i]) - 1.0) for i in chosen]
-        return float(np.median(errors))
-
     def _at(self, query: float, x: Floats, y: Floats) -> float:
         neighbours = min(x.size, max(FEWEST_NEIGHBOURS, round(self.span * x.size)))
         # Beyond the inputs seen all neighbours lie on one side; distance then counts from the edge.

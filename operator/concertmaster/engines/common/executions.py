@@ -15,7 +15,6 @@ from concertmaster.engines.common.placing import QUERIED, UNKNOWN_STEP
 
 _FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # told before a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
-_DECIDED = frozenset({"containers", "extra", "outcome", "reason", "finished", "step", "item", "attempt", "after"})
 _EARLIEST = frozenset({"created", "scheduled", "started", "ready"})
 
 

@@ -31,7 +31,6 @@ from concertmaster.engines.jobs.traits import JOB
 
 STEP = "job"
 _INDEX = re.compile(r"-(\d+)-[a-z0-9]{5}$")
-_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _JOB_DECLARED = ("backoffLimit", "backoffLimitPerIndex", "activeDeadlineSeconds", "parallelism", "completions")
 _DECLARED = frozenset({"concurrencyPolicy", "startingDeadlineSeconds", "ttlSecondsAfterFinished", "schedule"})
 _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "selector", "manualSelector"})

@@ -115,12 +115,6 @@ class PrometheusClient:
         self._check(envelope, len(found.series), bound, whole)
         return found
 
-    def label_values(self, label: str, start: float, end: float) -> list[str]:
-        """Values a label had in a span of time."""
-        params = {"start": f"{start:.3f}", "end": f"{end:.3f}"}
-        found = self._call("label values", lambda: self._api.get_label_values(label, params=params)).data
-        return [str(value) for value in found] if isinstance(found, list) else []
-
     def targets(self) -> list[Endpoint]:
         """Active scrape targets; empty where the store has none to tell of (Thanos, Mimir, VictoriaMetrics cluster)."""
         found = self._call("targets", lambda: self._api.get_targets(state="active")).data

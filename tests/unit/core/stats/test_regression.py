@@ -17,7 +17,6 @@ def test_a_line_is_found_and_carried_on() -> None:
     model = fit_runtime(SIZES, 30.0 + 2e-7 * SIZES)
     assert model.enough and model.explained
     np.testing.assert_allclose(model.predict([5e8, 2e9, 4e9]), [130.0, 430.0, 830.0], rtol=1e-6)
-    assert model.typical_error() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_start_up_cost_of_small_inputs_does_not_bend_the_prediction_of_large_ones() -> None:
@@ -71,19 +70,12 @@ def test_too_few_runs_say_so(inputs: list[float], values: list[float]) -> None:
     model = fit_runtime(inputs, values)
     assert not model.enough
     assert "are needed" in model.reason
-    assert model.typical_error() is None
     prediction = model.predict([1.0])[0]
     assert prediction == np.median(values) if model.count else math.isnan(prediction)
 
 
 def test_lengths_that_differ_say_so() -> None:
     assert "differ" in fit_memory([1.0, 2.0], [1.0]).reason
-
-
-def test_noise_is_told_as_typical_error() -> None:
-    noisy = (30.0 + 2e-7 * SIZES) * RNG.lognormal(0.0, 0.1, 40)
-    error = fit_runtime(SIZES, noisy).typical_error()
-    assert error is not None and 0.03 < error < 0.15
 
 
 def test_models_can_be_compared() -> None:

@@ -457,7 +457,6 @@ def test_what_a_store_says_about_itself(store: Store) -> None:
             }
         ),
         "/api/v1/metadata": success({"up": [{"type": "gauge", "help": "h", "unit": ""}]}),
-        "/api/v1/label/job/values": success(["kubelet", "ksm"]),
     }
     store.script = lambda asked: answers[asked.path]
     asking = client(store)
@@ -467,7 +466,6 @@ def test_what_a_store_says_about_itself(store: Store) -> None:
         ("ksm", "down", "refused"),
     ]
     assert asking.metadata("up") == [{"type": "gauge", "help": "h", "unit": ""}]
-    assert asking.label_values("job", 0, 1) == ["kubelet", "ksm"]
 
 
 def test_compatible_stores_may_say_little(store: Store) -> None:
