@@ -70,13 +70,13 @@ class TargetUtilization(ApiModel):
         default=None,
         description="Wanted share of the requested CPU time that is used.",
         examples=["70"],
-        json_schema_extra=schema(default="no objective"),
+        json_schema_extra=schema(default="no objective; the score takes 70"),
     )
     memory: Percent | None = Field(
         default=None,
         description="Wanted share of the requested memory that is used at the peak.",
         examples=["75"],
-        json_schema_extra=schema(default="no objective"),
+        json_schema_extra=schema(default="no objective; the score takes 75"),
     )
 
 
@@ -151,7 +151,10 @@ class ObjectivesSpec(ApiModel):
     )
     target_utilization_percent: TargetUtilization | None = Field(
         default=None,
-        description="Wanted utilisation of what is requested.",
+        description="Wanted utilisation of what is requested: an objective where it is set, and the target of the score's "
+        "efficiency in any case.",
         examples=[{"cpu": "70", "memory": "75"}],
-        json_schema_extra=schema(default="cpu 70 and memory 75 when neither profile nor policy says"),
+        json_schema_extra=schema(
+            default="no objective; the score takes cpu 70 and memory 75 when neither profile nor policy says"
+        ),
     )

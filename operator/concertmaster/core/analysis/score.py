@@ -7,14 +7,17 @@ all, or fewer runs than advice needs, there is no score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.cost import CostSummary
+from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
+
+_GIB = 1024.0**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,15 @@ def _clip(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
+def efficiency_target(containers: Iterable[ContainerUsage], policy: Policy) -> float:
+    """The target utilisation of CPU and memory, weighted by what the requests of each cost."""
+    rows = [(c, sum(r.seconds for r in c.runs)) for c in containers]
+    cpu = policy.pricing.cpu_core_hour * sum((c.cpu_request or 0.0) * seconds for c, seconds in rows)
+    memory = policy.pricing.memory_gib_hour * sum((c.memory_request or 0.0) / _GIB * seconds for c, seconds in rows)
+    targets = policy.objectives.efficient_utilization
+    return (cpu * targets[0] + memory * targets[1]) / (cpu + memory) if cpu + memory > 0 else min(targets)
+
+
 def compute_score(
     runs: Sequence[RunRecord],
     *,
@@ -47,12 +59,13 @@ def compute_score(
     cost: CostSummary,
     trend: Detection,
     policy: Policy,
+    target: float,
 ) -> Score:
     """The score of the given finished runs.
 
     success: success rate, where the target is full marks and 20 points below it none; stability: coefficient of
     variation of the makespan against twice the mark's threshold, halved while a slowdown stands; efficiency: used
-    share of the requested cost against the 70 % most teams aim at; waiting: share of the makespan spent waiting for
+    share of the requested cost against the ``target`` utilisation; waiting: share of the makespan spent waiting for
     a node, none at 20 %.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
@@ -75,7 +88,7 @@ def compute_score(
         share = cost.per_run.used / cost.per_run.requested
         why = f"{100 * share:.0f} % of the requested resources used"
         # Using more than was asked for is no virtue: others may be starved of it, or it of them.
-        value = _clip(share / 0.70) if share <= 1 else _clip(1.0 / share)
+        value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
         parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
     else:
         parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))

@@ -18,7 +18,7 @@ from concertmaster.core.analysis.objectives import (
 )
 from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share
 from concertmaster.core.analysis.replay.executed import prepare
-from concertmaster.core.analysis.score import Score, compute_score
+from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.usage import ContainerUsage, container_usage
 from concertmaster.core.changepoint import Detection, detect
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
@@ -240,6 +240,7 @@ def analyze(
         utilization=_utilization(steps),
         pricing=pricing,
     )
+    target = efficiency_target([c for s in steps for c in s.containers], policy)
     ends = [r.end for r in kept if r.end is not None]
     return Analysis(
         definition=definition,
@@ -256,7 +257,7 @@ def analyze(
         trend=trend,
         cost=cost,
         objectives=verdicts,
-        score=compute_score(kept, makespan=makespan, queue=queue, cost=cost, trend=trend, policy=policy),
+        score=compute_score(kept, makespan=makespan, queue=queue, cost=cost, trend=trend, policy=policy, target=target),
         enough=succeeded + failed >= options.min_runs,
         first_run=min((r.start for r in kept if r.start is not None), default=None),
         last_run=max(ends, default=None),

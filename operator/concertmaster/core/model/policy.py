@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame, Per
 
 SCORE_WEIGHTS: Mapping[str, int] = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
+TARGET_CPU_UTILIZATION = 0.70
+TARGET_MEMORY_UTILIZATION = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,16 @@ class Objectives:
     target_cpu_utilization: float | None = None
     target_memory_utilization: float | None = None
     budgets: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def efficient_utilization(self) -> tuple[float, float]:
+        """The utilisation of CPU and memory with full marks in the score. Its defaults are no objectives: before
+        anything was right-sized nearly every workflow would miss them."""
+        cpu, memory = self.target_cpu_utilization, self.target_memory_utilization
+        return (
+            TARGET_CPU_UTILIZATION if cpu is None else cpu,
+            TARGET_MEMORY_UTILIZATION if memory is None else memory,
+        )
 
 
 @dataclass(frozen=True, slots=True)

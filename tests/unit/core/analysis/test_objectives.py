@@ -145,6 +145,27 @@ def test_weights_are_settings() -> None:
     assert AnalysisSettings().score_weights["success"] == 40
 
 
+def test_every_quantile_of_the_queue_time_is_an_objective() -> None:
+    wanted = resolve(None, policy(queueTime={"p50": "10s", "p95": "1m", "p99": "2m"})).objectives
+    found = {n: v for n, v in verdicts(runs(), wanted).items() if n.startswith("queue time")}
+    assert {n: (v.target, v.verdict) for n, v in found.items()} == {
+        "queue time p50": ("10s", ObjectiveResult.MISSED),  # the pods of these runs wait 20 seconds
+        "queue time p95": ("1m00s", ObjectiveResult.MET),
+        "queue time p99": ("2m00s", ObjectiveResult.MET),
+    }
+
+
+def test_a_target_utilization_is_an_objective_where_it_is_set_and_the_score_has_one_in_any_case() -> None:
+    def efficiency(**target: str) -> float | None:
+        resolved = resolve(None, policy(targetUtilizationPercent=target))
+        score = analyze(CHAIN, runs(), now=NOW, policy=resolved).score
+        return next(p.value for p in score.parts if p.name == "efficiency")
+
+    assert {n for n in verdicts(runs(), resolve(None, None).objectives) if "utilization" in n} == set()
+    assert efficiency() == efficiency(cpu="70", memory="75")
+    assert (efficiency(cpu="100", memory="100") or 0.0) < (efficiency() or 0.0) < 1.0
+
+
 @pytest.mark.parametrize("other", [Outcome.CACHED, Outcome.SKIPPED])
 def test_a_cache_that_begins_to_hit_is_no_failing_step(other: Outcome) -> None:
     of = runs()
