@@ -491,8 +491,8 @@ def test_user_queries_give_a_number_per_run(client: PrometheusClient) -> None:
     query = 'sum by (run) (label_replace(last_over_time(container_cpu_usage_seconds_total{container="main"}[$window]),'
     query += ' "run", "$1", "pod", "(.+)"))'
     values = run_values(client, query, namespace="gone", at=END, window=5000)
-    assert values.of_run("kept") == pytest.approx(300, rel=0.06)
-    assert values.of_run("no-such-run") is None
+    assert values.values["kept", ""] == pytest.approx(300, rel=0.06)
+    assert ("no-such-run", "") not in values.values
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -40,6 +40,7 @@ from concertmaster.core.model.policy import (
     VerifySettings,
 )
 from concertmaster.core.model.scalars import Amount, Duration, Percent, human_duration
+from concertmaster.engines.registry import CLUSTER_KINDS
 
 _T = TypeVar("_T")
 
@@ -243,11 +244,11 @@ def _mode(
         notes.append(f"{ref(policy)} is suspended: nothing is changed")
         mode = ApplyMode.RECOMMEND
     target = profile.spec.workflow_ref if profile is not None else None
-    if profile is not None and target is not None and target.kind == "ClusterWorkflowTemplate":
+    if profile is not None and target is not None and target.kind in CLUSTER_KINDS:
         namespace = profile.metadata.namespace
         if mode is not ApplyMode.RECOMMEND and namespace not in owners:
             notes.append(
-                f"ClusterWorkflowTemplate {target.name} is shared by all namespaces and stays at Recommend: the"
+                f"{target.kind} {target.name} is shared by all namespaces and stays at Recommend: the"
                 f" operator's configuration does not name {namespace} in clusterTemplateOwners"
             )
             mode = ApplyMode.RECOMMEND

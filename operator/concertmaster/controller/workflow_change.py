@@ -25,6 +25,7 @@ from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
 from concertmaster.engines import PATCHABLE
+from concertmaster.engines.registry import shared_by
 from concertmaster.kube.objects import CHANGES, ObjectRef
 
 FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
@@ -40,7 +41,7 @@ class Scope:
     tasks: frozenset[str] | None = frozenset()
 
     def __str__(self) -> str:
-        more = " and no Task that it refers to" if self.ref.kind == "Pipeline" else ""
+        more = " and no Task that it refers to" if shared_by(self.ref.kind) is not None else ""
         return f"the workflow of its profile ({self.ref.kind} {self.ref.name}){more}"
 
 
@@ -217,7 +218,7 @@ class Change:
             return False
         if target.api_version.partition("/")[0] != ref.api_version.partition("/")[0]:
             return False
-        held = ref.kind == "Pipeline" and self.task in (of.tasks or ())
+        held = shared_by(ref.kind) is not None and self.task in (of.tasks or ())
         return held or (target.kind, target.name) == (ref.kind, ref.name)
 
     def undecidable(self, of: Scope | None) -> bool:

@@ -63,12 +63,13 @@ class RunKind:
 
 @dataclass(frozen=True, slots=True)
 class SharedKind:
-    """Objects that several workflows may take their steps from: ``users`` lists the workflows, ``names`` gives the
-    objects of a namespace that one of them uses; a name with ``$(`` may be any."""
+    """Objects that several workflows may take their steps from: ``users`` is the workflows' kind, ``names`` gives
+    the objects of its own namespace that one of them uses (also by remote reference, where that namespace is given); a
+    name with ``$(`` may be any."""
 
     kind: str
     users: str
-    names: Callable[[Raw, str], frozenset[str]]
+    names: Callable[[Raw, str | None], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from concertmaster.core.model import EngineTraits, ObjectKind, PatchableKinds, StepExecution, WorkflowDefinition
 from concertmaster.engines.argo.engine import ENGINE as ARGO
-from concertmaster.engines.base import PODS, Engine, RunKind, Trigger
+from concertmaster.engines.base import PODS, Engine, RunKind, SharedKind, Trigger
 from concertmaster.engines.graph.engine import engine as graph
 from concertmaster.engines.jobs.engine import ENGINE as JOB
 from concertmaster.engines.jobset.engine import ENGINE as JOBSET
@@ -55,6 +55,11 @@ def companions(api_version: str, kind: str) -> tuple[str, ...]:
     """Kinds of the same API version that must be listed with ``kind``: what triggers it, what its steps refer to."""
     engine = by_object({"apiVersion": api_version, "kind": kind})
     return engine.companions.get(kind, ()) if engine is not None else ()
+
+
+def shared_by(kind: str) -> SharedKind | None:
+    """The objects that workflows of ``kind`` may share, None when they share none."""
+    return next((e.shared for e in ENGINES if e.shared is not None and e.shared.users == kind), None)
 
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:

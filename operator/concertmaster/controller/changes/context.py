@@ -19,7 +19,7 @@ from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
-from concertmaster.engines.tekton.definition import tasks_of
+from concertmaster.engines.registry import shared_by
 
 
 @dataclass(slots=True)
@@ -103,9 +103,10 @@ class WorkflowContext:
 
 def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     """What changes of a profile in ``namespace`` with that ``workflowRef`` may be for."""
-    if ref.kind != "Pipeline":
+    shared = shared_by(ref.kind)
+    if shared is None:
         return Scope(ref)
     found = targets.get(ref.kind, namespace, ref.name)
     if found is not None:
-        return Scope(ref, tasks_of(found.unpack()))
+        return Scope(ref, shared.names(found.unpack(), None))
     return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace) else None)

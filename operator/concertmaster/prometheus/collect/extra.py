@@ -22,10 +22,6 @@ class ExtraValues:
     values: dict[tuple[str, str], float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def of_run(self, run: str) -> float | None:
-        """The number of a run from a per-run query, or None."""
-        return self.values.get((run, ""))
-
 
 def run_values(
     client: PrometheusClient,

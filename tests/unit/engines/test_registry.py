@@ -1,0 +1,80 @@
+"""The engines' declarations fit together, and nothing outside of them knows their kinds."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from concertmaster.engines import ENGINES
+from concertmaster.engines.base import Engine
+from concertmaster.engines.graph.traits import GRAPH
+from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.registry import PATCHABLE, by_object, by_run, by_traits, object_kind
+from concertmaster.kube.objects import target_resource
+
+PACKAGE = Path(__file__).resolve().parents[3] / "operator" / "concertmaster"
+KINDS = {
+    kind.kind
+    for engine in ENGINES
+    if engine.traits != GRAPH
+    for kind in (*engine.traits.kinds, *(run.object for run in engine.run_kinds))
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=str)
+def test_what_an_engine_declares_fits_together(engine: Engine) -> None:
+    names = {kind.kind for kind in engine.traits.kinds}
+    assert names >= set(engine.defining)
+    assert names >= {kind for kinds in engine.companions.values() for kind in kinds}
+    assert by_traits(engine.traits) is engine
+    for kind in engine.traits.kinds:
+        assert (by_object({"apiVersion": kind.api_version, "kind": kind.kind}) is engine) is (
+            kind.kind in engine.defining
+        )
+        assert all("resource" in pattern.groupindex for pattern in kind.fields)
+    for run in engine.run_kinds:
+        assert by_run({"apiVersion": run.object.api_version, "kind": run.object.kind}) is engine
+
+
+def test_no_two_engines_claim_one_name() -> None:
+    declared = Counter((kind.group, kind.kind) for engine in ENGINES for kind in engine.traits.kinds)
+    runs = Counter((run.object.group, run.object.kind) for engine in ENGINES for run in engine.run_kinds)
+    shorts = Counter(kind.short for engine in ENGINES for kind in engine.traits.kinds if kind.short is not None)
+    for counted in (declared, runs, shorts, Counter(engine.name for engine in ENGINES)):
+        assert set(counted.values()) == {1}
+    assert len(PATCHABLE) == sum(bool(kind.fields) for engine in ENGINES for kind in engine.traits.kinds)
+
+
+def test_resources_of_kinds_take_the_version_that_was_asked_for() -> None:
+    resource = target_resource("tekton.dev/v1beta1", "TaskRun")
+    assert resource is not None
+    assert resource.path("ci") == "/apis/tekton.dev/v1beta1/namespaces/ci/taskruns"
+    assert object_kind("v1", "Pod") is None
+
+
+def test_workflows_that_nobody_declared_need_the_labels_of_all_engines() -> None:
+    assert labels_in_use(()).keys == ()
+    assert set(labels_in_use((), undeclared=True).keys) == {key for engine in ENGINES for key in engine.pod_labels}
+
+
+def _compared(tree: ast.Module) -> set[str]:
+    """Text constants that code compares with or looks up, beside what it prints or gives as an example."""
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Compare | ast.Dict | ast.Subscript | ast.match_case)]
+    inner = [c for n in nodes for c in ast.walk(n) if isinstance(c, ast.Constant) and isinstance(c.value, str)]
+    examples = {
+        id(c)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.keyword) and call.arg == "examples"
+        for c in ast.walk(call)
+    }
+    return {str(c.value) for c in inner if id(c) not in examples}
+
+
+@pytest.mark.parametrize("room", ["api", "controller", "core", "kube", "prometheus", "history", "report", "settings"])
+def test_no_room_names_a_kind_of_an_engine(room: str) -> None:
+    """A new engine is one package: whoever asks for a kind by its name would have to be changed too."""
+    for path in (PACKAGE / room).rglob("*.py"):
+        assert not _compared(ast.parse(path.read_text())) & KINDS - {"Task"}, path
