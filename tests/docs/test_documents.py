@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from concertmaster import settings
-from concertmaster.api.types import KINDS
+from concertmaster.api.kinds import KINDS
 from concertmaster.core.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.policy import resolve
-from concertmaster.api.types import OptimizationPolicy
 from concertmaster.core.model import (
     ContainerFact,
     ContainerSpec,

@@ -9,8 +9,9 @@ from typing import Any
 
 from concertmaster.api import files
 from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.api.kinds import KINDS, Kind
+from concertmaster.api.models.base import API_VERSION
 from concertmaster.api.schema import structural
-from concertmaster.api.types import API_VERSION, KINDS, Kind
 
 Schema = dict[str, Any]
 

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from concertmaster.api import files
-from concertmaster.api.types import GROUP, KINDS, VERSION, Kind
+from concertmaster.api.kinds import KINDS, Kind
+from concertmaster.api.models.base import GROUP, VERSION
 
 HEADER = "# Generated from the API models by `concertmaster crds --write crds/`. Do not edit.\n"
 

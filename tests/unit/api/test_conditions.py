@@ -18,7 +18,8 @@ from concertmaster.api.conditions import (
     transitions,
     update,
 )
-from concertmaster.api.types import Condition, format_time
+from concertmaster.api.models.base import format_time
+from concertmaster.api.models.common import Condition
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600

@@ -18,8 +18,8 @@ from concertmaster.api.discovery import (
     profile_name,
     wanted_kinds,
 )
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.policy import AnyPolicy
-from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy
 
 NAMESPACES = {"etl": {"env": "prod"}, "web": {"env": "dev"}, "ml": {"env": "prod"}}
 TEMPLATES = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}

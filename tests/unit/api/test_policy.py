@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
+from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, reaches, ref, resolve, select
-from concertmaster.api.types import ClusterOptimizationPolicy, OptimizationPolicy, WorkflowProfile
 from concertmaster.core.model.enums import ApplyMode, ChangeKind
 from concertmaster.core.model.policy import Objectives, Policy, Pricing, RuleSettings
 

@@ -12,9 +12,9 @@ import yaml
 from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api import reference, schema
+from concertmaster.api.kinds import KINDS, Kind
 from concertmaster.api.models.base import ApiModel, Resource
 from concertmaster.api.models.base import schema as extra
-from concertmaster.api.types import KINDS, Kind
 from concertmaster.core.model.scalars import Duration, Percent
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -1,1 +1,1 @@
-"""The custom resources, one module per kind. Import them from ``concertmaster.api.types``."""
+"""The custom resources, one module per kind."""

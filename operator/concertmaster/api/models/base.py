@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
@@ -163,3 +163,16 @@ def parse_time(text: str) -> float:
 def format_time(seconds: float) -> str:
     """Unix ``seconds`` as Kubernetes writes times: UTC, whole seconds, ``2027-01-31T00:00:00Z``."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def explain(error: ValidationError) -> tuple[str, ...]:
+    """The problems of an object as sentences ``<field>: <what is wrong>``, for conditions and messages.
+
+    No value is repeated beyond what the scalar's own message quotes, so nothing long or secret gets into a status.
+    """
+    return tuple(f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False))
+
+
+def _path(location: tuple[Any, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.lstrip(".") or "object"

@@ -13,11 +13,10 @@ from pydantic import ValidationError
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, Finding, Reason
-from concertmaster.api.models.base import format_time
+from concertmaster.api.models.base import explain, format_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, resolve, select
-from concertmaster.api.types import explain
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.core.model.policy import Policy, PolicyRef

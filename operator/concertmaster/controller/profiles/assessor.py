@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.types import explain
 from concertmaster.controller.discovery.definitions import Definitions, Resolved
 from concertmaster.controller.discovery.policies import as_document, unknown_source
 from concertmaster.controller.discovery.profiles import reference

@@ -1,21 +1,19 @@
-"""Kubernetes quantities, exactly: sizes and CPU amounts as decimals, in the notation the API server itself writes.
+"""Kubernetes quantities, exactly: sizes and CPU amounts as decimals.
 
-Source: the grammar and the canonical form follow Kubernetes' ``resource.Quantity``.
+Source: the grammar follows Kubernetes' ``resource.Quantity``.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal, localcontext
-from typing import Self
+from decimal import Decimal
 
-from concertmaster.core.model.scalar import EXACT, Scalar, ScalarError
+from concertmaster.core.model.scalar import Scalar, ScalarError
 
 _MAX_QUANTITY = Decimal(2**63 - 1)
 _NANO = Decimal("1e-9")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_DECIMAL_SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([KMGTPE]i)|([eE][+-]?[0-9]+)|([numkMGTPE]?))")
 
 
@@ -62,51 +60,6 @@ class Quantity(Scalar):
     def bytes(self) -> float:
         """The value in bytes."""
         return float(self._value)
-
-    def canonical(self) -> str:
-        """The text Kubernetes itself would write: no fraction, the largest suffix that loses nothing."""
-        match = _QUANTITY.fullmatch(self._text)
-        assert match is not None  # checked when the value was made
-        with localcontext(EXACT):
-            return _canonical(self._value, binary=match[2] is not None, exponent=match[3] is not None)
-
-    @classmethod
-    def of_cores(cls, cores: float | Decimal) -> Self:
-        """CPU ``cores``, rounded up to whole millicores (the finest request the scheduler distinguishes)."""
-        with localcontext(EXACT):
-            milli = _decimal(cores).scaleb(3).to_integral_value(ROUND_CEILING)
-            return cls(_canonical(milli.scaleb(-3), binary=False, exponent=False))
-
-    @classmethod
-    def of_bytes(cls, size: float | Decimal, multiple: int = 1) -> Self:
-        """``size`` in bytes, rounded up to a multiple (in bytes), in binary units where that is exact."""
-        with localcontext(EXACT):
-            parts = (_decimal(size) / multiple).to_integral_value(ROUND_CEILING)
-            return cls(_canonical(parts * multiple, binary=True, exponent=False))
-
-
-def _decimal(number: float | Decimal) -> Decimal:
-    """``number`` as a decimal without binary noise: 0.1 + 0.2 is 0.3. Raises ScalarError when it is not finite."""
-    value = number if isinstance(number, Decimal) else Decimal(repr(float(number)))
-    if not value.is_finite():
-        raise ScalarError(f"{number} is not a finite number")
-    return value.quantize(_NANO)
-
-
-def _canonical(value: Decimal, *, binary: bool, exponent: bool) -> str:
-    if not value:
-        return "0"
-    if binary and abs(value) >= 1024 and value == value.to_integral_value():
-        number, power = int(value), 0
-        while number % 1024 == 0:
-            number, power = number // 1024, power + 1
-        return f"{number}{_BINARY[power]}"
-    mantissa, scale = int(value.scaleb(9)), -9
-    while mantissa % 1000 == 0:
-        mantissa, scale = mantissa // 1000, scale + 3
-    if exponent:
-        return f"{mantissa}e{scale}" if scale else str(mantissa)
-    return f"{mantissa}{_DECIMAL_SUFFIX[scale]}"
 
 
 class CpuQuantity(Quantity):

@@ -51,13 +51,6 @@ class Duration(Scalar):
         """The span in seconds."""
         return int(self._value)
 
-    @classmethod
-    def of(cls, seconds: int) -> Self:
-        """The shortest text of a non-negative number of whole seconds: 129600 is ``1d12h``."""
-        if seconds < 0:
-            raise ScalarError(f"{seconds} seconds is negative; a duration cannot be")
-        return cls(_units(seconds))
-
 
 def _units(seconds: int, most: int = 4) -> str:
     """Whole seconds in d, h, m, s, at most ``most`` units from the largest non-zero one; zero units are left out."""
@@ -106,11 +99,6 @@ class Percent(Scalar):
         """The value as a share, 0 to 1."""
         return float(self._value / 100)
 
-    @classmethod
-    def of(cls, percent: float, digits: int = 1) -> Self:
-        """``percent`` (0 to 100) rounded to at most three digits; trailing zeros are dropped."""
-        return cls(_plain(percent, min(digits, 3)))
-
 
 class SignedPercent(Scalar):
     """A change in percent, either way: ``-15.2``, ``4``."""
@@ -145,11 +133,6 @@ class Amount(Scalar):
     def value(self) -> Decimal:
         """The exact value."""
         return self._value
-
-    @classmethod
-    def of(cls, value: float | Decimal, digits: int = 6) -> Self:
-        """``value`` rounded to at most twelve digits; trailing zeros are dropped."""
-        return cls(_plain(value, min(digits, 12)))
 
 
 def _plain(value: float | Decimal, digits: int) -> str:

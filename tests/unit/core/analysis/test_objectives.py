@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.policy import resolve
-from concertmaster.api.types import OptimizationPolicy
 from concertmaster.core.analysis.objectives import (
     ObjectiveAssessment,
     ObjectiveResult,

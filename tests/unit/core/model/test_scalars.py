@@ -37,37 +37,36 @@ quantities = st.builds(
 
 
 @pytest.mark.parametrize(
-    ("text", "amount", "canonical"),
+    ("text", "amount"),
     [
-        ("500m", "0.5", "500m"),
-        ("0.5", "0.5", "500m"),
-        (".5", "0.5", "500m"),
-        ("1.5", "1.5", "1500m"),
-        ("2", "2", "2"),
-        ("5.", "5", "5"),
-        ("64Mi", "67108864", "64Mi"),
-        ("2Gi", "2147483648", "2Gi"),
-        ("1.5Gi", "1610612736", "1536Mi"),
-        ("1024Ki", "1048576", "1Mi"),
-        ("0.5Ki", "512", "512"),
-        ("0.1Ki", "102.4", "102400m"),
-        ("1000Ki", "1024000", "1000Ki"),
-        ("1e3", "1000", "1e3"),
-        ("1E3", "1000", "1e3"),
-        ("100e3", "100000", "100e3"),
-        ("1E", "1000000000000000000", "1E"),
-        ("1500", "1500", "1500"),
-        ("1500k", "1500000", "1500k"),
-        ("2000k", "2000000", "2M"),
-        ("0", "0", "0"),
-        ("0Mi", "0", "0"),
-        ("-2", "-2", "-2"),
-        ("+3m", "0.003", "3m"),
+        ("500m", "0.5"),
+        ("0.5", "0.5"),
+        (".5", "0.5"),
+        ("1.5", "1.5"),
+        ("2", "2"),
+        ("5.", "5"),
+        ("64Mi", "67108864"),
+        ("2Gi", "2147483648"),
+        ("1.5Gi", "1610612736"),
+        ("1024Ki", "1048576"),
+        ("0.5Ki", "512"),
+        ("0.1Ki", "102.4"),
+        ("1000Ki", "1024000"),
+        ("1e3", "1000"),
+        ("1E3", "1000"),
+        ("100e3", "100000"),
+        ("1E", "1000000000000000000"),
+        ("1500", "1500"),
+        ("1500k", "1500000"),
+        ("2000k", "2000000"),
+        ("0", "0"),
+        ("0Mi", "0"),
+        ("-2", "-2"),
+        ("+3m", "0.003"),
     ],
 )
-def test_quantities_are_exact_and_canonical(text: str, amount: str, canonical: str) -> None:
+def test_quantities_are_exact(text: str, amount: str) -> None:
     assert Quantity(text).amount == Decimal(amount)
-    assert Quantity(text).canonical() == canonical
     assert str(Quantity(text)) == text
 
 
@@ -86,40 +85,6 @@ def test_what_kubernetes_would_refuse_is_refused(text: str) -> None:
 def test_what_kubernetes_would_round_or_cap_is_refused(text: str, why: str) -> None:
     with pytest.raises(ScalarError, match=why):
         Quantity(text)
-
-
-@given(quantities)
-def test_the_canonical_form_keeps_the_value(text: str) -> None:
-    quantity = Quantity(text)
-    again = Quantity(quantity.canonical())
-    assert again == quantity
-    if "i" not in text:  # 78.125Ki is 80000, which alone would be 80k: Kubernetes forgets the notation there as well
-        assert again.canonical() == quantity.canonical()
-
-
-@given(st.integers(0, 2**50), st.sampled_from([1, 1024, 2**20, 10**6]))
-def test_bytes_round_up_to_the_multiple_and_never_further(size: int, multiple: int) -> None:
-    rounded = int(MemoryQuantity.of_bytes(size, multiple).amount)
-    assert size <= rounded < size + multiple
-    assert rounded % multiple == 0
-
-
-@given(st.floats(0, 10_000, allow_nan=False))
-def test_cores_round_up_to_millicores(cores: float) -> None:
-    rounded = CpuQuantity.of_cores(cores).cores
-    assert cores - 1e-9 <= rounded < cores + 0.001 + 1e-9
-
-
-def test_binary_noise_does_not_cost_a_millicore() -> None:
-    assert str(CpuQuantity.of_cores(0.1 + 0.2)) == "300m"
-    assert str(CpuQuantity.of_cores(2.0)) == "2"
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_no_quantity_of_a_number_that_is_none(value: float) -> None:
-    for make in (Quantity.of_cores, Quantity.of_bytes, Percent.of, Amount.of):
-        with pytest.raises(ScalarError, match="not a finite number"):
-            make(value)
 
 
 def test_units_are_not_confused() -> None:
@@ -159,13 +124,6 @@ def test_ambiguous_durations_are_refused(text: str) -> None:
 def test_a_duration_the_api_server_could_not_count_is_refused() -> None:
     with pytest.raises(ScalarError, match="longest"):
         Duration("99999d99999d")
-    with pytest.raises(ScalarError, match="negative"):
-        Duration.of(-1)
-
-
-@given(st.integers(0, 99_999 * 86400))
-def test_durations_come_back_from_their_text(seconds: int) -> None:
-    assert Duration.of(seconds).seconds == seconds
 
 
 @pytest.mark.parametrize(
@@ -216,26 +174,25 @@ def test_percents_beyond_their_range_are_refused(text: str) -> None:
         Percent(text)
 
 
-@given(st.floats(0, 100))
-def test_percents_are_rounded_not_cut(value: float) -> None:
-    assert abs(Percent.of(value).percent - value) <= 0.0500001
-    assert not str(Percent.of(value)).endswith((".", ".0"))
-
-
 @given(st.floats(-99_999, 99_999))
 def test_changes_in_percent_keep_their_sign(value: float) -> None:
     assert abs(SignedPercent.of(value).percent - value) <= 0.0500001
     assert str(SignedPercent.of(value)) != "-0"
+    assert not str(SignedPercent.of(value)).endswith((".", ".0"))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_percent_of_a_number_that_is_none(value: float) -> None:
+    with pytest.raises(ScalarError, match="not a finite number"):
+        SignedPercent.of(value)
 
 
 @given(st.decimals(0, 10**9, places=6))
 def test_amounts_are_exact(value: Decimal) -> None:
-    assert Amount.of(value).value == value
-    assert Amount(str(Amount.of(value))).value == value
+    assert Amount(f"{value:f}").value == value
 
 
-def test_small_amounts_are_written_without_exponent() -> None:
-    assert str(Amount.of(2e-6)) == "0.000002"
+def test_amounts_are_not_negative() -> None:
     with pytest.raises(ScalarError, match="not negative"):
         Amount("-1")
 

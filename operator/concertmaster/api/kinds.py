@@ -1,158 +1,15 @@
-"""The API in one place: every model of the custom resources, and the table of kinds the CRDs are generated from."""
+"""The kinds of the API, from which the CRDs are generated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import ValidationError
 from pydantic.config import JsonDict
 
-from concertmaster.api.models.apply import (
-    ApplySpec,
-    BoundsSpec,
-    ChangeWindowSpec,
-    CpuBounds,
-    MemoryBounds,
-    ParallelismBounds,
-    VerifySpec,
-)
-from concertmaster.api.models.base import (
-    API_VERSION,
-    GROUP,
-    VERSION,
-    ApiModel,
-    ObjectMeta,
-    Resource,
-    format_time,
-    parse_time,
-    rule,
-)
-from concertmaster.api.models.change import (
-    Effect,
-    PlanStatus,
-    PlanTarget,
-    ProfileRef,
-    WorkflowChange,
-    WorkflowChangeSpec,
-    WorkflowChangeStatus,
-)
-from concertmaster.api.models.common import (
-    Condition,
-    ExtraMetricSpec,
-    LabelSelector,
-    LabelSelectorRequirement,
-    SelectorOperator,
-)
-from concertmaster.api.models.objectives import BudgetSpec, ObjectivesSpec, QuantileObjective, TargetUtilization
-from concertmaster.api.models.policy import (
-    AnalysisSpec,
-    ClusterOptimizationPolicy,
-    ClusterOptimizationPolicySpec,
-    Discover,
-    OptimizationPolicy,
-    OptimizationPolicySpec,
-    PolicyStatus,
-    PricingSpec,
-    RuleSpec,
-    UnitPrice,
-)
-from concertmaster.api.models.profile import (
-    Dismissal,
-    Graph,
-    GraphStep,
-    RunSelector,
-    WorkflowProfile,
-    WorkflowProfileSpec,
-    WorkflowRef,
-)
-from concertmaster.api.models.profile_status import RunsStatus, SummaryStatus, WorkflowProfileStatus
-from concertmaster.api.models.recommendation_status import RecommendationStatus
-from concertmaster.core.model.enums import (
-    ApplyMode,
-    Category,
-    ChangeKind,
-    ChangePhase,
-    Decision,
-    GitOps,
-    Level,
-    OnSame,
-    RecommendationState,
-    RuleMode,
-    Severity,
-    Verdict,
-)
-
-__all__ = [
-    "API_VERSION",
-    "GROUP",
-    "KINDS",
-    "VERSION",
-    "AnalysisSpec",
-    "ApiModel",
-    "ApplyMode",
-    "ApplySpec",
-    "BoundsSpec",
-    "BudgetSpec",
-    "Category",
-    "ChangeKind",
-    "ChangePhase",
-    "ChangeWindowSpec",
-    "ClusterOptimizationPolicy",
-    "ClusterOptimizationPolicySpec",
-    "Column",
-    "Condition",
-    "CpuBounds",
-    "Decision",
-    "Discover",
-    "Dismissal",
-    "Effect",
-    "ExtraMetricSpec",
-    "GitOps",
-    "Graph",
-    "GraphStep",
-    "Kind",
-    "LabelSelector",
-    "LabelSelectorRequirement",
-    "Level",
-    "MemoryBounds",
-    "ObjectMeta",
-    "ObjectivesSpec",
-    "OnSame",
-    "OptimizationPolicy",
-    "OptimizationPolicySpec",
-    "ParallelismBounds",
-    "PlanStatus",
-    "PlanTarget",
-    "PolicyStatus",
-    "PricingSpec",
-    "ProfileRef",
-    "QuantileObjective",
-    "RecommendationState",
-    "RecommendationStatus",
-    "Resource",
-    "RuleMode",
-    "RuleSpec",
-    "RunSelector",
-    "RunsStatus",
-    "SelectorOperator",
-    "Severity",
-    "SummaryStatus",
-    "TargetUtilization",
-    "UnitPrice",
-    "Verdict",
-    "VerifySpec",
-    "WorkflowChange",
-    "WorkflowChangeSpec",
-    "WorkflowChangeStatus",
-    "WorkflowProfile",
-    "WorkflowProfileSpec",
-    "WorkflowProfileStatus",
-    "WorkflowRef",
-    "explain",
-    "format_time",
-    "parse_time",
-]
+from concertmaster.api.models.base import GROUP, Resource, rule
+from concertmaster.api.models.change import WorkflowChange
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
+from concertmaster.api.models.profile import WorkflowProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,16 +119,3 @@ KINDS: tuple[Kind, ...] = (
         ),
     ),
 )
-
-
-def explain(error: ValidationError) -> tuple[str, ...]:
-    """The problems of an object as sentences ``<field>: <what is wrong>``, for conditions and messages.
-
-    No value is repeated beyond what the scalar's own message quotes, so nothing long or secret gets into a status.
-    """
-    return tuple(f"{_path(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False))
-
-
-def _path(location: tuple[Any, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.lstrip(".") or "object"
