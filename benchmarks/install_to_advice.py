@@ -21,8 +21,8 @@ from testbed.controlplane import ControlPlane, Options
 from testbed.lives import Grid
 from testbed.openmetrics import render
 from testbed.prometheus import PrometheusServer
-from tests.support.chart_bed import OTHER_KINDS, Audit, Bed, Helm, deployed, source
-from tests.support.operator_bed import Operator, apply, cronjob, runs_of_cronjob
+from tests.support.chart.bed import OTHER_KINDS, Audit, Bed, Helm, deployed, source
+from tests.support.cluster.operator_bed import Operator, apply, cronjob, runs_of_cronjob
 
 DAYS = 14
 NAMESPACE = "jobs"

@@ -10,7 +10,7 @@ import pytest
 from testbed.controlplane import ControlPlane, Options
 from testbed.process import TemporaryDirectory
 from testbed.pytest_plugin import require_binaries
-from tests.support.chart_bed import OTHER_KINDS, Audit, Bed, Helm
+from tests.support.chart.bed import OTHER_KINDS, Audit, Bed, Helm
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ import yaml
 
 from testbed.build import ensure
 from testbed.process import run
-from tests.support.chart_bed import Helm, find
+from tests.support.chart.bed import Helm, find
 
 MINUTES = 500  # longer than the longest any rule looks back
 STUCK, NOW = f"60x{MINUTES}", f"0+60x{MINUTES}"

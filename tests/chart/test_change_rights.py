@@ -13,9 +13,9 @@ import pytest
 from testbed.demo.history import fnv32a
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
-from tests.chart.test_rights import ARGO, DISCOVER, used
-from tests.support.chart_bed import Bed, deployed, source
-from tests.support.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
+from tests.support.chart.bed import Bed, deployed, source
+from tests.support.chart.rights import ARGO, DISCOVER, used
+from tests.support.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 

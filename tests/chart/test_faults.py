@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from testbed.prometheus import PrometheusServer
-from tests.support.chart_bed import ROOT, Bed, deployed, source
-from tests.support.chart_place import CRONJOBS, FAST, advised, get, namespaces
-from tests.support.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
-from tests.support.proxy import Fault, Passing, Pipe, Proxy
+from tests.support.chart.bed import ROOT, Bed, deployed, source
+from tests.support.chart.place import CRONJOBS, FAST, advised, get, namespaces
+from tests.support.chart.proxy import Fault, Passing, Pipe, Proxy
+from tests.support.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 SEEN_WITHIN = 75.0  # seconds from an event on a connection that hangs until the operator knows of it

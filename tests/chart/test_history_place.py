@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from testbed.prometheus import PrometheusServer
-from tests.support.chart_bed import Bed, deployed, source
-from tests.support.chart_place import CRONJOBS, FAST, advised, namespaces
-from tests.support.operator_bed import Operator, apply, cronjob, history, policy, runs_of_cronjob, wait_for
+from tests.support.chart.bed import Bed, deployed, source
+from tests.support.chart.place import CRONJOBS, FAST, advised, namespaces
+from tests.support.cluster.operator_bed import Operator, apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -15,9 +15,9 @@ import pytest
 
 from image import prune, sbom
 from testbed.prometheus import PrometheusServer
-from tests.support.chart_bed import ROOT, Bed, deployed, source
-from tests.support.dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
-from tests.support.operator_bed import apply, condition, cronjob, history, policy, runs_of_cronjob, wait_for
+from tests.support.chart.bed import ROOT, Bed, deployed, source
+from tests.support.chart.dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
+from tests.support.cluster.operator_bed import apply, condition, cronjob, history, policy, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the build: a minute, much longer on a busy machine
 

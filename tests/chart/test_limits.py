@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from testbed.prometheus import PrometheusServer
-from tests.support.chart_bed import Bed, deployed, source
-from tests.support.chart_place import CRONJOBS, FAST, REF, advised, get, namespaces, state
-from tests.support.operator_bed import apply, cronjob, history, policy, profile, runs_of_cronjob, wait_for
+from tests.support.chart.bed import Bed, deployed, source
+from tests.support.chart.place import CRONJOBS, FAST, REF, advised, get, namespaces, state
+from tests.support.cluster.operator_bed import apply, cronjob, history, policy, profile, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 

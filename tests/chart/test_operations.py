@@ -18,9 +18,9 @@ import pytest
 from charts import dashboards
 from testbed.build import ensure
 from testbed.prometheus import PrometheusServer, Scrape
-from tests.chart.test_release import LASTING, left_behind
-from tests.support.chart_bed import ROOT, Bed, deployed, find, promql_of, source
-from tests.support.operator_bed import apply, cronjob, history, runs_of_cronjob, wait_for
+from tests.support.chart.bed import ROOT, Bed, deployed, find, promql_of, source
+from tests.support.chart.release import LASTING, left_behind
+from tests.support.cluster.operator_bed import apply, cronjob, history, runs_of_cronjob, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from testbed.cluster import KubectlError
-from tests.chart.test_render import EVERYTHING
-from tests.support.chart_bed import CHART, Bed, HelmError, source
-from tests.support.operator_bed import apply, cronjob, policy, profile, wait_for
+from tests.support.chart.bed import CHART, Bed, HelmError, source
+from tests.support.chart.release import LASTING, left_behind, newer_chart
+from tests.support.chart.values import EVERYTHING
+from tests.support.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 
-LASTING = {"sim/duration": "100000"}  # the simulated container goes on running
 URL = "http://127.0.0.1:9"
 OURS = (
     "clusteroptimizationpolicies.concertmaster.dev",
@@ -48,14 +46,6 @@ def crds(bed: Bed) -> dict[str, Any]:
     return {c["metadata"]["name"]: c for c in found}
 
 
-def left_behind(bed: Bed) -> list[str]:
-    """Every object of the cluster that carries the release's label."""
-    kinds = "deploy,cm,secret,svc,sa,pvc,role,rolebinding,clusterrole,clusterrolebinding,networkpolicy,pod,lease"
-    more = "validatingadmissionpolicy,validatingadmissionpolicybinding,servicemonitor,prometheusrule"
-    out = bed.cluster.kubectl("get", f"{kinds},{more}", "-A", "-l", "app.kubernetes.io/instance=cm", "-o", "name")
-    return out.split()
-
-
 def test_install_rollout_and_notes(bed: Bed, place: str) -> None:
     printed = bed.install("cm", place, {"podAnnotations": LASTING, "sources": [source(URL)]})
     notes = printed.partition("NOTES:")[2]
@@ -74,24 +64,6 @@ def test_namespaced_install_and_its_notes(bed: Bed, place: str) -> None:
     manifest = printed.partition("<<'EOF'\n")[2].partition("   EOF")[0]
     bed.cluster.kubectl("apply", "-f", "-", input=manifest)
     assert bed.cluster.get("opol", "baseline", "-n", place)["metadata"]["namespace"] == place
-
-
-def newer_chart(directory: Path) -> Path:
-    """A later release: one field more in one kind, and a later version."""
-    chart = directory / "concertmaster"
-    shutil.copytree(CHART, chart)
-    file = chart / "templates" / "crds" / "workflowprofiles.concertmaster.dev.yaml"
-    text = file.read_text()
-    mark = "          spec:\n"
-    head, found, tail = text.partition(mark)
-    assert found
-    before, properties, after = tail.partition("            properties:\n")
-    assert properties
-    added = "              nextYear:\n                type: string\n                maxLength: 10\n"
-    file.write_text(head + found + before + properties + added + after)
-    meta = yaml.safe_load((chart / "Chart.yaml").read_text()) | {"version": "0.2.0", "appVersion": "0.2.0"}
-    (chart / "Chart.yaml").write_text(yaml.safe_dump(meta))
-    return chart
 
 
 def test_upgrade_changes_the_kinds_and_rollback_changes_them_back(bed: Bed, place: str, tmp_path: Path) -> None:

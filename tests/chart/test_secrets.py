@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart_bed import ROOT, Bed, deployed
-from tests.support.chart_place import CRONJOBS, FAST, REF, get, namespaces, state
-from tests.support.operator_bed import apply, cronjob, policy, profile, wait_for
-from tests.support.proxy import Fault, Passing, Proxy
+from tests.support.chart.bed import ROOT, Bed, deployed
+from tests.support.chart.place import CRONJOBS, FAST, REF, get, namespaces, state
+from tests.support.chart.proxy import Fault, Passing, Proxy
+from tests.support.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
 
 pytestmark = pytest.mark.timeout(240)
 

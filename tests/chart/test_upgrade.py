@@ -19,10 +19,19 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
 from testbed.prometheus import PrometheusServer
-from tests.chart.test_release import newer_chart
-from tests.support.chart_bed import CHART, ROOT, Bed, deployed, source
-from tests.support.chart_place import FAST, REF, advised, get, namespaces
-from tests.support.operator_bed import apply, condition, cronjob, history, policy, profile, runs_of_cronjob, wait_for
+from tests.support.chart.bed import CHART, ROOT, Bed, deployed, source
+from tests.support.chart.place import FAST, REF, advised, get, namespaces
+from tests.support.chart.release import newer_chart
+from tests.support.cluster.operator_bed import (
+    apply,
+    condition,
+    cronjob,
+    history,
+    policy,
+    profile,
+    runs_of_cronjob,
+    wait_for,
+)
 
 RELEASES = Path(__file__).parent / "releases"
 LAST = sorted(RELEASES.iterdir())[-1]

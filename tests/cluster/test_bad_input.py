@@ -18,10 +18,9 @@ from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
-from tests.cluster.test_operator_live import install_argo
-from tests.support.argo_oracle import stamp
-from tests.support.chart_bed import minimal_crd
-from tests.support.operator_bed import (
+from tests.support.chart.bed import minimal_crd
+from tests.support.cluster.live_cluster import install_argo
+from tests.support.cluster.operator_bed import (
     Operator,
     apply,
     condition,
@@ -34,6 +33,7 @@ from tests.support.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.engines.argo_oracle import stamp
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

@@ -13,7 +13,7 @@ import pytest
 
 from testbed.cluster import Cluster
 from testbed.prometheus import PrometheusServer
-from tests.support.operator_bed import (
+from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
     condition,

@@ -12,9 +12,9 @@ import pytest
 from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.openmetrics import ContainerLife, PodLife
 from testbed.prometheus import PrometheusServer
-from tests.cluster.test_operator_live import ARGO, PLACE, Cluster, cluster, install_argo  # noqa: F401 - a fixture
-from tests.support.argo_oracle import stamp
-from tests.support.operator_bed import apply, history, operator, profile, settings, wait_for
+from tests.support.cluster.live_cluster import ARGO, PLACE, Cluster, cluster, install_argo  # noqa: F401 - a fixture
+from tests.support.cluster.operator_bed import apply, history, operator, profile, settings, wait_for
+from tests.support.engines.argo_oracle import stamp
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -19,7 +19,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
 from testbed.cluster import Cluster
 from testbed.prometheus import PrometheusServer
-from tests.support.operator_bed import (
+from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     ROOT,
     apply,

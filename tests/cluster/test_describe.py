@@ -14,8 +14,8 @@ from concertmaster.report.result import status
 from concertmaster.report.status_document import size
 from testbed.cluster import Cluster
 from tests.support.builders import NOW
-from tests.support.cases import Case, cases
-from tests.support.recommendation_history import lived
+from tests.support.core.cases import Case, cases
+from tests.support.core.recommendation_history import lived
 
 FILES = Path(__file__).parents[1] / "golden" / "files" / "kubectl"
 VOLATILE = (

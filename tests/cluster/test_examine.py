@@ -13,7 +13,7 @@ from concertmaster.prometheus.collect.examine import Check, Examination, Mark
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.pytest_plugin import MakePrometheus
-from tests.support.histories import END, pod
+from tests.support.cluster.histories import END, pod
 
 GRID = Grid(END - 4000, END, kubelet_offset=0.0)
 LIVES = [pod("etl", f"step-{n}", -3900 + 10 * n, 3840) for n in range(3)]

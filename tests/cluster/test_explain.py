@@ -17,7 +17,7 @@ import yaml
 
 from testbed.cluster import Cluster
 from testbed.prometheus import PrometheusServer
-from tests.support.operator_bed import (
+from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     ROOT,
     apply,

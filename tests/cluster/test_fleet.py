@@ -15,7 +15,7 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.lives import JobLife, PodLife
 from testbed.prometheus import PrometheusServer
-from tests.support.operator_bed import (
+from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
     condition,

@@ -20,8 +20,17 @@ from concertmaster.cli import cli
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from testbed.cluster import Cluster
-from tests.cluster.test_change_loop import World, cron_job
-from tests.support.operator_bed import apply, condition, install_crds, operator, policy, profile, settings, wait_for
+from tests.support.cluster.change_world import World, cron_job
+from tests.support.cluster.operator_bed import (
+    apply,
+    condition,
+    install_crds,
+    operator,
+    policy,
+    profile,
+    settings,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 

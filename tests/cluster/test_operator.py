@@ -13,7 +13,7 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.prometheus import PrometheusServer
-from tests.support.operator_bed import (
+from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
     condition,
@@ -28,6 +28,7 @@ from tests.support.operator_bed import (
     wait_for,
     with_series,
 )
+from tests.support.cluster.operator_checks import assert_unsoiled, grant_reading
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -56,13 +57,6 @@ def advised(cluster: Cluster, namespace: str, name: str = "cronjob-etl") -> dict
     """The profile once its analysis is complete, else empty."""
     found = get(cluster, "wfp", namespace, name)
     return found if condition(found, "Ready").get("reason") == "Analyzed" else {}
-
-
-def assert_unsoiled(obj: dict[str, Any]) -> None:
-    """No finalizer and no annotation of ours."""
-    meta = obj["metadata"]
-    assert "finalizers" not in meta
-    assert set(meta.get("annotations") or ()) <= {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
 def test_policies_become_advice_and_the_next_cycles_write_nothing(
@@ -399,34 +393,6 @@ def test_rules_and_rights_a_policy_lacks_are_told(
         assert ready["reason"] == "UnknownRule"
         assert "no-such-rule" in ready["message"]
         assert condition(get(bed, "wfp", namespace, "cronjob-etl"), "Ready")["status"] == "True"
-
-
-def grant_reading(cluster: Cluster, namespace: str) -> None:
-    """What a read-only installation has in one namespace."""
-    rules = [
-        {"apiGroups": ["concertmaster.dev"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
-        {"apiGroups": ["concertmaster.dev"], "resources": ["workflowprofiles"], "verbs": ["create", "patch", "delete"]},
-        {
-            "apiGroups": ["concertmaster.dev"],
-            "resources": ["workflowprofiles/status", "optimizationpolicies/status"],
-            "verbs": ["patch"],
-        },
-        {"apiGroups": ["batch"], "resources": ["cronjobs", "jobs"], "verbs": ["get", "list", "watch"]},
-    ]
-    meta = {"name": "reader", "namespace": namespace}
-    subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "viewer@example.com"}
-    group = "rbac.authorization.k8s.io"
-    apply(
-        cluster,
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": rules},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": meta,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": "reader"},
-            "subjects": [subject],
-        },
-    )
 
 
 def test_without_rights_it_ends_and_says_which(bed: Cluster, namespace: str, tmp_path: Path) -> None:

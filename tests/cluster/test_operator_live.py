@@ -16,17 +16,13 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
 from concertmaster.history import Store
 from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
 from testbed.prometheus import PrometheusServer
-from tests.cluster.test_operator import assert_unsoiled, grant_reading
-from tests.support.argo_oracle import Controller, stamp
-from tests.support.chart_bed import minimal_crd
-from tests.support.operator_bed import (
+from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo
+from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
     cronjob,
     history,
-    install_crds,
     operator,
     policy,
     profile,
@@ -34,23 +30,14 @@ from tests.support.operator_bed import (
     settings,
     wait_for,
 )
-from tests.unit.engines.argo.test_pods import NESTED
+from tests.support.cluster.operator_checks import assert_unsoiled, grant_reading
+from tests.support.engines.argo_definitions import NESTED
+from tests.support.engines.argo_oracle import Controller, stamp
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
-ARGO = "argoproj.io/v1alpha1"
-DEMO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
-PLACE = "default"
 ETL = WorkflowKey(PLACE, "WorkflowTemplate", "etl")
 BACKUP = WorkflowKey(PLACE, "CronJob", "backup")
-
-
-@pytest.fixture
-def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
-    """A cluster of the test's own, with our kinds and without Argo's."""
-    found = make_control_plane().cluster
-    install_crds(found)
-    return found
 
 
 @pytest.fixture
@@ -58,14 +45,6 @@ def prometheus(make_prometheus: Callable[..., PrometheusServer]) -> PrometheusSe
     """A few runs of some CronJob, so that the source is in order."""
     end = time.time() - 30.0
     return make_prometheus(history=history(*runs_of_cronjob(PLACE, "backup", 2, end), end, days=0.5))
-
-
-def install_argo(cluster: Cluster) -> None:
-    """Kinds of workflows, definitions and runs."""
-    cluster.kubectl("apply", "--server-side", "-f", str(DEMO_CRDS))
-    apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=30s")
-    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=30s")
 
 
 def template() -> list[dict[str, Any]]:

@@ -24,9 +24,9 @@ from concertmaster.settings import Source
 from testbed.lives import PodLife
 from testbed.process import http_get
 from testbed.prometheus import PrometheusServer
-from tests.support import histories
-from tests.support.histories import DAYS, END, MIB
-from tests.support.promql_grammar import queries as random_queries
+from tests.support.cluster import histories
+from tests.support.cluster.histories import DAYS, END, MIB
+from tests.support.data.promql_grammar import queries as random_queries
 
 MOST_QUERIES = 15
 ETL = histories.etl()

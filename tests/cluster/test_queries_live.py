@@ -14,7 +14,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
-from tests.cluster.test_testbed import job, pods_of, unix, until
+from tests.support.cluster.bed_jobs import job, pods_of, unix, until
 
 
 @pytest.fixture

@@ -21,7 +21,15 @@ from testbed import cgroups
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options
 from testbed.prometheus import PrometheusServer, scrapes_of
-from tests.support.operator_bed import DISCOVER_CRONJOBS, apply, install_crds, operator, policy, settings, wait_for
+from tests.support.cluster.operator_bed import (
+    DISCOVER_CRONJOBS,
+    apply,
+    install_crds,
+    operator,
+    policy,
+    settings,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 

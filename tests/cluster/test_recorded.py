@@ -31,7 +31,7 @@ from testbed.lives import PodLife
 from testbed.openmetrics import Grid, render
 from testbed.process import http_get, run
 from testbed.prometheus import PrometheusServer
-from tests.support.histories import END, MIB, main, pod, uid
+from tests.support.cluster.histories import END, MIB, main, pod, uid
 
 HOUR = 3600.0
 CHANCE = random.Random(41)

@@ -17,9 +17,9 @@ from concertmaster.core.model import Recommendation
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.report.result import status
 from testbed.cluster import Cluster
-from tests.support.operator_bed import apply, install_crds
-from tests.support.rules_world import Scene
-from tests.support.scenarios import SCENARIOS
+from tests.support.cluster.operator_bed import apply, install_crds
+from tests.support.core.rules_world import Scene
+from tests.support.core.scenarios import SCENARIOS
 
 CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 # Rules whose advice is a place to look at, not a field to set.

@@ -20,8 +20,8 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.openmetrics import ContainerLife, Grid, PodLife, render
 from tests.support.builders import DAY, MI, NOW
-from tests.support.rules_world import Pod, Scene, noise, scene
-from tests.support.scenarios import SCENARIOS, STEPS, etl, measured
+from tests.support.core.rules_world import Pod, Scene, noise, scene
+from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured
 
 # What these rest on is not in these series: live objects, users' queries, or other workflows. They have tests of their own.
 ELSEWHERE = {"budget", "cache-step", "demand-forecast", "schedule-clash"}

@@ -21,8 +21,8 @@ from concertmaster.prometheus.collect.look import Collection, CollectOptions, co
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.prometheus import PrometheusServer
-from tests.support.histories import END, pod
-from tests.support.metrics_store import Asked, Reply, Store, failure, running
+from tests.support.cluster.histories import END, pod
+from tests.support.data.metrics_store import Asked, Reply, Store, failure, running
 
 HOUR = 3600.0
 Change = Callable[[dict[str, Any]], None]

@@ -8,9 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,39 +23,9 @@ from testbed.process import TestbedError, http_get
 from testbed.prometheus import scrapes_of
 from testbed.pytest_plugin import MakePrometheus, require_binaries
 from testbed.simulation import PodModel
+from tests.support.cluster.bed_jobs import job, pods_of, unix, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def until(probe: Callable[[], Any], timeout: float = 30.0) -> Any:
-    """The first true answer of `probe`; fails when none comes in time."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        found = probe()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"nothing within {timeout} s from {probe}")
-
-
-def unix(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
-
-
-def job(name: str, annotations: dict[str, str], **spec: Any) -> dict[str, Any]:
-    """A Job of one container `main`; `resources`, `restart` and Job fields can be given."""
-    container = {"name": "main", "image": "app:1", "command": ["work"], "resources": spec.pop("resources", {})}
-    pod = {"restartPolicy": spec.pop("restart", "Never"), "containers": [container]}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {"template": {"metadata": {"annotations": annotations}, "spec": pod}, **spec},
-    }
-
-
-def pods_of(cluster: Cluster, namespace: str, name: str) -> list[dict[str, Any]]:
-    return list(cluster.get("pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={name}")["items"])
 
 
 def ended(pod: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from testbed.controlplane import ControlPlane, Options
 from testbed.engine_parts import require_namespace
 from testbed.prometheus import PrometheusServer, scrapes_of
 from testbed.pytest_plugin import require_binaries
-from tests.support import engine_scene as scenes
-from tests.support.engine_scene import NAMESPACE, Object, Scene
+from tests.support.engines import scene as scenes
+from tests.support.engines.scene import NAMESPACE, Object, Scene
 
 HERE = Path(__file__).parent
 SCRAPE_SECONDS = 2

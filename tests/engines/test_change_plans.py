@@ -22,11 +22,9 @@ from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
 from testbed.cluster import Cluster
 from testbed.controlplane import Options
 from testbed.prometheus import PrometheusServer
-from tests.cluster.test_apply import CASES
 from tests.engines.conftest import bed
-from tests.support.changes_world import advice
-from tests.support.engine_scene import ended
-from tests.support.operator_bed import (
+from tests.support.cluster.apply_cases import CASES
+from tests.support.cluster.operator_bed import (
     apply,
     condition,
     history,
@@ -37,6 +35,8 @@ from tests.support.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.core.changes_world import advice
+from tests.support.engines.scene import ended
 
 SPACE = "plans"
 SHARED = {"requests": {"cpu": "400m", "memory": "256Mi"}}

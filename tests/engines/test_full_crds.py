@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.engines import define_all
-from tests.engines.test_argo import Run, agree
-from tests.support.engine_scene import Scene
+from tests.support.engines.argo_runs import Run, agree
+from tests.support.engines.scene import Scene
 
 
 @pytest.mark.parametrize("name", ["fan-items", "nested", "retry-oom", "containers", "locked"])

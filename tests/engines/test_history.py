@@ -24,10 +24,10 @@ from concertmaster.engines.argo.live import workflow_of
 from concertmaster.engines.registry import run_kind
 from concertmaster.history.store import Store
 from concertmaster.prometheus.collect.look import Collection
-from tests.engines.test_argo import ADHOC
-from tests.support.engine_expected import ARGO, TEKTON, Row
-from tests.support.engine_scene import NAMESPACE, Object, Scene
-from tests.support.engine_times import created, finished, near, scheduled, started, unix
+from tests.support.engines.argo_runs import ADHOC
+from tests.support.engines.expected import ARGO, TEKTON, Row
+from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines.times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 STRANGER = "stranger-6xk4j"

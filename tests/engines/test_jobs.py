@@ -10,8 +10,8 @@ from concertmaster.core.model import JobFact, Outcome, RunRecord, Source, Workfl
 from concertmaster.engines import assign, build_runs
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from concertmaster.prometheus.collect.look import Collection
-from tests.support.engine_scene import NAMESPACE, Object, Scene
-from tests.support.engine_times import created, finished, near, started, unix
+from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines.times import created, finished, near, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 

@@ -10,8 +10,8 @@ from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinit
 from concertmaster.engines import Claims, as_in_history, assign, build_runs, define
 from concertmaster.engines.jobset.live import read_run
 from concertmaster.prometheus.collect.look import Collection
-from tests.support.engine_scene import NAMESPACE, Object, Scene, about
-from tests.support.engine_times import created, finished, near, scheduled, started, unix
+from tests.support.engines.scene import NAMESPACE, Object, Scene, about
+from tests.support.engines.times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 KEY = WorkflowKey(NAMESPACE, "WorkflowProfile", "training")

@@ -8,9 +8,9 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.tekton.live import read_run, workflow_of
-from tests.support.engine_expected import TEKTON, Row
-from tests.support.engine_scene import NAMESPACE, Object, Scene, about
-from tests.support.engine_times import near, unix
+from tests.support.engines.expected import TEKTON, Row
+from tests.support.engines.scene import NAMESPACE, Object, Scene, about
+from tests.support.engines.times import near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 

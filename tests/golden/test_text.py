@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from concertmaster.cli import details
@@ -12,23 +10,13 @@ from concertmaster.report import detail, markdown, tables
 from concertmaster.report.result import status, view
 from tests.support import checklist
 from tests.support.builders import NOW
-from tests.support.cases import Case, cases
+from tests.support.core.cases import Case, cases
+from tests.support.golden import check
 
 PROFILE = {
     "metadata": {"name": "nightly-etl", "namespace": "demo"},
     "spec": {"workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}},
 }
-
-FILES = Path(__file__).parent / "files"
-
-
-def check(name: str, text: str, update: bool) -> None:
-    """Compare with the golden file, or write it."""
-    file = FILES / name
-    if update:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    assert text == file.read_text(), f"{name} differs; look at the difference, then renew it with --update-golden"
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)

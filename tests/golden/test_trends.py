@@ -13,8 +13,8 @@ from concertmaster.core.analysis.periods import HOUR, Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome
 from concertmaster.report import trends as told
-from tests.golden.test_text import check
 from tests.support.builders import DAY, definition, run, step
+from tests.support.golden import check
 
 ZONE = ZoneInfo("Europe/Berlin")
 ETL = definition(step("extract"), step("load", ["extract"], 1))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.engines import assign, define_all, infer_definitions
-from tests.support.argo_oracle import Controller, leaf, pods, template
+from tests.support.engines.argo_oracle import Controller, leaf, pods, template
 
 SPEC = {
     "entrypoint": "main",

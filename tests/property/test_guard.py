@@ -16,7 +16,7 @@ from concertmaster.prometheus.client.errors import QueryRefused
 from concertmaster.prometheus.guard.guard import MAX_LENGTH, check, fence
 from concertmaster.prometheus.guard.promql_text import FUNCTIONS
 from concertmaster.prometheus.queries.promql import one_of, quote, selector
-from tests.support.promql_grammar import queries
+from tests.support.data.promql_grammar import queries
 
 OWN = "team-a"
 CLUSTER = {"cluster": 'prod"1'}

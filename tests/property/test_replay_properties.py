@@ -16,7 +16,7 @@ from concertmaster.core.analysis.replay.gain import gain
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
-from tests.support.oracle_runs import BEGIN, KEY, Engine
+from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 pytestmark = pytest.mark.filterwarnings("error")  # an overflow is a fault, even where numpy only warns
 

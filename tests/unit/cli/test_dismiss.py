@@ -10,7 +10,7 @@ from concertmaster.cli.commands.dismiss import MANAGER, expiration, refuse_same,
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from tests.support.builders import NOW
-from tests.support.fakes import MemoryClient
+from tests.support.controller.fakes import MemoryClient
 
 
 @pytest.mark.parametrize(

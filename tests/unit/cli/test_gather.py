@@ -10,7 +10,7 @@ import pytest
 from concertmaster import engines
 from concertmaster.cli.gather import from_prometheus
 from concertmaster.settings import Source
-from tests.support.metrics_store import Labels, running, vector
+from tests.support.data.metrics_store import Labels, running, vector
 
 NOW = 1_000_000.0
 TEKTON = {

@@ -9,8 +9,8 @@ import pytest
 from concertmaster.cli.plans import Planner, edits_of, recommendation_of
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import NAMESPACES, PROFILES, target_resource
-from tests.support.fakes import MemoryClient
-from tests.support.scenarios import SCENARIOS
+from tests.support.controller.fakes import MemoryClient
+from tests.support.core.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("rule", ["memory-request", "cpu-request", "parallelism"])

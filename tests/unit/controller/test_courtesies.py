@@ -13,7 +13,7 @@ from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, EventType, Note, Posted
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef, target_resource
-from tests.support.fakes import MemoryClient, ref
+from tests.support.controller.fakes import MemoryClient, ref
 
 
 class Clock:

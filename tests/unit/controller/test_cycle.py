@@ -13,7 +13,7 @@ from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
-from tests.support.harness import CRONJOB, INTERVAL, Bed, report, resource, run
+from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, report, resource, run
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 ETL = WorkflowKey("demo", "CronJob", "etl")

@@ -12,7 +12,7 @@ from concertmaster.controller.prerequisites import Prerequisites, StartError, Wa
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.objects import API_VERSION, CLUSTER_POLICIES, OURS, POLICIES, PROFILES
-from tests.support.fakes import MemoryClient
+from tests.support.controller.fakes import MemoryClient
 
 GROUP = f"/apis/{API_VERSION}"
 

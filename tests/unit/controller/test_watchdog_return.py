@@ -9,7 +9,7 @@ from concertmaster.controller.registry import Registry
 from concertmaster.controller.watchdog import KindsLost, Watchdog
 from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import PROFILES
-from tests.support.fakes import MemoryClient
+from tests.support.controller.fakes import MemoryClient
 
 
 class Clock:

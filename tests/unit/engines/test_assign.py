@@ -13,7 +13,7 @@ from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import merge_facts
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.tekton.traits import TEKTON
-from tests.support.argo_oracle import Controller, leaf, pods, template
+from tests.support.engines.argo_oracle import Controller, leaf, pods, template
 
 SPEC = {
     "entrypoint": "main",

@@ -34,13 +34,13 @@ from concertmaster.engines import (
 )
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.jobs.traits import JOB
-from tests.support.argo_oracle import Controller, pods, stamp
-from tests.unit.engines.argo.test_pods import NESTED, RUN, the_definition
-from tests.unit.engines.common.test_manifest import JSON
-from tests.unit.engines.jobs.test_definition import job
-from tests.unit.engines.jobs.test_definition import pod as job_pod
-from tests.unit.engines.jobs.test_live import live_job
-from tests.unit.engines.tekton.test_tekton import pipeline, pipeline_run, task
+from tests.support.engines.argo_definitions import NESTED, RUN, the_definition
+from tests.support.engines.argo_oracle import Controller, pods, stamp
+from tests.support.engines.job_objects import job
+from tests.support.engines.job_objects import pod as job_pod
+from tests.support.engines.json_values import JSON
+from tests.support.engines.live_jobs import live_job
+from tests.support.engines.tekton_objects import pipeline, pipeline_run, task
 
 
 def picked(

@@ -9,7 +9,7 @@ from concertmaster.core.model import PodFact, WorkflowGraph
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
 from concertmaster.engines.argo.traits import ARGO
-from tests.support.argo_oracle import Controller, leaf, pods
+from tests.support.engines.argo_oracle import Controller, leaf, pods
 
 SPEC = {
     "entrypoint": "main",

@@ -8,26 +8,8 @@ import pytest
 
 from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowDefinition
 from concertmaster.engines import build_run, build_runs, define
-from tests.support.argo_oracle import leaf, template
-
-
-def definition(*tasks: dict[str, Any], **spec: Any) -> WorkflowDefinition:
-    main = {"name": "main", "dag": {"tasks": list(tasks)}}
-    templates = [
-        main,
-        leaf("run"),
-        leaf("cached", memoize={"key": "k"}),
-        {"name": "pause", "suspend": {}},
-        leaf("d", daemon=True),
-    ]
-    found = define(template("etl", {"entrypoint": "main", "templates": templates, **spec}))
-    assert found is not None
-    assert found.graph.problems == ()
-    return found
-
-
-def task(name: str, *after: str, **fields: Any) -> dict[str, Any]:
-    return {"name": name, "template": "run", "dependencies": list(after), **fields}
+from tests.support.core.run_graphs import DIAMOND, definition, task
+from tests.support.engines.argo_oracle import leaf, template
 
 
 def ran(
@@ -35,9 +17,6 @@ def ran(
 ) -> StepExecution:
     uid = f"{step}-{begin}-{fields.get('item')}"
     return StepExecution(step, uid=uid, created=begin, started=begin, finished=end, outcome=outcome, **fields)
-
-
-DIAMOND = definition(task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c"))
 
 
 def record(*rows: StepExecution, d: WorkflowDefinition = DIAMOND, as_of: float | None = None) -> Any:

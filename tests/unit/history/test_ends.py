@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history import Store
-from tests.unit.history.test_store import ran
+from tests.support.data.history_rows import ran
 
 KEY = WorkflowKey("ops", "CronJob", "backup")
 LOST = ran("1", 10.0, outcome=Outcome.UNKNOWN, finished=None)

@@ -18,7 +18,7 @@ import pytest
 from concertmaster.history import HistoryDamaged, HistoryError, HistoryFull, HistoryLocked, HistoryReadOnly, Store
 from concertmaster.history.errors import translate
 from concertmaster.history.schema import MIGRATIONS
-from tests.unit.history.test_store import KEY, ran
+from tests.support.data.history_rows import KEY, ran
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def killed_after_writing(path: str) -> None:
     code = (
         "import os, sys\n"
         "from concertmaster.history import Store\n"
-        "from tests.unit.history.test_store import KEY, ran\n"
+        "from tests.support.data.history_rows import KEY, ran\n"
         "store = Store(sys.argv[1])\n"
         "store.write_journal('change/1', '{}', 1.0)\n"
         "store.add({KEY: {'late': [ran('late')]}})\n"
@@ -242,7 +242,7 @@ def test_unexpected_faults_keep_their_name() -> None:
 WRITER = """
 import sys
 from concertmaster.history import Store
-from tests.unit.history.test_store import KEY, ran
+from tests.support.data.history_rows import KEY, ran
 store = Store(sys.argv[1])
 n = int(sys.argv[2])
 print("ready", flush=True)

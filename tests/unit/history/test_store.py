@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history import Store
-from tests.unit.engines.test_runs import DIAMOND
-from tests.unit.history.test_encoding import EXECUTIONS
+from tests.support.core.run_graphs import DIAMOND
+from tests.support.data.encoded_executions import EXECUTIONS
+from tests.support.data.history_rows import KEY, ran
 
-KEY = WorkflowKey("data", "WorkflowTemplate", "etl")
 OTHER = WorkflowKey("data", "CronJob", "backup")
 DAY = 86_400.0
 
@@ -25,13 +24,6 @@ DAY = 86_400.0
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(str(tmp_path / "history.db")) as found:
         yield found
-
-
-def ran(uid: str, at: float = 0.0, step: str = "a", **fields: object) -> StepExecution:
-    base = StepExecution(
-        step, uid=uid, pod=f"pod-{uid}", created=at, started=at + 1, finished=at + 10, outcome=Outcome.SUCCEEDED
-    )
-    return replace(base, **fields)  # type: ignore[arg-type]
 
 
 def test_what_is_added_comes_back_as_runs(store: Store) -> None:

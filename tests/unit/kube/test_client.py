@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.kube import errors
 from concertmaster.kube.client import METADATA_ONLY, ClientLimits, KubeClient, load_configuration
-from tests.support.apiserver import QUICK, Answer, Request, failure, serving
+from tests.support.controller.apiserver import QUICK, Answer, Request, failure, serving
 
 PODS = "/api/v1/pods"
 

@@ -7,7 +7,7 @@ import pytest
 from concertmaster.kube import errors
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.writer import StatusUpdate, StatusWriter, Written, digest, size
-from tests.support.fakes import MemoryClient, ref
+from tests.support.controller.fakes import MemoryClient, ref
 
 CONDITION = {
     "type": "Ready",

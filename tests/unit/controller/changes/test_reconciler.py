@@ -21,7 +21,8 @@ from concertmaster.core.model import Category, Edit, Level, Outcome
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, Resource
-from tests.support.changes_bed import (
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import (
     CHANGES,
     CPU,
     CRONJOB,
@@ -35,25 +36,7 @@ from tests.support.changes_bed import (
     cheaper,
     wider,
 )
-from tests.support.changes_world import advice, planned
-
-HOUR = 3600.0
-
-
-def applied(bed: Bed | None = None, **apply: Any) -> Bed:
-    """A bed with one change just written; 30 runs came before it."""
-    bed = bed or Bed(**apply)
-    bed.run()
-    assert bed.cpu() == "1500m"
-    assert bed.one().phase == "Verifying"
-    return bed
-
-
-def later(bed: Bed, count: int, seconds: float = 600.0, **more: Any) -> None:
-    """``count`` runs after the change, then a cycle."""
-    bed.now += count * HOUR + 60.0
-    bed.runs(count, seconds, seed=2 + len(bed.history.runs_of["etl"]), **more)
-    bed.run(0.0)
+from tests.support.core.changes_world import advice, planned
 
 
 def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> None:

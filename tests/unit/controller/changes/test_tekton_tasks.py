@@ -17,9 +17,9 @@ from concertmaster.core.changes.plan import digest_of
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
-from tests.support.changes_bed import CHANGES, NOW, PROFILES, Bed
-from tests.support.changes_world import advice
-from tests.support.harness import resource
+from tests.support.controller.changes_bed import CHANGES, NOW, PROFILES, Bed
+from tests.support.controller.harness import resource
+from tests.support.core.changes_world import advice
 
 HOUR = 3600.0
 PIPELINE, TASK = resource("tekton.dev/v1", "Pipeline"), resource("tekton.dev/v1", "Task")

@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.history import HistoryReadOnly, Store
-from tests.unit.history.test_store import KEY, ran
+from tests.support.data.history_rows import KEY, ran
 
 
 @pytest.fixture

@@ -27,13 +27,13 @@ from concertmaster.engines import assign
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.objects import Resource
-from tests.support.argo_oracle import Controller, fnv, pods, stamp
-from tests.support.fakes import MemoryClient
-from tests.unit.engines.argo.test_pods import NESTED, the_definition
-from tests.unit.engines.jobs.test_definition import job
-from tests.unit.engines.jobs.test_live import live_job
-from tests.unit.engines.jobs.test_live import pod as live_pod
-from tests.unit.engines.tekton.test_tekton import RUNS, pipeline, pipeline_run, task
+from tests.support.controller.fakes import MemoryClient
+from tests.support.engines.argo_definitions import NESTED, the_definition
+from tests.support.engines.argo_oracle import Controller, fnv, pods, stamp
+from tests.support.engines.job_objects import job
+from tests.support.engines.live_jobs import live_job
+from tests.support.engines.live_jobs import pod as live_pod
+from tests.support.engines.tekton_objects import RUNS, pipeline, pipeline_run, task
 
 _KINDS = {kind.resource.kind: kind for kind in reversed(KINDS)}
 WORKFLOWS, PIPELINE_RUNS, JOBS, JOB_SETS = (

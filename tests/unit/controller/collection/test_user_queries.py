@@ -18,7 +18,7 @@ from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import define
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.vector import Vector
-from tests.support.harness import Bed, report, run
+from tests.support.controller.harness import Bed, report, run
 
 NOW = 1_760_000_000.0
 DAY = 86400.0

@@ -18,7 +18,7 @@ from concertmaster.kube import errors
 from concertmaster.kube.discover import ProblemKind
 from concertmaster.kube.objects import PROFILES, Resource, target_resource
 from concertmaster.kube.profiles import DISCOVERED_LABEL
-from tests.support.fakes import MemoryClient
+from tests.support.controller.fakes import MemoryClient
 
 
 def known(api_version: str, kind: str) -> Resource:

@@ -18,7 +18,7 @@ from concertmaster.controller.server import Server
 from concertmaster.controller.telemetry import Telemetry
 from concertmaster.report import detail
 from concertmaster.report.result import view as view_of
-from tests.support.cases import cases
+from tests.support.core.cases import cases
 
 UID = "0b5b6b4e-8a0e-4a4e-9a63-0d6b8d0a7c11"
 

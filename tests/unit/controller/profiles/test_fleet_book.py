@@ -11,7 +11,7 @@ from concertmaster.controller.interfaces import Case, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_book import EVERY, FleetBook
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
-from tests.support.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
+from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
 
 CLASH = [{"id": "schedule-clash", "action": "Start later"}]
 

@@ -27,9 +27,9 @@ from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, PROFILES
-from tests.support import changes_world
 from tests.support.builders import DAY, NOW
-from tests.support.cases import POLICY, cases
+from tests.support.core import changes_world
+from tests.support.core.cases import POLICY, cases
 
 CASE = next(c for c in cases() if c.name == "over-requested")
 MEMORY = "/spec/templates/{}/container/resources/requests/memory"

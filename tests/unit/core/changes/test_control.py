@@ -16,7 +16,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.core.stats.comparison import Common, compare, watch
 from tests.support.builders import DAY, NOW
-from tests.unit.core.changes.test_verification import noisy, series
+from tests.support.core.verification_runs import noisy, series
 
 SETTINGS = VerifySettings()
 

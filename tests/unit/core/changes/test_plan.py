@@ -20,7 +20,7 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds, Range
 from concertmaster.engines import PATCHABLE
-from tests.support.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
+from tests.support.core.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
 
 TEMPLATE = PATCHABLE["WorkflowTemplate"]
 BOUNDS = Bounds()

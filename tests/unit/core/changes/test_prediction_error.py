@@ -11,7 +11,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changes.prediction_error import LATER_RUNS, effect_error, reserved_per_month
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from tests.support.builders import DAY, NOW, container, daily, definition, step
-from tests.unit.core.changes.test_verification import series
+from tests.support.core.verification_runs import series
 
 ONE = definition(step("load"))
 RUNS = daily(ONE.graph, 11, lambda _: {"load": 3600.0})

@@ -12,7 +12,7 @@ from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEf
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import DAY, NOW
-from tests.unit.core.changes.test_verification import HOUR, noisy, series
+from tests.support.core.verification_runs import HOUR, noisy, series
 
 SETTINGS = VerifySettings(min_runs=5, max_runs=30)
 LIMIT = ImplementationResult(

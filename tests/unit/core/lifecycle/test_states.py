@@ -24,7 +24,7 @@ from concertmaster.core.lifecycle.states import (
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from tests.support.builders import DAY, NOW
-from tests.support.changes_world import template
+from tests.support.core.changes_world import template
 
 PATH = "/spec/templates/train/container/resources/requests/memory"
 ID = "memory-request.train"

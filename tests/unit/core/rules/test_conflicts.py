@@ -7,9 +7,9 @@ from dataclasses import replace
 from concertmaster.core.model import Category, Edit, Interval, Level, Recommendation, Severity
 from concertmaster.core.rules import RULES
 from concertmaster.core.rules.conflicts import resolve
-from tests.support import scenarios
-from tests.support.rules_world import Pod, Work, noise, scene
-from tests.support.scenarios import STEPS, measured, resources
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenarios import STEPS, measured, resources
 
 GAIN = Interval(0.1, 0.2, 0.3)
 

@@ -12,7 +12,7 @@ from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.rules import RULES, Rule
 from concertmaster.report.status_document import advice_line
 from tests.support import checklist
-from tests.support.scenarios import SCENARIOS
+from tests.support.core.scenarios import SCENARIOS
 
 PAGES = Path(__file__).resolve().parents[4] / "docs" / "rules"
 LINE = re.compile(r"^> .*$", re.MULTILINE)

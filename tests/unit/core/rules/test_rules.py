@@ -26,9 +26,9 @@ from concertmaster.core.model import (
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, recommend
-from tests.support import rules_world as world
-from tests.support import scenarios
 from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
+from tests.support.core import rules_world as world
+from tests.support.core import scenarios
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
 EVEN = {"extract": 60.0, "transform": 60.0, "load": 60.0}

@@ -13,8 +13,8 @@ from concertmaster.engines import define
 from concertmaster.engines.argo.definition import trigger
 from concertmaster.engines.argo.items import item_name
 from concertmaster.engines.common.manifest import Unreadable
-from tests.support.argo_oracle import leaf, template
-from tests.unit.engines.common.test_manifest import JSON
+from tests.support.engines.argo_oracle import leaf, template
+from tests.support.engines.json_values import JSON
 
 
 def defined(spec: dict[str, Any], **objects: dict[str, Any]) -> WorkflowDefinition:

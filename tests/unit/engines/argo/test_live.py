@@ -16,9 +16,9 @@ from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowKey
 from concertmaster.engines import LiveRun
 from concertmaster.engines.argo.live import read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
-from tests.support.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
-from tests.unit.engines.argo.test_pods import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
-from tests.unit.engines.common.test_manifest import JSON
+from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
+from tests.support.engines.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
+from tests.support.engines.json_values import JSON
 
 KEY = WorkflowKey("data", "WorkflowTemplate", "etl")
 

@@ -11,22 +11,8 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution, WorkflowDefinition
 from concertmaster.engines import UNKNOWN_STEP, assign, build_run, build_runs, define
-from tests.support.argo_oracle import Controller, Node, fnv, leaf, pods, template
-
-RUN = "etl-x7k2z"
-
-TASK_NAMES = ["fetch", "a", "build-all", "z9"]
-
-
-def spec_of(main: dict[str, Any], *templates: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    return {"entrypoint": "main", "templates": [{"name": "main", **main}, *templates], **fields}
-
-
-def the_definition(spec: dict[str, Any], name: str = "etl") -> WorkflowDefinition:
-    found = define(template(name, spec))
-    assert found is not None
-    assert found.graph.problems == ()
-    return found
+from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
+from tests.support.engines.argo_oracle import Controller, Node, fnv, leaf, pods, template
 
 
 def placed(facts: list[PodFact], *definitions: WorkflowDefinition, run: str = RUN) -> dict[str, StepExecution]:
@@ -56,35 +42,6 @@ def compare(
         assert e.outcome is (Outcome.FAILED if node.failed else Outcome.SUCCEEDED)
 
 
-NESTED = spec_of(
-    {
-        "dag": {
-            "tasks": [
-                {"name": "extract", "template": "run"},
-                {
-                    "name": "prepare",
-                    "template": "inner",
-                    "dependencies": ["extract"],
-                    "withItems": ["x", {"b": 1, "a": "(2)"}],
-                },
-                {"name": "train", "template": "run", "dependencies": ["prepare"], "onExit": "note"},
-            ]
-        }
-    },
-    {
-        "name": "inner",
-        "steps": [
-            [{"name": "fetch", "template": "run", "withSequence": {"count": "3"}}],
-            [{"name": "clean", "template": "run"}, {"name": "check", "template": "plain"}],
-        ],
-    },
-    leaf("run", retryStrategy={"limit": 2}),
-    leaf("plain"),
-    leaf("note"),
-    onExit="note",
-)
-
-
 @pytest.mark.parametrize("version", [1, 2])
 def test_every_pod_of_a_nested_fanned_out_retried_run_is_recognised(version: int) -> None:
     nodes = Controller(NESTED, RUN, failures=lambda n: len(n) % 3).execute()
@@ -93,75 +50,12 @@ def test_every_pod_of_a_nested_fanned_out_retried_run_is_recognised(version: int
     compare(nodes, facts, placed(facts, the_definition(NESTED)))
 
 
-@st.composite
-def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """Random workflows: dags and steps, two levels deep, fan-out, retries, exit handlers."""
-
-    def spread() -> dict[str, Any]:
-        kind = draw(st.sampled_from(["", "", "withItems", "withSequence"]))
-        if kind == "withItems":
-            value = st.one_of(
-                st.text(max_size=5),
-                st.integers(0, 99),
-                st.booleans(),
-                st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
-            )
-            return {kind: draw(st.lists(value, min_size=1, max_size=3))}
-        return {kind: {"count": str(draw(st.integers(1, 3)))}} if kind else {}
-
-    def body(callees: list[str]) -> dict[str, Any]:
-        names = draw(st.lists(st.sampled_from(TASK_NAMES), min_size=1, max_size=4, unique=True))
-        tasks = [{"name": n, "template": draw(st.sampled_from(callees)), **spread()} for n in names]
-        if draw(st.integers(0, 1)):
-            groups: list[list[dict[str, Any]]] = [[]]
-            for t in tasks:
-                apart = draw(st.booleans())
-                if groups[-1] and apart:
-                    groups.append([])
-                groups[-1].append(t)
-            return {"steps": groups}
-        for i, t in enumerate(tasks):
-            before = draw(st.lists(st.sampled_from(names[:i]), unique=True)) if i else []
-            if before:
-                t["dependencies"] = before
-            if draw(st.integers(0, 5)) == 0:
-                t["onExit"] = "note"
-        return {"dag": {"tasks": tasks}}
-
-    retried = leaf("run", retryStrategy={"limit": 3})
-    inner = {"name": "inner", **body(["run", "plain"])}
-    fields: dict[str, Any] = {"onExit": "note"} if draw(st.booleans()) else {}
-    if draw(st.integers(0, 4)) == 0:
-        fields["retryStrategy"] = {"limit": 2}  # also retries dags and steps, which adds "(0)" inside node names
-    return spec_of(body(["run", "plain", "inner"]), inner, retried, leaf("plain"), leaf("note"), **fields)
-
-
 @given(specs(), st.integers(0, 3), st.sampled_from([1, 2]))
 @settings(max_examples=120, deadline=None)
 def test_any_workflow_is_recognised_from_its_pods_alone(spec: dict[str, Any], salt: int, version: int) -> None:
     nodes = Controller(spec, RUN, failures=lambda n: (fnv(n) + salt) % 3).execute()
     facts = pods(nodes, RUN, version=version)
     compare(nodes, facts, placed(facts, the_definition(spec)))
-
-
-DYNAMIC = spec_of(
-    {
-        "dag": {
-            "tasks": [
-                {"name": "list", "template": "list"},
-                {
-                    "name": "work",
-                    "template": "run",
-                    "dependencies": ["list"],
-                    "withParam": "{{tasks.list.outputs.result}}",
-                },
-                {"name": "end", "template": "list", "dependencies": ["work"]},
-            ]
-        }
-    },
-    leaf("list"),
-    leaf("run", retryStrategy={"limit": 4}),
-)
 
 
 def test_items_only_known_at_run_time_keep_step_and_attempts() -> None:

@@ -10,47 +10,11 @@ from hypothesis import given, settings
 from concertmaster.core.model import Outcome, Source, WorkflowKey
 from concertmaster.engines import run_kind
 from concertmaster.engines.jobs.live import read_run, workflow_of
-from tests.support.argo_oracle import stamp
-from tests.unit.engines.common.test_manifest import JSON
-from tests.unit.engines.jobs.test_definition import job
+from tests.support.engines.job_objects import job
+from tests.support.engines.json_values import JSON
+from tests.support.engines.live_jobs import live_job, pod
 
 KEY = WorkflowKey("ops", "CronJob", "backup")
-
-
-def pod(name: str, begin: float, end: float, code: int = 0, labels: dict[str, str] | None = None) -> dict[str, Any]:
-    done = {
-        "exitCode": code,
-        "reason": "Completed" if code == 0 else "OOMKilled",
-        "startedAt": stamp(begin + 3),
-        "finishedAt": stamp(end),
-    }
-    meta = {"name": name, "namespace": "ops", "uid": f"uid-{name}", "creationTimestamp": stamp(begin)}
-    return {
-        "metadata": {**meta, "labels": labels or {}},
-        "spec": {"nodeName": "n1"},
-        "status": {
-            "phase": "Succeeded" if code == 0 else "Failed",
-            "startTime": stamp(begin + 2),
-            "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp(begin + 1)}],
-            "containerStatuses": [{"name": "dump", "image": "pg:16", "state": {"terminated": done}}],
-        },
-    }
-
-
-def live_job(condition: str | None = "Complete", **status: Any) -> dict[str, Any]:
-    conditions = [{"type": condition, "status": "True", "reason": "BackoffLimitExceeded"}] if condition else []
-    owner = {"kind": "CronJob", "name": "backup"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": "backup-29333333",
-            "namespace": "ops",
-            "creationTimestamp": stamp(0),
-            "ownerReferences": [owner],
-        },
-        "status": {"startTime": stamp(1), "completionTime": stamp(60), "conditions": conditions, **status},
-    }
 
 
 def test_attempts_times_and_exit_codes() -> None:

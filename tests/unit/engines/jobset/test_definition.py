@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.engines import assign, build_run, define
-from tests.unit.engines.common.test_manifest import JSON
+from tests.support.engines.jobset_objects import labels, pod, replicated
+from tests.support.engines.json_values import JSON
 
 
 def job_set(*jobs: dict[str, Any], **spec: Any) -> WorkflowDefinition:
@@ -22,16 +23,6 @@ def job_set(*jobs: dict[str, Any], **spec: Any) -> WorkflowDefinition:
     found = define(raw)
     assert found is not None
     return found
-
-
-def replicated(name: str, *after: str, replicas: int = 1, status: str = "Complete", **job: Any) -> dict[str, Any]:
-    pod = {"spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "4"}}}]}}
-    return {
-        "name": name,
-        "replicas": replicas,
-        "dependsOn": [{"name": a, "status": status} for a in after],
-        "template": {"spec": {"template": pod, "completionMode": "Indexed", **job}},
-    }
 
 
 def test_replicated_jobs_are_steps_with_their_dependencies() -> None:
@@ -49,22 +40,6 @@ def test_waiting_for_readiness_does_not_wait_for_the_end() -> None:
     in_order = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"})
     assert in_order.graph.step("b").depends_on == ("a",)  # type: ignore[union-attr]
     assert in_order.graph.step("a").daemon  # type: ignore[union-attr]
-
-
-def pod(
-    owner: str, uid: str, at: float = 0.0, labels: dict[str, str] | None = None, phase: str = "Succeeded"
-) -> PodFact:
-    return PodFact("ml", f"{owner}-0-x7k2z", uid, owner_kind="Job", owner_name=owner, labels=labels or {},
-                   created=at, started=at, finished=at + 10, phase=phase)  # fmt: skip
-
-
-def labels(step: str, index: int, completion: int) -> dict[str, str]:
-    return {
-        "jobset_sigs_k8s_io_jobset_name": "train",
-        "jobset_sigs_k8s_io_replicatedjob_name": step,
-        "jobset_sigs_k8s_io_job_index": str(index),
-        "batch_kubernetes_io_job_completion_index": str(completion),
-    }
 
 
 @pytest.mark.parametrize("by_label", [True, False])

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.engines import Claims, children, define, ended
 from concertmaster.engines.jobset.live import read_run, workflow_of
-from tests.unit.engines.common.test_manifest import JSON
-from tests.unit.engines.jobs.test_live import pod
-from tests.unit.engines.jobset.test_definition import replicated
+from tests.support.engines.jobset_objects import replicated
+from tests.support.engines.json_values import JSON
+from tests.support.engines.live_jobs import pod
 
 KEY = WorkflowKey("ops", "WorkflowProfile", "train")
 PREFIX = "jobset.sigs.k8s.io/"

@@ -26,7 +26,7 @@ from concertmaster.prometheus.client.errors import (
     Truncated,
 )
 from concertmaster.settings import Source, parse
-from tests.support.metrics_store import Reply, Store, failure, running, success, vector
+from tests.support.data.metrics_store import Reply, Store, failure, running, success, vector
 
 ONE = [({"pod": "a"}, 1)]
 SECRET = "s3cr3t-token"

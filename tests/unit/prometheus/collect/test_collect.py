@@ -32,7 +32,7 @@ from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.scope import PLAIN, QueryScope, TimeRange
 from concertmaster.settings import Source
-from tests.support.metrics_store import Asked, Labels, Reply, Store, failure, running, vector
+from tests.support.data.metrics_store import Asked, Labels, Reply, Store, failure, running, vector
 
 NOW = 1_000_000.0
 A = {"namespace": "etl", "pod": "run-1-a", "uid": "0000-a"}

@@ -14,7 +14,7 @@ from concertmaster.core.analysis.replay.overhead import interval, non_negative_f
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work, depth, list_schedule, work_of
 from concertmaster.core.model import StepSpec, WorkflowGraph
-from tests.support.oracle_runs import Engine
+from tests.support.core.oracle_runs import Engine
 
 NAN = math.nan
 

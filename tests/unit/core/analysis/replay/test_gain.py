@@ -7,7 +7,7 @@ import pytest
 from concertmaster.core.analysis.replay import WhatIf, prepare
 from concertmaster.core.analysis.replay.gain import gain
 from concertmaster.core.model import StepSpec, WorkflowGraph
-from tests.support.oracle_runs import Engine
+from tests.support.core.oracle_runs import Engine
 
 GRAPH = WorkflowGraph((StepSpec("a"), StepSpec("b", ("a",))))
 

@@ -20,7 +20,7 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
-from tests.support.oracle_runs import BEGIN, KEY, Engine
+from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 GRAPH = WorkflowGraph(
     (

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.hygiene.best_practices import State, checklist
-from tests.support import scenarios
-from tests.support.rules_world import Scene, argo, cron_job, noise, scene, task
-from tests.support.scenarios import resources
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Scene, argo, cron_job, noise, scene, task
+from tests.support.core.scenarios import resources
 
 
 def states(of: Scene) -> dict[str, State]:

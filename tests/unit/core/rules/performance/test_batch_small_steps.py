@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.core.model import Category
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
 
 def test_batches_of_a_limited_fan_out_shorten_the_run() -> None:

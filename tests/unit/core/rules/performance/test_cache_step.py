@@ -7,8 +7,8 @@ import json
 import pytest
 
 from concertmaster.core.model import Level
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
 
 def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:

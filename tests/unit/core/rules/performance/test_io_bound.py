@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import scenarios
-from tests.support.rules_world import Pod, Work, noise, scene
-from tests.support.scenarios import etl, measured
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenarios import etl, measured
 
 
 def test_stalls_on_the_disk_bound_the_gain() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from tests.support import scenarios
-from tests.support.rules_world import Pod, Work, noise, scene
-from tests.support.scenarios import STEPS, etl
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenarios import STEPS, etl
 
 
 def test_names_the_pool_and_how_much_slower_it_is() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import scenarios
-from tests.support.rules_world import argo, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import argo, noise, scene, task
 
 SHARDS = {"withItems": list("abcd")}
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.support import scenarios
-from tests.support.rules_world import argo, noise, reads, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import argo, noise, reads, scene, task
 
 SECONDS = {"a": 60.0, "b": 200.0, "c": 180.0}
 

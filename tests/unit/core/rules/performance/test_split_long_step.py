@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, noise, scene, task
-from tests.support.scenarios import etl, measured
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenarios import etl, measured
 
 
 def test_the_fewest_parts_that_gain_nearly_as_much() -> None:

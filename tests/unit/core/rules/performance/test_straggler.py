@@ -7,8 +7,8 @@ import random
 import pytest
 
 from concertmaster.core.model import Severity
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
 WIDE = argo(task("search", withItems=list("abcdefgh")))
 

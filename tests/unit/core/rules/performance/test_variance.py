@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from tests.support import scenarios
 from tests.support.builders import container
-from tests.support.rules_world import Pod, argo, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
 ONE = argo(task("load"), task("tell", "load"))
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Severity
-from tests.support import scenarios
-from tests.support.rules_world import Pod, Scene, Work, noise, scene
-from tests.support.scenarios import etl
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.core.scenarios import etl
 
 
 def made(fails: dict[int, str], count: int = 42, step: str = "transform") -> Scene:

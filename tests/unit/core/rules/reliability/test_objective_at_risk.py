@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from concertmaster.core.model.policy import Objectives, Quantiles
-from tests.support import scenarios
 from tests.support.builders import DAY, NOW
-from tests.support.rules_world import Pod, noise, scene
-from tests.support.scenarios import etl
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, noise, scene
+from tests.support.core.scenarios import etl
 
 
 def test_gives_the_date_the_slope_and_the_step() -> None:

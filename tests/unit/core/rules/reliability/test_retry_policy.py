@@ -8,9 +8,9 @@ import random
 import pytest
 
 from concertmaster.core.model import Level, Severity
-from tests.support import scenarios
 from tests.support.builders import MI, container
-from tests.support.rules_world import Pod, Work, argo, cron_job, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Work, argo, cron_job, scene, task
 
 
 def test_failures_that_pass_get_the_smallest_limit_that_reaches_the_objective() -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from concertmaster.core.model import Severity
 from concertmaster.core.model.policy import AnalysisSettings
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, cron_job, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
 
 
 def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from concertmaster.core.model import Severity
 from concertmaster.core.model.policy import Objectives
-from tests.support import scenarios
-from tests.support.rules_world import scene
-from tests.support.scenarios import STEPS, etl
+from tests.support.core import scenarios
+from tests.support.core.rules_world import scene
+from tests.support.core.scenarios import STEPS, etl
 
 
 def test_counts_the_runs_over_budget_and_names_the_step() -> None:

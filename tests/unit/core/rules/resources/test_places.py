@@ -11,8 +11,8 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.rules.resources.places import places
 from concertmaster.engines import define
 from tests.support.builders import MI, NOW
-from tests.support.rules_world import Manifest, Pod, Work, argo, history, noise, scene, task
-from tests.support.scenarios import measured
+from tests.support.core.rules_world import Manifest, Pod, Work, argo, history, noise, scene, task
+from tests.support.core.scenarios import measured
 
 
 def _twice() -> Manifest:

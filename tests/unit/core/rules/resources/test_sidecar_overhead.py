@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support import scenarios
 from tests.support.builders import MI, container
-from tests.support.rules_world import Pod, Scene, Work, scene
-from tests.support.scenarios import STEPS, etl, measured
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Scene, Work, scene
+from tests.support.core.scenarios import STEPS, etl, measured
 
 
 def test_a_sidecar_that_reserves_much_and_uses_little() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from concertmaster.core.fleet.demand import DAY, HOUR, PastRun, Workload, forecast_demand
 from concertmaster.core.rules import Fleet
-from tests.support import scenarios
 from tests.support.builders import NOW
+from tests.support.core import scenarios
 
 MIDNIGHT = NOW - NOW % DAY
 

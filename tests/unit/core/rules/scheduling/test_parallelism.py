@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.model import Level, Severity
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, cron_job, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
 
 
 def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() -> None:

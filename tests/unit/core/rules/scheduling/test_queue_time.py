@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from concertmaster.core.model import Severity
-from tests.support import scenarios
-from tests.support.rules_world import Pod, argo, noise, scene, task
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
 
 def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from concertmaster.core.rules import Fleet
 from concertmaster.core.rules.scheduling.schedule_clash import _moved
-from tests.support import scenarios
-from tests.support.rules_world import cron_job, noise, scene
-from tests.support.scenarios import at_two, daily_member
+from tests.support.core import scenarios
+from tests.support.core.rules_world import cron_job, noise, scene
+from tests.support.core.scenarios import at_two, daily_member
 
 
 def test_moves_the_start_to_where_it_meets_nobody() -> None:

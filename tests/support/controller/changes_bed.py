@@ -32,11 +32,11 @@ from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES, ObjectRef, Resource
-from tests.support.changes_world import advice
-from tests.support.fakes import MemoryClient
-from tests.support.harness import CRONJOB, FakeHistory, FakeSources, report
-from tests.unit.core.changes.test_verification import noisy
-from tests.unit.core.changes.test_verification import run as one_run
+from tests.support.controller.fakes import MemoryClient
+from tests.support.controller.harness import CRONJOB, FakeHistory, FakeSources, report
+from tests.support.core.changes_world import advice
+from tests.support.core.verification_runs import noisy
+from tests.support.core.verification_runs import run as one_run
 
 NOW = 1_760_000_000.0
 DAY = 86400.0

@@ -17,7 +17,7 @@ from concertmaster.core.lifecycle.states import (
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report.result import current, status
 from tests.support.builders import DAY, NOW
-from tests.support.cases import cases
+from tests.support.core.cases import cases
 
 
 def lived() -> dict[str, object]:

@@ -29,7 +29,7 @@ from concertmaster.kube.objects import (
     target_resource,
 )
 from concertmaster.kube.writer import StatusWriter
-from tests.support.fakes import MemoryClient
+from tests.support.controller.fakes import MemoryClient
 
 NOW = 1_760_000_000.0
 INTERVAL = 300.0

@@ -26,9 +26,9 @@ from testbed.build import ensure
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.process import free_port
-from tests.support.operator_bed import Operator
+from tests.support.cluster.operator_bed import Operator
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "concertmaster"
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",

@@ -23,7 +23,7 @@ from testbed.lives import ContainerLife, Grid, JobLife, PodLife
 from testbed.openmetrics import render
 from testbed.process import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CRDS = ROOT / "crds"
 GI = 1024.0**3
 MI = 1024.0**2

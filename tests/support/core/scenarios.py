@@ -12,7 +12,7 @@ from concertmaster.core.model import ContainerFact, WorkflowKey
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
 from tests.support.builders import DAY, MI, NOW, container
-from tests.support.rules_world import (
+from tests.support.core.rules_world import (
     Manifest,
     Pod,
     Scene,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.support.chart_bed import Bed
-from tests.support.operator_bed import condition
+from tests.support.chart.bed import Bed
+from tests.support.cluster.operator_bed import condition
 
 FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
 CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]

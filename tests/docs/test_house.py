@@ -1,0 +1,51 @@
+"""The house keeps its shape: tests stand with the room they test, no test module imports another, rooms stay small."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "operator" / "concertmaster"
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+NOT_OF_THE_PACKAGE = {"testbed", "benchmarks"}
+# About fifteen: the controller's own folder has one more.
+MOST_FILES = 16
+
+
+def _imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    modules = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+    members = {f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) and n.module for a in n.names}
+    return plain | modules | members
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_imports_a_test_module(path: Path) -> None:
+    modules = {f"tests.{'.'.join(p.relative_to(ROOT / 'tests').with_suffix('').parts)}" for p in TESTS}
+    tests = {m for m in modules if m.rpartition(".")[2].startswith("test_")}
+    assert not _imports(path) & tests, "shared builders and scenes belong to tests/support"
+
+
+def test_unit_tests_stand_in_the_folder_of_their_room() -> None:
+    for path in (ROOT / "tests" / "unit").rglob("test_*.py"):
+        room = path.parent.relative_to(ROOT / "tests" / "unit")
+        if room.parts and room.parts[0] not in NOT_OF_THE_PACKAGE:
+            assert (PACKAGE / room).is_dir(), f"{path.relative_to(ROOT)}: no room {room} in the package"
+
+
+def test_no_room_holds_too_many_files() -> None:
+    for folder in [PACKAGE, *(p for p in PACKAGE.rglob("*") if p.is_dir())]:
+        files = [p.name for p in folder.glob("*.py") if p.name != "__init__.py"]
+        assert len(files) <= MOST_FILES, f"{folder.relative_to(ROOT)} holds {len(files)} files: cut it by purpose"
+
+
+def test_no_file_needs_a_prefix_to_say_where_it_belongs() -> None:
+    for folder in [p for p in PACKAGE.rglob("*") if p.is_dir()]:
+        stems = [p.stem for p in folder.glob("*.py")]
+        for stem in stems:
+            family = [s for s in stems if s.startswith(f"{stem}_")]
+            assert len(family) < 3, f"{folder.relative_to(ROOT)}: {stem}_* wants a room of its own: {family}"

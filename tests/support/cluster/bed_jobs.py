@@ -1,0 +1,41 @@
+"""Jobs of the test bed's own tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from testbed.cluster import Cluster
+
+
+def until(probe: Callable[[], Any], timeout: float = 30.0) -> Any:
+    """The first true answer of `probe`; fails when none comes in time."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = probe()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"nothing within {timeout} s from {probe}")
+
+
+def unix(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()
+
+
+def job(name: str, annotations: dict[str, str], **spec: Any) -> dict[str, Any]:
+    """A Job of one container `main`; `resources`, `restart` and Job fields can be given."""
+    container = {"name": "main", "image": "app:1", "command": ["work"], "resources": spec.pop("resources", {})}
+    pod = {"restartPolicy": spec.pop("restart", "Never"), "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {"template": {"metadata": {"annotations": annotations}, "spec": pod}, **spec},
+    }
+
+
+def pods_of(cluster: Cluster, namespace: str, name: str) -> list[dict[str, Any]]:
+    return list(cluster.get("pods", "-n", namespace, "-l", f"batch.kubernetes.io/job-name={name}")["items"])

@@ -1,0 +1,135 @@
+"""The change loop with real parts: API server, controllers, Prometheus and the operator."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+from concertmaster.core.model.amounts import quantity
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import CHANGES, target_resource
+from testbed.cluster import Cluster
+from tests.support.cluster.operator_bed import (
+    wait_for,
+)
+
+RUNS = 8
+
+MORE = 4  # runs at a time until both verdicts are there
+
+MOST = 28  # after the change; on a busy machine run times vary, and a proof takes more of them
+
+
+def cron_job(namespace: str, name: str, cpu: str, **job: Any) -> dict[str, Any]:
+    """A CronJob that never starts anything by itself."""
+    container = {
+        "name": "main",
+        "image": "etl:1",
+        "command": ["work"],
+        "resources": {"requests": {"cpu": cpu, "memory": "64Mi"}},
+    }
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "schedule": "0 0 1 1 *",
+            "suspend": True,
+            "successfulJobsHistoryLimit": 100,
+            "jobTemplate": {"spec": {**job, "template": {"spec": pod}}},
+        },
+    }
+
+
+class World:
+    """Starts runs of CronJobs by the hidden law."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.client = KubeClient.connect(cluster.kubeconfig())
+        resource = target_resource("batch/v1", "CronJob")
+        assert resource is not None
+        self.resource = resource
+        self.random = random.Random(7)
+        self.number = 29_000_000
+        self.seen: list[Any] = []
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self.client.get(self.resource.path(self.namespace, name))
+
+    def spec(self, name: str) -> dict[str, Any]:
+        found = self.get(name)["spec"]["jobTemplate"]["spec"]
+        assert isinstance(found, dict)
+        return found
+
+    def seconds(self, name: str) -> float:
+        """How long a pod takes: this is the law."""
+        spec = self.spec(name)
+        noise = self.random.uniform(0.95, 1.05)
+        if name == "wide":
+            return (4.0 + 0.7 * int(spec["parallelism"])) * noise
+        cpu = quantity(spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) or 1.0
+        return (10.0 if cpu >= 1.0 else 18.0) * noise  # it needs its core, in bursts no sample shows
+
+    def start(self, name: str) -> None:
+        """One run, made of the CronJob's template as it is now."""
+        owner = self.get(name)
+        self.number += 1
+        spec = owner["spec"]["jobTemplate"]["spec"]
+        notes = {"sim/duration": f"{self.seconds(name):.2f}", "sim/memory-peak": "58Mi", "sim/cpu": "200m"}
+        template = {**spec["template"], "metadata": {"annotations": notes}}
+        reference = {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "name": name,
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+        }
+        job = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": f"{name}-{self.number}", "ownerReferences": [reference]},
+            "spec": {**spec, "template": template},
+        }
+        self.client.create(f"/apis/batch/v1/namespaces/{self.namespace}/jobs", job)
+
+    def play(self, names: list[str], count: int = RUNS) -> None:
+        """``count`` runs of each, begun one after the other, and the wait for their end."""
+        for _ in range(count):
+            for name in names:
+                self.start(name)
+            time.sleep(0.7)
+        wait_for("the runs to end", self.idle, 120, 1.0)
+
+    def idle(self) -> bool:
+        jobs = self.client.items(f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
+        return all((j.get("status") or {}).get("succeeded") == j["spec"]["completions"] for j in jobs)
+
+    def change(self, name: str) -> dict[str, Any]:
+        """The newest change of a workflow, empty without one."""
+        found = [c for c in self.client.items(CHANGES.path(self.namespace)) if name in c["spec"]["profileRef"]["name"]]
+        return max(found, key=lambda c: c["metadata"]["creationTimestamp"], default={})
+
+    def proving(self, names: list[str]) -> list[str]:
+        """Those whose change has no verdict yet; an error of the test tells what there is instead."""
+        found = {name: self.change(name).get("status") or {} for name in names}
+        self.seen = [
+            (name, f.get("phase"), f.get("verdict"), [c["message"] for c in f.get("conditions") or ()])
+            for name, f in found.items()
+        ]
+        return [name for name, f in found.items() if f.get("phase") != "Completed"]
+
+    def verify(self, names: list[str]) -> None:
+        """Play until every change has a verdict, at most MOST runs of each."""
+        for _ in range(MOST // MORE):
+            names = self.proving(names)
+            if not names:
+                return
+            self.play(names, MORE)
+        wait_for("the last verdicts", lambda: not self.proving(names), 60, 1.0)
+
+    def phase(self, name: str) -> str:
+        return str((self.change(name).get("status") or {}).get("phase") or "")

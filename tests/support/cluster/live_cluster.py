@@ -1,0 +1,38 @@
+"""A cluster with Argo Workflows installed and live runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
+from tests.support.chart.bed import minimal_crd
+from tests.support.cluster.operator_bed import (
+    apply,
+    install_crds,
+)
+
+ARGO = "argoproj.io/v1alpha1"
+
+DEMO_CRDS = Path(__file__).resolve().parents[3] / "examples" / "demo" / "argo-crds.yaml"
+
+PLACE = "default"
+
+
+@pytest.fixture
+def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
+    """A cluster of the test's own, with our kinds and without Argo's."""
+    found = make_control_plane().cluster
+    install_crds(found)
+    return found
+
+
+def install_argo(cluster: Cluster) -> None:
+    """Kinds of workflows, definitions and runs."""
+    cluster.kubectl("apply", "--server-side", "-f", str(DEMO_CRDS))
+    apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=30s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/workflowtemplates.argoproj.io", "--timeout=30s")

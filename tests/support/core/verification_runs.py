@@ -1,0 +1,53 @@
+"""Runs before and after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
+from tests.support.builders import KEY, container
+
+HOUR = 3600.0
+
+
+def run(
+    number: int,
+    start: float,
+    seconds: float,
+    *,
+    outcome: Outcome = Outcome.SUCCEEDED,
+    reason: str | None = None,
+    cpu: float = 1.0,
+    items: int = 1,
+    size: float | None = None,
+    attempts: int = 1,
+) -> RunRecord:
+    """One run of one step."""
+    steps = tuple(
+        StepExecution(
+            "train",
+            str(i),
+            attempt=a,
+            created=start,
+            started=start,
+            finished=start + seconds,
+            outcome=outcome if a == attempts - 1 else Outcome.FAILED,
+            reason=reason,
+            input_size=size,
+            containers=(container(cpu_request=cpu),),
+        )
+        for i in range(items)
+        for a in range(attempts)
+    )
+    end = None if outcome is Outcome.RUNNING else start + seconds
+    return RunRecord(KEY, f"r{number}", start, end, outcome, Source.HISTORY, steps)
+
+
+def series(seconds: Sequence[float], begin: float, first: int = 0, **more: object) -> list[RunRecord]:
+    return [run(first + i, begin + i * HOUR, s, **more) for i, s in enumerate(seconds)]  # type: ignore[arg-type]
+
+
+def noisy(seed: int, count: int, mean: float = 600.0, spread: float = 0.1) -> list[float]:
+    return list(mean * np.exp(spread * np.random.default_rng(seed).standard_normal(count)))

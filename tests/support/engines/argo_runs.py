@@ -1,0 +1,86 @@
+"""Runs of Argo Workflows, and what must agree about them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping
+
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.argo.live import read_run, workflow_of
+from tests.support.engines.expected import ARGO, Row
+from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines.times import near, unix
+
+Definitions = Mapping[WorkflowKey, WorkflowDefinition]
+
+ADHOC = WorkflowKey(NAMESPACE, "WorkflowProfile", "adhoc")
+
+
+class Run:
+    """A record beside the object it was made from."""
+
+    def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
+        self.expected = ARGO[name]
+        self.object = scene.run_of(name)
+        self.name = self.object["metadata"]["name"]
+        self.key = workflow_of(self.object) or ADHOC
+        self.live = read_run(self.object, self.key, definitions.get(self.key))
+        self.nodes: dict[str, Object] = {n["name"]: n for n in node_table(self.object["status"]).values()}
+        self.pods = {
+            p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p
+            for p in scene.pods_of("Workflow", self.name)
+        }
+
+    @property
+    def record(self) -> RunRecord:
+        return self.live.record
+
+    def step(self, name: str, item: str | None = None, attempt: int = 0) -> StepExecution:
+        """One execution of the record."""
+        return next(e for e in self.record.steps if (e.step, e.item, e.attempt) == (name, item, attempt))
+
+
+def node_table(status: Object) -> dict[str, Object]:
+    """The nodes as the controller keeps them."""
+    if "compressedNodes" not in status:
+        return dict(status["nodes"])
+    assert not status.get("nodes")
+    unpacked = gzip.decompress(base64.b64decode(status["compressedNodes"]))
+    return dict(json.loads(unpacked))
+
+
+def agree(run: Run) -> None:
+    """Everything the status says is in the record, and nothing else."""
+    record, status = run.record, run.object["status"]
+    assert run.live.problems == ()
+    assert run.live.complete
+    assert (record.run, record.workflow, record.source) == (run.name, run.key, Source.LIVE)
+    assert record.outcome is (Outcome.SUCCEEDED if status["phase"] == "Succeeded" else Outcome.FAILED)
+    found = {(e.step, e.item, e.attempt): e for e in record.steps}
+    assert len(found) == len(record.steps)
+    assert set(found) == {(row.step, row.item, row.attempt) for row in run.expected}
+    for row in run.expected:
+        same(found[row.step, row.item, row.attempt], row, run.nodes[run.name + row.node], run)
+
+
+def same(e: StepExecution, row: Row, node: Object, run: Run) -> None:
+    """One execution against its node: edges, outcome, code, message, cache and node exactly, times to the second."""
+    assert e.outcome is Outcome(row.outcome), row
+    assert e.after == row.after, row
+    assert near(e.finished, unix(node["finishedAt"])), row
+    assert e.node == node.get("hostNodeName"), row
+    assert e.message == node.get("message"), row
+    code = node.get("outputs", {}).get("exitCode")
+    assert e.exit_code == (None if code is None else int(code)), row
+    memo = node.get("memoizationStatus")
+    assert e.cache_hit is (memo["hit"] if memo else None), row
+    pod = run.pods.get(node["name"])
+    assert e.pod == (pod["metadata"]["name"] if pod else None), row
+    assert near(e.created, unix(node["startedAt"])), row
+    ends = [unix(run.nodes[run.name + r.node]["finishedAt"]) for r in run.expected if r.step in row.after]
+    if row.after:
+        assert e.ready in ends, row
+    elif not row.node.startswith(".hooks"):
+        assert near(e.ready, unix(run.object["status"]["startedAt"]), 3.0), row
