@@ -45,10 +45,10 @@ def find_source(
         raise click.UsageError("give --prometheus URL, or --config FILE with --source NAME")
     try:
         if config is not None:
-            found = settings.load(config).source(source_name)
-            if found is None:
+            source = settings.load(config).source(source_name)
+            if source is None:
                 raise UserError(f"{config} has no source named {source_name}")
-            return found
+            return source
         pairs = dict(m.split("=", 1) for m in matchers if "=" in m)
         if len(pairs) != len(matchers):
             raise click.UsageError("--matcher is written LABEL=VALUE")
@@ -57,9 +57,9 @@ def find_source(
             document["auth"] = {"bearerTokenFile": bearer_token_file}
         if ca_file:
             document["tls"] = {"caFile": ca_file}
-        found = settings.parse(yaml.safe_dump({"sources": [document]}), name="the given options").source("default")
-        assert found is not None
-        return found
+        source = settings.parse(yaml.safe_dump({"sources": [document]}), name="the given options").source("default")
+        assert source is not None
+        return source
     except settings.SettingsError as error:
         raise UserError(str(error)) from None
 

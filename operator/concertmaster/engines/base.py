@@ -56,7 +56,7 @@ class RunKind:
     older: tuple[str, ...] = ()
     finished_selector: str | None = None
     children: ObjectKind | None = None
-    child_selector: Callable[[RunObject], str] = lambda thing: ""
+    child_selector: Callable[[RunObject], str] = lambda obj: ""
     parts: tuple[str, ...] = ()
     pod_labels: tuple[str, ...] = ()
 

@@ -1,6 +1,6 @@
 """Whose run a live object is, whether it is over, and what else has to be read to know it wholly.
 
-The object says by itself which template it was made from; runs without one are picked by name and labels the way their
+The object says by itself which template it was made from; runs without one are selected by name and labels the way their
 pods are in the history, so that both ways end at the same workflow.
 """
 

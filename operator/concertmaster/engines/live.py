@@ -1,7 +1,7 @@
 """What live objects say about runs, whichever engine they belong to.
 
 Live objects are read as they finish and kept: they know edges taken, attempts, cache hits, skipped branches, exit codes
-and messages, none of which the metrics can tell.
+and messages, none of which the metrics have.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LiveRun:
 
 @dataclass(frozen=True, slots=True)
 class RunObject:
-    """The parts every live run object has. ``problems`` collects what is odd about it."""
+    """The parts every live run object has. ``problems`` collects what is wrong with it."""
 
     namespace: str
     name: str
@@ -69,7 +69,7 @@ class RunObject:
 
 
 def live_run(
-    thing: RunObject,
+    obj: RunObject,
     key: WorkflowKey,
     steps: Sequence[StepExecution],
     outcome: Outcome,
@@ -86,10 +86,10 @@ def live_run(
         key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
     )
     begin, end = span(ordered)
-    at, until = timestamp(thing.status.get(started)), timestamp(thing.status.get(finished))
+    at, until = timestamp(obj.status.get(started)), timestamp(obj.status.get(finished))
     record = RunRecord(
         workflow=key,
-        run=thing.name,
+        run=obj.name,
         start=begin if begin is not None else at,
         end=end if end is not None else until,
         outcome=outcome,
@@ -98,8 +98,8 @@ def live_run(
         fingerprint=fingerprint,
     )
     over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
-    created = timestamp(thing.meta.get("creationTimestamp"))
-    return LiveRun(record, over and complete, thing.problems.all(), created=created, started=at, finished=until)
+    created = timestamp(obj.meta.get("creationTimestamp"))
+    return LiveRun(record, over and complete, obj.problems.all(), created=created, started=at, finished=until)
 
 
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:

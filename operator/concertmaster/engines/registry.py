@@ -64,7 +64,7 @@ def shared_by(kind: str) -> SharedKind | None:
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:
     """What an object starts that is a mere trigger of another; None for every other object."""
-    return next((found for e in ENGINES if (found := e.trigger(raw)) is not None), None)
+    return next((started for e in ENGINES if (started := e.trigger(raw)) is not None), None)
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:

@@ -222,16 +222,16 @@ def _outcome(
 ) -> Outcome:
     final = last_attempts(executions)
     graph = definition.graph if definition else None
-    quiet = float("inf") if as_of is None or end is None else as_of - end
+    ignored = float("inf") if as_of is None or end is None else as_of - end
     failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
     if failed:
-        return Outcome.RUNNING if quiet < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
+        return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
     if not final or any(e.outcome in (Outcome.UNKNOWN, Outcome.RUNNING) for e in final):
         return Outcome.UNKNOWN
     if graph is not None and _missing(final, graph):
-        return Outcome.RUNNING if quiet < LOST_SECONDS else Outcome.UNKNOWN
+        return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
     complete = graph is not None and graph.steps and not graph.inferred and not _open_ended(graph)
-    return Outcome.SUCCEEDED if complete or quiet >= QUIET_SECONDS else Outcome.RUNNING
+    return Outcome.SUCCEEDED if complete or ignored >= QUIET_SECONDS else Outcome.RUNNING
 
 
 def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:

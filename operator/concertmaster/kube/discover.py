@@ -1,6 +1,6 @@
 """Listing of the objects that describe workflows, once per kind and cycle, and reading of a single one.
 
-A missing kind (Argo is not installed) and a missing right are ordinary findings here, to be told in a condition with
+A missing kind (Argo is not installed) and a missing right are ordinary findings here, to be reported in a condition with
 the next step; they stop neither the other kinds nor the other namespaces. Objects are handed over one by one while the
 list is read, so that ten thousand templates never stand in memory together.
 """

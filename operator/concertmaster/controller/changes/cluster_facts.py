@@ -78,24 +78,24 @@ class FactReader:
         return self.access.allowed(Right("patch", resource, plan.target.namespace if resource.namespaced else None))
 
     def _ranges(self, namespace: str) -> Iterator[LimitRange]:
-        for found in self._list(LIMIT_RANGES, namespace):
-            for row in (found.get("spec") or {}).get("limits") or ():
+        for limits in self._list(LIMIT_RANGES, namespace):
+            for row in (limits.get("spec") or {}).get("limits") or ():
                 if row.get("type") in ("Container", "Pod"):
-                    name = str(found["metadata"]["name"])
+                    name = str(limits["metadata"]["name"])
                     yield LimitRange(name, str(row["type"]), _amounts(row.get("min")), _amounts(row.get("max")))
 
     def _quotas(self, namespace: str) -> Iterator[ResourceQuota]:
-        for found in self._list(RESOURCE_QUOTAS, namespace):
-            hard = (found.get("spec") or {}).get("hard") or {}
+        for quota in self._list(RESOURCE_QUOTAS, namespace):
+            hard = (quota.get("spec") or {}).get("hard") or {}
             rows = {k: hard.get(f"requests.{k}", hard.get(k)) for k in ("cpu", "memory")}
-            yield ResourceQuota(str(found["metadata"]["name"]), _amounts(rows))
+            yield ResourceQuota(str(quota["metadata"]["name"]), _amounts(rows))
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:
         for resource, place in AUTOSCALERS:
-            for found in self._list(resource, namespace):
-                aim = (found.get("spec") or {}).get(place) or {}
+            for autoscaler in self._list(resource, namespace):
+                aim = (autoscaler.get("spec") or {}).get(place) or {}
                 if (aim.get("kind"), aim.get("name")) == (plan.target.kind, plan.target.name):
-                    yield f"{resource.kind} {found['metadata']['name']} aims at it"
+                    yield f"{resource.kind} {autoscaler['metadata']['name']} aims at it"
 
     def _sharers(self, plan: Plan, workflow: str) -> Iterator[str]:
         shared = next((e.shared for e in ENGINES if e.shared is not None and e.shared.kind == plan.target.kind), None)
@@ -130,16 +130,16 @@ class FactReader:
             except KubeError as error:
                 hint = f"grant the operator list on {resource.plural}" if error.status == 403 else str(error)
                 self._lists[key] = Unreadable(f"{resource.kind} objects cannot be listed; {hint}")
-        found = self._lists[key]
-        if isinstance(found, Unreadable):
-            raise found
-        return found
+        objects = self._lists[key]
+        if isinstance(objects, Unreadable):
+            raise objects
+        return objects
 
 
-def _ask(unknown: dict[str, str], topic: str, found: Callable[[], Iterable[Any]]) -> Any:
+def _ask(unknown: dict[str, str], topic: str, read: Callable[[], Iterable[Any]]) -> Any:
     """What ``found`` finds; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
     try:
-        return tuple(found())
+        return tuple(read())
     except Unreadable as error:
         unknown[topic] = str(error)
         return None
@@ -157,5 +157,5 @@ def _pods(plan: Plan, definition: WorkflowDefinition | None) -> int | None:
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
-    found = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
-    return {k: v for k, v in found.items() if v is not None}
+    amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
+    return {k: v for k, v in amounts.items() if v is not None}

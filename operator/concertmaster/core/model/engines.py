@@ -39,14 +39,14 @@ class ObjectKind:
 
     def resource(self, pointer: str) -> str | None:
         """The resource a pointer sets when a change may set it, else None."""
-        found = next((m for p in self.fields if (m := p.fullmatch(pointer)) is not None), None)
-        return None if found is None else found["resource"]
+        match = next((m for p in self.fields if (m := p.fullmatch(pointer)) is not None), None)
+        return None if match is None else match["resource"]
 
     def inherited(self, pointer: str) -> str | None:
         """The pointer of the value that holds where nothing stands at ``pointer``; None where nothing is inherited."""
         pattern, template = self.inherits
-        found = pattern.fullmatch(pointer)
-        return None if found is None else found.expand(template)
+        match = pattern.fullmatch(pointer)
+        return None if match is None else match.expand(template)
 
 
 PatchableKinds = Mapping[str, ObjectKind]

@@ -1,6 +1,6 @@
 """WorkflowTemplate, ClusterWorkflowTemplate and CronWorkflow objects as definitions.
 
-The graph is what the spec declares; what a run really took of it is told by its pods or its status. A CronWorkflow that
+The graph is what the spec declares; what a run really took of it is in its pods or its status. A CronWorkflow that
 only starts a WorkflowTemplate is a trigger of that template, not a workflow of its own.
 """
 
@@ -97,8 +97,8 @@ def _filled(value: Any, depth: int = 0) -> Any:
     if depth > _DEPTH:
         return value
     if isinstance(value, Mapping):
-        found = {k: _filled(v, depth + 1) for k, v in value.items()}
-        return {k: v for k, v in found.items() if v not in _EMPTY}
+        filled = {k: _filled(v, depth + 1) for k, v in value.items()}
+        return {k: v for k, v in filled.items() if v not in _EMPTY}
     if isinstance(value, list):
         return [_filled(v, depth + 1) for v in value]
     return value

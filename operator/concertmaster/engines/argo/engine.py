@@ -19,8 +19,8 @@ _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
 _COMPLETED = "workflows.argoproj.io/completed"
 
 
-def _ended(thing: RunObject) -> bool:
-    return thing.status.get("phase") in ("Succeeded", "Failed", "Error")
+def _ended(obj: RunObject) -> bool:
+    return obj.status.get("phase") in ("Succeeded", "Failed", "Error")
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:

@@ -133,7 +133,7 @@ class Expansion:
     def _edges(
         self, task: Task, callee: Called | None, callees: Mapping[str, Called | None], done: Mapping[str, object]
     ) -> Waits:
-        """Siblings ``task`` waits for: those it declares and those it reads from; the value tells data edges."""
+        """Siblings ``task`` waits for: those it declares and those it reads from; the value marks data edges."""
         reads = references(task.raw)
         globals_read = global_reads({**task.raw, "inline": callee.body if callee else None})
         out: Waits = {}
@@ -154,13 +154,13 @@ class Expansion:
         frame = (called.scope, called.name)
         if called.name and frame in self._mounted:
             return self._mounted[frame]
-        found = mounts(called.body, self._shared)
+        mounted = mounts(called.body, self._shared)
         if called.kind in ("dag", "steps") and depth < 5:
             for task in read_tasks(called, called.name, self.problems):
                 below = self.templates.called(task.raw, called.scope, task.where, task.at)
-                found |= self._mounts(below, depth + 1) if below is not None else frozenset()
-        self._mounted[frame] = found
-        return found
+                mounted |= self._mounts(below, depth + 1) if below is not None else frozenset()
+        self._mounted[frame] = mounted
+        return mounted
 
     def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
         """Write out one task with its fan-out, exit handler and hooks."""

@@ -101,7 +101,7 @@ class Links:
 
     def _exits(self, node: Node) -> list[Node]:
         """The leaves a node ends with, itself if it is one."""
-        found: dict[str, Node] = {}
+        nodes: dict[str, Node] = {}
         todo, seen = [node.id], set()
         while todo:
             current = self._nodes.get(todo.pop())
@@ -109,7 +109,7 @@ class Links:
                 continue
             seen.add(current.id)
             if not current.composite:
-                found[current.id] = current
+                nodes[current.id] = current
             elif current.kind == "Retry":
                 todo += [c for c in current.children if not self._hooked(c)][-1:]
             elif current.kind == "TaskGroup":
@@ -117,7 +117,7 @@ class Links:
             else:
                 outbound = current.raw.get("outboundNodes")
                 todo += [str(o) for o in outbound] if isinstance(outbound, list) else []
-        return list(found.values())
+        return list(nodes.values())
 
     def _hooked(self, identity: str) -> bool:
         node = self._nodes.get(identity)

@@ -1,8 +1,8 @@
 """The live path of Argo: a Workflow's own status as a run record.
 
-The status tells outright what history can only reconstruct or not know at all: which edges were taken, attempts, cache
+The status holds what history can only reconstruct or not know at all: which edges were taken, attempts, cache
 hits, skipped branches, exit codes, messages. Times are the controller's; a node starts when the controller creates it,
-so the start of the containers stays unknown until the metrics tell it.
+so the start of the containers stays unknown until the metrics have it.
 """
 
 from __future__ import annotations
@@ -40,41 +40,41 @@ _LABEL = "workflows.argoproj.io/"
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The workflow a Workflow object is a run of, as far as the object itself says; None for one without a template."""
-    thing = RunObject.of(raw)
-    name = thing.text_at(thing.spec, "workflowTemplateRef", "name")
+    obj = RunObject.of(raw)
+    name = obj.text_at(obj.spec, "workflowTemplateRef", "name")
     if name is not None:
-        ref = mapping(thing.spec.get("workflowTemplateRef"), "workflowTemplateRef", thing.problems)
+        ref = mapping(obj.spec.get("workflowTemplateRef"), "workflowTemplateRef", obj.problems)
         kind = "ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate"
-        return WorkflowKey(thing.namespace, kind, name)
+        return WorkflowKey(obj.namespace, kind, name)
     for label, kind in (
         ("cron-workflow", "CronWorkflow"),
         ("workflow-template", "WorkflowTemplate"),
         ("cluster-workflow-template", "ClusterWorkflowTemplate"),
     ):
-        value = thing.text_at(thing.meta, "labels", f"{_LABEL}{label}")
+        value = obj.text_at(obj.meta, "labels", f"{_LABEL}{label}")
         if value is not None:
-            return WorkflowKey(thing.namespace, kind, value)
+            return WorkflowKey(obj.namespace, kind, value)
     return None
 
 
 def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:
     """The run record of a Workflow object, whatever state it is in. Never raises for what the object contains.
 
-    ``definition`` tells which steps a skipped or cached composite stands for.
+    ``definition`` says which steps a skipped or cached composite stands for.
     """
-    thing = RunObject.of(raw)
-    nodes = read_nodes(thing.status, thing.name, thing.problems)
-    first_version = thing.text_at(thing.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
+    obj = RunObject.of(raw)
+    nodes = read_nodes(obj.status, obj.name, obj.problems)
+    first_version = obj.text_at(obj.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
     links = Links(nodes)
-    found = [e for n in nodes.values() for e in _executions(n, thing.name, links, definition, first_version)]
+    executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, definition, first_version)]
     return live_run(
-        thing,
+        obj,
         key,
-        dense_attempts(found),
-        _OUTCOMES.get(str(thing.status.get("phase")), Outcome.RUNNING),
+        dense_attempts(executions),
+        _OUTCOMES.get(str(obj.status.get("phase")), Outcome.RUNNING),
         started="startedAt",
         finished="finishedAt",
-        fingerprint=None if thing.spec.get("workflowTemplateRef") else fingerprint([material(thing.spec), []]),
+        fingerprint=None if obj.spec.get("workflowTemplateRef") else fingerprint([material(obj.spec), []]),
         complete=bool(nodes),
     )
 
@@ -145,14 +145,14 @@ def _exit_code(raw: Mapping[str, Any], message: str | None) -> int | None:
     code = outputs.get("exitCode") if isinstance(outputs, Mapping) else None
     if isinstance(code, str) and digits(code) is not None:
         return digits(code)
-    found = _EXIT_CODE.search(message or "")
-    return int(found.group(1)) if found else None
+    match = _EXIT_CODE.search(message or "")
+    return int(match.group(1)) if match else None
 
 
 def _reason(message: str | None, code: int | None) -> str | None:
-    found = _REASON.search(message or "")
-    if found:
-        return found.group(1)
+    match = _REASON.search(message or "")
+    if match:
+        return match.group(1)
     if _DEADLINE.search(message or ""):
         return "DeadlineExceeded"
     return "Error" if code else message

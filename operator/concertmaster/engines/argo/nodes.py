@@ -59,9 +59,9 @@ class NodeNames:
         """The step whose node has this hash."""
         if name.hash is None:
             return None
-        found = self.plain.get(name.hash)
-        if found is not None and name.may_be(found.step.template or ""):
-            return found
+        match = self.plain.get(name.hash)
+        if match is not None and name.may_be(match.step.template or ""):
+            return match
         for attempt in range(self.attempts) if self.stems else ():
             stem = self.stems.get(fnv32a_before(name.hash, f"({attempt})"))
             if stem is not None and name.may_be(stem.step.template or ""):
@@ -151,11 +151,11 @@ def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[St
     for e in rows:
         for n in range(attempts):
             stems.setdefault(fnv32a_before(_hash_of(e) or 0, f"({n})"), []).append((n, e))
-    shared = [(stem, found) for stem, found in stems.items() if len({n for n, _ in found}) > 1]
+    shared = [(stem, chain) for stem, chain in stems.items() if len({n for n, _ in chain}) > 1]
     linked: dict[str | None, StepExecution] = {}
-    for stem, found in sorted(shared, key=lambda row: (_disorder(row[1]), row[0])):
-        if not any(e.item in linked for _, e in found):
-            linked.update((e.item, replace(e, item=f"#{stem}", attempt=n)) for n, e in found)
+    for stem, chain in sorted(shared, key=lambda row: (_disorder(row[1]), row[0])):
+        if not any(e.item in linked for _, e in chain):
+            linked.update((e.item, replace(e, item=f"#{stem}", attempt=n)) for n, e in chain)
     out = []
     for e in rows:
         lone = replace(e, item=f"#{fnv32a_before(_hash_of(e) or 0, '(0)')}") if declared else e
@@ -163,8 +163,8 @@ def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[St
     return out
 
 
-def _disorder(found: list[tuple[int, StepExecution]]) -> tuple[int, int, int]:
+def _disorder(chain: list[tuple[int, StepExecution]]) -> tuple[int, int, int]:
     """How badly a numbering fits: few pods, numbers that do not count up by one in time, a first number above 0."""
-    numbers = [n for n, _ in sorted(found, key=lambda row: (begin(row[1]), row[0]))]
+    numbers = [n for n, _ in sorted(chain, key=lambda row: (begin(row[1]), row[0]))]
     steps = sum(b - a != 1 for a, b in pairwise(numbers))
     return -len(numbers), steps, numbers[0]

@@ -1,7 +1,7 @@
 """The history path of Argo: from pods alone back to runs, steps, items and attempts.
 
 A pod carries the run (its owner's name) and, in its own name, the template and a hash of the node's name. The hash is
-met by the node names the definition can produce; where it meets none, only the template tells the step.
+met by the node names the definition can produce; where it meets none, only the template identifies the step.
 """
 
 from __future__ import annotations
@@ -82,21 +82,21 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
-    """The definition named by a pod label that kube-state-metrics was told to export."""
+    """The definition named by a pod label that kube-state-metrics is configured to export."""
     table = {(d.key.kind, d.key.name): d for d in candidates}
     triggers = {p: d for d in table.values() for p in d.run_prefixes}
     for fact in pods:
         for label, kind in TEMPLATE_LABELS:
             value = label_value(fact.labels, label)
             if value is not None:
-                found = table.get((kind, value)) or (triggers.get(value) if kind == "CronWorkflow" else None)
-                if found is not None:
-                    return found
+                definition = table.get((kind, value)) or (triggers.get(value) if kind == "CronWorkflow" else None)
+                if definition is not None:
+                    return definition
     return None
 
 
 def _selected(run: str, pods: Iterable[PodFact], definition: WorkflowDefinition) -> bool:
-    """Whether a run belongs to runs picked by name and labels (a runSelector, or inferred from facts)."""
+    """Whether a run belongs to runs selected by name and labels (a runSelector, or inferred from facts)."""
     if definition.run_prefixes and belongs_to(run, definition.run_prefixes) is None:
         return False
     return not definition.run_selector or any(matches(definition.run_selector, f.labels) for f in pods)
@@ -149,7 +149,7 @@ def _in_definition(
 
 
 def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: WorkflowDefinition) -> StepExecution:
-    """A pod whose node name is in no list: the template alone may tell the step. The hash stands for the item, so that
+    """A pod whose node name is in no list: the template alone may identify the step. The hash stands for the item, so that
     pods nobody can tell apart (items of withParam, rounds of a recursion) are not taken for repetitions of one."""
     fits = [s for s in definition.graph.steps if name.template is not None and name.may_be(s.template or "")]
     if definition.graph.inferred:
@@ -157,9 +157,9 @@ def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: Workflo
         return execution(fact, step, *_guess(run, name), beside=_EXECUTOR)
     item = None if name.hash is None else f"#{name.hash}"
     dynamic = [s for s in fits if s.fan_out and (s.width is None or any(p.items is None for p in s.path))]
-    for found in (dynamic, fits):
-        if len(found) == 1:
-            return _execution(fact, Match(found[0], item, 0))
+    for steps in (dynamic, fits):
+        if len(steps) == 1:
+            return _execution(fact, Match(steps[0], item, 0))
     return execution(fact, f"{UNKNOWN_STEP}{name.template or 'unknown'}", item, beside=_EXECUTOR)
 
 

@@ -37,21 +37,21 @@ def parse_depends(expression: str) -> Depends:
     """Read ``A && (B.Failed || C)``. Names keep their order of first mention."""
     names: dict[str, None] = {}
     chosen: set[str] = set()
-    odd: list[str] = []
+    unknown: list[str] = []
     either = "||" in expression or "!" in expression
     for name, result in _NAME.findall(expression):
         names.setdefault(name)
         if either or (result or None) not in _PLAIN_RESULTS:
             chosen.add(name)
         if result and result not in _RESULTS:
-            odd.append(f"{name}.{result}")
-    return Depends(tuple(names), frozenset(chosen), tuple(odd))
+            unknown.append(f"{name}.{result}")
+    return Depends(tuple(names), frozenset(chosen), tuple(unknown))
 
 
 def references(task: Mapping[str, Any]) -> frozenset[str]:
     """Names of sibling tasks or steps whose outputs, status or times ``task`` reads."""
-    found = _REFERENCE.findall(_written(task))
-    return frozenset(dotted or quoted for dotted, quoted in found)
+    names = _REFERENCE.findall(_written(task))
+    return frozenset(dotted or quoted for dotted, quoted in names)
 
 
 def global_reads(task: Mapping[str, Any]) -> frozenset[str]:
@@ -70,15 +70,15 @@ def global_writes(template: Mapping[str, Any]) -> frozenset[str]:
 
 def mounts(template: Mapping[str, Any], shared: Iterable[str]) -> frozenset[str]:
     """Those of the ``shared`` volume names that some container of ``template`` mounts."""
-    wanted = set(shared)
-    if not wanted:
+    names = set(shared)
+    if not names:
         return frozenset()
     parts: list[Any] = [template.get("container"), template.get("script"), template.get("containerSet")]
     parts += [*_rows(template.get("sidecars")), *_rows(template.get("initContainers"))]
     if isinstance(template.get("containerSet"), Mapping):
         parts += _rows(template["containerSet"].get("containers"))
     used = {str(m.get("name")) for p in parts if isinstance(p, Mapping) for m in _rows(p.get("volumeMounts"))}
-    return frozenset(used & wanted)
+    return frozenset(used & names)
 
 
 def shared_volumes(spec: Mapping[str, Any]) -> frozenset[str]:

@@ -80,11 +80,11 @@ def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ..
     rest = name[len(run) :]
     items: list[str] = []
     attempts: list[int] = []
-    for found in _PARENTHESES.finditer(rest):
-        if found.group(2) is None:
-            attempts.append(int(found.group(1)))
+    for match in _PARENTHESES.finditer(rest):
+        if match.group(2) is None:
+            attempts.append(int(match.group(1)))
         else:
-            items.append(f"{found.group(1)}:{found.group(2)}")
+            items.append(f"{match.group(1)}:{match.group(2)}")
     bare = _GROUP.sub("", _PARENTHESES.sub("", rest))
     if bare and not bare.startswith("."):
         return None

@@ -59,8 +59,8 @@ def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Pr
     if expression:
         read = parse_depends(expression)
         names = {n: n in read.chosen for n in read.names}
-        for odd in read.unknown_results:
-            problems.add(f"task {task.name!r} of template {template!r} depends on {odd}, which is no known result")
+        for unknown in read.unknown_results:
+            problems.add(f"task {task.name!r} of template {template!r} depends on {unknown}, which is no known result")
     else:
         listed = sequence(task.raw.get("dependencies"), f"{task.where}.dependencies", problems)
         names = {n: False for n in (text(v, f"{task.where}.dependencies", problems) for v in listed) if n}
@@ -77,7 +77,7 @@ def _targeted(tasks: dict[str, Task], target: str | None, template: str, problem
     """Only what leads to the dag's ``target`` runs."""
     if not target or "{{" in target:
         return tasks
-    wanted, todo = set(), []
+    needed, todo = set(), []
     for name in target.split():
         if name in tasks:
             todo.append(name)
@@ -85,10 +85,10 @@ def _targeted(tasks: dict[str, Task], target: str | None, template: str, problem
             problems.add(f"template {template!r} has unknown target {name!r}")
     while todo:
         name = todo.pop()
-        if name not in wanted:
-            wanted.add(name)
+        if name not in needed:
+            needed.add(name)
             todo += tasks[name].before
-    return {n: t for n, t in tasks.items() if n in wanted} if wanted else tasks
+    return {n: t for n, t in tasks.items() if n in needed} if needed else tasks
 
 
 def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[Task]:

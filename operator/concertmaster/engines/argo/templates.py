@@ -86,10 +86,10 @@ class Templates:
         if "{{" in name:
             self.problems.add(f"{where}: template {name} is only known at run time")
             return None
-        found = self.named(scope, name)
-        if found is None:
+        template = self.named(scope, name)
+        if template is None:
             self.problems.add(f"{where} calls template {name!r}, which {scope} does not define")
-        return found
+        return template
 
     def _referenced(self, ref: Mapping[str, Any], where: str) -> Called | None:
         name = text(ref.get("name"), f"{where}.templateRef.name", self.problems)
@@ -141,10 +141,10 @@ class Templates:
 
     def retries(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The retry strategy in force; an empty one counts. The workflow's own holds for every template without one."""
-        found = self.value(body, "retryStrategy")
-        if found is None:
-            found = self.spec.get("retryStrategy")
-        return None if found is None else mapping(found, "retryStrategy", self.problems)
+        strategy = self.value(body, "retryStrategy")
+        if strategy is None:
+            strategy = self.spec.get("retryStrategy")
+        return None if strategy is None else mapping(strategy, "retryStrategy", self.problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
 from concertmaster.engines.common.placing import QUERIED, UNKNOWN_STEP
 
-_FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # told before a mere "Error"
+_FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # reported before a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
 _EARLIEST = frozenset({"created", "scheduled", "started", "ready"})
 
@@ -77,14 +77,14 @@ def _outcome(fact: PodFact, working: Iterable[ContainerFact], beside: Collection
 
 def merge_facts(facts: Iterable[PodFact]) -> list[PodFact]:
     """One fact per pod uid, in order of namespace, pod name and uid."""
-    found: dict[str, PodFact] = {}
+    by_uid: dict[str, PodFact] = {}
     for fact in facts:
-        other = found.get(fact.uid)
+        other = by_uid.get(fact.uid)
         if other is None:
-            found[fact.uid] = replace(fact, containers=merge_containers(fact.containers, ()))
+            by_uid[fact.uid] = replace(fact, containers=merge_containers(fact.containers, ()))
         else:
-            found[fact.uid] = _merge_fact(other, fact)
-    return sorted(found.values(), key=lambda f: (f.namespace, f.pod, f.uid))
+            by_uid[fact.uid] = _merge_fact(other, fact)
+    return sorted(by_uid.values(), key=lambda f: (f.namespace, f.pod, f.uid))
 
 
 def _merge_fact(a: PodFact, b: PodFact) -> PodFact:
@@ -101,21 +101,21 @@ def _merge_fact(a: PodFact, b: PodFact) -> PodFact:
 
 def merge_containers(a: Iterable[ContainerFact], b: Iterable[ContainerFact]) -> tuple[ContainerFact, ...]:
     """Containers of one pod from two observations, by name."""
-    found: dict[tuple[bool, str], ContainerFact] = {}
+    by_name: dict[tuple[bool, str], ContainerFact] = {}
     for fact in (*a, *b):
-        other = found.get((fact.init, fact.name))
+        other = by_name.get((fact.init, fact.name))
         if other is None:
-            found[fact.init, fact.name] = fact
+            by_name[fact.init, fact.name] = fact
         else:
             changes = _merged(other, fact, skip={"ambiguous", "throttled_share"})
-            longer = max(other, fact, key=_measured)  # a share is no counter: the longer observation tells it
-            found[fact.init, fact.name] = replace(
+            longer = max(other, fact, key=_measured)  # a share is no counter: the longer observation counts
+            by_name[fact.init, fact.name] = replace(
                 other,
                 **changes,
                 ambiguous=other.ambiguous or fact.ambiguous,
                 throttled_share=longer.throttled_share,
             )
-    return tuple(found[k] for k in sorted(found))
+    return tuple(by_name[k] for k in sorted(by_name))
 
 
 def _measured(c: ContainerFact) -> tuple[bool, float, float]:

@@ -1,4 +1,4 @@
-"""Where steps without pods stand in a run: a duration query tells how long they took, the graph tells when."""
+"""Where steps without pods stand in a run: a duration query gives how long they took, the graph when."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading Kubernetes objects that anybody may have written.
 
 Manifests reach the operator as plain JSON whose types nobody guarantees: minimal CRDs accept anything. Every reader
-here answers with something usable and writes what was odd into a list of problems, because one bad object must not
+here answers with something usable and writes what was wrong into a list of problems, because one bad object must not
 stop the cycle for the others.
 """
 
@@ -21,7 +21,7 @@ from concertmaster.core.model.scalar import ScalarError
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
 """``resolve(kind, name)`` gives the object of that name that a definition refers to, as the API server has it, None when
-there is none; it raises Unreadable when it cannot tell. The caller knows the namespace."""
+there is none; it raises Unreadable when it cannot know. The caller knows the namespace."""
 
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
@@ -135,10 +135,10 @@ def timestamp(value: object) -> float | None:
     if not isinstance(value, str) or not value:
         return None
     try:
-        found = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
 
 
 def quantity(value: object, where: str, problems: Problems) -> float | None:
@@ -249,10 +249,10 @@ def fingerprint(parts: Iterable[object]) -> str:
 
 def managed_by(metadata: Mapping[str, Any]) -> str | None:
     """Who owns the object besides us, for people: "Argo CD application etl", "Flux Kustomization apps", "Helm release x"."""
-    quiet = Problems()
-    labels = mapping(metadata.get("labels"), "labels", quiet)
-    notes = mapping(metadata.get("annotations"), "annotations", quiet)
-    fields = sequence(metadata.get("managedFields"), "managedFields", quiet)
+    ignored = Problems()
+    labels = mapping(metadata.get("labels"), "labels", ignored)
+    notes = mapping(metadata.get("annotations"), "annotations", ignored)
+    fields = sequence(metadata.get("managedFields"), "managedFields", ignored)
     managers = {str(m.get("manager")) for m in fields if isinstance(m, Mapping)}
     tracking = notes.get("argocd.argoproj.io/tracking-id")
     if isinstance(tracking, str) and tracking:
@@ -266,6 +266,6 @@ def managed_by(metadata: Mapping[str, Any]) -> str | None:
     if labels.get("app.kubernetes.io/managed-by") == "Helm":
         release = notes.get("meta.helm.sh/release-name")
         return f"Helm release {release}" if release else "Helm"
-    owners = sequence(metadata.get("ownerReferences"), "ownerReferences", quiet)
+    owners = sequence(metadata.get("ownerReferences"), "ownerReferences", ignored)
     first = next((o for o in owners if isinstance(o, Mapping) and o.get("kind")), None)
     return f"{first.get('kind')} {first.get('name')}" if first else None

@@ -72,10 +72,10 @@ def argo_pod_name(run: str, pod: str) -> ArgoPodName | None:
     """Read ``<run>[-<template>]-<hash>``; None when the pod is not named after the run in any known way."""
     if pod == run:
         return ArgoPodName(root=True)
-    found = _TRAILING_HASH.search(pod)
-    if found is None or int(found.group(1)) > _MASK:
+    match = _TRAILING_HASH.search(pod)
+    if match is None or int(match.group(1)) > _MASK:
         return None
-    prefix, number = pod[: found.start()], int(found.group(1))
+    prefix, number = pod[: match.start()], int(match.group(1))
     if prefix == run[:_MAX_ARGO_PREFIX]:
         return ArgoPodName(hash=number)
     if not prefix.startswith(f"{run}-"):
@@ -85,14 +85,14 @@ def argo_pod_name(run: str, pod: str) -> ArgoPodName | None:
 
 def generated_base(name: str) -> str | None:
     """``name`` without the five characters of generateName, or None when it does not end like that."""
-    found = _GENERATED.search(name)
-    return name[: found.start()] if found and found.start() else None
+    match = _GENERATED.search(name)
+    return name[: match.start()] if match and match.start() else None
 
 
 def scheduled_base(name: str) -> str | None:
     """``name`` without the time that a CronJob (minutes) or CronWorkflow (seconds) appends, or None."""
-    found = _SCHEDULED.search(name)
-    return name[: found.start()] if found and found.start() else None
+    match = _SCHEDULED.search(name)
+    return name[: match.start()] if match and match.start() else None
 
 
 def belongs_to(name: str, prefixes: tuple[str, ...]) -> str | None:

@@ -42,8 +42,8 @@ def find_cycle(before: Mapping[str, Sequence[str]]) -> list[str]:
         seen[name] = len(walk)
         walk.append(name)
         name = next(b for b in before[name] if b in before)
-    found = walk[seen[name] :]
-    return [*reversed(found), found[-1]]
+    cycle = walk[seen[name] :]
+    return [*reversed(cycle), cycle[-1]]
 
 
 def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepExecution]:

@@ -10,7 +10,7 @@ from concertmaster.engines.common.manifest import Problems, mapping, sequence, t
 
 
 def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int | None]:
-    """A live Pod as the metrics would tell of it, and the first exit code that is not zero (0 when all are)."""
+    """A live Pod as the metrics would describe it, and the first exit code that is not zero (0 when all are)."""
     meta = mapping(raw.get("metadata"), "metadata", problems)
     spec = mapping(raw.get("spec"), "spec", problems)
     status = mapping(raw.get("status"), "status", problems)

@@ -2,7 +2,7 @@
 
 The engines read names, structure, resources and the references between steps. Environments, arguments, scripts and
 parameter values may hold credentials, so of every such text only the template expressions (``{{...}}``, ``$(...)``) are
-kept: they are what tells data references from mere ordering.
+kept: they distinguish data references from mere ordering.
 """
 
 from __future__ import annotations

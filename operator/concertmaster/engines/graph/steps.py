@@ -1,7 +1,7 @@
 """Step graphs that a person declares in a WorkflowProfile: for engines this project does not know.
 
-Pods are recognised by label selectors; a pod label tells the runs apart. Steps without pods give their duration by a
-query. Nothing is taken on trust: cycles, unknown dependencies and repeated names are told with the names in the message.
+Pods are recognised by label selectors; a pod label distinguishes the runs. Steps without pods give their duration by a
+query. Nothing is taken on trust: cycles, unknown dependencies and repeated names are reported with the names in the message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KIND = "WorkflowProfile"
 
 def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
     """The definition of a profile with ``graph`` or ``runSelector``; None for one that refers to an engine's object.
-    ``runs`` are the kinds of runs that can be picked, with their engines."""
+    ``runs`` are the kinds of runs that can be selected, with their engines."""
     problems = Problems()
     meta = mapping(raw.get("metadata"), "metadata", problems)
     spec = mapping(raw.get("spec"), "spec", problems)
@@ -54,12 +54,12 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
             series_run_label=text(declared.get("seriesRunLabel"), "spec.graph.seriesRunLabel", problems),
         )
     if spec.get("runSelector") is not None:
-        picked = mapping(spec["runSelector"], "spec.runSelector", problems)
-        kind = text(picked.get("kind"), "spec.runSelector.kind", problems) or ""
+        selected = mapping(spec["runSelector"], "spec.runSelector", problems)
+        kind = text(selected.get("kind"), "spec.runSelector.kind", problems) or ""
         if kind not in runs:
             problems.add(f"spec.runSelector.kind is {kind!r}; known are {', '.join(runs)}")
-        prefix = text(picked.get("namePrefix"), "spec.runSelector.namePrefix", problems)
-        selector = read_selector(picked, "spec.runSelector", problems)
+        prefix = text(selected.get("namePrefix"), "spec.runSelector.namePrefix", problems)
+        selector = read_selector(selected, "spec.runSelector", problems)
         return WorkflowDefinition(
             key=key,
             engine=runs.get(kind, GRAPH),
@@ -107,11 +107,11 @@ def claims(fact: PodFact, definition: WorkflowDefinition) -> StepSpec | None:
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
     """Place pods that some declared graph selects; the others are rejected (another engine may know them)."""
     for fact in facts:
-        found = next(((d, s) for d in definitions if (s := claims(fact, d)) is not None), None)
-        if found is None:
+        selecting = next(((d, s) for d in definitions if (s := claims(fact, d)) is not None), None)
+        if selecting is None:
             yield Rejected(fact, "no declared graph selects it")
             continue
-        definition, step = found
+        definition, step = selecting
         run = label_value(fact.labels, definition.run_label) if definition.run_label else None
         if run is None:
             reason = "selected by a declared graph, but without the label that names its run (podRunLabel)"

@@ -13,14 +13,14 @@ from concertmaster.engines.jobs.traits import JOB, RUN
 from concertmaster.engines.live import RunObject
 
 
-def _ended(thing: RunObject) -> bool:
-    return bool({("Complete", "True"), ("Failed", "True")} & thing.conditions)
+def _ended(obj: RunObject) -> bool:
+    return bool({("Complete", "True"), ("Failed", "True")} & obj.conditions)
 
 
-def _pods_of(thing: RunObject) -> str:
-    selector = mapping(thing.spec.get("selector"), "spec.selector", thing.problems)
-    labels = mapping(selector.get("matchLabels"), "matchLabels", thing.problems)
-    return ",".join(f"{k}={v}" for k, v in sorted(labels.items())) or f"job-name={thing.name}"
+def _pods_of(obj: RunObject) -> str:
+    selector = mapping(obj.spec.get("selector"), "spec.selector", obj.problems)
+    labels = mapping(selector.get("matchLabels"), "matchLabels", obj.problems)
+    return ",".join(f"{k}={v}" for k, v in sorted(labels.items())) or f"job-name={obj.name}"
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:

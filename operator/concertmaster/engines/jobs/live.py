@@ -17,12 +17,12 @@ from concertmaster.engines.live import LiveRun, RunObject, live_run
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The CronJob that made a Job, else the Job itself."""
-    thing = RunObject.of(raw)
-    for raw_owner in sequence(thing.meta.get("ownerReferences"), "ownerReferences", thing.problems):
-        owner = mapping(raw_owner, "ownerReferences[]", thing.problems)
+    obj = RunObject.of(raw)
+    for raw_owner in sequence(obj.meta.get("ownerReferences"), "ownerReferences", obj.problems):
+        owner = mapping(raw_owner, "ownerReferences[]", obj.problems)
         if owner.get("kind") == "CronJob" and isinstance(owner.get("name"), str):
-            return WorkflowKey(thing.namespace, "CronJob", owner["name"])
-    return WorkflowKey(thing.namespace, "Job", thing.name) if thing.name else None
+            return WorkflowKey(obj.namespace, "CronJob", owner["name"])
+    return WorkflowKey(obj.namespace, "Job", obj.name) if obj.name else None
 
 
 def read_run(
@@ -32,16 +32,16 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The run record of a Job with those of its pods that still exist. Never raises for what they contain."""
-    thing = RunObject.of(raw)
-    status, problems = thing.status, thing.problems
+    obj = RunObject.of(raw)
+    status, problems = obj.status, obj.problems
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
     steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
     outcome, reason, at = _outcome(status, problems)
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
-    found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
     # A failed Job has no completion time.
-    return replace(found, reason=reason, finished=at if found.finished is None else found.finished)
+    return replace(run, reason=reason, finished=at if run.finished is None else run.finished)
 
 
 def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, problems: Problems) -> StepExecution:

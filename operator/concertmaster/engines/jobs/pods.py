@@ -56,8 +56,8 @@ def index_of(fact: PodFact, step: StepSpec | None) -> str | None:
     """Completion index of a pod, from its label, else (for an Indexed Job) from its name."""
     index = label_value(fact.labels, INDEX_LABEL)
     if index is None and step is not None and step.indexed:
-        found = _INDEX.search(fact.pod)
-        index = found.group(1) if found else None
+        match = _INDEX.search(fact.pod)
+        index = match.group(1) if match else None
     return index
 
 
@@ -66,24 +66,24 @@ def _owner(
 ) -> tuple[WorkflowDefinition | None, str]:
     owner = context.job_owners.get((fact.namespace, job))
     if owner is not None:
-        found = next((d for d in candidates if (d.key.kind, d.key.name) == owner), None)
-        if found is not None or owner[0] == "CronJob":
-            return found, f"its Job belongs to a {owner[0]} that is not observed"
+        definition = next((d for d in candidates if (d.key.kind, d.key.name) == owner), None)
+        if definition is not None or owner[0] == "CronJob":
+            return definition, f"its Job belongs to a {owner[0]} that is not observed"
     exact = next((d for d in candidates if d.key.kind == "Job" and d.key.name == job), None)
     if exact is not None:
         return exact, ""
     base = scheduled_base(job)
-    found = next((d for d in candidates if d.key.kind == "CronJob" and d.key.name == base), None)
-    if found is not None:
-        return found, ""
-    picked = [d for d in candidates if d.key.kind != "CronJob" and _selected(fact, job, d)]
-    if picked:
-        return max(picked, key=lambda d: len(belongs_to(job, d.run_prefixes) or "")), ""
+    definition = next((d for d in candidates if d.key.kind == "CronJob" and d.key.name == base), None)
+    if definition is not None:
+        return definition, ""
+    selected = [d for d in candidates if d.key.kind != "CronJob" and _selected(fact, job, d)]
+    if selected:
+        return max(selected, key=lambda d: len(belongs_to(job, d.run_prefixes) or "")), ""
     return None, "no observed CronJob or Job has the name its Job was made from"
 
 
 def _selected(fact: PodFact, job: str, definition: WorkflowDefinition) -> bool:
-    """Whether a Job belongs to runs picked by name and labels (a runSelector, or inferred from facts)."""
+    """Whether a Job belongs to runs selected by name and labels (a runSelector, or inferred from facts)."""
     if definition.key.kind == "Job" and not definition.graph.inferred:
         return generated_base(job) == definition.key.name
     if not definition.graph.inferred or (not definition.run_prefixes and not definition.run_selector):

@@ -88,5 +88,5 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
 def count_replicas(spec: Mapping[str, Any], problems: Problems) -> dict[str, int]:
     """How many Jobs each step has."""
     rows = [mapping(raw, "replicatedJobs[]", problems) for raw in sequence(spec.get("replicatedJobs"), "", problems)]
-    found = {text(r.get("name"), "name", problems): whole(r.get("replicas"), "replicas", problems) for r in rows}
-    return {name: 1 if count is None else count for name, count in found.items() if name is not None}
+    counts = {text(r.get("name"), "name", problems): whole(r.get("replicas"), "replicas", problems) for r in rows}
+    return {name: 1 if count is None else count for name, count in counts.items() if name is not None}

@@ -16,8 +16,8 @@ from concertmaster.engines.live import RunObject
 _SET = LABELS[0]
 
 
-def _ended(thing: RunObject) -> bool:
-    return bool({("Completed", "True"), ("Failed", "True")} & thing.conditions)
+def _ended(obj: RunObject) -> bool:
+    return bool({("Completed", "True"), ("Failed", "True")} & obj.conditions)
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:
@@ -38,7 +38,7 @@ ENGINE = Engine(
             workflow_of=workflow_of,
             read=read_run,
             children=PODS,
-            child_selector=lambda thing: f"{_SET}={thing.name}",
+            child_selector=lambda obj: f"{_SET}={obj.name}",
             parts=("Job",),
         ),
     ),

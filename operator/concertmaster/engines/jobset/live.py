@@ -25,8 +25,8 @@ _OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The JobSet itself; what makes several of them one workflow is a runSelector."""
-    thing = RunObject.of(raw)
-    return WorkflowKey(thing.namespace, "JobSet", thing.name) if thing.name else None
+    obj = RunObject.of(raw)
+    return WorkflowKey(obj.namespace, "JobSet", obj.name) if obj.name else None
 
 
 def read_run(
@@ -36,33 +36,33 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The run record of a JobSet with those of its pods that still exist. Never raises for what they contain."""
-    thing = RunObject.of(raw)
-    problems = thing.problems
+    obj = RunObject.of(raw)
+    problems = obj.problems
     declared = define(raw)
     specs = {s.name: s for s in declared.graph.steps}
-    own = [p for p in pods if _is_of(p, thing)]
-    steps = settle([_execution(p, thing.name, declared, problems) for p in own], declared)
-    begun = timestamp(thing.meta.get("creationTimestamp"))
+    own = [p for p in pods if _is_of(p, obj)]
+    steps = settle([_execution(p, obj.name, declared, problems) for p in own], declared)
+    begun = timestamp(obj.meta.get("creationTimestamp"))
     steps = [_linked(e, specs, steps, begun) for e in steps]
-    outcome, reason, at = _outcome(thing.status, problems)
-    restarts = whole(thing.status.get("restarts"), "status.restarts", problems) or 0
+    outcome, reason, at = _outcome(obj.status, problems)
+    restarts = whole(obj.status.get("restarts"), "status.restarts", problems) or 0
     if restarts:
         problems.add(
-            f"JobSet {thing.name} was restarted (restarts: {restarts}): earlier attempts are only known from the metrics"
+            f"JobSet {obj.name} was restarted (restarts: {restarts}): earlier attempts are only known from the metrics"
         )
-    lost = _lost(thing, specs, steps)
+    lost = _lost(obj, specs, steps)
     if lost and not restarts:
-        problems.add(f"pods of JobSet {thing.name} are gone ({', '.join(lost)}): they are only known from the metrics")
+        problems.add(f"pods of JobSet {obj.name} are gone ({', '.join(lost)}): they are only known from the metrics")
     complete = bool(steps) and not restarts and not lost
-    found = live_run(thing, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
-    return replace(found, reason=reason, started=begun, finished=at)
+    run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
+    return replace(run, reason=reason, started=begun, finished=at)
 
 
-def _is_of(pod: Mapping[str, Any], thing: RunObject) -> bool:
+def _is_of(pod: Mapping[str, Any], obj: RunObject) -> bool:
     """Whether a pod is of this set, not of one that bore the name before and is still being deleted."""
-    meta = mapping(pod.get("metadata"), "metadata", thing.problems)
-    uid = label_value(mapping(meta.get("labels"), "metadata.labels", thing.problems), _UID)
-    return uid in (None, thing.meta.get("uid"))
+    meta = mapping(pod.get("metadata"), "metadata", obj.problems)
+    uid = label_value(mapping(meta.get("labels"), "metadata.labels", obj.problems), _UID)
+    return uid in (None, obj.meta.get("uid"))
 
 
 def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, problems: Problems) -> StepExecution:
@@ -92,15 +92,15 @@ def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, st
     return Outcome.RUNNING, None, None
 
 
-def _lost(thing: RunObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
+def _lost(obj: RunObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
     """Steps whose pods are not all there: deleted, or still running when the end of the set deleted them."""
-    problems = thing.problems
+    problems = obj.problems
     jobs = {}
-    for raw in sequence(thing.status.get("replicatedJobsStatus"), "replicatedJobsStatus", problems):
+    for raw in sequence(obj.status.get("replicatedJobsStatus"), "replicatedJobsStatus", problems):
         row = mapping(raw, "replicatedJobsStatus[]", problems)
         name = text(row.get("name"), "replicatedJobsStatus[].name", problems) or ""
         jobs[name] = tuple(whole(row.get(k), k, problems) or 0 for k in ("succeeded", "failed"))
-    replicas = count_replicas(thing.spec, problems)
+    replicas = count_replicas(obj.spec, problems)
 
     def begun(spec: StepSpec) -> bool:
         """Whether its Jobs were made: what it depends on was ready or complete, as is asked."""

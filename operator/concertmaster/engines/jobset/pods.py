@@ -44,12 +44,12 @@ def set_of(fact: PodFact, context: Context) -> str | None:
 def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> StepExecution:
     """One pod of a JobSet: the replicated Job is the step; its index and the completion index are the item.
 
-    The set's restarts are attempts of all its steps; only a label tells them.
+    The set's restarts are attempts of all its steps; only a label shows them.
     """
     step, replica = label_value(fact.labels, _JOB), label_value(fact.labels, _INDEX)
-    found = re.fullmatch(rf"{re.escape(name)}-(.+)-(\d+)", fact.owner_name or "")
-    if found is not None:
-        step, replica = step or found.group(1), replica or found.group(2)
+    match = re.fullmatch(rf"{re.escape(name)}-(.+)-(\d+)", fact.owner_name or "")
+    if match is not None:
+        step, replica = step or match.group(1), replica or match.group(2)
     step = step or fact.owner_name or name
     spec = definition.graph.step(step) or StepSpec(step, indexed=True)
     parts = [p for p in (replica, index_of(fact, spec)) if p is not None]

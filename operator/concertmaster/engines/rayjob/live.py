@@ -16,15 +16,15 @@ from concertmaster.engines.live import LiveRun, RunObject, live_run
 _OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED": Outcome.UNKNOWN}
 
 
-def ended(thing: RunObject) -> bool:
+def ended(obj: RunObject) -> bool:
     """Whether KubeRay is done with the run: Complete also holds a Ray job that failed or was stopped."""
-    return thing.status.get("jobDeploymentStatus") in ("Complete", "Failed")
+    return obj.status.get("jobDeploymentStatus") in ("Complete", "Failed")
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The RayJob itself; what makes several of them one workflow is a runSelector."""
-    thing = RunObject.of(raw)
-    return WorkflowKey(thing.namespace, "RayJob", thing.name) if thing.name else None
+    obj = RunObject.of(raw)
+    return WorkflowKey(obj.namespace, "RayJob", obj.name) if obj.name else None
 
 
 def read_run(
@@ -34,12 +34,12 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The end of a RayJob. Never raises for what the object contains."""
-    thing = RunObject.of(raw)
+    obj = RunObject.of(raw)
     outcome = Outcome.RUNNING
-    if ended(thing):
-        failed = thing.status.get("jobDeploymentStatus") == "Failed"
-        reported = _OUTCOMES.get(str(thing.status.get("jobStatus")), Outcome.UNKNOWN)
+    if ended(obj):
+        failed = obj.status.get("jobDeploymentStatus") == "Failed"
+        reported = _OUTCOMES.get(str(obj.status.get("jobStatus")), Outcome.UNKNOWN)
         outcome = Outcome.FAILED if failed else reported
-    found = live_run(thing, key, (), outcome, started="startTime", finished="endTime")
-    reason = text(thing.status.get("reason"), "status.reason", thing.problems)
-    return replace(found, reason=reason if outcome is Outcome.FAILED else None)
+    run = live_run(obj, key, (), outcome, started="startTime", finished="endTime")
+    reason = text(obj.status.get("reason"), "status.reason", obj.problems)
+    return replace(run, reason=reason if outcome is Outcome.FAILED else None)

@@ -63,5 +63,5 @@ def _group(fact: PodFact) -> str:
     labelled = label_value(fact.labels, _GROUP)
     if labelled is not None:
         return HEAD if labelled == _HEAD_GROUP else labelled
-    found = _POD.fullmatch(fact.pod.removeprefix(fact.owner_name or ""))
-    return HEAD if found is None else found["group"] or HEAD
+    match = _POD.fullmatch(fact.pod.removeprefix(fact.owner_name or ""))
+    return HEAD if match is None else match["group"] or HEAD

@@ -152,16 +152,16 @@ class _Reader:
                 self.problems.add(f"{where} has neither taskRef nor taskSpec")
             return name, (), False
         try:
-            found = self._resolve(kind, name) if self._resolve is not None else None
+            task = self._resolve(kind, name) if self._resolve is not None else None
         except Unreadable as error:
             self.notes.setdefault(
                 f"Task {row.get('name')} runs {kind} {name}, which cannot be read, so that only runs tell its sizes: {error}"
             )
             return name, (), False
-        if found is None:
+        if task is None:
             self.problems.add(f"{where} refers to {kind} {name!r}, which cannot be found")
             return name, (), False
-        spec = mapping(mapping(found, name, self.problems).get("spec"), f"{kind} {name}", self.problems)
+        spec = mapping(mapping(task, name, self.problems).get("spec"), f"{kind} {name}", self.problems)
         self.foreign[f"{kind} {name}"] = spec
         if kind == "Task":
             return name, task_containers(spec, f"{kind} {name}", self.problems, pointer("spec"), name), False
@@ -173,30 +173,30 @@ def tasks_of(raw: Mapping[str, Any], home: str | None = None) -> frozenset[str]:
     """Names of the Tasks of its own namespace that a Pipeline runs by reference, also in pipelines embedded in it. A
     name with ``$(`` is only known at run time and may be any. With ``home``, its namespace, also those that the cluster
     resolver fetches from there."""
-    quiet = Problems()
-    found: set[str] = set()
+    ignored = Problems()
+    names: set[str] = set()
     specs = [raw.get("spec")]
     while specs:
-        spec = mapping(specs.pop(), "spec", quiet)
-        for row in (*sequence(spec.get("tasks"), "tasks", quiet), *sequence(spec.get("finally"), "finally", quiet)):
-            task = mapping(row, "task", quiet)
+        spec = mapping(specs.pop(), "spec", ignored)
+        for row in (*sequence(spec.get("tasks"), "tasks", ignored), *sequence(spec.get("finally"), "finally", ignored)):
+            task = mapping(row, "task", ignored)
             specs.append(task.get("pipelineSpec"))
-            ref = mapping(task.get("taskRef"), "taskRef", quiet)
+            ref = mapping(task.get("taskRef"), "taskRef", ignored)
             remote = ref.get("resolver") or ref.get("bundle") or _custom(ref)
             if ref.get("name") and (ref.get("kind") or "Task") == "Task" and not remote:
-                found.add(str(ref["name"]))
+                names.add(str(ref["name"]))
             elif home is not None and ref.get("resolver") == "cluster":
-                found |= _fetched(sequence(ref.get("params"), "params", quiet), home)
-    return frozenset(found)
+                names |= _fetched(sequence(ref.get("params"), "params", ignored), home)
+    return frozenset(names)
 
 
 def _fetched(params: Sequence[Any], home: str) -> set[str]:
     """The Task that the cluster resolver fetches with ``params``, where that is or may be one of the namespace ``home``:
     kind and namespace have defaults, and all may only be known at run time."""
-    told = {str(p.get("name")): str(p.get("value") or "") for p in params if isinstance(p, Mapping)}
-    kind, space = told.get("kind") or "task", told.get("namespace") or home
-    here = all("$(" in value or value == wanted for value, wanted in ((kind, "task"), (space, home)))
-    return {told["name"]} if here and told.get("name") else set()
+    given = {str(p.get("name")): str(p.get("value") or "") for p in params if isinstance(p, Mapping)}
+    kind, space = given.get("kind") or "task", given.get("namespace") or home
+    here = all("$(" in value or value == expected for value, expected in ((kind, "task"), (space, home)))
+    return {given["name"]} if here and given.get("name") else set()
 
 
 def _custom(ref: Mapping[str, Any]) -> bool:
@@ -236,8 +236,8 @@ def task_containers(
 def _bound(row: Mapping[str, Any]) -> frozenset[str]:
     """Workspaces a pipeline task binds: through a shared volume, files can pass without a declared result."""
     rows = row.get("workspaces")
-    found: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
-    return frozenset(str(w.get("workspace") or w.get("name")) for w in found if isinstance(w, Mapping))
+    listed: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
+    return frozenset(str(w.get("workspace") or w.get("name")) for w in listed if isinstance(w, Mapping))
 
 
 def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int | None, bool]:

@@ -15,8 +15,8 @@ from concertmaster.engines.tekton.traits import API, TEKTON
 _PIPELINE, _RUN, _ = LABELS
 
 
-def _ended(thing: RunObject) -> bool:
-    return bool({("Succeeded", "True"), ("Succeeded", "False")} & thing.conditions)
+def _ended(obj: RunObject) -> bool:
+    return bool({("Succeeded", "True"), ("Succeeded", "False")} & obj.conditions)
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:
@@ -41,7 +41,7 @@ ENGINE = Engine(
             read=read_run,
             older=("tekton.dev/v1beta1",),
             children=ObjectKind(API, "TaskRun", "taskruns"),
-            child_selector=lambda thing: f"{_RUN}={thing.name}",
+            child_selector=lambda obj: f"{_RUN}={obj.name}",
         ),
     ),
     companions={"Pipeline": (TASK,)},

@@ -21,11 +21,11 @@ _LABEL = "tekton.dev/"
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The Pipeline a PipelineRun is a run of; None when its pipeline stands in the run itself."""
-    thing = RunObject.of(raw)
-    name = thing.text_at(thing.spec, "pipelineRef", "name")
-    if name is None and thing.spec.get("pipelineRef"):
-        name = thing.text_at(thing.meta, "labels", f"{_LABEL}pipeline")
-    return None if name is None else WorkflowKey(thing.namespace, "Pipeline", name)
+    obj = RunObject.of(raw)
+    name = obj.text_at(obj.spec, "pipelineRef", "name")
+    if name is None and obj.spec.get("pipelineRef"):
+        name = obj.text_at(obj.meta, "labels", f"{_LABEL}pipeline")
+    return None if name is None else WorkflowKey(obj.namespace, "Pipeline", name)
 
 
 def read_run(
@@ -38,9 +38,9 @@ def read_run(
 
     Edges come from the pipeline spec this run really used (``status.pipelineSpec``), else from ``definition``.
     """
-    thing = RunObject.of(raw)
-    run, status, problems = thing.name, thing.status, thing.problems
-    used = mapping(status.get("pipelineSpec", thing.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
+    obj = RunObject.of(raw)
+    run, status, problems = obj.name, obj.status, obj.problems
+    used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
     tasks = _task_names(status, problems)
     steps: list[StepExecution] = []
@@ -57,9 +57,9 @@ def read_run(
         if name not in present:
             problems.add(f"TaskRun {name} of run {run} is gone: task {task} is only known from the metrics")
     steps += _skipped(status, problems)
-    own = thing.spec.get("pipelineSpec")
+    own = obj.spec.get("pipelineSpec")
     return live_run(
-        thing,
+        obj,
         key,
         _with_edges(steps, graph, timestamp(status.get("startTime")), timestamp(status.get("finallyStartTime"))),
         _condition(status, problems)[0],
@@ -119,8 +119,8 @@ def _containers(status: Mapping[str, Any], problems: Problems) -> Iterator[Conta
 
 def _states(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     rows = status.get("steps")
-    found = rows if isinstance(rows, list) else []
-    return [s["terminated"] for s in found if isinstance(s, Mapping) and isinstance(s.get("terminated"), Mapping)]
+    listed = rows if isinstance(rows, list) else []
+    return [s["terminated"] for s in listed if isinstance(s, Mapping) and isinstance(s.get("terminated"), Mapping)]
 
 
 def _exit_code(state: Mapping[str, Any]) -> int | None:
@@ -138,7 +138,7 @@ def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, 
 
 
 def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:
-    """Why a container ended tells more than "Failed"."""
+    """Why a container ended says more than "Failed"."""
     why = [s.get("reason") for s in _states(status) if s.get("reason") not in (None, "Completed", "Skipped")]
     if "OOMKilled" in why:  # the TaskRun itself says StepOOM
         return "OOMKilled"
@@ -172,19 +172,19 @@ def _with_edges(
     by_attempt = {(e.step, e.item, e.attempt): e for e in steps}
     out = []
     for e in steps:
-        found = specs.get(e.step)
+        declared = specs.get(e.step)
         if e.attempt > 0:
             before = by_attempt.get((e.step, e.item, e.attempt - 1))
             out.append(replace(e, ready=before.finished if before else None, after=(e.step,)))
             continue
-        if found is None or e.outcome is Outcome.SKIPPED:
+        if declared is None or e.outcome is Outcome.SKIPPED:
             out.append(e)
             continue
-        above = waited[found.name]
+        above = waited[declared.name]
         ends = [_end(ran[n]) for n in above]
         known = [t for t in ends if t is not None]
         ready = start if not above else (max(known) if len(known) == len(ends) else None)
-        if found.on_exit and last is not None and (ready is None or not above):
+        if declared.on_exit and last is not None and (ready is None or not above):
             ready = last  # a last resort: the controller may note the start of handlers after they have started
         out.append(replace(e, ready=ready, after=tuple(sorted(above))))
     return out
@@ -214,8 +214,8 @@ def _item(name: str, task: str, run: str) -> str | None:
     """Index within a matrix, from the TaskRun's name."""
     if name in (f"{run}-{task}", ""):
         return None
-    found = re.search(r"-(\d+)$", name)
-    return found.group(1) if found and not task.endswith(found.group(0)) else None
+    match = re.search(r"-(\d+)$", name)
+    return match.group(1) if match and not task.endswith(match.group(0)) else None
 
 
 def _inputs(task_run: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
@@ -225,10 +225,10 @@ def _inputs(task_run: Mapping[str, Any], status: Mapping[str, Any]) -> str | Non
 
 
 def _labels(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    quiet = Problems()
-    return mapping(mapping(raw.get("metadata"), "metadata", quiet).get("labels"), "labels", quiet)
+    ignored = Problems()
+    return mapping(mapping(raw.get("metadata"), "metadata", ignored).get("labels"), "labels", ignored)
 
 
 def _name(raw: Mapping[str, Any]) -> str:
-    quiet = Problems()
-    return text(mapping(raw.get("metadata"), "metadata", quiet).get("name"), "name", quiet) or ""
+    ignored = Problems()
+    return text(mapping(raw.get("metadata"), "metadata", ignored).get("name"), "name", ignored) or ""

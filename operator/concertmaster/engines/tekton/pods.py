@@ -37,22 +37,22 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     for fact in facts:
         known = candidates.get(fact.namespace, [])
         run = label_value(fact.labels, _RUN)
-        found = _labelled(fact, run, known) if run is not None else _named(fact, known)
-        if found is None:
+        read = _labelled(fact, run, known) if run is not None else _named(fact, known)
+        if read is None:
             if run is not None:
                 yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline")
             else:
                 yield Rejected(fact, _NO_LABELS, TEKTON)
             continue
-        yield Placed(found.definition.key, found.run, _execution(fact, found))
+        yield Placed(read.definition.key, read.run, _execution(fact, read))
 
 
 def _labelled(fact: PodFact, run: str, known: Sequence[WorkflowDefinition]) -> _Read | None:
     pipeline = label_value(fact.labels, _PIPELINE)
     definition = next((d for d in known if d.key.kind == "Pipeline" and d.key.name == pipeline), None)
     if definition is None:
-        picked = [d for d in known if d.graph.inferred and _selected(fact, run, d)]
-        definition = max(picked, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""), default=None)
+        selected = [d for d in known if d.graph.inferred and _selected(fact, run, d)]
+        definition = max(selected, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""), default=None)
     task = label_value(fact.labels, _TASK)
     if definition is None or task is None:
         return None
@@ -76,11 +76,11 @@ def _named(fact: PodFact, known: Sequence[WorkflowDefinition]) -> _Read | None:
     best: _Read | None = None
     for definition in known:
         for spec in definition.graph.steps:
-            found = re.fullmatch(rf"(.+)-{re.escape(spec.name)}" + (r"-(\d+)" if spec.fan_out else "()"), name)
-            if found is None or not _is_run(found.group(1), definition):
+            match = re.fullmatch(rf"(.+)-{re.escape(spec.name)}" + (r"-(\d+)" if spec.fan_out else "()"), name)
+            if match is None or not _is_run(match.group(1), definition):
                 continue
             if best is None or len(spec.name) > len(best.step):
-                best = _Read(definition, found.group(1), spec.name, found.group(2) or None)
+                best = _Read(definition, match.group(1), spec.name, match.group(2) or None)
     return best
 
 
