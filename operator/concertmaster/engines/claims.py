@@ -13,8 +13,8 @@ from typing import Any
 from concertmaster.core.model import EngineTraits, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.base import RunKind
 from concertmaster.engines.common.manifest import mapping, sequence
-from concertmaster.engines.common.names import belongs_to, generated_base
-from concertmaster.engines.common.selectors import matches
+from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.runs import nearest, selects_run
 from concertmaster.engines.live import LiveRun, RunObject
 from concertmaster.engines.registry import ENGINES, by_run, by_traits, run_kind
 
@@ -46,10 +46,10 @@ class Claims:
 
     def __init__(self, definitions: Iterable[WorkflowDefinition] = ()) -> None:
         self._by_key = {d.key: d for d in definitions}
-        self._loose: dict[tuple[EngineTraits, str], list[WorkflowDefinition]] = {}
+        self._selecting: dict[tuple[EngineTraits, str], list[WorkflowDefinition]] = {}
         for d in self._by_key.values():
-            if d.graph.inferred and (d.run_prefixes or d.run_selector):
-                self._loose.setdefault((d.engine, d.key.namespace), []).append(d)
+            if d.graph.inferred:
+                self._selecting.setdefault((d.engine, d.key.namespace), []).append(d)
 
     @property
     def keys(self) -> frozenset[WorkflowKey]:
@@ -80,14 +80,8 @@ class Claims:
         if origin is not None:
             return origin
         labels = _labels(run, kind)
-        candidates = [
-            d
-            for d in self._loose.get((engine, run.namespace), ())
-            if d.run_kind in (None, name)
-            and (not d.run_prefixes or belongs_to(run.name, d.run_prefixes) is not None)
-            and matches(d.run_selector, labels)
-        ]
-        return max(candidates, key=lambda d: len(belongs_to(run.name, d.run_prefixes) or ""), default=None)
+        selecting = self._selecting.get((engine, run.namespace), ())
+        return nearest(run.name, (d for d in selecting if selects_run(d, name, run.name, labels)))
 
 
 def end_alone(run: LiveRun) -> RunRecord | None:

@@ -22,7 +22,8 @@ from concertmaster.engines.common.names import (
     scheduled_base,
 )
 from concertmaster.engines.common.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.common.runs import nearest, selects_run
+from concertmaster.engines.common.selectors import label_value
 
 _NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
 _EXECUTOR = frozenset({"wait", "init", "supervisor"})
@@ -58,7 +59,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
     tried = False
     for definition in candidates:
         if definition.graph.inferred:
-            if _selected(run, pods, definition):
+            if any(selects_run(definition, "Workflow", run, f.labels) for f in pods):
                 loose.append(definition)
             continue
         prefix = belongs_to(run, definition.run_prefixes)
@@ -73,8 +74,7 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
             loose.append(definition)
     if best is not None:
         yield from _in_definition(run, pods, names, best[1], best[2])
-    elif loose:
-        chosen = max(loose, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""))
+    elif (chosen := nearest(run, loose)) is not None:
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
         reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
@@ -93,13 +93,6 @@ def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition])
                 if definition is not None:
                     return definition
     return None
-
-
-def _selected(run: str, pods: Iterable[PodFact], definition: WorkflowDefinition) -> bool:
-    """Whether a run belongs to runs selected by name and labels (a runSelector, or inferred from facts)."""
-    if definition.run_prefixes and belongs_to(run, definition.run_prefixes) is None:
-        return False
-    return not definition.run_selector or any(matches(definition.run_selector, f.labels) for f in pods)
 
 
 def _confirms(run: str, prefix: str, name: ArgoPodName | None, known: NodeNames) -> bool:
@@ -193,7 +186,7 @@ def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecor
     """
     if not definition.graph.inferred:
         return record
-    anyone = replace(definition, run_prefixes=(), run_selector=())
+    anyone = replace(definition, run_prefixes=(record.run,), run_selector=())
     facts = [
         PodFact(record.workflow.namespace, e.pod, str(i), owner_kind="Workflow", owner_name=record.run)
         for i, e in enumerate(record.steps)

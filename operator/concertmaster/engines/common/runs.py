@@ -1,12 +1,29 @@
-"""Whose run it is, for kinds of runs that define themselves."""
+"""Whose run it is, by names and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.selectors import matches
+
+
+def selects_run(definition: WorkflowDefinition, kind: str, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a workflow without a declared graph (a runSelector, or inferred from facts) selects the run ``name`` of
+    that ``kind`` by its name and the labels of it or its pods."""
+    return (
+        definition.graph.inferred
+        and definition.run_kind in (None, kind)
+        and bool(definition.run_prefixes or definition.run_selector)
+        and (not definition.run_prefixes or belongs_to(name, definition.run_prefixes) is not None)
+        and matches(definition.run_selector, labels)
+    )
+
+
+def nearest(name: str, definitions: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
+    """Of the workflows that select the run ``name`` the one with the longest prefix."""
+    return max(definitions, key=lambda d: len(belongs_to(name, d.run_prefixes) or ""), default=None)
 
 
 def workflow_of_run(
@@ -17,13 +34,4 @@ def workflow_of_run(
     own = [d for d in candidates if d.key.kind == kind and d.key.name in (name, generated_base(name))]
     if own:
         return max(own, key=lambda d: len(d.key.name))
-    selecting = [
-        d
-        for d in candidates
-        if d.graph.inferred
-        and d.run_kind in (None, kind)
-        and (d.run_prefixes or d.run_selector)
-        and (not d.run_prefixes or belongs_to(name, d.run_prefixes) is not None)
-        and matches(d.run_selector, labels)
-    ]
-    return max(selecting, key=lambda d: len(belongs_to(name, d.run_prefixes) or ""), default=None)
+    return nearest(name, (d for d in candidates if selects_run(d, kind, name, labels)))

@@ -18,10 +18,11 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.names import belongs_to, generated_base, scheduled_base
+from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import pair_retries
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.common.runs import nearest, selects_run
+from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.jobs.traits import JOB
 
@@ -76,22 +77,15 @@ def _owner(
     definition = next((d for d in candidates if d.key.kind == "CronJob" and d.key.name == base), None)
     if definition is not None:
         return definition, ""
-    selected = [d for d in candidates if d.key.kind != "CronJob" and _selected(fact, job, d)]
-    if selected:
-        return max(selected, key=lambda d: len(belongs_to(job, d.run_prefixes) or "")), ""
-    return None, "no observed CronJob or Job has the name its Job was made from"
+    definition = nearest(job, (d for d in candidates if d.key.kind != "CronJob" and _selected(fact, job, d)))
+    return definition, "no observed CronJob or Job has the name its Job was made from"
 
 
 def _selected(fact: PodFact, job: str, definition: WorkflowDefinition) -> bool:
     """Whether a Job belongs to runs selected by name and labels (a runSelector, or inferred from facts)."""
     if definition.key.kind == "Job" and not definition.graph.inferred:
         return generated_base(job) == definition.key.name
-    if not definition.graph.inferred or (not definition.run_prefixes and not definition.run_selector):
-        return False
-    if definition.run_kind not in (None, "Job"):
-        return False
-    named = not definition.run_prefixes or belongs_to(job, definition.run_prefixes) is not None
-    return named and matches(definition.run_selector, fact.labels)
+    return selects_run(definition, "Job", job, fact.labels)
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:

@@ -15,7 +15,8 @@ from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowD
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.selectors import label_value, matches
+from concertmaster.engines.common.runs import nearest, selects_run
+from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.traits import TEKTON
 
 LABELS = _PIPELINE, _RUN, _TASK = "tekton.dev/pipeline", "tekton.dev/pipelineRun", "tekton.dev/pipelineTask"
@@ -51,8 +52,7 @@ def _labelled(fact: PodFact, run: str, known: Sequence[WorkflowDefinition]) -> _
     pipeline = label_value(fact.labels, _PIPELINE)
     definition = next((d for d in known if d.key.kind == "Pipeline" and d.key.name == pipeline), None)
     if definition is None:
-        selected = [d for d in known if d.graph.inferred and _selected(fact, run, d)]
-        definition = max(selected, key=lambda d: len(belongs_to(run, d.run_prefixes) or ""), default=None)
+        definition = nearest(run, (d for d in known if selects_run(d, "PipelineRun", run, fact.labels)))
     task = label_value(fact.labels, _TASK)
     if definition is None or task is None:
         return None
@@ -62,12 +62,6 @@ def _labelled(fact: PodFact, run: str, known: Sequence[WorkflowDefinition]) -> _
     fans_out = spec.fan_out if spec is not None else tail != f"-{task}"
     item = number.group(1) if number and fans_out and tail != f"-{task}" else None
     return _Read(definition, run, task, item)
-
-
-def _selected(fact: PodFact, run: str, definition: WorkflowDefinition) -> bool:
-    if definition.run_prefixes and belongs_to(run, definition.run_prefixes) is None:
-        return False
-    return matches(definition.run_selector, fact.labels)
 
 
 def _named(fact: PodFact, known: Sequence[WorkflowDefinition]) -> _Read | None:
