@@ -123,7 +123,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConditionUpdate:
     """What a condition should say now. ``status`` None is Unknown."""
 
     type: ConditionType
@@ -144,7 +144,7 @@ class Transition:
 
 
 def update(
-    previous: Iterable[Document], findings: Iterable[Finding], *, generation: int | None, now: float
+    previous: Iterable[Document], findings: Iterable[ConditionUpdate], *, generation: int | None, now: float
 ) -> list[dict[str, Any]]:
     """The list of conditions after ``findings``, ready for a status.
 

@@ -36,7 +36,7 @@ TRACKING_LABELS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DiscoveryTarget:
     """An object that may get a profile. ``namespace`` is None for a ClusterWorkflowTemplate; ``trigger_of`` names the
     template a CronWorkflow only starts (it is no workflow of its own then)."""
 
@@ -56,7 +56,7 @@ class Discovered:
     namespace: str
     name: str
     labels: Mapping[str, str]
-    target: Target
+    target: DiscoveryTarget
     policy: PolicyRef
     create: bool = True
 
@@ -93,7 +93,7 @@ def wanted_kinds(policies: Iterable[AnyPolicy]) -> tuple[tuple[str, str], ...]:
 
 
 def discover(
-    policies: Iterable[AnyPolicy], targets: Iterable[Target], namespaces: Mapping[str, Mapping[str, str]]
+    policies: Iterable[AnyPolicy], targets: Iterable[DiscoveryTarget], namespaces: Mapping[str, Mapping[str, str]]
 ) -> tuple[Discovered, ...]:
     """The profiles that should exist, sorted by namespace and name, each under the best policy that asks for it.
 
@@ -101,7 +101,7 @@ def discover(
     without a namespace gets a profile in each namespace a policy reaches.
     """
     ordered = [policy for policy in sorted(policies, key=rank) if policy.spec.discover]
-    found: dict[tuple[str, str], Discovered] = {}
+    profiles: dict[tuple[str, str], Discovered] = {}
     for target in targets:
         if target.trigger_of is not None or target.kind not in KIND_SHORT:
             continue
@@ -113,16 +113,16 @@ def discover(
                 name = profile_name(target.kind, target.name)
                 if (
                     namespace in namespaces
-                    and (namespace, name) not in found
+                    and (namespace, name) not in profiles
                     and reaches(policy, namespace, namespaces[namespace])
                 ):
-                    found[namespace, name] = Discovered(
+                    profiles[namespace, name] = Discovered(
                         namespace, name, copied_labels(target.labels), target, ref(policy), not policy.spec.suspend
                     )
-    return tuple(found[key] for key in sorted(found))
+    return tuple(profiles[key] for key in sorted(profiles))
 
 
-def _asks_for(policy: AnyPolicy, target: Target) -> bool:
+def _asks_for(policy: AnyPolicy, target: DiscoveryTarget) -> bool:
     """Versions of one API group are the same objects, so only the group is compared."""
     group = target.api_version.split("/", 1)[0]
     return any(

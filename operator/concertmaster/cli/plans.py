@@ -51,15 +51,15 @@ def edits_of(how: str) -> tuple[Edit, ...]:
     if verb != "patch" or not isinstance(operations, list):
         return ()
     holder = name if kind == TASK.lower() else None
-    found: list[Edit] = []
+    edits: list[Edit] = []
     tested: dict[str, Any] = {}
     for operation in operations:
         path, value = str(operation.get("path")), operation.get("value")
         if operation.get("op") == "test":
             tested[path] = value
         else:
-            found += [Edit(p, _literal(p, tested.get(p)), _literal(p, v), holder) for p, v in _leaves(path, value)]
-    return tuple(found)
+            edits += [Edit(p, _literal(p, tested.get(p)), _literal(p, v), holder) for p, v in _leaves(path, value)]
+    return tuple(edits)
 
 
 def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -114,7 +114,7 @@ class Planner:
         self._notes: list[str] = []
         self._everyone = [Change(o) for o in self._list(CHANGES, self._namespace)]
         self._changes = [c for c in self._everyone if (c.namespace, c.profile) == (self._namespace, self._name)]
-        self._policy = self._effective()
+        self._policy = self._resolve_policy()
 
     def lines(self, item: Mapping[str, Any]) -> list[str]:
         """Everything about carrying out one recommendation."""
@@ -141,16 +141,21 @@ class Planner:
         for change in self._changes:
             if change.recommendation != recommendation:
                 continue
-            told = [f"{c['type']}: {c['message']}" for c in change.status.get("conditions") or ()]
+            conditions = [f"{c['type']}: {c['message']}" for c in change.status.get("conditions") or ()]
             verdict = f", {change.verdict.value}" if change.verdict is not None else ""
-            out += [f"  Change {change.name}: {change.phase or 'new'}{verdict}", *(f"    {line}" for line in told)]
+            out += [
+                f"  Change {change.name}: {change.phase or 'new'}{verdict}",
+                *(f"    {line}" for line in conditions),
+            ]
         return out + ([""] if out else [])
 
     def _plan(self, item: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
-        ref, found = self._ref, recommendation_of(item)
-        kind, name = (TASK, found.holder) if found.holder is not None else (str(ref.get("kind")), str(ref.get("name")))
+        ref, recommendation = self._ref, recommendation_of(item)
+        kind, name = str(ref.get("kind")), str(ref.get("name"))
+        if recommendation.holder is not None:
+            kind, name = TASK, recommendation.holder
         resource = target_resource(str(ref.get("apiVersion")), kind)
-        if resource is None or not found.edits:
+        if resource is None or not recommendation.edits:
             raise Refused(
                 f"{item['id']} is work for a person: it sets no field, or its command is too long to read back"
             )
@@ -159,13 +164,18 @@ class Planner:
         raw.setdefault("apiVersion", resource.api_version)
         raw.setdefault("kind", resource.kind)
         return plan(
-            found, raw, PATCHABLE, profile=self._name, namespace=self._namespace, bounds=self._policy.apply.bounds
+            recommendation,
+            raw,
+            PATCHABLE,
+            profile=self._name,
+            namespace=self._namespace,
+            bounds=self._policy.apply.bounds,
         ), raw
 
     @property
     def _ref(self) -> Mapping[str, Any]:
-        found = (self._raw.get("spec") or {}).get("workflowRef")
-        return found if isinstance(found, Mapping) else {}
+        ref = (self._raw.get("spec") or {}).get("workflowRef")
+        return ref if isinstance(ref, Mapping) else {}
 
     def _situation(self, made: Plan, raw: Mapping[str, Any]) -> Situation:
         lines = [line for c in self._changes if (line := c.line()) is not None]
@@ -181,11 +191,11 @@ class Planner:
             elsewhere=elsewhere(self._everyone, self._namespace, self._name, made.target),
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),
-            coverage=1.0,  # advice on sizes is only given where enough was sampled
+            coverage=1.0,  # sizes are only recommended where enough was sampled
             withdrawn=withdrawn(lines, made.rule, f"{self._namespace}/{self._name}"),
         )
 
-    def _effective(self) -> Policy:
+    def _resolve_policy(self) -> Policy:
         profile = WorkflowProfile.parse(self._raw)
         policies = [p for p in self._parsed(POLICIES, OptimizationPolicy) if isinstance(p, OptimizationPolicy)]
         wide = [
@@ -215,11 +225,11 @@ class Planner:
             return ()
 
     def _parsed(self, resource: Resource, model: type[AnyPolicy]) -> Iterator[AnyPolicy]:
-        for found in self._list(resource, self._namespace if resource.namespaced else None):
+        for raw in self._list(resource, self._namespace if resource.namespaced else None):
             try:
-                yield model.parse({**found, "apiVersion": resource.api_version, "kind": resource.kind})
+                yield model.parse({**raw, "apiVersion": resource.api_version, "kind": resource.kind})
             except ValidationError:
-                self._notes.append(f"{resource.kind} {found['metadata']['name']} cannot be read and is left out")
+                self._notes.append(f"{resource.kind} {raw['metadata']['name']} cannot be read and is left out")
 
     def _list(self, resource: Resource, namespace: str | None) -> list[dict[str, Any]]:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from concertmaster.api.conditions import Finding, Reason
+from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.states import RecommendationHistory
@@ -163,8 +163,8 @@ class ProfileAnalysis:
     matters to it (``waits``)."""
 
     document: Mapping[str, Any]
-    ready: Finding
-    objectives: Finding
+    ready: ConditionUpdate
+    objectives: ConditionUpdate
     candidates: tuple[Candidate, ...] = ()
     detail: bytes = b""
     member: FleetMember | None = None

@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.api.discovery import Discovered, discover, wanted_kinds
-from concertmaster.api.discovery import Target as DiscoveryTarget
+from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover, wanted_kinds
 from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.policies import PolicyBook
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
@@ -324,8 +324,8 @@ __all__ = [
     "POLICIES",
     "PROFILES",
     "Bed",
+    "ConditionUpdate",
     "Died",
-    "Finding",
     "Mapping",
     "ObjectRef",
     "Outcome",

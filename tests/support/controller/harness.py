@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import Beat, Case, CollectionRequest, ProfileAnalysis, Seen, SourceReport
@@ -128,9 +128,11 @@ class FakeAnalyzer:
         if case.definition.key.name in self.failing:
             raise ZeroDivisionError("division by zero at secret=hunter22")
         count = len(case.runs)
-        ready = Finding(ConditionType.READY, count > 0, Reason.ANALYZED if count else Reason.NO_RUNS, f"{count} runs")
+        ready = ConditionUpdate(
+            ConditionType.READY, count > 0, Reason.ANALYZED if count else Reason.NO_RUNS, f"{count} runs"
+        )
         document = {"advice": [f"{count} runs"], "dataUntil": "2025-10-09T08:53:20Z", "score": 50 + count}
-        return ProfileAnalysis(document, ready, Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all"))
+        return ProfileAnalysis(document, ready, ConditionUpdate(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all"))
 
 
 def run(name: str, number: int, outcome: Outcome = Outcome.SUCCEEDED) -> RunRecord:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from concertmaster.api.conditions import (
     MAX_MESSAGE,
     ConditionType,
-    Finding,
+    ConditionUpdate,
     Reason,
     find,
     holds,
@@ -23,11 +23,11 @@ from concertmaster.api.models.common import Condition
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600
-READY = Finding(ConditionType.READY, True, Reason.ANALYZED, "30 of 30 runs analysed.")
-STALE = Finding(ConditionType.READY, False, Reason.STALE, "No data since noon.")
+READY = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "30 of 30 runs analysed.")
+STALE = ConditionUpdate(ConditionType.READY, False, Reason.STALE, "No data since noon.")
 
 findings = st.builds(
-    Finding,
+    ConditionUpdate,
     st.sampled_from(ConditionType),
     st.sampled_from([True, False, None]),
     st.sampled_from(Reason),
@@ -51,7 +51,7 @@ def test_a_new_condition_is_complete() -> None:
 
 def test_the_time_moves_only_when_the_status_flips() -> None:
     first = update([], [READY], generation=1, now=NOW)
-    reworded = Finding(ConditionType.READY, True, Reason.ANALYZED, "31 of 31 runs analysed.")
+    reworded = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "31 of 31 runs analysed.")
     second = update(first, [reworded], generation=2, now=LATER)
     assert second[0]["lastTransitionTime"] == format_time(NOW)
     assert (second[0]["message"], second[0]["observedGeneration"]) == ("31 of 31 runs analysed.", 2)
@@ -61,7 +61,10 @@ def test_the_time_moves_only_when_the_status_flips() -> None:
 
 def test_what_was_not_looked_at_stays() -> None:
     before = update(
-        [], [Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "Not asked.")], generation=1, now=NOW
+        [],
+        [ConditionUpdate(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "Not asked.")],
+        generation=1,
+        now=NOW,
     )
     after = update(before, [READY], generation=2, now=LATER)
     assert after[1] == before[0]
@@ -76,8 +79,8 @@ def test_the_order_is_the_reading_order() -> None:
         "lastTransitionTime": "",
     }
     given_order = [
-        Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "All met."),
-        Finding(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "Found."),
+        ConditionUpdate(ConditionType.OBJECTIVES_MET, True, Reason.MET, "All met."),
+        ConditionUpdate(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "Found."),
         READY,
     ]
     names = [c["type"] for c in update([unknown, {"status": "True"}], given_order, generation=None, now=NOW)]
@@ -90,21 +93,23 @@ def test_lookups() -> None:
     assert "observedGeneration" not in conditions[0]
     assert holds(conditions, ConditionType.READY) is False
     assert holds(conditions, ConditionType.APPLIED) is None
-    unknown = update([], [Finding(ConditionType.READY, None, Reason.PENDING, "?")], generation=None, now=NOW)
+    unknown = update([], [ConditionUpdate(ConditionType.READY, None, Reason.PENDING, "?")], generation=None, now=NOW)
     assert holds(unknown, ConditionType.READY) is None
 
 
 def test_transitions_are_changes_of_status_or_reason() -> None:
     first = update([], [READY], generation=1, now=NOW)
     assert [(t.before, t.after) for t in transitions([], first)] == [(None, "True")]
-    reworded = update(first, [Finding(ConditionType.READY, True, Reason.ANALYZED, "Other.")], generation=1, now=LATER)
+    reworded = update(
+        first, [ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "Other.")], generation=1, now=LATER
+    )
     assert transitions(first, reworded) == []
     (changed,) = transitions(reworded, update(reworded, [STALE], generation=1, now=LATER))
     assert (changed.before, changed.after, changed.reason) == ("True", "False", "Stale")
 
 
 @given(distinct, distinct)
-def test_any_finding_gives_a_valid_condition(first: list[Finding], second: list[Finding]) -> None:
+def test_any_finding_gives_a_valid_condition(first: list[ConditionUpdate], second: list[ConditionUpdate]) -> None:
     conditions = update(update([], first, generation=1, now=NOW), second, generation=2, now=LATER)
     for entry in conditions:
         Condition.model_validate(entry, extra="forbid")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from concertmaster.api.discovery import (
     KIND_SHORT,
     Discovered,
-    Target,
+    DiscoveryTarget,
     copied_labels,
     discover,
     profile_name,
@@ -41,12 +41,12 @@ def wide(*entries: Mapping[str, object], name: str = "c", **spec: object) -> Clu
     return ClusterOptimizationPolicy.parse({"metadata": {"name": name}, "spec": {"discover": list(entries), **spec}})
 
 
-def template(name: str = "nightly", namespace: str | None = "etl", **labels: str) -> Target:
+def template(name: str = "nightly", namespace: str | None = "etl", **labels: str) -> DiscoveryTarget:
     """A WorkflowTemplate."""
-    return Target("argoproj.io/v1alpha1", "WorkflowTemplate", namespace, name, labels)
+    return DiscoveryTarget("argoproj.io/v1alpha1", "WorkflowTemplate", namespace, name, labels)
 
 
-def found(policies: list[AnyPolicy], *targets: Target) -> list[tuple[str, str, str]]:
+def found(policies: list[AnyPolicy], *targets: DiscoveryTarget) -> list[tuple[str, str, str]]:
     """Namespace, profile and policy of what should exist."""
     return [(d.namespace, d.name, d.policy.name) for d in discover(policies, targets, NAMESPACES)]
 
@@ -57,8 +57,8 @@ def test_a_policy_discovers_in_its_own_namespace() -> None:
 
 def test_kind_and_selector_decide() -> None:
     chosen = policy({**TEMPLATES, "selector": {"matchLabels": {"team": "data"}}}, CRON_JOBS)
-    cron = Target("batch/v1", "CronJob", "etl", "clean", {})
-    workflow = Target("argoproj.io/v1alpha1", "Workflow", "etl", "x", {"team": "data"})
+    cron = DiscoveryTarget("batch/v1", "CronJob", "etl", "clean", {})
+    workflow = DiscoveryTarget("argoproj.io/v1alpha1", "Workflow", "etl", "x", {"team": "data"})
     assert found([chosen], template("a", team="data"), template("b", team="web"), cron, workflow) == [
         ("etl", "cronjob-clean", "p"),
         ("etl", "wftmpl-a", "p"),
@@ -69,8 +69,8 @@ def test_kind_and_selector_decide() -> None:
 
 
 def test_versions_of_one_group_are_the_same_objects() -> None:
-    newer = Target("argoproj.io/v1", "WorkflowTemplate", "etl", "nightly", {})
-    other = Target("example.com/v1alpha1", "WorkflowTemplate", "etl", "other", {})
+    newer = DiscoveryTarget("argoproj.io/v1", "WorkflowTemplate", "etl", "nightly", {})
+    other = DiscoveryTarget("example.com/v1alpha1", "WorkflowTemplate", "etl", "other", {})
     assert found([policy(TEMPLATES)], newer, other) == [("etl", "wftmpl-nightly", "p")]
 
 
@@ -81,7 +81,7 @@ def test_a_cluster_policy_reaches_the_selected_namespaces_only() -> None:
 
 
 def test_a_shared_template_gets_a_profile_in_each_namespace_in_reach() -> None:
-    shared = Target("argoproj.io/v1alpha1", "ClusterWorkflowTemplate", None, "base", {})
+    shared = DiscoveryTarget("argoproj.io/v1alpha1", "ClusterWorkflowTemplate", None, "base", {})
     prod = wide(SHARED, namespaceSelector={"matchLabels": {"env": "prod"}})
     assert found([prod], shared) == [("etl", "cwft-base", "c"), ("ml", "cwft-base", "c")]
     assert found([prod, policy(SHARED)], shared) == [("etl", "cwft-base", "p"), ("ml", "cwft-base", "c")]
@@ -94,8 +94,8 @@ def test_the_better_policy_answers_for_a_target_both_ask_for() -> None:
 
 def test_a_trigger_is_no_workflow_of_its_own() -> None:
     cron = {"apiVersion": "argoproj.io/v1alpha1", "kind": "CronWorkflow"}
-    trigger = Target("argoproj.io/v1alpha1", "CronWorkflow", "etl", "every-night", {}, trigger_of="nightly")
-    own = Target("argoproj.io/v1alpha1", "CronWorkflow", "etl", "weekly", {})
+    trigger = DiscoveryTarget("argoproj.io/v1alpha1", "CronWorkflow", "etl", "every-night", {}, trigger_of="nightly")
+    own = DiscoveryTarget("argoproj.io/v1alpha1", "CronWorkflow", "etl", "weekly", {})
     assert found([policy(cron)], trigger, own) == [("etl", "cronwf-weekly", "p")]
 
 

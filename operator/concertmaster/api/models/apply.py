@@ -1,4 +1,4 @@
-"""The ``apply`` part of a policy: what may be changed, within which bounds, when, and how a change is proven."""
+"""The ``apply`` part of a policy: what may be changed, within which bounds, when, and how a change is verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WorkflowChange: one plan, its approval and its proof.
+"""WorkflowChange: one plan, its approval and its verification.
 
 Whoever may update this kind may approve and nothing more: everything but the first decision is immutable, and the
 operator recomputes the plan before it writes anything.

@@ -1,4 +1,4 @@
-"""Recommendations in the status of a WorkflowProfile: the ones told in full, what is remembered of the others, and what
+"""Recommendations in the status of a WorkflowProfile: the ones listed in full, what is remembered of the others, and what
 became of those that were carried out.
 
 Flat objects of one-line strings whose alphabetical order is the reading order, as in all of the status.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.changes.replan import written
 from concertmaster.controller.changes.status import new_object, object_name, plan_status, says, with_conditions
 from concertmaster.controller.changes.writer import ChangeWriter, WriteState
@@ -27,7 +27,7 @@ _ATTEMPTS = 9
 _MINUTE = 60.0
 
 
-def _question(change: Change, plan: Plan, caution: str | None) -> Finding:
+def _question(change: Change, plan: Plan, caution: str | None) -> ConditionUpdate:
     """What a person is asked."""
     text = f"{plan.says()}; {caution}" if caution else plan.says()
     how = f"; to approve it: kubectl concertmaster approve -n {change.namespace} {change.name}"

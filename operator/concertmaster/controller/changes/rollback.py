@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.changes.status import says, with_conditions, with_proof
 from concertmaster.controller.changes.tally import RollbackReason
 from concertmaster.controller.changes.writer import ChangeWriter, WriteState
@@ -153,7 +153,7 @@ class Rollback:
         return found
 
 
-def _judged(proof: Proof) -> Finding:
+def _judged(proof: Proof) -> ConditionUpdate:
     verdict = proof.verdict or Verdict.INCONCLUSIVE
     state = {Verdict.IMPROVED: True, Verdict.INCONCLUSIVE: None}.get(verdict, False)
     return says(C.VERIFIED, state, _REASONS[verdict], proof.reason)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.core import text
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.plan import Plan, Predicted
@@ -110,7 +110,7 @@ def with_proof(status: Mapping[str, Any], proof: Proof, measure: str) -> dict[st
 
 
 def with_conditions(
-    status: Mapping[str, Any], findings: Iterable[Finding], generation: int | None, now: float
+    status: Mapping[str, Any], findings: Iterable[ConditionUpdate], generation: int | None, now: float
 ) -> dict[str, Any]:
     """The status with these conditions."""
     current = conditions.update(status.get("conditions") or (), findings, generation=generation, now=now)
@@ -120,9 +120,9 @@ def with_conditions(
     return found
 
 
-def says(kind: ConditionType, status: bool | None, reason: Reason, message: str) -> Finding:
+def says(kind: ConditionType, status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
     """A finding, for brevity."""
-    return Finding(kind, status, reason, message)
+    return ConditionUpdate(kind, status, reason, message)
 
 
 def _percent(share: float) -> str | None:

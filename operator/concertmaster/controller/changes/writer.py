@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.status import says, with_conditions
 from concertmaster.controller.changes.tally import Tally
@@ -91,7 +91,9 @@ class ChangeWriter:
 
     # --- the WorkflowChange
 
-    def write(self, change: Change, status: Mapping[str, Any], findings: list[Finding], now: float) -> Change | None:
+    def write(
+        self, change: Change, status: Mapping[str, Any], findings: list[ConditionUpdate], now: float
+    ) -> Change | None:
         """Replace the status; None (and a problem) when the server does not take it."""
         generation = (change.raw.get("metadata") or {}).get("generation")
         document = with_conditions(status, findings, generation, now)
@@ -121,7 +123,7 @@ class ChangeWriter:
             self.noted(lambda: self.journal.drop(change.uid))
         return found
 
-    def end(self, change: Change, phase: str, finding: Finding, now: float) -> Change | None:
+    def end(self, change: Change, phase: str, finding: ConditionUpdate, now: float) -> Change | None:
         """End a change that was not written."""
         if phase != "Failed":  # a forged object must not make the operator forget the plan it imitates
             self.noted(lambda: self.journal.forget_made(change.digest))

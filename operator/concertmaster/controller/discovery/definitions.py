@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Targets
@@ -41,7 +41,7 @@ class Resolved:
     """
 
     definition: WorkflowDefinition | None
-    finding: Finding
+    finding: ConditionUpdate
     edition: int = 0
 
 
@@ -175,7 +175,7 @@ def _declared_graph(definition: WorkflowDefinition) -> Resolved:
     return Resolved(definition, _judge(definition, "the graph"))
 
 
-def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> Finding:
+def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> ConditionUpdate:
     """An engine's object with oddities is analysed all the same, as far as it was understood. ``hidden`` tells what it
     refers to and could not be looked at."""
     problems = definition.graph.problems
@@ -190,5 +190,5 @@ def _listed(problems: tuple[str, ...]) -> str:
     return "; ".join(problems[:3]) + more
 
 
-def _finding(status: bool | None, reason: Reason, message: str) -> Finding:
-    return Finding(ConditionType.TARGET_RESOLVED, status, reason, message)
+def _finding(status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionType.TARGET_RESOLVED, status, reason, message)

@@ -1,6 +1,6 @@
 """The policies of one snapshot: parsed once, asked for every profile, and given a status of their own.
 
-A policy that cannot be parsed is told so in its status and is out of force; it never stops the others.
+A policy that cannot be parsed says so in its status and is not in force; it never stops the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import explain, format_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
@@ -61,7 +61,7 @@ class PolicyBook:
             else:
                 self._by_namespace.setdefault(policy.metadata.namespace or "", []).append(policy)
 
-    def effective(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
+    def resolve(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
         """What is in force for ``profile``, and the policies that select it too but lose."""
         namespace = profile.metadata.namespace or ""
         chosen = select(
@@ -100,7 +100,7 @@ def as_document(entry: Entry) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PolicyFacts:
-    """What a cycle found out about one policy."""
+    """What a cycle knows about one policy."""
 
     matched: int = 0
     discovered: int = 0
@@ -118,14 +118,16 @@ def policy_status(
     sources: Sequence[str],
     reports: Mapping[str, SourceReport],
     rules: Collection[str],
-    write_access: Callable[[AnyPolicy, PolicyFacts], Finding],
+    write_access: Callable[[AnyPolicy, PolicyFacts], ConditionUpdate],
     now: float,
 ) -> dict[str, Any]:
     """The whole status of one policy. ``rules`` are the names that exist; ``write_access`` answers that condition."""
     policy = view.policy
     if policy is None:
         findings = [
-            Finding(ConditionType.READY, False, Reason.INVALID_SPEC, f"{view.problem}; the policy is not in force"),
+            ConditionUpdate(
+                ConditionType.READY, False, Reason.INVALID_SPEC, f"{view.problem}; the policy is not in force"
+            ),
         ]
     else:
         findings = [
@@ -144,7 +146,9 @@ def policy_status(
     }
 
 
-def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collection[str], now: float) -> Finding:
+def _ready(
+    name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collection[str], now: float
+) -> ConditionUpdate:
     unknown = sorted(r.name for r in policy.spec.rules if r.name not in rules)
     if policy.spec.suspend:
         return _is(
@@ -169,13 +173,13 @@ def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collec
 
 def _windows(policy: AnyPolicy, now: float) -> str:
     """Which windows of apply can never open, as a sentence; empty when all can."""
-    found = []
+    problems = []
     for place, window in enumerate(resolve(None, policy).apply.windows):
         try:
             next_opening(window, now)
         except WindowUnusable as error:
-            found.append(f"apply.windows[{place}] never opens: {error}")
-    return "; ".join(found)
+            problems.append(f"apply.windows[{place}] never opens: {error}")
+    return "; ".join(problems)
 
 
 def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
@@ -191,15 +195,15 @@ def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
 
 def _metrics(
     policy: AnyPolicy, facts: PolicyFacts, sources: Sequence[str], reports: Mapping[str, SourceReport]
-) -> Finding:
+) -> ConditionUpdate:
     name = policy.spec.metrics_source
     kind = ConditionType.METRICS_AVAILABLE
     if name not in sources:
-        return Finding(kind, False, Reason.SOURCE_UNKNOWN, unknown_source(name, sources))
+        return ConditionUpdate(kind, False, Reason.SOURCE_UNKNOWN, unknown_source(name, sources))
     report = reports.get(name)
     if report is None:
-        return Finding(kind, None, Reason.PENDING, f"source {name} is configured; no profile asked for it yet")
-    return Finding(kind, report.ok, report.reason, report.message)
+        return ConditionUpdate(kind, None, Reason.PENDING, f"source {name} is configured; no profile asked for it yet")
+    return ConditionUpdate(kind, report.ok, report.reason, report.message)
 
 
 def unknown_source(name: str, sources: Sequence[str]) -> str:
@@ -211,8 +215,8 @@ def unknown_source(name: str, sources: Sequence[str]) -> str:
     )
 
 
-def _is(status: bool, reason: Reason, message: str) -> Finding:
-    return Finding(ConditionType.READY, status, reason, message)
+def _is(status: bool, reason: Reason, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionType.READY, status, reason, message)
 
 
 def _count(profiles: int) -> str:

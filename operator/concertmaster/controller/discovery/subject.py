@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from concertmaster.api.conditions import Finding
+from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Resolved
 from concertmaster.controller.discovery.profiles import reference
@@ -26,7 +26,7 @@ class Subject:
     losers: tuple[PolicyRef, ...]
     resolved: Resolved
     source: str
-    refusal: Finding | None = None  # why its source may not be asked
+    refusal: ConditionUpdate | None = None  # why its source may not be asked
     target: Target | None = None  # the object that defines it
     held: tuple[Target, ...] = ()  # Tasks it refers to, which hold further fields of it
 

@@ -1,12 +1,12 @@
-"""The condition WriteAccess: whether a policy that asks for changes belongs to an operator that may make them.
+"""The condition WriteAccess: whether the operator has the rights that the mode of a policy needs.
 
-Without it, mode Auto on a read-only installation would fail by nothing happening. The message carries the Helm values
+Without it, mode Auto on a read-only installation would silently do nothing. The message carries the Helm values
 to set, since that is where the right comes from.
 """
 
 from __future__ import annotations
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.controller.discovery.policies import PolicyFacts
 from concertmaster.core.model.enums import ApplyMode
@@ -16,7 +16,7 @@ from concertmaster.kube.objects import target_resource
 _MOST_ASKED = 50  # reviews per policy and cycle; answers are remembered
 
 
-def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -> Finding:
+def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -> ConditionUpdate:
     """What the API server says about the rights the policy's mode needs on the objects it governs."""
     mode = policy.spec.apply.mode
     if mode is ApplyMode.RECOMMEND:
@@ -51,5 +51,5 @@ def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -
     )
 
 
-def _is(status: bool | None, reason: Reason, message: str) -> Finding:
-    return Finding(ConditionType.WRITE_ACCESS, status, reason, message)
+def _is(status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionType.WRITE_ACCESS, status, reason, message)

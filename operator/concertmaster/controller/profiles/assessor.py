@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Definitions, Resolved
@@ -50,8 +50,8 @@ REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none ar
 @dataclass(slots=True)
 class _Memory:
     inputs: int
-    ready: Finding
-    objectives: Finding
+    ready: ConditionUpdate
+    objectives: ConditionUpdate
     at: float
     lasts: float  # seconds until it is looked at again although nothing is known to have changed
     query_problem: str = ""
@@ -104,9 +104,11 @@ class Assessor:
         try:
             profile = WorkflowProfile.parse(as_document(entry))
         except ValidationError as error:
-            finding = Finding(ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3]))
+            finding = ConditionUpdate(
+                ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3])
+            )
             return Subject(entry, None, None, (), Resolved(None, finding), "")
-        policy, losers = scene.book.effective(profile)
+        policy, losers = scene.book.resolve(profile)
         resolved = self._definitions.resolve(entry, scene.targets)
         source = policy.metrics_source
         refusal = None
@@ -227,7 +229,9 @@ class Assessor:
         if metrics is None and report is not None:
             metrics = metrics_finding(report)
         if metrics is None:
-            metrics = Finding(ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet")
+            metrics = ConditionUpdate(
+                ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet"
+            )
         remembered = self._memory.get(subject.entry.uid)
         declared = report.query_problems.get(subject.key, "") if report is not None else ""
         return ProfileOutcome(
@@ -321,5 +325,5 @@ def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tupl
     return report.strays.get((definition.key.namespace, definition.engine), ()) if report is not None else ()
 
 
-def _metrics(reason: Reason, message: str) -> Finding:
-    return Finding(ConditionType.METRICS_AVAILABLE, False, reason, message)
+def _metrics(reason: Reason, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, reason, message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.api.conditions import Finding, Reason
+from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.core.model.enums import ApplyMode
@@ -43,7 +43,7 @@ def _told(subject: Subject, leader: Subject, count: int) -> Subject:
     )
 
 
-def _shared(found: Finding, text: str) -> Finding:
+def _shared(found: ConditionUpdate, text: str) -> ConditionUpdate:
     """TargetResolved with the notice; what keeps a target from being resolved is worth more than the notice."""
     if found.status is not True:
         return found

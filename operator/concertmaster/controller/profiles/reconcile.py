@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
@@ -140,23 +140,23 @@ def _due(result: AnalysisResult, now: float) -> str:
     return f"; the next run is expected {datetime.fromtimestamp(due, tz=UTC).strftime('%A %Y-%m-%d %H:%M UTC')}"
 
 
-def ready(case: Case, result: AnalysisResult) -> Finding:
+def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
     """Ready: how much the advice rests on, or what is missing."""
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
     rules, wrong = _rule_problems(case) + list(case.policy.problems), _dismissal_problems(case, result)
     if not analysis.runs:
         message = f"no finished run in {window}{_due(result, case.now)}; when there were runs, ask concertmaster doctor"
-        return Finding(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(result))
+        return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(result))
     if not analysis.enough:
         known = analysis.succeeded + analysis.failed
         message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}"
-        return Finding(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(result))
+        return ConditionUpdate(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(result))
     if rules or wrong:
         reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
-        return Finding(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
+        return ConditionUpdate(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
-    return Finding(ConditionType.READY, True, Reason.ANALYZED, message + _noted(result))
+    return ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, message + _noted(result))
 
 
 def _noted(result: AnalysisResult) -> str:
@@ -203,17 +203,17 @@ def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:
     return problems
 
 
-def objectives(case: Case, result: AnalysisResult) -> Finding:
+def objectives(case: Case, result: AnalysisResult) -> ConditionUpdate:
     """ObjectivesMet: every missed objective with target and figure."""
     verdicts = result.analysis.objectives
     if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
-        return Finding(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
+        return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
     missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is ObjectiveResult.MISSED]
     if missed:
         more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
-        return Finding(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)
+        return ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)
     unknown = [v.name for v in verdicts if v.verdict is ObjectiveResult.UNKNOWN]
     if unknown:
         message = f"no data yet for {text.listing(unknown, 5)}"
-        return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)
-    return Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, f"all {len(verdicts)} objectives are met")
+        return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, message)
+    return ConditionUpdate(ConditionType.OBJECTIVES_MET, True, Reason.MET, f"all {len(verdicts)} objectives are met")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, Finding, Reason, Transition
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, Transition
 from concertmaster.api.models.base import format_time, parse_time
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, StatusView
@@ -33,54 +33,56 @@ class ProfileOutcome:
     the rest of the analysis stands without it.
     """
 
-    target: Finding
-    metrics: Finding
-    ready: Finding | None = None
-    objectives: Finding | None = None
+    target: ConditionUpdate
+    metrics: ConditionUpdate
+    ready: ConditionUpdate | None = None
+    objectives: ConditionUpdate | None = None
     document: Mapping[str, Any] | None = None
     failure: str = ""
     query_problem: str = ""
     data_until: float | None = None
 
 
-def metrics_finding(report: SourceReport) -> Finding:
+def metrics_finding(report: SourceReport) -> ConditionUpdate:
     """MetricsAvailable after reading a source."""
     if report.ok and report.missing:
         more = f" (and {len(report.missing) - 3} more)" if len(report.missing) > 3 else ""
         message = f"some series are missing: {'; '.join(report.missing[:3])}{more}"
-        return Finding(ConditionType.METRICS_AVAILABLE, True, Reason.PARTIAL, message)
-    return Finding(ConditionType.METRICS_AVAILABLE, report.ok, report.reason, report.message)
+        return ConditionUpdate(ConditionType.METRICS_AVAILABLE, True, Reason.PARTIAL, message)
+    return ConditionUpdate(ConditionType.METRICS_AVAILABLE, report.ok, report.reason, report.message)
 
 
-def _with_query_problem(metrics: Finding, problem: str) -> Finding:
+def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpdate:
     if not problem or metrics.status is not True:
         return metrics
-    return Finding(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
+    return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
 
 
-def ready_finding(verdict: ProfileOutcome, had_advice: bool) -> Finding:
+def ready_finding(verdict: ProfileOutcome, had_advice: bool) -> ConditionUpdate:
     """Ready: the first thing that keeps the advice from being complete and up to date."""
     ready = ConditionType.READY
     kept = " The advice is the one of status.dataUntil." if had_advice or verdict.ready is not None else ""
     if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
-        return Finding(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
+        return ConditionUpdate(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
     if verdict.failure:
-        return Finding(ready, False, Reason.ANALYSIS_FAILED, f"{verdict.failure}{kept}")
+        return ConditionUpdate(ready, False, Reason.ANALYSIS_FAILED, f"{verdict.failure}{kept}")
     if verdict.metrics.status is not True:
         reason = Reason.STALE if kept else verdict.metrics.reason
-        return Finding(ready, False, reason, f"{verdict.metrics.message}{kept}")
+        return ConditionUpdate(ready, False, reason, f"{verdict.metrics.message}{kept}")
     if verdict.ready is None:
-        return Finding(ready, False, Reason.PENDING, "the runs of this workflow are being read for the first time")
+        return ConditionUpdate(
+            ready, False, Reason.PENDING, "the runs of this workflow are being read for the first time"
+        )
     return verdict.ready
 
 
-def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> Finding | None:
+def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> ConditionUpdate | None:
     """ObjectivesMet from the analysis; without one the old finding stays, or Unknown where there is none."""
     if verdict.objectives is not None:
         return verdict.objectives
     if conditions.find(entry.status.conditions, ConditionType.OBJECTIVES_MET) is not None:
         return None
-    return Finding(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
+    return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
 
 
 def status_update(entry: Entry, verdict: ProfileOutcome, now: float) -> StatusUpdate | None:

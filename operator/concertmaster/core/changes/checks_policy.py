@@ -150,7 +150,7 @@ def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
 
 def in_flight(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks while apply.maxInFlight changes of this workflow or any of the same object are under verification (their
-    effects could not be told apart), and while the rate of writes is used up."""
+    effects could not be separated), and while the rate of writes is used up."""
     names, most = situation.in_flight, situation.policy.apply.max_in_flight
     if len(names) >= most:
         listed = ", ".join(names[:3])

@@ -1,4 +1,4 @@
-"""What a plan sets one field to: one step from the value that stands there towards the advised one."""
+"""What a plan sets one field to: one step from the present value towards the recommended one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _MI = 1024.0**2
 
 
 class Refused(Exception):
-    """No plan can be made of this advice; the message is a sentence. ``changed``: the object is no longer the one the
-    advice was made for, so that a new analysis may give a plan."""
+    """No plan can be made of this recommendation; the message is a sentence. ``changed``: the object has changed since the
+    analysis, so that a new analysis may give a plan."""
 
     def __init__(self, message: str, *, changed: bool = False) -> None:
         super().__init__(message)
@@ -48,20 +48,20 @@ class Setting:
         return None if not self.old else self.new / self.old - 1.0
 
 
-def describe(found: Setting) -> str:
+def describe(setting: Setting) -> str:
     """One setting in words."""
-    name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[found.resource]
-    of = f" of container {found.container}" if found.container else ""
-    before = "nothing" if found.old_literal is None else str(found.old_literal)
-    whose = " (of the stepTemplate)" if found.source else ""
-    return f"{name}{of} from {before}{whose} to {found.new_literal}"
+    name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[setting.resource]
+    of = f" of container {setting.container}" if setting.container else ""
+    before = "nothing" if setting.old_literal is None else str(setting.old_literal)
+    whose = " (of the stepTemplate)" if setting.source else ""
+    return f"{name}{of} from {before}{whose} to {setting.new_literal}"
 
 
-def setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds | None) -> Setting:
+def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds | None) -> Setting:
     """What ``edit`` sets on the object ``raw``, as far as ``bounds`` allow. Raises Refused."""
     resource = kind.resource(edit.pointer) or ""
     there, literal = jsonpatch.find(raw, edit.pointer)
-    _same_as_advised(edit, resource, there, literal)
+    _check_unchanged(edit, resource, there, literal)
     if resource == "parallelism":
         new = whole(json.loads(edit.proposed or "null"))
         if new is None or new < 1:
@@ -102,8 +102,8 @@ def setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds
     )
 
 
-def _same_as_advised(edit: Edit, resource: str, there: bool, literal: object) -> None:
-    """The advice rests on a value; when another stands there now, the advice is about something else."""
+def _check_unchanged(edit: Edit, resource: str, there: bool, literal: object) -> None:
+    """Raises Refused when the field no longer has the value that the recommendation is based on."""
     expected: object = edit.current
     if resource == "parallelism" and edit.current is not None:
         expected = json.loads(edit.current)
@@ -118,13 +118,13 @@ def _same_as_advised(edit: Edit, resource: str, there: bool, literal: object) ->
 
 
 def _step(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit, literal: object) -> object:
-    """The literal one step towards ``proposed``; the advised one when it is within reach; ``literal``, what stands
-    there, when bounds and steps would lead away from what is advised: advice is never turned round."""
-    found = _reached(resource, old, proposed, bounds, edit)
-    return found if ((quantity(found) or proposed) - old) * (proposed - old) > 0 else literal
+    """The literal one step towards ``proposed``, or the proposed one when one step is enough; ``literal``, the present
+    one, when bounds and steps would lead away from what is proposed."""
+    stepped = _bounded(resource, old, proposed, bounds, edit)
+    return stepped if ((quantity(stepped) or proposed) - old) * (proposed - old) > 0 else literal
 
 
-def _reached(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit) -> str | None:
+def _bounded(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit) -> str | None:
     limits = bounds.of(resource)
     if limits.min > limits.max:
         return edit.proposed  # the check of bounds reports it
@@ -141,9 +141,9 @@ def _reached(resource: str, old: float, proposed: float, bounds: Bounds, edit: E
     return write(target)
 
 
-def way(edit: Edit, found: Setting) -> float:
-    """Share of the advised way that the setting goes, 0 to 1."""
-    if found.resource == "parallelism" or found.old is None:
+def progress(edit: Edit, setting: Setting) -> float:
+    """The share of the recommended change that the setting makes, 0 to 1."""
+    if setting.resource == "parallelism" or setting.old is None:
         return 1.0
-    advised = (quantity(edit.proposed) or found.new) - found.old
-    return 1.0 if advised == 0 else min(1.0, max(0.0, (found.new - found.old) / advised))
+    recommended = (quantity(edit.proposed) or setting.new) - setting.old
+    return 1.0 if recommended == 0 else min(1.0, max(0.0, (setting.new - setting.old) / recommended))

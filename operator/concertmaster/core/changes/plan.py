@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.core.changes.fields import Refused, Setting, describe, setting, way
+from concertmaster.core.changes.fields import Refused, Setting, describe, progress, resolve_setting
 from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
 from concertmaster.core.changes.operations import operations, version_test
 from concertmaster.core.model import TASK, Category, Level, ObjectKind, PatchableKinds, Recommendation
@@ -176,7 +176,7 @@ def plan(
             raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
         if kind.resource(edit.pointer) is None:
             raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
-    settings = [setting(edit, raw, kind, bounds) for edit in item.edits]
+    settings = [resolve_setting(edit, raw, kind, bounds) for edit in item.edits]
     changing = [(e, s) for e, s in zip(item.edits, settings, strict=True) if s.old is None or s.new != s.old]
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
@@ -187,7 +187,7 @@ def plan(
     own = {s.pointer for _, s in changing}
     sources = {s.source: s.old_literal for _, s in changing if s.source is not None and s.source not in own}
     guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
-    part = min(way(e, s) for e, s in changing)
+    part = min(progress(e, s) for e, s in changing)
     return Plan(
         profile=profile,
         namespace=namespace,

@@ -112,7 +112,7 @@ Check = Callable[[Plan, Situation], CheckResult]
 
 
 def passed(message: str, *, waiting: bool = False) -> CheckResult:
-    """The check found nothing against the plan."""
+    """The check has no objection to the plan."""
     return CheckResult(True, "Passed", message, waiting)
 
 

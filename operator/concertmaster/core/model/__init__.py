@@ -2,7 +2,7 @@
 
 All values are frozen, so that analysis can be pure and tests can compare whole objects. Units are fixed: times are unix
 seconds (float), durations seconds, CPU is cores or core-seconds, memory bytes. ``None`` means *unknown*; it is never
-replaced by zero, because advice built on an invented zero is worse than no advice.
+replaced by zero, because a recommendation based on an invented zero is worse than none.
 """
 
 from concertmaster.core.model.definitions import (

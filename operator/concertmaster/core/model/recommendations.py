@@ -70,7 +70,7 @@ class Finding:
 class Recommendation:
     """One piece of advice about one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
 
-    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank advice; None where
+    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank recommendations; None where
     they do not apply.
     ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
     """

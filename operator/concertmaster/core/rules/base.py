@@ -53,7 +53,7 @@ class Evidence:
     shared: Rows | None = None
 
     @property
-    def wanted(self) -> Objectives:
+    def objectives(self) -> Objectives:
         """The objectives in force."""
         return self.analysis.policy.objectives
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.discovery import Discovered, discover
-from concertmaster.api.discovery import Target as Wanted
+from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, kinds_to_list, refresh
@@ -45,7 +44,12 @@ def entry(
 
 def wish(target: str = "etl", *, create: bool = True, **labels: str) -> Discovered:
     return Discovered(
-        "demo", f"cronjob-{target}", labels, Wanted("batch/v1", "CronJob", "demo", target, labels), POLICY, create
+        "demo",
+        f"cronjob-{target}",
+        labels,
+        DiscoveryTarget("batch/v1", "CronJob", "demo", target, labels),
+        POLICY,
+        create,
     )
 
 
@@ -204,7 +208,7 @@ def test_a_pipeline_brings_the_tasks_it_may_refer_to_and_they_get_no_profiles() 
     for kind in kinds:
         client.put(kind, "ci", f"a-{kind.kind.lower()}")
     targets = [
-        Wanted(t.ref.resource.api_version, t.ref.resource.kind, "ci", t.ref.name, t.labels)
+        DiscoveryTarget(t.ref.resource.api_version, t.ref.resource.kind, "ci", t.ref.name, t.labels)
         for t in refresh(client, kinds, (), NO_TARGETS)
     ]
     asks = {"discover": [{"apiVersion": "tekton.dev/v1", "kind": "Pipeline"}]}

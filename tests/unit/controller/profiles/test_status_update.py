@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.conditions import ConditionType, Finding, Reason
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.status_update import (
     REFRESH_AFTER,
@@ -20,22 +20,29 @@ from concertmaster.kube.events import EventType
 from concertmaster.kube.objects import PROFILES
 
 NOW = 1_760_000_000.0
-FOUND = Finding(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "CronJob etl with 1 step")
-GONE = Finding(ConditionType.TARGET_RESOLVED, False, Reason.NOT_FOUND, "CronJob etl does not exist; create it")
-WHOLE = Finding(ConditionType.METRICS_AVAILABLE, True, Reason.COMPLETE, "all answered")
-DOWN = Finding(ConditionType.METRICS_AVAILABLE, False, Reason.SOURCE_UNREACHABLE, "connection refused. Start it.")
+FOUND = ConditionUpdate(ConditionType.TARGET_RESOLVED, True, Reason.FOUND, "CronJob etl with 1 step")
+GONE = ConditionUpdate(ConditionType.TARGET_RESOLVED, False, Reason.NOT_FOUND, "CronJob etl does not exist; create it")
+WHOLE = ConditionUpdate(ConditionType.METRICS_AVAILABLE, True, Reason.COMPLETE, "all answered")
+DOWN = ConditionUpdate(
+    ConditionType.METRICS_AVAILABLE, False, Reason.SOURCE_UNREACHABLE, "connection refused. Start it."
+)
 DOCUMENT = {
     "advice": ["do this"],
     "dataUntil": "2025-10-09T08:53:20Z",
     "recommendations": [{"id": "memory-request.job", "action": "x"}],
     "score": 80,
 }
-READY = Finding(ConditionType.READY, True, Reason.ANALYZED, "30 runs")
-MET = Finding(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all met")
+READY = ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, "30 runs")
+MET = ConditionUpdate(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all met")
 
 
 def known(
-    target: Finding, metrics: Finding, *, fresh: bool = False, data_until: float = NOW, failure: str = ""
+    target: ConditionUpdate,
+    metrics: ConditionUpdate,
+    *,
+    fresh: bool = False,
+    data_until: float = NOW,
+    failure: str = "",
 ) -> ProfileOutcome:
     """A verdict after an analysis in this process, made just now when ``fresh``."""
     return ProfileOutcome(
@@ -137,7 +144,7 @@ def test_an_analysis_that_failed_keeps_the_advice() -> None:
 
 
 def test_a_definition_with_oddities_is_still_ready() -> None:
-    odd = Finding(ConditionType.TARGET_RESOLVED, False, Reason.UNSUPPORTED, "odd")
+    odd = ConditionUpdate(ConditionType.TARGET_RESOLVED, False, Reason.UNSUPPORTED, "odd")
     after = written(known(odd, WHOLE, fresh=True, data_until=NOW))
     assert state(after)["Ready"] == ("True", "Analyzed")
 

@@ -148,7 +148,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (point.low, point.ratio, point.high)))
     rate = analysis.cost.runs_per_month
     weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
-    broken = _broken(evidence.wanted, before, after)
+    broken = _broken(evidence.objectives, before, after)
     severe = broken is not None or point.ratio >= 1.5
     yield Finding(
         step=name,

@@ -34,7 +34,7 @@ class _Watched:
 
 
 def _watched(evidence: Evidence) -> Iterator[_Watched]:
-    analysis, wanted = evidence.analysis, evidence.wanted
+    analysis, wanted = evidence.analysis, evidence.objectives
     good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.end is not None and r.makespan is not None]
     times, spans = [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good]
     for label, limit, percentile in (
@@ -102,7 +102,7 @@ def _chance(failures: int, runs: int, share: float) -> float:
 
 def _success(evidence: Evidence) -> Finding | None:
     """Success that still meets its objective over the window, and no longer does in its newest third."""
-    wanted = evidence.wanted.min_success
+    wanted = evidence.objectives.min_success
     known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     recent = known[-max(10, len(known) // 3) :]
     if wanted >= 1 or len(known) < 2 * len(recent):

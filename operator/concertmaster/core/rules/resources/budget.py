@@ -145,12 +145,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per ceiling that runs pass."""
     if not evidence.analysis.enough:
         return
-    for metric, most in evidence.wanted.budgets.items():
+    for metric, most in evidence.objectives.budgets.items():
         found = _metric(evidence, metric, most)
         if found is not None:
             yield found
-    if evidence.wanted.max_cost_per_run is not None:
-        found = _money(evidence, evidence.wanted.max_cost_per_run)
+    if evidence.objectives.max_cost_per_run is not None:
+        found = _money(evidence, evidence.objectives.max_cost_per_run)
         if found is not None:
             yield found
 
