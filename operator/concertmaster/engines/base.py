@@ -17,8 +17,9 @@ from concertmaster.core.model import (
     WorkflowKey,
 )
 from concertmaster.engines.common.manifest import Resolve
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.placing import Context, Placement
-from concertmaster.engines.live import LiveRun, RunObject
+from concertmaster.engines.live import LiveRun
 
 Raw = Mapping[str, Any]
 PODS = ObjectKind("v1", "Pod", "pods")
@@ -50,13 +51,13 @@ class RunKind:
     """
 
     object: ObjectKind
-    ended: Callable[[RunObject], bool]
+    ended: Callable[[KubeObject], bool]
     workflow_of: Callable[[Raw], WorkflowKey | None]
     read: Callable[[Raw, Sequence[Raw], WorkflowKey, WorkflowDefinition | None], LiveRun]
     older: tuple[str, ...] = ()
     finished_selector: str | None = None
     children: ObjectKind | None = None
-    child_selector: Callable[[RunObject], str] = lambda obj: ""
+    child_selector: Callable[[KubeObject], str] = lambda obj: ""
     parts: tuple[str, ...] = ()
     pod_labels: tuple[str, ...] = ()
 

@@ -14,8 +14,9 @@ from concertmaster.core.model import EngineTraits, Outcome, RunRecord, WorkflowD
 from concertmaster.engines.base import RunKind
 from concertmaster.engines.common.manifest import mapping, sequence
 from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.runs import nearest, selects_run
-from concertmaster.engines.live import LiveRun, RunObject
+from concertmaster.engines.live import LiveRun
 from concertmaster.engines.registry import ENGINES, by_run, by_traits, run_kind
 
 
@@ -30,7 +31,7 @@ class Children:
 def ended(raw: Mapping[str, Any]) -> bool:
     """Whether a run is over, by its status alone. Never raises."""
     kind = run_kind(raw)
-    return kind is not None and kind.ended(RunObject.of(raw))
+    return kind is not None and kind.ended(KubeObject.of(raw))
 
 
 def children(raw: Mapping[str, Any]) -> Children | None:
@@ -38,7 +39,7 @@ def children(raw: Mapping[str, Any]) -> Children | None:
     kind = run_kind(raw)
     if kind is None or kind.children is None:
         return None
-    return Children(kind.children.kind, kind.child_selector(RunObject.of(raw)))
+    return Children(kind.children.kind, kind.child_selector(KubeObject.of(raw)))
 
 
 class Claims:
@@ -68,9 +69,9 @@ class Claims:
             return None
         key = kind.workflow_of(raw)
         named = self._by_key.get(key) if key is not None else None
-        return named if named is not None else self._selected(RunObject.of(raw), engine.traits, kind)
+        return named if named is not None else self._selected(KubeObject.of(raw), engine.traits, kind)
 
-    def _selected(self, run: RunObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:
+    def _selected(self, run: KubeObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:
         """By name and labels, the longest prefix first."""
         name = kind.object.kind
         if _is_part(run, name):
@@ -111,14 +112,14 @@ def _kinds(definition: WorkflowDefinition) -> tuple[str, ...]:
     return tuple(kind.object.kind for kind in engine.run_kinds) if engine is not None else ()
 
 
-def _is_part(run: RunObject, kind: str) -> bool:
+def _is_part(run: KubeObject, kind: str) -> bool:
     """Whether a run of another kind owns it: a Job of a JobSet is no run of its own."""
     wholes = {k.object.kind for engine in ENGINES for k in engine.run_kinds if kind in k.parts}
     owners = sequence(run.meta.get("ownerReferences"), "ownerReferences", run.problems)
     return any(mapping(o, "ownerReferences[]", run.problems).get("kind") in wholes for o in owners)
 
 
-def _labels(run: RunObject, kind: RunKind) -> dict[str, str]:
+def _labels(run: KubeObject, kind: RunKind) -> dict[str, str]:
     """Labels of the run and those its pods get from its spec."""
     own = mapping(run.meta.get("labels"), "metadata.labels", run.problems)
     passed_on: Mapping[str, Any] = run.spec if kind.pod_labels else {}

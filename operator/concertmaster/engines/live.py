@@ -6,12 +6,12 @@ and messages, none of which the metrics have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
+from concertmaster.engines.common.manifest import timestamp
+from concertmaster.engines.common.objects import KubeObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,47 +29,8 @@ class LiveRun:
     finished: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunObject:
-    """The parts every live run object has. ``problems`` collects what is wrong with it."""
-
-    namespace: str
-    name: str
-    meta: Mapping[str, Any]
-    spec: Mapping[str, Any]
-    status: Mapping[str, Any]
-    problems: Problems
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> RunObject:
-        """Split a live object; never raises for what it contains."""
-        problems = Problems()
-        meta = mapping(raw.get("metadata"), "metadata", problems)
-        return cls(
-            text(meta.get("namespace"), "metadata.namespace", problems) or "default",
-            text(meta.get("name"), "metadata.name", problems) or "",
-            meta,
-            mapping(raw.get("spec"), "spec", problems),
-            mapping(raw.get("status"), "status", problems),
-            problems,
-        )
-
-    @property
-    def conditions(self) -> frozenset[tuple[str, str]]:
-        """Type and status of each condition."""
-        rows = sequence(self.status.get("conditions"), "conditions", self.problems)
-        conditions = [mapping(row, "conditions[]", self.problems) for row in rows]
-        return frozenset((str(c.get("type")), str(c.get("status"))) for c in conditions)
-
-    def text_at(self, part: Mapping[str, Any], *path: str) -> str | None:
-        """Text at ``path`` below ``part``, None when it is not there."""
-        for key in path[:-1]:
-            part = mapping(part.get(key), key, self.problems)
-        return text(part.get(path[-1]), path[-1], self.problems)
-
-
 def live_run(
-    obj: RunObject,
+    obj: KubeObject,
     key: WorkflowKey,
     steps: Sequence[StepExecution],
     outcome: Outcome,

@@ -25,6 +25,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
+from concertmaster.engines.common.objects import KubeObject
 
 # Fields that say who may see a run or how long it is kept, not how it behaves.
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
@@ -47,22 +48,19 @@ def define(
     Never raises for what the object contains: oddities are in ``graph.problems``, constructs that cannot be analysed
     in ``notes``.
     """
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
+    obj = KubeObject.of(raw)
+    outer, problems = obj.spec, obj.problems
     kind = str(raw.get("kind") or "WorkflowTemplate")
-    name = text(meta.get("name"), "metadata.name", problems) or ""
-    outer = mapping(raw.get("spec"), "spec", problems)
     cron = kind == "CronWorkflow"
     spec = mapping(outer.get("workflowSpec"), "spec.workflowSpec", problems) if cron else outer
     at = "/spec/workflowSpec" if cron else "/spec"
-    templates = Templates(spec, f"{kind} {name}", at, resolve, problems)
+    templates = Templates(spec, f"{kind} {obj.name}", at, resolve, problems)
     expansion = Expansion(templates, _parameters(spec, problems))
     notes = _expand(spec, templates, expansion)
     schedule, zone = _schedule(outer, problems) if cron else (None, None)
     parallelism = whole(spec.get("parallelism"), "spec.parallelism", problems)
-    where = namespace or text(meta.get("namespace"), "metadata.namespace", problems) or "default"
     return WorkflowDefinition(
-        key=WorkflowKey(where, kind, name),
+        key=WorkflowKey(namespace or obj.namespace, kind, obj.name),
         engine=ARGO,
         graph=WorkflowGraph(
             steps=tuple(expansion.steps.values()),
@@ -72,13 +70,13 @@ def define(
             limits=tuple(expansion.limits),
         ),
         fingerprint=fingerprint([material(spec), sorted(templates.foreign.items())]),
-        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
+        labels=obj.labels,
         schedule=schedule,
         schedule_time_zone=zone,
         suspended=flag(outer.get("suspend")),
-        managed_by=managed_by(meta),
+        managed_by=managed_by(obj.meta),
         notes=(*notes, *expansion.notes),
-        run_prefixes=(name,) if name else (),
+        run_prefixes=obj.prefixes,
         pointer=at,
         declared={k: v for k, v in {**spec, **(outer if cron else {})}.items() if k in _DECLARED and v is not None},
     )
@@ -108,9 +106,8 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
     """What a CronWorkflow with ``workflowTemplateRef`` starts; None for every other object."""
     if raw.get("kind") != "CronWorkflow":
         return None
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    outer = mapping(raw.get("spec"), "spec", problems)
+    obj = KubeObject.of(raw)
+    outer, problems = obj.spec, obj.problems
     spec = mapping(outer.get("workflowSpec"), "spec.workflowSpec", problems)
     ref = mapping(spec.get("workflowTemplateRef"), "workflowTemplateRef", problems)
     target = text(ref.get("name"), "workflowTemplateRef.name", problems)
@@ -118,8 +115,8 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
         return None
     schedule, zone = _schedule(outer, problems)
     return Trigger(
-        namespace=text(meta.get("namespace"), "metadata.namespace", problems) or "default",
-        name=text(meta.get("name"), "metadata.name", problems) or "",
+        namespace=obj.namespace,
+        name=obj.name,
         target_kind="ClusterWorkflowTemplate" if flag(ref.get("clusterScope")) else "WorkflowTemplate",
         target_name=target,
         schedule=schedule,

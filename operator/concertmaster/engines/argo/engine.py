@@ -13,13 +13,13 @@ from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, plac
 from concertmaster.engines.argo.traits import API, ARGO
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
-from concertmaster.engines.live import RunObject
+from concertmaster.engines.common.objects import KubeObject
 
 _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
 _COMPLETED = "workflows.argoproj.io/completed"
 
 
-def _ended(obj: RunObject) -> bool:
+def _ended(obj: KubeObject) -> bool:
     return obj.status.get("phase") in ("Succeeded", "Failed", "Error")
 
 

@@ -20,8 +20,9 @@ from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.status import Node, read_nodes
 from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text
 from concertmaster.engines.common.names import argo_pod_name_of
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.placing import ITEM_JOIN
-from concertmaster.engines.live import LiveRun, RunObject, live_run
+from concertmaster.engines.live import LiveRun, live_run
 
 _OUTCOMES = {
     "Succeeded": Outcome.SUCCEEDED,
@@ -40,7 +41,7 @@ _LABEL = "workflows.argoproj.io/"
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The workflow a Workflow object is a run of, as far as the object itself says; None for one without a template."""
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     name = obj.text_at(obj.spec, "workflowTemplateRef", "name")
     if name is not None:
         ref = mapping(obj.spec.get("workflowTemplateRef"), "workflowTemplateRef", obj.problems)
@@ -62,7 +63,7 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
 
     ``definition`` says which steps a skipped or cached composite stands for.
     """
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     nodes = read_nodes(obj.status, obj.name, obj.problems)
     first_version = obj.text_at(obj.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
     links = Links(nodes)

@@ -17,10 +17,10 @@ from concertmaster.core.model import (
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
-    WorkflowKey,
 )
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps, pair_retries
 from concertmaster.engines.common.placing import QUERIED, Context, Placed, Placement, Rejected
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
@@ -32,12 +32,8 @@ KIND = "WorkflowProfile"
 def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
     """The definition of a profile with ``graph`` or ``runSelector``; None for one that refers to an engine's object.
     ``runs`` are the kinds of runs that can be selected, with their engines."""
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    spec = mapping(raw.get("spec"), "spec", problems)
-    name = text(meta.get("name"), "metadata.name", problems) or ""
-    key = WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", KIND, name)
-    labels = {k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()}
+    obj = KubeObject.of(raw)
+    spec, problems = obj.spec, obj.problems
     if spec.get("graph") is not None:
         declared = mapping(spec["graph"], "spec.graph", problems)
         steps = _steps(declared, problems)
@@ -45,11 +41,11 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
         if run_label is None and any(s.selector for s in steps):
             problems.add("spec.graph.podRunLabel is missing: pods of different runs cannot be told apart")
         return WorkflowDefinition(
-            key=key,
+            key=obj.key(KIND),
             engine=GRAPH,
             graph=WorkflowGraph(steps=steps, problems=problems.all()),
             fingerprint=fingerprint([declared]),
-            labels=labels,
+            labels=obj.labels,
             run_label=run_label,
             series_run_label=text(declared.get("seriesRunLabel"), "spec.graph.seriesRunLabel", problems),
         )
@@ -61,10 +57,10 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
         prefix = text(selected.get("namePrefix"), "spec.runSelector.namePrefix", problems)
         selector = read_selector(selected, "spec.runSelector", problems)
         return WorkflowDefinition(
-            key=key,
+            key=obj.key(KIND),
             engine=runs.get(kind, GRAPH),
             graph=WorkflowGraph(inferred=True, problems=problems.all()),
-            labels=labels,
+            labels=obj.labels,
             run_kind=kind or None,
             run_prefixes=(prefix,) if prefix else (),
             run_selector=selector,

@@ -14,7 +14,6 @@ from concertmaster.core.model import (
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
-    WorkflowKey,
 )
 from concertmaster.engines.common.manifest import (
     Problems,
@@ -27,6 +26,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.jobs.traits import JOB
 
 STEP = "job"
@@ -38,18 +38,15 @@ _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "selector", "manu
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
     """The definition a CronJob or Job declares. Never raises for what the object contains."""
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    outer = mapping(raw.get("spec"), "spec", problems)
+    obj = KubeObject.of(raw)
+    outer, problems = obj.spec, obj.problems
     kind = str(raw.get("kind") or "Job")
-    name = text(meta.get("name"), "metadata.name", problems) or ""
     cron = kind == "CronJob"
     at = "/spec/jobTemplate/spec" if cron else "/spec"
     template = mapping(outer.get("jobTemplate"), "spec.jobTemplate", problems)
     spec = mapping(template.get("spec"), "spec.jobTemplate.spec", problems) if cron else outer
-    labels = {k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()}
     return WorkflowDefinition(
-        key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", kind, name),
+        key=obj.key(kind),
         engine=JOB,
         graph=WorkflowGraph(
             steps=(job_step(spec, problems, at=at, patchable=cron),),
@@ -58,12 +55,12 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
             problems=problems.all(),
         ),
         fingerprint=fingerprint([{k: v for k, v in spec.items() if k not in _IMMATERIAL}]),
-        labels=labels,
+        labels=obj.labels,
         schedule=text(outer.get("schedule"), "spec.schedule", problems) if cron else None,
         schedule_time_zone=text(outer.get("timeZone"), "spec.timeZone", problems) if cron else None,
         suspended=flag(outer.get("suspend")),
-        managed_by=managed_by(meta),
-        run_prefixes=(name,) if name else (),
+        managed_by=managed_by(obj.meta),
+        run_prefixes=obj.prefixes,
         pointer=at,
         declared={k: v for k, v in {**spec, **outer}.items() if k in _DECLARED and v is not None},
     )

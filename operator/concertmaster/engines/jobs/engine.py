@@ -6,18 +6,18 @@ from concertmaster.core.model import PodFact, StepSpec, WorkflowKey
 from concertmaster.engines.base import PODS, ChartSwitch, Engine, RunKind
 from concertmaster.engines.common.manifest import mapping
 from concertmaster.engines.common.names import generated_base, scheduled_base
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.jobs.definition import STEP, define
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from concertmaster.engines.jobs.pods import INDEX_LABEL, place, settle
 from concertmaster.engines.jobs.traits import JOB, RUN
-from concertmaster.engines.live import RunObject
 
 
-def _ended(obj: RunObject) -> bool:
+def _ended(obj: KubeObject) -> bool:
     return bool({("Complete", "True"), ("Failed", "True")} & obj.conditions)
 
 
-def _pods_of(obj: RunObject) -> str:
+def _pods_of(obj: KubeObject) -> str:
     selector = mapping(obj.spec.get("selector"), "spec.selector", obj.problems)
     labels = mapping(selector.get("matchLabels"), "matchLabels", obj.problems)
     return ",".join(f"{k}={v}" for k, v in sorted(labels.items())) or f"job-name={obj.name}"

@@ -9,15 +9,16 @@ from typing import Any
 from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.jobs.pods import index_of, settle
-from concertmaster.engines.live import LiveRun, RunObject, live_run
+from concertmaster.engines.live import LiveRun, live_run
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The CronJob that made a Job, else the Job itself."""
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     for raw_owner in sequence(obj.meta.get("ownerReferences"), "ownerReferences", obj.problems):
         owner = mapping(raw_owner, "ownerReferences[]", obj.problems)
         if owner.get("kind") == "CronJob" and isinstance(owner.get("name"), str):
@@ -32,7 +33,7 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The run record of a Job with those of its pods that still exist. Never raises for what they contain."""
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     status, problems = obj.status, obj.problems
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
     steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]

@@ -14,7 +14,6 @@ from concertmaster.core.model import (
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
-    WorkflowKey,
 )
 from concertmaster.engines.common.manifest import (
     Problems,
@@ -26,6 +25,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.jobs.definition import job_step
 from concertmaster.engines.jobset.traits import JOBSET
@@ -33,19 +33,17 @@ from concertmaster.engines.jobset.traits import JOBSET
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
     """The definition a JobSet declares: one step per replicated Job. Never raises for what the object contains."""
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    spec = mapping(raw.get("spec"), "spec", problems)
-    name = text(meta.get("name"), "metadata.name", problems) or ""
+    obj = KubeObject.of(raw)
+    spec, problems = obj.spec, obj.problems
     return WorkflowDefinition(
-        key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", "JobSet", name),
+        key=obj.key("JobSet"),
         engine=JOBSET,
         graph=WorkflowGraph(steps=_steps(spec, problems), problems=problems.all()),
         fingerprint=fingerprint([{k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}]),
-        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
+        labels=obj.labels,
         suspended=flag(spec.get("suspend")),
-        managed_by=managed_by(meta),
-        run_prefixes=(name,) if name else (),
+        managed_by=managed_by(obj.meta),
+        run_prefixes=obj.prefixes,
     )
 
 

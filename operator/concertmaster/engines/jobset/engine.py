@@ -5,18 +5,18 @@ from __future__ import annotations
 from concertmaster.core.model import PodFact, WorkflowKey
 from concertmaster.engines.base import PODS, ChartSwitch, Engine, RunKind
 from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import INDEX_LABEL, settle
 from concertmaster.engines.jobset.definition import define
 from concertmaster.engines.jobset.live import read_run, workflow_of
 from concertmaster.engines.jobset.pods import LABELS, place, set_of
 from concertmaster.engines.jobset.traits import JOBSET, RUN
-from concertmaster.engines.live import RunObject
 
 _SET = LABELS[0]
 
 
-def _ended(obj: RunObject) -> bool:
+def _ended(obj: KubeObject) -> bool:
     return bool({("Completed", "True"), ("Failed", "True")} & obj.conditions)
 
 

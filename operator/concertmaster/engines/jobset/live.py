@@ -12,12 +12,13 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp, whole
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import settle
 from concertmaster.engines.jobset.definition import count_replicas, define
 from concertmaster.engines.jobset.pods import set_execution
-from concertmaster.engines.live import LiveRun, RunObject, live_run
+from concertmaster.engines.live import LiveRun, live_run
 
 _UID = "jobset.sigs.k8s.io/jobset-uid"
 _OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
@@ -25,8 +26,8 @@ _OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The JobSet itself; what makes several of them one workflow is a runSelector."""
-    obj = RunObject.of(raw)
-    return WorkflowKey(obj.namespace, "JobSet", obj.name) if obj.name else None
+    obj = KubeObject.of(raw)
+    return obj.key("JobSet") if obj.name else None
 
 
 def read_run(
@@ -36,7 +37,7 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The run record of a JobSet with those of its pods that still exist. Never raises for what they contain."""
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     problems = obj.problems
     declared = define(raw)
     specs = {s.name: s for s in declared.graph.steps}
@@ -58,7 +59,7 @@ def read_run(
     return replace(run, reason=reason, started=begun, finished=at)
 
 
-def _is_of(pod: Mapping[str, Any], obj: RunObject) -> bool:
+def _is_of(pod: Mapping[str, Any], obj: KubeObject) -> bool:
     """Whether a pod is of this set, not of one that bore the name before and is still being deleted."""
     meta = mapping(pod.get("metadata"), "metadata", obj.problems)
     uid = label_value(mapping(meta.get("labels"), "metadata.labels", obj.problems), _UID)
@@ -92,7 +93,7 @@ def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, st
     return Outcome.RUNNING, None, None
 
 
-def _lost(obj: RunObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
+def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
     """Steps whose pods are not all there: deleted, or still running when the end of the set deleted them."""
     problems = obj.problems
     jobs = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from concertmaster.core.model import StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.model import StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.common.manifest import (
     Problems,
     fingerprint,
@@ -22,6 +22,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.rayjob.traits import RAYJOB
 
 HEAD, SUBMITTER = "head", "submitter"
@@ -30,21 +31,19 @@ _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "shutdownAfterJob
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
     """The definition a RayJob declares. Never raises for what the object contains."""
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    spec = mapping(raw.get("spec"), "spec", problems)
-    name = text(meta.get("name"), "metadata.name", problems) or ""
+    obj = KubeObject.of(raw)
+    spec, problems = obj.spec, obj.problems
     notes = ("It runs on a RayCluster that was there before, whose pods are not of its runs.",)
     return WorkflowDefinition(
-        key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", "RayJob", name),
+        key=obj.key("RayJob"),
         engine=RAYJOB,
         graph=WorkflowGraph(steps=_steps(spec, problems), problems=problems.all()),
         fingerprint=fingerprint([{k: v for k, v in spec.items() if k not in _IMMATERIAL}]),
-        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
+        labels=obj.labels,
         suspended=flag(spec.get("suspend")),
-        managed_by=managed_by(meta),
+        managed_by=managed_by(obj.meta),
         notes=notes if spec.get("clusterSelector") else (),
-        run_prefixes=(name,) if name else (),
+        run_prefixes=obj.prefixes,
         declared={k: spec[k] for k in RAYJOB.clean_up_fields if flag(spec.get(k))},
     )
 

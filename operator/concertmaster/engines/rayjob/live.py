@@ -11,20 +11,21 @@ from typing import Any
 
 from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.manifest import text
-from concertmaster.engines.live import LiveRun, RunObject, live_run
+from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.live import LiveRun, live_run
 
 _OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED": Outcome.UNKNOWN}
 
 
-def ended(obj: RunObject) -> bool:
+def ended(obj: KubeObject) -> bool:
     """Whether KubeRay is done with the run: Complete also holds a Ray job that failed or was stopped."""
     return obj.status.get("jobDeploymentStatus") in ("Complete", "Failed")
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The RayJob itself; what makes several of them one workflow is a runSelector."""
-    obj = RunObject.of(raw)
-    return WorkflowKey(obj.namespace, "RayJob", obj.name) if obj.name else None
+    obj = KubeObject.of(raw)
+    return obj.key("RayJob") if obj.name else None
 
 
 def read_run(
@@ -34,7 +35,7 @@ def read_run(
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
     """The end of a RayJob. Never raises for what the object contains."""
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     outcome = Outcome.RUNNING
     if ended(obj):
         failed = obj.status.get("jobDeploymentStatus") == "Failed"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -27,6 +27,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps
 from concertmaster.engines.tekton.traits import TEKTON
 
@@ -36,21 +37,19 @@ _READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
 
 def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDefinition:
     """The definition a Pipeline declares. Never raises for what the object contains."""
-    problems = Problems()
-    meta = mapping(raw.get("metadata"), "metadata", problems)
-    spec = mapping(raw.get("spec"), "spec", problems)
-    name = text(meta.get("name"), "metadata.name", problems) or ""
+    obj = KubeObject.of(raw)
+    spec, problems = obj.spec, obj.problems
     reader = _Reader(resolve, problems)
     steps = pipeline_steps(spec, reader)
     return WorkflowDefinition(
-        key=WorkflowKey(text(meta.get("namespace"), "metadata.namespace", problems) or "default", "Pipeline", name),
+        key=obj.key("Pipeline"),
         engine=TEKTON,
         graph=WorkflowGraph(steps=steps, problems=problems.all()),
         fingerprint=fingerprint([spec, sorted(reader.foreign.items())]),
-        labels={k: str(v) for k, v in mapping(meta.get("labels"), "metadata.labels", problems).items()},
-        managed_by=managed_by(meta),
+        labels=obj.labels,
+        managed_by=managed_by(obj.meta),
         notes=tuple(reader.notes),
-        run_prefixes=(name,) if name else (),
+        run_prefixes=obj.prefixes,
     )
 
 

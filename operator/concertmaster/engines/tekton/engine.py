@@ -5,8 +5,8 @@ from __future__ import annotations
 from concertmaster.core.model import TASK, ObjectKind, PodFact, WorkflowKey
 from concertmaster.engines.base import ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base
+from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.selectors import label_value
-from concertmaster.engines.live import RunObject
 from concertmaster.engines.tekton.definition import define, tasks_of
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from concertmaster.engines.tekton.pods import LABELS, place
@@ -15,7 +15,7 @@ from concertmaster.engines.tekton.traits import API, TEKTON
 _PIPELINE, _RUN, _ = LABELS
 
 
-def _ended(obj: RunObject) -> bool:
+def _ended(obj: KubeObject) -> bool:
     return bool({("Succeeded", "True"), ("Succeeded", "False")} & obj.conditions)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from concertmaster.core.model import ContainerFact, Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
-from concertmaster.engines.live import LiveRun, RunObject, live_run
+from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.live import LiveRun, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
 _LABEL = "tekton.dev/"
@@ -21,7 +22,7 @@ _LABEL = "tekton.dev/"
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
     """The Pipeline a PipelineRun is a run of; None when its pipeline stands in the run itself."""
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     name = obj.text_at(obj.spec, "pipelineRef", "name")
     if name is None and obj.spec.get("pipelineRef"):
         name = obj.text_at(obj.meta, "labels", f"{_LABEL}pipeline")
@@ -38,7 +39,7 @@ def read_run(
 
     Edges come from the pipeline spec this run really used (``status.pipelineSpec``), else from ``definition``.
     """
-    obj = RunObject.of(raw)
+    obj = KubeObject.of(raw)
     run, status, problems = obj.name, obj.status, obj.problems
     used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())

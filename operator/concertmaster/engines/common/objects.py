@@ -1,0 +1,68 @@
+"""The parts that every Kubernetes object has, whether it defines a workflow or is a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.engines.common.manifest import Problems, mapping, sequence, text
+
+
+@dataclass(frozen=True, slots=True)
+class KubeObject:
+    """An object split into its parts. ``problems`` collects what is wrong with it."""
+
+    raw: Mapping[str, Any]
+    namespace: str
+    name: str
+    meta: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    problems: Problems = field(default_factory=Problems)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> KubeObject:
+        """Split an object; never raises for what it contains."""
+        problems = Problems()
+        meta = mapping(raw.get("metadata"), "metadata", problems)
+        return cls(
+            raw,
+            text(meta.get("namespace"), "metadata.namespace", problems) or "default",
+            text(meta.get("name"), "metadata.name", problems) or "",
+            meta,
+            mapping(raw.get("spec"), "spec", problems),
+            problems,
+        )
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """Its status, empty when it has none."""
+        return mapping(self.raw.get("status"), "status", self.problems)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels, all as text."""
+        return {k: str(v) for k, v in mapping(self.meta.get("labels"), "metadata.labels", self.problems).items()}
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What the names of its runs begin with."""
+        return (self.name,) if self.name else ()
+
+    @property
+    def conditions(self) -> frozenset[tuple[str, str]]:
+        """Type and status of each condition."""
+        rows = sequence(self.status.get("conditions"), "conditions", self.problems)
+        conditions = [mapping(row, "conditions[]", self.problems) for row in rows]
+        return frozenset((str(c.get("type")), str(c.get("status"))) for c in conditions)
+
+    def key(self, kind: str) -> WorkflowKey:
+        """Its identity as a workflow of that kind."""
+        return WorkflowKey(self.namespace, kind, self.name)
+
+    def text_at(self, part: Mapping[str, Any], *path: str) -> str | None:
+        """Text at ``path`` below ``part``, None when it is not there."""
+        for key in path[:-1]:
+            part = mapping(part.get(key), key, self.problems)
+        return text(part.get(path[-1]), path[-1], self.problems)
