@@ -17,7 +17,7 @@ import kopf
 from concertmaster.controller.collection.pending import pack
 from concertmaster.controller.collection.run_kinds import ServedRunKind
 from concertmaster.controller.registry import EventEffect, Registry
-from concertmaster.kube.client import Connection
+from concertmaster.kube.configuration import Connection
 from concertmaster.kube.objects import Resource
 
 _LONGEST_BACKOFF = 15.0

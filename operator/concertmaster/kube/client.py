@@ -10,8 +10,6 @@ repeated.
 from __future__ import annotations
 
 import json
-import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,22 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 from concertmaster import __version__
+from concertmaster.kube.configuration import Connection, connection_of, load_configuration, one_line
 from concertmaster.kube.errors import (
     Busy,
     Expired,
     KubeError,
-    NoConnection,
     Stopped,
     Unauthorized,
     Unreachable,
     from_status,
 )
+from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
@@ -52,24 +49,6 @@ class ClientLimits:
     attempts: int = 4
     first_pause: float = 0.3
     longest_pause: float = 8.0
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Connection:
-    """What another client needs to reach the same server with the same identity. Never printed: it holds a token."""
-
-    server: str
-    ca_file: str | None
-    verify: bool
-    scheme: str | None
-    token: str | None
-    certificate_file: str | None
-    key_file: str | None
-    username: str | None
-    password: str | None
-
-    def __repr__(self) -> str:
-        return f"Connection(server={self.server!r})"
 
 
 Observer = Callable[[str, int, float], None]
@@ -95,7 +74,7 @@ class KubeClient:
         self._limits = limits or ClientLimits()
         self._stop = stop or threading.Event()
         self._observer = observer
-        self._clock = clock
+        self._tools = Tools(monotonic=clock, sleep=self._stop.wait)
 
     @classmethod
     def connect(
@@ -120,22 +99,7 @@ class KubeClient:
 
     def connection(self) -> Connection:
         """The present credentials; a rotated token file or an expired login is read again."""
-        config = self._api.configuration
-        header: str | None = config.get_api_key_with_prefix("BearerToken") or config.get_api_key_with_prefix(
-            "authorization"
-        )
-        scheme, _, token = header.partition(" ") if header and " " in header else ("Bearer", "", header or "")
-        return Connection(
-            server=str(config.host),
-            ca_file=config.ssl_ca_cert,
-            verify=bool(config.verify_ssl),
-            scheme=scheme if token else None,
-            token=token or None,
-            certificate_file=config.cert_file,
-            key_file=config.key_file,
-            username=config.username or None,
-            password=config.password or None,
-        )
+        return connection_of(self._api.configuration)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -204,28 +168,21 @@ class KubeClient:
         accept: str | None = None,
     ) -> dict[str, Any]:
         """Send one request, repeating it on transient faults within the deadline; KubeError when it fails for good."""
-        begun = self._clock()
         what = f"{method} {path}"
-        attempt = 0
-        while True:
-            attempt += 1
+
+        def attempt() -> dict[str, Any]:
             if self._stop.is_set():
                 raise Stopped(f"{what}: the operator is stopping")
-            try:
-                return self._send(method, path, query, body, content_type, accept, what)
-            except KubeError as error:
-                # A token may have been rotated between reading and using it: 401 is worth one more look.
-                again = error.retryable or (isinstance(error, Unauthorized) and attempt == 1)
-                pause = self._pause(attempt, error)
-                left = self._limits.deadline - (self._clock() - begun)
-                if not again or attempt >= self._limits.attempts or pause >= left:
-                    raise
-                self._stop.wait(pause)
+            return self._send(method, path, query, body, content_type, accept, what)
 
-    def _pause(self, attempt: int, error: KubeError) -> float:
-        """Seconds to wait: exponential with jitter, and never less than the server asked for."""
-        ceiling = min(self._limits.longest_pause, self._limits.first_pause * 2.0 ** (attempt - 1))
-        return max(error.retry_after or 0.0, ceiling * random.uniform(0.5, 1.0))
+        limits = self._limits
+        return retrying(
+            attempt,
+            _worth,
+            RetryPolicy(limits.attempts, limits.first_pause, limits.longest_pause),
+            deadline=self._tools.monotonic() + limits.deadline,
+            tools=self._tools,
+        )
 
     def _send(
         self,
@@ -255,36 +212,21 @@ class KubeClient:
             status = answer.status
             payload = answer.read()
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(f"{what}: {self.server} does not answer: {_plain(error)}") from error
+            raise Unreachable(f"{what}: {self.server} does not answer: {one_line(error)}") from error
         except ApiException as error:  # the transport wraps TLS errors in it
-            raise Unreachable(f"{what}: {self.server}: {_plain(error)}") from error
+            raise Unreachable(f"{what}: {self.server}: {one_line(error)}") from error
         finally:
             if self._observer is not None:
                 self._observer(method, status, time.perf_counter() - begun)
         return _decode(status, payload, answer.headers, what)
 
 
-def load_configuration(kubeconfig: Path | None = None) -> Configuration:
-    """The client configuration of ``kubeconfig``, of the pod, or of the user; NoConnection says what was tried."""
-    configuration = Configuration()
-    in_pod: Any = load_incluster_config
-    from_file: Any = load_kube_config
-    try:
-        if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-            in_pod(client_configuration=configuration)
-        else:
-            from_file(
-                config_file=str(kubeconfig) if kubeconfig else None,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        where = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise NoConnection(
-            f"no connection to a cluster: {where}: {_plain(error)}; inside a pod mount a service account token, "
-            "outside set KUBECONFIG to a valid file"
-        ) from error
-    return configuration
+def _worth(error: Exception, tries: int) -> float | None:
+    """Seconds the server asked to wait, when another try may help. A token may have been rotated between reading and
+    using it: 401 is worth one more try."""
+    if not isinstance(error, KubeError) or not (error.retryable or (isinstance(error, Unauthorized) and tries == 1)):
+        return None
+    return error.retry_after or 0.0
 
 
 def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> dict[str, Any]:
@@ -311,9 +253,3 @@ def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) 
 def _seconds(header: str | None) -> float | None:
     """A Retry-After in seconds; its other form, a date, is not used by the API server."""
     return float(header) if header and header.isdecimal() else None
-
-
-def _plain(error: BaseException) -> str:
-    """One line without the object addresses that transport errors carry."""
-    text = str(getattr(error, "reason", None) or error).strip() or type(error).__name__
-    return " ".join(text.split())[:300]

@@ -1,13 +1,19 @@
-"""When to ask a metrics store again: pure decisions about attempts, pauses, deadlines and a source that is down.
+"""The one retry loop of all network calls, and when a source that is down is asked again.
 
-Queries are reads, so asking twice does no harm, and a POST may be repeated like a GET. What must be bounded is the load
-on a store in trouble and the time a cycle can lose to it.
+Whatever is repeated here is a read or idempotent. What must be bounded is the load on a server in trouble and the time
+a cycle can lose to it: every call has a number of attempts, pauses with jitter and a deadline.
 """
 
 from __future__ import annotations
 
 import email.utils
+import random
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
 
@@ -34,6 +40,44 @@ class RetryPolicy:
         if retry_after is not None:
             wait = max(wait, retry_after)
         return wait if wait < remaining else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Clocks, pause and chance, replaceable so that tests take no time."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], object] = time.sleep
+    chance: Callable[[], float] = random.random
+
+
+def retrying(
+    attempt: Callable[[], T],
+    worth: Callable[[Exception, int], float | None],
+    policy: RetryPolicy,
+    *,
+    deadline: float,
+    tools: Tools | None = None,
+) -> T:
+    """What ``attempt`` returns, tried again after pauses until ``deadline`` (monotonic seconds) or the policy's last try.
+
+    ``worth`` gets the error and the number of the try (from 1): the seconds the server asked to wait (0: none) when
+    another try may help, None when the error is final. The last error is raised as it came.
+    """
+    tools = tools or Tools()
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return attempt()
+        except Exception as error:
+            asked = worth(error, tries)
+            left = deadline - tools.monotonic()
+            wait = None if asked is None else policy.pause(tries, tools.chance(), left, asked)
+            if wait is None:
+                raise
+        tools.sleep(wait)
 
 
 def parse_retry_after(text: str | None, now: float) -> float | None:

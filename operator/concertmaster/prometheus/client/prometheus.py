@@ -1,10 +1,4 @@
-"""The one door to a metrics store, and the only importer of prometheus_api_client and requests.
-
-The client library puts a POST's query into the URL, never retries a 503 on POST, waits for ever, replaces the caller's
-adapter and hands out ``result`` without the warnings that say half of it is missing. All of that is cured below it: the
-library talks through a session of ours, which sends the body, holds every time limit, refuses redirects and web pages,
-bounds what it reads and looks at the whole envelope.
-"""
+"""Queries to one metrics source: instant and range vectors, targets, metadata and what it says about itself."""
 
 from __future__ import annotations
 
@@ -12,15 +6,12 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from prometheus_api_client import PrometheusConnect
-
-from concertmaster.net.retry import Breaker, RetryPolicy
+from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, Partial, Truncated
 from concertmaster.prometheus.client.refusals import CHECK_URL
-from concertmaster.prometheus.client.transport import Tools, Transport
+from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Envelope, Malformed, Matrix, Vector, matrix, vector
 from concertmaster.settings import Source
 
@@ -64,7 +55,6 @@ class PrometheusClient:
         self.source = source
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
-        self._api = PrometheusConnect(url=source.url, session=self._transport, method="POST")
         self.requests = 0  # logical requests answered or failed, for telemetry
 
     def close(self) -> None:
@@ -87,8 +77,8 @@ class PrometheusClient:
         ``name`` stands for the query in messages.
         """
         bound = self.source.max_elements if limit is None else limit
-        params = {**self._params(), "time": f"{at:.3f}", "limit": str(bound)}
-        envelope = self._call(name, lambda: self._api.custom_query(query, params=params))
+        params = {"query": query, **self._params(), "time": f"{at:.3f}", "limit": str(bound)}
+        envelope = self._ask(name, "POST", "/api/v1/query", params)
         found = self._read(lambda: vector(envelope))
         self._check(envelope, len(found) + found.dropped, bound, whole)
         return found
@@ -106,24 +96,22 @@ class PrometheusClient:
     ) -> Matrix:
         """Evaluate ``query`` from ``start`` to ``end`` (whole unix seconds) every ``step`` seconds; as ``instant``."""
         bound = self.source.max_elements if limit is None else limit
-        first, last = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
-        params = {**self._params(), "limit": str(bound)}
-        envelope = self._call(
-            name, lambda: self._api.custom_query_range(query, first, last, f"{step:.3f}", params=params)
-        )
+        span = {"start": str(round(start)), "end": str(round(end)), "step": f"{step:.3f}"}
+        params = {"query": query, **span, **self._params(), "limit": str(bound)}
+        envelope = self._ask(name, "POST", "/api/v1/query_range", params)
         found = self._read(lambda: matrix(envelope))
         self._check(envelope, len(found.series), bound, whole)
         return found
 
     def targets(self) -> list[Endpoint]:
         """Active scrape targets; empty where the store has none to tell of (Thanos, Mimir, VictoriaMetrics cluster)."""
-        found = self._call("targets", lambda: self._api.get_targets(state="active")).data
+        found = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}).data
         active = found.get("activeTargets") if isinstance(found, dict) else None
         return [_target(one) for one in active if isinstance(one, dict)] if isinstance(active, list) else []
 
     def metadata(self, metric: str) -> list[dict[str, str]]:
         """Type, help and unit of a metric, as far as the store keeps them."""
-        found = self._plain("metadata", "/api/v1/metadata", {"metric": metric}).data
+        found = self._ask("metadata", "GET", "/api/v1/metadata", {"metric": metric}).data
         entries = found.get(metric, []) if isinstance(found, dict) else []
         return [{str(k): str(v) for k, v in entry.items()} for entry in entries if isinstance(entry, dict)]
 
@@ -137,25 +125,17 @@ class PrometheusClient:
         # The store gives up a little before we do, so that it can say why.
         return {**self.source.query_params, "timeout": f"{round(self.source.timeout_seconds * 950)}ms"}
 
-    def _call(self, name: str, ask: Callable[[], Any]) -> Envelope:
-        """Let the library ask; our session hands it the envelope in place of the result, and it hands that on."""
+    def _ask(self, name: str, method: str, path: str, params: Mapping[str, str]) -> Envelope:
         self.requests += 1
         self._transport.name = name
-        found = ask()
-        envelope = found["result"] if isinstance(found, dict) else found
-        if not isinstance(envelope, Envelope):
-            raise NotPrometheus("the answer could not be read", where=self._transport.where)
-        return envelope
+        return self._transport.ask(method, path, params)
 
     def _status(self, what: str) -> dict[str, str]:
         try:
-            found = self._plain(what, f"/api/v1/status/{what}", {}).data
+            found = self._ask(what, "GET", f"/api/v1/status/{what}", {}).data
         except (NotPrometheus, BadQuery):
             return {}  # many compatible stores lack one or both; what they lack stays unknown
         return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
-
-    def _plain(self, name: str, path: str, params: dict[str, str]) -> Envelope:
-        return self._call(name, lambda: self._transport.get(self.source.url + path, params=params).json()["data"])
 
     def _read(self, shape: Callable[[], _T]) -> _T:
         try:

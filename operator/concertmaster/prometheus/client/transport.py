@@ -1,28 +1,26 @@
-"""The session below the client library: bodies, limits, retries and refusals of every request to a metrics store.
+"""Requests to a metrics source: bodies, limits, retries and refusals, below every query.
 
-The library only needs something that looks like a requests session. What it gets back instead of a response is an
-answer already checked and decoded, so the JSON is read once and nothing of the envelope is lost.
+Of ``prometheus_api_client`` this takes the connection: the session for a URL, its adapter and its life. Its query methods
+are not used: they put a POST's query into the URL, wait for ever and hand out the result without the warnings that say
+half of it is missing. An answer is checked and decoded here once, so nothing of its envelope is lost.
 """
 
 from __future__ import annotations
 
-import random
 import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from prometheus_api_client import PrometheusConnect
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from concertmaster import __version__
-from concertmaster.net.retry import RETRYABLE_STATUS, Breaker, RetryPolicy, parse_retry_after
+from concertmaster.net.retry import RETRYABLE_STATUS, Breaker, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.prometheus.client import credentials, scrub
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
@@ -41,28 +39,6 @@ _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """Clocks, pause and chance, replaceable so that tests take no time."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the library takes for a response. ``json()`` hands the envelope through wherever the library digs."""
-
-    envelope: Envelope
-    status_code: int = 200
-
-    def json(self) -> dict[str, Any]:
-        """The shape the library expects, with the decoded envelope in the place of the result."""
-        return {"data": {"result": self.envelope}}
-
-
 class _Again(Exception):
     """One attempt failed in a way another attempt may cure."""
 
@@ -72,36 +48,26 @@ class _Again(Exception):
         self.retry_after = retry_after
 
 
-class Transport:
-    """Looks like a session to the library: every request has a body, a deadline, bounded attempts, a bounded answer."""
+class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships no types
+    """The connection to one source: every request has a deadline, bounded attempts and a bounded answer."""
 
     def __init__(self, source: Source, policy: RetryPolicy, breaker: Breaker, tools: Tools) -> None:
+        session = requests.Session()
+        session.trust_env = False  # a .netrc entry would replace the configured credentials
+        session.proxies = dict(get_environ_proxies(source.url))
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # Retries are ours: the library's know no deadline and skip POST.
+        super().__init__(url=source.url, session=session, retry=Retry(0, read=False))
+        session.mount(source.url, HTTPAdapter(max_retries=Retry(0, read=False), pool_maxsize=4))
         self._source = source
         self._policy = policy
         self._breaker = breaker
         self._tools = tools
         self._names = threading.local()
-        self._session = requests.Session()
-        self._session.trust_env = False  # a .netrc entry would replace the configured credentials
-        self._session.proxies = dict(get_environ_proxies(source.url))
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for prefix in ("http://", "https://"):
-            self._session.mount(prefix, HTTPAdapter(max_retries=Retry(0, read=False), pool_maxsize=4))
-        self.verify: str | bool = source.tls.ca_file or not source.tls.insecure_skip_verify
-        self.cert: tuple[str, str] | None = None
+        self._verify: str | bool = source.tls.ca_file or not source.tls.insecure_skip_verify
+        self._cert: tuple[str, str] | None = None
         if source.tls.cert_file and source.tls.key_file:
-            self.cert = (source.tls.cert_file, source.tls.key_file)
-
-    def mount(self, prefix: str, adapter: object) -> None:
-        """The library mounts an adapter whose retries know no deadline and skip POST; it is not used."""
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._session.close()
-
-    def get(self, url: str, params: Mapping[str, str] | None = None, **_: object) -> Answer:
-        """A GET; the library uses it for a few of its calls."""
-        return self.request("GET", url, params)
+            self._cert = (source.tls.cert_file, source.tls.key_file)
 
     @property
     def name(self) -> str:
@@ -117,13 +83,9 @@ class Transport:
         """Source and query, for messages."""
         return f"source {self._source.name} ({_address(self._source.url)}), {self.name}"
 
-    def request(self, method: str, url: str, params: Mapping[str, str] | None = None, **_: object) -> Answer:
-        """Send one logical request with all its attempts; an Answer, or a MetricsError.
-
-        Whatever else the library passes (verify, cert, headers, timeout) is set here and ignored.
-        """
-        tools = self._tools
-        begin = tools.monotonic()
+    def ask(self, method: str, path: str, params: Mapping[str, str]) -> Envelope:
+        """Send one logical request with all its attempts; the envelope of a successful answer, or a MetricsError."""
+        begin = self._tools.monotonic()
         blocked = self._breaker.blocked(begin)
         if blocked > 0:
             raise SourceUnreachable(
@@ -132,24 +94,22 @@ class Transport:
                 remedy="Nothing: it is asked again by itself",
             )
         deadline = begin + self._source.deadline_seconds
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                envelope = self._attempt(method, url, params or {}, deadline)
-            except _Again as failure:
-                now = tools.monotonic()
-                wait = self._policy.pause(attempt, tools.chance(), deadline - now, failure.retry_after)
-                if wait is None:
-                    self._breaker.failed(now)
-                    raise failure.error from None
-                tools.sleep(wait)
-            except TimedOut:
-                self._breaker.failed(tools.monotonic())
-                raise
-            else:
-                self._breaker.succeeded()
-                return Answer(envelope)
+        try:
+            envelope = retrying(
+                lambda: self._attempt(method, self._source.url + path, params, deadline),
+                lambda error, _: (error.retry_after or 0.0) if isinstance(error, _Again) else None,
+                self._policy,
+                deadline=deadline,
+                tools=self._tools,
+            )
+        except _Again as failure:
+            self._breaker.failed(self._tools.monotonic())
+            raise failure.error from None
+        except TimedOut:
+            self._breaker.failed(self._tools.monotonic())
+            raise
+        self._breaker.succeeded()
+        return envelope
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str], deadline: float) -> Envelope:
         limit = min(self._source.timeout_seconds, deadline - self._tools.monotonic())
@@ -169,8 +129,8 @@ class Transport:
                 timeout=(min(_CONNECT_SECONDS, limit), limit),
                 allow_redirects=False,
                 stream=True,
-                verify=self.verify,
-                cert=self.cert,
+                verify=self._verify,
+                cert=self._cert,
             ) as response:
                 body = self._body(response, until)
         except requests.exceptions.ConnectTimeout:
