@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.campaign_world import APPLIED, BASELINE, BEGIN, HOUR, World, new_world, play
 from benchmarks.publishing import options_of, publish
 from concertmaster.api.models.policy import OptimizationPolicy
-from concertmaster.api.policy import resolve
+from concertmaster.api.resolve import resolve
 from concertmaster.controller.profiles.reconcile import candidates
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.before_after import split_runs

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import resolve
+from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition

@@ -21,7 +21,8 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import AnyPolicy, resolve, select
+from concertmaster.api.policy import AnyPolicy, select
+from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.workflow_change import FLYING, Change, elsewhere
 from concertmaster.core.changes.checks import run_checks

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from concertmaster.api.models.policy import OptimizationPolicy
-from concertmaster.api.policy import resolve
+from concertmaster.api.resolve import resolve
 from concertmaster.core.model import (
     ContainerFact,
     ContainerSpec,

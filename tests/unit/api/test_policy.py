@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import AnyPolicy, reaches, ref, resolve, select
+from concertmaster.api.policy import AnyPolicy, reaches, ref, select
+from concertmaster.api.resolve import resolve
 from concertmaster.core.model.enums import ApplyMode, ChangeKind
 from concertmaster.core.model.policy import Objectives, Policy, Pricing, RuleSettings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.api.policy import resolve
+from concertmaster.api.resolve import resolve
 from concertmaster.core.model import PodFact, WorkflowGraph
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions

@@ -18,15 +18,10 @@ from concertmaster.api.models.common import (
 )
 from concertmaster.api.models.kinds import TargetKind, TargetVersion
 from concertmaster.api.models.objectives import ObjectivesSpec
+from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import REF_RULE
 from concertmaster.core.model.enums import RuleMode
-from concertmaster.core.model.scalars import Amount, Duration
-
-Currency = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Z]{3}$", max_length=32),
-    Field(json_schema_extra=schema(forms="a currency code of three capital letters (ISO 4217), such as EUR")),
-]
+from concertmaster.core.model.scalars import Duration
 
 
 class Discover(ApiModel):
@@ -115,56 +110,6 @@ class AnalysisSpec(ApiModel):
                 )
             ]
         ),
-    )
-
-
-class UnitPrice(ApiModel):
-    """The price of one unit of an extra metric."""
-
-    metric: ShortName = Field(description="Name of the extra metric.", examples=["tokens"])
-    price: Amount = Field(
-        description="Price of one unit.",
-        examples=["0.000002"],
-        json_schema_extra=schema(unit="the currency, per unit of the metric"),
-    )
-
-
-class PricingSpec(ApiModel):
-    """What resources cost."""
-
-    model_config = ConfigDict(
-        json_schema_extra=schema(
-            rules=[
-                rule(
-                    "!has(self.currency) || self.currency == 'USD' || (has(self.cpuCoreHour) && has(self.memoryGiBHour))",
-                    "cpuCoreHour and memoryGiBHour must be set when currency is not USD: the built-in prices are in USD",
-                )
-            ]
-        )
-    )
-
-    cpu_core_hour: Amount | None = Field(
-        default=None,
-        description="Price of one requested CPU core for one hour.",
-        examples=["0.031"],
-        json_schema_extra=schema(unit="the currency, per core and hour", default="0.031 when currency is USD"),
-    )
-    currency: Currency = Field(
-        default="USD", description="Currency of all prices and costs, as an ISO 4217 code.", examples=["EUR"]
-    )
-    memory_gib_hour: Amount | None = Field(
-        default=None,
-        alias="memoryGiBHour",
-        description="Price of one requested GiB of memory for one hour.",
-        examples=["0.004"],
-        json_schema_extra=schema(unit="the currency, per GiB and hour", default="0.004 when currency is USD"),
-    )
-    units: tuple[UnitPrice, ...] = Field(
-        default=(),
-        max_length=20,
-        description="Prices of extra metrics, one per metric.",
-        examples=[[{"metric": "tokens", "price": "0.000002"}]],
-        json_schema_extra=schema(list_map="metric"),
     )
 
 

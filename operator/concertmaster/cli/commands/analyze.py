@@ -14,7 +14,8 @@ from concertmaster import engines
 from concertmaster.api.discovery import KIND_SHORT, profile_name
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import resolve, select
+from concertmaster.api.policy import select
+from concertmaster.api.resolve import resolve
 from concertmaster.cli import gather, options
 from concertmaster.cli.errors import UserError
 from concertmaster.core import pipeline, text

@@ -16,7 +16,8 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import explain, format_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import AnyPolicy, resolve, select
+from concertmaster.api.policy import AnyPolicy, select
+from concertmaster.api.resolve import resolve
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.core.model.policy import Policy, PolicyRef

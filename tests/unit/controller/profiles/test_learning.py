@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import resolve
+from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.status import plan_status
 from concertmaster.controller.discovery.targets import NO_TARGETS, _target
 from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.api.models.policy import OptimizationPolicy
-from concertmaster.api.policy import resolve
+from concertmaster.api.resolve import resolve
 from concertmaster.core.analysis.objectives import (
     ObjectiveAssessment,
     ObjectiveResult,

@@ -1,0 +1,221 @@
+"""What a policy says once every default is filled in and the profile is merged over it. Pure.
+
+Only a profile's objectives and extra metrics are merged over the policy, leaf by leaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from itertools import pairwise
+from typing import TypeVar
+
+from concertmaster.api.models.apply import ApplySpec
+from concertmaster.api.models.common import ExtraMetricSpec
+from concertmaster.api.models.objectives import DurationByType, ObjectivesSpec, QuantileObjective, TargetUtilization
+from concertmaster.api.models.policy import (
+    AnalysisSpec,
+    OptimizationPolicySpec,
+)
+from concertmaster.api.models.pricing import PricingSpec
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.policy import AnyPolicy, ref
+from concertmaster.core.model.enums import ApplyMode, RuleMode
+from concertmaster.core.model.policy import (
+    AnalysisSettings,
+    ApplySettings,
+    Bounds,
+    ChangeWindow,
+    ExtraMetric,
+    Objectives,
+    Policy,
+    Pricing,
+    Quantiles,
+    Range,
+    RuleSettings,
+    VerifySettings,
+)
+from concertmaster.core.model.scalars import Amount, Duration, Percent, human_duration
+from concertmaster.engines.registry import CLUSTER_KINDS
+
+_T = TypeVar("_T")
+
+
+def resolve(
+    profile: WorkflowProfile | None, policy: AnyPolicy | None, *, cluster_template_owners: Collection[str] = ()
+) -> Policy:
+    """What is in force for ``profile`` under ``policy``; either may be absent, then the defaults hold.
+
+    ``cluster_template_owners`` are the namespaces whose profiles may have a ClusterWorkflowTemplate changed: without
+    that, one namespace could make the operator change what all others run.
+    """
+    spec = policy.spec if policy is not None else OptimizationPolicySpec()
+    objectives, problems = _objectives(spec.objectives, profile.spec.objectives if profile is not None else None)
+    pricing, unpriced = _pricing(spec.pricing)
+    metrics = {metric.name: metric for metric in spec.extra_metrics}
+    if profile is not None:
+        metrics |= {metric.name: metric for metric in profile.spec.extra_metrics}
+    mode, notes = _mode(spec.apply.mode, profile, policy, cluster_template_owners)
+    return Policy(
+        source=ref(policy) if policy is not None else None,
+        suspended=spec.suspend,
+        metrics_source=spec.metrics_source,
+        analysis=_analysis(spec.analysis),
+        objectives=objectives,
+        pricing=pricing,
+        rules={rule.name: RuleSettings(rule.mode is RuleMode.ENABLED, dict(rule.settings)) for rule in spec.rules},
+        extra_metrics=tuple(_extra_metric(metric) for metric in metrics.values()),
+        apply=_apply(spec.apply, mode),
+        problems=(*problems, *unpriced),
+        notes=notes,
+    )
+
+
+def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
+    return AnalysisSettings(
+        window_seconds=float(spec.window.seconds),
+        min_runs=spec.min_runs,
+        max_runs=max(spec.min_runs, spec.max_runs),
+        score_weights=spec.score_weights.model_dump(),
+    )
+
+
+def _extra_metric(spec: ExtraMetricSpec) -> ExtraMetric:
+    return ExtraMetric(spec.name, spec.query, spec.per, spec.unit)
+
+
+def _objectives(base: ObjectivesSpec, over: ObjectivesSpec | None) -> tuple[Objectives, tuple[str, ...]]:
+    layers = (over, base) if over is not None else (base,)
+    duration, slow = _quantiles("objectives.duration", [layer.duration for layer in layers])
+    queue_time, late = _quantiles("objectives.queueTime", [layer.queue_time for layer in layers])
+    utilization = [layer.target_utilization_percent or TargetUtilization() for layer in layers]
+    default = Objectives()
+    budgets = {budget.metric: float(budget.max_per_run.value) for layer in layers[::-1] for budget in layer.budgets}
+    merged = Objectives(
+        duration=duration,
+        duration_by_type=_by_type(_first(layer.duration_by_type for layer in layers)),
+        queue_time=queue_time,
+        min_success=_share((layer.min_success_percent for layer in layers), default.min_success),
+        max_step_failure=_share((layer.max_step_failure_percent for layer in layers), default.max_step_failure),
+        max_cost_per_run=_number(_first(layer.max_cost_per_run for layer in layers)),
+        min_throughput_per_hour=_number(_first(layer.min_throughput_per_hour for layer in layers)),
+        min_cache_hit=_share((layer.min_cache_hit_percent for layer in layers), default.min_cache_hit),
+        target_cpu_utilization=_optional_share(target.cpu for target in utilization),
+        target_memory_utilization=_optional_share(target.memory for target in utilization),
+        budgets=dict(sorted(budgets.items())),
+    )
+    return merged, (*slow, *late)
+
+
+def _by_type(durations: DurationByType | None) -> dict[str, float]:
+    if durations is None:
+        return {}
+    return {name: float(getattr(durations, name).seconds) for name in ("sequential", "parallel", "conditional")}
+
+
+def _quantiles(path: str, layers: Iterable[QuantileObjective | None]) -> tuple[Quantiles, tuple[str, ...]]:
+    """The merged quantiles, and a sentence when profile and policy together contradict each other."""
+    known = [layer for layer in layers if layer is not None]
+    merged = Quantiles(
+        p50=_seconds(_first(layer.p50 for layer in known)),
+        p95=_seconds(_first(layer.p95 for layer in known)),
+        p99=_seconds(_first(layer.p99 for layer in known)),
+    )
+    steps = [(name, value) for name in ("p50", "p95", "p99") if (value := getattr(merged, name)) is not None]
+    problems = tuple(
+        f"{path}: {low} of {human_duration(shorter)} is longer than {high} of {human_duration(longer)} once policy and"
+        f" profile are merged; change one of them"
+        for (low, shorter), (high, longer) in pairwise(steps)
+        if shorter > longer
+    )
+    return merged, problems
+
+
+def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
+    """Prices; the built-in ones only for their own currency."""
+    builtin = Pricing()
+    foreign = spec.currency != builtin.currency
+    cpu, memory = _number(spec.cpu_core_hour), _number(spec.memory_gib_hour)
+    missing = [name for name, price in (("cpuCoreHour", cpu), ("memoryGiBHour", memory)) if price is None]
+    problems: tuple[str, ...] = ()
+    if foreign and missing:
+        problems = (
+            f"pricing: {' and '.join(missing)} must be set for {spec.currency}, the built-in prices are in"
+            f" {builtin.currency}; compute cost is incomplete until then",
+        )
+    pricing = Pricing(
+        currency=spec.currency,
+        cpu_core_hour=cpu if cpu is not None else 0.0 if foreign else builtin.cpu_core_hour,
+        memory_gib_hour=memory if memory is not None else 0.0 if foreign else builtin.memory_gib_hour,
+        units={unit.metric: float(unit.price.value) for unit in spec.units},
+    )
+    return pricing, problems
+
+
+def _mode(
+    mode: ApplyMode, profile: WorkflowProfile | None, policy: AnyPolicy | None, owners: Collection[str]
+) -> tuple[ApplyMode, tuple[str, ...]]:
+    """The mode in force, and why it is less than the policy's."""
+    notes: list[str] = []
+    if policy is not None and policy.spec.suspend and mode is not ApplyMode.RECOMMEND:
+        notes.append(f"{ref(policy)} is suspended: nothing is changed")
+        mode = ApplyMode.RECOMMEND
+    target = profile.spec.workflow_ref if profile is not None else None
+    if profile is not None and target is not None and target.kind in CLUSTER_KINDS:
+        namespace = profile.metadata.namespace
+        if mode is not ApplyMode.RECOMMEND and namespace not in owners:
+            notes.append(
+                f"{target.kind} {target.name} is shared by all namespaces and stays at Recommend: the"
+                f" operator's configuration does not name {namespace} in clusterTemplateOwners"
+            )
+            mode = ApplyMode.RECOMMEND
+    return mode, tuple(notes)
+
+
+def _apply(spec: ApplySpec, mode: ApplyMode) -> ApplySettings:
+    bounds, verify = spec.bounds, spec.verify
+    return ApplySettings(
+        mode=mode,
+        allow=frozenset(spec.allow),
+        max_risk=spec.max_risk,
+        bounds=Bounds(
+            cpu=Range(bounds.cpu.min.cores, bounds.cpu.max.cores),
+            memory=Range(bounds.memory.min.bytes, bounds.memory.max.bytes),
+            parallelism=Range(bounds.parallelism.min, bounds.parallelism.max),
+            max_step=bounds.max_step_percent / 100,
+        ),
+        min_change=spec.min_change_percent / 100,
+        cooldown_seconds=float(spec.cooldown.seconds),
+        windows=tuple(ChangeWindow(w.schedule, w.time_zone, float(w.duration.seconds)) for w in spec.windows),
+        max_in_flight=spec.max_in_flight,
+        change_history_limit=spec.change_history_limit,
+        verify=VerifySettings(
+            min_runs=verify.min_runs,
+            max_runs=max(verify.min_runs, verify.max_runs),
+            max_age_seconds=float(verify.max_age.seconds),
+            on_same=verify.on_same,
+            on_inconclusive=verify.on_inconclusive,
+        ),
+        git_ops=spec.git_ops,
+    )
+
+
+def _first(values: Iterable[_T | None]) -> _T | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _share(values: Iterable[Percent | None], default: float) -> float:
+    first = _first(values)
+    return first.share if first is not None else default
+
+
+def _optional_share(values: Iterable[Percent | None]) -> float | None:
+    first = _first(values)
+    return first.share if first is not None else None
+
+
+def _seconds(value: Duration | None) -> float | None:
+    return float(value.seconds) if value is not None else None
+
+
+def _number(value: Amount | None) -> float | None:
+    return float(value.value) if value is not None else None
