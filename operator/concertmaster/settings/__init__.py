@@ -2,16 +2,16 @@
 
 from concertmaster.settings.load import SettingsError, load, parse, schema
 from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
-from concertmaster.settings.source import Auth, BasicAuth, Header, LabelSelector, Source, Tls
+from concertmaster.settings.source import Auth, BasicAuth, Header, NamespaceSelector, Source, Tls
 
 __all__ = [
     "Auth",
     "BasicAuth",
     "ClusterTemplateOwner",
     "Header",
-    "LabelSelector",
     "Limits",
     "Listen",
+    "NamespaceSelector",
     "Settings",
     "SettingsError",
     "Source",

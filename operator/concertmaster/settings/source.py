@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from concertmaster.core.model import LabelRequirement
 from concertmaster.core.model.scalars import Duration
 from concertmaster.engines.registry import OWNER_KINDS
 from concertmaster.settings import checks
@@ -112,7 +113,7 @@ class Header(Section):
         return self
 
 
-class LabelSelector(Section):
+class NamespaceSelector(Section):
     """Which namespaces may use a source, by their labels; empty selects all."""
 
     match_labels: dict[Annotated[str, StringConstraints(pattern=_LABEL_KEY)], str] = Field(
@@ -121,7 +122,7 @@ class LabelSelector(Section):
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels is selected."""
-        return all(labels.get(key) == value for key, value in self.match_labels.items())
+        return all(LabelRequirement(k, "In", (v,)).met_by(labels.get(k)) for k, v in self.match_labels.items())
 
 
 class Source(Section):
@@ -147,7 +148,9 @@ class Source(Section):
         max_length=16,
         description="Label values every series must have. Needed where one store holds several clusters: {cluster: prod-1}.",
     )
-    namespace_selector: LabelSelector = Field(LabelSelector(), description="Namespaces that may use this source.")
+    namespace_selector: NamespaceSelector = Field(
+        NamespaceSelector(), description="Namespaces that may use this source."
+    )
     per_metric_queries: bool = Field(
         False, description="Never match metric names by regular expression; some managed stores refuse it."
     )
