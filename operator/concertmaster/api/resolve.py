@@ -34,7 +34,7 @@ from concertmaster.core.model.policy import (
     RuleSettings,
     VerifySettings,
 )
-from concertmaster.core.model.scalars import Amount, Duration, Percent, human_duration
+from concertmaster.core.model.scalars import Amount, Duration, Percent
 from concertmaster.engines.registry import CLUSTER_KINDS
 
 _T = TypeVar("_T")
@@ -115,19 +115,15 @@ def _by_type(durations: DurationByType | None) -> dict[str, float]:
 def _quantiles(path: str, layers: Iterable[QuantileObjective | None]) -> tuple[Quantiles, tuple[str, ...]]:
     """The merged quantiles, and a sentence when profile and policy together contradict each other."""
     known = [layer for layer in layers if layer is not None]
-    merged = Quantiles(
-        p50=_seconds(_first(layer.p50 for layer in known)),
-        p95=_seconds(_first(layer.p95 for layer in known)),
-        p99=_seconds(_first(layer.p99 for layer in known)),
-    )
-    steps = [(name, value) for name in ("p50", "p95", "p99") if (value := getattr(merged, name)) is not None]
+    p50, p95, p99 = (_first(getattr(layer, name) for layer in known) for name in ("p50", "p95", "p99"))
+    steps = [(name, value) for name, value in (("p50", p50), ("p95", p95), ("p99", p99)) if value is not None]
     problems = tuple(
-        f"{path}: {low} of {human_duration(shorter)} is longer than {high} of {human_duration(longer)} once policy and"
-        f" profile are merged; change one of them"
+        f"{path}: {low} of {shorter} is longer than {high} of {longer} once policy and profile are merged; change one of"
+        " them"
         for (low, shorter), (high, longer) in pairwise(steps)
         if shorter > longer
     )
-    return merged, problems
+    return Quantiles(_seconds(p50), _seconds(p95), _seconds(p99)), problems
 
 
 def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:

@@ -22,7 +22,6 @@ __all__ = [
     "Scalar",
     "ScalarError",
     "SignedPercent",
-    "human_duration",
 ]
 
 _DURATION_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -50,34 +49,6 @@ class Duration(Scalar):
     def seconds(self) -> int:
         """The span in seconds."""
         return int(self._value)
-
-
-def _units(seconds: int, most: int = 4) -> str:
-    """Whole seconds in d, h, m, s, at most ``most`` units from the largest non-zero one; zero units are left out."""
-    parts = []
-    for unit, size in _DURATION_UNITS.items():
-        number, seconds = divmod(seconds, size)
-        parts.append((number, unit))
-    while len(parts) > 1 and parts[0][0] == 0:
-        parts.pop(0)
-    shown = [f"{number}{unit}" for number, unit in parts[:most] if number]
-    return "".join(shown) or "0s"
-
-
-def human_duration(seconds: float) -> str:
-    """A duration for people, two units at most: ``0.4s``, ``42s``, ``4m10s``, ``2d3h``; a minus when negative."""
-    if seconds != seconds or seconds in (float("inf"), float("-inf")):
-        raise ScalarError(f"{seconds} is not a finite number of seconds")
-    sign, value = ("-", -seconds) if seconds < 0 else ("", seconds)
-    if value < 9.95:
-        text = f"{value:.1f}".removesuffix(".0")
-        return "0s" if text == "0" else f"{sign}{text}s"
-    # Round to the smaller of the two units that will be shown, so that 59m59.9s reads 1h and not 59m60s.
-    for threshold, step in ((3600, 1), (86400, 60), (float("inf"), 3600)):
-        rounded = round(value / step) * step
-        if rounded < threshold:
-            return sign + _units(rounded, most=2)
-    raise AssertionError("unreachable: the last threshold is infinite")
 
 
 class Percent(Scalar):

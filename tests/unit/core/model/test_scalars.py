@@ -22,7 +22,6 @@ from concertmaster.core.model.scalars import (
     Scalar,
     ScalarError,
     SignedPercent,
-    human_duration,
 )
 
 SCALARS = [Quantity, CpuQuantity, MemoryQuantity, Duration, Percent, SignedPercent, Amount]
@@ -124,42 +123,6 @@ def test_ambiguous_durations_are_refused(text: str) -> None:
 def test_a_duration_the_api_server_could_not_count_is_refused() -> None:
     with pytest.raises(ScalarError, match="longest"):
         Duration("99999d99999d")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0s"),
-        (0.04, "0s"),
-        (0.4, "0.4s"),
-        (3.0, "3s"),
-        (9.96, "10s"),
-        (42.4, "42s"),
-        (59.7, "1m"),
-        (250, "4m10s"),
-        (3599.9, "1h"),
-        (3900, "1h5m"),
-        (86399, "1d"),
-        (90000, "1d1h"),
-        (-250, "-4m10s"),
-        (-0.01, "0s"),
-    ],
-)
-def test_durations_for_people(seconds: float, text: str) -> None:
-    assert human_duration(seconds) == text
-
-
-@given(st.floats(0, 1e8))
-def test_durations_for_people_are_close_and_short(seconds: float) -> None:
-    text = human_duration(seconds)
-    shown = float(text[:-1]) if "." in text else Duration(text).seconds
-    assert abs(shown - seconds) <= max(0.0501, seconds / 20)
-    assert sum(text.count(unit) for unit in "dhms") <= 2
-
-
-def test_a_duration_for_people_needs_a_number() -> None:
-    with pytest.raises(ScalarError, match="finite"):
-        human_duration(math.nan)
 
 
 @pytest.mark.parametrize("text", ["0", "95", "99.9", "100", "100.0", "7.125"])
