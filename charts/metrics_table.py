@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from concertmaster.controller.telemetry import STAGES, Telemetry
+from concertmaster.controller.reporting.telemetry import STAGES, Telemetry
 
 _HEAD = """# Metrics of the operator
 

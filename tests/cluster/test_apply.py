@@ -12,7 +12,7 @@ import pytest
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
 from concertmaster.engines import PATCHABLE
-from concertmaster.kube.apply import Wrote, patch_object
+from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import ObjectRef, target_resource
 from testbed.cluster import Cluster
@@ -57,17 +57,17 @@ def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
     ref, raw, edits = made(client, namespace, kind)
     found = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     operations = found.operations(raw["metadata"]["resourceVersion"])
-    assert patch_object(client, ref, operations, dry_run=True).outcome is Wrote.TRIED
+    assert patch_object(client, ref, operations, dry_run=True).outcome is PatchOutcome.TRIED
     assert client.get(ref.path)["spec"] == raw["spec"]
     wrote = patch_object(client, ref, operations)
-    assert wrote.outcome is Wrote.DONE, wrote.message
+    assert wrote.outcome is PatchOutcome.DONE, wrote.message
     changed = client.get(ref.path)
     assert changed["spec"] != raw["spec"]
     assert changed["metadata"].get("annotations") == raw["metadata"].get("annotations")
     again = patch_object(client, ref, operations)
-    assert again.outcome is Wrote.CHANGED, again.message  # never twice
+    assert again.outcome is PatchOutcome.CHANGED, again.message  # never twice
     back = patch_object(client, ref, found.inverse)
-    assert back.outcome is Wrote.DONE, back.message
+    assert back.outcome is PatchOutcome.DONE, back.message
     assert client.get(ref.path)["spec"] == raw["spec"]
     client.delete(ref.path, uid=ref.uid)
 
@@ -76,13 +76,13 @@ def test_what_the_server_says_is_told_apart(client: KubeClient, namespace: str) 
     ref, raw, edits = made(client, namespace, "CronJob")
     found = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     stale = patch_object(client, ref, found.operations("1"))
-    assert stale.outcome is Wrote.CHANGED, stale.message
+    assert stale.outcome is PatchOutcome.CHANGED, stale.message
     moved = [{"op": "test", "path": "/spec/jobTemplate/spec/template/spec/containers/0/name", "value": "other"}]
-    assert patch_object(client, ref, [*moved, *found.patch]).outcome is Wrote.CHANGED
+    assert patch_object(client, ref, [*moved, *found.patch]).outcome is PatchOutcome.CHANGED
     wrong = [{"op": "add", "path": f"{CRON.removesuffix('/requests')}/requests", "value": {"cpu": "1e3Mi"}}]
     refused = patch_object(client, ref, wrong, dry_run=True)
-    assert refused.outcome is Wrote.REFUSED, refused.message
+    assert refused.outcome is PatchOutcome.REFUSED, refused.message
     unknown = [{"op": "add", "path": "/spec/nonsense", "value": 1}]
-    assert patch_object(client, ref, unknown, dry_run=True).outcome is Wrote.REFUSED
+    assert patch_object(client, ref, unknown, dry_run=True).outcome is PatchOutcome.REFUSED
     client.delete(ref.path, uid=ref.uid)
-    assert patch_object(client, ref, found.patch).outcome is Wrote.GONE
+    assert patch_object(client, ref, found.patch).outcome is PatchOutcome.GONE

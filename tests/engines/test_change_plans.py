@@ -16,7 +16,7 @@ import yaml
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
 from concertmaster.engines import PATCHABLE
-from concertmaster.kube.apply import Wrote, patch_object
+from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
 from testbed.cluster import Cluster
@@ -143,9 +143,9 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
         namespace=SPACE,
     )
     operations = made.operations(raw["metadata"]["resourceVersion"])
-    assert patch_object(client, ref, operations, dry_run=True).outcome is Wrote.TRIED
+    assert patch_object(client, ref, operations, dry_run=True).outcome is PatchOutcome.TRIED
     wrote = patch_object(client, ref, operations)
-    assert wrote.outcome is Wrote.DONE, wrote.message
+    assert wrote.outcome is PatchOutcome.DONE, wrote.message
     changed = client.get(ref.path)
     assert kustomized(cluster, tmp_path, manifest, made.kustomize)["spec"] == changed["spec"]
     assert run(cluster, f"{name}-2", name) == {
@@ -153,9 +153,9 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
         "step-build": {"cpu": "250m", "memory": "192Mi"},
         "sidecar-db": {"cpu": "100m"},
     }
-    assert patch_object(client, ref, operations).outcome is Wrote.CHANGED  # never twice
+    assert patch_object(client, ref, operations).outcome is PatchOutcome.CHANGED  # never twice
     back = patch_object(client, ref, made.inverse)
-    assert back.outcome is Wrote.DONE, back.message
+    assert back.outcome is PatchOutcome.DONE, back.message
     assert client.get(ref.path)["spec"] == raw["spec"]
     assert run(cluster, f"{name}-3", name) == ASKED
 
@@ -230,8 +230,8 @@ def test_full_schemas_take_every_plan_and_its_inverse(client: KubeClient, kind: 
     edits = [replace(e, holder=holder) for e in edits]
     made = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=SPACE)
     wrote = patch_object(client, ref, made.operations(raw["metadata"]["resourceVersion"]))
-    assert wrote.outcome is Wrote.DONE, wrote.message
+    assert wrote.outcome is PatchOutcome.DONE, wrote.message
     assert client.get(ref.path)["spec"] != raw["spec"]
     back = patch_object(client, ref, made.inverse)
-    assert back.outcome is Wrote.DONE, back.message
+    assert back.outcome is PatchOutcome.DONE, back.message
     assert client.get(ref.path)["spec"] == raw["spec"]

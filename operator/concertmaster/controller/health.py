@@ -1,7 +1,7 @@
 """Whether this process still does its work, as opposed to merely running.
 
 A probe that only proves that the HTTP server answers keeps a zombie alive: the loop may hang and a watch may have died
-without a word. Every stage of the loop leaves a beat here; the check raises when the beats stop or when the watched
+without a word. Every stage of the loop leaves a heartbeat here; the check raises when the beats stop or when the watched
 objects stay behind what a list shows.
 """
 
@@ -36,7 +36,7 @@ class Health:
         self._cycles = 0
         self._not_ready = "the first cycle has not finished"
 
-    def beat(self, stage: str) -> None:
+    def heartbeat(self, stage: str) -> None:
         """The loop is alive and now at ``stage``."""
         with self._lock:
             self._beat = self._clock()

@@ -18,7 +18,7 @@ from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, Wo
 from concertmaster.core.model.policy import ExtraMetric, Policy
 from concertmaster.core.rules import Fleet, FleetMember
 
-Beat = Callable[[str], None]
+Heartbeat = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Sources(Protocol):
     def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
         """Whether a namespace with these labels may use the source."""
 
-    def collect(self, demand: CollectionRequest, beat: Beat) -> SourceReport:
+    def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         """Read what is new into the history. Faults of the source are in the report, never raised."""
 
     def extras(
@@ -100,18 +100,18 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of live runs since the last look: workflows with new records, and sentences about what is not known
-    from live objects and why: ``notes`` on all of them, ``told`` on the latest runs of single workflows."""
+    """What became of live runs since the last cycle: workflows with new records, and sentences about what live objects
+    do not say and why: ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows."""
 
     changed: frozenset[WorkflowKey] = frozenset()
     notes: tuple[str, ...] = ()
-    told: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
+    by_workflow: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Live(Protocol):
     """Finished runs, read from the engines' own objects into the history while they exist."""
 
-    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
         """Once per cycle, with all workflows that are observed. Faults of single runs and kinds are in the notes."""
 
 

@@ -64,14 +64,14 @@ class LeaderElection:
         where: Identity,
         *,
         active: Callable[[float], object],
-        beat: Callable[[str], None],
+        heartbeat: Callable[[str], None],
         every: float = 10.0,
         lasts: int = 30,
     ) -> None:
         self._client = client
         self._where = where
         self._active = active
-        self._beat = beat
+        self._beat = heartbeat
         self._every = every
         self._lease = Lease(client, where.namespace, where.name, where.identity, lasts=lasts)
 

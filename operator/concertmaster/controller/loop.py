@@ -116,7 +116,7 @@ class Loop:
         while True:
             begun = clock()
             self._changed.clear()
-            self._health.beat("cycle")
+            self._health.heartbeat("cycle")
             again = False
             try:
                 again = await self._worker.run(self._cycle)

@@ -39,12 +39,12 @@ from concertmaster.controller.leader_election import Identity, LeaderElection, L
 from concertmaster.controller.loop import Loop, Pace, Worker
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
 from concertmaster.controller.profiles.assessor import Assessor
-from concertmaster.controller.profiles.details import Details
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Registry
-from concertmaster.controller.server import Server
+from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.server import Server
+from concertmaster.controller.reporting.telemetry import Telemetry, configure_logging
 from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.telemetry import Telemetry, configure_logging
 from concertmaster.controller.watchdog import KindsLost, Watchdog
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
@@ -156,7 +156,7 @@ class Operator:
         client = KubeClient.connect(
             self._options.kubeconfig, limits=TURN_LIMITS, observer=self._telemetry.observe_request
         )
-        turn = LeaderElection(client, where, active=self._telemetry.active.set, beat=self._health.beat)
+        turn = LeaderElection(client, where, active=self._telemetry.active.set, heartbeat=self._health.heartbeat)
         stack.push_async_callback(turn.release)
         stack.push_async_callback(self._rest)  # before the lease is given back: nobody else works until this one rests
         await self._unless(stopping, turn.acquire())
@@ -218,7 +218,7 @@ class Operator:
             self._settings.namespaces,
             self._stop,
             patience=self._options.patience,
-            tell=lambda _: self._health.beat("waiting for the cluster"),
+            tell=lambda _: self._health.heartbeat("waiting for the cluster"),
         )
 
     def _cycle(self, client: KubeClient, access: AccessChecker, footing: Prerequisites, registry: Registry) -> Cycle:
@@ -236,7 +236,7 @@ class Operator:
         return Cycle(
             registry=registry,
             watchdog=Watchdog(client, registry, footing.kinds, s.namespaces, self._health),
-            stage=SnapshotBuilder(client, registry, s.namespaces, owners),
+            snapshots=SnapshotBuilder(client, registry, s.namespaces, owners),
             sources=sources,
             history=keeper,
             assessor=assessor,

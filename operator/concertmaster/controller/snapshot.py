@@ -18,7 +18,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, read, scan
 from concertmaster.kube.objects import NAMESPACES
 from concertmaster.kube.profiles import (
-    Made,
+    CreateOutcome,
     MadeResult,
     create_profile,
     discovered_profile,
@@ -70,14 +70,14 @@ class SnapshotBuilder:
         self._sleep = sleep
         self._targets = NO_TARGETS
 
-    def look(self, *, discovering: bool, beat: Callable[[], None]) -> ClusterSnapshot:
+    def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
         snapshot = self._registry.snapshot()
         namespaces, notes = self._namespaces(snapshot)
         book = PolicyBook(snapshot, namespaces, self._owners)
         references = {ref[:2] for ref in map(discovery.reference, snapshot.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
-        self._targets = refresh(self._client, kinds, self._scope, self._targets, beat)
+        self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat)
         scene = ClusterSnapshot(snapshot, namespaces, book, self._targets, notes=notes)
         if not discovering:
             return scene
@@ -122,13 +122,15 @@ class SnapshotBuilder:
                 continue
             body = discovered_profile(wish.namespace, wish.name, wish.labels, wish.workflow_ref)
             result = create_profile(self._client, body)
-            if result.outcome is Made.DONE:
+            if result.outcome is CreateOutcome.DONE:
                 made.append(wish)
                 continue
             discovered[wish.policy] -= 1
-            if result.outcome is Made.FORBIDDEN:
+            if result.outcome is CreateOutcome.FORBIDDEN:
                 closed.add(wish.namespace)
-            if result.outcome is not Made.NAME_TAKEN:  # a name taken since the plan was made: the next plan sees it
+            if (
+                result.outcome is not CreateOutcome.NAME_TAKEN
+            ):  # a name taken since the plan was made: the next plan sees it
                 obstacles.setdefault(wish.policy, []).append(result.message)
         for change in plan.relabel:
             self._tell(relabel_profile(self._client, change.entry.ref, change.labels))
@@ -155,7 +157,7 @@ class SnapshotBuilder:
 
     @staticmethod
     def _tell(result: MadeResult) -> bool:
-        if result.outcome in (Made.DONE, Made.GONE):
+        if result.outcome in (CreateOutcome.DONE, CreateOutcome.GONE):
             return True
         log.warning("%s", result.message)
         return False

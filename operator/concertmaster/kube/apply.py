@@ -20,7 +20,7 @@ from concertmaster.kube.objects import ObjectRef
 Operations = Sequence[Mapping[str, Any]]
 
 
-class Wrote(StrEnum):
+class PatchOutcome(StrEnum):
     """What became of one write."""
 
     DONE = "done"
@@ -36,7 +36,7 @@ class Wrote(StrEnum):
 class WriteResult:
     """Outcome of one write, with a sentence when it did not succeed and the server's answer when it did."""
 
-    outcome: Wrote
+    outcome: PatchOutcome
     message: str = ""
     answer: Mapping[str, Any] | None = None
 
@@ -55,16 +55,16 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
     except Stopped:
         raise
     except NotFound:
-        return WriteResult(Wrote.GONE, f"{ref} was deleted")
+        return WriteResult(PatchOutcome.GONE, f"{ref} was deleted")
     except Conflict as error:
-        return WriteResult(Wrote.CHANGED, str(error))
+        return WriteResult(PatchOutcome.CHANGED, str(error))
     except Forbidden as error:
-        return WriteResult(Wrote.FORBIDDEN, f"the operator may not patch {ref}: {error}")
+        return WriteResult(PatchOutcome.FORBIDDEN, f"the operator may not patch {ref}: {error}")
     except Rejected as error:
         return _rejected(client, ref, operations, error)
     except KubeError as error:
-        return WriteResult(Wrote.UNCERTAIN, str(error))
-    return WriteResult(Wrote.TRIED if dry_run else Wrote.DONE, answer=answer)
+        return WriteResult(PatchOutcome.UNCERTAIN, str(error))
+    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, answer=answer)
 
 
 def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error: Rejected) -> WriteResult:
@@ -75,9 +75,9 @@ def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error:
     except Stopped:
         raise
     except NotFound:
-        return WriteResult(Wrote.GONE, f"{ref} was deleted")
+        return WriteResult(PatchOutcome.GONE, f"{ref} was deleted")
     except KubeError as again:
-        return WriteResult(Wrote.UNCERTAIN, f"{error}; {again}")
+        return WriteResult(PatchOutcome.UNCERTAIN, f"{error}; {again}")
     if fits(present, operations):
-        return WriteResult(Wrote.REFUSED, str(error))
-    return WriteResult(Wrote.CHANGED, f"{ref} is not what the plan was made for any more: {error}")
+        return WriteResult(PatchOutcome.REFUSED, str(error))
+    return WriteResult(PatchOutcome.CHANGED, f"{ref} is not what the plan was made for any more: {error}")

@@ -32,7 +32,7 @@ class EventType(StrEnum):
     WARNING = "Warning"
 
 
-class Posted(StrEnum):
+class PostOutcome(StrEnum):
     """What became of one Event."""
 
     POSTED = "posted"
@@ -77,36 +77,36 @@ class EventRecorder:
         self._told: OrderedDict[str, float] = OrderedDict()
         self._forbidden: dict[str, float] = {}  # namespace -> when the right was missing
 
-    def post(self, note: Note) -> Posted:
+    def post(self, note: Note) -> PostOutcome:
         """Post ``note`` unless it was told before, the bucket is empty or the right is known to be missing."""
         now = self._clock()
         namespace = note.ref.namespace or _CLUSTER_NAMESPACE
         if self._recent(self._forbidden.get(namespace), now):
-            return Posted.FORBIDDEN
+            return PostOutcome.FORBIDDEN
         text = _bounded(note.text)
         key = hashlib.blake2b(f"{note.ref.uid}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
         if self._recent(self._told.get(key), now):
-            return Posted.REPEATED
+            return PostOutcome.REPEATED
         if not self._take(now):
-            return Posted.LIMITED
+            return PostOutcome.LIMITED
         try:
             self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now))
         except Conflict:
             pass  # an earlier attempt of the same request got through
         except Stopped:
-            return Posted.FAILED
+            return PostOutcome.FAILED
         except Forbidden:
             self._forbidden[namespace] = now
-            return Posted.FORBIDDEN
+            return PostOutcome.FORBIDDEN
         except NotFound:
-            return Posted.FAILED  # the namespace is going away
+            return PostOutcome.FAILED  # the namespace is going away
         except KubeError:
-            return Posted.FAILED
+            return PostOutcome.FAILED
         self._told[key] = now
         self._told.move_to_end(key)
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
-        return Posted.POSTED
+        return PostOutcome.POSTED
 
     def _recent(self, moment: float | None, now: float) -> bool:
         """Within ``repeat_after``; a moment to come is none, the clock was set back since."""

@@ -19,7 +19,7 @@ DISCOVERED_LABEL = f"{GROUP}/discovered"
 DISCOVERED_VALUE = "true"
 
 
-class Made(StrEnum):
+class CreateOutcome(StrEnum):
     """What became of one profile."""
 
     DONE = "done"
@@ -33,7 +33,7 @@ class Made(StrEnum):
 class MadeResult:
     """Outcome of one creation, relabelling or withdrawal, with a sentence when it did not work."""
 
-    outcome: Made
+    outcome: CreateOutcome
     message: str = ""
 
 
@@ -65,12 +65,12 @@ def create_profile(client: KubeClient, body: Mapping[str, Any]) -> MadeResult:
     try:
         client.create(PROFILES.path(meta["namespace"]), body)
     except Conflict:
-        return MadeResult(Made.NAME_TAKEN, f"{what} exists already and is left as it is")
+        return MadeResult(CreateOutcome.NAME_TAKEN, f"{what} exists already and is left as it is")
     except NotFound as error:
-        return MadeResult(Made.GONE, f"{what}: {error}")
+        return MadeResult(CreateOutcome.GONE, f"{what}: {error}")
     except KubeError as error:
         return _failure(error, what, "create")
-    return MadeResult(Made.DONE)
+    return MadeResult(CreateOutcome.DONE)
 
 
 def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str | None]) -> MadeResult:
@@ -79,10 +79,10 @@ def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str
     try:
         client.patch(ref.path, body)
     except (NotFound, Conflict):
-        return MadeResult(Made.GONE, f"{ref} was deleted")
+        return MadeResult(CreateOutcome.GONE, f"{ref} was deleted")
     except KubeError as error:
         return _failure(error, str(ref), "patch")
-    return MadeResult(Made.DONE)
+    return MadeResult(CreateOutcome.DONE)
 
 
 def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str | None = None) -> MadeResult:
@@ -90,12 +90,12 @@ def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str |
     try:
         client.delete(ref.path, uid=ref.uid, resource_version=resource_version)
     except NotFound:
-        return MadeResult(Made.GONE)
+        return MadeResult(CreateOutcome.GONE)
     except Conflict:
-        return MadeResult(Made.FAILED, f"{ref} changed in the meantime; the next cycle looks again")
+        return MadeResult(CreateOutcome.FAILED, f"{ref} changed in the meantime; the next cycle looks again")
     except KubeError as error:
         return _failure(error, str(ref), "delete")
-    return MadeResult(Made.DONE)
+    return MadeResult(CreateOutcome.DONE)
 
 
 def _failure(error: KubeError, what: str, verb: str) -> MadeResult:
@@ -103,5 +103,5 @@ def _failure(error: KubeError, what: str, verb: str) -> MadeResult:
         raise error
     if isinstance(error, Forbidden):
         message = f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
-        return MadeResult(Made.FORBIDDEN, message)
-    return MadeResult(Made.FAILED, f"{what}: {error}")
+        return MadeResult(CreateOutcome.FORBIDDEN, message)
+    return MadeResult(CreateOutcome.FAILED, f"{what}: {error}")

@@ -25,7 +25,7 @@ LARGEST_STATUS = 16 * 1024
 TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # moving on is no news
 
 
-class Written(StrEnum):
+class WriteOutcome(StrEnum):
     """What became of one status."""
 
     WRITTEN = "written"
@@ -56,7 +56,7 @@ class StatusResult:
     """What became of one update; ``message`` says why when it was not written, ``status`` is the server's answer."""
 
     ref: ObjectRef
-    outcome: Written
+    outcome: WriteOutcome
     message: str = ""
     status: Mapping[str, Any] | None = None
 
@@ -120,9 +120,10 @@ class StatusWriter:
         with ThreadPoolExecutor(self._parallelism, thread_name_prefix="status") as pool:
             return [self._finish(r, done) for r in pool.map(self._one, todo)]
 
-    def forget(self, uid: str) -> None:
-        """Drop what is remembered about a deleted object."""
-        self._refused.pop(uid, None)
+    def keep_only(self, uids: Iterable[str]) -> None:
+        """Forget what was refused of every other object: it is gone."""
+        present = set(uids)
+        self._refused = {uid: document for uid, document in self._refused.items() if uid in present}
 
     @staticmethod
     def _finish(result: StatusResult, done: Callable[[StatusResult], None] | None) -> StatusResult:
@@ -134,28 +135,28 @@ class StatusWriter:
         ref = update.ref
         wanted = digest(update.status) or ""
         if not update.partial and not update.force and wanted == update.known_digest:
-            return StatusResult(ref, Written.UNCHANGED)
+            return StatusResult(ref, WriteOutcome.UNCHANGED)
         if self._refused.get(ref.uid) == wanted:
-            return StatusResult(ref, Written.REJECTED, "the same document was refused before; not sent again")
+            return StatusResult(ref, WriteOutcome.REJECTED, "the same document was refused before; not sent again")
         bytes_ = size(update.status)
         if bytes_ > self._largest:
             message = f"the status has {bytes_} bytes, more than the {self._largest} allowed; it was not written"
-            return StatusResult(ref, Written.TOO_LARGE, message)
+            return StatusResult(ref, WriteOutcome.TOO_LARGE, message)
         self._wait_for_turn()
         try:
             answer = self._client.patch(f"{ref.path}/status", _operations(update), kind="json")
         except NotFound:
-            return StatusResult(ref, Written.GONE, f"{ref} was deleted")
+            return StatusResult(ref, WriteOutcome.GONE, f"{ref} was deleted")
         except Conflict as error:
-            return StatusResult(ref, Written.FAILED, f"{error}; the next cycle tries again")
+            return StatusResult(ref, WriteOutcome.FAILED, f"{error}; the next cycle tries again")
         except Rejected as error:
             return self._rejected(update, wanted, error)
         except Stopped as error:
-            return StatusResult(ref, Written.FAILED, str(error))
+            return StatusResult(ref, WriteOutcome.FAILED, str(error))
         except KubeError as error:
-            return StatusResult(ref, Written.FAILED, str(error))
+            return StatusResult(ref, WriteOutcome.FAILED, str(error))
         self._refused.pop(ref.uid, None)
-        return StatusResult(ref, Written.WRITTEN, status=answer.get("status") or {})
+        return StatusResult(ref, WriteOutcome.WRITTEN, status=answer.get("status") or {})
 
     def _wait_for_turn(self) -> None:
         """Space the writes evenly, whatever the number of threads."""
@@ -172,16 +173,18 @@ class StatusWriter:
         try:
             present = self._client.get(ref.path)
         except NotFound:
-            return StatusResult(ref, Written.GONE, f"{ref} was deleted")
+            return StatusResult(ref, WriteOutcome.GONE, f"{ref} was deleted")
         except KubeError:
             present = {}
         uid = str((present.get("metadata") or {}).get("uid", ""))
         if uid and ref.uid and uid != ref.uid:
-            return StatusResult(ref, Written.GONE, f"{ref} was deleted and made anew")
+            return StatusResult(ref, WriteOutcome.GONE, f"{ref} was deleted and made anew")
         if update.partial and not present.get("status"):
-            return StatusResult(ref, Written.FAILED, f"{ref} has no status any more; the next cycle writes all of it")
+            return StatusResult(
+                ref, WriteOutcome.FAILED, f"{ref} has no status any more; the next cycle writes all of it"
+            )
         self._refused[ref.uid] = wanted
-        return StatusResult(ref, Written.REJECTED, str(error))
+        return StatusResult(ref, WriteOutcome.REJECTED, str(error))
 
 
 def _operations(update: StatusUpdate) -> list[dict[str, Any]]:

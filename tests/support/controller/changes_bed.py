@@ -232,7 +232,7 @@ class Bed:
                 if path.split("/")[-2] == kind.plural:
                     registry.observe(kind, "ADDED", obj)
         self.stage._registry = registry
-        scene = self.stage.look(discovering=False, beat=lambda: None)
+        scene = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scene)
         outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now)
         self.problems = outcome.problems

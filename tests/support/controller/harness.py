@@ -9,11 +9,11 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import Beat, Case, CollectionRequest, ProfileAnalysis, Seen, SourceReport
+from concertmaster.controller.interfaces import Case, CollectionRequest, Heartbeat, ProfileAnalysis, Seen, SourceReport
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.registry import Registry
+from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.telemetry import Telemetry
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric
@@ -61,9 +61,9 @@ class FakeSources:
     def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
         return source not in self.denied or namespace_labels.get("trusted") == "true"
 
-    def collect(self, demand: CollectionRequest, beat: Beat) -> SourceReport:
+    def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         self.asked.append(demand)
-        beat("collect")
+        heartbeat("collect")
         if demand.source in self.broken:
             raise RuntimeError("a fault of our own")
         report = replace(self.reports[demand.source], changed=frozenset(self.changed))
@@ -109,7 +109,7 @@ class FakeLive:
     looked: list[list[str]] = field(default_factory=list)
     broken: bool = False
 
-    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
         self.looked.append([d.key.name for d in definitions])
         if self.broken:
             raise RuntimeError("a fault of our own")
@@ -159,7 +159,7 @@ class Bed:
         self.cycle = Cycle(
             registry=self.registry,
             watchdog=Watchdog(self.client, self.registry, OURS, namespaces, self.health),
-            stage=SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
+            snapshots=SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
             sources=self.sources,
             history=self.history,
             assessor=Assessor(self.sources, self.history, self.analyzer),

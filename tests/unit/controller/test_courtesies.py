@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.telemetry import JsonFormatter, Telemetry, redact
+from concertmaster.controller.reporting.telemetry import JsonFormatter, Telemetry, redact
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
-from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, EventType, Note, Posted
+from concertmaster.kube.events import LONGEST_NOTE, EventRecorder, EventType, Note, PostOutcome
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, ObjectRef, target_resource
 from tests.support.controller.fakes import MemoryClient, ref
 
@@ -34,12 +34,12 @@ def posted(client: MemoryClient) -> list[dict[str, Any]]:
 def test_an_event_is_told_once_and_again_after_an_hour() -> None:
     client, clock = MemoryClient(), Clock()
     recorder = EventRecorder(client, instance="pod-1", clock=clock)
-    assert recorder.post(note()) is Posted.POSTED
-    assert recorder.post(note()) is Posted.REPEATED
-    assert recorder.post(note("another text")) is Posted.POSTED
-    assert recorder.post(note(uid="uid-2")) is Posted.POSTED
+    assert recorder.post(note()) is PostOutcome.POSTED
+    assert recorder.post(note()) is PostOutcome.REPEATED
+    assert recorder.post(note("another text")) is PostOutcome.POSTED
+    assert recorder.post(note(uid="uid-2")) is PostOutcome.POSTED
     clock.now += 3601.0
-    assert recorder.post(note()) is Posted.POSTED
+    assert recorder.post(note()) is PostOutcome.POSTED
     event = posted(client)[0]
     assert event["regarding"]["kind"] == "WorkflowProfile"
     assert event["regarding"]["uid"] == "uid-1"
@@ -51,9 +51,9 @@ def test_a_flood_is_cut_off_and_flows_again() -> None:
     client, clock = MemoryClient(), Clock()
     recorder = EventRecorder(client, instance="x", burst=3, per_second=0.5, clock=clock)
     outcomes = [recorder.post(note(f"text {i}")) for i in range(5)]
-    assert outcomes == [Posted.POSTED] * 3 + [Posted.LIMITED] * 2
+    assert outcomes == [PostOutcome.POSTED] * 3 + [PostOutcome.LIMITED] * 2
     clock.now += 2.0
-    assert recorder.post(note("text 4")) is Posted.POSTED
+    assert recorder.post(note("text 4")) is PostOutcome.POSTED
 
 
 def test_a_note_is_one_bounded_line() -> None:
@@ -68,12 +68,12 @@ def test_a_missing_right_is_asked_for_once_an_hour() -> None:
     client, clock = MemoryClient(), Clock()
     client.faults["POST", EVENTS.path("demo")] = [errors.Forbidden("no", status=403)]
     recorder = EventRecorder(client, instance="x", clock=clock)
-    assert recorder.post(note("a")) is Posted.FORBIDDEN
+    assert recorder.post(note("a")) is PostOutcome.FORBIDDEN
     calls = len(client.calls)
-    assert recorder.post(note("b")) is Posted.FORBIDDEN
+    assert recorder.post(note("b")) is PostOutcome.FORBIDDEN
     assert len(client.calls) == calls
     clock.now += 3601.0
-    assert recorder.post(note("b")) is Posted.POSTED
+    assert recorder.post(note("b")) is PostOutcome.POSTED
 
 
 def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
@@ -81,7 +81,7 @@ def test_an_event_about_a_cluster_policy_has_a_namespace() -> None:
     subject = ObjectRef(CLUSTER_POLICIES, None, "all", "uid-9")
     assert (
         EventRecorder(client, instance="x", clock=Clock()).post(Note(subject, EventType.NORMAL, "Ready", "ok"))
-        is Posted.POSTED
+        is PostOutcome.POSTED
     )
     assert "namespace" not in posted(client)[0]["regarding"]
 
@@ -91,8 +91,8 @@ def test_a_failing_event_fails_nothing(fault: Exception) -> None:
     client = MemoryClient()
     client.faults["POST", EVENTS.path("demo")] = [fault]
     recorder = EventRecorder(client, instance="x", clock=Clock())
-    assert recorder.post(note()) is Posted.FAILED
-    assert recorder.post(note()) is Posted.POSTED  # it was not remembered as told
+    assert recorder.post(note()) is PostOutcome.FAILED
+    assert recorder.post(note()) is PostOutcome.POSTED  # it was not remembered as told
 
 
 def test_access_is_asked_once_and_denials_sooner_again() -> None:

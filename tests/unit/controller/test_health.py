@@ -12,8 +12,8 @@ import pytest
 
 from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.loop import Loop, Pace, Worker
-from concertmaster.controller.server import Server
-from concertmaster.controller.telemetry import Telemetry
+from concertmaster.controller.reporting.server import Server
+from concertmaster.controller.reporting.telemetry import Telemetry
 
 
 class Clock:
@@ -26,13 +26,13 @@ class Clock:
 def test_silence_is_stale_and_names_the_stage() -> None:
     clock = Clock()
     health = Health(stall_after=60.0, clock=clock)
-    health.beat("collect")
+    health.heartbeat("collect")
     clock.now = 60.0
     health.check_live()
     clock.now = 61.0
     with pytest.raises(Stale, match="collect"):
         health.check_live()
-    health.beat("analyze")
+    health.heartbeat("analyze")
     health.check_live()
 
 

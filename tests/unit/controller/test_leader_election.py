@@ -171,7 +171,7 @@ def test_the_place_comes_from_the_environment_or_there_is_none(tmp_path: Path) -
 
 
 def turn(server: OneLease, told: list[float], beats: list[str], where: Identity = WHERE) -> LeaderElection:
-    return LeaderElection(server, where, active=told.append, beat=beats.append, every=0.02, lasts=1)
+    return LeaderElection(server, where, active=told.append, heartbeat=beats.append, every=0.02, lasts=1)
 
 
 def test_standing_still_is_alive_and_ends_when_the_holder_leaves(

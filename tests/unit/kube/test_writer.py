@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.kube import errors
 from concertmaster.kube.objects import PROFILES
-from concertmaster.kube.writer import StatusUpdate, StatusWriter, Written, digest, size
+from concertmaster.kube.writer import StatusUpdate, StatusWriter, WriteOutcome, digest, size
 from tests.support.controller.fakes import MemoryClient, ref
 
 CONDITION = {
@@ -29,19 +29,19 @@ def update(status: dict[str, object], known: str | None = None, **more: bool) ->
     return StatusUpdate(ref(), status, known, **more)
 
 
-def write(client: MemoryClient, *updates: StatusUpdate) -> list[Written]:
+def write(client: MemoryClient, *updates: StatusUpdate) -> list[WriteOutcome]:
     return [r.outcome for r in StatusWriter(client).write(updates)]
 
 
 def test_the_first_status_is_written() -> None:
     client = client_with()
-    assert write(client, update(STATUS)) == [Written.WRITTEN]
+    assert write(client, update(STATUS)) == [WriteOutcome.WRITTEN]
     assert client.objects[PROFILES.path("demo", "etl")]["status"] == STATUS
 
 
 def test_the_same_status_costs_no_request() -> None:
     client = client_with(STATUS)
-    assert write(client, update(STATUS, digest(STATUS))) == [Written.UNCHANGED]
+    assert write(client, update(STATUS, digest(STATUS))) == [WriteOutcome.UNCHANGED]
     assert client.calls == []
 
 
@@ -52,8 +52,8 @@ def test_timestamps_alone_are_no_news() -> None:
         "conditions": [{**CONDITION, "lastTransitionTime": "2026-02-01T00:00:00Z"}],
     }
     client = client_with(STATUS)
-    assert write(client, update(later, digest(STATUS))) == [Written.UNCHANGED]
-    assert write(client, update(later, digest(STATUS), force=True)) == [Written.WRITTEN]
+    assert write(client, update(later, digest(STATUS))) == [WriteOutcome.UNCHANGED]
+    assert write(client, update(later, digest(STATUS), force=True)) == [WriteOutcome.WRITTEN]
 
 
 @pytest.mark.parametrize("key", ["advice", "score", "conditions"])
@@ -70,14 +70,14 @@ def test_absent_and_none_are_the_same() -> None:
 
 def test_keys_that_are_gone_do_not_stay_behind() -> None:
     client = client_with({**STATUS, "top": "old"})
-    assert write(client, update(STATUS, "other")) == [Written.WRITTEN]
+    assert write(client, update(STATUS, "other")) == [WriteOutcome.WRITTEN]
     assert "top" not in client.objects[PROFILES.path("demo", "etl")]["status"]
 
 
 def test_a_partial_status_keeps_the_old_advice() -> None:
     client = client_with(STATUS)
     down = [{**CONDITION, "status": "False", "reason": "SourceUnreachable"}]
-    assert write(client, update({"conditions": down}, digest(STATUS), partial=True)) == [Written.WRITTEN]
+    assert write(client, update({"conditions": down}, digest(STATUS), partial=True)) == [WriteOutcome.WRITTEN]
     stored = client.objects[PROFILES.path("demo", "etl")]["status"]
     assert stored["advice"] == ["a"]
     assert stored["conditions"] == down
@@ -85,19 +85,19 @@ def test_a_partial_status_keeps_the_old_advice() -> None:
 
 def test_a_partial_status_where_there_was_none() -> None:
     client = client_with()
-    assert write(client, update({"conditions": [CONDITION]}, None, partial=True)) == [Written.WRITTEN]
+    assert write(client, update({"conditions": [CONDITION]}, None, partial=True)) == [WriteOutcome.WRITTEN]
     assert client.objects[PROFILES.path("demo", "etl")]["status"] == {"conditions": [CONDITION]}
 
 
 def test_a_namesake_is_not_written() -> None:
     client = client_with()
     outcome = StatusWriter(client).write([StatusUpdate(ref(uid="uid-of-the-old-one"), STATUS, None)])[0]
-    assert outcome.outcome is Written.GONE
+    assert outcome.outcome is WriteOutcome.GONE
     assert "status" not in client.objects[PROFILES.path("demo", "etl")]
 
 
 def test_a_deleted_object_is_no_failure() -> None:
-    assert write(MemoryClient(), update(STATUS)) == [Written.GONE]
+    assert write(MemoryClient(), update(STATUS)) == [WriteOutcome.GONE]
 
 
 def test_a_refused_document_is_not_sent_twice() -> None:
@@ -106,12 +106,24 @@ def test_a_refused_document_is_not_sent_twice() -> None:
     client.faults["PATCH", path] = [errors.Rejected("score: must be at most 100", status=422)]
     writer = StatusWriter(client)
     first = writer.write([update(STATUS)])[0]
-    assert first.outcome is Written.REJECTED
+    assert first.outcome is WriteOutcome.REJECTED
     assert "at most 100" in first.message
     calls = len(client.calls)
-    assert writer.write([update(STATUS)])[0].outcome is Written.REJECTED
+    assert writer.write([update(STATUS)])[0].outcome is WriteOutcome.REJECTED
     assert len(client.calls) == calls
-    assert writer.write([update({**STATUS, "score": 71})])[0].outcome is Written.WRITTEN
+    assert writer.write([update({**STATUS, "score": 71})])[0].outcome is WriteOutcome.WRITTEN
+
+
+def test_what_was_refused_is_forgotten_with_its_object() -> None:
+    client = client_with()
+    writer = StatusWriter(client)
+    path = f"{PROFILES.path('demo', 'etl')}/status"
+    client.faults["PATCH", path] = [errors.Rejected("score: must be at most 100", status=422)]
+    assert [r.outcome for r in writer.write([update(STATUS)])] == [WriteOutcome.REJECTED]
+    writer.keep_only([ref().uid])
+    assert [r.outcome for r in writer.write([update(STATUS)])] == [WriteOutcome.REJECTED]
+    writer.keep_only([])
+    assert [r.outcome for r in writer.write([update(STATUS)])] == [WriteOutcome.WRITTEN]
 
 
 def test_a_document_that_is_too_large_is_refused_here() -> None:
@@ -119,7 +131,7 @@ def test_a_document_that_is_too_large_is_refused_here() -> None:
     large = {**STATUS, "advice": ["x" * 400] * 60}
     assert size(large) > 16 * 1024
     result = StatusWriter(client).write([update(large)])[0]
-    assert result.outcome is Written.TOO_LARGE
+    assert result.outcome is WriteOutcome.TOO_LARGE
     assert "16384" in result.message
     assert client.calls == []
 
@@ -134,5 +146,5 @@ def test_one_failure_does_not_stop_the_others() -> None:
     client.faults["PATCH", f"{PROFILES.path('demo', 'p7')}/status"] = [errors.Conflict("busy", status=409)]
     results = StatusWriter(client, parallelism=4).write(updates)
     assert [r.ref.name for r in results] == [u.ref.name for u in updates]
-    assert {r.ref.name for r in results if r.outcome is Written.FAILED} == {"p3", "p7"}
-    assert sum(r.outcome is Written.WRITTEN for r in results) == 18
+    assert {r.ref.name for r in results if r.outcome is WriteOutcome.FAILED} == {"p3", "p7"}
+    assert sum(r.outcome is WriteOutcome.WRITTEN for r in results) == 18

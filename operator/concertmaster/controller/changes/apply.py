@@ -14,7 +14,7 @@ from concertmaster.controller.changes.writer import ChangeWriter, WriteState
 from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
-from concertmaster.kube.apply import WriteResult, Wrote, patch_object
+from concertmaster.kube.apply import PatchOutcome, WriteResult, patch_object
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
 from concertmaster.kube.events import EventType
@@ -91,7 +91,7 @@ class Apply:
             return None
         operations = plan.operations(str(raw["metadata"]["resourceVersion"]))
         tried = patch_object(self._hand.client, ref, operations, dry_run=True)
-        if tried.outcome is not Wrote.TRIED:
+        if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         automatic = change.decision is None
         who = change.spec.get("decidedBy") or "somebody"
@@ -109,9 +109,9 @@ class Apply:
             return None
         self._writes.setdefault(plan.namespace, deque()).append(now)
         wrote = patch_object(self._hand.client, ref, operations)
-        if wrote.outcome is Wrote.DONE:
+        if wrote.outcome is PatchOutcome.DONE:
             return self._verifying(begun, raw, now)
-        if wrote.outcome is Wrote.UNCERTAIN:
+        if wrote.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle looks what became of it
         return self.settle(begun, now, wrote)
 
@@ -125,7 +125,7 @@ class Apply:
             return self._verifying(change, raw, now)
         if found is WriteState.OTHER:
             return self._hand.conflict(change, "somebody else changed the target before it was written", now)
-        if wrote is not None and wrote.outcome is not Wrote.CHANGED:
+        if wrote is not None and wrote.outcome is not PatchOutcome.CHANGED:
             self._hand.noted(lambda: self._hand.journal.drop(change.uid))
             return self._unwritten(change, wrote, now)
         status = {**change.status, "phase": "Proposed"}
@@ -153,11 +153,11 @@ class Apply:
 
     def _unwritten(self, change: Change, result: WriteResult, now: float) -> Change | None:
         """The server did not take it: final when it never will."""
-        if result.outcome is Wrote.GONE:
+        if result.outcome is PatchOutcome.GONE:
             return self._hand.conflict(change, "the target was deleted", now)
-        if result.outcome is Wrote.REFUSED:
+        if result.outcome is PatchOutcome.REFUSED:
             return self._hand.end(change, "Failed", says(C.APPLIED, False, Reason.WRITE_FAILED, result.message), now)
-        if result.outcome is Wrote.FORBIDDEN:
+        if result.outcome is PatchOutcome.FORBIDDEN:
             status = {**change.status, "phase": "Proposed"}
             return self._hand.write(change, status, [says(C.APPLIED, False, Reason.DENIED, result.message)], now)
         return change  # a moving target, or no answer: the next cycle tries again

@@ -22,12 +22,12 @@ class ControlGroup:
 
     def __init__(
         self, subjects: Sequence[Subject], changes: Sequence[Change], history: History,
-        data_until: Mapping[str, float | None], now: float, beat: Callable[[str], None] = lambda _: None,
+        data_until: Mapping[str, float | None], now: float, heartbeat: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._history = history
         self._until = {source: until or now for source, until in data_until.items()}
         self._now = now
-        self._beat = beat
+        self._beat = heartbeat
         self._runs: dict[WorkflowKey, Sequence[RunRecord]] = {}
         changed: dict[tuple[str, str], float] = {}
         for change in changes:

@@ -86,18 +86,18 @@ class Changes:
 
     def __call__(
         self, scene: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
-        beat: Callable[[str], None] = lambda _: None,
+        heartbeat: Callable[[str], None] = lambda _: None,
     ) -> Outcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source."""
         outcome = Outcome()
-        self._guarded(lambda: self._look(scene, subjects, data_until, now, beat, outcome), "the changes", outcome)
+        self._guarded(lambda: self._look(scene, subjects, data_until, now, heartbeat, outcome), "the changes", outcome)
         outcome.problems += self._hand.problems
         self._hand.problems = []
         return outcome
 
     def _look(
         self, scene: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
-        beat: Callable[[str], None], outcome: Outcome,
+        heartbeat: Callable[[str], None], outcome: Outcome,
     ) -> None:  # fmt: skip
         try:
             flying = self._hand.journal.flying()
@@ -118,13 +118,13 @@ class Changes:
         in_flight = {c.uid: c for c in listed if c.phase in FLYING}  # few of thousands, and each plan looks at them
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
-        others = ControlGroup(subjects, listed, self._history, data_until, now, beat)
+        others = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
         self._deleted(flying, listed, subjects, scene, now, outcome)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             if subject.policy is None or (not mine and subject not in active):
                 continue
-            beat("changes")
+            heartbeat("changes")
             until = data_until.get(subject.source)
             desk = WorkflowContext(subject, subject.policy, mine, ledger, scene, facts, others, now, until, in_flight)
             self._guarded(lambda desk=desk: self._workflow(desk), f"changes of {desk.workflow}", outcome)  # type: ignore[misc]

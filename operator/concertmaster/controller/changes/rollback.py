@@ -12,7 +12,7 @@ from concertmaster.controller.changes.writer import ChangeWriter, WriteState
 from concertmaster.controller.workflow_change import Change, Scope
 from concertmaster.core.changes.verification import Proof
 from concertmaster.core.model.enums import Verdict
-from concertmaster.kube.apply import Wrote
+from concertmaster.kube.apply import PatchOutcome
 from concertmaster.kube.events import EventType
 
 C = ConditionType
@@ -107,7 +107,7 @@ class Rollback:
             self._hand.problems.append(text)
             return True
         result = self._hand.take_back(ref, raw, change.operations("inverse") or [])
-        if result.outcome not in (Wrote.DONE, Wrote.GONE):
+        if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
             text = f"{change.ref} was deleted and is not taken back yet: {result.message}"
             self._hand.problems.append(text)
             return False
@@ -134,9 +134,9 @@ class Rollback:
             )
             return self._hand.conflict(change, text, now)
         result = self._hand.take_back(ref, raw, change.operations("inverse") or [])
-        if result.outcome is Wrote.DONE:
+        if result.outcome is PatchOutcome.DONE:
             return self._restored(change, f"taken back: {_ground(change)}", now)
-        if result.outcome is Wrote.GONE:
+        if result.outcome is PatchOutcome.GONE:
             return self._hand.conflict(change, "the target was deleted; there is nothing to take back", now)
         self._hand.problems.append(f"{change.ref} is not taken back yet: {result.message}")
         return change

@@ -21,7 +21,7 @@ from concertmaster.core.changes.json_patch import Operation
 from concertmaster.core.changes.operations import version_test
 from concertmaster.core.changes.plan import Plan
 from concertmaster.history import HistoryError
-from concertmaster.kube.apply import WriteResult, Wrote, patch_object
+from concertmaster.kube.apply import PatchOutcome, WriteResult, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.events import EventType, Note
@@ -87,7 +87,7 @@ class ChangeWriter:
         """Write the inverse on the version of the target that was looked at, tried first."""
         operations = [version_test(str(raw["metadata"]["resourceVersion"])), *inverse]
         tried = patch_object(self.client, ref, operations, dry_run=True)
-        return patch_object(self.client, ref, operations) if tried.outcome is Wrote.TRIED else tried
+        return patch_object(self.client, ref, operations) if tried.outcome is PatchOutcome.TRIED else tried
 
     # --- the WorkflowChange
 

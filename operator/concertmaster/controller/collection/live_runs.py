@@ -18,7 +18,7 @@ from concertmaster.controller.collection.pending import Pending, Waiting, pack
 from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind, kind_of
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
-from concertmaster.controller.interfaces import Beat, Seen
+from concertmaster.controller.interfaces import Heartbeat, Seen
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, ended, run_kind
 from concertmaster.history import HistoryDamaged, HistoryError
@@ -37,17 +37,17 @@ _NOTES = 20
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one reading of a run brought. ``whole``: no later reading could tell more. ``told``: what is odd about it, by
-    what makes it the same oddity in another run; nothing is learned of a workflow without ``key``."""
+    """What one reading of a run brought. ``whole``: no later reading could add anything. ``problems``: what is unusual
+    about it, by what makes it the same in another run; nothing is recorded for a workflow without ``key``."""
 
     waiting: Waiting
     record: RunRecord | None = None
     whole: bool = True
     key: WorkflowKey | None = None
-    told: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
-def _told(run: str, problems: Sequence[str]) -> dict[str, str]:
+def _problems(run: str, problems: Sequence[str]) -> dict[str, str]:
     """Problems of a run by what is left of them without its name."""
     return {problem.replace(run, "*"): problem for problem in problems}
 
@@ -55,7 +55,7 @@ def _told(run: str, problems: Sequence[str]) -> dict[str, str]:
 class LiveRuns:
     """``wants`` and ``take`` are called from the watch's thread, everything else from the cycle's.
 
-    ``follow`` is told in every cycle what to watch; ``count`` is called with "complete", "end" (only how the run ended
+    ``follow`` hears in every cycle what to watch; ``count`` is called with "complete", "end" (only how the run ended
     is known) or "unreadable".
     """
 
@@ -79,7 +79,7 @@ class LiveRuns:
         self._covered: frozenset[WorkflowKey] = frozenset()
         self._changed: set[WorkflowKey] = set()
         self._notes: dict[str, None] = {}
-        self._told: StableFindings[WorkflowKey] = StableFindings()
+        self._findings: StableFindings[WorkflowKey] = StableFindings()
         self._store = keeper.store
         self._watch = Watch()
         self.follow: Callable[[Watch], None] = lambda _: None
@@ -100,10 +100,10 @@ class LiveRuns:
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
-    def look(self, definitions: Sequence[WorkflowDefinition], beat: Beat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
         """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
         self._claims = Claims(definitions)
-        self._told.keep_only(self._claims.keys)
+        self._findings.keep_only(self._claims.keys)
         self._kinds.refresh(self._claims.kinds)
         renewed = self._keeper.store is not self._store
         if renewed or self._kinds.present != self._watch.kinds:
@@ -113,24 +113,24 @@ class LiveRuns:
             self._watch = Watch(self._kinds.present, self._watch.edition + renewed)
             self._covered = self._claims.keys
         else:
-            self._catch_up(beat)
+            self._catch_up(heartbeat)
         self.follow(self._watch)
-        self.read(beat, again=True)
+        self.read(heartbeat, again=True)
         changed, self._changed = frozenset(self._changed), set()
         notes, self._notes = (*self._kinds.notes, *self._notes), {}
         if self._pending.refused:
             notes = (*notes, f"{self._pending.refused} finished runs at once were too many to be read live")
             self._pending.refused = 0
-        return Seen(changed, notes, self._told.all)
+        return Seen(changed, notes, self._findings.all)
 
-    def read(self, beat: Beat = lambda _: None, *, again: bool = False) -> bool:
+    def read(self, heartbeat: Heartbeat = lambda _: None, *, again: bool = False) -> bool:
         """Read some of the waiting runs; True when it is worth going on at once."""
         begun = self._clock()
         read: list[_Read] = []
         for waiting in self._pending.some(MOST_AT_ONCE, again=again):
             if read and self._clock() - begun >= LONGEST_TURN:
                 break
-            beat("live")
+            heartbeat("live")
             try:
                 read.append(self._record(waiting))
             except Stopped:
@@ -159,7 +159,7 @@ class LiveRuns:
                 self._count("unreadable" if record is None else "complete" if record.steps else "end")
                 self._pending.done(one.waiting)
                 if one.key is not None:
-                    self._told.learn(one.key, one.told)
+                    self._findings.learn(one.key, one.problems)
         return bool(read)
 
     def _record(self, waiting: Waiting) -> _Read:
@@ -175,16 +175,18 @@ class LiveRuns:
             found = kind.read(raw, parts, definition.key, definition)
             if found.complete:
                 return _Read(
-                    waiting, as_in_history(found.record, definition), key=key, told=_told(name, found.problems)
+                    waiting, as_in_history(found.record, definition), key=key, problems=_problems(name, found.problems)
                 )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
             self._note(text)
-            return _Read(waiting, key=key, told=_told(name, (text,)))
+            return _Read(waiting, key=key, problems=_problems(name, (text,)))
         why = self._note_missing(waiting.ref, found, missing)
         whole = children(raw) is None
-        return _Read(waiting, end_alone(found), whole, key, _told(name, found.problems or (f"of run {name} {why}",)))
+        return _Read(
+            waiting, end_alone(found), whole, key, _problems(name, found.problems or (f"of run {name} {why}",))
+        )
 
     def _children(self, ref: ObjectRef, raw: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
         """TaskRuns or pods of a run, and why there are none where that is known."""
@@ -211,7 +213,7 @@ class LiveRuns:
                 return {**item, "apiVersion": ref.resource.api_version, "kind": ref.resource.kind}
         return None
 
-    def _catch_up(self, beat: Beat) -> None:
+    def _catch_up(self, heartbeat: Heartbeat) -> None:
         """Runs that had ended before their workflow got a profile: the watch has brought them and they were passed."""
         new = self._claims.keys - self._covered
         covered = set(self._claims.keys & self._covered)
@@ -219,7 +221,7 @@ class LiveRuns:
             self._pending.forget()
         for kind in self._watch.kinds:
             for namespace in sorted({k.namespace for k in new}):
-                beat("live")
+                heartbeat("live")
                 try:
                     self._list(kind, namespace)
                 except Stopped:

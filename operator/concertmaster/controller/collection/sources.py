@@ -18,7 +18,7 @@ from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.interfaces import Beat, CollectionRequest, SourceReport
+from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import EngineTraits, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import assign, job_ends
@@ -52,7 +52,7 @@ class _Reading:
     """What one collection has brought so far."""
 
     demand: CollectionRequest
-    beat: Beat
+    heartbeat: Heartbeat
     queries: int = 0
     more: bool = False
     changed: set[WorkflowKey] = field(default_factory=set)
@@ -97,9 +97,9 @@ class MetricsSources:
         for client in self._clients.values():
             client.close()
 
-    def collect(self, demand: CollectionRequest, beat: Beat) -> SourceReport:
+    def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         """Read what is new, and a bounded part of what is old. Faults of source and history are in the report."""
-        reading = _Reading(demand, beat)
+        reading = _Reading(demand, heartbeat)
         client = self._client(demand.source)
         before = client.requests
         gaps = self._gaps.setdefault(demand.source, Gaps())
@@ -183,7 +183,7 @@ class MetricsSources:
                 if spent >= budget:
                     reading.more = True
                     break
-                reading.beat("collect")
+                reading.heartbeat("collect")
                 found = collect(
                     client,
                     namespaces=namespaces,
@@ -227,7 +227,7 @@ class MetricsSources:
                 options=CollectOptions(run_labels=labels.run_keys),
             )
             for chunk in chunks:
-                reading.beat("collect")
+                reading.heartbeat("collect")
                 self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
                 self._lower(lows, spaces, chunk, demand.source)
                 if self._stop.is_set():

@@ -121,7 +121,7 @@ def refresh(
     resources: Sequence[Resource],
     namespaces: Sequence[str],
     previous: Targets,
-    beat: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Targets:
     """List ``resources`` anew. What cannot be listed just now keeps its last known state; what is denied does not."""
     found: dict[TargetId, Target] = {}
@@ -132,7 +132,7 @@ def refresh(
             target = _target(resource, obj, previous)
             found[target.id] = target
 
-        beat()
+        heartbeat()
         if namespaces and not resource.namespaced:
             scans[resource] = Scan(resource, 0, (_out_of_reach(resource, namespaces),))
             continue

@@ -22,21 +22,21 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import (
     Analyzer,
-    Beat,
     Candidate,
     Case,
     CollectionRequest,
+    Heartbeat,
     History,
     Past,
     SourceReport,
     Sources,
 )
-from concertmaster.controller.profiles.details import Details
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.status_update import ProfileOutcome, metrics_finding, status_update
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
+from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.model import TASK, Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
@@ -141,11 +141,11 @@ class Assessor:
             for name in sorted(wanted)
         ]
 
-    def take_in(self, changed: Iterable[WorkflowKey]) -> None:
+    def record_changes(self, changed: Iterable[WorkflowKey]) -> None:
         """Remember that these workflows have new or corrected runs."""
         self._revisions.update(changed)
 
-    def hear(self, told: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
+    def record_notes(self, told: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
         """What could not be read of the latest live runs, by workflow."""
         self._told = told
 
@@ -167,12 +167,12 @@ class Assessor:
         reports: Mapping[str, SourceReport],
         now: float,
         tally: CycleCounts,
-        beat: Beat,
+        heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
         reading = False
         for subject in subjects:
-            beat("analyze")
+            heartbeat("analyze")
             report = reports.get(subject.source)
             reading = reading or (report is not None and report.more)
             if self._must_wait(subject, report):
@@ -187,7 +187,7 @@ class Assessor:
                 yield update
             elif verdict.document is not None:
                 self.holds(subject.entry.uid, subject.entry.status)
-        beat("fleet")
+        heartbeat("fleet")
         self.again = not reading and self._fleet.settle(now)
 
     def _half(self, subject: Subject) -> bool:

@@ -102,7 +102,7 @@ class World:
     def look(self, *definitions: WorkflowDefinition) -> Seen:
         """One cycle's look, a minute after the last."""
         self.now += 61.0
-        return self.live.look(definitions or self.definitions, lambda _: None)
+        return self.live.refresh(definitions or self.definitions, lambda _: None)
 
     def see(self, resource: Resource, raw: dict[str, Any]) -> bool:
         """A watch event; whether it was taken."""
@@ -324,19 +324,19 @@ def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: 
     (run,) = world.runs(ETL)
     assert (run.outcome, run.source, len(run.steps)) == (Outcome.FAILED, Source.HISTORY, len(facts) - 1)
     assert world.counts == ["end"]
-    told = seen.told[ETL.key]
+    told = seen.by_workflow[ETL.key]
     assert told == (
         "the nodes of run etl-x7k2z are kept in the controller's database (offloadNodeStatusVersion): its steps are only "
         "known from the metrics",
     )
     world.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
-    assert world.look().told == {ETL.key: told}  # every run says so; the sentence does not change
-    assert world.look(BACKUP).told == {}  # its profile is gone, and with it what was said
-    assert world.look().told == {}
+    assert world.look().by_workflow == {ETL.key: told}  # every run says so; the sentence does not change
+    assert world.look(BACKUP).by_workflow == {}  # its profile is gone, and with it what was said
+    assert world.look().by_workflow == {}
     world.see(WORKFLOWS, etl_run("etl-11", nodes={}, offloadNodeStatusVersion="fnv:1"))
-    assert list(world.look().told) == [ETL.key]
+    assert list(world.look().by_workflow) == [ETL.key]
     world.see(WORKFLOWS, etl_run("etl-10"))
-    assert world.look().told == {}  # and goes when a run can be read again
+    assert world.look().by_workflow == {}  # and goes when a run can be read again
     assert world.look() == Seen()
 
 
@@ -439,10 +439,10 @@ def test_a_turn_ends_when_its_time_is_over(world: World) -> None:
     for i in range(5):
         world.see(WORKFLOWS, etl_run(f"etl-{i}"))
 
-    def beat(_: str) -> None:
+    def heartbeat(_: str) -> None:
         world.now += module.LONGEST_TURN
 
-    assert world.live.read(beat) is True
+    assert world.live.read(heartbeat) is True
     assert 1 <= len(world.runs(ETL)) <= 2
 
 

@@ -19,7 +19,7 @@ from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_update import notes
 from concertmaster.controller.registry import Entry, Registry, StatusView
-from concertmaster.controller.telemetry import Telemetry
+from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from concertmaster.controller.telemetry import Telemetry
+from concertmaster.controller.reporting.telemetry import Telemetry
 
 log = logging.getLogger("concertmaster.cycle")
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.profiles.details import Details
-from concertmaster.controller.server import Server
-from concertmaster.controller.telemetry import Telemetry
+from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.server import Server
+from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.report import detail
 from concertmaster.report.result import view as view_of
 from tests.support.core.cases import cases

@@ -13,8 +13,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from concertmaster.controller.health import Health, NotReady, Stale
-from concertmaster.controller.profiles.details import Details
-from concertmaster.controller.telemetry import CONTENT_TYPE, Telemetry
+from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.telemetry import CONTENT_TYPE, Telemetry
 
 
 class Server:

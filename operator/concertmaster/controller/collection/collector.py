@@ -1,0 +1,85 @@
+"""The collect stage of a cycle: metrics sources and live runs, each fault isolated to whoever it concerns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from concertmaster.api.conditions import Reason
+from concertmaster.controller.health import Health
+from concertmaster.controller.interfaces import CollectionRequest, Live, Seen, SourceReport, Sources
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.kube.errors import Stopped
+
+log = logging.getLogger("concertmaster.cycle")
+
+_QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
+
+
+class Collector:
+    """Reads what the cycle needs and keeps the last report of each source."""
+
+    def __init__(self, sources: Sources, live: Live | None, health: Health, *, interval: float) -> None:
+        self._sources = sources
+        self._live = live
+        self._health = health
+        self._interval = interval
+        self._read: dict[str, float] = {}
+        self.reports: Mapping[str, SourceReport] = {}
+
+    @property
+    def more(self) -> bool:
+        """Whether a source has more of the past to read."""
+        return any(report.more for report in self.reports.values())
+
+    def names(self) -> Sequence[str]:
+        """Names of the configured sources."""
+        return self._sources.names()
+
+    def collect(self, requests: Sequence[CollectionRequest], now: float) -> Mapping[str, SourceReport]:
+        """Read every source that is asked for; reports of sources nobody asks for any more are dropped."""
+        reports: dict[str, SourceReport] = {}
+        for request in requests:
+            name = request.source
+            due = not recent(self._read.get(name), now, _QUIET * self._interval)
+            try:
+                reports[name] = self._sources.collect(
+                    CollectionRequest(name, request.workflows, request.window_seconds, now, due), self._health.heartbeat
+                )
+            except Stopped:
+                raise
+            except Exception as error:
+                log.exception("reading source %s failed in an unexpected way", name)
+                reports[name] = self._broken(name, error)
+            if due:
+                self._read[name] = now
+        self.reports = reports
+        return reports
+
+    def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> Seen | str:
+        """Finished runs from the engines' own objects; a sentence when reading them failed."""
+        if self._live is None:
+            return Seen()
+        try:
+            return self._live.refresh(definitions, self._health.heartbeat)
+        except Stopped:
+            raise
+        except Exception as error:
+            log.exception("reading live runs failed in an unexpected way")
+            return f"reading live runs failed ({type(error).__name__}); the operator's log has the details"
+
+    def _broken(self, source: str, error: Exception) -> SourceReport:
+        """A report for a fault of our own, keeping what was known."""
+        before = self.reports.get(source)
+        return SourceReport(
+            source,
+            ok=False,
+            reason=Reason.SOURCE_UNREACHABLE,
+            message=f"reading source {source} failed ({type(error).__name__}); the operator's log has the details",
+            data_until=before.data_until if before is not None else None,
+        )
+
+
+def recent(moment: float | None, now: float, seconds: float) -> bool:
+    """Whether ``moment`` was less than ``seconds`` ago. One to come was never: the clock was set back since."""
+    return moment is not None and 0.0 <= now - moment < seconds
