@@ -42,3 +42,13 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm without a cluster, for lint and template."""
     require_binaries(["helm"])
     return Helm(tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture
+def place(bed: Bed, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own with the release ``cm``'s objects removed afterwards."""
+    name = bed.namespace(f"rights-{abs(hash(request.node.name)) % 10**8}")
+    yield name
+    bed.remove("cm", name)
+    bed.cluster.run_kubectl("delete", "copol", "--all")
+    bed.cluster.run_kubectl("delete", "namespace", name, "--wait=false")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.engines import ENGINES
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.rights import ARGO, DISCOVER, Triple, used
@@ -199,14 +200,19 @@ def live_through_everything(bed: Bed, place: str, op: Operator, *, cluster_wide:
     cluster.kubectl("create", "job", "--from=cronjob/etl", "etl-now", "-n", place)
     ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nowhere"}
     lost = profile(place, "lost", workflowRef=ref)
-    selector = {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "namePrefix": "train-"}
-    sets = profile(place, "sets", runSelector=selector)
+    selectors = [
+        {"apiVersion": run.object.api_version, "kind": run.object.kind, "namePrefix": "train-"}
+        for engine in ENGINES
+        for run in engine.run_kinds
+        if not any(kind.short for kind in engine.traits.kinds)  # nothing of it was discovered
+    ]
+    selecting = [profile(place, f"selected-{s['kind'].lower()}", runSelector=s) for s in selectors]
     refused = [profile(place, "refused", workflowRef=ref), policy(place, "refused")]
     for obj in refused:
         obj["metadata"]["labels"] = {"refuse": "1"}
     if cluster_wide:
         refused.append(cluster_policy(f"refused-{place}", {"refuse": "1"}))
-    apply(cluster, lost, sets, *refused)
+    apply(cluster, lost, *selecting, *refused)
 
     def relabelled() -> bool:
         found = cluster.get("wfp", "cronjob-etl", "-n", place)["metadata"]["labels"]

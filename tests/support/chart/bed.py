@@ -22,6 +22,8 @@ from typing import Any
 
 import yaml
 
+from concertmaster.engines import ENGINES
+from concertmaster.engines.graph.traits import GRAPH
 from testbed.build import ensure
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
@@ -294,18 +296,20 @@ def minimal_crd(group: str, version: str, kind: str, plural: str, *, namespaced:
     }
 
 
+ENGINE_KINDS = {
+    (kind.group, kind.kind): kind
+    for engine in ENGINES
+    if engine.traits != GRAPH
+    for kind in (*engine.traits.kinds, *(k for r in engine.run_kinds for k in (r.object, r.children) if k is not None))
+}.values()
 OTHER_KINDS = (
     minimal_crd("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
     minimal_crd("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
-    minimal_crd("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates"),
-    minimal_crd("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows"),
-    minimal_crd("argoproj.io", "v1alpha1", "ClusterWorkflowTemplate", "clusterworkflowtemplates", namespaced=False),
-    minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"),
-    minimal_crd("tekton.dev", "v1", "Pipeline", "pipelines"),
-    minimal_crd("tekton.dev", "v1", "Task", "tasks"),
-    minimal_crd("tekton.dev", "v1", "PipelineRun", "pipelineruns"),
-    minimal_crd("tekton.dev", "v1", "TaskRun", "taskruns"),
-    minimal_crd("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets"),
+    *(
+        minimal_crd(kind.group, kind.version, kind.kind, kind.plural, namespaced=kind.namespaced)
+        for kind in ENGINE_KINDS
+        if "." in kind.group  # those that Kubernetes itself does not serve
+    ),
 )
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.support.chart.bed import Bed
 
 ARGO = "argoproj.io/v1alpha1"
@@ -18,16 +14,6 @@ DISCOVER = [
 ]
 
 Triple = tuple[str, str, str]  # group, resource, verb
-
-
-@pytest.fixture
-def place(bed: Bed, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of the test's own with the release ``cm``'s objects removed afterwards."""
-    name = bed.namespace(f"rights-{abs(hash(request.node.name)) % 10**8}")
-    yield name
-    bed.remove("cm", name)
-    bed.cluster.run_kubectl("delete", "copol", "--all")
-    bed.cluster.run_kubectl("delete", "namespace", name, "--wait=false")
 
 
 # What every authenticated client may ask for by Kubernetes' own system:basic-user and system:discovery.

@@ -32,9 +32,9 @@ MAIN = """
 import sys
 from pathlib import Path
 from concertmaster.controller.prerequisites import WaitPolicy
-from concertmaster.controller.main import Options, run
+from concertmaster.controller.main import RunOptions, run
 from concertmaster.settings import load
-sys.exit(run(load(sys.argv[1]), Options(kubeconfig=Path(sys.argv[2]), patience=WaitPolicy(float(sys.argv[3]), 0.5))))
+sys.exit(run(load(sys.argv[1]), RunOptions(kubeconfig=Path(sys.argv[2]), patience=WaitPolicy(float(sys.argv[3]), 0.5))))
 """
 
 
