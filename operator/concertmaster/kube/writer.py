@@ -120,6 +120,11 @@ class StatusWriter:
         with ThreadPoolExecutor(self._parallelism, thread_name_prefix="status") as pool:
             return [self._finish(r, done) for r in pool.map(self._one, todo)]
 
+    @property
+    def refused(self) -> int:
+        """How many objects have a document that the server's schema refused."""
+        return len(self._refused)
+
     def keep_only(self, uids: Iterable[str]) -> None:
         """Forget what was refused of every other object: it is gone."""
         present = set(uids)

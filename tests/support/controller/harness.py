@@ -156,6 +156,7 @@ class Bed:
         self.patient = patient
         self.client.put(NAMESPACES, None, "demo")
         access = AccessChecker(self.client)
+        self.writer = StatusWriter(self.client, parallelism=1)
         self.cycle = Cycle(
             registry=self.registry,
             watchdog=Watchdog(self.client, self.registry, OURS, namespaces, self.health),
@@ -163,7 +164,7 @@ class Bed:
             sources=self.sources,
             history=self.history,
             assessor=Assessor(self.sources, self.history, self.analyzer),
-            writer=StatusWriter(self.client, parallelism=1),
+            writer=self.writer,
             events=EventRecorder(self.client, instance="test", clock=lambda: self.now),
             access=access,
             health=self.health,

@@ -584,3 +584,13 @@ def test_a_fault_in_reading_live_runs_leaves_the_advice(bed: Bed, caplog: pytest
     bed.run()
     assert bed.status()["advice"] == ["3 runs"]
     assert any("reading live runs failed (RuntimeError)" in str(r.__dict__.get("fields")) for r in caplog.records)
+
+
+def test_what_the_server_refused_is_forgotten_with_the_profile(bed: Bed) -> None:
+    path = PROFILES.path("demo", "etl")
+    bed.client.faults["PATCH", f"{path}/status"] = [errors.Rejected("score: must be at most 100", status=422)]
+    bed.run()
+    assert bed.writer.refused == 1
+    del bed.client.objects[path]
+    bed.run(seconds=INTERVAL)
+    assert bed.writer.refused == 0
