@@ -28,7 +28,7 @@ from concertmaster.engines import assign, define_all
 from concertmaster.engines.argo.live import read_run
 from concertmaster.history.store import Store
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.look import backfill
+from concertmaster.prometheus.collect.reading import backfill
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.process import TemporaryDirectory, http_get

@@ -16,9 +16,10 @@ from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused, TooLarge
 from concertmaster.prometheus.collect.extra import run_values
-from concertmaster.prometheus.collect.look import Collection, CollectOptions, backfill, collect
-from concertmaster.prometheus.guard.guard import fence
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
+from concertmaster.prometheus.guard.fence import fence
 from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import Source
 from testbed.lives import PodLife
@@ -200,8 +201,8 @@ def _all_queries(scope: QueryScope, pods: Sequence[str] = ("a.b", "c")) -> list[
         queries.jobs(scope, window),
         queries.targets(scope, window),
         queries.presence(scope, window, pods),
-        queries.counters(scope, window, pods),
-        queries.usage(scope, window, pods),
+        of_containers.counters(scope, window, pods),
+        of_containers.usage(scope, window, pods),
         queries.namespaces(scope, window),
         queries.shape(scope, window),
     ]

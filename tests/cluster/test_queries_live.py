@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from tests.support.cluster.bed_jobs import job, pods_of, unix, until

@@ -21,9 +21,9 @@ from charts.sync import CHART
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examine import Check, Examination, Mark
-from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
-from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import Source
 from testbed.build import ensure
@@ -119,7 +119,7 @@ def store() -> Iterator[Store]:
 
 
 def usage_query(records: bool) -> str:
-    return queries.usage(QueryScope(namespaces=("etl",)), TimeRange(int(2 * HOUR)), (), records=records)
+    return of_containers.usage(QueryScope(namespaces=("etl",)), TimeRange(int(2 * HOUR)), (), records=records)
 
 
 def usage(fact: PodFact) -> list[tuple[Any, ...]]:

@@ -17,7 +17,7 @@ import pytest
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, Partial
 from concertmaster.prometheus.collect.examine import Examination, Mark
-from concertmaster.prometheus.collect.look import Collection, CollectOptions, collect
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import Source
 from testbed.openmetrics import Grid, render
 from testbed.prometheus import PrometheusServer

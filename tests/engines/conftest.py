@@ -18,7 +18,7 @@ from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.look import Collection, collect
+from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane, Options

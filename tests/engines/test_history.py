@@ -23,7 +23,7 @@ from concertmaster.engines import Assignment, Claims, assign, build_runs, comple
 from concertmaster.engines.argo.live import workflow_of
 from concertmaster.engines.registry import run_kind
 from concertmaster.history.store import Store
-from concertmaster.prometheus.collect.look import Collection
+from concertmaster.prometheus.collect.reading import Collection
 from tests.support.engines.argo_runs import ADHOC
 from tests.support.engines.expected import ARGO, TEKTON, Row
 from tests.support.engines.scene import NAMESPACE, Object, Scene

@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.model import JobFact, Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import assign, build_runs
 from concertmaster.engines.jobs.live import read_run, workflow_of
-from concertmaster.prometheus.collect.look import Collection
+from concertmaster.prometheus.collect.reading import Collection
 from tests.support.engines.scene import NAMESPACE, Object, Scene
 from tests.support.engines.times import created, finished, near, started, unix
 

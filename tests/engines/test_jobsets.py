@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, as_in_history, assign, build_runs, define
 from concertmaster.engines.jobset.live import read_run
-from concertmaster.prometheus.collect.look import Collection
+from concertmaster.prometheus.collect.reading import Collection
 from tests.support.engines.scene import NAMESPACE, Object, Scene, about
 from tests.support.engines.times import created, finished, near, scheduled, started, unix
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.prometheus.client.errors import QueryRefused
-from concertmaster.prometheus.guard.guard import MAX_LENGTH, check, fence
+from concertmaster.prometheus.guard.fence import MAX_LENGTH, check, fence
 from concertmaster.prometheus.guard.promql_text import FUNCTIONS
 from concertmaster.prometheus.queries.promql import one_of, quote, selector
 from tests.support.data.promql_grammar import queries
@@ -244,7 +244,7 @@ def test_every_allowed_function_is_known_to_the_parser_and_info_is_not_allowed()
 
 HOSTILE = """
 from concertmaster.prometheus.client.errors import QueryRefused
-from concertmaster.prometheus.guard.guard import MAX_LENGTH, fence
+from concertmaster.prometheus.guard.fence import MAX_LENGTH, fence
 import threading
 
 def attempts():

@@ -13,20 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 from concertmaster.core.changes.ledger import Ledger, Line, correction, merged, withdrawn
-from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import (
-    MOST_JUDGED,
-    MOST_LEFT,
-    MOST_OPEN,
-    OBSOLETE_FOR,
+from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
-    Observation,
     RecommendationHistory,
     RelativeEffect,
     TrackedRecommendation,
-    advance,
 )
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.states import MOST_JUDGED, MOST_LEFT, MOST_OPEN, OBSOLETE_FOR, Observation, advance
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report import recommendation_log as remembered
 

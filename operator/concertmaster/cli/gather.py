@@ -81,7 +81,7 @@ def from_prometheus(
     """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
     from concertmaster.prometheus.client import PrometheusClient
     from concertmaster.prometheus.client.errors import MetricsError
-    from concertmaster.prometheus.collect.look import CollectOptions, backfill
+    from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 
     until = time.time() if now is None else now
     labels = labels_in_use(define_all(objects, cluster_namespaces=namespaces).definitions, undeclared=True)

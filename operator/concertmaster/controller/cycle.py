@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.collection.collector import Collector, recent
 from concertmaster.controller.discovery.policies import PolicyFacts, policy_status
-from concertmaster.controller.discovery.subject import Subject, facts_by_policy
+from concertmaster.controller.discovery.subject import Subject, facts_by_policy, requests
 from concertmaster.controller.discovery.write_access import write_access
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History, Live, SourceReport, Sources
@@ -140,7 +140,7 @@ class Cycle:
 
     def _collect(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Metrics sources first, then finished runs from the engines' own objects."""
-        for report in self._collector.collect(self._assessor.demands(subjects, now, due=True), now).values():
+        for report in self._collector.collect(requests(subjects, now, due=True), now).values():
             self._show(report)
             if not report.ok:
                 record.problem(report.message)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.changes.ledger import Ledger, Line
-from concertmaster.core.lifecycle.states import RecommendationHistory
+from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric, Policy
 from concertmaster.core.rules import Fleet, FleetMember

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -21,37 +20,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from concertmaster import __version__
-from concertmaster.controller import prerequisites as preflight
-from concertmaster.controller import watches as handlers
-from concertmaster.controller.changes.apply import Apply
-from concertmaster.controller.changes.journal import Journal
-from concertmaster.controller.changes.reconciler import Changes
-from concertmaster.controller.changes.writer import ChangeWriter
-from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.live_runs import LiveRuns
-from concertmaster.controller.collection.run_kinds import RunKinds
+from concertmaster.controller import watches
+from concertmaster.controller.assembly import Assembly
 from concertmaster.controller.collection.run_watch import RunWatch
-from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
-from concertmaster.controller.leader_election import LIMITS as TURN_LIMITS
+from concertmaster.controller.leader_election import LIMITS as ELECTION_LIMITS
 from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost, identity
 from concertmaster.controller.loop import Loop, Pace, Worker
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
-from concertmaster.controller.profiles.assessor import Assessor
-from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.controller.prerequisites import check as check_prerequisites
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry, configure_logging
-from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.watchdog import KindsLost, Watchdog
+from concertmaster.controller.watchdog import KindsLost
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import NoConnection, Stopped
-from concertmaster.kube.events import EventRecorder
-from concertmaster.kube.writer import StatusWriter
 from concertmaster.settings import Settings
 
 log = logging.getLogger("concertmaster")
@@ -107,7 +94,7 @@ class Operator:
         self._worker = Worker("cycle")
         self._runs: RunWatch | None = None
         self._finished = True
-        self._rested = False
+        self._stopped = False
 
     async def run(self) -> None:
         """Start, work, stop. Raises what keeps the operator from working."""
@@ -119,15 +106,15 @@ class Operator:
             await server.start()
             stack.push_async_callback(server.stop)
             self._options.announce(server.bound_port)
-            stack.push_async_callback(self._rest)
+            stack.push_async_callback(self._stop_working)
             client = KubeClient.connect(
                 self._options.kubeconfig, stop=self._stop, observer=self._telemetry.observe_request
             )
             access = AccessChecker(client)
-            footing = await self._unless(stopping, self._worker.run(lambda: self._check(client, access)))
-            for note in footing.notes:
+            prerequisites = await self._unless(stopping, self._worker.run(lambda: self._check(client, access)))
+            for note in prerequisites.notes:
                 log.warning("%s", note)
-            turn = await self._turn(stack, stopping)
+            election = await self._elect(stack, stopping)
             log.info(
                 "started",
                 extra={
@@ -141,43 +128,48 @@ class Operator:
                 },
             )
             registry = Registry()
-            loop = await self._unless(
-                stopping, self._worker.run(lambda: self._cycle(client, access, footing, registry))
+            assembly = Assembly(
+                self._settings, client, access, prerequisites, registry, self._health, self._telemetry, self._details
             )
-            await self._serve(client, footing, registry, loop, stopping, turn)
+            cycle, self._runs = await self._unless(
+                stopping, self._worker.run(lambda: assembly.build(self._worker, self._stop))
+            )
+            await self._serve(client, prerequisites, registry, cycle, stopping, election)
 
-    async def _turn(self, stack: AsyncExitStack, stopping: asyncio.Event) -> LeaderElection | None:
+    async def _elect(self, stack: AsyncExitStack, stopping: asyncio.Event) -> LeaderElection | None:
         """The right to work, once no other operator of this release does; None where there is no lease to hold."""
-        where: Identity | None = identity()
-        if where is None:
+        own: Identity | None = identity()
+        if own is None:
             self._telemetry.active.set(1)
             return None
         # A client of its own: it must still answer when everything else has been told to stop.
         client = KubeClient.connect(
-            self._options.kubeconfig, limits=TURN_LIMITS, observer=self._telemetry.observe_request
+            self._options.kubeconfig, limits=ELECTION_LIMITS, observer=self._telemetry.observe_request
         )
-        turn = LeaderElection(client, where, active=self._telemetry.active.set, heartbeat=self._health.heartbeat)
-        stack.push_async_callback(turn.release)
-        stack.push_async_callback(self._rest)  # before the lease is given back: nobody else works until this one rests
-        await self._unless(stopping, turn.acquire())
-        return turn
+        election = LeaderElection(client, own, active=self._telemetry.active.set, heartbeat=self._health.heartbeat)
+        stack.push_async_callback(election.release)
+        stack.push_async_callback(
+            self._stop_working
+        )  # before the lease goes: nobody else works until then
+        await self._unless(stopping, election.acquire())
+        return election
 
     async def _serve(
         self,
         client: KubeClient,
-        footing: Prerequisites,
+        prerequisites: Prerequisites,
         registry: Registry,
         cycle: Cycle,
         stopping: asyncio.Event,
-        turn: LeaderElection | None,
+        election: LeaderElection | None,
     ) -> None:
         """Watches and loop until either ends or a signal comes."""
         pace = Pace(float(self._settings.interval.seconds))
         loop = Loop(cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped))
         watching = asyncio.create_task(
-            handlers.watch(
-                handlers.operator_registry(registry, footing.kinds, client.connection, loop.wake),
-                handlers.settings(scanning=footing.scanning),
+            watches.watch(
+                watches.operator_registry(registry, prerequisites.kinds, client.connection, loop.wake),
+                watches.settings(scanning=prerequisites.scanning),
                 namespaces=self._settings.namespaces,
                 ready=lambda: self._catch_signals(stopping),
             ),
@@ -186,8 +178,8 @@ class Operator:
         looping = asyncio.create_task(loop.run(), name="loop")
         waiting = asyncio.create_task(stopping.wait(), name="stop")
         tasks: list[asyncio.Task[Any]] = [watching, looping, waiting]
-        if turn is not None:
-            tasks.append(asyncio.create_task(turn.renew(), name="turn"))
+        if election is not None:
+            tasks.append(asyncio.create_task(election.renew(), name="leader-election"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if any(task.cancelled() for task in done):
@@ -212,7 +204,7 @@ class Operator:
             raise StartError("the watches ended without a reason; the process ends to be started anew")
 
     def _check(self, client: KubeClient, access: AccessChecker) -> Prerequisites:
-        return preflight.check(
+        return check_prerequisites(
             client,
             access,
             self._settings.namespaces,
@@ -220,62 +212,6 @@ class Operator:
             patience=self._options.patience,
             tell=lambda _: self._health.heartbeat("waiting for the cluster"),
         )
-
-    def _cycle(self, client: KubeClient, access: AccessChecker, footing: Prerequisites, registry: Registry) -> Cycle:
-        """The cycle with everything it needs, built in the thread that will run it."""
-        s = self._settings
-        owners: dict[str, set[str]] = {}
-        for owner in s.cluster_template_owners:
-            owners.setdefault(owner.name, set()).add(owner.namespace)
-        keeper = HistoryProvider(s.history_path)
-        sources = MetricsSources(s, keeper, stop=self._stop)
-        live = self._live(client, access, keeper) if s.live else None
-        assessor = Assessor(sources, keeper, analyze_profile, self._details)
-        events = EventRecorder(client, instance=os.environ.get("POD_NAME") or socket.gethostname())
-        hand = ChangeWriter(client, Journal(lambda: keeper.store))
-        return Cycle(
-            registry=registry,
-            watchdog=Watchdog(client, registry, footing.kinds, s.namespaces, self._health),
-            snapshots=SnapshotBuilder(client, registry, s.namespaces, owners),
-            sources=sources,
-            history=keeper,
-            assessor=assessor,
-            writer=StatusWriter(client, per_second=s.limits.status_writes_per_second, stop=self._stop),
-            events=events,
-            access=access,
-            health=self._health,
-            telemetry=self._telemetry,
-            interval=float(s.interval.seconds),
-            live=live,
-            changes=Changes(
-                client,
-                hand,
-                Apply(hand, per_minute=s.limits.changes_per_minute),
-                keeper,
-                access,
-                events,
-                assessor.candidates,
-                namespaces=s.namespaces,
-                secure=s.argo_template_referencing == "Secure",
-            ),
-        )
-
-    def _live(self, client: KubeClient, access: AccessChecker, keeper: HistoryProvider) -> LiveRuns:
-        """Live runs and the watch that brings them."""
-        namespaces = self._settings.namespaces
-        live = LiveRuns(
-            client,
-            RunKinds(client, access, namespaces),
-            keeper,
-            count=lambda result: self._telemetry.live_runs.labels(result).inc(),
-        )
-        self._runs = RunWatch(
-            lambda kinds, arrived: handlers.watch_runs(kinds, live, arrived, client.connection, namespaces=namespaces),
-            lambda: self._worker.run(live.read),
-            live.lost,
-        )
-        live.follow = self._runs.follow
-        return live
 
     def _catch_signals(self, stopping: asyncio.Event) -> None:
         """SIGTERM and SIGINT end the operator; called again after kopf has put its own handlers there."""
@@ -301,11 +237,11 @@ class Operator:
             waiting.cancel()
             task.cancel()
 
-    async def _rest(self) -> None:
+    async def _stop_working(self) -> None:
         """Let the thread finish, but not for long. Called again it does nothing."""
-        if self._rested:
+        if self._stopped:
             return
-        self._rested = True
+        self._stopped = True
         self._stop.set()
         if self._runs is not None:
             await asyncio.to_thread(self._runs.stop, _FAREWELL / 2)

@@ -19,7 +19,7 @@ from typing import Any
 
 from concertmaster.controller.workflow_change import Change
 from concertmaster.core.changes.ledger import Line
-from concertmaster.core.lifecycle.states import RecommendationHistory
+from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
 from concertmaster.kube.writer import digest
 from concertmaster.report import recommendation_log as memory

@@ -14,8 +14,8 @@ from concertmaster.core.analysis.insights import Insights, insights
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.plan import predict
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
+from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
-from concertmaster.core.lifecycle.states import RelativeEffect
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend

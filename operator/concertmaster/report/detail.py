@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from concertmaster.core.lifecycle.states import RecommendationHistory
+from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.report.view import View
 
 MOST_BYTES = 256 * 1024

@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from concertmaster.core import text
-from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.measured_gain import measure_of
-from concertmaster.core.lifecycle.states import (
+from concertmaster.core.lifecycle.history import (
     ImplementationResult,
     RecommendationHistory,
     RelativeEffect,
     TrackedRecommendation,
 )
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.model import Category
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report.view import iso

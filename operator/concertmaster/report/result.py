@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.core.lifecycle import commands
+from concertmaster.core.lifecycle.history import CurrentRecommendation, RecommendationHistory
 from concertmaster.core.lifecycle.implementation import fields, is_applied
-from concertmaster.core.lifecycle.states import CurrentRecommendation, Observation, RecommendationHistory, advance
+from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.schedule import next_run
 from concertmaster.report import insights, status_document

@@ -13,7 +13,7 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveAssessment
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.lifecycle.states import RecommendationHistory
+from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report import recommendation_log as remembered

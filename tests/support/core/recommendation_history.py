@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import (
+from concertmaster.core.lifecycle.history import (
     ImplementationResult,
     RecommendationHistory,
     RelativeEffect,
     TrackedRecommendation,
 )
+from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report.result import current, status
 from tests.support.builders import DAY, NOW

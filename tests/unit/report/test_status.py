@@ -15,16 +15,15 @@ from pydantic import TypeAdapter
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.lifecycle.implementation import Field
-from concertmaster.core.lifecycle.states import (
+from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
-    Observation,
     RecommendationHistory,
     RelativeEffect,
     TrackedRecommendation,
-    advance,
 )
+from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.rules import recommend

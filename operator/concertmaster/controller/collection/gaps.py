@@ -7,7 +7,7 @@ enough pods no longer has it.
 
 from __future__ import annotations
 
-from concertmaster.prometheus.collect.look import Collection
+from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing import LEAST, Missing
 
 _NOW = frozenset({"kube_pod_info", "up"})  # said of the store's present state, not of the pods that were read

@@ -26,7 +26,7 @@ from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.collect.look import Collection, CollectOptions, backfill, collect
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.settings import Settings, Source
 
 log = logging.getLogger("concertmaster.sources")

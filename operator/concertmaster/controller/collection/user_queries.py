@@ -171,7 +171,7 @@ class UserQueries:
     ) -> tuple[Sequence[RunRecord], str]:
         """``runs`` with the metrics' values, and what is wrong with a query (empty: nothing)."""
         from concertmaster.prometheus.collect.extra import run_values
-        from concertmaster.prometheus.guard.guard import check
+        from concertmaster.prometheus.guard.fence import check
 
         problem = ""
         at = float(int(now - client.source.delay_seconds))

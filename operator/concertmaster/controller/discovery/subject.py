@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from concertmaster.api.conditions import ConditionUpdate
+from pydantic import ValidationError
+
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.discovery.definitions import Resolved
+from concertmaster.controller.discovery.definitions import Definitions, Resolved
+from concertmaster.controller.discovery.policies import PolicyBook, as_document, unknown_source
 from concertmaster.controller.discovery.profiles import reference
-from concertmaster.controller.discovery.targets import Target
+from concertmaster.controller.discovery.targets import Target, Targets
+from concertmaster.controller.interfaces import CollectionRequest
 from concertmaster.controller.registry import Entry
-from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.kube.objects import PROFILES
 
@@ -38,6 +44,69 @@ class Subject:
         ref = reference(self.entry)
         kind, name = (ref[1], ref[2]) if ref is not None else (PROFILES.kind, self.entry.name)
         return WorkflowKey(self.entry.namespace, kind, name)
+
+
+class AllowedSources(Protocol):
+    """Which metrics sources there are, and who may use them."""
+
+    def names(self) -> Sequence[str]:
+        """The configured names."""
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        """Whether a namespace with these labels may use the source."""
+
+
+def resolve_subject(
+    entry: Entry,
+    book: PolicyBook,
+    targets: Targets,
+    namespaces: Mapping[str, Mapping[str, str]],
+    definitions: Definitions,
+    sources: AllowedSources,
+) -> Subject:
+    """A profile, parsed and resolved. One that cannot be read is a subject too: its status says so."""
+    try:
+        profile = WorkflowProfile.parse(as_document(entry))
+    except ValidationError as error:
+        finding = ConditionUpdate(
+            ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3])
+        )
+        return Subject(entry, None, None, (), Resolved(None, finding), "")
+    policy, losers = book.resolve(profile)
+    resolved = definitions.resolve(entry, targets)
+    source = policy.metrics_source
+    refusal = None
+    if source not in sources.names():
+        refusal = _metrics(Reason.SOURCE_UNKNOWN, unknown_source(source, sources.names()))
+    elif not sources.allows(source, namespaces.get(entry.namespace, {})):
+        refusal = _metrics(
+            Reason.SOURCE_REFUSED,
+            f"namespace {entry.namespace} may not use metrics source {source}; "
+            "its namespaceSelector in the operator's configuration does not select the namespace's labels",
+        )
+    ref = reference(entry)
+    target = targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
+    tasks = resolved.definition.holders if resolved.definition is not None else ()
+    held = tuple(t for name in tasks if (t := targets.get(TASK, entry.namespace, name)) is not None)
+    return Subject(entry, profile, policy, losers, resolved, source, refusal, target, held)
+
+
+def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
+    """What to ask each source for; one demand per source, in a fixed order."""
+    wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
+    windows: dict[str, float] = {}
+    for s in subjects:
+        if s.refusal is not None or s.policy is None or s.resolved.definition is None:
+            continue
+        wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
+        windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
+    return [
+        CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)
+    ]
+
+
+def _metrics(reason: Reason, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, reason, message)
 
 
 def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]:

@@ -11,20 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pydantic import ValidationError
-
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.api.models.base import explain
-from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.discovery.definitions import Definitions, Resolved
-from concertmaster.controller.discovery.policies import as_document, unknown_source
-from concertmaster.controller.discovery.profiles import reference
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.definitions import Definitions
+from concertmaster.controller.discovery.subject import Subject, resolve_subject
 from concertmaster.controller.interfaces import (
     Analyzer,
     Candidate,
     Case,
-    CollectionRequest,
     Heartbeat,
     History,
     Past,
@@ -38,7 +31,7 @@ from concertmaster.controller.profiles.status_update import ProfileOutcome, metr
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
-from concertmaster.core.model import TASK, Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.kube.writer import StatusUpdate
 
@@ -89,7 +82,12 @@ class Assessor:
     def subjects(self, scene: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
         self.learned = Learned(scene.snapshot)
-        found = lead([self._subject(entry, scene) for entry in scene.snapshot.profiles])
+        found = lead(
+            [
+                resolve_subject(entry, scene.book, scene.targets, scene.namespaces, self._definitions, self._sources)
+                for entry in scene.snapshot.profiles
+            ]
+        )
         uids = frozenset(s.entry.uid for s in found)
         self._definitions.keep_only(uids)
         for uid in [u for u in self._memory if u not in uids]:
@@ -99,47 +97,6 @@ class Assessor:
         self._fleet.keep_only({s.key for s in found})
         self._details.keep_only(uids)
         return found
-
-    def _subject(self, entry: Entry, scene: ClusterSnapshot) -> Subject:
-        try:
-            profile = WorkflowProfile.parse(as_document(entry))
-        except ValidationError as error:
-            finding = ConditionUpdate(
-                ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3])
-            )
-            return Subject(entry, None, None, (), Resolved(None, finding), "")
-        policy, losers = scene.book.resolve(profile)
-        resolved = self._definitions.resolve(entry, scene.targets)
-        source = policy.metrics_source
-        refusal = None
-        if source not in self._sources.names():
-            refusal = _metrics(Reason.SOURCE_UNKNOWN, unknown_source(source, self._sources.names()))
-        elif not self._sources.allows(source, scene.namespaces.get(entry.namespace, {})):
-            refusal = _metrics(
-                Reason.SOURCE_REFUSED,
-                f"namespace {entry.namespace} may not use metrics source {source}; "
-                "its namespaceSelector in the operator's configuration does not select the namespace's labels",
-            )
-        ref = reference(entry)
-        target = scene.targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
-        tasks = resolved.definition.holders if resolved.definition is not None else ()
-        held = tuple(t for name in tasks if (t := scene.targets.get(TASK, entry.namespace, name)) is not None)
-        return Subject(entry, profile, policy, losers, resolved, source, refusal, target, held)
-
-    @staticmethod
-    def demands(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
-        """What to ask each source for; one demand per source, in a fixed order."""
-        wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
-        windows: dict[str, float] = {}
-        for s in subjects:
-            if s.refusal is not None or s.policy is None or s.resolved.definition is None:
-                continue
-            wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
-            windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
-        return [
-            CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due)
-            for name in sorted(wanted)
-        ]
 
     def record_changes(self, changed: Iterable[WorkflowKey]) -> None:
         """Remember that these workflows have new or corrected runs."""
@@ -323,7 +280,3 @@ class Assessor:
 
 def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
     return report.strays.get((definition.key.namespace, definition.engine), ()) if report is not None else ()
-
-
-def _metrics(reason: Reason, message: str) -> ConditionUpdate:
-    return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, reason, message)

@@ -14,8 +14,9 @@ from concertmaster.controller.profiles.fleet_book import speaks
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changes.verification import scheduled
+from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.lifecycle.states import Observation, RecommendationHistory, advance, step_of
+from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_member

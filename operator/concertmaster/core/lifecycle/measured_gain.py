@@ -13,7 +13,8 @@ from dataclasses import replace
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
 from concertmaster.core.changes.verification import Proof, verify
-from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEffect, step_of
+from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
+from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Pricing, VerifySettings

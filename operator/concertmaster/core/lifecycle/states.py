@@ -13,10 +13,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.changes.ledger import Line, same_change
-from concertmaster.core.lifecycle.implementation import Field, followed, follows, value, way
+from concertmaster.core.lifecycle.history import (
+    CurrentRecommendation,
+    ImplementationResult,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
+)
+from concertmaster.core.lifecycle.implementation import followed, follows, value, way
 from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.text import percent
 
 IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented one stays to be seen after its effect is known
@@ -29,85 +36,6 @@ OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dism
 MORE_GAIN = 1.5  # times the promised gain, and
 LEAST_GAIN = 0.05  # this much of the whole more, likewise
 _SEVERITIES = list(Severity)
-
-
-@dataclass(frozen=True, slots=True)
-class RelativeEffect:
-    """A relative change of one measure (Duration, Cost, Failures), negative is less; numbers None: not known."""
-
-    measure: str
-    likely: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentRecommendation:
-    """One recommendation as the rules give it now. ``words`` are what a status says of it, ``fields`` what it sets."""
-
-    id: str
-    words: Mapping[str, Any]
-    promised: RelativeEffect
-    fields: tuple[Field, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedRecommendation:
-    """One recommendation and its state ``since`` (unix seconds). ``dismissal`` is the decision of its owner it was last
-    held against, in words; ``note`` says what else is to be known. ``words`` of a dismissed one are those of that day."""
-
-    id: str
-    state: RecommendationState
-    since: float
-    words: Mapping[str, Any]
-    promised: RelativeEffect
-    fields: tuple[Field, ...] = ()
-    dismissal: str | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ImplementationResult:
-    """One implementation and what came of it. ``since``: when it was made; ``until``: when runs ceased to tell about it
-    alone, because the workflow was changed otherwise. ``undone``: it does not stand any more."""
-
-    id: str
-    action: str
-    by: str
-    since: float
-    fields: tuple[Field, ...]
-    promised: RelativeEffect
-    fingerprint: str | None = None
-    measured: RelativeEffect | None = None
-    verdict: Verdict | None = None
-    judged: float | None = None
-    before: int = 0
-    after: int = 0
-    until: float | None = None
-    undone: bool = False
-
-    @property
-    def rule(self) -> str:
-        """The rule that advised it."""
-        return self.id.partition(".")[0]
-
-    def line(self, workflow: str) -> Line | None:
-        """Its line of the ledger, None before a verdict."""
-        if self.verdict is None or self.judged is None:
-            return None
-        seen = self.measured.likely if self.measured is not None else None
-        p = self.promised
-        return Line(
-            workflow, self.rule, self.verdict, self.judged, p.likely, seen, p.low, p.high, self.id, self.since
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class RecommendationHistory:
-    """All that is remembered of one workflow's advice: what is given first, in its order."""
-
-    standings: tuple[TrackedRecommendation, ...] = ()
-    outcomes: tuple[ImplementationResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

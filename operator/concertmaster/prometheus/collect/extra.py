@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import BadQuery
-from concertmaster.prometheus.guard.guard import fence
+from concertmaster.prometheus.guard.fence import fence
 
 MOST_RUNS = 5000  # series one user query may answer with
 

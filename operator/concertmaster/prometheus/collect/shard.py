@@ -32,6 +32,7 @@ from concertmaster.prometheus.facts.drafts import (
 from concertmaster.prometheus.facts.vanish import TargetState
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
@@ -112,17 +113,17 @@ class Shard:
         prompt = self.client.source.delay_seconds <= recorded.LATEST
         for length, members in _by_life(drafts, self.end).items():
             window, names = TimeRange(length), self._names(members)
-            found = self._ask("counters", queries.counters(self.scope, window, names))
+            found = self._ask("counters", of_containers.counters(self.scope, window, names))
             if not found.rows and not usage and not self.scope.usage.renamed and self._shape().usage.renamed:
                 self.scope = replace(self.scope, usage=self._shape().usage)
-                found = self._ask("counters", queries.counters(self.scope, window, names))
+                found = self._ask("counters", of_containers.counters(self.scope, window, names))
             assemble.read_usage(found, self.scope.usage, usage)
             records = length <= targets.recorded and prompt and not self.scope.usage.renamed
-            found = self._ask("usage", queries.usage(self.scope, window, names, records=records))
+            found = self._ask("usage", of_containers.usage(self.scope, window, names, records=records))
             assemble.read_usage(found, self.scope.usage, usage)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
                 targets = replace(targets, recorded=0)
-                found = self._ask("usage", queries.usage(self.scope, window, names))
+                found = self._ask("usage", of_containers.usage(self.scope, window, names))
                 assemble.read_usage(found, self.scope.usage, usage)
             self.recorded += records and targets.recorded > 0
             reused |= assemble.read_reused(found, self.scope.state)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
-from concertmaster.prometheus.queries.bulk import TAIL
 from concertmaster.prometheus.queries.scope import Dialect
+from concertmaster.prometheus.queries.usage import TAIL
 
 _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
 

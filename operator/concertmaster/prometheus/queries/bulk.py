@@ -65,30 +65,15 @@ JOBS = (
     "kube_job_status_start_time",
     "kube_job_status_completion_time",
 )
-COUNTERS = (
-    "container_start_time_seconds",
-    "container_cpu_usage_seconds_total",
-    "container_cpu_cfs_periods_total",
-    "container_cpu_cfs_throttled_periods_total",
-    "container_memory_max_usage_bytes",
-    "container_oom_events_total",
-    "container_pressure_cpu_waiting_seconds_total",
-    "container_pressure_io_waiting_seconds_total",
-    "container_fs_reads_bytes_total",
-    "container_fs_writes_bytes_total",
-)
-NETWORK = ("container_network_receive_bytes_total", "container_network_transmit_bytes_total")
 WORKING_SET = "container_memory_working_set_bytes"
-CPU = "container_cpu_usage_seconds_total"
-TAIL = ".tail"
 
 _TERMINAL = matcher("phase", "=~", "Failed|Succeeded")
-_POD = ("namespace", "pod", "uid")
+POD = ("namespace", "pod", "uid")
 
 
 def timeline(scope: QueryScope, window: TimeRange) -> str:
     """Times (unix seconds), node, owner and images of pods that ended or vanished, and restarts of their containers."""
-    labels = (*_POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec")
+    labels = (*POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec")
     return _pods(scope, window, TIMELINE, labels)
 
 
@@ -96,25 +81,25 @@ def ends(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
     """Phase and reasons, 1 each, of the pods named, or of those that ``timeline`` finds when none are."""
     names = ("phase", "container", "reason")
     matchers = (matcher("phase", "=~", "Failed|Succeeded|"), matcher("reason", "!=", "Completed"))
-    return _pods(scope, window, ENDS, (*_POD, *names), *matchers, pods=pods) + " > 0"
+    return _pods(scope, window, ENDS, (*POD, *names), *matchers, pods=pods) + " > 0"
 
 
 def resources(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
     """Requests and limits of the same pods' containers, in cores and bytes."""
     kinds = matcher("resource", "=~", "cpu|memory")
-    return _pods(scope, window, RESOURCES, (*_POD, "container", "resource"), kinds, pods=pods)
+    return _pods(scope, window, RESOURCES, (*POD, "container", "resource"), kinds, pods=pods)
 
 
 def labels(scope: QueryScope, window: TimeRange, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
     """The pod labels named by ``keys`` of the same pods, as labels of series of value 1."""
     wanted = sorted({f"label_{pod_label(key)}" for key in (*keys, *scope.run_labels)})
-    return _pods(scope, window, ("kube_pod_labels",), (*_POD, *wanted), pods=pods)
+    return _pods(scope, window, ("kube_pod_labels",), (*POD, *wanted), pods=pods)
 
 
 def jobs(scope: QueryScope, window: TimeRange) -> str:
     """Owners, conditions, sizes and times of Jobs. They carry no uid, so the pods' filter does not apply."""
     names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
-    found = _last(scope, window, JOBS, scope.of(scope.state, matcher("condition", "=~", "true|")))
+    found = last_values(scope, window, JOBS, scope.of(scope.state, matcher("condition", "=~", "true|")))
     return f"max by (__name__, series, {names}) ({found})"
 
 
@@ -131,7 +116,7 @@ def targets(scope: QueryScope, window: TimeRange) -> str:
     marker = selector(
         recorded.NAME, [*equalities(scope.extra_matchers), matcher(recorded.FIGURE, "=", recorded.MARKER)]
     )
-    return _stats(
+    return by_stat(
         up=f"max by (job, instance) ({up}) and on (job) group by (job) (last_over_time({info}{window.range}))",
         seen=f"count by (job, instance) (last_over_time({info}{window.range}))",
         now=f"count by (job, instance) ({info})",
@@ -149,68 +134,12 @@ def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """
     info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
     phase = selector("kube_pod_status_phase", scope.of(scope.state, _TERMINAL, pods=pods))
-    key = scope.state.names(_POD)
+    key = scope.state.names(POD)
     steps = window.subquery(finest=5, points=5000)
-    return _stats(
+    return by_stat(
         by=f"group by ({key}, job, instance) (last_over_time({info}{window.range}))",
         seen=f"max by ({key}, job, instance) (max_over_time(timestamp({info}){steps}))",
         ended=f"min by ({key}) (min_over_time(timestamp({phase} == 1){steps}))",
-    )
-
-
-def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
-    """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
-    dialect = scope.usage
-    key = dialect.names(("namespace", "pod", "container", "id"))
-    pod_key = dialect.names(("namespace", "pod", "id"))
-    container = dialect.name("container")
-    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
-    pod_level = scope.of(dialect, matcher(container, "=~", "|POD"), matcher("interface", "!=", "lo"), pods=pods)
-    totals = _last(scope, window, COUNTERS, inside)
-    network = _last(scope, window, NETWORK, pod_level)
-    return (
-        f"sum by (__name__, series, {key}) (max by (__name__, series, {key}, device) ({totals}))"
-        f" or sum by (__name__, series, {pod_key}) (max by (__name__, series, {pod_key}, interface) ({network}))"
-    )
-
-
-def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
-    """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
-    and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
-    pods it was borne when that is more than one (``reused``).
-
-    ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
-    """
-    dialect = scope.usage
-    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
-    bearers = f"count by ({scope.state.names(_POD)}) (last_over_time({info}{window.range}))"
-    container = dialect.name("container")
-    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
-    memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
-    by = f"max by ({dialect.names(('namespace', 'pod', 'container', 'id'))})"
-
-    def direct(over: TimeRange) -> dict[str, str]:
-        return {
-            "peak": f"{by} (max_over_time({memory}{over.range}))",
-            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=5)}))",
-            "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
-        }
-
-    if records:
-        found = {
-            figure: f"{by} (max_over_time({selector(recorded.NAME, [*inside, matcher(recorded.FIGURE, '=', figure)])}"
-            f"{window.range}))"
-            for figure in ("peak", "last", "burst")
-        }
-        tail = TimeRange(recorded.TAIL)
-        found |= {stat + TAIL: text for stat, text in direct(tail).items()}
-        found["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
-    else:
-        found = direct(window)
-    return _stats(
-        **found,
-        samples=f"{by} (count_over_time({memory}{window.range}))",
-        reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
     )
 
 
@@ -230,7 +159,7 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
         "usage": selector(WORKING_SET, moved.of(moved.usage, matcher("container", "!=", ""))),
     }
     some = selector("kube_pod_info", equalities(scope.extra_matchers))
-    return _stats(
+    return by_stat(
         any=f"group (last_over_time({some}{window.range}))",
         **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in found.items()},
     )
@@ -248,8 +177,8 @@ def _pods(
 
     Names pick their series from the store's index; finding out who ended looks at every pod of the namespaces.
     """
-    key = scope.state.names(_POD)
-    found = _last(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
+    key = scope.state.names(POD)
+    found = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
     if not pods:
         found += f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)})"
     return f"max by (__name__, series, {scope.state.names(by)}) ({found})"
@@ -265,7 +194,7 @@ def _relevant(scope: QueryScope, window: TimeRange) -> str:
     for name in sorted({pod_label(key) for key in scope.run_labels}):
         marked = scope.of(dialect, matcher(f"label_{name}", "!=", ""))
         parts.append(f"last_over_time({selector('kube_pod_labels', marked)}{window.range})")
-    return f" or on ({dialect.names(_POD)}) ".join(parts)
+    return f" or on ({dialect.names(POD)}) ".join(parts)
 
 
 def _finished(scope: QueryScope, window: TimeRange) -> str:
@@ -274,7 +203,7 @@ def _finished(scope: QueryScope, window: TimeRange) -> str:
     Where an allow-list drops the phase, the end of the last container stands in for it.
     """
     dialect = scope.state
-    key = dialect.names(_POD)
+    key = dialect.names(POD)
     info = selector("kube_pod_info", scope.of(dialect))
     terminal = selector("kube_pod_status_phase", scope.of(dialect, _TERMINAL))
     phase = selector("kube_pod_status_phase", scope.of(dialect))
@@ -291,7 +220,7 @@ def _finished(scope: QueryScope, window: TimeRange) -> str:
     )
 
 
-def _last(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str]) -> str:
+def last_values(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str]) -> str:
     """The last value of each series of several metrics, still told apart by ``__name__`` or ``series``."""
     if not scope.per_metric:
         if len(metrics) == 1:
@@ -304,6 +233,6 @@ def _last(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers
     return f"({' or '.join(marked)})"
 
 
-def _stats(**parts: str) -> str:
+def by_stat(**parts: str) -> str:
     """Several results in one query, told apart by the label ``stat``."""
     return " or ".join(f'label_replace({text}, "stat", {quote(name)}, "", "")' for name, text in parts.items())

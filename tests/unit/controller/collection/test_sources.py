@@ -22,7 +22,7 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
-from concertmaster.prometheus.collect.look import Collection, CollectOptions
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions
 from concertmaster.prometheus.facts.missing import Missing
 from concertmaster.settings import Settings, parse
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure
-from concertmaster.core.lifecycle.states import ImplementationResult, RelativeEffect
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from tests.support.builders import DAY, NOW

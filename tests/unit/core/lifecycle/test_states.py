@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from concertmaster.core.changes.ledger import Line
+from concertmaster.core.lifecycle.history import (
+    CurrentRecommendation,
+    ImplementationResult,
+    RecommendationHistory,
+    RelativeEffect,
+    TrackedRecommendation,
+)
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import (
     IMPLEMENTED_FOR,
     MOST_JUDGED,
     MOST_LEFT,
     OBSOLETE_FOR,
-    CurrentRecommendation,
-    ImplementationResult,
     Observation,
-    RecommendationHistory,
-    RelativeEffect,
-    TrackedRecommendation,
     advance,
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict

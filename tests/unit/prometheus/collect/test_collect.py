@@ -23,7 +23,7 @@ from concertmaster.prometheus.client.errors import (
 )
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.extra import run_values
-from concertmaster.prometheus.collect.look import Collection, CollectOptions, backfill, collect
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.facts import assemble, missing, vanish
 from concertmaster.prometheus.facts.assemble import cgroup_uid, estimate_interval
 from concertmaster.prometheus.facts.drafts import PodDraft

@@ -1,0 +1,91 @@
+"""What containers used: counters of their whole lives and figures sampled while they ran. PromQL text, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from concertmaster.prometheus.queries import recording_rule as recorded
+from concertmaster.prometheus.queries.bulk import POD, WORKING_SET, by_stat, last_values
+from concertmaster.prometheus.queries.promql import (
+    matcher,
+    selector,
+)
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
+
+COUNTERS = (
+    "container_start_time_seconds",
+    "container_cpu_usage_seconds_total",
+    "container_cpu_cfs_periods_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_memory_max_usage_bytes",
+    "container_oom_events_total",
+    "container_pressure_cpu_waiting_seconds_total",
+    "container_pressure_io_waiting_seconds_total",
+    "container_fs_reads_bytes_total",
+    "container_fs_writes_bytes_total",
+)
+
+
+NETWORK = ("container_network_receive_bytes_total", "container_network_transmit_bytes_total")
+
+
+CPU = "container_cpu_usage_seconds_total"
+
+
+TAIL = ".tail"
+
+
+def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
+    """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
+    dialect = scope.usage
+    key = dialect.names(("namespace", "pod", "container", "id"))
+    pod_key = dialect.names(("namespace", "pod", "id"))
+    container = dialect.name("container")
+    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
+    pod_level = scope.of(dialect, matcher(container, "=~", "|POD"), matcher("interface", "!=", "lo"), pods=pods)
+    totals = last_values(scope, window, COUNTERS, inside)
+    network = last_values(scope, window, NETWORK, pod_level)
+    return (
+        f"sum by (__name__, series, {key}) (max by (__name__, series, {key}, device) ({totals}))"
+        f" or sum by (__name__, series, {pod_key}) (max by (__name__, series, {pod_key}, interface) ({network}))"
+    )
+
+
+def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
+    """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
+    and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
+    pods it was borne when that is more than one (``reused``).
+
+    ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
+    """
+    dialect = scope.usage
+    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
+    bearers = f"count by ({scope.state.names(POD)}) (last_over_time({info}{window.range}))"
+    container = dialect.name("container")
+    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
+    memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
+    by = f"max by ({dialect.names(('namespace', 'pod', 'container', 'id'))})"
+
+    def direct(over: TimeRange) -> dict[str, str]:
+        return {
+            "peak": f"{by} (max_over_time({memory}{over.range}))",
+            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=5)}))",
+            "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
+        }
+
+    if records:
+        found = {
+            figure: f"{by} (max_over_time({selector(recorded.NAME, [*inside, matcher(recorded.FIGURE, '=', figure)])}"
+            f"{window.range}))"
+            for figure in ("peak", "last", "burst")
+        }
+        tail = TimeRange(recorded.TAIL)
+        found |= {stat + TAIL: text for stat, text in direct(tail).items()}
+        found["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
+    else:
+        found = direct(window)
+    return by_stat(
+        **found,
+        samples=f"{by} (count_over_time({memory}{window.range}))",
+        reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
+    )
