@@ -13,6 +13,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 NOT_OF_THE_PACKAGE = {"testbed", "benchmarks"}
 # About fifteen: the controller's own folder has one more.
 MOST_FILES = 16
+MOST_LINES = 300
 
 
 def _imports(path: Path) -> set[str]:
@@ -41,6 +42,11 @@ def test_no_room_holds_too_many_files() -> None:
     for folder in [PACKAGE, *(p for p in PACKAGE.rglob("*") if p.is_dir())]:
         files = [p.name for p in folder.glob("*.py") if p.name != "__init__.py"]
         assert len(files) <= MOST_FILES, f"{folder.relative_to(ROOT)} holds {len(files)} files: cut it by purpose"
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {p: len(p.read_text().splitlines()) for p in PACKAGE.rglob("*.py")}
+    assert not {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > MOST_LINES}
 
 
 def test_no_file_needs_a_prefix_to_say_where_it_belongs() -> None:

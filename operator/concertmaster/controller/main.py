@@ -148,9 +148,7 @@ class Operator:
         )
         election = LeaderElection(client, own, active=self._telemetry.active.set, heartbeat=self._health.heartbeat)
         stack.push_async_callback(election.release)
-        stack.push_async_callback(
-            self._stop_working
-        )  # before the lease goes: nobody else works until then
+        stack.push_async_callback(self._stop_working)  # before the lease goes: nobody else works until then
         await self._unless(stopping, election.acquire())
         return election
 

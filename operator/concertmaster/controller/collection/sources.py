@@ -18,6 +18,7 @@ from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.collection.user_queries import UserQueries
+from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import EngineTraits, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric
@@ -69,19 +70,19 @@ class MetricsSources:
     def __init__(
         self,
         settings: Settings,
-        keeper: HistoryProvider,
+        history: HistoryProvider,
         *,
         stop: threading.Event,
         connect: Callable[[Source], PrometheusClient] = PrometheusClient,
     ) -> None:
         self._settings = settings
-        self._keeper = keeper
+        self._history = history
         self._stop = stop
         self._connect = connect
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
         self._strays: dict[str, StableFindings[tuple[str, EngineTraits]]] = {}
-        self._queries = UserQueries(keeper, settings.limits.extra_queries_per_cycle)
+        self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
 
     def names(self) -> Sequence[str]:
         """The configured names."""
@@ -118,7 +119,7 @@ class MetricsSources:
             ok, reason, message = False, _REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), str(error)
         except HistoryDamaged as error:
             log.error("%s", error)
-            self._keeper.renew()
+            self._history.renew()
             ok, reason, message, reading.more = False, Reason.STALE, str(error), True
         except HistoryError as error:
             ok, reason, message = False, Reason.STALE, str(error)
@@ -129,7 +130,7 @@ class MetricsSources:
             ok,
             reason,
             message,
-            data_until=self._data_until(demand),
+            data_until=self._watermarks(demand.source).complete_until({d.key.namespace for d in demand.workflows}),
             queries=client.requests - before,
             more=reading.more and ok,
             missing=gaps.sentences,
@@ -149,14 +150,14 @@ class MetricsSources:
         now: float,
         window: float,
     ) -> tuple[Sequence[RunRecord], str]:
-        """See ``ports.Sources``."""
+        """See ``interfaces.Sources``."""
         return self._queries.extras(self._client(source), definition, metrics, runs, now=now, window=window)
 
     # --- forward --------------------------------------------------------------------------------------------------
 
     def _forward(self, client: PrometheusClient, reading: _Reading, gaps: Gaps) -> None:
         """From the watermark of each namespace to now; namespaces with the same watermark share their queries."""
-        store, name, now = self._keeper.store, reading.demand.source, reading.demand.now
+        store, name, now = self._history.store, reading.demand.source, reading.demand.now
         end = float(int(now - client.source.delay_seconds))
         horizon = now - self._reach(reading.demand)
         groups: dict[float, list[str]] = {}
@@ -207,7 +208,9 @@ class MetricsSources:
         """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
         demand = reading.demand
         want = demand.now - self._reach(demand)
-        lows = self._lows(demand)
+        marks = self._watermarks(demand.source)
+        newest = float(int(demand.now - client.source.delay_seconds))
+        lows = marks.lows((d.key for d in demand.workflows), newest)
         groups: dict[float, set[str]] = {}
         for key, low in lows.items():
             if low > want + _SLACK:
@@ -229,32 +232,10 @@ class MetricsSources:
             for chunk in chunks:
                 reading.heartbeat("collect")
                 self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
-                self._lower(lows, spaces, chunk, demand.source)
+                marks.lower(lows, spaces, chunk.since, chunk.complete_until)
                 if self._stop.is_set():
                     return
         reading.more = reading.more or any(low > want + _SLACK for low in lows.values())
-
-    def _lows(self, demand: CollectionRequest) -> dict[WorkflowKey, float]:
-        """How far back each workflow was read: at first as far as its namespace is complete, else not at all."""
-        store = self._keeper.store
-        newest = float(int(demand.now - self._client(demand.source).source.delay_seconds))
-        found: dict[WorkflowKey, float] = {}
-        for definition in demand.workflows:
-            known = store.watermark(demand.source, self._past(definition.key))
-            until = store.watermark(demand.source, definition.key.namespace)
-            found[definition.key] = -known if known is not None else until if until is not None else newest
-        return found
-
-    def _lower(self, lows: dict[WorkflowKey, float], spaces: set[str], chunk: Collection, source: str) -> None:
-        """A chunk was stored: workflows known down to its newer end are now known down to its older one."""
-        store = self._keeper.store
-        for key, low in lows.items():
-            if key.namespace in spaces and chunk.since < low <= chunk.complete_until + 1.0:
-                lows[key] = chunk.since
-                store.set_watermark(source, self._past(key), -chunk.since)
-        for namespace in spaces:
-            if store.watermark(source, namespace) is None:
-                store.set_watermark(source, namespace, chunk.complete_until)
 
     def _durations(self, client: PrometheusClient, reading: _Reading) -> None:
         """Durations of steps without pods, by users' own queries."""
@@ -283,29 +264,14 @@ class MetricsSources:
             learn = strays.learn if present else strays.add
             learn(place, {why: f"pods belong to no run: {why}, as {pod}" for why, pod in reasons.items()})
         if placed.executions or ends:
-            reading.changed |= self._keeper.store.add(placed.executions, records=ends).workflows
+            reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
 
     def _reach(self, demand: CollectionRequest) -> float:
         """Seconds back that are worth reading."""
         return min(demand.window_seconds, float(self._settings.limits.backfill.seconds))
 
-    def _data_until(self, demand: CollectionRequest) -> float | None:
-        """Up to when all namespaces of the demand are complete."""
-        try:
-            marks = [
-                self._keeper.store.watermark(demand.source, n) for n in {d.key.namespace for d in demand.workflows}
-            ]
-        except HistoryError:
-            return None
-        known = [m for m in marks if m is not None]
-        return min(known) if known and len(known) == len(marks) else None
-
-    def _past(self, key: WorkflowKey) -> str:
-        """Shard under which the oldest moment read for a workflow stands, negated because watermarks only grow.
-
-        A workflow whose history was dropped starts a new one.
-        """
-        return f"past:{key}:{self._keeper.dropped_at(key):.0f}"
+    def _watermarks(self, source: str) -> Watermarks:
+        return Watermarks(self._history, source)
 
     def _client(self, name: str) -> PrometheusClient:
         if name not in self._clients:
