@@ -174,3 +174,25 @@ def test_a_managed_store_that_refuses_patterns_of_names(
     found = look(store.url, perMetricQueries=True)
     assert found.facts == plain.facts
     assert found.queries == plain.queries
+
+
+def test_a_store_that_relabels_is_read_by_its_label_map(
+    prometheus: PrometheusServer, plain: Collection, store: Store
+) -> None:
+    """Its series carry k8s_namespace and k8s_pod instead of namespace and pod: queries ask for those names only."""
+    names = {"namespace": "k8s_namespace", "pod": "k8s_pod", "uid": "k8s_uid"}
+
+    def outward(envelope: dict[str, Any]) -> None:
+        for row in envelope.get("data", {}).get("result", []):
+            row["metric"] = {names.get(k, k): v for k, v in row["metric"].items()}
+
+    def relabelling(asked: Asked) -> Reply:
+        query = asked.query
+        assert not re.search(r"(?<![a-z0-9_])(namespace|pod|uid)(?=[!=]|[,)])", query), query
+        for inner, outer in names.items():
+            query = query.replace(outer, inner)
+        return behind(prometheus, replace(asked, body={**asked.body, "query": query}), change=outward)
+
+    store.script = relabelling
+    usage = {name: names[name] for name in ("namespace", "pod")}
+    assert look(store.url, labels={"stateMetrics": names, "containerMetrics": usage}).facts == plain.facts

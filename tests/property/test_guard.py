@@ -212,6 +212,12 @@ def test_ordinary_queries_pass(query: str) -> None:
     assert confined(fence(query, namespace=OWN, window=600, extra_matchers=CLUSTER))
 
 
+def test_a_source_may_call_the_namespace_otherwise() -> None:
+    query = 'sum by (run) (last_over_time(tokens{namespace="other"}[$window]))'
+    text = fence(query, namespace=OWN, window=600, extra_matchers=CLUSTER, label="k8s_namespace")
+    assert f'k8s_namespace="{OWN}"' in text
+
+
 def test_names_that_are_words_of_the_language_stay_names() -> None:
     for word in ("sum", "offset", "by", "and", "bool"):
         query = f'last_over_time({{__name__="{word}"}}[$window])'

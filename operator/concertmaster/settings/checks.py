@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 _FRAMING = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
@@ -79,3 +79,12 @@ def matchers(found: Mapping[str, str]) -> None:
         raise ValueError("extraMatchers cannot fix namespace or __name__: the operator sets both itself")
     if empty := [name for name, value in found.items() if not value]:
         raise ValueError(f"extraMatchers.{empty[0]} is empty, which means series without that label; write its value")
+
+
+def label_names(family: str, renamed: Mapping[str, str], known: Sequence[str]) -> None:
+    """Names for labels that are read, each another one."""
+    if unknown := sorted(set(renamed) - set(known)):
+        raise ValueError(f"labels.{family}.{unknown[0]} is read by no query; known are {', '.join(known)}")
+    names = [renamed.get(label, label) for label in known]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"labels.{family} gives two labels the name {twice[0]}")

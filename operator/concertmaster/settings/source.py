@@ -125,6 +125,40 @@ class NamespaceSelector(Section):
         return all(LabelRequirement(k, "In", (v,)).met_by(labels.get(k)) for k, v in self.match_labels.items())
 
 
+POD_LABEL_PREFIX = "label_"
+STATE_LABELS = (
+    "namespace", "pod", "uid", "node", "container", "image", "image_spec", "created_by_kind", "created_by_name", "phase",
+    "reason", "resource", "condition", "job_name", "owner_kind", "owner_name", POD_LABEL_PREFIX,
+)  # fmt: skip
+USAGE_LABELS = ("namespace", "pod", "container", "id", "interface", "device")
+
+
+class LabelNames(Section):
+    """What a store that relabels calls the labels of its series, by the names their exporters give them. Left out: as
+    the exporters name them."""
+
+    state_metrics: dict[LabelName, LabelName] = Field(
+        default_factory=dict,
+        description="Labels of kube-state-metrics, for example {namespace: exported_namespace, pod: exported_pod}; label_ "
+        "is the prefix of exported pod labels.",
+    )
+    container_metrics: dict[LabelName, LabelName] = Field(
+        default_factory=dict,
+        description="Labels of cAdvisor's series, for example {pod: pod_name, container: container_name}.",
+    )
+    user_metrics: dict[LabelName, LabelName] = Field(
+        default_factory=dict,
+        description="Labels of the series that users' own queries read; namespace is the one they are confined by.",
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        checks.label_names("stateMetrics", self.state_metrics, STATE_LABELS)
+        checks.label_names("containerMetrics", self.container_metrics, USAGE_LABELS)
+        checks.label_names("userMetrics", self.user_metrics, ("namespace",))
+        return self
+
+
 class Source(Section):
     """One metrics store that speaks the Prometheus HTTP API."""
 
@@ -151,6 +185,7 @@ class Source(Section):
     namespace_selector: NamespaceSelector = Field(
         NamespaceSelector(), description="Namespaces that may use this source."
     )
+    labels: LabelNames = Field(LabelNames(), description="Names of labels where the store relabels them.")
     per_metric_queries: bool = Field(
         False, description="Never match metric names by regular expression; some managed stores refuse it."
     )

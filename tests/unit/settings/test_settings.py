@@ -106,6 +106,14 @@ def test_everything_can_be_said() -> None:
         ("sources: [{name: a, url: 'http://a', headers: {'X Y': a}}]\n", ["headers", "header name"]),
         ("sources: [{name: a, url: 'http://a', queryParams: {query: up}}]\n", ["queryParams", "the operator does"]),
         ("sources: [{name: a, url: 'http://a', extraMatchers: {namespace: b}}]\n", ["extraMatchers", "itself"]),
+        (
+            "sources: [{name: a, url: 'http://a', labels: {stateMetrics: {podd: b}}}]\n",
+            ["labels.stateMetrics.podd", "pod"],
+        ),
+        (
+            "sources: [{name: a, url: 'http://a', labels: {containerMetrics: {pod: container}}}]\n",
+            ["labels.containerMetrics", "two labels the name container"],
+        ),
         ("sources: [{name: a, url: 'http://a', extraMatchers: {'a-b': c}}]\n", ["extraMatchers", "label name"]),
         ("sources: [{name: a, url: 'http://a', timeoutSeconds: 0}]\n", ["sources[0].timeoutSeconds"]),
         ("sources: [{name: a, url: 'http://a', maxElements: many}]\n", ["sources[0].maxElements"]),

@@ -19,6 +19,7 @@ from concertmaster.prometheus.facts.missing import SERIES, RequiredSeries
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.promql import equalities, matcher, selector
+from concertmaster.prometheus.queries.scope import LabelScheme
 
 _HOURS = 6
 _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
@@ -49,6 +50,7 @@ class Examination:
         self._client = client
         self._now = now - client.source.delay_seconds
         self._base = equalities(client.source.extra_matchers)
+        self._usage = LabelScheme(client.source.labels.container_metrics)
 
     def run(self) -> Iterator[Check]:
         """All checks. When the store cannot be reached at all, only that is told."""
@@ -92,6 +94,8 @@ class Examination:
         return Check(series.name, mark, f"no series in the last {_HOURS} h: {series.effect}", series.fix)
 
     def _honor_labels(self) -> Check:
+        if names := self._client.source.labels.state_metrics:
+            return Check("honor_labels", Mark.OK, f"labels are read as configured: {', '.join(sorted(names.values()))}")
         moved = self._value(
             f"count({self._over('kube_pod_info', matcher('exported_namespace', '!=', ''))})", "honor_labels"
         )
@@ -105,10 +109,8 @@ class Examination:
         return Check("honor_labels", Mark.OK, "pods keep their own namespace and pod labels")
 
     def _cgroup_id(self) -> Check:
-        without = self._value(
-            f"count({self._over(queries.WORKING_SET, matcher('id', '=', ''), matcher('container', '!=', ''))})",
-            "cgroup id",
-        )
+        nameless = (self._usage.match("id", "=", ""), self._usage.match("container", "!=", ""))
+        without = self._value(f"count({self._over(queries.WORKING_SET, *nameless)})", "cgroup id")
         if without:
             return Check(
                 "cgroup id",
@@ -131,7 +133,7 @@ class Examination:
         return Check("one cluster", Mark.OK, "one cluster, or the source is limited to one")
 
     def _interval(self) -> Check:
-        series = selector(queries.WORKING_SET, [*self._base, matcher("container", "!=", "")])
+        series = selector(queries.WORKING_SET, [*self._base, self._usage.match("container", "!=", "")])
         most = self._value(f"max(count_over_time({series}[30m]))", "scrape interval")
         if not most or most < 2:
             return Check("scrape interval", Mark.WARN, "no container ran long enough in the last 30 min to tell")

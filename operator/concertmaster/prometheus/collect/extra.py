@@ -39,7 +39,15 @@ def run_values(
     ``run_label`` and ``step_label`` are the labels of the result that tell runs and steps apart. Raises MetricsError:
     QueryRefused before anything is sent, Partial when the store warns, BadQuery when the answer is not one series per run.
     """
-    text = fence(query, namespace=namespace, window=window, extra_matchers=client.source.extra_matchers, where=name)
+    source = client.source
+    text = fence(
+        query,
+        namespace=namespace,
+        window=window,
+        extra_matchers=source.extra_matchers,
+        label=source.labels.user_metrics.get("namespace", "namespace"),
+        where=name,
+    )
     found = client.instant(text, at, limit=MOST_RUNS, name=name)
     labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}

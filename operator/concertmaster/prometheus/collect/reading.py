@@ -14,7 +14,7 @@ from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.shard import Shard, window_of
 from concertmaster.prometheus.queries import bulk as queries
-from concertmaster.prometheus.queries.scope import QueryScope
+from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 
 __all__ = ["CollectOptions", "Collection", "backfill", "collect"]
 
@@ -101,6 +101,8 @@ class _Look:
             owner_kinds=source.owner_kinds,
             run_labels=self.options.run_labels,
             per_metric=source.per_metric_queries,
+            state=LabelScheme(source.labels.state_metrics),
+            usage=LabelScheme(source.labels.container_metrics),
         )
 
     def over(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:

@@ -18,7 +18,6 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.facts import assemble, missing, vanish
 from concertmaster.prometheus.facts.assemble import Usage
-from concertmaster.prometheus.facts.dialect import ScrapeShape, detect
 from concertmaster.prometheus.facts.drafts import (
     PodDraft,
     PodName,
@@ -29,6 +28,7 @@ from concertmaster.prometheus.facts.drafts import (
     read_resources,
     read_timeline,
 )
+from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
 from concertmaster.prometheus.facts.vanish import TargetState
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
@@ -53,6 +53,7 @@ class Shard:
     dropped: int = 0
     recorded: int = 0
     shape: ScrapeShape | None = None
+    _adopted: bool = False  # whether labels are read from where the scrape moved them
 
     def collect(self) -> Collection:
         """Everything of this shard. Raises MetricsError."""
@@ -87,9 +88,9 @@ class Shard:
 
     def _targets(self, window: TimeRange) -> TargetState:
         found = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
-        if found.seen or not self._shape().state.renamed:
+        if found.seen or self._adopted or not self._shape().state.renamed:
             return found
-        self.scope = replace(self.scope, state=self._shape().state, usage=self._shape().usage)
+        self._adopt(state=True)
         return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
 
     def _describe(self, drafts: dict[str, PodDraft], window: TimeRange) -> None:
@@ -114,8 +115,8 @@ class Shard:
         for length, members in _by_life(drafts, self.end).items():
             window, names = TimeRange(length), self._names(members)
             found = self._ask("counters", of_containers.counters(self.scope, window, names))
-            if not found.rows and not usage and not self.scope.usage.renamed and self._shape().usage.renamed:
-                self.scope = replace(self.scope, usage=self._shape().usage)
+            if not found.rows and not usage and not self._adopted and self._shape().usage.renamed:
+                self._adopt()
                 found = self._ask("counters", of_containers.counters(self.scope, window, names))
             assemble.read_usage(found, self.scope.usage, usage)
             records = length <= targets.recorded and prompt and not self.scope.usage.renamed
@@ -138,6 +139,13 @@ class Shard:
                 self._ask("shape", queries.shape(self.scope, window_of(self.since, self.end, self.options)))
             )
         return self.shape
+
+    def _adopt(self, *, state: bool = False) -> None:
+        """From here on read labels from where the scrape moved them, as far as the configuration does not say where."""
+        self._adopted = True
+        shape, scope = self._shape(), self.scope
+        moved = scope.state.over(shape.state) if state else scope.state
+        self.scope = replace(scope, state=moved, usage=scope.usage.over(shape.usage))
 
     def _hold(self, held: Sequence[PodDraft]) -> tuple[float, tuple[str, ...]]:
         """How far the watermark may move with these pods held back, and what is given up."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
-from concertmaster.prometheus.queries.scope import Dialect
+from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
 _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
@@ -32,9 +32,9 @@ class UsageRow:
 Usage = dict[tuple[str, str, str], dict[str, UsageRow]]  # (namespace, pod, container) -> id -> row
 
 
-def read_usage(found: Vector, dialect: Dialect, usage: Usage) -> None:
+def read_usage(found: Vector, scheme: LabelScheme, usage: Usage) -> None:
     """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may tell of the same container."""
-    names = ("__name__", "series", "stat", *(dialect.name(label) for label in ("namespace", "pod", "container", "id")))
+    names = ("__name__", "series", "stat", *scheme.columns("namespace", "pod", "container", "id"))
     for (name, series, stat, namespace, pod, container, cgroup), value in found.select(*names):
         if stat == "reused":
             continue
@@ -64,9 +64,9 @@ def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
     return whole
 
 
-def read_reused(found: Vector, dialect: Dialect) -> set[PodName]:
+def read_reused(found: Vector, scheme: LabelScheme) -> set[PodName]:
     """Names borne by more than one pod, from the ``usage`` query."""
-    names = ("stat", dialect.name("namespace"), dialect.name("pod"))
+    names = ("stat", *scheme.columns("namespace", "pod"))
     return {(namespace, pod) for (stat, namespace, pod), _ in found.select(*names) if stat == "reused"}
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.model import JobFact
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.queries.scope import Dialect
+from concertmaster.prometheus.queries.scope import LabelScheme
+from concertmaster.settings.source import POD_LABEL_PREFIX
 
 PodName = tuple[str, str]  # namespace, name
 
@@ -75,11 +76,11 @@ class PodDraft:
         return min([*starts, *(self.times[name] for name in named if name in self.times)], default=None)
 
 
-def read_timeline(found: Vector, dialect: Dialect) -> dict[str, PodDraft]:
+def read_timeline(found: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
     """Drafts by uid from the ``timeline`` query."""
     drafts: dict[str, PodDraft] = {}
-    names = ("__name__", "series", *_dialect(dialect, "namespace", "pod", "uid", "node", "container"))
-    more = ("created_by_kind", "created_by_name", "image", "image_spec")
+    names = ("__name__", "series", *scheme.columns("namespace", "pod", "uid", "node", "container"))
+    more = scheme.columns("created_by_kind", "created_by_name", "image", "image_spec")
     for row, value in found.select(*names, *more):
         name, series, namespace, pod, uid, node, container, kind, owner, image, spec = row
         metric = name or series
@@ -108,9 +109,9 @@ def read_timeline(found: Vector, dialect: Dialect) -> dict[str, PodDraft]:
     return drafts
 
 
-def read_ends(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+def read_ends(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Phases and reasons from the ``ends`` query."""
-    names = ("__name__", "series", *_dialect(dialect, "uid", "container"), "phase", "reason")
+    names = ("__name__", "series", *scheme.columns("uid", "container", "phase", "reason"))
     for (name, series, uid, container, phase, reason), _ in found.select(*names):
         draft = drafts.get(uid)
         if draft is None:
@@ -128,9 +129,9 @@ def read_ends(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -
             inside.reasons.add(reason)
 
 
-def read_resources(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+def read_resources(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Requests and limits from the ``resources`` query."""
-    names = ("__name__", "series", *_dialect(dialect, "uid", "container"), "resource")
+    names = ("__name__", "series", *scheme.columns("uid", "container", "resource"))
     for (name, series, uid, container, resource), value in found.select(*names):
         metric = name or series
         draft = drafts.get(uid)
@@ -141,18 +142,18 @@ def read_resources(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraf
         (inside.requests if metric.endswith("_requests") else inside.limits)[resource] = value
 
 
-def read_labels(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+def read_labels(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Pod labels from the ``labels`` query."""
-    uid_label = dialect.name("uid")
+    uid_label, prefix = scheme.columns("uid", POD_LABEL_PREFIX)
     for labels, _ in found:
         draft = drafts.get(labels.get(uid_label, ""))
         if draft is not None:
-            draft.labels.update((k.removeprefix("label_"), v) for k, v in labels.items() if k.startswith("label_"))
+            draft.labels.update((k.removeprefix(prefix), v) for k, v in labels.items() if k.startswith(prefix))
 
 
-def read_presence(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft]) -> None:
+def read_presence(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Last sights and first terminal sights from the ``presence`` query."""
-    for (stat, uid, job, instance), value in found.select("stat", dialect.name("uid"), "job", "instance"):
+    for (stat, uid, job, instance), value in found.select("stat", scheme.name("uid"), "job", "instance"):
         draft = drafts.get(uid)
         if draft is None:
             continue
@@ -164,12 +165,12 @@ def read_presence(found: Vector, dialect: Dialect, drafts: Mapping[str, PodDraft
             draft.ended = value
 
 
-def read_jobs(found: Vector, dialect: Dialect) -> tuple[JobFact, ...]:
+def read_jobs(found: Vector, scheme: LabelScheme) -> tuple[JobFact, ...]:
     """Jobs from the ``jobs`` query."""
     owners: dict[PodName, tuple[str, str]] = {}
     numbers: dict[PodName, dict[str, float]] = defaultdict(dict)
     reasons: dict[PodName, str] = {}
-    names = ("__name__", "series", *_dialect(dialect, "namespace"), "job_name", "owner_kind", "owner_name", "reason")
+    names = ("__name__", "series", *scheme.columns("namespace", "job_name", "owner_kind", "owner_name", "reason"))
     for (name, series, namespace, job, kind, owner, reason), value in found.select(*names):
         metric, key = name or series, (namespace, job)
         if metric == "kube_job_owner":
@@ -202,7 +203,3 @@ def _verdict(known: Mapping[str, float]) -> bool | None:
     if known.get("kube_job_complete"):
         return True
     return False if known.get("kube_job_failed") else None
-
-
-def _dialect(dialect: Dialect, *labels: str) -> tuple[str, ...]:
-    return tuple(dialect.name(label) for label in labels)

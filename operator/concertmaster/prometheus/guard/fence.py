@@ -36,17 +36,23 @@ _REMEDY = "Change the query of the profile or policy"
 
 
 def fence(
-    query: str, *, namespace: str, window: float, extra_matchers: Mapping[str, str] | None = None, where: str = ""
+    query: str,
+    *,
+    namespace: str,
+    window: float,
+    extra_matchers: Mapping[str, str] | None = None,
+    label: str = "namespace",
+    where: str = "",
 ) -> str:
     """The query as it may be executed: ``$window`` replaced by ``window`` seconds, every selector confined.
 
-    ``where`` names the query in messages. Raises QueryRefused.
+    ``label`` is what the source calls the namespace; ``where`` names the query in messages. Raises QueryRefused.
     """
     if not namespace:
         raise QueryRefused("there is no namespace to confine the query to", where=where, remedy=_REMEDY)
     if not 0 < window < float("inf"):
         raise QueryRefused(f"a window of {window} seconds is no span of time", where=where, remedy=_REMEDY)
-    wanted: list[Term] = [("namespace", "=", namespace)]
+    wanted: list[Term] = [(label, "=", namespace)]
     wanted += [(name, "=", value) for name, value in sorted((extra_matchers or {}).items())]
     try:
         tree = _understood(query, math.ceil(window), wanted)

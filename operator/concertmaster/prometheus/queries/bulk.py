@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.engines.common.names import pod_label
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.promql import (
     among,
@@ -67,7 +66,7 @@ JOBS = (
 )
 WORKING_SET = "container_memory_working_set_bytes"
 
-_TERMINAL = matcher("phase", "=~", "Failed|Succeeded")
+_TERMINAL = "Failed|Succeeded"
 POD = ("namespace", "pod", "uid")
 
 
@@ -80,26 +79,27 @@ def timeline(scope: QueryScope, window: TimeRange) -> str:
 def ends(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
     """Phase and reasons, 1 each, of the pods named, or of those that ``timeline`` finds when none are."""
     names = ("phase", "container", "reason")
-    matchers = (matcher("phase", "=~", "Failed|Succeeded|"), matcher("reason", "!=", "Completed"))
+    scheme = scope.state
+    matchers = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
     return _pods(scope, window, ENDS, (*POD, *names), *matchers, pods=pods) + " > 0"
 
 
 def resources(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
     """Requests and limits of the same pods' containers, in cores and bytes."""
-    kinds = matcher("resource", "=~", "cpu|memory")
+    kinds = scope.state.match("resource", "=~", "cpu|memory")
     return _pods(scope, window, RESOURCES, (*POD, "container", "resource"), kinds, pods=pods)
 
 
 def labels(scope: QueryScope, window: TimeRange, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
     """The pod labels named by ``keys`` of the same pods, as labels of series of value 1."""
-    wanted = sorted({f"label_{pod_label(key)}" for key in (*keys, *scope.run_labels)})
-    return _pods(scope, window, ("kube_pod_labels",), (*POD, *wanted), pods=pods)
+    exported = sorted({scope.state.pod_label(key) for key in (*keys, *scope.run_labels)})
+    return _pods(scope, window, ("kube_pod_labels",), (*POD, *exported), pods=pods)
 
 
 def jobs(scope: QueryScope, window: TimeRange) -> str:
     """Owners, conditions, sizes and times of Jobs. They carry no uid, so the pods' filter does not apply."""
     names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
-    found = last_values(scope, window, JOBS, scope.of(scope.state, matcher("condition", "=~", "true|")))
+    found = last_values(scope, window, JOBS, scope.of(scope.state, scope.state.match("condition", "=~", "true|")))
     return f"max by (__name__, series, {names}) ({found})"
 
 
@@ -112,7 +112,7 @@ def targets(scope: QueryScope, window: TimeRange) -> str:
     """
     info = selector("kube_pod_info", scope.of(scope.state))
     up = selector("up", equalities(scope.extra_matchers))
-    memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), matcher("container", "!=", "")])
+    memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), scope.usage.match("container", "!=", "")])
     marker = selector(
         recorded.NAME, [*equalities(scope.extra_matchers), matcher(recorded.FIGURE, "=", recorded.MARKER)]
     )
@@ -133,7 +133,9 @@ def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     next scrape, is missed by it. Hence the fine step, and ``by``, which misses nothing.
     """
     info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
-    phase = selector("kube_pod_status_phase", scope.of(scope.state, _TERMINAL, pods=pods))
+    phase = selector(
+        "kube_pod_status_phase", scope.of(scope.state, scope.state.match("phase", "=~", _TERMINAL), pods=pods)
+    )
     key = scope.state.names(POD)
     steps = window.subquery(finest=5, points=5000)
     return by_stat(
@@ -152,11 +154,11 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
     """One series each, with all its labels, of pods and containers whose namespace a scrape moved to
     ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
     """
-    moved = replace(scope, state=MOVED, usage=MOVED)
+    moved = replace(scope, state=scope.state.over(MOVED), usage=scope.usage.over(MOVED))
     found = {
         "pod": selector("kube_pod_info", moved.of(moved.state)),
         "container": selector("kube_pod_container_info", moved.of(moved.state)),
-        "usage": selector(WORKING_SET, moved.of(moved.usage, matcher("container", "!=", ""))),
+        "usage": selector(WORKING_SET, moved.of(moved.usage, moved.usage.match("container", "!=", ""))),
     }
     some = selector("kube_pod_info", equalities(scope.extra_matchers))
     return by_stat(
@@ -186,15 +188,15 @@ def _pods(
 
 def _relevant(scope: QueryScope, window: TimeRange) -> str:
     """Pods that are part of runs: by the kind of their controller, or by a label of a declared graph."""
-    dialect = scope.state
+    scheme = scope.state
     parts = []
     if scope.owner_kinds:
-        kinds = among("created_by_kind", scope.owner_kinds)
-        parts.append(f"last_over_time({selector('kube_pod_info', scope.of(dialect, *kinds))}{window.range})")
-    for name in sorted({pod_label(key) for key in scope.run_labels}):
-        marked = scope.of(dialect, matcher(f"label_{name}", "!=", ""))
+        kinds = among(scheme.name("created_by_kind"), scope.owner_kinds)
+        parts.append(f"last_over_time({selector('kube_pod_info', scope.of(scheme, *kinds))}{window.range})")
+    for name in sorted({scheme.pod_label(key) for key in scope.run_labels}):
+        marked = scope.of(scheme, matcher(name, "!=", ""))
         parts.append(f"last_over_time({selector('kube_pod_labels', marked)}{window.range})")
-    return f" or on ({dialect.names(POD)}) ".join(parts)
+    return f" or on ({scheme.names(POD)}) ".join(parts)
 
 
 def _finished(scope: QueryScope, window: TimeRange) -> str:
@@ -202,12 +204,12 @@ def _finished(scope: QueryScope, window: TimeRange) -> str:
 
     Where an allow-list drops the phase, the end of the last container stands in for it.
     """
-    dialect = scope.state
-    key = dialect.names(POD)
-    info = selector("kube_pod_info", scope.of(dialect))
-    terminal = selector("kube_pod_status_phase", scope.of(dialect, _TERMINAL))
-    phase = selector("kube_pod_status_phase", scope.of(dialect))
-    done = selector("kube_pod_completion_time", scope.of(dialect))
+    scheme = scope.state
+    key = scheme.names(POD)
+    info = selector("kube_pod_info", scope.of(scheme))
+    terminal = selector("kube_pod_status_phase", scope.of(scheme, scheme.match("phase", "=~", _TERMINAL)))
+    phase = selector("kube_pod_status_phase", scope.of(scheme))
+    done = selector("kube_pod_completion_time", scope.of(scheme))
     back = f" offset {window.known}s"
     ended = (
         f"max_over_time({terminal}{window.range}) == 1"

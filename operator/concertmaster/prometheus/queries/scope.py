@@ -1,31 +1,50 @@
-"""What a bulk query looks at: the names a store gives to labels, the namespaces and pods, and the span of time. Pure."""
+"""What a bulk query looks at: the names a source gives to labels, the namespaces and pods, and the span of time. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.registry import OWNER_KINDS
 from concertmaster.prometheus.queries.promql import among, equalities, matcher
+from concertmaster.settings.source import POD_LABEL_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a store names what differs from the plain names: a label that a scrape without ``honor_labels`` moved away."""
+class LabelScheme:
+    """What a metrics source calls the labels of one family of series. Queries and the readers of their answers ask it, so
+    that a relabelled source needs a map in the configuration and nothing else."""
 
-    renamed: Mapping[str, str] = field(default_factory=dict)  # plain name -> name in this store
+    renamed: Mapping[str, str] = field(default_factory=dict)  # exporter's name -> name in this source
 
     def name(self, label: str) -> str:
-        """The store's name of a label."""
+        """The source's name of a label."""
         return self.renamed.get(label, label)
 
     def names(self, labels: Sequence[str]) -> str:
-        """A comma-separated list of the store's names."""
-        return ", ".join(self.name(label) for label in labels)
+        """A comma-separated list of the source's names."""
+        return ", ".join(self.columns(*labels))
+
+    def columns(self, *labels: str) -> tuple[str, ...]:
+        """The source's names, in order."""
+        return tuple(self.name(label) for label in labels)
+
+    def match(self, label: str, operator: str, value: str) -> str:
+        """A matcher on a label."""
+        return matcher(self.name(label), operator, value)
+
+    def pod_label(self, key: str) -> str:
+        """The name under which the value of a Kubernetes pod label is exported."""
+        return self.name(POD_LABEL_PREFIX) + pod_label(key)
+
+    def over(self, detected: LabelScheme) -> LabelScheme:
+        """This scheme, and what was detected of labels it does not name."""
+        return LabelScheme({**detected.renamed, **self.renamed})
 
 
-PLAIN = Dialect()
-MOVED = Dialect({"namespace": "exported_namespace"})
+PLAIN = LabelScheme()
+MOVED = LabelScheme({"namespace": "exported_namespace"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +60,13 @@ class QueryScope:
     owner_kinds: tuple[str, ...] = OWNER_KINDS
     run_labels: tuple[str, ...] = ()
     per_metric: bool = False
-    state: Dialect = PLAIN
-    usage: Dialect = PLAIN
+    state: LabelScheme = PLAIN
+    usage: LabelScheme = PLAIN
 
-    def of(self, dialect: Dialect, *matchers: str, pods: Sequence[str] = ()) -> list[str]:
+    def of(self, scheme: LabelScheme, *matchers: str, pods: Sequence[str] = ()) -> list[str]:
         """The matchers every selector of this scope carries, plus ``matchers`` and a restriction to ``pods``."""
-        where = among(dialect.name("namespace"), self.namespaces) or [matcher(dialect.name("namespace"), "!=", "")]
-        return [*equalities(self.extra_matchers), *where, *among(dialect.name("pod"), pods), *matchers]
+        where = among(scheme.name("namespace"), self.namespaces) or [scheme.match("namespace", "!=", "")]
+        return [*equalities(self.extra_matchers), *where, *among(scheme.name("pod"), pods), *matchers]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,19 @@ TAIL = ".tail"
 
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
-    dialect = scope.usage
-    key = dialect.names(("namespace", "pod", "container", "id"))
-    pod_key = dialect.names(("namespace", "pod", "id"))
-    container = dialect.name("container")
-    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
-    pod_level = scope.of(dialect, matcher(container, "=~", "|POD"), matcher("interface", "!=", "lo"), pods=pods)
+    scheme = scope.usage
+    key = scheme.names(("namespace", "pod", "container", "id"))
+    pod_key = scheme.names(("namespace", "pod", "id"))
+    inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
+    pod_level = scope.of(
+        scheme, scheme.match("container", "=~", "|POD"), scheme.match("interface", "!=", "lo"), pods=pods
+    )
+    device, interface = scheme.columns("device", "interface")
     totals = last_values(scope, window, COUNTERS, inside)
     network = last_values(scope, window, NETWORK, pod_level)
     return (
-        f"sum by (__name__, series, {key}) (max by (__name__, series, {key}, device) ({totals}))"
-        f" or sum by (__name__, series, {pod_key}) (max by (__name__, series, {pod_key}, interface) ({network}))"
+        f"sum by (__name__, series, {key}) (max by (__name__, series, {key}, {device}) ({totals}))"
+        f" or sum by (__name__, series, {pod_key}) (max by (__name__, series, {pod_key}, {interface}) ({network}))"
     )
 
 
@@ -58,13 +60,12 @@ def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records:
 
     ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
     """
-    dialect = scope.usage
+    scheme = scope.usage
     info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
     bearers = f"count by ({scope.state.names(POD)}) (last_over_time({info}{window.range}))"
-    container = dialect.name("container")
-    inside = scope.of(dialect, matcher(container, "!=", ""), matcher(container, "!=", "POD"), pods=pods)
+    inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
-    by = f"max by ({dialect.names(('namespace', 'pod', 'container', 'id'))})"
+    by = f"max by ({scheme.names(('namespace', 'pod', 'container', 'id'))})"
 
     def direct(over: TimeRange) -> dict[str, str]:
         return {

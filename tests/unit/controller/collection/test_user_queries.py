@@ -18,6 +18,7 @@ from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import define
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.vector import Vector
+from concertmaster.settings.source import LabelNames
 from tests.support.controller.harness import Bed, report, run
 
 NOW = 1_760_000_000.0
@@ -30,6 +31,7 @@ class FakeSource:
     name: str = "default"
     delay_seconds: int = 0
     extra_matchers: Mapping[str, str] = field(default_factory=dict)
+    labels: LabelNames = field(default_factory=LabelNames)
 
 
 @dataclass

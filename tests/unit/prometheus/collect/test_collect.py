@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +33,7 @@ from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.scope import PLAIN, QueryScope, TimeRange
 from concertmaster.settings import Source
+from concertmaster.settings.source import POD_LABEL_PREFIX, STATE_LABELS, USAGE_LABELS
 from tests.support.data.metrics_store import Asked, Labels, Reply, Store, failure, running, vector
 
 NOW = 1_000_000.0
@@ -109,6 +111,42 @@ def look(asking: PrometheusClient, **options: Any) -> Collection:
         label_keys=("step",),
         options=CollectOptions(**options),
     )
+
+
+STATE = {name: f"x_{name}" for name in STATE_LABELS}
+USAGE = {name: f"y_{name}" for name in USAGE_LABELS}
+
+
+def relabelled(labels: Labels, family: Mapping[str, str]) -> Labels:
+    """What a store that relabels hands out: every label of the family under its other name."""
+    prefix = family.get(POD_LABEL_PREFIX, POD_LABEL_PREFIX)
+    return {
+        family.get(name, f"{prefix}{name.removeprefix(POD_LABEL_PREFIX)}" if name.startswith("label_") else name): value
+        for name, value in labels.items()
+    }
+
+
+def test_a_store_that_relabels_everything_gives_the_same_facts(store: Store) -> None:
+    plain = look(client(store))
+    queries = [asked.query for asked in store.asked]
+
+    def other(asked: Asked) -> Reply:
+        family = USAGE if "y_container" in asked.query and "x_uid" not in asked.query else STATE
+        family = USAGE if '"burst"' in asked.query else family
+        return vector([(relabelled(labels, family), value) for labels, value in rows(asked.query)])
+
+    store.script, store.asked = other, []
+    names = {"stateMetrics": STATE, "containerMetrics": USAGE}
+    found = look(client(store, labels=names))
+    assert found.facts == plain.facts and found.jobs == plain.jobs
+    assert len(store.asked) == len(queries)
+    for asked in store.asked:
+        written = set(re.findall(r"[a-z_]+(?=[!=]~?\")", asked.query)) - {"__name__", "figure", "stat"}
+        assert not written & {*STATE_LABELS, *USAGE_LABELS}, "a label is matched by the exporter's name"
+        for inside in re.findall(r"(?:by|on) \(([^()]*)\)", asked.query):
+            assert not {*inside.split(", ")} & {*STATE_LABELS, *USAGE_LABELS}, (
+                "a label is grouped by the exporter's name"
+            )
 
 
 def test_a_healthy_store(store: Store) -> None:

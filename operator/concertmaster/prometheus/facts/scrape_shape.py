@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.missing import Missing, renamed
-from concertmaster.prometheus.queries.scope import PLAIN, Dialect
+from concertmaster.prometheus.queries.scope import PLAIN, LabelScheme
 
 _MOVABLE = ("namespace", "pod", "container", "node", "uid")
 
@@ -19,8 +19,8 @@ _MOVABLE = ("namespace", "pod", "container", "node", "uid")
 class ScrapeShape:
     """What the two families of series call their labels; ``present`` is False when the store knows no pods at all."""
 
-    state: Dialect = PLAIN
-    usage: Dialect = PLAIN
+    state: LabelScheme = PLAIN
+    usage: LabelScheme = PLAIN
     present: bool = False
     notes: tuple[Missing, ...] = ()
 
@@ -40,4 +40,4 @@ def detect(found: Vector) -> ScrapeShape:
         notes.append(renamed(sorted(state), "kube-state-metrics"))
     if usage:
         notes.append(renamed(sorted(usage), "container"))
-    return ScrapeShape(Dialect(state), Dialect(usage), present, tuple(notes))
+    return ScrapeShape(LabelScheme(state), LabelScheme(usage), present, tuple(notes))
