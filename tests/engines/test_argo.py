@@ -7,6 +7,7 @@ import pytest
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.engines.argo.live import workflow_of
 from tests.support.engines.argo_runs import ADHOC, Definitions, Run
+from tests.support.engines.argo_runs import agree as agree  # what the fixture asks of every run
 from tests.support.engines.expected import ARGO
 from tests.support.engines.scene import NAMESPACE, Object, Scene, about
 from tests.support.engines.times import created
