@@ -52,7 +52,7 @@ class ClusterSnapshot:
 
 
 class SnapshotBuilder:
-    """Builds the scene, keeping targets from cycle to cycle. ``namespaces`` empty: the whole cluster."""
+    """Builds the snapshot, keeping targets from cycle to cycle. ``namespaces`` empty: the whole cluster."""
 
     def __init__(
         self,
@@ -72,17 +72,17 @@ class SnapshotBuilder:
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
-        snapshot = self._registry.snapshot()
-        namespaces, notes = self._namespaces(snapshot)
-        book = PolicyBook(snapshot, namespaces, self._owners)
-        references = {ref[:2] for ref in map(discovery.reference, snapshot.profiles) if ref is not None}
+        registered = self._registry.snapshot()
+        namespaces, notes = self._namespaces(registered)
+        book = PolicyBook(registered, namespaces, self._owners)
+        references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
         self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat)
-        scene = ClusterSnapshot(snapshot, namespaces, book, self._targets, notes=notes)
+        snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes)
         if not discovering:
-            return scene
+            return snapshot
         wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces)
-        return self._carry_out(scene, discovery.plan(wanted, self._targets, snapshot.profiles))
+        return self._carry_out(snapshot, discovery.plan(wanted, self._targets, registered.profiles))
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
         """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.
@@ -111,7 +111,7 @@ class SnapshotBuilder:
             found.setdefault(name, {})
         return found, (f"labels of namespaces are unknown: {problems[0].message}",)
 
-    def _carry_out(self, scene: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
+    def _carry_out(self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
         closed: set[str] = set()  # namespaces where creating is denied: one refusal tells enough
@@ -133,11 +133,11 @@ class SnapshotBuilder:
             ):  # a name taken since the plan was made: the next plan sees it
                 obstacles.setdefault(wish.policy, []).append(result.message)
         for change in plan.relabel:
-            self._tell(relabel_profile(self._client, change.entry.ref, change.labels))
-        gone = [e for e in plan.withdraw if self._tell(withdraw_profile(self._client, e.ref, e.resource_version))]
+            self._describe(relabel_profile(self._client, change.entry.ref, change.labels))
+        gone = [e for e in plan.withdraw if self._describe(withdraw_profile(self._client, e.ref, e.resource_version))]
         return replace(
-            scene,
-            snapshot=self._settled(scene.snapshot, made, {e.uid for e in gone}),
+            snapshot,
+            snapshot=self._settled(snapshot.snapshot, made, {e.uid for e in gone}),
             discovered=discovered,
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
             created=len(made),
@@ -156,7 +156,7 @@ class SnapshotBuilder:
         return replace(snapshot, profiles=tuple(e for e in snapshot.profiles if e.uid not in gone))
 
     @staticmethod
-    def _tell(result: MadeResult) -> bool:
+    def _describe(result: MadeResult) -> bool:
         if result.outcome in (CreateOutcome.DONE, CreateOutcome.GONE):
             return True
         log.warning("%s", result.message)

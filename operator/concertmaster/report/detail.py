@@ -56,12 +56,12 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
 
 def _told(items: Sequence[View], memory: RecommendationHistory) -> list[View]:
     known = {s.id: s for s in memory.standings}
-    found = []
+    views = []
     for item in items:
         if (standing := known.get(item["id"])) is not None:
             more = {"dismissal": standing.dismissal, "note": standing.note}
-            found.append({**item, "state": standing.state.value, **{k: v for k, v in more.items() if v}})
-    return found
+            views.append({**item, "state": standing.state.value, **{k: v for k, v in more.items() if v}})
+    return views
 
 
 def encode(found: View) -> bytes:

@@ -34,15 +34,15 @@ def load(path: str | Path) -> Settings:
 def parse(text: str, *, name: str = "configuration") -> Settings:
     """Check the text of a configuration; ``name`` stands for the file in messages. Raises SettingsError."""
     try:
-        found = yaml.load(text, Loader=_StrictLoader)
+        settings = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise SettingsError(_yaml_message(name, error)) from None
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise SettingsError(
             f"{name}: must be a mapping that has at least sources: [{{name: default, url: http://...}}]."
         )
     try:
-        return Settings.model_validate(found)
+        return Settings.model_validate(settings)
     except ValidationError as error:
         lines = [f"{name}: {_where(one['loc'])}: {_what(one)}" for one in error.errors(include_url=False)]
         raise SettingsError("\n".join(lines)) from None

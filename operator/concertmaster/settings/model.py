@@ -123,27 +123,27 @@ class Settings(Section):
 
     def notes(self) -> list[str]:
         """What is allowed and still worth a second look, one sentence each: for ``check-config`` and the start's log."""
-        found = []
+        texts = []
         if self.source("default") is None:
-            found.append('No source is named "default": every policy must name one in metricsSource.')
+            texts.append('No source is named "default": every policy must name one in metricsSource.')
         for source in self.sources:
             plain = source.url.startswith("http://")
             if plain and (source.auth.basic or source.auth.bearer_token_file):
-                found.append(f"sources.{source.name} sends credentials over plain http; use https.")
+                texts.append(f"sources.{source.name} sends credentials over plain http; use https.")
             if source.tls.insecure_skip_verify:
-                found.append(f"sources.{source.name} accepts any certificate; set tls.caFile instead.")
-            found += [
+                texts.append(f"sources.{source.name} accepts any certificate; set tls.caFile instead.")
+            texts += [
                 f"sources.{source.name} names the file {path}, which cannot be read here."
                 for path in credential_files(source)
                 if not Path(path).is_file()
             ]
         if not PurePosixPath(self.history_path).is_absolute():
-            found.append("historyPath is relative: it depends on the folder the operator is started in.")
+            texts.append("historyPath is relative: it depends on the folder the operator is started in.")
         if Path(self.history_path).is_dir():
-            found.append(f"historyPath {self.history_path} is a directory here: name a file in it.")
+            texts.append(f"historyPath {self.history_path} is a directory here: name a file in it.")
         outside = [o for o in self.cluster_template_owners if self.namespaces and o.namespace not in self.namespaces]
-        found += [
+        texts += [
             f"clusterTemplateOwners names namespace {o.namespace} for {o.name}, which is not in namespaces: nobody owns it."
             for o in outside
         ]
-        return found
+        return texts

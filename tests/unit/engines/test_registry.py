@@ -24,7 +24,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=str)
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: str(engine.traits.name))
 def test_what_an_engine_declares_fits_together(engine: Engine) -> None:
     names = {kind.kind for kind in engine.traits.kinds}
     assert names >= set(engine.defining)

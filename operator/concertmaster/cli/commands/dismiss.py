@@ -184,9 +184,9 @@ def _dismissals(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _owned(raw: Mapping[str, Any]) -> set[str]:
     """The dismissals this command made, by the object's managedFields."""
-    found: set[str] = set()
+    texts: set[str] = set()
     for entry in raw["metadata"].get("managedFields") or ():
         if entry.get("manager") == MANAGER and entry.get("operation") == "Apply":
             listed = ((entry.get("fieldsV1") or {}).get("f:spec") or {}).get("f:dismissals") or {}
-            found |= {str(yaml.safe_load(key[2:])["recommendation"]) for key in listed if key.startswith("k:")}
-    return found
+            texts |= {str(yaml.safe_load(key[2:])["recommendation"]) for key in listed if key.startswith("k:")}
+    return texts

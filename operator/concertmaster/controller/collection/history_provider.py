@@ -56,12 +56,12 @@ class HistoryProvider:
         """Try the file again where only a copy is at hand; what is wrong with it, empty when nothing is."""
         if self._trouble:
             try:
-                found = self._written()
+                store = self._written()
             except HistoryError as error:
                 self._trouble = f"{error} {self._meanwhile}"
             else:
                 self.store.close()
-                self.store, self._trouble = found, ""
+                self.store, self._trouble = store, ""
                 log.warning("history %s can be written again", self._path)
         return self._trouble
 

@@ -78,8 +78,8 @@ class Targets:
         resource = target_resource(api_version, kind)
         if resource is None:
             return Problem(ProblemKind.KIND_MISSING, f"{kind} ({api_version}) is no kind this operator can observe")
-        found = self._scans.get(resource)
-        return found.problem_for(namespace if resource.namespaced else None) if found else None
+        target = self._scans.get(resource)
+        return target.problem_for(namespace if resource.namespaced else None) if target else None
 
     def unseen(self, kind: str, namespace: str) -> Problem | None:
         """Why an object of a companion's ``kind`` may be there although it is not here; None when all were listed."""
@@ -124,13 +124,13 @@ def refresh(
     heartbeat: Callable[[], None] = lambda: None,
 ) -> Targets:
     """List ``resources`` anew. What cannot be listed just now keeps its last known state; what is denied does not."""
-    found: dict[TargetId, Target] = {}
+    targets: dict[TargetId, Target] = {}
     scans: dict[Resource, Scan] = {}
     for resource in resources:
 
         def visit(obj: dict[str, Any], resource: Resource = resource) -> None:
             target = _target(resource, obj, previous)
-            found[target.id] = target
+            targets[target.id] = target
 
         heartbeat()
         if namespaces and not resource.namespaced:
@@ -141,8 +141,8 @@ def refresh(
         for target in previous if passing else ():
             hidden = any(p.namespace is None or p.namespace == target.ref.namespace for p in passing)
             if target.ref.resource == resource and hidden:
-                found.setdefault(target.id, target)
-    return Targets(found, scans)
+                targets.setdefault(target.id, target)
+    return Targets(targets, scans)
 
 
 def _out_of_reach(resource: Resource, namespaces: Sequence[str]) -> Problem:

@@ -77,34 +77,36 @@ class Assessor:
         self._fleet = FleetBook()
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
-        self._told: Mapping[WorkflowKey, tuple[str, ...]] = {}
+        self._notes: Mapping[WorkflowKey, tuple[str, ...]] = {}
 
-    def subjects(self, scene: ClusterSnapshot) -> list[Subject]:
+    def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
-        self.learned = Learned(scene.snapshot)
-        found = lead(
+        self.learned = Learned(snapshot.snapshot)
+        subjects = lead(
             [
-                resolve_subject(entry, scene.book, scene.targets, scene.namespaces, self._definitions, self._sources)
-                for entry in scene.snapshot.profiles
+                resolve_subject(
+                    entry, snapshot.book, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
+                )
+                for entry in snapshot.snapshot.profiles
             ]
         )
-        uids = frozenset(s.entry.uid for s in found)
+        uids = frozenset(s.entry.uid for s in subjects)
         self._definitions.keep_only(uids)
         for uid in [u for u in self._memory if u not in uids]:
             del self._memory[uid]
         for uid in [u for u in self._failures if u not in uids]:
             del self._failures[uid]
-        self._fleet.keep_only({s.key for s in found})
+        self._fleet.keep_only({s.key for s in subjects})
         self._details.keep_only(uids)
-        return found
+        return subjects
 
     def record_changes(self, changed: Iterable[WorkflowKey]) -> None:
         """Remember that these workflows have new or corrected runs."""
         self._revisions.update(changed)
 
-    def record_notes(self, told: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
+    def record_notes(self, notes: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
         """What could not be read of the latest live runs, by workflow."""
-        self._told = told
+        self._notes = notes
 
     def holds(self, uid: str, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
@@ -135,14 +137,14 @@ class Assessor:
             if self._must_wait(subject, report):
                 tally.held += 1
                 continue
-            verdict = self._verdict(subject, report, now, tally)
-            if verdict.document is not None and self._half(subject):
+            outcome = self._outcome(subject, report, now, tally)
+            if outcome.document is not None and self._half(subject):
                 tally.held += 1
                 continue
-            update = status_update(subject.entry, verdict, now)
+            update = status_update(subject.entry, outcome, now)
             if update is not None:
                 yield update
-            elif verdict.document is not None:
+            elif outcome.document is not None:
                 self.holds(subject.entry.uid, subject.entry.status)
         heartbeat("fleet")
         self.again = not reading and self._fleet.settle(now)
@@ -160,14 +162,14 @@ class Assessor:
             and subject.entry.uid not in self._memory
         )
 
-    def _verdict(self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts) -> ProfileOutcome:
+    def _outcome(self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts) -> ProfileOutcome:
         """What to say about one profile: a fresh analysis where something changed, else what is remembered."""
         known = self._known(subject, report)
         definition, policy = subject.resolved.definition, subject.policy
         if definition is None or policy is None or subject.profile is None:
             return known
         missing = report.missing if report is not None else ()
-        notes = (*self._told.get(definition.key, ()), *_strays(definition, report))
+        notes = (*self._notes.get(definition.key, ()), *_strays(definition, report))
         case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet, notes)
         edition, revision = subject.resolved.edition, self._revisions[definition.key]
         others, own = self._fleet.edition_for(definition.key), self.learned.changes(subject.entry)
@@ -181,7 +183,7 @@ class Assessor:
             return replace(known, failure=self._failed(subject.entry, error))
 
     def _known(self, subject: Subject, report: SourceReport | None) -> ProfileOutcome:
-        """The verdict without a new analysis."""
+        """The outcome without a new analysis."""
         metrics = subject.refusal
         if metrics is None and report is not None:
             metrics = metrics_finding(report)
@@ -271,9 +273,9 @@ class Assessor:
         if isinstance(error, HistoryError):
             return str(error)
         text = f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
-        told = f"{type(error).__name__}: {error}"
-        if self._failures.get(entry.uid) != told:
-            self._failures[entry.uid] = told
+        fault = f"{type(error).__name__}: {error}"
+        if self._failures.get(entry.uid) != fault:
+            self._failures[entry.uid] = fault
             log.error("analysis of %s failed", entry.ref, exc_info=error)
         return text
 

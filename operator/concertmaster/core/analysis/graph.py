@@ -155,8 +155,8 @@ def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Seque
 
 def levels(parents: Sequence[Sequence[int]]) -> list[int]:
     """Level of every node: 0 for roots, else one more than the deepest parent; -1 for nodes on or behind a cycle."""
-    found = topological_order(parents)
+    order = topological_order(parents)
     out = [-1] * len(parents)
-    for node in found.order:
+    for node in order.order:
         out[node] = max((out[p] + 1 for p in parents[node] if 0 <= p < len(parents)), default=0)
     return out

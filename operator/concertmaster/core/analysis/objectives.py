@@ -127,7 +127,7 @@ def evaluate_objectives(
     """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first."""
     spans = _going(r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED)
     label = f" ({objectives.duration_note})" if objectives.duration_note else ""
-    found: list[ObjectiveAssessment] = []
+    objective_assessments: list[ObjectiveAssessment] = []
     waits = _going(r.queue_time for r in runs)
     for name, quantiles, summary, trend in (
         ("duration", objectives.duration, makespan, spans),
@@ -135,14 +135,16 @@ def evaluate_objectives(
     ):
         for quantile, _, target in quantiles.targets():
             note = label if (name, quantile) == ("duration", "p50") else ""
-            found.append(_at_most(f"{name} {quantile}{note}", target, getattr(summary, quantile), text.duration, trend))
+            objective_assessments.append(
+                _at_most(f"{name} {quantile}{note}", target, getattr(summary, quantile), text.duration, trend)
+            )
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     share = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known) if known else None
     trend = _rate([r.outcome is Outcome.SUCCEEDED for r in known])
-    found.append(_at_least("success", objectives.min_success, share, _percent, trend))
+    objective_assessments.append(_at_least("success", objectives.min_success, share, _percent, trend))
     rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
     worst = max(rates, key=lambda s: (rates[s], s), default=None)
-    found.append(
+    objective_assessments.append(
         _at_most(
             f"step failure ({worst})" if worst else "step failure",
             objectives.max_step_failure,
@@ -162,31 +164,35 @@ def evaluate_objectives(
         actual = cost.per_run.total if cost.per_run else None
         costs = (run_cost(r, pricing or Pricing()) for r in runs)
         trend = _going(c.total if c is not None else None for c in costs)
-        found.append(_at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend))
+        objective_assessments.append(
+            _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend)
+        )
     if objectives.min_throughput_per_hour is not None:
         monthly = runs_per_month(runs)
         actual = monthly / 720.0 if monthly is not None else None
         starts = sorted(r.start for r in runs if r.start is not None)
         trend = _going(b - a for a, b in pairwise(starts))  # shorter times between starts are more runs an hour
-        found.append(
+        objective_assessments.append(
             _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
         )
     hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
     if hits:  # a workflow without a cache has nothing to hit
-        found.append(_at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits)))
+        objective_assessments.append(
+            _at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits))
+        )
     for name, share_target, actual, used in (
         ("CPU utilization", objectives.target_cpu_utilization, utilization[0], _cpu_share),
         ("memory utilization", objectives.target_memory_utilization, utilization[1], _memory_share),
     ):
         if share_target is not None:
             trend = _going((used(r) for r in runs), smaller_is_better=False)
-            found.append(_at_least(name, share_target, actual, _percent, trend))
+            objective_assessments.append(_at_least(name, share_target, actual, _percent, trend))
     for metric, most in objectives.budgets.items():
         amounts = [r.extra[metric] for r in runs if metric in r.extra]
         worst_amount = max(amounts) if amounts else None
         name, trend = f"{metric} per run", _going(amounts)
-        found.append(_at_most(name, most, worst_amount, lambda v: f"{v:.6g}", trend))
-    return tuple(found)
+        objective_assessments.append(_at_most(name, most, worst_amount, lambda v: f"{v:.6g}", trend))
+    return tuple(objective_assessments)
 
 
 def _cpu_share(run: RunRecord) -> float | None:

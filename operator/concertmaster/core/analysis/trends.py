@@ -197,11 +197,11 @@ def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row
 
 
 def _values(rows: Sequence[_Row]) -> Values:
-    found: dict[str, list[float]] = {}
+    values: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.figures.items():
-            found.setdefault(name, []).append(value)
-    return found
+            values.setdefault(name, []).append(value)
+    return values
 
 
 def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> Difference:

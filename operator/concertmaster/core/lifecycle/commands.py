@@ -65,13 +65,13 @@ def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPat
 
 def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSpec | None) -> dict[str, str]:
     """Names that must still stand at places of lists the pointer goes through."""
-    found = _TEMPLATE.match(pointer)
-    if found:
+    match = _TEMPLATE.match(pointer)
+    if match:
         for step in definition.graph.steps:
             places = [step.pointer, *(c.resources_pointer for c in step.containers)]
             heads = [m["head"] for m in (_TEMPLATE.match(p) for p in places if p is not None) if m is not None]
-            if found["head"] in heads and step.template:
-                return {f"{found['head']}/name": step.template}
+            if match["head"] in heads and step.template:
+                return {f"{match['head']}/name": step.template}
     if container is None or container.resources_pointer is None:
         return {}
     owner = container.resources_pointer.rpartition("/")[0]

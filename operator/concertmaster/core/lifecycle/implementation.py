@@ -124,7 +124,7 @@ def _element(place: list[Any], part: str) -> Any:
 def _named(target: Mapping[str, Any], pointer: str) -> str | None:
     """The pointer with names in place of numbers; None where a list on the way is too short."""
     place: Any = target
-    found: list[str] = []
+    texts: list[str] = []
     for part in parts(pointer):
         name = part
         if isinstance(place, list):
@@ -135,5 +135,5 @@ def _named(target: Mapping[str, Any], pointer: str) -> str | None:
             name = told if isinstance(told, str) and told else part
         else:
             place = place.get(part) if isinstance(place, Mapping) else None
-        found.append(name)
-    return join(found)
+        texts.append(name)
+    return join(texts)

@@ -118,10 +118,10 @@ def recommend(
 ) -> list[Recommendation]:
     """All recommendations for one workflow, ranked and free of contradictions. Rules that compare
     workflows stay silent without a ``fleet``. ``trust``: see ``rank``."""
-    found: list[Recommendation] = []
+    recommendations: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
-            found.extend(rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
-    return resolve(rank(found, analysis.cost.per_month, failing=_failing(analysis), trust=trust))
+            recommendations.extend(rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
+    return resolve(rank(recommendations, analysis.cost.per_month, failing=_failing(analysis), trust=trust))

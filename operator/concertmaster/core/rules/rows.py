@@ -20,12 +20,12 @@ class Rows:
     @cached_property
     def all(self) -> Mapping[str, ByRun]:
         """Executions that ran, whatever came of them, by step and run (runs oldest first)."""
-        found: dict[str, dict[str, list[StepExecution]]] = {}
+        executions: dict[str, dict[str, list[StepExecution]]] = {}
         for run in self._runs:
             for e in run.steps:
                 if e.outcome not in (Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING):
-                    found.setdefault(e.step, {}).setdefault(run.run, []).append(e)
-        return found
+                    executions.setdefault(e.step, {}).setdefault(run.run, []).append(e)
+        return executions
 
     @cached_property
     def succeeded(self) -> Mapping[str, ByRun]:

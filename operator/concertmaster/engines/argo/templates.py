@@ -111,10 +111,10 @@ class Templates:
             self.foreign[scope] = mapping(
                 mapping(raw, scope, self.problems).get("spec"), f"{scope}.spec", self.problems
             )
-        found = self.named(scope, template)
-        if found is None:
+        called = self.named(scope, template)
+        if called is None:
             self.problems.add(f"{where} refers to template {template!r}, which {scope} does not define")
-        return found
+        return called
 
     def _table(self, scope: str) -> dict[str, Called]:
         if scope not in self._known:

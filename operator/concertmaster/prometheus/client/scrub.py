@@ -23,7 +23,7 @@ _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202
 
 def secrets(headers: Mapping[str, str], credentials: Iterable[str]) -> tuple[str, ...]:
     """Texts to mask: values of the headers named in ``credentials``, and what they are made of; longest first."""
-    found: set[str] = set()
+    texts: set[str] = set()
     for name in credentials:
         value = headers.get(name, "")
         scheme, _, rest = value.partition(" ")
@@ -36,8 +36,8 @@ def secrets(headers: Mapping[str, str], credentials: Iterable[str]) -> tuple[str
                 pair = ""
             parts |= {pair, pair.partition(":")[2]}
         for part in parts:
-            found |= {part, quote(part), quote(part, safe=""), quote_plus(part)}
-    return tuple(sorted(found - {""}, key=lambda text: (-len(text), text)))
+            texts |= {part, quote(part), quote(part, safe=""), quote_plus(part)}
+    return tuple(sorted(texts - {""}, key=lambda text: (-len(text), text)))
 
 
 def text(said: str, hidden: Iterable[str]) -> str:

@@ -163,7 +163,7 @@ def matrix(envelope: Envelope) -> Matrix:
     kind, result = _result(envelope)
     if kind != "matrix" or not isinstance(result, list):
         raise Malformed(f"a matrix was expected, the answer is a {kind or 'thing without resultType'}")
-    found: list[Series] = []
+    series: list[Series] = []
     dropped = 0
     for element in result:
         times, values = array("d"), array("d")
@@ -175,8 +175,8 @@ def matrix(envelope: Envelope) -> Matrix:
                 continue
             times.append(float(sample[0]))
             values.append(number)
-        found.append(Series(dict(element.labels), times, values))
-    return Matrix(tuple(found), dropped, envelope.warnings, envelope.infos)
+        series.append(Series(dict(element.labels), times, values))
+    return Matrix(tuple(series), dropped, envelope.warnings, envelope.infos)
 
 
 def _result(envelope: Envelope) -> tuple[str, Any]:

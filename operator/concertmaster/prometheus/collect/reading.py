@@ -73,14 +73,14 @@ def backfill(
     while end > since:
         begin = max(since, float(int(end - length)))
         try:
-            found = look.over(scope, begin, end)
+            collection = look.over(scope, begin, end)
         except TooLarge:
             if end - begin <= chosen.shortest:
                 raise
             length = max(chosen.shortest, (end - begin) / 2)
             continue
         # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
-        yield replace(found, complete_until=end)
+        yield replace(collection, complete_until=end)
         end = begin
         length = min(chosen.longest, length * 2)
 
@@ -110,8 +110,8 @@ class _Look:
         scope = replace(self.scope, namespaces=namespaces)
         before = self.client.requests
         try:
-            found = Shard(self.client, scope, self.label_keys, self.options, since, end).collect()
-            return replace(found, queries=self.client.requests - before)
+            collection = Shard(self.client, scope, self.label_keys, self.options, since, end).collect()
+            return replace(collection, queries=self.client.requests - before)
         except TooLarge:
             if len(namespaces) == 1:
                 raise

@@ -172,9 +172,9 @@ class Shard:
         return tuple(sorted(names)) if len(names) <= self.options.named_pods else ()
 
     def _ask(self, name: str, text: str) -> Vector:
-        found = self.client.instant(text, self.end, name=name)
-        self.dropped += found.dropped
-        return found
+        vector = self.client.instant(text, self.end, name=name)
+        self.dropped += vector.dropped
+        return vector
 
 
 def window_of(since: float, end: float, options: CollectOptions) -> TimeRange:

@@ -94,7 +94,7 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
     makes it look denser; ``seen`` is what the store's best sampled container says. Both err upwards. Intervals are
     configured in round numbers, so one close by is taken.
     """
-    found: list[float] = []
+    values: list[float] = []
     for draft in drafts:
         for name in draft.containers:
             rows, _ = rows_of(draft, name, usage)
@@ -102,9 +102,9 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
                 begin = row.values.get("container_start_time_seconds", draft.containers[name].started)
                 last, samples = row.values.get("last"), row.values.get("samples", 0.0)
                 if begin is not None and last is not None and samples >= 4 and last > begin:
-                    found.append((last - begin) / (samples - 0.5))
-    found.sort()
-    guesses = [value for value in (seen, found[len(found) // 5] if found else None) if value]
+                    values.append((last - begin) / (samples - 0.5))
+    values.sort()
+    guesses = [value for value in (seen, values[len(values) // 5] if values else None) if value]
     if not guesses:
         return None
     best = min(guesses)

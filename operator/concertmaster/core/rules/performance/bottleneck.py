@@ -89,9 +89,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     ranked = sorted(((s, s.path) for s in analysis.steps if s.path is not None), key=lambda pair: -pair[1].drag)
     for step, path in ranked[: int(evidence.settings.number("maxSteps", 2))]:
-        found = _finding(evidence, step, path, makespan)
-        if found is not None:
-            yield found
+        finding = _finding(evidence, step, path, makespan)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule(

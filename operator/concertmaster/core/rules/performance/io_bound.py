@@ -120,11 +120,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         ):
             continue
         by_run = evidence.rows.succeeded.get(step.step, {})
-        rows = [s for found in by_run.values() for s in (_seen(e) for e in found) if s is not None]
+        rows = [s for finding in by_run.values() for s in (_seen(e) for e in finding) if s is not None]
         if len(rows) >= analysis.options.min_runs:
-            found = _finding(evidence, step, rows)
-            if found is not None:
-                yield found
+            finding = _finding(evidence, step, rows)
+            if finding is not None:
+                yield finding
 
 
 RULE = Rule(

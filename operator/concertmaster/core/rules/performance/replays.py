@@ -27,5 +27,5 @@ def scaled(
     base, saved = np.array(before), np.array(before) - np.array(after)
     low, high = paired_interval(saved, base)
     share = float(saved.sum() / base.sum()) if base.sum() > 0 else 0.0
-    found = Gain(Interval(low[0], float(saved.mean()), high[0]), Interval(low[1], share, high[1]), len(before))
-    return found, before, after
+    gain = Gain(Interval(low[0], float(saved.mean()), high[0]), Interval(low[1], share, high[1]), len(before))
+    return gain, before, after

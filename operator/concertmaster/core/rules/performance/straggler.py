@@ -86,9 +86,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for step in evidence.analysis.steps:
         by_run = evidence.rows.succeeded.get(step.step, {})
         if any(len(rows) >= 3 for rows in by_run.values()):
-            found = _finding(evidence, step, by_run)
-            if found is not None:
-                yield found
+            finding = _finding(evidence, step, by_run)
+            if finding is not None:
+                yield finding
 
 
 RULE = Rule(

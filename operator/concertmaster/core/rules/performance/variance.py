@@ -131,9 +131,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for step in evidence.analysis.steps:
         by_run = evidence.rows.succeeded.get(step.step, {})
         if by_run and step.path is not None and step.path.drag > 0:
-            found = _finding(evidence, step, by_run)
-            if found is not None:
-                yield found
+            finding = _finding(evidence, step, by_run)
+            if finding is not None:
+                yield finding
 
 
 RULE = Rule(

@@ -35,10 +35,10 @@ def _culprits(run: RunRecord) -> dict[str, StepExecution]:
     for e in sorted(run.steps, key=lambda e: (e.attempt, e.started or 0.0)):
         last[e.step, e.item] = e
     failed = sorted((e for e in last.values() if e.outcome is Outcome.FAILED), key=lambda e: e.finished or 0.0)
-    found: dict[str, StepExecution] = {}
+    executions: dict[str, StepExecution] = {}
     for e in failed:
-        found.setdefault(e.step, e)
-    return found
+        executions.setdefault(e.step, e)
+    return executions
 
 
 def _chance(streak: int, before: Sequence[RunRecord]) -> float:

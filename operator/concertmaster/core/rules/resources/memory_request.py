@@ -149,9 +149,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
-        found = _finding(evidence, place.step, place.container)
-        if found is not None:
-            yield place.described(found)
+        finding = _finding(evidence, place.step, place.container)
+        if finding is not None:
+            yield place.described(finding)
 
 
 RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7, settings=("minChangePercent",))

@@ -43,7 +43,7 @@ def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
 
 def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     analysis = evidence.analysis
-    found: dict[str, _Sidecar] = {}
+    sidecars: dict[str, _Sidecar] = {}
     for step, by_run in evidence.rows.all.items():
         spec = analysis.definition.graph.step(step)
         for run, rows in by_run.items():
@@ -53,7 +53,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     c.finished for c in e.containers if c.finished is not None and not c.init and c.name not in names
                 ]
                 for c in (c for c in e.containers if c.name in names):
-                    own = found.setdefault(c.name, _Sidecar())
+                    own = sidecars.setdefault(c.name, _Sidecar())
                     own.pods += 1
                     own.steps.add(step)
                     seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.span
@@ -65,7 +65,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                         own.used[run] = own.used.get(run, 0.0) + min(used, reserved)
                     if c.finished is not None and ends:
                         own.late.append(c.finished - max(ends))
-    return found
+    return sidecars
 
 
 def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
@@ -128,9 +128,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for name, own in sorted(_collect(evidence).items()):
-        found = _finding(evidence, name, own)
-        if found is not None:
-            yield found
+        finding = _finding(evidence, name, own)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule(

@@ -121,9 +121,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough or not runs:
         return
     for field in ("pending", "starting"):
-        found = _finding(evidence, runs, field)
-        if found is not None:
-            yield found
+        finding = _finding(evidence, runs, field)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule(
