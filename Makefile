@@ -88,12 +88,14 @@ bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 
 bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, requests, memory (about 20 minutes)
 	@$(BIN)/python -m benchmarks.fleet
+	@$(BIN)/python -m benchmarks.page
 
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.campaigns
 	@$(BIN)/python -m benchmarks.moved
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.loop
+	@$(BIN)/python -m benchmarks.page
 
 lock: ## renew the locked requirements (needs uv)
 	@uv pip compile --universal --generate-hashes --no-header --quiet pyproject.toml -o requirements/runtime.txt

@@ -207,7 +207,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Run the campaigns, write JSON and page."""
+    """Run the campaigns, write JSON."""
     options = options_of(__doc__, each=60)
     rows: list[Campaign] = []
     for place, kind in enumerate(KINDS):

@@ -132,7 +132,7 @@ def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
 
 
 def main() -> int:
-    """Play, write JSON and page."""
+    """Play, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=20, help="workflows of each kind")
     parser.add_argument("--seconds", type=float, default=25.0, help="work of a run, about")

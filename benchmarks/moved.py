@@ -120,7 +120,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Run the campaigns, write JSON and page."""
+    """Run the campaigns, write JSON."""
     options = options_of(__doc__, each=40)
     rows: list[Moved] = []
     for place, kind in enumerate(KINDS):

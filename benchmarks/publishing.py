@@ -1,4 +1,4 @@
-"""What benchmarks of simulated campaigns share: their options, and how a result gets into its file and onto the page."""
+"""What benchmarks of simulated campaigns share: their options, and how a result gets into its file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ def options_of(about: str | None, *, each: int) -> argparse.Namespace:
 
 
 def publish(file: Path, result: Mapping[str, Any], *, dry: bool) -> None:
-    """Write ``result`` to its ``file`` and the page anew; nothing when ``dry``."""
-    if dry:
-        return
-    from benchmarks.run import PAGE, RESULTS, page  # the page's other parts are made there
-
-    file.write_text(json.dumps(result, indent=1) + "\n")
-    PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    """Write ``result`` to its ``file``; nothing when ``dry``. ``python -m benchmarks.page`` puts it onto the page."""
+    if not dry:
+        file.write_text(json.dumps(result, indent=1) + "\n")

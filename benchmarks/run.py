@@ -17,12 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, fleet, loop, moved
+from benchmarks.page import PAGE, RESULTS, ROOT, page
 from benchmarks.speed import measure
-
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
-PAGE = ROOT / "benchmarks" / "RESULTS.md"
 
 
 def _commit() -> str:
@@ -56,46 +52,6 @@ def score(data: Path, part: str, only: list[str], timeout: float) -> dict[str, A
     found: dict[str, Any] = json.loads(out.read_text())
     out.unlink()
     return found
-
-
-def page(result: dict[str, Any]) -> str:
-    """The result as Markdown."""
-    about = result["about"]
-    lines = [
-        "# Results",
-        "",
-        f"Written by `make bench` at commit {about['commit']} on {about['date']}, Python {about['python']}, numpy"
-        f" {about['numpy']}. Default settings only. Cells read value [90 % interval] @ side figure; a peer counts only if it"
-        " keeps the limits of the target; * marks a peer's recorded figure.",
-        "",
-        f"## Accuracy ({result['accuracy']['set']} part of each set)",
-        "",
-        "| | measure | ours | best peer | ours / peer | must | goal | |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["accuracy"]["rows"]:
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
-        lines.append(
-            f"| {row['id']} | {row['measure']} | {row['cell']} | {row['peer_cell']} | {ratio} | {row['must']}"
-            f" | {row['goal']} | {row['verdict']} |"
-        )
-    lines += [
-        "",
-        "The targets are set for parts of the sets that are held back; on the parts used here they are only a yardstick.",
-        "",
-        "## Speed (median of repeated calls on this machine)",
-        "",
-        "| what | goal | measured |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {s['what']} | {s['goal_ms']:g} ms | {s['median_ms']:.2f} ms |" for s in result["speed"]]
-    return "\n".join([*lines, *fleet.lines(fleet.rows()), *_campaigns()]) + "\n"
-
-
-def _campaigns() -> list[str]:
-    """What the last `make bench-changes` measured, as lines of the page."""
-    parts = [part for part in (campaigns, moved, loop) if part.RESULT.is_file()]
-    return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
@@ -111,6 +112,7 @@ class PrometheusServer:
         return self._process
 
     def _write_config(self, scrapes: Sequence[Scrape]) -> None:
+        self._targets = len(scrapes)
         config: dict[str, Any] = {"scrape_configs": [scrape.config() for scrape in scrapes]}
         if self._rules:
             (self.directory / "rules.yml").write_text(json.dumps(self._rules))  # JSON is YAML
@@ -168,15 +170,30 @@ class PrometheusServer:
     ) -> None:
         self.close()
 
-    def query(self, expression: str, time: float | None = None) -> list[dict[str, Any]]:
+    def wait_for_scrapes(self, count: int = 2, *, seconds: float = 90.0) -> None:
+        """Return once each target has been scraped successfully `count` times from now on, so that what is true now has
+        been seen, however slow the machine is. The first scrape may have been under way already: hence two."""
+        deadline = time.monotonic() + seconds
+        for _ in range(count):
+            begin = time.time()
+            while not self._scraped_since(begin):
+                if time.monotonic() > deadline:
+                    raise TestbedError(f"not every target was scraped {count} times within {seconds:.0f} s")
+                time.sleep(0.2)
+
+    def _scraped_since(self, moment: float) -> bool:
+        rows = self.query("timestamp(up) and up == 1")
+        return len(rows) == self._targets and all(float(row["value"][1]) > moment for row in rows)
+
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
         """Result of an instant query, as the API returns it; for checks in tests."""
-        arguments = {"query": expression} | ({} if time is None else {"time": repr(time)})
+        arguments = {"query": expression} | ({} if at is None else {"time": repr(at)})
         answer = json.loads(http_get(f"{self.url}/api/v1/query?{urllib.parse.urlencode(arguments)}", timeout=30))
         return list(answer["data"]["result"])
 
-    def value(self, expression: str, time: float | None = None) -> float | None:
+    def value(self, expression: str, at: float | None = None) -> float | None:
         """The one value of an instant query; None when nothing matches, TestbedError when more than one series does."""
-        result = self.query(expression, time)
+        result = self.query(expression, at)
         if len(result) > 1:
             raise TestbedError(f"{expression} has {len(result)} results, expected one")
         return float(result[0]["value"][1]) if result else None

@@ -74,9 +74,9 @@ def played() -> Played:
     options = replace(Options.engines(), argo_settings={"MAX_WORKFLOW_SIZE": str(LARGE)})
     with bed(options) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
         scene = scenes.play(cluster)
-        time.sleep(3 * SCRAPE_SECONDS)  # the last ends are scraped
+        prometheus.wait_for_scrapes()  # the last ends are seen
         scenes.remove(cluster)
-        time.sleep(3 * SCRAPE_SECONDS)  # and so is the emptiness
+        prometheus.wait_for_scrapes()  # and so is the emptiness
         return Played(scene, _collected(prometheus, scene))
 
 

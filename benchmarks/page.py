@@ -1,0 +1,70 @@
+"""``python -m benchmarks.page``: write benchmarks/RESULTS.md anew from what the benchmarks last measured.
+
+Each benchmark only writes its own file in benchmarks/results; no benchmark needs to know the page or its other parts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import campaigns, fleet, loop, moved
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
+PAGE = ROOT / "benchmarks" / "RESULTS.md"
+
+
+def page(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    about = result["about"]
+    lines = [
+        "# Results",
+        "",
+        f"Written by `make bench` at commit {about['commit']} on {about['date']}, Python {about['python']}, numpy"
+        f" {about['numpy']}. Default settings only. Cells read value [90 % interval] @ side figure; a peer counts only if it"
+        " keeps the limits of the target; * marks a peer's recorded figure.",
+        "",
+        f"## Accuracy ({result['accuracy']['set']} part of each set)",
+        "",
+        "| | measure | ours | best peer | ours / peer | must | goal | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["accuracy"]["rows"]:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
+        lines.append(
+            f"| {row['id']} | {row['measure']} | {row['cell']} | {row['peer_cell']} | {ratio} | {row['must']}"
+            f" | {row['goal']} | {row['verdict']} |"
+        )
+    lines += [
+        "",
+        "The targets are set for parts of the sets that are held back; on the parts used here they are only a yardstick.",
+        "",
+        "## Speed (median of repeated calls on this machine)",
+        "",
+        "| what | goal | measured |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {s['what']} | {s['goal_ms']:g} ms | {s['median_ms']:.2f} ms |" for s in result["speed"]]
+    return "\n".join([*lines, *fleet.lines(fleet.rows()), *_campaigns()]) + "\n"
+
+
+def _campaigns() -> list[str]:
+    """What the last `make bench-changes` measured, as lines of the page."""
+    parts = [part for part in (campaigns, moved, loop) if part.RESULT.is_file()]
+    return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
+
+
+def main() -> int:
+    """Write the page; status 1 while nothing was measured by ``make bench`` yet."""
+    if not RESULTS.is_file():
+        print(f"{RESULTS.relative_to(ROOT)} is missing: run `make bench BENCH_DATA=directory` first", file=sys.stderr)
+        return 1
+    PAGE.write_text(page(json.loads(RESULTS.read_text())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
