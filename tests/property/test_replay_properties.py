@@ -15,7 +15,8 @@ from concertmaster.core.analysis.replay.forecast import forecast
 from concertmaster.core.analysis.replay.gain import gain
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
+from tests.support.builders import run_record
 from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 pytestmark = pytest.mark.filterwarnings("error")  # an overflow is a fault, even where numpy only warns
@@ -132,7 +133,7 @@ def records(draw: st.DrawFn) -> RunRecord:
             max_size=6,
         )
     )
-    return RunRecord(KEY, "r", draw(times), draw(times), Outcome.UNKNOWN, Source.HISTORY, tuple(rows))
+    return run_record(rows, workflow=KEY, start=draw(times), end=draw(times), outcome=Outcome.UNKNOWN)
 
 
 @settings(deadline=None, max_examples=200)

@@ -106,6 +106,22 @@ def run(
     return RunRecord(KEY, f"run-{number}", start, max(ends.values()), outcome, Source.HISTORY, tuple(executions))
 
 
+def run_record(
+    steps: Sequence[StepExecution] = (),
+    *,
+    workflow: WorkflowKey = KEY,
+    run: str = "r",
+    start: float | None = None,
+    end: float | None = None,
+    outcome: Outcome = Outcome.SUCCEEDED,
+    source: Source = Source.HISTORY,
+    **overrides: object,
+) -> RunRecord:
+    """One run of exactly these executions; times are Unknown unless given."""
+    found = RunRecord(workflow, run, start, end, outcome, source, tuple(steps))
+    return replace(found, **overrides)  # type: ignore[arg-type]
+
+
 def daily(
     graph: WorkflowGraph, count: int, seconds: Callable[[int], Mapping[str, float]], **options: object
 ) -> list[RunRecord]:

@@ -15,7 +15,7 @@ from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
-from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
@@ -29,6 +29,7 @@ from concertmaster.kube.objects import (
     target_resource,
 )
 from concertmaster.kube.writer import StatusWriter
+from tests.support.builders import run_record
 from tests.support.controller.fakes import MemoryClient
 
 NOW = 1_760_000_000.0
@@ -137,7 +138,7 @@ class FakeAnalyzer:
 
 def run(name: str, number: int, outcome: Outcome = Outcome.SUCCEEDED) -> RunRecord:
     key = WorkflowKey("demo", "CronJob", name)
-    return RunRecord(key, f"{name}-{number}", NOW - 1000.0, NOW - 500.0, outcome, Source.HISTORY, ())
+    return run_record(workflow=key, run=f"{name}-{number}", start=NOW - 1000.0, end=NOW - 500.0, outcome=outcome)
 
 
 class Bed:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowGraph, WorkflowKey
+from tests.support.builders import run_record
 
 KEY = WorkflowKey("demo", "WorkflowTemplate", "etl")
 BEGIN = 1_700_000_000.0
@@ -95,4 +96,4 @@ class Engine:
                     outcome=Outcome.SUCCEEDED if good else Outcome.FAILED,
                 )
             )
-        return RunRecord(KEY, name, BEGIN, BEGIN + last + self.tail, Outcome.SUCCEEDED, Source.LIVE, tuple(rows))
+        return run_record(rows, workflow=KEY, run=name, start=BEGIN, end=BEGIN + last + self.tail, source=Source.LIVE)

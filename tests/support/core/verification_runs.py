@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
-from tests.support.builders import KEY, container
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from tests.support.builders import KEY, container, run_record
 
 HOUR = 3600.0
 
@@ -42,7 +42,7 @@ def run(
         for a in range(attempts)
     )
     end = None if outcome is Outcome.RUNNING else start + seconds
-    return RunRecord(KEY, f"r{number}", start, end, outcome, Source.HISTORY, steps)
+    return run_record(steps, workflow=KEY, run=f"r{number}", start=start, end=end, outcome=outcome)
 
 
 def series(seconds: Sequence[float], begin: float, first: int = 0, **more: object) -> list[RunRecord]:

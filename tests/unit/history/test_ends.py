@@ -8,6 +8,7 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history import Store
+from tests.support.builders import run_record
 from tests.support.data.history_rows import ran
 
 KEY = WorkflowKey("ops", "CronJob", "backup")
@@ -16,7 +17,7 @@ LOST = ran("1", 10.0, outcome=Outcome.UNKNOWN, finished=None)
 
 def end(outcome: Outcome = Outcome.FAILED, source: Source = Source.LIVE, start: float | None = 9.0,
         until: float | None = 60.0, run: str = "r1") -> RunRecord:  # fmt: skip
-    return RunRecord(KEY, run, start, until, outcome, source, ())
+    return run_record(workflow=KEY, run=run, start=start, end=until, outcome=outcome, source=source)
 
 
 def runs(*records: RunRecord, pods: dict[str, list[StepExecution]] | None = None) -> list[RunRecord]:

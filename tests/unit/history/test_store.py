@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history import Store
+from tests.support.builders import run_record
 from tests.support.core.run_graphs import DIAMOND
 from tests.support.data.encoded_executions import EXECUTIONS
 from tests.support.data.history_rows import KEY, ran
@@ -157,7 +158,7 @@ def test_runs_carry_the_fingerprint_in_force_when_they_started(store: Store) -> 
 
 
 def live(*steps: StepExecution, run: str = "r1", start: float = 0.0, end: float = 50.0) -> RunRecord:
-    return RunRecord(KEY, run, start, end, Outcome.SUCCEEDED, Source.LIVE, steps, "f9")
+    return run_record(steps, workflow=KEY, run=run, start=start, end=end, source=Source.LIVE, fingerprint="f9")
 
 
 def test_a_live_record_is_joined_with_what_the_metrics_saw(store: Store) -> None:

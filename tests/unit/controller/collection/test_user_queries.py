@@ -12,13 +12,14 @@ import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import Per
 from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import define
 from concertmaster.prometheus.client.errors import SourceUnreachable
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.settings.source import LabelNames
+from tests.support.builders import run_record
 from tests.support.controller.harness import Bed, report, run
 
 NOW = 1_760_000_000.0
@@ -178,7 +179,7 @@ def record(name: str) -> RunRecord:
         StepExecution("a", uid=f"{name}-a1", attempt=1, started=2.0, finished=3.0),
         StepExecution("b", uid=f"{name}-b", started=3.0, finished=4.0),
     )
-    return RunRecord(KEY, name, 1.0, 4.0, Outcome.SUCCEEDED, Source.HISTORY, steps)
+    return run_record(steps, workflow=KEY, run=name, start=1.0, end=4.0)
 
 
 def extras(keeper: HistoryProvider, client: Any, metric: ExtraMetric, *runs: RunRecord, most: int = 10) -> Any:

@@ -20,6 +20,7 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
+from tests.support.builders import run_record
 from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 GRAPH = WorkflowGraph(
@@ -263,7 +264,7 @@ def test_unknown_steps_change_nothing() -> None:
 def test_runs_that_cannot_be_replayed_say_why() -> None:
     record = engine().run()
     blind = replace(record, steps=(replace(record.steps[0], finished=None), *record.steps[1:]))
-    empty = RunRecord(KEY, "none", None, None, Outcome.UNKNOWN, Source.HISTORY, ())
+    empty = run_record(workflow=KEY, run="none", outcome=Outcome.UNKNOWN)
     for run, why in ((blind, "no known start or end"), (empty, "no pod")):
         found = executed(run, GRAPH)
         assert not found.usable
@@ -289,7 +290,7 @@ def test_without_a_declared_graph_the_observed_starts_stay() -> None:
 
 def run_of(rows: tuple[StepExecution, ...]) -> RunRecord:
     """A run of these executions, the last of which ends it."""
-    return RunRecord(KEY, "r", BEGIN, rows[-1].finished, Outcome.SUCCEEDED, Source.LIVE, rows)
+    return run_record(rows, workflow=KEY, start=BEGIN, end=rows[-1].finished, source=Source.LIVE)
 
 
 def told(record: RunRecord, graph: WorkflowGraph, but: str = "") -> RunRecord:
@@ -373,6 +374,6 @@ def test_a_controller_that_creates_pods_slowly_does_not_fill_the_slots() -> None
         for i in range(200)
     )
     graph = WorkflowGraph((StepSpec("f", fan_out=True),))
-    run = executed(RunRecord(KEY, "r", BEGIN, None, Outcome.SUCCEEDED, Source.LIVE, rows), graph)
+    run = executed(run_record(rows, workflow=KEY, start=BEGIN, source=Source.LIVE), graph)
     assert replay(run) == replay(run, WhatIf.set_parallelism(10)) == 204  # five at a time is all there ever are
     assert replay(run, WhatIf.set_parallelism(1)) == 200 * 5
