@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.campaigns import Campaign
 from benchmarks.loop_world import Scenario
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.before_after import Sides, split_runs
 from concertmaster.core.changes.plan import Predicted
 from concertmaster.core.changes.verification import verify
@@ -69,7 +69,7 @@ class Track:
     ended: int = 0
     after: int = 0
     after_ended: int = 0
-    change: Change | None = None
+    change: WorkflowChangeView | None = None
     stuck_since: float | None = None
     given_up: bool = False
 
@@ -180,7 +180,7 @@ class Bed:
         for run in self.client.items("/apis/argoproj.io/v1alpha1/workflows", label_selector=f"{_COMPLETED}!=true"):
             meta = run["metadata"]
             going.setdefault(meta["namespace"], set()).add(meta["name"])
-        for change in map(Change, self.client.items(CHANGES.path(None))):
+        for change in map(WorkflowChangeView, self.client.items(CHANGES.path(None))):
             track = self.tracks.get(change.namespace)
             if track is not None and change.applied is not None and (
                 track.change is None or track.change.uid == change.uid
@@ -271,14 +271,14 @@ class Outcome:
         )
 
 
-def _promise(change: Change) -> Predicted | None:
+def _promise(change: WorkflowChangeView) -> Predicted | None:
     found = change.status.get("predicted") or {}
     if found.get("low") is None or found.get("high") is None or found.get("likely") is None:
         return None
     return Predicted(found["measure"], *(float(found[k]) / 100 for k in ("low", "likely", "high")))
 
 
-def _effect(change: Change, found: Sides) -> Predicted | None:
+def _effect(change: WorkflowChangeView, found: Sides) -> Predicted | None:
     """The effect on all runs seen, by the measure of the change's aim."""
     settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
     return verify(change.aim, found, settings, age=0.0).measured

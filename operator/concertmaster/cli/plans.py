@@ -24,11 +24,12 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.workflow_change import FLYING, Change, elsewhere
+from concertmaster.controller.workflow_change import WorkflowChangeView, elsewhere
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import withdrawn
 from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
 from concertmaster.core.model.policy import Policy
@@ -113,7 +114,7 @@ class Planner:
         self._name = str(raw["metadata"]["name"])
         self._status: Mapping[str, Any] = raw.get("status") or {}
         self._notes: list[str] = []
-        self._everyone = [Change(o) for o in self._list(CHANGES, self._namespace)]
+        self._everyone = [WorkflowChangeView(o) for o in self._list(CHANGES, self._namespace)]
         self._changes = [c for c in self._everyone if (c.namespace, c.profile) == (self._namespace, self._name)]
         self._policy = self._resolve_policy()
 
@@ -188,7 +189,7 @@ class Planner:
             policy=self._policy,
             facts=facts,
             past=tuple(PastChange(c.applied, c.restored) for c in self._changes if c.applied is not None),
-            in_flight=tuple(c.name for c in self._changes if c.phase in FLYING),
+            in_flight=tuple(c.name for c in self._changes if c.phase in IN_FLIGHT),
             elsewhere=elsewhere(self._everyone, self._namespace, self._name, made.target),
             data_until=parse_time(str(until)) if until else None,
             baseline_runs=int((self._status.get("runs") or {}).get("observed") or 0),

@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
@@ -221,7 +221,7 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float) -> Entry:
         spec_text=json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True),
         status=StatusView.of(obj.get("status")),
         recorded=now,
-        line=Change(obj).line() if resource == CHANGES else None,
+        line=WorkflowChangeView(obj).line() if resource == CHANGES else None,
     )
 
 

@@ -19,17 +19,15 @@ from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.changes.json_patch import Operation, compact
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.changes.operations import undoing
-from concertmaster.core.changes.plan import Aim, Target, digest_of
+from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
 from concertmaster.core.changes.pointers import within
+from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ChangeState
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.registry import shared_by
 from concertmaster.kube.objects import CHANGES, ObjectRef
-
-FINISHED = frozenset({"Completed", "Conflict", "Failed", "Superseded"})
-FLYING = frozenset({"Applied", "Verifying"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WorkflowChangeView:
     """One WorkflowChange as the API server has it."""
 
     raw: Mapping[str, Any]
@@ -115,6 +113,17 @@ class Change:
         return str(self.status.get("phase") or "")
 
     @property
+    def state(self) -> ChangeState:
+        """What decides about its next step."""
+        return ChangeState(
+            phase=self.phase,
+            decision=self.decision,
+            decided_by=self.spec.get("decidedBy"),
+            orphaned=bool(self.is_(ConditionType.ORPHANED)),
+            restoring=self.condition(ConditionType.RESTORED).get("status") == "Unknown",
+        )
+
+    @property
     def created(self) -> str:
         """When it was made, as the API server writes it."""
         return str((self.raw.get("metadata") or {}).get("creationTimestamp") or "")
@@ -131,14 +140,14 @@ class Change:
         return Verdict(found) if found in set(Verdict) else None
 
     @property
-    def target(self) -> Target | None:
+    def target(self) -> ChangeTarget | None:
         """The object its plan is for."""
         found = (self.status.get("plan") or {}).get("target")
         if not isinstance(found, Mapping):
             return None
         space = str(found["namespace"]) if found.get("namespace") else None
         word = {key: str(found.get(key) or "") for key in ("apiVersion", "kind", "name", "uid", "resourceVersion")}
-        return Target(word["apiVersion"], word["kind"], word["name"], space, word["uid"], word["resourceVersion"])
+        return ChangeTarget(word["apiVersion"], word["kind"], word["name"], space, word["uid"], word["resourceVersion"])
 
     @property
     def task(self) -> str | None:
@@ -256,13 +265,15 @@ class Change:
         )
 
 
-def elsewhere(changes: Iterable[Change], namespace: str, profile: str, target: Target) -> tuple[str, ...]:
+def elsewhere(
+    changes: Iterable[WorkflowChangeView], namespace: str, profile: str, target: ChangeTarget
+) -> tuple[str, ...]:
     """Which changes of other profiles are being proven on the object ``target``, in words for someone in ``namespace``.
     An orphaned one is not: nobody will judge it or take it back."""
     return tuple(
         f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
         for c in changes
-        if c.phase in FLYING
+        if c.phase in IN_FLIGHT
         and not c.is_(ConditionType.ORPHANED)
         and (c.namespace, c.profile) != (namespace, profile)
         and c.target is not None

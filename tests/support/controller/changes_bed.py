@@ -24,7 +24,7 @@ from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.snapshot import SnapshotBuilder
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.model import Category, Edit, Interval, Outcome, Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.history import HistoryError, HistoryFull, HistoryReadOnly
@@ -242,10 +242,12 @@ class Bed:
 
     # --- looking
 
-    def all(self) -> list[Change]:
-        return [Change(o) for p, o in sorted(self.client.objects.items()) if p.split("/")[-2] == CHANGES.plural]
+    def all(self) -> list[WorkflowChangeView]:
+        return [
+            WorkflowChangeView(o) for p, o in sorted(self.client.objects.items()) if p.split("/")[-2] == CHANGES.plural
+        ]
 
-    def one(self) -> Change:
+    def one(self) -> WorkflowChangeView:
         found = self.all()
         assert len(found) == 1, [c.name for c in found]
         return found[0]

@@ -8,7 +8,8 @@ import click
 
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
-from concertmaster.controller.workflow_change import FINISHED, Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.reconcile import FINISHED
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import CHANGES
@@ -47,7 +48,7 @@ def command(change: str, namespace: str | None, reject: bool, yes: bool, kubecon
     click.echo(f"{decision} by {who}; kubectl describe wfc -n {place} {change} tells what comes of it")
 
 
-def describe(change: Change) -> str:
+def describe(change: WorkflowChangeView) -> str:
     """What is decided about, as text."""
     target, status = change.target, change.status
     where = f"{target.kind} {target.namespace or ''}/{target.name}" if target is not None else "an unknown object"
@@ -60,7 +61,7 @@ def describe(change: Change) -> str:
     return "\n".join(lines)
 
 
-def decide(client: KubeClient, change: Change, decision: str) -> str:
+def decide(client: KubeClient, change: WorkflowChangeView, decision: str) -> str:
     """Write the decision in the caller's own name; that name. Raises UserError."""
     try:
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -81,9 +82,9 @@ def decide(client: KubeClient, change: Change, decision: str) -> str:
     return who or "you"
 
 
-def _read(client: KubeClient, namespace: str, name: str) -> Change:
+def _read(client: KubeClient, namespace: str, name: str) -> WorkflowChangeView:
     try:
-        return Change(client.get(CHANGES.path(namespace, name)))
+        return WorkflowChangeView(client.get(CHANGES.path(namespace, name)))
     except NotFound:
         raise UserError(
             f"there is no WorkflowChange {name} in namespace {namespace}: kubectl get wfc -A lists them"

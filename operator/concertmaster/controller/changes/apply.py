@@ -11,7 +11,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.changes.replan import written
 from concertmaster.controller.changes.status import new_object, object_name, plan_status, says, with_conditions
 from concertmaster.controller.changes.writer import ChangeWriter, WriteState
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.kube.apply import PatchOutcome, WriteResult, patch_object
@@ -27,7 +27,7 @@ _ATTEMPTS = 9
 _MINUTE = 60.0
 
 
-def _question(change: Change, plan: Plan, caution: str | None) -> ConditionUpdate:
+def _question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> ConditionUpdate:
     """What a person is asked."""
     text = f"{plan.says()}; {caution}" if caution else plan.says()
     how = f"; to approve it: kubectl concertmaster approve -n {change.namespace} {change.name}"
@@ -37,8 +37,8 @@ def _question(change: Change, plan: Plan, caution: str | None) -> ConditionUpdat
 class Apply:
     """Proposes and applies. ``per_minute`` is the most writes of users' objects per namespace and minute."""
 
-    def __init__(self, hand: ChangeWriter, *, per_minute: int = 6) -> None:
-        self._hand = hand
+    def __init__(self, writer: ChangeWriter, *, per_minute: int = 6) -> None:
+        self._writer = writer
         self._per_minute = per_minute
         self._writes: dict[str, deque[float]] = {}
 
@@ -49,7 +49,9 @@ class Apply:
             seen.popleft()
         return self._per_minute - len(seen)
 
-    def propose(self, plan: Plan, known: Iterable[Change], now: float, caution: str | None = None) -> Change | None:
+    def propose(
+        self, plan: Plan, known: Iterable[WorkflowChangeView], now: float, caution: str | None = None
+    ) -> WorkflowChangeView | None:
         """Create the object of a plan; ``caution`` says what a person should know who decides. None when the same plan
         was finished before, or the server does not take it."""
         taken = {c.name: c for c in known}
@@ -58,39 +60,45 @@ class Apply:
             if taken[name].phase not in _REPEATABLE or attempt >= _ATTEMPTS:
                 return None
             attempt += 1
-        self._hand.journal.note_made(plan.digest, now)
+        self._writer.journal.note_made(plan.digest, now)
         try:
-            raw = self._hand.client.create(CHANGES.path(plan.namespace), new_object(plan, name))
+            raw = self._writer.client.create(CHANGES.path(plan.namespace), new_object(plan, name))
         except Stopped:
             raise
         except Conflict:
             return None  # made since the list was read: the next cycle sees it
         except KubeError as error:
-            self._hand.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
+            self._writer.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None
-        return self.adopt(Change(raw), plan, now, caution)
+        return self.adopt(WorkflowChangeView(raw), plan, now, caution)
 
-    def adopt(self, change: Change, plan: Plan, now: float, caution: str | None = None) -> Change | None:
+    def adopt(
+        self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None = None
+    ) -> WorkflowChangeView | None:
         """Write the plan into the status of an object that has none yet."""
         status = {**plan_status(plan), "phase": "Proposed"}
-        found = self._hand.write(change, status, [_question(change, plan, caution)], now)
-        self._hand.tally.proposed += found is not None
+        found = self._writer.write(change, status, [_question(change, plan, caution)], now)
+        self._writer.tally.proposed += found is not None
         return found
 
-    def ask_again(self, change: Change, plan: Plan, now: float, caution: str | None) -> Change | None:
+    def ask_again(
+        self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None
+    ) -> WorkflowChangeView | None:
         """Tell whoever decides what has come to light since the proposal was made, unless that is told already."""
         question = _question(change, plan, caution)
         if change.condition(C.APPROVED).get("message") == question.message:
             return change
-        return self._hand.write(change, change.status, [question], now)
+        return self._writer.write(change, change.status, [question], now)
 
-    def apply(self, change: Change, plan: Plan, raw: Mapping[str, Any], now: float) -> Change | None:
+    def apply(
+        self, change: WorkflowChangeView, plan: Plan, raw: Mapping[str, Any], now: float
+    ) -> WorkflowChangeView | None:
         """Write a plan that passed every gate, on the version of the target that was judged."""
-        ref = self._hand.target_ref(plan)
+        ref = self._writer.target_ref(plan)
         if ref is None:
             return None
         operations = plan.operations(str(raw["metadata"]["resourceVersion"]))
-        tried = patch_object(self._hand.client, ref, operations, dry_run=True)
+        tried = patch_object(self._writer.client, ref, operations, dry_run=True)
         if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         automatic = change.decision is None
@@ -102,39 +110,41 @@ class Apply:
         )
         intent = says(C.APPLIED, None, Reason.IN_PROGRESS, f"about to be written: {plan.says()}")
         status = {**change.status, "phase": "Applied"}
-        self._hand.journal.put({**change.raw, "status": with_conditions(status, [approved, intent], None, now)}, now)
-        begun = self._hand.write(change, status, [approved, intent], now)
+        self._writer.journal.put({**change.raw, "status": with_conditions(status, [approved, intent], None, now)}, now)
+        begun = self._writer.write(change, status, [approved, intent], now)
         if begun is None:
-            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
+            self._writer.noted(lambda: self._writer.journal.drop(change.uid))
             return None
         self._writes.setdefault(plan.namespace, deque()).append(now)
-        wrote = patch_object(self._hand.client, ref, operations)
+        wrote = patch_object(self._writer.client, ref, operations)
         if wrote.outcome is PatchOutcome.DONE:
             return self._verifying(begun, raw, now)
         if wrote.outcome is PatchOutcome.UNCERTAIN:
             return begun  # the next cycle looks what became of it
         return self.settle(begun, now, wrote)
 
-    def settle(self, change: Change, now: float, wrote: WriteResult | None = None) -> Change | None:
+    def settle(
+        self, change: WorkflowChangeView, now: float, wrote: WriteResult | None = None
+    ) -> WorkflowChangeView | None:
         """Find out what a write became that was begun: done, not done, or overtaken by somebody else."""
-        raw = self._hand.target(change)
+        raw = self._writer.target(change)
         if raw is None:
-            return self._hand.conflict(change, "the target was deleted", now)
-        found = self._hand.stands(change, raw)
+            return self._writer.conflict(change, "the target was deleted", now)
+        found = self._writer.stands(change, raw)
         if found is WriteState.NEW:
             return self._verifying(change, raw, now)
         if found is WriteState.OTHER:
-            return self._hand.conflict(change, "somebody else changed the target before it was written", now)
+            return self._writer.conflict(change, "somebody else changed the target before it was written", now)
         if wrote is not None and wrote.outcome is not PatchOutcome.CHANGED:
-            self._hand.noted(lambda: self._hand.journal.drop(change.uid))
+            self._writer.noted(lambda: self._writer.journal.drop(change.uid))
             return self._unwritten(change, wrote, now)
         status = {**change.status, "phase": "Proposed"}
         text = "it was not written yet; every gate is asked again before it is"
-        again = self._hand.write(change, status, [says(C.APPLIED, False, Reason.WAITING, text)], now)
-        self._hand.noted(lambda: self._hand.journal.drop(change.uid))
+        again = self._writer.write(change, status, [says(C.APPLIED, False, Reason.WAITING, text)], now)
+        self._writer.noted(lambda: self._writer.journal.drop(change.uid))
         return again
 
-    def _verifying(self, change: Change, raw: Mapping[str, Any], now: float) -> Change | None:
+    def _verifying(self, change: WorkflowChangeView, raw: Mapping[str, Any], now: float) -> WorkflowChangeView | None:
         """It stands: wait for runs. Who else owns the object ``raw`` may change it back, which is said."""
         rivals = owners(raw, list(written(change.operations("patch") or ())), FIELD_MANAGER)
         fight = f"; {' and '.join(rivals[:3])} may change it back" if rivals else ""
@@ -143,21 +153,21 @@ class Apply:
             says(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to take it back by hand: {change.undo()}"),
             says(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected"),
         ]
-        found = self._hand.write(change, status, findings, now)
+        found = self._writer.write(change, status, findings, now)
         if found is not None:
-            self._hand.noted(lambda: self._hand.journal.put(found.raw, now))  # it has the plan already
-            self._hand.tally.applied += 1
+            self._writer.noted(lambda: self._writer.journal.put(found.raw, now))  # it has the plan already
+            self._writer.tally.applied += 1
             expected = (found.status.get("predicted") or {}).get("text") or "written"
-            self._hand.note(found, EventType.NORMAL, "ChangeApplied", f"{found.name}: {expected}")
+            self._writer.note(found, EventType.NORMAL, "ChangeApplied", f"{found.name}: {expected}")
         return found
 
-    def _unwritten(self, change: Change, result: WriteResult, now: float) -> Change | None:
+    def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:
         """The server did not take it: final when it never will."""
         if result.outcome is PatchOutcome.GONE:
-            return self._hand.conflict(change, "the target was deleted", now)
+            return self._writer.conflict(change, "the target was deleted", now)
         if result.outcome is PatchOutcome.REFUSED:
-            return self._hand.end(change, "Failed", says(C.APPLIED, False, Reason.WRITE_FAILED, result.message), now)
+            return self._writer.end(change, "Failed", says(C.APPLIED, False, Reason.WRITE_FAILED, result.message), now)
         if result.outcome is PatchOutcome.FORBIDDEN:
             status = {**change.status, "phase": "Proposed"}
-            return self._hand.write(change, status, [says(C.APPLIED, False, Reason.DENIED, result.message)], now)
+            return self._writer.write(change, status, [says(C.APPLIED, False, Reason.DENIED, result.message)], now)
         return change  # a moving target, or no answer: the next cycle tries again

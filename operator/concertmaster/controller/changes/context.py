@@ -12,10 +12,11 @@ from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.snapshot import ClusterSnapshot
-from concertmaster.controller.workflow_change import FLYING, Change, Scope
+from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.before_after import Sides, foresee
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.plan import Plan
+from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import TASK, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
@@ -28,14 +29,14 @@ class WorkflowContext:
 
     subject: Subject
     policy: Policy
-    changes: list[Change]
+    changes: list[WorkflowChangeView]
     ledger: Ledger
-    scene: ClusterSnapshot
+    snapshot: ClusterSnapshot
     facts: FactReader
-    others: ControlGroup
+    control_group: ControlGroup
     now: float
     data_until: float | None
-    flying: dict[str, Change]  # all changes in flight by uid, whosever they are; shared by all desks
+    in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all desks
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], Sides]) -> tuple[int, str | None]:
@@ -47,6 +48,11 @@ class WorkflowContext:
             found = foresee(before, max(verify.min_runs, verify.max_runs))
             self.foreseen = len(before), found.warns() if found is not None else None
         return self.foreseen
+
+    @property
+    def why_not(self) -> str:
+        """Why the policy in force changes nothing, where it does not."""
+        return "; ".join(self.policy.notes) or "the policy in force only recommends"
 
     @property
     def workflow(self) -> str:
@@ -67,12 +73,12 @@ class WorkflowContext:
         """What the cluster says about ``raw``, the target of a plan as it is now."""
         return self.facts.read(plan, raw, self.definition, self.subject.key.name)
 
-    def put(self, change: Change | None) -> None:
+    def put(self, change: WorkflowChangeView | None) -> None:
         """Take in what a change became."""
         if change is not None:
-            self.flying.pop(change.uid, None)
-            if change.phase in FLYING:
-                self.flying[change.uid] = change
+            self.in_flight.pop(change.uid, None)
+            if change.phase in IN_FLIGHT:
+                self.in_flight[change.uid] = change
             self.changes = [change if c.uid == change.uid else c for c in self.changes]
             if all(c.uid != change.uid for c in self.changes):
                 self.changes.append(change)
@@ -81,7 +87,7 @@ class WorkflowContext:
     def scope(self) -> Scope | None:
         """What its changes may be for; None without a workflow that is an object."""
         ref = self.workflow_ref
-        return None if ref is None else scope_of(ref, self.subject.entry.namespace, self.scene.targets)
+        return None if ref is None else scope_of(ref, self.subject.entry.namespace, self.snapshot.targets)
 
     def listed(self, task: str | None = None) -> dict[str, Any] | None:
         """The workflow's object, or the ``task`` it refers to, as listed in this cycle; None when it is not there."""
@@ -89,7 +95,7 @@ class WorkflowContext:
         if ref is None:
             return None
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
-        found = self.scene.targets.get(kind, self.subject.entry.namespace, name)
+        found = self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
         return found.unpack() if found is not None else None
 
     def certainly_gone(self, task: str | None = None) -> bool:
@@ -98,7 +104,7 @@ class WorkflowContext:
         if ref is None:
             return False
         kind = ref.kind if task is None else TASK
-        return self.scene.targets.certain(ref.api_version, kind, self.subject.entry.namespace)
+        return self.snapshot.targets.certain(ref.api_version, kind, self.subject.entry.namespace)
 
 
 def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:

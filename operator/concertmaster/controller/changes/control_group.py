@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.before_after import BASELINE, Sides, split_runs
 from concertmaster.core.changes.control import common
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -21,7 +21,7 @@ class ControlGroup:
     """All workflows of one cycle. Their runs are read once, and only when a proof asks."""
 
     def __init__(
-        self, subjects: Sequence[Subject], changes: Sequence[Change], history: History,
+        self, subjects: Sequence[Subject], changes: Sequence[WorkflowChangeView], history: History,
         data_until: Mapping[str, float | None], now: float, heartbeat: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._history = history
@@ -39,15 +39,15 @@ class ControlGroup:
             if definition is not None:
                 edited = [t.written[1] for t in (s.target, *s.held) if t is not None]
                 ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
-                told, _, before = rows.get(definition.key, (s, definition, 0.0))
-                rows[definition.key] = told, definition, max(before, ours, *edited)
+                events, _, before = rows.get(definition.key, (s, definition, 0.0))
+                rows[definition.key] = events, definition, max(before, ours, *edited)
         self._rows = list(rows.values())
 
     def common(self, subject: Subject, found: Sides, applied: float) -> Common | None:
         """What the others' run times did since ``applied``, over the span of the runs ``found`` of ``subject``."""
         first = min((r.start for r in found.before[-BASELINE:] if r.start is not None), default=applied)
         until = self._until.get(subject.source, self._now)
-        others: list[Sides] = []
+        control_group: list[Sides] = []
         for other, definition, changed in self._near(subject):
             if other.source != subject.source or definition.key == subject.key or changed >= first:
                 continue
@@ -57,10 +57,10 @@ class ControlGroup:
             # Also what a definition refers to (a shared template, say) may have been changed: its fingerprint holds it.
             marks = {r.fingerprint for r in (*beside.before, *beside.after)} - {None}
             if beside.before and beside.after and len(marks) <= 1:
-                others.append(beside)
-            if len(others) >= _WORKFLOWS:
+                control_group.append(beside)
+            if len(control_group) >= _WORKFLOWS:
                 break
-        return common(others)
+        return common(control_group)
 
     def _near(self, subject: Subject) -> list[tuple[Subject, WorkflowDefinition, float]]:
         """Those of the same namespace first: they share most with it."""

@@ -51,7 +51,7 @@ class Journal:
         """A change is finished."""
         self._pages().drop_journal(_FLYING + uid)
 
-    def flying(self) -> dict[str, dict[str, Any]]:
+    def in_flight(self) -> dict[str, dict[str, Any]]:
         """Changes that were begun and not finished, by uid."""
         rows = self._pages().journal(_FLYING)
         return {key.removeprefix(_FLYING): json.loads(body) for key, body in rows.items()}

@@ -1,4 +1,4 @@
-"""The stage of the cycle that changes things: plan, gate, propose, apply, prove, take back, prune.
+"""The stage of the cycle that changes things: plan, check, propose, apply, verify, roll back, prune.
 
 Nothing happens here, not even a request, unless a policy in mode Approve or Auto governs a profile or a change is there
 already. Every cycle looks at everything anew: what a change is follows from its object, its target and the runs, so a
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, Reason
@@ -27,8 +29,10 @@ from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.snapshot import ClusterSnapshot
-from concertmaster.controller.workflow_change import FINISHED, FLYING, Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
+from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, Step, World, unwritten, without_profile
+from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
@@ -62,8 +66,8 @@ class Changes:
     def __init__(
         self,
         client: KubeClient,
-        hand: ChangeWriter,
-        steps: Apply,
+        writer: ChangeWriter,
+        apply: Apply,
         history: History,
         access: AccessChecker,
         events: EventRecorder,
@@ -73,11 +77,11 @@ class Changes:
         secure: bool | None = None,
     ) -> None:
         self._client = client
-        self._hand = hand
+        self._writer = writer
         self._history = history
-        self._ends = Rollback(hand)
-        self._follower = Verifier(hand, steps, self._ends, history)
-        self._plans = Proposals(client, hand, steps, self._follower)
+        self._rollback = Rollback(writer)
+        self._verifier = Verifier(writer, apply, self._rollback, history)
+        self._proposals = Proposals(client, writer, apply, self._verifier)
         self._access = access
         self._events = events
         self._candidates = candidates
@@ -85,70 +89,74 @@ class Changes:
         self._secure = secure
 
     def __call__(
-        self, scene: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
+        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None] = lambda _: None,
     ) -> Outcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source."""
         outcome = Outcome()
-        self._guarded(lambda: self._look(scene, subjects, data_until, now, heartbeat, outcome), "the changes", outcome)
-        outcome.problems += self._hand.problems
-        self._hand.problems = []
+        with self._guarded("the changes", outcome):
+            self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome)
+        outcome.problems += self._writer.drain_problems()
         return outcome
 
-    def _look(
-        self, scene: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
+    def _reconcile(
+        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None], outcome: Outcome,
     ) -> None:  # fmt: skip
         try:
-            flying = self._hand.journal.flying()
+            journaled = self._writer.journal.in_flight()
         except HistoryError as error:
             outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
         active = [s for s in subjects if s.policy is not None and s.policy.apply.mode.value != "Recommend"]
-        if not active and not scene.snapshot.changes and not flying:
+        if not active and not snapshot.snapshot.changes and not journaled:
             outcome.tally = Tally()
             return
         listed = self._list(outcome)
         if listed is None:
             return
-        tally = outcome.tally = self._hand.tally = Tally()
-        by_profile: dict[tuple[str, str], list[Change]] = {}
+        tally = outcome.tally = self._writer.begin()
+        by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in listed:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        in_flight = {c.uid: c for c in listed if c.phase in FLYING}  # few of thousands, and each plan looks at them
+        in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # few of thousands, and each plan looks at them
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
-        others = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
-        self._deleted(flying, listed, subjects, scene, now, outcome)
+        control_group = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
+        self._deleted(journaled, listed, subjects, snapshot, now, outcome)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             if subject.policy is None or (not mine and subject not in active):
                 continue
             heartbeat("changes")
             until = data_until.get(subject.source)
-            desk = WorkflowContext(subject, subject.policy, mine, ledger, scene, facts, others, now, until, in_flight)
-            self._guarded(lambda desk=desk: self._workflow(desk), f"changes of {desk.workflow}", outcome)  # type: ignore[misc]
+            context = WorkflowContext(
+                subject, subject.policy, mine, ledger, snapshot, facts, control_group, now, until, in_flight
+            )
+            with self._guarded(f"changes of {context.workflow}", outcome):
+                self._workflow(context)
             source = subject.policy.source
             if source is not None:
-                outcome.in_flight[source] = outcome.in_flight.get(source, 0) + _flying(desk.changes)
-            tally.stand(desk.changes)
+                outcome.in_flight[source] = outcome.in_flight.get(source, 0) + _count_in_flight(context.changes)
+            tally.stand(context.changes)
         for orphans in by_profile.values():
             tally.stand(orphans)
             for change in orphans:
-                self._guarded(lambda c=change: self._profile_gone(c, now), str(change.ref), outcome)  # type: ignore[misc]
+                with self._guarded(str(change.ref), outcome):
+                    self._profile_gone(change, now)
         refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in subjects}
-        for note in self._hand.told(refs):
+        for note in self._writer.events(refs):
             self._events.post(note)
 
     # --- around the workflows
 
-    def _list(self, outcome: Outcome) -> list[Change] | None:
+    def _list(self, outcome: Outcome) -> list[WorkflowChangeView] | None:
         """All WorkflowChange objects, None when they cannot be read: on half a picture nothing is decided."""
-        found: list[Change] = []
+        found: list[WorkflowChangeView] = []
 
         def visit(obj: dict[str, Any]) -> None:
             if not (obj.get("metadata") or {}).get("deletionTimestamp"):
-                found.append(Change(obj))
+                found.append(WorkflowChangeView(obj))
 
         seen = scan(self._client, CHANGES, self._namespaces, visit)
         if not seen.complete:
@@ -157,10 +165,11 @@ class Changes:
         return found
 
     @staticmethod
-    def _guarded(work: Callable[[], None], what: str, outcome: Outcome) -> None:
+    @contextmanager
+    def _guarded(what: str, outcome: Outcome) -> Iterator[None]:
         """One workflow's trouble must not stop the others."""
         try:
-            work()
+            yield
         except Stopped:
             raise
         except (KubeError, HistoryError) as error:
@@ -170,69 +179,67 @@ class Changes:
             outcome.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
 
     def _deleted(
-        self, flying: Mapping[str, Mapping[str, Any]], listed: Sequence[Change], subjects: Sequence[Subject],
-        scene: ClusterSnapshot, now: float, outcome: Outcome,
+        self, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView], subjects: Sequence[Subject],
+        snapshot: ClusterSnapshot, now: float, outcome: Outcome,
     ) -> None:  # fmt: skip
         """Changes in flight whose objects are gone are taken back from the journal."""
         present = {c.uid: c for c in listed}
         known = {(s.entry.namespace, s.entry.name): s for s in subjects}
-        for uid, body in flying.items():
+        for uid, body in journaled.items():
             if uid in present:
                 if present[uid].phase in FINISHED:
-                    self._hand.noted(lambda uid=uid: self._hand.journal.drop(uid))  # type: ignore[misc]
+                    self._writer.noted(partial(self._writer.journal.drop, uid))
                 continue
-            change = Change(body)
+            change = WorkflowChangeView(body)
             subject = known.get((change.namespace, change.profile))
             policy = subject.policy if subject is not None else None
             allowed = policy is not None and policy.apply.mode.value != "Recommend"
             ref = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
-            of = scope_of(ref, change.namespace, scene.targets) if ref is not None else None
-            self._guarded(
-                lambda body=body, of=of, allowed=allowed: self._ends.recover(body, of=of, allowed=allowed, now=now),  # type: ignore[misc]
-                f"{change.ref}, deleted while it was being proven",
-                outcome,
-            )
+            of = scope_of(ref, change.namespace, snapshot.targets) if ref is not None else None
+            with self._guarded(f"{change.ref}, deleted while it was being proven", outcome):
+                self._rollback.recover(body, of=of, allowed=allowed, now=now)
 
-    def _profile_gone(self, change: Change, now: float) -> None:
+    def _profile_gone(self, change: WorkflowChangeView, now: float) -> None:
         """A change whose profile does not exist."""
-        text = f"WorkflowProfile {change.profile} does not exist"
-        if change.phase in FLYING:
-            self._hand.orphan(change, Reason.PROFILE_GONE, text, now)
-        elif change.phase not in FINISHED:
-            self._hand.end(change, "Superseded", says(C.APPROVED, False, Reason.PROFILE_GONE, text), now)
+        decision = without_profile(change.phase, change.profile)
+        if decision.step is Step.ORPHAN:
+            self._writer.orphan(change, Reason.PROFILE_GONE, decision.reason, now)
+        elif decision.step is Step.WITHDRAW:
+            finding = says(C.APPROVED, False, Reason.PROFILE_GONE, decision.reason)
+            self._writer.end(change, ChangePhase.SUPERSEDED, finding, now)
 
     # --- one workflow
 
-    def _workflow(self, desk: WorkflowContext) -> None:
-        allowed = desk.policy.apply.mode.value != "Recommend"
-        for change in [c for c in desk.changes if c.phase in FLYING]:
-            desk.put(self._follower.follow(desk, change, allowed))
-        proposed = [c for c in desk.changes if c.phase not in FLYING | FINISHED]
+    def _workflow(self, context: WorkflowContext) -> None:
+        allowed = context.policy.apply.mode.value != "Recommend"
+        for change in [c for c in context.changes if c.phase in IN_FLIGHT]:
+            context.put(self._verifier.follow(context, change, allowed))
+        proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
         if not allowed:
-            why = "; ".join(desk.policy.notes) or "the policy in force only recommends"
+            decision = unwritten(World(allowed=allowed, why_not=context.why_not))
             for change in proposed:
-                finding = says(C.APPROVED, False, Reason.POLICY_GONE, f"{why}: the plan is withdrawn")
-                desk.put(self._hand.end(change, "Superseded", finding, desk.now))
+                finding = says(C.APPROVED, False, Reason.POLICY_GONE, decision.reason)
+                context.put(self._writer.end(change, ChangePhase.SUPERSEDED, finding, context.now))
         else:
-            candidates = self._candidates(desk.subject.entry.uid)
-            if candidates is not None and desk.listed() is not None:
-                self._plans.look(desk, proposed, candidates)
-        self._prune(desk)
+            candidates = self._candidates(context.subject.entry.uid)
+            if candidates is not None and context.listed() is not None:
+                self._proposals.look(context, proposed, candidates)
+        self._prune(context)
 
     # --- the end
 
-    def _prune(self, desk: WorkflowContext) -> None:
+    def _prune(self, context: WorkflowContext) -> None:
         """Delete the oldest finished changes beyond the limit; those without a verdict first, the ledger needs the rest."""
-        finished = [c for c in desk.changes if c.phase in FINISHED]
-        limit = desk.policy.apply.change_history_limit if desk.policy.source is not None else _DEFAULT_LIMIT
+        finished = [c for c in context.changes if c.phase in FINISHED]
+        limit = context.policy.apply.change_history_limit if context.policy.source is not None else _DEFAULT_LIMIT
         excess = len(finished) - limit
         for change in sorted(finished, key=lambda c: (c.verdict is not None, c.created, c.name))[: max(0, excess)]:
             try:
                 self._client.delete(change.ref.path, uid=change.uid)
             except NotFound:
                 continue
-            desk.changes = [c for c in desk.changes if c.uid != change.uid]
+            context.changes = [c for c in context.changes if c.uid != change.uid]
 
 
-def _flying(changes: Sequence[Change]) -> int:
-    return Counter(c.phase in FLYING for c in changes)[True]
+def _count_in_flight(changes: Sequence[WorkflowChangeView]) -> int:
+    return Counter(c.phase in IN_FLIGHT for c in changes)[True]

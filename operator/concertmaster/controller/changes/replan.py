@@ -11,18 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.controller.workflow_change import Change
+from concertmaster.api.conditions import ConditionType
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.checks_cluster import other_pipelines
 from concertmaster.core.changes.fields import Refused, Setting
 from concertmaster.core.changes.json_patch import compact, join
 from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Bounds
 from concertmaster.engines import PATCHABLE
 
+_OBJECTION = 30 * 86400.0  # seconds for which a rule asks after a person was against what it did
+C = ConditionType
+
 
 def confirmed(
-    change: Change,
+    change: WorkflowChangeView,
     item: Recommendation,
     raw: Mapping[str, Any],
     *,
@@ -100,3 +106,21 @@ def _near(setting: Setting, value: Any, drift: float) -> bool:
 
 def _edit(edit: Edit, value: Any) -> Edit:
     return replace(edit, proposed=value if isinstance(value, str) else compact(value))
+
+
+def caution_of(made: Plan, situation: Situation) -> str | None:
+    """What a person should know who decides: who else is changed, and how weak the proof will be."""
+    return "; ".join(t for t in (other_pipelines(made, situation.facts), situation.unsure) if t) or None
+
+
+def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
+    """What a person did against changes of one recommendation in the last 30 days: then the rule asks."""
+    for change in changes:
+        at = max(change.since(C.RESTORED) or 0.0, change.since(C.APPROVED) or 0.0)
+        if now - at >= _OBJECTION:
+            continue
+        if change.decision == "Reject":
+            return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
+        if change.phase == "Conflict" and change.applied is not None:
+            return "somebody undid or overwrote a change of this kind"
+    return None

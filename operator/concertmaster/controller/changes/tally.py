@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.workflow_change import FLYING, Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.enums import Verdict
 
 
@@ -36,11 +37,11 @@ class Tally:
     orphaned: int = 0
     seconds: list[float] = field(default_factory=list)
 
-    def stand(self, changes: Iterable[Change]) -> None:
+    def stand(self, changes: Iterable[WorkflowChangeView]) -> None:
         """Count what is in flight, and how much of it nobody looks after any more."""
-        flying = [c for c in changes if c.phase in FLYING]
-        self.in_flight.update(c.phase for c in flying)
-        self.orphaned += sum(c.is_(ConditionType.ORPHANED) is True for c in flying)
+        in_flight = [c for c in changes if c.phase in IN_FLIGHT]
+        self.in_flight.update(c.phase for c in in_flight)
+        self.orphaned += sum(c.is_(ConditionType.ORPHANED) is True for c in in_flight)
 
     def verdict(self, found: Verdict, seconds: float | None) -> None:
         """A proof ended."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from concertmaster.controller.changes.tally import RollbackReason, Tally
-from concertmaster.controller.workflow_change import FLYING
 from concertmaster.core.changes.checks import NAMES
+from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.model.enums import Verdict
 
 _HOUR, _DAY = 3600.0, 86400.0
@@ -54,7 +54,7 @@ class ChangesTelemetry:
             self.restored.labels(ground.value).inc(tally.restored[ground])
         for gate in NAMES:
             self.refused.labels(gate).set(tally.refused[gate])
-        for phase in sorted(FLYING):
+        for phase in sorted(IN_FLIGHT):
             self.in_flight.labels(phase).set(tally.in_flight[phase])
         self.orphaned.set(tally.orphaned)
         for seconds in tally.seconds:

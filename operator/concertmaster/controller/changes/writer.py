@@ -15,7 +15,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.status import says, with_conditions
 from concertmaster.controller.changes.tally import Tally
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.json_patch import Operation
 from concertmaster.core.changes.operations import version_test
@@ -44,13 +44,25 @@ class ChangeWriter:
     def __init__(self, client: KubeClient, journal: Journal) -> None:
         self.client = client
         self.journal = journal
-        self.notes: list[tuple[Change, EventType, str, str]] = []  # (change, severity, reason, text) for Events
+        self.notes: list[
+            tuple[WorkflowChangeView, EventType, str, str]
+        ] = []  # (change, severity, reason, text) for Events
         self.problems: list[str] = []
         self.tally = Tally()
 
+    def begin(self) -> Tally:
+        """The counts of a new cycle."""
+        self.tally = Tally()
+        return self.tally
+
+    def drain_problems(self) -> list[str]:
+        """What went wrong since the last call."""
+        problems, self.problems = self.problems, []
+        return problems
+
     # --- the target
 
-    def target(self, change_or_plan: Change | Plan) -> dict[str, Any] | None:
+    def target(self, change_or_plan: WorkflowChangeView | Plan) -> dict[str, Any] | None:
         """The target as the API server has it now; None when it is gone. Raises KubeError."""
         ref = self.target_ref(change_or_plan)
         if ref is None:
@@ -64,7 +76,7 @@ class ChangeWriter:
         return raw
 
     @staticmethod
-    def target_ref(found: Change | Plan) -> ObjectRef | None:
+    def target_ref(found: WorkflowChangeView | Plan) -> ObjectRef | None:
         """The object a change or plan is for; None for a kind that is not known."""
         target = found.target
         resource = target_resource(target.api_version, target.kind) if target is not None else None
@@ -73,7 +85,7 @@ class ChangeWriter:
         return ObjectRef(resource, target.namespace if resource.namespaced else None, target.name, target.uid)
 
     @staticmethod
-    def stands(change: Change, raw: Mapping[str, Any]) -> WriteState:
+    def stands(change: WorkflowChangeView, raw: Mapping[str, Any]) -> WriteState:
         """What ``raw``, the present object of the target's name, holds of the change's plan."""
         target = change.target
         if target is not None and str((raw.get("metadata") or {}).get("uid") or "") == target.uid:
@@ -92,8 +104,8 @@ class ChangeWriter:
     # --- the WorkflowChange
 
     def write(
-        self, change: Change, status: Mapping[str, Any], findings: list[ConditionUpdate], now: float
-    ) -> Change | None:
+        self, change: WorkflowChangeView, status: Mapping[str, Any], findings: list[ConditionUpdate], now: float
+    ) -> WorkflowChangeView | None:
         """Replace the status; None (and a problem) when the server does not take it."""
         generation = (change.raw.get("metadata") or {}).get("generation")
         document = with_conditions(status, findings, generation, now)
@@ -102,7 +114,7 @@ class ChangeWriter:
             {"op": "add", "path": "/status", "value": document},
         ]
         try:
-            return Change(self.client.patch(f"{change.ref.path}/status", operations, kind="json"))
+            return WorkflowChangeView(self.client.patch(f"{change.ref.path}/status", operations, kind="json"))
         except Stopped:
             raise
         except NotFound:
@@ -111,7 +123,7 @@ class ChangeWriter:
             self.problems.append(f"{change.ref}: its status cannot be written: {error}")
             return None
 
-    def conflict(self, change: Change, text: str, now: float) -> Change | None:
+    def conflict(self, change: WorkflowChangeView, text: str, now: float) -> WorkflowChangeView | None:
         """Somebody else was faster: nothing more is written."""
         kind = C.APPLIED if change.applied is None else C.RESTORED
         found = self.write(
@@ -123,7 +135,9 @@ class ChangeWriter:
             self.noted(lambda: self.journal.drop(change.uid))
         return found
 
-    def end(self, change: Change, phase: str, finding: ConditionUpdate, now: float) -> Change | None:
+    def end(
+        self, change: WorkflowChangeView, phase: str, finding: ConditionUpdate, now: float
+    ) -> WorkflowChangeView | None:
         """End a change that was not written."""
         if phase != "Failed":  # a forged object must not make the operator forget the plan it imitates
             self.noted(lambda: self.journal.forget_made(change.digest))
@@ -133,7 +147,7 @@ class ChangeWriter:
             self.tally.conflicts += phase == "Conflict"
         return found
 
-    def orphan(self, change: Change, reason: Reason, text: str, now: float) -> Change | None:
+    def orphan(self, change: WorkflowChangeView, reason: Reason, text: str, now: float) -> WorkflowChangeView | None:
         """Say that nothing more is written, and how to undo; once."""
         message = f"{text}; nothing more is written. To take the change back: {change.undo()}"
         if change.is_(C.ORPHANED) and change.condition(C.ORPHANED).get("reason") == reason.value:
@@ -143,7 +157,7 @@ class ChangeWriter:
             self.note(found, EventType.WARNING, "ChangeOrphaned", f"{change.name}: {text}")
         return found
 
-    def hold(self, change: Change, gates: list[str], text: str, now: float) -> Change | None:
+    def hold(self, change: WorkflowChangeView, gates: list[str], text: str, now: float) -> WorkflowChangeView | None:
         """Say which gates hold a decided change back; again only when others do."""
         message = f"waits for {', '.join(gates)}: {text}"
         before = str(change.condition(C.APPLIED).get("message") or "").partition(":")[0]
@@ -165,11 +179,11 @@ class ChangeWriter:
 
     # --- Events
 
-    def note(self, change: Change, severity: EventType, reason: str, text: str) -> None:
+    def note(self, change: WorkflowChangeView, severity: EventType, reason: str, text: str) -> None:
         """Remember something to tell in an Event."""
         self.notes.append((change, severity, reason, text))
 
-    def told(self, profiles: Mapping[tuple[str, str], ObjectRef]) -> list[Note]:
+    def events(self, profiles: Mapping[tuple[str, str], ObjectRef]) -> list[Note]:
         """The Events about profiles, by namespace and name; the list is empty afterwards."""
         found = [
             Note(profiles[c.namespace, c.profile], severity, reason, text, action="Change")

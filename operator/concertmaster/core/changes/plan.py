@@ -40,7 +40,7 @@ class Aim(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ChangeTarget:
     """The object a plan is for. ``namespace`` is None for a cluster-wide kind."""
 
     api_version: str
@@ -51,7 +51,7 @@ class Target:
     resource_version: str
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Target:
+    def of(cls, raw: Mapping[str, Any]) -> ChangeTarget:
         """The target an object is."""
         meta = raw.get("metadata") or {}
         return cls(
@@ -92,7 +92,7 @@ class Plan:
     aim: Aim
     risk: Level
     automatic: bool
-    target: Target
+    target: ChangeTarget
     object_kind: ObjectKind
     settings: tuple[Setting, ...]
     patch: tuple[Operation, ...]
@@ -129,7 +129,7 @@ class Plan:
 
 
 def digest_of(
-    namespace: str, profile: str, recommendation: str, target: Target, patch: Sequence[Mapping[str, Any]]
+    namespace: str, profile: str, recommendation: str, target: ChangeTarget, patch: Sequence[Mapping[str, Any]]
 ) -> str:
     """The digest of a plan from its parts, so that what a status says can be checked against what was approved."""
     identity = [target.api_version, target.kind, target.namespace, target.name, target.uid]
@@ -167,7 +167,7 @@ def plan(
     """
     if not item.edits:
         raise Refused(f"{item.id} is work for a person: it sets no field")
-    target = Target.of(raw)
+    target = ChangeTarget.of(raw)
     kind = kinds.get(target.kind)
     if kind is None:
         raise Refused(f"objects of kind {target.kind} are never changed")

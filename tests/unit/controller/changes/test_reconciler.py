@@ -13,7 +13,7 @@ import pytest
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes.replan import lowers_memory
 from concertmaster.controller.changes.status import promise
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.operations import undoing
 from concertmaster.core.changes.plan import Predicted
@@ -550,7 +550,7 @@ def test_a_plan_edited_in_the_moment_before_the_write_is_looked_at_again() -> No
     assert next(c for c in bed.all() if c.decision).phase == "Failed"
 
 
-def forge(bed: Bed, source: Change, patch: str, **spec: Any) -> None:
+def forge(bed: Bed, source: WorkflowChangeView, patch: str, **spec: Any) -> None:
     """A self-consistent forgery: patch and digest fit each other."""
     from concertmaster.core.changes.plan import digest_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.interfaces import Candidate
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.plan import digest_of
 from concertmaster.core.model import Edit, Recommendation
@@ -313,20 +313,20 @@ def test_what_an_orphaned_change_set_does_not_block_the_task_for_ever() -> None:
     assert len(bed.client.target_writes) == 2
 
 
-def aimed(bed: TaskBed, name: str, phase: str, decision: str) -> Change:
+def aimed(bed: TaskBed, name: str, phase: str, decision: str) -> WorkflowChangeView:
     """A WorkflowChange as a person could make it by hand, in itself consistent, for the Task ``name``."""
     victim = bed.client.objects[TASK.path("demo", name)]
     raw = copy.deepcopy(dict(bed.one().raw))
     target = raw["status"]["plan"]["target"] | {"name": name, "uid": victim["metadata"]["uid"]}
     raw["status"] |= {"phase": phase, "plan": {**raw["status"]["plan"], "target": target}}
-    forged = Change(raw)
+    forged = WorkflowChangeView(raw)
     assert forged.target is not None
     digest = digest_of("demo", "ci", forged.recommendation, forged.target, forged.operations("patch") or ())
     raw["spec"] |= {"planDigest": digest, "decision": decision, "decidedBy": "eve"}
     raw["metadata"] |= {"name": "forged", "uid": "uid-forged"}
     bed.client.objects[CHANGES.path("demo", "forged")] = raw
-    assert Change(raw).forged() is None
-    return Change(raw)
+    assert WorkflowChangeView(raw).forged() is None
+    return WorkflowChangeView(raw)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.profiles.status_update import notes
 from concertmaster.controller.registry import Entry, Registry, StatusView
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.controller.workflow_change import Change
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
@@ -237,7 +237,7 @@ def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> 
     )
     raw = change("2025-10-01T00:00:00Z")
     raw["status"]["predicted"] = told
-    line = Change(raw).line()
+    line = WorkflowChangeView(raw).line()
     assert line is not None
     assert line.promised == pytest.approx(-0.4)
     assert line.recommendation == "parallelism"

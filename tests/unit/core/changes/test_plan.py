@@ -12,7 +12,7 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing
-from concertmaster.core.changes.plan import Aim, Target, digest_of
+from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
 from concertmaster.core.changes.pointers import within
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Category, Edit
@@ -364,7 +364,7 @@ def test_the_digest_survives_a_touch_and_changes_with_everything_that_matters() 
     assert len({base.digest, *(v.digest for v in variants)}) == 5
     assert digest_of("demo", "etl", base.recommendation, base.target, base.patch) == base.digest
     assert digest_of("demo", "other", base.recommendation, base.target, base.patch) != base.digest
-    moved = Target("v", "WorkflowTemplate", "other", "demo", "u-1", "")
+    moved = ChangeTarget("v", "WorkflowTemplate", "other", "demo", "u-1", "")
     assert digest_of("demo", "etl", base.recommendation, moved, base.patch) != base.digest
 
 
