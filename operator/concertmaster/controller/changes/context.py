@@ -1,4 +1,4 @@
-"""One workflow on the desk: its profile, policy, target, changes and facts in one cycle."""
+"""One workflow in one cycle: its profile, policy, target, changes and facts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WorkflowContext:
     control_group: ControlGroup
     now: float
     data_until: float | None
-    in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all desks
+    in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all contexts
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], Sides]) -> tuple[int, str | None]:

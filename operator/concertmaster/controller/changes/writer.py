@@ -1,6 +1,6 @@
-"""The hand that writes: what stands in a WorkflowChange, its journal and its target, and what is told about it.
+"""All writes of changes: the WorkflowChange, its journal and its target, and the Events about it.
 
-The steps of a change use it: forward (``changes_steps``), judged and taken back (``changes_end``). Whatever can be the
+``apply`` writes changes with it, ``rollback`` rolls them back. Whatever can be the
 last act of a process is written down before it is done (history, then the WorkflowChange), and what an interrupted write
 became is read from the object itself: it holds the plan's new values, or the old ones, or somebody else's.
 """
