@@ -6,6 +6,7 @@ newly required field, another type, a narrower bound or enum, another list key, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ _SAME = (
     "x-kubernetes-list-map-keys",
     "x-kubernetes-int-or-string",
 )
+
+
+_PAIR = re.compile(r"self\.apiVersion\s+==\s+'([^']+)'\s+\?\s+self\.kind\s+==\s+'([^']+)'\s+:\s*")
+_OTHER = re.compile(r"self\.kind\s+==\s+'([^']+)'")
 
 
 def crd_breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -59,7 +64,8 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
     more = rules - {r["rule"] for r in old.get("x-kubernetes-validations", ())}
     # A rule of the status is no promise broken: the operator alone writes it.
     if not path.startswith(".status"):
-        yield from (f"{path}: new rule {rule}" for rule in sorted(more))
+        before = [_kinds(r["rule"]) for r in old.get("x-kubernetes-validations", ())]
+        yield from (f"{path}: new rule {rule}" for rule in sorted(more) if not _widens(_kinds(rule), before))
     fields = new.get("properties", {})
     for name, child in old.get("properties", {}).items():
         if name not in fields:
@@ -72,6 +78,23 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
                 yield f"{path}: {key} is gone"
             else:
                 yield from _schema(old[key], new[key], path + mark)
+
+
+def _kinds(rule: str) -> tuple[dict[str, str], str] | None:
+    """What a rule that pairs API versions with kinds says: the kind of each version, and that of any other; None for
+    rules about something else."""
+    pairs = dict(_PAIR.findall(rule))
+    other = _PAIR.sub("", rule)
+    match = _OTHER.fullmatch(other.strip())
+    return (pairs, match[1]) if pairs and match is not None else None
+
+
+def _widens(rule: tuple[dict[str, str], str] | None, before: list[tuple[dict[str, str], str] | None]) -> bool:
+    """Whether a rule pairs every version as an earlier one did, and only adds versions there were none of."""
+    if rule is None:
+        return False
+    kinds = {*rule[0].values(), rule[1]}
+    return any(old is not None and old[0].items() <= rule[0].items() and old[1] in kinds for old in before)
 
 
 def _required(schema: Mapping[str, Any]) -> set[str]:

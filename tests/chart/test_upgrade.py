@@ -87,6 +87,17 @@ def rule(crd: dict[str, Any]) -> None:
     schema(crd, "spec").setdefault("x-kubernetes-validations", []).append({"rule": "self.priority < 5"})
 
 
+def pair(old: str, new: str) -> Callable[[dict[str, Any]], None]:
+    """A change of the rule that pairs API versions with kinds."""
+
+    def change(crd: dict[str, Any]) -> None:
+        rules = schema(crd, "spec", "runSelector")["x-kubernetes-validations"]
+        (found,) = [r for r in rules if old in r["rule"]]
+        found["rule"] = found["rule"].replace(old, new)
+
+    return change
+
+
 def unserve(crd: dict[str, Any]) -> None:
     crd["spec"]["versions"][0]["served"] = False
 
@@ -230,3 +241,12 @@ def test_a_file_of_a_newer_release_is_refused_with_the_way_out(tmp_path: Path) -
         Store(str(path))
     assert "move the file away" in str(refusal.value)
     assert path.exists()
+
+
+def test_a_kind_of_an_api_version_of_its_own_may_be_added_and_none_changed() -> None:
+    crd = load(ROOT / "crds" / "workflowprofiles.concertmaster.dev.yaml")
+    more, other = copy.deepcopy(crd), copy.deepcopy(crd)
+    pair("self.kind == 'RayJob'", "self.apiVersion == 'ray.io/v1' ? self.kind == 'RayJob' : self.kind == 'Spark'")(more)
+    pair("self.kind == 'Job' :", "self.kind == 'Jobs' :")(other)
+    assert crd_breaks(crd, more) == []
+    assert any("new rule" in text for text in crd_breaks(crd, other))

@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 
 from concertmaster.engines.common.names import argo_pod_name_of
+from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
 from testbed.openmetrics import ContainerLife, PodLife
 from testbed.prometheus import PrometheusServer
-from tests.support.cluster.live_cluster import ARGO, PLACE, Cluster, cluster, install_argo  # noqa: F401 - a fixture
+from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
 from tests.support.cluster.operator_bed import apply, history, operator, profile, settings, wait_for
 from tests.support.engines.argo_oracle import stamp
+
+
+@pytest.fixture
+def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
+    """A cluster of the test's own."""
+    return own_cluster(make_control_plane)
+
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -96,7 +105,7 @@ def workflow(run: str, number: int, begun: float) -> dict[str, Any]:
 
 
 def test_repeated_inputs_are_found_and_new_ones_are_not(
-    cluster: Cluster,  # noqa: F811 - the fixture
+    cluster: Cluster,
     make_prometheus: Callable[..., PrometheusServer],
     tmp_path: Path,
 ) -> None:

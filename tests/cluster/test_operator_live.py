@@ -16,8 +16,9 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
 from concertmaster.history import Store
 from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
 from testbed.prometheus import PrometheusServer
-from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo
+from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
@@ -33,6 +34,13 @@ from tests.support.cluster.operator_bed import (
 from tests.support.cluster.operator_checks import assert_unsoiled, grant_reading
 from tests.support.engines.argo_definitions import NESTED
 from tests.support.engines.argo_oracle import Controller, stamp
+
+
+@pytest.fixture
+def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
+    """A cluster of the test's own."""
+    return own_cluster(make_control_plane)
+
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from tests.support.chart.bed import minimal_crd
@@ -22,8 +20,7 @@ DEMO_CRDS = Path(__file__).resolve().parents[3] / "examples" / "demo" / "argo-cr
 PLACE = "default"
 
 
-@pytest.fixture
-def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
+def own_cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
     """A cluster of the test's own, with our kinds and without Argo's."""
     found = make_control_plane().cluster
     install_crds(found)
