@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
-from concertmaster.core.changes.ledger import Ledger, Line, correction, merged, withdrawn
+from concertmaster.core.changes.ledger import Ledger, Line, merged, withdrawn
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
@@ -263,7 +263,7 @@ def test_a_correction_lies_between_the_prior_and_what_was_observed(lines: list[L
         ratios = [line.ratio for line in lines if line.rule == name and line.ratio is not None]
         for workflow in "abc":
             factor = ledger.factor(name, workflow)
-            assert factor == correction(lines, name, workflow)
+            assert factor == Ledger([x for x in lines if x.rule == name]).factor(name, workflow)
             assert ledger.withdrawn(name, workflow) == withdrawn(lines, name, workflow)
             least, most = min([1.0, *ratios]), max([1.0, *ratios])
             assert max(0.0, min(1.5, least)) - 1e-9 <= factor <= max(0.0, min(1.5, most)) + 1e-9

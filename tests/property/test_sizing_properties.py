@@ -11,6 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.sizing import MemoryOptions, cpu_request, memory_request, round_cpu, round_memory
+from concertmaster.core.sizing.waste import fit_loss
 from concertmaster.core.stats.regression import fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
 
@@ -30,16 +31,16 @@ def _warnings_are_errors():
 @given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=40), ANY)
 @example([(1.1125369292536007e-308, 0.0, 0.0, 0.0)] * 3, 0.0)  # the next smaller numbers lose digits
 @settings(max_examples=200, deadline=None)
-def test_no_data_make_memory_sizing_raise(rows: list[tuple[float, float, float, float]], current: float) -> None:
+def test_no_data_make_memory_sizing_raise(rows: list[tuple[float, float, float, float]], size_ahead: float) -> None:
     columns = [list(c) for c in zip(*rows, strict=True)] or [[], [], [], []]
-    size = memory_request(columns[0], columns[1], times=columns[2], inputs=columns[3], current=current)
+    size = memory_request(columns[0], columns[1], times=columns[2], inputs=columns[3])
     assert size.enough == (size.request is not None)
     if size.request is not None:
         assert math.isfinite(size.request) and size.request > 0.0
         assert 0.0 <= size.coverage_confidence <= 1.0
         assert size.failure_share_bound is not None and 0.0 <= size.failure_share_bound <= 1.0
     if size.model is not None:
-        assert all(math.isfinite(size.model.request(x)) for x in (*columns[3], current))
+        assert all(math.isfinite(size.model.request(x)) for x in (*columns[3], size_ahead))
 
 
 @given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=40), ANY, ANY, ANY, ANY)
@@ -121,11 +122,11 @@ def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[t
     """At the price of failures included, no level between the peaks and twice the largest is expected to cost less."""
     u, t = [r[0] for r in rows], [r[1] for r in rows]
     options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf)
-    for current in (np.quantile(u, 0.7), max(u), 1.5 * max(u)):
-        size = memory_request(u, t, current=float(current), options=options)
-        assert size.expected_waste_now is not None and size.expected_waste_then is not None
-        # The grid of levels beyond the largest peak is coarse for very wide tails.
-        assert size.expected_waste_then <= size.expected_waste_now * 1.05 + 1.0
+    request = memory_request(u, t, options=options).request
+    levels = np.array([request, np.quantile(u, 0.7), max(u), 1.5 * max(u)], dtype=np.float64)
+    then, *now = fit_loss(np.array(u), np.array(u), np.array(t), options).waste(levels)
+    # The grid of levels beyond the largest peak is coarse for very wide tails.
+    assert all(then <= waste * 1.05 + 1.0 for waste in now)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 64.0), SECONDS), min_size=3, max_size=60))

@@ -133,7 +133,7 @@ def policy_status(
     else:
         findings = [
             _ready(view.ref, policy, facts, rules, now),
-            _metrics(policy, facts, sources, reports),
+            _metrics(policy, sources, reports),
             write_access(policy, facts),
         ]
     return {
@@ -194,9 +194,7 @@ def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
     return f"no profile {where} is selected; check spec.selector against: kubectl get wfp --show-labels"
 
 
-def _metrics(
-    policy: AnyPolicy, facts: PolicyFacts, sources: Sequence[str], reports: Mapping[str, SourceReport]
-) -> ConditionUpdate:
+def _metrics(policy: AnyPolicy, sources: Sequence[str], reports: Mapping[str, SourceReport]) -> ConditionUpdate:
     name = policy.spec.metrics_source
     kind = ConditionType.METRICS_AVAILABLE
     if name not in sources:

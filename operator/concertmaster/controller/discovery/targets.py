@@ -134,7 +134,7 @@ def refresh(
 
         heartbeat()
         if namespaces and not resource.namespaced:
-            scans[resource] = Scan(resource, 0, (_out_of_reach(resource, namespaces),))
+            scans[resource] = Scan(resource, 0, (_out_of_reach(resource),))
             continue
         scans[resource] = scan(client, resource, namespaces, visit)
         passing = [p for p in scans[resource].problems if p.kind is ProblemKind.UNAVAILABLE]
@@ -145,7 +145,7 @@ def refresh(
     return Targets(targets, scans)
 
 
-def _out_of_reach(resource: Resource, namespaces: Sequence[str]) -> Problem:
+def _out_of_reach(resource: Resource) -> Problem:
     """Not even asked for: whoever lists namespaces does not mean the cluster, and a denial every cycle is an alert."""
     return Problem(
         ProblemKind.FORBIDDEN,

@@ -6,7 +6,7 @@ good analysis stays, and the conditions and ``dataUntil`` say how old it is and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,10 +97,10 @@ def status_update(entry: Entry, verdict: ProfileOutcome, now: float) -> StatusUp
     if verdict.document is not None:
         document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
         same = digest(document) == entry.status.digest
-        if same and not _refresh(entry, verdict, now):
+        if same and not _refresh(entry, verdict):
             return None
         return StatusUpdate(entry.ref, document, entry.status.digest, force=same)
-    if semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict, now):
+    if semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict):
         return None
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
     if verdict.data_until is not None and had_advice and _later(verdict.data_until, entry.status.data_until):
@@ -108,7 +108,7 @@ def status_update(entry: Entry, verdict: ProfileOutcome, now: float) -> StatusUp
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 
 
-def _refresh(entry: Entry, verdict: ProfileOutcome, now: float) -> bool:
+def _refresh(entry: Entry, verdict: ProfileOutcome) -> bool:
     """Whether ``dataUntil`` has fallen so far behind that it would mislead."""
     if verdict.data_until is None or entry.status.data_until is None or verdict.metrics.status is not True:
         return False
@@ -129,9 +129,7 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
     """Events about a status just written: transitions of conditions, and advice that is new."""
     before, after = entry.status, StatusView.of(written)
     found = [
-        _note(entry, t)
-        for t in conditions.transitions(before.conditions, after.conditions)
-        if _worth_telling(t, before.conditions)
+        _note(entry, t) for t in conditions.transitions(before.conditions, after.conditions) if _worth_reporting(t)
     ]
     fresh = [i for i in after.recommendations if i not in before.recommendations]
     if fresh and before.digest is not None and before.recommendations != after.recommendations:
@@ -155,7 +153,7 @@ def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]
     return found
 
 
-def _worth_telling(transition: Transition, before: Iterable[Mapping[str, Any]]) -> bool:
+def _worth_reporting(transition: Transition) -> bool:
     """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news."""
     if transition.reason in _QUIET:
         return False

@@ -79,7 +79,6 @@ class FailureSummary:
     unknown: int
     by_class: tuple[tuple[FailureClass, int], ...]
     retried: int
-    wasted_seconds: float
 
     @property
     def error_rate(self) -> float | None:
@@ -94,7 +93,6 @@ def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> Failu
     Attempts of the same run and item belong together: a failed attempt followed by a successful one was retried.
     """
     total = failed = unknown = retried = 0
-    wasted = 0.0
     classes: Counter[FailureClass] = Counter()
     successes: set[tuple[str, str | None]] = set()
     failures: list[tuple[str, str | None]] = []
@@ -106,11 +104,10 @@ def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> Failu
         elif execution.outcome is Outcome.FAILED:
             failed += 1
             failures.append(key)
-            wasted += execution.duration or 0.0
             kind = classify(execution)
             if kind is not None:
                 classes[kind] += 1
         else:
             unknown += 1
     retried = sum(1 for key in failures if key in successes)
-    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried, wasted)
+    return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried)

@@ -131,8 +131,7 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
         before = before[previous[-1] if previous else 0 :]
         after = after[: (following[0] if following else y.size) - end]
         ratio = _exp(float(np.median(after) - np.median(before))) if series.is_log else math.nan
-        times = float(series.time[start]), float(series.time[end])
-        out.append(Ramp(int(series.index[start]), int(series.index[end]), *times, ratio, explained))
+        out.append(Ramp(int(series.index[start]), int(series.index[end]), ratio, explained))
     return tuple(out)
 
 

@@ -36,7 +36,7 @@ class ChangePoint:
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """A change that came gradually: the level moved from ``start`` to ``end`` (indices and times as in ChangePoint).
+    """A change that came gradually: the level moved from ``start`` to ``end`` (indices as in ChangePoint).
 
     ``points`` are the positions, among the change points, of those that the ramp explains; ``ratio`` is the level at
     the end over the level at the start (NaN where ratios say nothing).
@@ -44,8 +44,6 @@ class Ramp:
 
     start: int
     end: int
-    start_time: float
-    end_time: float
     ratio: float
     points: tuple[int, ...]
 

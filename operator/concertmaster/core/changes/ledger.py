@@ -77,27 +77,6 @@ class Record:
         return f"{said}; this one counts as {self.factor:.2f} x" if abs(self.factor - 1.0) >= 0.005 else said
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One rule's record in one workflow or, with ``workflow`` None, in all."""
-
-    workflow: str | None
-    rule: str
-    changes: int
-    improved: int
-    worse: int
-    correction: float
-    withdrawn: bool
-
-
-def correction(lines: Iterable[Line], rule: str, workflow: str) -> float:
-    """Factor for the rule's next promise in this workflow, 0 to 1.5; 1 without experience.
-
-    Shrinkage in two steps: the rule's mean ratio over all workflows is drawn towards 1, the workflow's own towards that.
-    """
-    return Ledger(line for line in lines if line.rule == rule).factor(rule, workflow)
-
-
 def same_change(line: Line, recommendation: str, applied: float | None) -> bool:
     """Whether a line is about the change of this recommendation that was made at ``applied``."""
     if line.recommendation != recommendation or line.applied is None or applied is None:
@@ -128,7 +107,10 @@ class Ledger:
         self._rules = {rule: _Rule.of(rows) for rule, rows in by_rule.items()}
 
     def factor(self, rule: str, workflow: str) -> float:
-        """``correction`` of the lines it was made of."""
+        """Factor for the rule's next promise in this workflow, 0 to 1.5; 1 without experience.
+
+        Shrinkage in two steps: the rule's mean ratio over all workflows is drawn towards 1, the workflow's own towards that.
+        """
         found = self._rules.get(rule)
         return 1.0 if found is None else _bounded(_drawn(found.ratios.get(workflow, ()), found.everywhere))
 
@@ -204,24 +186,3 @@ def _scaled(interval: Interval | None, factor: float) -> Interval | None:
     if interval is None or factor == 1.0:
         return interval
     return Interval(interval.low * factor, interval.likely * factor, interval.high * factor)
-
-
-def summaries(lines: Sequence[Line]) -> list[Summary]:
-    """Every rule's record, over all workflows and per workflow, in a fixed order."""
-    found: list[Summary] = []
-    for rule in sorted({x.rule for x in lines}):
-        rows = [x for x in lines if x.rule == rule]
-        for workflow in (None, *sorted({x.workflow for x in rows})):
-            mine = [x for x in rows if workflow is None or x.workflow == workflow]
-            found.append(
-                Summary(
-                    workflow,
-                    rule,
-                    len(mine),
-                    sum(x.verdict is Verdict.IMPROVED for x in mine),
-                    sum(x.verdict is Verdict.WORSE for x in mine),
-                    correction(lines, rule, workflow or ""),
-                    workflow is not None and withdrawn(lines, rule, workflow) is not None,
-                )
-            )
-    return found

@@ -48,9 +48,8 @@ class CpuSize:
 
     ``request``: None when nothing is to be changed, ``reason`` says why; ``enough``: False when data are missing.
     ``wanted``: the level with the least expected cost, whether or not it is below the present request. ``limit``: proposed
-    limit, None to leave it; ``limit_advice`` is empty then. ``expected_slowdown_share``: expected growth of the step's run
-    time at ``wanted`` on a node with nothing to spare, 0 to 1. ``unused_now``, ``unused_then``: reserved but unused
-    core-seconds per run. ``throttled_share``: median share of throttled periods, None when unknown.
+    limit, None to leave it. ``expected_slowdown_share``: expected growth of the step's run time at ``wanted`` on a node
+    with nothing to spare, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
     """
 
     request: float | None
@@ -58,10 +57,7 @@ class CpuSize:
     reason: str
     wanted: float | None = None
     limit: float | None = None
-    limit_advice: str = ""
     expected_slowdown_share: float | None = None
-    unused_now: float | None = None
-    unused_then: float | None = None
     throttled_share: float | None = None
 
 
@@ -96,15 +92,11 @@ def cpu_request(
         return CpuSize(None, False, f"{used.size} usable runs, {needed} are needed", throttled_share=throttled)
     current = _positive(current_request)
     limit = _positive(current_limit)
-    wanted, slowdown, unused = _cheapest(used, time, slack_share, on_critical_path_share, options)
+    wanted, slowdown = _cheapest(used, time, slack_share, on_critical_path_share, options)
     if limit is not None:
         wanted = min(wanted, limit)
     held_back = throttled is not None and throttled > options.throttled_bound
-    advice = ""
-    new_limit = None
-    if held_back and limit is not None:
-        new_limit = round_cpu(limit * options.limit_factor)
-        advice = f"throttled in {throttled:.0%} of periods at a limit of {limit:g} cores"
+    new_limit = round_cpu(limit * options.limit_factor) if held_back and limit is not None else None
     if held_back:
         request, reason = None, "throttled: what the step would use without its limit is not known"
     elif current is not None and wanted >= current:
@@ -120,18 +112,15 @@ def cpu_request(
         reason=reason,
         wanted=wanted,
         limit=new_limit,
-        limit_advice=advice,
         expected_slowdown_share=slowdown,
-        unused_now=None if current is None else float(np.mean(np.maximum(current - used, 0.0) * time)),
-        unused_then=unused,
         throttled_share=throttled,
     )
 
 
 def _cheapest(
     used: Floats, time: Floats, slack_share: float | None, on_path_share: float | None, options: CpuOptions
-) -> tuple[float, float, float]:
-    """Level (cores) with the least cost, its expected slow-down (share) and unused core-seconds per run."""
+) -> tuple[float, float]:
+    """Level (cores) with the least cost, and its expected slow-down (share)."""
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
     level = np.unique(np.maximum(tail.levels(), options.floor))
     on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
@@ -158,7 +147,7 @@ def _cheapest(
         unused + options.idle_price * slower + max(0.0, options.delay_price - options.idle_price) * on_path * delaying
     )
     best = int(np.argmin(cost))
-    return float(level[best]), float(slower[best] / (seconds[-1] / used.size)), float(unused[best])
+    return float(level[best]), float(slower[best] / (seconds[-1] / used.size))
 
 
 def _median(values: Sequence[float] | Floats | None) -> float | None:

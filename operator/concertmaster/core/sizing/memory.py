@@ -58,8 +58,6 @@ class MemorySize:
     reason: str
     coverage_confidence: float = 0.0
     largest_recent_peak: float | None = None
-    expected_waste_now: float | None = None
-    expected_waste_then: float | None = None
     failure_share_bound: float | None = None
     model: InputModel | None = None
     drifting: bool = False
@@ -84,13 +82,12 @@ def memory_request(
     durations: Sequence[float] | Floats,
     times: Sequence[float] | Floats | None = None,
     inputs: Sequence[float] | Floats | None = None,
-    current: float | None = None,
     options: MemoryOptions | None = None,
 ) -> MemorySize:
     """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given.
 
-    ``inputs``: input size (bytes) per execution, NaN where unknown. ``current``: present request (bytes). Executions without
-    a usable peak (NaN, infinite, not positive) are left out; an unknown duration counts as the median one. Never raises.
+    ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable
+    peak (NaN, infinite, not positive) are left out; an unknown duration counts as the median one. Never raises.
     """
     options = options or MemoryOptions()
     rows = _usable(peaks, durations, times, inputs)
@@ -107,7 +104,6 @@ def memory_request(
     level, total = loss.best(options)
     request = max(level, options.floor)
     at = np.array([request])
-    usable_now = current is not None and 0.0 < current <= LARGEST
     above = int((u > request).sum())
     return MemorySize(
         request=request,
@@ -115,8 +111,6 @@ def memory_request(
         reason=_reason(u, t, above, growth, options),
         coverage_confidence=0.0 if drifting else coverage_confidence(u.size, above, 1.0 - options.failure_bound),
         largest_recent_peak=float(u.max()),
-        expected_waste_now=float(loss.waste(np.array([current]))[0]) if usable_now else None,
-        expected_waste_then=float(loss.waste(at)[0]),
         failure_share_bound=float(loss.tail.exceedance(at)[0]),
         model=None if x is None else fit_by_input(x, u, t, total, options.floor, options),
         drifting=drifting,

@@ -96,13 +96,12 @@ class ScaleOut:
 
 @dataclass(frozen=True, slots=True)
 class WorkerAdvice:
-    """Proposed number of workers with its expected run time (s) and cost (worker-seconds)."""
+    """Proposed number of workers with its expected run time (s)."""
 
     workers: int | None
     enough: bool
     reason: str
     seconds: float | None = None
-    worker_seconds: float | None = None
 
 
 def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> ScaleOut:
@@ -180,7 +179,7 @@ def recommend_workers(
         reason = (
             "cheapest within the deadline" if meets.any() else "no candidate meets the deadline; this is the fastest"
         )
-    return WorkerAdvice(int(n[best]), True, reason, float(t[best]), float(n[best] * t[best]))
+    return WorkerAdvice(int(n[best]), True, reason, float(t[best]))
 
 
 def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Change points, ramps, trends, origins, coincidences and outlooks on series of known make."""
+"""Change points, ramps, trends and outlooks on series of known make."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from concertmaster.core.changepoint import Direction, OriginKind, OutlookState, coincidences, detect, origins, outlook
+from concertmaster.core.changepoint import Direction, OutlookState, detect, outlook
 from concertmaster.core.changepoint.scores import best_split, split_p_value
 from concertmaster.core.changepoint.segment import serial_dependence
 
@@ -101,7 +101,6 @@ def test_a_ramp_is_told_from_a_step() -> None:
     assert abs(ramp.end - 80) <= 10
     assert ramp.ratio == pytest.approx(1.8, abs=0.15)
     assert ramp.points == tuple(range(len(changes.points)))
-    assert ramp.start_time == days(120)[ramp.start]
 
 
 def test_trend_per_week() -> None:
@@ -181,51 +180,18 @@ def test_larger_inputs_are_not_a_change_of_the_step() -> None:
     values = 10.0 * sizes**0.8 * np.exp(rng.normal(0, 0.1, 80))
     raw = detect(days(80), values)
     assert len(raw.points) == 1
-    assert origins(days(80), values, sizes, raw)[0].kind is OriginKind.INHERITED
     adjusted = detect(days(80), values, inputs=sizes)
     assert adjusted.adjusted
     assert adjusted.points == ()
 
 
-def test_own_and_inherited_parts_are_told_apart() -> None:
+def test_what_inputs_do_not_explain_stays_a_change() -> None:
     rng = np.random.default_rng(15)
     sizes = np.exp(rng.normal(0, 0.5, 100))
     sizes[50:] *= 2.0
     values = 10.0 * sizes * np.exp(rng.normal(0, 0.08, 100))
     values[50:] *= 1.5
-    raw = detect(None, values)
-    both = origins(None, values, sizes, raw)[0]
-    assert both.kind is OriginKind.BOTH
-    assert both.own_ratio == pytest.approx(1.5, abs=0.15)
     assert detect(None, values, inputs=sizes).points[0].ratio == pytest.approx(1.5, abs=0.1)
-
-
-def test_origin_without_influence_or_without_inputs() -> None:
-    rng = np.random.default_rng(16)
-    values = lognormal(rng, 60)
-    values[30:] *= 1.5
-    raw = detect(None, values)
-    assert origins(None, values, rng.lognormal(size=60), raw)[0].kind is OriginKind.OWN
-    assert origins(None, values, [None] * 60, raw)[0].kind is OriginKind.UNKNOWN
-    assert origins(None, values, [1.0], raw)[0].kind is OriginKind.UNKNOWN
-
-
-def test_the_label_that_changed_with_the_level_is_named() -> None:
-    image = ["v1"] * 29 + [None] + ["v2"] * 30
-    node = [f"node-{i % 5}" for i in range(60)]
-    found = coincidences(None, {"image": image, "node": node, "short": ["a", "b"]}, 31)
-    assert [(c.name, c.before, c.after, c.index, c.runs_apart) for c in found] == [("image", "v1", "v2", 30, -1)]
-    assert found[0].chance < 0.06
-    assert coincidences(None, {"image": image}, 45) == ()
-    assert coincidences(None, {}, 0) == ()
-    assert coincidences(None, {"image": image}, 99) == ()
-
-
-def test_coincidences_in_the_order_of_time() -> None:
-    labels = ["new"] * 20 + ["old"] * 20
-    times = days(40)[::-1]
-    found = coincidences(times, {"template": labels}, 19)
-    assert (found[0].before, found[0].after, found[0].index) == ("old", "new", 19)
 
 
 def test_outlook_dates_a_rising_trend() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.changes.ledger import Line, corrected, correction, summaries, withdrawn
+from concertmaster.core.changes.ledger import Ledger, Line, corrected, withdrawn
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
 from tests.support.core.changes_world import faster
@@ -13,6 +13,10 @@ from tests.support.core.changes_world import faster
 def line(finished: float, verdict: Verdict = Verdict.IMPROVED, **more: object) -> Line:
     found = {"workflow": "a", "rule": "r", "promised": -0.2, "measured": -0.2, **more}
     return Line(verdict=verdict, finished=finished, **found)  # type: ignore[arg-type]
+
+
+def correction(lines: list[Line], rule: str, workflow: str) -> float:
+    return Ledger(lines).factor(rule, workflow)
 
 
 def test_without_experience_promises_stay() -> None:
@@ -63,12 +67,6 @@ def test_corrected_advice_promises_less() -> None:
     assert item.gain_share == Interval(0.05, 0.1, 0.15)
     assert item.gain_seconds == Interval(5.0, 10.0, 15.0)
     assert item.saving_per_month is None
-
-
-def test_summaries_count_by_rule_and_workflow() -> None:
-    lines = [line(1.0, Verdict.WORSE), line(2.0), line(3.0, workflow="b")]
-    rows = {(s.rule, s.workflow): (s.changes, s.improved, s.worse) for s in summaries(lines)}
-    assert rows == {("r", None): (3, 2, 1), ("r", "a"): (2, 1, 1), ("r", "b"): (1, 1, 0)}
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SAME, Verdict.IMPROVED])

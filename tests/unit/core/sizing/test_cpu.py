@@ -21,8 +21,7 @@ def test_an_oversized_request_is_trimmed_to_what_runs_use() -> None:
     size = cpu_request(cores(), None, None, TIME, current_request=8.0)
     assert size.request is not None
     assert 2.2 < size.request < 3.0
-    assert size.unused_now is not None and size.unused_then is not None
-    assert size.unused_then < 0.25 * size.unused_now
+    assert size.request - 2.0 < 0.25 * (8.0 - 2.0)  # unused cores, then and now
     assert size.expected_slowdown_share is not None and size.expected_slowdown_share < 0.005
 
 
@@ -54,7 +53,6 @@ def test_a_throttled_step_gets_a_larger_limit_and_no_trim() -> None:
     size = cpu_request(cores(mean=0.9), None, np.full(60, 0.4), TIME, current_request=4.0, current_limit=1.0)
     assert size.request is None
     assert size.limit == 2.0
-    assert "40%" in size.limit_advice
     assert size.throttled_share == pytest.approx(0.4)
 
 
@@ -62,7 +60,6 @@ def test_rare_throttling_changes_nothing() -> None:
     size = cpu_request(cores(), None, np.full(60, 0.01), TIME, current_request=8.0, current_limit=8.0)
     assert size.request is not None
     assert size.limit is None
-    assert size.limit_advice == ""
 
 
 def test_the_request_stays_below_the_limit() -> None:
@@ -78,7 +75,7 @@ def test_bursts_are_told() -> None:
 def test_a_price_of_zero_for_time_saves_all_cores() -> None:
     free = CpuOptions(delay_price=0.0, idle_price=0.0)
     size = cpu_request(cores(), None, None, TIME, current_request=8.0, options=free)
-    assert size.unused_then is not None and size.unused_then == pytest.approx(0.0, abs=0.3 * 600)
+    assert size.wanted is not None and size.wanted < 2.3  # the mean is 2.0
 
 
 @pytest.mark.parametrize("bad", [[], [math.nan] * 5, [math.inf] * 5, [-1.0] * 5, [1.0]])

@@ -12,6 +12,7 @@ from concertmaster.core.sizing import MemoryOptions, memory_request
 from concertmaster.core.sizing.memory import GIB_HOUR
 from concertmaster.core.sizing.tail import coverage_confidence, fit_tail
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, rising
+from concertmaster.core.sizing.waste import fit_loss
 
 GIB = 2.0**30
 
@@ -67,12 +68,13 @@ def test_few_runs_never_go_below_their_largest_peak() -> None:
     assert size.request is not None and size.request >= 30 * GIB
 
 
-def test_waste_now_and_then_are_told_in_the_same_measure() -> None:
+def test_the_request_wastes_little_of_what_is_reserved_today() -> None:
     used = peaks(50)
-    size = memory_request(used, np.full(50, 1800.0), current=16 * GIB)
-    assert size.expected_waste_now is not None and size.expected_waste_then is not None
-    assert size.expected_waste_now == pytest.approx((16 * GIB - used.mean()) * 1800.0, rel=0.01)
-    assert size.expected_waste_then < 0.05 * size.expected_waste_now
+    request = memory_request(used, np.full(50, 1800.0)).request
+    assert request is not None
+    now, then = fit_loss(used, used, np.full(50, 1800.0), MemoryOptions()).waste(np.array([16 * GIB, request]))
+    assert now == pytest.approx((16 * GIB - used.mean()) * 1800.0, rel=0.01)
+    assert then < 0.05 * now
 
 
 def test_growing_peaks_get_room_for_as_much_growth_again() -> None:
@@ -110,7 +112,8 @@ def test_input_size_becomes_the_model_where_it_explains_the_peak() -> None:
     small, large = size.model.request(2 * GIB), size.model.request(18 * GIB)
     assert 2.0 * GIB <= small <= 2.6 * GIB
     assert 10.0 * GIB <= large <= 10.8 * GIB
-    assert size.expected_waste_then is not None and size.model.waste < 0.3 * size.expected_waste_then
+    alone = fit_loss(used, used, np.full(60, 1800.0), MemoryOptions()).waste(np.array([size.request]))
+    assert size.model.waste < 0.3 * alone[0]
 
 
 def test_a_step_shaped_dependence_is_followed_by_neighbours() -> None:
@@ -235,7 +238,7 @@ def test_two_hundred_runs_take_about_a_millisecond() -> None:
     best = math.inf
     for _ in range(30):
         begin = time.perf_counter()
-        memory_request(used, hours, inputs=inputs, current=8 * GIB)
+        memory_request(used, hours, inputs=inputs)
         best = min(best, time.perf_counter() - begin)
     assert best < 0.003  # 0.5 ms on an idle core; the bound only catches a change of order
 

@@ -81,7 +81,6 @@ def test_the_cheapest_number_within_the_deadline_is_chosen() -> None:
     assert advice.seconds is not None and advice.seconds <= 330.0
     careful = recommend_workers(model, range(2, 13), deadline=330.0, margin=0.3)
     assert careful.workers is not None and careful.workers > 4
-    assert advice.worker_seconds == pytest.approx(4 * advice.seconds)
     impossible = recommend_workers(model, range(2, 13), deadline=10.0)
     assert impossible.workers == 12
     assert "no candidate" in impossible.reason

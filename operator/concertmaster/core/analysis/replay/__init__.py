@@ -13,7 +13,7 @@ from concertmaster.core.analysis.replay.critical import (
 )
 from concertmaster.core.analysis.replay.executed import executed, prepare
 from concertmaster.core.analysis.replay.parallelism import EnoughParallelism, enough_parallelism
-from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit, StepTimes
+from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.whatif import WhatIf
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "EnoughParallelism",
     "ExecutedRun",
     "Limit",
-    "StepTimes",
     "TimeSplit",
     "WhatIf",
     "critical_chain",

@@ -89,7 +89,7 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
         for name, value in step_drag(run).items():
             drag[name] = drag.get(name, 0.0) + value
     total = len(usable)
-    names = dict.fromkeys(name for run in usable for name in run.steps)
+    names = dict.fromkeys(name for run in usable for name in run.pods)
     return {
         name: CriticalShare(
             on_path.get(name, 0) / total, seconds.get(name, 0.0) / total, drag.get(name, 0.0) / total, total
@@ -105,12 +105,12 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
     path = longest_path(run.lengths, run.parents, ordered=True)
     found = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
     if not run.limits:
-        return {name: found[name] for name in run.steps}
+        return {name: found[name] for name in run.pods}
     # A limit nobody waited for can only lessen a drag; one that bound lets any step hold up any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
     return {
         name: max(0.0, run.replayed - _without(run, run.index[name])) if waited or found[name] > 0.0 else 0.0
-        for name in run.steps
+        for name in run.pods
     }
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from concertmaster.core.analysis.graph import LONGEST
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
-from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit, StepTimes
+from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowGraph
 
@@ -90,7 +90,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
 
     parents: list[tuple[int, ...]] = []
     chains: list[tuple[tuple[Attempt, ...], ...]] = []
-    steps: dict[str, StepTimes] = {}
+    pods: dict[str, int] = {}
     done: list[float] = []
     for name, waits, own in zip(layout.names, layout.waits, grouped, strict=True):
         binding = waits
@@ -109,9 +109,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
             done.append(ready)
             continue
         done.append(max([chain[-1].finished for chain in found]))
-        pods = found[0] if len(found) == 1 else [a for chain in found for a in chain]
-        begun = min([a.finished - a.work for a in pods])
-        steps[name] = StepTimes(ready, begun, done[-1], sum([a.work for a in pods]), len(pods))
+        pods[name] = sum([len(chain) for chain in found])
     shared = min([chain[0].lag for found in chains for chain in found])
     limits = (*limits, *_capacity(chains, shared))
     pieces = tuple([tuple([pieces_of(chain, shared) for chain in found]) for found in chains])
@@ -133,7 +131,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
         pieces=pieces,
         lengths=lengths,
         ranks=tuple(ranks),
-        steps=steps,
+        pods=pods,
         index=layout.index,
         limits=limits,
         shared_lag=shared,

@@ -62,17 +62,6 @@ class Attempt(NamedTuple):
         return self.queued + self.lag + self.span
 
 
-class StepTimes(NamedTuple):
-    """One step in one run: when it became ready, first started its work and ended (seconds after the run's start);
-    seconds of work over all its pods, and how many there were."""
-
-    ready: float
-    start: float
-    finish: float
-    busy: float
-    pods: int
-
-
 @dataclass(frozen=True, slots=True)
 class ExecutedRun:
     """One run, ready for replay. Step positions are a topological order of ``names``.
@@ -80,9 +69,9 @@ class ExecutedRun:
     ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in the order they began,
     each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
     ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form of the simulation;
-    ``ranks``: the steps' order by their first pod. ``shared_lag``: least controller lag of a first pod. ``tail``:
-    seconds between the last pod's end and the run's end. ``makespan`` was observed, ``replayed`` is what the unchanged
-    replay gives. Not ``usable``: ``problems`` says why, and the rest is empty.
+    ``ranks``: the steps' order by their first pod; ``pods``: how many each had. ``shared_lag``: least controller lag of
+    a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``replayed``
+    is what the unchanged replay gives. Not ``usable``: ``problems`` says why, and the rest is empty.
     """
 
     run: str
@@ -93,7 +82,7 @@ class ExecutedRun:
     pieces: tuple[tuple[Chain, ...], ...] = ()
     lengths: tuple[float, ...] = ()
     ranks: tuple[int, ...] = ()
-    steps: Mapping[str, StepTimes] = field(default_factory=dict)
+    pods: Mapping[str, int] = field(default_factory=dict)
     index: Mapping[str, int] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     shared_lag: float = 0.0

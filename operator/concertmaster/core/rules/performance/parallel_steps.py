@@ -40,7 +40,7 @@ def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
 
 def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Interval, seconds: Interval) -> Finding:
     edits = _edits(after, before)
-    runs = sum(1 for run in evidence.analysis.executed if run.usable and {after.name, before.name} <= run.steps.keys())
+    runs = sum(1 for run in evidence.analysis.executed if run.usable and {after.name, before.name} <= run.pods.keys())
     first, second = (evidence.analysis.step(n) for n in (before.name, after.name))
     times = [text.duration(s.duration.p50) for s in (first, second) if s is not None]
     return Finding(

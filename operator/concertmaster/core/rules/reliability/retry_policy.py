@@ -26,7 +26,7 @@ from concertmaster.core.model import (
     StepSpec,
 )
 from concertmaster.core.rules.base import Evidence, Rule, median
-from concertmaster.core.rules.reliability.retries import Chain, RetryAdvice, retry_advice
+from concertmaster.core.rules.reliability.retries import Chain, RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
 
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # the program is not to blame, and a later try may pass
@@ -68,7 +68,7 @@ def _collect(runs: tuple[RunRecord, ...]) -> dict[str, _Attempts]:
             own.classes.update(classes)
             succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows)
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
-            own.chains.append(Chain(succeeded, sum(failed)))
+            own.chains.append(Chain(succeeded))
             own.retries += len(rows) - 1
             own.helped += len(rows) > 1 and succeeded[-1]
             own.repeated_seconds += sum(failed[2:])
@@ -108,7 +108,7 @@ def _why(classes: Counter[FailureClass]) -> str:
     return text.listing([f"{count} {kind.value}" for kind, count in classes.most_common()])
 
 
-def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryAdvice, target: float, now: int) -> Finding:
+def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, target: float, now: int) -> Finding:
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
     limit = advice.limit or 0
@@ -229,7 +229,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             yield fewer
             continue
         target = _target(wanted, attempts, own)
-        advice = retry_advice(own.chains, target)
+        advice = retry_limit(own.chains, target)
         now = spec.retry_limit
         if now is None:  # only known at run time: what was tried before giving up tells
             now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)

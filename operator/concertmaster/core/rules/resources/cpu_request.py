@@ -100,7 +100,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         return None
     if not least <= share < 1.0 or len(seen) < analysis.options.min_runs:
         return None
-    size = cpu_size(container, step, analysis.options)
+    size = cpu_size(container, step)
     wanted = max(size.wanted or 0.0, *(r.mean_cores or 0.0 for r in seen)) / (1.0 - share)
     if container.cpu_limit is not None:
         wanted = min(wanted, container.cpu_limit)
@@ -150,7 +150,7 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     options, current = evidence.analysis.options, container.cpu_request
     if current is None or size_guard(container, options) is not None:
         return None
-    size = cpu_size(container, step, options)
+    size = cpu_size(container, step)
     means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
     if not size.enough or len(means) < options.min_runs:
         return None

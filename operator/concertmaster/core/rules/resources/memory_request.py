@@ -42,7 +42,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     options, current = evidence.analysis.options, container.memory_request
     if current is None or size_guard(container, options) is not None:
         return None
-    size = memory_size(container, options)
+    size = memory_size(container)
     if not size.enough or size.largest_recent_peak is None or size.automatic_request is None:
         return None
     killed = sum(r.oom_killed for r in container.runs)

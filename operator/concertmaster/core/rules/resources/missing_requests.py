@@ -30,7 +30,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     values: dict[tuple[str, str], str] = {}
     measured: list[str] = []
     if "memory" in missing:
-        size = memory_size(container, options)
+        size = memory_size(container)
         if size.request is not None and size.largest_recent_peak is not None:
             # The cost model gives short steps much room, since it costs little; a first request need not.
             most = _ROOM * size.largest_recent_peak
@@ -40,7 +40,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         if size.largest_recent_peak is not None:
             measured.append(f"memory peaks at {text.memory(size.largest_recent_peak)}")
     if "cpu" in missing:
-        cpu = cpu_size(container, step, options)
+        cpu = cpu_size(container, step)
         if cpu.request is not None:
             values["requests", "cpu"] = text.cpu_quantity(at_most(cpu.request, container.cpu_limit, MILLI))
         means = [r.mean_cores for r in container.runs if r.mean_cores is not None]

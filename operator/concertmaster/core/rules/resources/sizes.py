@@ -9,7 +9,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.sizing import CpuOptions, CpuSize, MemoryOptions, MemorySize, cpu_request, memory_request
+from concertmaster.core.sizing import CpuSize, MemorySize, cpu_request, memory_request
 
 
 def _floats(values: Iterable[float | None]) -> list[float]:
@@ -17,7 +17,7 @@ def _floats(values: Iterable[float | None]) -> list[float]:
     return [math.nan if v is None else v for v in values]
 
 
-def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize:
+def memory_size(container: ContainerUsage) -> MemorySize:
     """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
     rows = [r for r in container.runs if r.memory_peak is not None]
     peaks = [max(r.memory_peak or 0.0, (r.memory_floor or 0.0) if r.oom_killed else 0.0) for r in rows]
@@ -27,12 +27,10 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemoryS
         [r.seconds for r in rows],
         times=[r.time for r in rows],
         inputs=sizes if any(math.isfinite(s) for s in sizes) else None,
-        current=container.memory_request,
-        options=MemoryOptions(),
     )
 
 
-def cpu_size(container: ContainerUsage, step: StepAnalysis, options: AnalysisSettings) -> CpuSize:
+def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
     """CPU request from per-run means, peaks and throttling; slack and the critical path decide how tight it may be."""
     rows = [r for r in container.runs if r.mean_cores is not None]
     return cpu_request(
@@ -43,7 +41,6 @@ def cpu_size(container: ContainerUsage, step: StepAnalysis, options: AnalysisSet
         on_critical_path_share=step.path.share if step.path is not None else None,
         current_request=container.cpu_request,
         current_limit=container.cpu_limit,
-        options=CpuOptions(),
     )
 
 

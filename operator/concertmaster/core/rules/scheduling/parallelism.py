@@ -150,7 +150,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         return None
     most = max(_running(run) for run in runs)
     limit, seconds, now = _fits(runs, most, starting / (pending + starting))
-    wide = max(run.steps[name].pods for run in runs for name in run.steps) if runs else 0
+    wide = max(pods for run in runs for pods in run.pods.values()) if runs else 0
     if limit >= (scope.limit if scope.limit is not None else wide) or seconds > (1.0 + TOLERANCE) * now:
         return None
     edits = _edit(scope, limit)

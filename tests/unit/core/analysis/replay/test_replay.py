@@ -188,7 +188,7 @@ def test_skipped_steps_pass_their_dependencies_on() -> None:
     run = executed(base.run(), GRAPH)
     assert replay(run) == actual(base)
     assert [a.step for a in critical_chain(run)] == ["extract", "load"]
-    assert "check" not in run.steps
+    assert "check" not in run.pods
 
 
 def test_an_edge_the_times_contradict_did_not_bind() -> None:
