@@ -32,7 +32,7 @@ from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.checks import blocking, run_checks
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
-from concertmaster.core.changes.verification import Proof, scheduled, verify
+from concertmaster.core.changes.verification import Verification, scheduled, verify
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import VerifySettings
@@ -84,7 +84,7 @@ class Changed:
     rng: np.random.Generator
     settings: VerifySettings
 
-    def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Proof:
+    def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Verification:
         """Where the proof stands after ``runs``."""
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
@@ -129,7 +129,7 @@ def campaign(kind: str, seed: int) -> Campaign | None:
     if begun is None:
         return None
     made, settings = begun.made, begun.settings
-    proof: Proof | None = None
+    proof: Verification | None = None
     total = list(begun.runs)
     for number in range(BASELINE, BASELINE + settings.max_runs):
         total.append(play(begun.world, begun.raw, number, begun.rng, harmed=True))

@@ -22,7 +22,7 @@ from benchmarks.campaigns import Campaign
 from benchmarks.loop_world import Scenario
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.before_after import Sides, split_runs
+from concertmaster.core.changes.before_after import BeforeAfter, split_runs
 from concertmaster.core.changes.plan import Predicted
 from concertmaster.core.changes.verification import verify
 from concertmaster.core.model.enums import OnSame
@@ -278,7 +278,7 @@ def _promise(change: WorkflowChangeView) -> Predicted | None:
     return Predicted(found["measure"], *(float(found[k]) / 100 for k in ("low", "likely", "high")))
 
 
-def _effect(change: WorkflowChangeView, found: Sides) -> Predicted | None:
+def _effect(change: WorkflowChangeView, found: BeforeAfter) -> Predicted | None:
     """The effect on all runs seen, by the measure of the change's aim."""
     settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
     return verify(change.aim, found, settings, age=0.0).measured

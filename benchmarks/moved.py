@@ -23,7 +23,7 @@ from benchmarks.campaigns import GOOD, change, share
 from benchmarks.publishing import options_of, publish
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.control import common
-from concertmaster.core.changes.verification import Proof
+from concertmaster.core.changes.verification import Verification
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.enums import OnSame
 
@@ -55,7 +55,7 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     total = list(begun.runs)
     total += [play(world, begun.raw, BASELINE + i, begun.rng, harmed=True) for i in range(most)]
     beside = [_beside(factor, most, np.random.default_rng([seed, i])) for i in range(OTHERS)]
-    ends: dict[str, Proof] = {}
+    ends: dict[str, Verification] = {}
     for number in range(_LOOKS, most + 1, _LOOKS):
         seen = BASELINE + min(number, most)
         now = APPLIED + (number + 1) * HOUR

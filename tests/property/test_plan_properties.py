@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.fields import Refused
-from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.operations import undoing, within
 from concertmaster.core.changes.plan import plan
-from concertmaster.core.changes.pointers import within
 from concertmaster.core.model import Edit
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Bounds

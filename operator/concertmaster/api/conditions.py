@@ -1,4 +1,4 @@
-"""Conditions: the one place for their types, their reasons and the rules by which they change.
+"""Conditions in a status, and the rules by which they change (their types and reasons: ``core.model.conditions``).
 
 ``kubectl wait`` refuses a condition whose ``observedGeneration`` is behind, and people read ``lastTransitionTime`` as
 "since when": it moves only when the status flips, not when the wording does. The lists are plain documents, because
@@ -9,127 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 from concertmaster.api.models.base import format_time
+from concertmaster.core.model.conditions import ConditionType, ConditionUpdate, Reason
+
+__all__ = ["ConditionType", "ConditionUpdate", "Reason"]
 
 MAX_MESSAGE = 1000  # characters; the schema's bound
 
 Document = Mapping[str, Any]
-
-
-class ConditionType(StrEnum):
-    """Aspects of the state of our objects, in the order in which they are listed. True is always the good state,
-    except for Restored and Orphaned, which say that something was done or lost."""
-
-    READY = "Ready"
-    METRICS_AVAILABLE = "MetricsAvailable"
-    TARGET_RESOLVED = "TargetResolved"
-    OBJECTIVES_MET = "ObjectivesMet"
-    WRITE_ACCESS = "WriteAccess"
-    APPROVED = "Approved"
-    APPLIED = "Applied"
-    VERIFIED = "Verified"
-    RESTORED = "Restored"
-    ORPHANED = "Orphaned"
-
-
-class Reason(StrEnum):
-    """Why a condition is as it is. The text beside each value is its documentation."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        reason = str.__new__(cls, value)
-        reason._value_ = value
-        reason.meaning = meaning
-        return reason
-
-    # Ready of a profile
-    ANALYZED = "Analyzed", "The runs were analysed; the advice is up to date."
-    TOO_FEW_RUNS = (
-        "TooFewRuns",
-        "Fewer finished runs than analysis.minRuns; the message says when the next is expected.",
-    )
-    NO_RUNS = "NoRuns", "No finished run of this workflow was found in the window."
-    STALE = "Stale", "The data could not be brought up to date; the advice is the one of status.dataUntil."
-    ANALYSIS_FAILED = "AnalysisFailed", "The analysis stopped at an error of its own; the old advice stays."
-    PENDING = "Pending", "The object is new and was not looked at yet."
-    # Ready of a policy, and of anything a person wrote
-    ACTIVE = "Active", "The policy is in force as written."
-    SUSPENDED = "Suspended", "The policy is suspended: it analyses, but discovers and changes nothing."
-    NO_MATCHES = "NoMatches", "No profile is selected by this policy, or another policy wins for all of them."
-    INVALID_SPEC = "InvalidSpec", "The spec says something the operator cannot follow; the message names the field."
-    UNKNOWN_RULE = "UnknownRule", "The spec names a rule or a setting that does not exist; everything else is in force."
-    UNKNOWN_DISMISSAL = (
-        "UnknownDismissal",
-        "spec.dismissals names a rule or a step that does not exist; everything else is in force.",
-    )
-    # MetricsAvailable
-    COMPLETE = "Complete", "Every query of the last cycle came back whole."
-    PARTIAL = "Partial", "Some data is missing; the message names the series and the setting that brings it."
-    SOURCE_UNKNOWN = "SourceUnknown", "metricsSource names no source of the operator's configuration."
-    SOURCE_UNREACHABLE = "SourceUnreachable", "The metrics source cannot be reached or answers with errors."
-    SOURCE_REFUSED = "SourceRefused", "The metrics source refused a query, a login or the tenant."
-    SOURCE_TIMED_OUT = "SourceTimedOut", "The metrics source did not answer in time."
-    NOT_PROMETHEUS = "NotPrometheus", "Something answers at the source's address, but not a Prometheus API."
-    QUERY_INVALID = "QueryInvalid", "A query of the spec is no PromQL, or tries to leave its namespace."
-    SERIES_MISSING = "SeriesMissing", "The source has none of the series the analysis needs."
-    # TargetResolved
-    FOUND = "Found", "The workflow's definition was found and understood."
-    SHARED_TARGET = (
-        "SharedTarget",
-        "Several profiles describe the workflow; the message says which one is used for changes.",
-    )
-    NOT_FOUND = "NotFound", "The object workflowRef names does not exist; old advice stays."
-    KIND_MISSING = "KindMissing", "The cluster does not have this kind of object; its engine is not installed."
-    FORBIDDEN = "Forbidden", "The operator may not read this kind of object here; the message names the right."
-    GRAPH_INVALID = "GraphInvalid", "The graph has a cycle, an unknown dependency or a name twice."
-    UNSUPPORTED = "Unsupported", "The definition uses something the analysis cannot follow."
-    NO_DEFINITION = "NoDefinition", "Runs are selected without a definition; the graph is inferred from their times."
-    TARGET_UNAVAILABLE = "TargetUnavailable", "The API server did not answer the question for the target."
-    # ObjectivesMet
-    MET = "Met", "Every objective is met."
-    MISSED = "Missed", "At least one objective is missed; the message lists them with target and figure."
-    UNDECIDED = "Undecided", "There is not enough data to judge at least one objective, and none is missed."
-    CONTRADICTORY = "Contradictory", "Objectives of profile and policy exclude one another."
-    # WriteAccess
-    GRANTED = "Granted", "The operator has the rights the policy's mode needs."
-    DENIED = "Denied", "The policy's mode needs rights the operator does not have; the message carries the Helm value."
-    NOT_NEEDED = "NotNeeded", "The policy's mode needs no right to write."
-    # WorkflowChange
-    WAITING = "Waiting", "The plan waits for a decision."
-    APPROVED = "Approved", "A person approved the plan."
-    AUTOMATIC = "Automatic", "The policy's mode Auto approved the plan."
-    REJECTED = "Rejected", "A person rejected the plan."
-    APPLIED = "Applied", "The change was written."
-    GATE_CLOSED = "GateClosed", "A gate holds the change back; the message names it."
-    CONFLICT = "Conflict", "Somebody else changed the target; the plan is made anew."
-    WRITE_FAILED = "WriteFailed", "The API server refused the write; the message says why."
-    IN_PROGRESS = "InProgress", "Runs after the change are being collected."
-    IMPROVED = "Improved", "The runs after the change reached its aim."
-    SAME = "Same", "The runs after the change are as they were."
-    WORSE = "Worse", "The runs after the change are worse."
-    INCONCLUSIVE = "Inconclusive", "There were too few runs to tell in time."
-    TAKEN_BACK = "TakenBack", "The change was taken back."
-    KEPT = "Kept", "The change stays."
-    POLICY_GONE = (
-        "PolicyGone",
-        "The policy was deleted or suspended; nothing more is written. The message says how to undo.",
-    )
-    PROFILE_GONE = "ProfileGone", "The profile was deleted; nothing more is written. The message says how to undo."
-    SUPERSEDED = "Superseded", "A newer plan took this one's place."
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionUpdate:
-    """What a condition should say now. ``status`` None is Unknown."""
-
-    type: ConditionType
-    status: bool | None
-    reason: Reason
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

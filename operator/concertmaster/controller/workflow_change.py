@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType
+from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.changes.json_patch import Operation, compact
 from concertmaster.core.changes.ledger import Line
-from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.operations import undoing, within
+from concertmaster.core.changes.phases.transition import Transition, orphaned
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
-from concertmaster.core.changes.pointers import within
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ChangeState
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
@@ -242,6 +242,11 @@ class WorkflowChangeView:
         where = f" -n {shlex.quote(target.namespace)}" if target.namespace else ""
         patch = compact(inverse).replace("'", "'\\''")
         return f"kubectl{where} patch {target.kind.lower()} {shlex.quote(target.name)} --type=json -p '{patch}'"
+
+    def orphaned(self, reason: Reason, text: str) -> Transition:
+        """What becomes of it when nobody may write any more."""
+        known = self.condition(ConditionType.ORPHANED).get("reason") if self.is_(ConditionType.ORPHANED) else None
+        return orphaned(reason, text, self.undo(), str(known) if known else None)
 
     def line(self) -> Line | None:
         """Its line of the ledger; None before a verdict."""

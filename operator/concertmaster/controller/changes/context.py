@@ -13,7 +13,7 @@ from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
-from concertmaster.core.changes.before_after import Sides, foresee
+from concertmaster.core.changes.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
@@ -39,7 +39,7 @@ class WorkflowContext:
     in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all contexts
     foreseen: tuple[int, str | None] | None = None
 
-    def foresee(self, sides_: Callable[[WorkflowContext, float, float], Sides]) -> tuple[int, str | None]:
+    def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
         """How many runs a change made now could be compared with, and why its proof could well miss harm (None: it would
         not). Looked up once."""
         if self.foreseen is None:

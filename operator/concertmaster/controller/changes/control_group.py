@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.before_after import BASELINE, Sides, split_runs
+from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, split_runs
 from concertmaster.core.changes.control import common
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.comparison import Common
@@ -43,11 +43,11 @@ class ControlGroup:
                 rows[definition.key] = events, definition, max(before, ours, *edited)
         self._rows = list(rows.values())
 
-    def common(self, subject: Subject, found: Sides, applied: float) -> Common | None:
+    def common(self, subject: Subject, found: BeforeAfter, applied: float) -> Common | None:
         """What the others' run times did since ``applied``, over the span of the runs ``found`` of ``subject``."""
         first = min((r.start for r in found.before[-BASELINE:] if r.start is not None), default=applied)
         until = self._until.get(subject.source, self._now)
-        control_group: list[Sides] = []
+        control_group: list[BeforeAfter] = []
         for other, definition, changed in self._near(subject):
             if other.source != subject.source or definition.key == subject.key or changed >= first:
                 continue

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Reason
-from concertmaster.controller.changes.apply import Apply
+from concertmaster.api.conditions import ConditionType
+from concertmaster.controller.changes.apply import Apply, question
 from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.replan import caution_of, confirmed, objection
-from concertmaster.controller.changes.status import object_name, says
-from concertmaster.controller.changes.verifier import Verifier
+from concertmaster.controller.changes.status import object_name
+from concertmaster.controller.changes.verifier import Verifier, marked
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView, elsewhere
@@ -19,11 +19,13 @@ from concertmaster.core.changes.checks import blocking, needs_decision, run_chec
 from concertmaster.core.changes.checks_cluster import other_pipelines
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
+from concertmaster.core.changes.phases import proposed as steps
+from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation
 from concertmaster.core.model import TASK
-from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
 from concertmaster.engines.tekton.definition import tasks_of
@@ -37,7 +39,7 @@ _SAID = 150  # characters of who else is changed that a question surely has room
 
 
 class Proposals:
-    """Makes plans of advice and carries out those that are decided."""
+    """Makes plans of recommendations and carries out those that are decided."""
 
     def __init__(self, client: KubeClient, writer: ChangeWriter, apply: Apply, verifier: Verifier) -> None:
         self._client = client
@@ -48,8 +50,8 @@ class Proposals:
     def look(
         self, context: WorkflowContext, proposed: list[WorkflowChangeView], candidates: Sequence[Candidate]
     ) -> None:
-        waiting = {c.recommendation: c for c in proposed if c.phase == "Proposed"}
-        bare = [c for c in proposed if c.phase != "Proposed"]
+        waiting = {c.recommendation: c for c in proposed if c.phase == ChangePhase.PROPOSED}
+        bare = [c for c in proposed if c.phase != ChangePhase.PROPOSED]
         open_ = sum(c.decision is None for c in waiting.values())
         scope = context.scope
         for candidate in candidates:
@@ -61,7 +63,7 @@ class Proposals:
             own = replace(candidate, recommendation=corrected(candidate.recommendation, factor))
             if mine is not None:
                 self._decided(context, mine, own, raw)
-                if all(c.phase != "Superseded" for c in context.changes if c.uid == mine.uid):
+                if all(c.phase != ChangePhase.SUPERSEDED for c in context.changes if c.uid == mine.uid):
                     continue
                 open_ -= mine.decision is None
             holder = candidate.recommendation.holder
@@ -79,21 +81,17 @@ class Proposals:
             elif open_ < _OPEN_PROPOSALS and self._propose(context, own, made):
                 open_ += 1
         for change in waiting.values():
-            text = "the advice behind it is no longer given"
-            self._supersede(context, change, text)
+            self._become(context, change, steps.superseded("the advice behind it is no longer given"))
         for change in bare:
             alone = all(c.uid == change.uid for c in context.changes if c.digest == change.digest)
             if alone and self._writer.journal.made(change.digest):  # by a process that died before it wrote the plan
-                text = "the advice has moved on since it was made"
-                self._supersede(context, change, text)
-                continue
-            text = "the operator did not make this object; it is not carried out"
-            context.put(self._writer.end(change, "Failed", says(C.APPROVED, False, Reason.REJECTED, text), context.now))
+                self._become(context, change, steps.superseded("the advice has moved on since it was made"))
+            else:
+                text = "the operator did not make this object; it is not carried out"
+                self._become(context, change, steps.forged(text))
 
-    def _supersede(self, context: WorkflowContext, change: WorkflowChangeView, text: str) -> None:
-        """End a proposal that something newer replaces."""
-        finding = says(C.APPROVED, False, Reason.SUPERSEDED, text)
-        context.put(self._writer.end(change, ChangePhase.SUPERSEDED, finding, context.now))
+    def _become(self, context: WorkflowContext, change: WorkflowChangeView, step: Transition) -> None:
+        context.put(self._writer.carry_out(change, step, context.now))
 
     def _plan(self, context: WorkflowContext, candidate: Candidate, raw: Mapping[str, Any]) -> Plan:
         entry = context.subject.entry
@@ -110,7 +108,7 @@ class Proposals:
 
     def _propose(self, context: WorkflowContext, candidate: Candidate, made: Plan) -> bool:
         """Create the object of a plan whose gates are open, and carry it out where nobody is asked. Whether one waits."""
-        if any(c.name == object_name(made) and c.phase == "Completed" for c in context.changes):
+        if any(c.name == object_name(made) and c.phase == ChangePhase.COMPLETED for c in context.changes):
             return False  # tried, rejected or taken back: not the very same again
         cheap = self._situation(context, candidate, made, approved=False)
         verdicts = run_checks(made, cheap)
@@ -134,36 +132,30 @@ class Proposals:
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, raw: Mapping[str, Any]
     ) -> None:
         """Look after a proposal: end it, hold it or carry it out as was decided."""
-        if change.decision == "Reject":
-            who = change.spec.get("decidedBy") or "somebody"
-            finding = says(C.APPROVED, False, Reason.REJECTED, f"rejected by {who}")
-            context.put(self._writer.end(change, "Completed", finding, context.now))
-            return
-        if (wrong := change.forged(context.scope)) is not None:
-            context.put(
-                self._writer.end(change, "Failed", says(C.APPROVED, False, Reason.REJECTED, wrong), context.now)
-            )
+        if (end := steps.before_planning(change.state, change.forged(context.scope))) is not None:
+            self._become(context, change, end)
             return
         made = self._confirmed(context, change, candidate, raw)
         if made is None:
             return
-        approved = change.decision == "Approve"
+        approved = change.decision == Decision.APPROVE
         situation = self._situation(context, candidate, made, approved=approved)
-        verdicts = run_checks(made, situation)
+        results = run_checks(made, situation)
         sharers = other_pipelines(made, situation.facts) or ""
-        unsaid = sharers[:_SAID] not in str(change.condition(C.APPROVED).get("message"))
-        if not approved and needs_decision(verdicts):
-            if unsaid:
-                context.put(self._apply.ask_again(change, made, context.now, caution_of(made, situation)))
+        step = steps.checked(
+            results,
+            approved=approved,
+            undecided=change.is_(C.APPROVED) is None,
+            news="" if sharers[:_SAID] in str(change.condition(C.APPROVED).get("message")) else sharers,
+            question=question(change, made, caution_of(made, situation)),
+            held=str(change.condition(C.APPLIED).get("message") or ""),
+        )
+        if step is None:
+            self._carry_out(context, change, candidate, approved=approved)
             return
-        if approved and unsaid and change.is_(C.APPROVED) is None:
-            text = f"it was approved before this was known: {sharers}; a new proposal asks again"
-            self._supersede(context, change, text)
-            return
-        if shut := blocking(verdicts, proposing=False):
-            self._hold(context, change, shut)
-            return
-        self._carry_out(context, change, candidate, approved=approved)
+        if approved or not needs_decision(results):
+            self._refused(blocking(results, proposing=False))
+        self._become(context, change, step)
 
     def _confirmed(
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, raw: Mapping[str, Any]
@@ -181,13 +173,10 @@ class Proposals:
                 spread=candidate.spread,
             )
         except Refused as error:
-            phase, reason = ("Conflict", Reason.CONFLICT) if error.changed else ("Superseded", Reason.SUPERSEDED)
-            kind = C.APPLIED if error.changed else C.APPROVED
-            context.put(self._writer.end(change, phase, says(kind, False, reason, str(error)), context.now))
+            self._become(context, change, steps.replanned(error))
             return None
         if made is None:
-            text = "the advice has moved on: a new plan takes its place"
-            self._supersede(context, change, text)
+            self._become(context, change, steps.replanned())
         return made
 
     def _carry_out(
@@ -201,10 +190,10 @@ class Proposals:
         if fresh.status.get("plan") != change.status.get("plan"):
             return  # nor is a plan taken over that nobody has looked at
         if raw is None:
-            context.put(self._writer.conflict(change, "the target was deleted", context.now))
+            self._become(context, change, conflict("the target was deleted", applied=False))
             return
         if (wrong := fresh.forged(self._scope_now(context, fresh))) is not None:
-            context.put(self._writer.end(fresh, "Failed", says(C.APPROVED, False, Reason.REJECTED, wrong), context.now))
+            self._become(context, fresh, steps.forged(wrong))
             return
         made = self._confirmed(context, fresh, candidate, raw)
         if made is None:
@@ -212,11 +201,11 @@ class Proposals:
         facts = context.read(made, raw)
         situation = self._situation(context, candidate, made, approved=approved)
         shut = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
-        if shut:
-            self._hold(context, fresh, shut)
+        if self._refused(shut):
+            self._become(context, fresh, steps.hold(shut, str(fresh.condition(C.APPLIED).get("message") or "")))
             return
         found = self._apply.apply(fresh, made, raw, context.now)
-        if found is not None and found.phase == "Verifying":
+        if found is not None and found.phase == ChangePhase.VERIFYING:
             found = self._fingerprinted(context, found) or found
         context.put(found)
 
@@ -237,8 +226,7 @@ class Proposals:
         definition = define(raw, look, namespace=space)
         if definition is None or definition.fingerprint is None:
             return None
-        marked = self._verifier.marked(change, definition.fingerprint)
-        return self._writer.write(marked, marked.status, [], context.now)
+        return self._writer.carry_out(change, marked(change, definition.fingerprint), context.now)
 
     def _scope_now(self, context: WorkflowContext, change: WorkflowChangeView) -> Scope | None:
         """What ``change`` may be for, a Task by the Pipeline as the API server has it this moment."""
@@ -261,10 +249,6 @@ class Proposals:
         """Count what closed gates keep back; whether any is closed."""
         self._writer.tally.refused.update(v.check for v in shut)
         return bool(shut)
-
-    def _hold(self, context: WorkflowContext, change: WorkflowChangeView, shut: Sequence[CheckResult]) -> None:
-        self._refused(shut)
-        context.put(self._writer.hold(change, [v.check for v in shut], shut[0].message, context.now))
 
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry

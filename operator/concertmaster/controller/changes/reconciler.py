@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from concertmaster.api.conditions import ConditionType, Reason
+from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext, scope_of
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.rollback import Rollback
-from concertmaster.controller.changes.status import says
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writer import ChangeWriter
@@ -31,8 +30,9 @@ from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
+from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, Step, World, unwritten, without_profile
-from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
@@ -44,7 +44,6 @@ from concertmaster.kube.objects import CHANGES
 
 log = logging.getLogger("concertmaster.changes")
 
-C = ConditionType
 _DEFAULT_LIMIT = 20
 
 Candidates = Callable[[str], Sequence[Candidate] | None]
@@ -108,7 +107,7 @@ class Changes:
         except HistoryError as error:
             outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
-        active = [s for s in subjects if s.policy is not None and s.policy.apply.mode.value != "Recommend"]
+        active = [s for s in subjects if s.policy is not None and s.policy.apply.mode is not ApplyMode.RECOMMEND]
         if not active and not snapshot.snapshot.changes and not journaled:
             outcome.tally = Tally()
             return
@@ -193,7 +192,7 @@ class Changes:
             change = WorkflowChangeView(body)
             subject = known.get((change.namespace, change.profile))
             policy = subject.policy if subject is not None else None
-            allowed = policy is not None and policy.apply.mode.value != "Recommend"
+            allowed = policy is not None and policy.apply.mode is not ApplyMode.RECOMMEND
             ref = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
             of = scope_of(ref, change.namespace, snapshot.targets) if ref is not None else None
             with self._guarded(f"{change.ref}, deleted while it was being proven", outcome):
@@ -203,23 +202,22 @@ class Changes:
         """A change whose profile does not exist."""
         decision = without_profile(change.phase, change.profile)
         if decision.step is Step.ORPHAN:
-            self._writer.orphan(change, Reason.PROFILE_GONE, decision.reason, now)
+            self._writer.carry_out(change, change.orphaned(Reason.PROFILE_GONE, decision.reason), now)
         elif decision.step is Step.WITHDRAW:
-            finding = says(C.APPROVED, False, Reason.PROFILE_GONE, decision.reason)
-            self._writer.end(change, ChangePhase.SUPERSEDED, finding, now)
+            self._writer.carry_out(change, superseded(decision.reason, Reason.PROFILE_GONE), now)
 
     # --- one workflow
 
     def _workflow(self, context: WorkflowContext) -> None:
-        allowed = context.policy.apply.mode.value != "Recommend"
+        allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
         for change in [c for c in context.changes if c.phase in IN_FLIGHT]:
             context.put(self._verifier.follow(context, change, allowed))
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
         if not allowed:
             decision = unwritten(World(allowed=allowed, why_not=context.why_not))
             for change in proposed:
-                finding = says(C.APPROVED, False, Reason.POLICY_GONE, decision.reason)
-                context.put(self._writer.end(change, ChangePhase.SUPERSEDED, finding, context.now))
+                step = superseded(decision.reason, Reason.POLICY_GONE)
+                context.put(self._writer.carry_out(change, step, context.now))
         else:
             candidates = self._candidates(context.subject.entry.uid)
             if candidates is not None and context.listed() is not None:

@@ -20,6 +20,7 @@ from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Bounds
 from concertmaster.engines import PATCHABLE
 
@@ -119,8 +120,8 @@ def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
         at = max(change.since(C.RESTORED) or 0.0, change.since(C.APPROVED) or 0.0)
         if now - at >= _OBJECTION:
             continue
-        if change.decision == "Reject":
+        if change.decision == Decision.REJECT:
             return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
-        if change.phase == "Conflict" and change.applied is not None:
+        if change.phase == ChangePhase.CONFLICT and change.applied is not None:
             return "somebody undid or overwrote a change of this kind"
     return None

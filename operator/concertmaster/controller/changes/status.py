@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.core import text
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.plan import Plan, Predicted
-from concertmaster.core.changes.verification import Proof
+from concertmaster.core.changes.verification import Verification
 from concertmaster.core.lifecycle.measured_gain import MEASURES
 from concertmaster.core.model.scalars import ScalarError, SignedPercent
 from concertmaster.kube.objects import CHANGES
@@ -99,14 +99,14 @@ def effect(found: Predicted | None, measure: str) -> dict[str, Any]:
     return {**shown, "measure": measure}
 
 
-def with_proof(status: Mapping[str, Any], proof: Proof, measure: str) -> dict[str, Any]:
-    """The status after a look at the runs."""
-    found = {**status, "baselineRuns": proof.baseline_runs, "verifiedRuns": proof.verified_runs}
-    if proof.measured is not None and proof.measured.measure == measure:
-        found["measured"] = effect(proof.measured, measure)
-    if proof.verdict is not None:
-        found["verdict"] = proof.verdict.value
-    return found
+def verification_fields(result: Verification, measure: str) -> dict[str, Any]:
+    """What a verification says in the status."""
+    fields: dict[str, Any] = {"baselineRuns": result.baseline_runs, "verifiedRuns": result.verified_runs}
+    if result.measured is not None and result.measured.measure == measure:
+        fields["measured"] = effect(result.measured, measure)
+    if result.verdict is not None:
+        fields["verdict"] = result.verdict.value
+    return fields
 
 
 def with_conditions(
@@ -118,11 +118,6 @@ def with_conditions(
     if generation is not None:
         found["observedGeneration"] = generation
     return found
-
-
-def says(kind: ConditionType, status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
-    """A finding, for brevity."""
-    return ConditionUpdate(kind, status, reason, message)
 
 
 def _percent(share: float) -> str | None:

@@ -10,21 +10,21 @@ from enum import StrEnum
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import IN_FLIGHT
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import ChangePhase, Verdict
 
 
 class RollbackReason(StrEnum):
-    """Why a change was taken back."""
+    """Why a change was rolled back."""
 
     PROOF = "proof"  # its verdict
-    REJECTED = "rejected"  # a person rejected it while it was being proven
+    REJECTED = "rejected"  # a person rejected it while it was being verified
     DELETED = "deleted"  # a person deleted its object
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one cycle. ``refused`` counts, by gate, the plans that a closed gate kept from being proposed or
-    written; ``seconds`` are those from the write of a change to its verdict."""
+    """Counts of one cycle. ``refused`` counts, by check, the plans that a check kept from being proposed or written;
+    ``seconds`` are those from the write of a change to its verdict."""
 
     proposed: int = 0
     applied: int = 0
@@ -37,14 +37,22 @@ class Tally:
     orphaned: int = 0
     seconds: list[float] = field(default_factory=list)
 
+    def record(self, before: WorkflowChangeView, after: WorkflowChangeView, now: float) -> None:
+        """Count what a write of a change brought about."""
+        if before.phase != after.phase:
+            self.proposed += not before.phase and after.phase == ChangePhase.PROPOSED
+            self.applied += after.phase == ChangePhase.VERIFYING
+            self.conflicts += after.phase == ChangePhase.CONFLICT
+            self.failed += after.phase == ChangePhase.FAILED
+        if before.verdict is None and after.verdict is not None:
+            self.verdicts[after.verdict] += 1
+            if before.applied is not None:
+                self.seconds.append(now - before.applied)
+        if after.status.get("restored") and not before.status.get("restored"):
+            self.restored[RollbackReason.REJECTED if after.verdict is None else RollbackReason.PROOF] += 1
+
     def stand(self, changes: Iterable[WorkflowChangeView]) -> None:
         """Count what is in flight, and how much of it nobody looks after any more."""
         in_flight = [c for c in changes if c.phase in IN_FLIGHT]
         self.in_flight.update(c.phase for c in in_flight)
         self.orphaned += sum(c.is_(ConditionType.ORPHANED) is True for c in in_flight)
-
-    def verdict(self, found: Verdict, seconds: float | None) -> None:
-        """A proof ended."""
-        self.verdicts[found] += 1
-        if seconds is not None:
-            self.seconds.append(seconds)

@@ -19,7 +19,7 @@ Sizes = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class BeforeAfter:
     """Finished runs before and after a change, each in the order of their starts."""
 
     before: tuple[RunRecord, ...]
@@ -33,7 +33,7 @@ def split_runs(
     since: float | None,
     now: float,
     without: Sequence[tuple[float, float]] = (),
-) -> Sides:
+) -> BeforeAfter:
     """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
 
     ``since`` is the last earlier change of the workflow that stayed: what ran before it is no baseline, nor what began
@@ -55,12 +55,12 @@ def split_runs(
             if now - run.start <= STUCK * longest:
                 break
             after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
-    return Sides(tuple(before), tuple(after))
+    return BeforeAfter(tuple(before), tuple(after))
 
 
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     """What the proof of a change made now could tell; None with too few runs before it."""
-    sizes = comparable(Sides(tuple(before), ()))
+    sizes = comparable(BeforeAfter(tuple(before), ()))
     return outlook(*_logged(baseline(before, sizes, max_runs), sizes), max_runs)
 
 
@@ -83,7 +83,7 @@ def _logged(runs: Sequence[RunRecord], sizes: Sizes) -> tuple[list[float], list[
     return [s for s, _ in rows], [size for _, size in rows]
 
 
-def comparable(found: Sides) -> Sizes:
+def comparable(found: BeforeAfter) -> Sizes:
     """What makes runs comparable: the input size where all runs tell it, else the number of items they worked on
     (attempts left out, or a change that causes retries would explain its own harm)."""
     runs = (*found.before, *found.after)

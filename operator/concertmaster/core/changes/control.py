@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from concertmaster.core.changes.before_after import Sides, comparable, good
+from concertmaster.core.changes.before_after import BeforeAfter, comparable, good
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, compare
 
 LEAST = 5  # workflows; with fewer even unanimity is no evidence
 _COVERAGE = 0.90
 
 
-def common(others: Sequence[Sides]) -> Common | None:
+def common(others: Sequence[BeforeAfter]) -> Common | None:
     """The common factor of workflows that nobody changed; None where there is none that matters, or too few can tell.
 
     The interval is that of the median by the signs of the differences (Conover, Practical Nonparametric Statistics, 1999):
@@ -35,7 +35,7 @@ def common(others: Sequence[Sides]) -> Common | None:
     return Common(len(ratios), middle, low, high)
 
 
-def _ratio(found: Sides) -> float | None:
+def _ratio(found: BeforeAfter) -> float | None:
     """Durations after over durations before at equal input size; None with too few runs."""
     sizes = comparable(found)
     before, after = good(found.before), good(found.after)

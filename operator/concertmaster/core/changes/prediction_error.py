@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changes.before_after import BASELINE, Sides, comparable, good
+from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, comparable, good
 from concertmaster.core.changes.power import spread
 from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import MIN_RUNS
@@ -50,7 +50,7 @@ def effect_error(runs: Sequence[RunRecord]) -> float:
     quantile for a normal one); and drift, where no input size tells of it. The drift's prior is normal with DRIFT, the runs'
     slope over their order is its likelihood.
     """
-    sizes = comparable(Sides(tuple(runs), ()))
+    sizes = comparable(BeforeAfter(tuple(runs), ()))
     rows = [r for r in good(runs) if r.makespan][-BASELINE:]
     n = len(rows)
     if n < MIN_RUNS:

@@ -6,9 +6,12 @@ observation is the same, so a process that starts again goes on where the last o
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from concertmaster.core.changes.json_patch import Operation, fits
 from concertmaster.core.model.enums import ChangePhase, Decision
 
 IN_FLIGHT = frozenset({ChangePhase.APPLIED, ChangePhase.VERIFYING})
@@ -36,8 +39,23 @@ class TargetState(StrEnum):
     UNKNOWN = "unknown"
     GONE = "gone"
     REPLACED = "replaced"  # another object of the same name
-    CHANGED = "changed"  # it no longer holds what the change set
+    CHANGED = "changed"  # it holds neither what the change set nor what was there before
+    AS_BEFORE = "as before"
     AS_WRITTEN = "as written"
+
+
+def target_state(
+    raw: Mapping[str, Any] | None, uid: str | None, patch: Sequence[Operation] | None, inverse: Sequence[Operation] | None
+) -> TargetState:  # fmt: skip
+    """What the object ``raw`` (None: there is none) holds of a change of the object ``uid``, by the tests in its own
+    operations."""
+    if raw is None:
+        return TargetState.GONE
+    if not uid or str((raw.get("metadata") or {}).get("uid") or "") != uid:
+        return TargetState.REPLACED
+    if inverse and fits(raw, inverse):
+        return TargetState.AS_WRITTEN
+    return TargetState.AS_BEFORE if patch and fits(raw, patch) else TargetState.CHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +117,7 @@ def before_verification(target: TargetState, undo: str) -> NextStep:
             return NextStep(Step.CONFLICT, "the target was deleted")
         case TargetState.REPLACED:
             return NextStep(Step.CONFLICT, "the target was deleted and made anew")
-        case TargetState.CHANGED:
+        case TargetState.CHANGED | TargetState.AS_BEFORE:
             text = f"somebody else changed what this change had set; it is left as it is. Its undoing was: {undo}"
             return NextStep(Step.CONFLICT, text)
         case TargetState.AS_WRITTEN:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.changes.before_after import Sides, Sizes, baseline, comparable, good
+from concertmaster.core.changes.before_after import BeforeAfter, Sizes, baseline, comparable, good
 from concertmaster.core.changes.plan import Aim, Predicted
 from concertmaster.core.changes.power import TOLERATED
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
@@ -35,7 +35,7 @@ _LEAST_INTERVALS = 10  # of the schedule that a verification waits at least
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Verification:
     """Where a proof stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from it.
 
     ``measured`` is the effect so far in the measure of the aim.
@@ -56,9 +56,9 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 
 
 def verify(
-    aim: Aim, found: Sides, settings: VerifySettings, *, age: float,
+    aim: Aim, found: BeforeAfter, settings: VerifySettings, *, age: float,
     steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
-) -> Proof:  # fmt: skip
+) -> Verification:  # fmt: skip
     """The proof of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``: what other
     workflows' run times did meanwhile (``control.common``)."""
     sizes = comparable(found)
@@ -66,7 +66,7 @@ def verify(
     runs = (len(found.before), min(len(found.after), settings.max_runs))
     harm = _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
     if harm:
-        return Proof(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
+        return Verification(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
     over = age >= settings.max_age_seconds
     seconds = _watched(found, sizes, settings, over, common)
     measured = _measured(aim, found, sizes, pricing, common)
@@ -74,35 +74,37 @@ def verify(
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
     )
     if slower:
-        return Proof(Verdict.WORSE, True, seconds.reason, *runs, measured)
+        return Verification(Verdict.WORSE, True, seconds.reason, *runs, measured)
     if runs[1] < settings.min_runs or runs[1] < MIN_RUNS or runs[0] < MIN_RUNS:
         if not over:
-            return Proof(None, False, _waiting(runs, settings), *runs, measured)
+            return Verification(None, False, _waiting(runs, settings), *runs, measured)
         limit = duration(settings.max_age_seconds)
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
-        return Proof(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
+        return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
     return replace(_judged(aim, found, seconds, settings, last), measured=measured)
 
 
-def _judged(aim: Aim, found: Sides, seconds: Comparison, settings: VerifySettings, last: bool) -> Proof:
+def _judged(aim: Aim, found: BeforeAfter, seconds: Comparison, settings: VerifySettings, last: bool) -> Verification:
     runs = (len(found.before), min(len(found.after), settings.max_runs))
     if aim is Aim.FASTER:
         if seconds.verdict is Verdict.IMPROVED:
-            return Proof(Verdict.IMPROVED, False, seconds.reason, *runs)
+            return Verification(Verdict.IMPROVED, False, seconds.reason, *runs)
         if seconds.verdict is Verdict.SAME:
-            return Proof(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
+            return Verification(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
     elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
         reason = f"runs are not slower by more than {percent(HARMLESS)}: {seconds.reason}"
         better = aim is Aim.CHEAPER or _failed(found.after) < _failed(found.before)
-        return Proof(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
+        return Verification(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
     if not last:
-        return Proof(None, False, _waiting(runs, settings), *runs)
+        return Verification(None, False, _waiting(runs, settings), *runs)
     reason = f"after {count(runs[1], 'run')} it still cannot be told: {seconds.reason}"
-    return Proof(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
+    return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
 
 
-def _watched(found: Sides, sizes: Sizes, settings: VerifySettings, final: bool, common: Common | None) -> Comparison:
+def _watched(
+    found: BeforeAfter, sizes: Sizes, settings: VerifySettings, final: bool, common: Common | None
+) -> Comparison:
     before, after = good(found.before), good(found.after)
     return watch(
         [r.makespan for r in before],
@@ -116,7 +118,9 @@ def _watched(found: Sides, sizes: Sizes, settings: VerifySettings, final: bool, 
     )
 
 
-def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None, common: Common | None) -> Predicted | None:
+def _measured(
+    aim: Aim, found: BeforeAfter, sizes: Sizes, pricing: Pricing | None, common: Common | None
+) -> Predicted | None:
     """The effect with its 90 % interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
     duration."""
     if aim is Aim.SAFER:
@@ -145,7 +149,7 @@ def _measured(aim: Aim, found: Sides, sizes: Sizes, pricing: Pricing | None, com
     return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
 
 
-def _killed(found: Sides, steps: Collection[str], lowers_memory: bool) -> str | None:
+def _killed(found: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> str | None:
     """A kill for memory where there was none before, after less memory was asked for."""
     if not lowers_memory:
         return None
@@ -157,7 +161,7 @@ def _killed(found: Sides, steps: Collection[str], lowers_memory: bool) -> str | 
     return f"{killed} after it had a container killed for lack of memory, none of {len(found.before)} before"
 
 
-def _failing(found: Sides) -> str | None:
+def _failing(found: BeforeAfter) -> str | None:
     """More failing runs than the rate before explains."""
     if len(found.before) < MIN_RUNS:
         return None
@@ -173,7 +177,7 @@ def _failing(found: Sides) -> str | None:
     return None
 
 
-def _clearly_slower(found: Sides, sizes: Sizes, common: Common | None) -> str | None:
+def _clearly_slower(found: BeforeAfter, sizes: Sizes, common: Common | None) -> str | None:
     """The first runs after the change are all far beyond anything before it."""
     before, after = good(found.before), good(found.after)
     looked = SOONEST if len(before) >= 20 else MIN_RUNS

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
-from concertmaster.core.changes.verification import Proof, verify
+from concertmaster.core.changes.verification import Verification, verify
 from concertmaster.core.lifecycle.history import ImplementationResult, RelativeEffect
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import Category, RunRecord
@@ -75,7 +75,7 @@ def _proven(
     return _told(outcome, proof, _share(outcome, outcomes), now)
 
 
-def _told(outcome: ImplementationResult, proof: Proof, share: float | None, now: float) -> ImplementationResult:
+def _told(outcome: ImplementationResult, proof: Verification, share: float | None, now: float) -> ImplementationResult:
     """The outcome after a proof. Runs that were seen once and are not at hand any more (a lost history) stay counted."""
     found = proof.measured
     if found is not None and found.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:

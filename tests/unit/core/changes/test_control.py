@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.before_after import Sides
+from concertmaster.core.changes.before_after import BeforeAfter
 from concertmaster.core.changes.control import common
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import verify
@@ -21,11 +21,11 @@ from tests.support.core.verification_runs import noisy, series
 SETTINGS = VerifySettings()
 
 
-def both(before: Sequence[float], after: Sequence[float]) -> Sides:
-    return Sides(tuple(series(before, NOW - 100 * DAY)), tuple(series(after, NOW, first=len(before))))
+def both(before: Sequence[float], after: Sequence[float]) -> BeforeAfter:
+    return BeforeAfter(tuple(series(before, NOW - 100 * DAY)), tuple(series(after, NOW, first=len(before))))
 
 
-def others(count: int, factor: float, *, seed: int = 1, spread: float = 0.1, runs: int = 15) -> list[Sides]:
+def others(count: int, factor: float, *, seed: int = 1, spread: float = 0.1, runs: int = 15) -> list[BeforeAfter]:
     """Workflows of different lengths whose runs all take ``factor`` times as long after."""
     means = [100.0 + 50 * i for i in range(count)]
     return [
@@ -73,7 +73,7 @@ def test_larger_inputs_elsewhere_are_no_common_shift() -> None:
             for r in series([100.0 * size], NOW - (60 - j) * 3600.0, first=j, size=1000.0 * size)
         ]
         after = series(list(np.full(10, 150.0)), NOW, first=100, size=1500.0)
-        rows.append(Sides(tuple(before), tuple(after)))
+        rows.append(BeforeAfter(tuple(before), tuple(after)))
     assert common(rows) is None
 
 

@@ -11,9 +11,8 @@ import pytest
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
-from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.operations import undoing, within
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
-from concertmaster.core.changes.pointers import within
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Category, Edit
 from concertmaster.core.model.amounts import quantity

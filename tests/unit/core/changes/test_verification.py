@@ -1,4 +1,4 @@
-"""Proof by aim: good news waits, harm does not; and the error rates are the designed ones."""
+"""Verification by aim: good news waits, harm does not; and the error rates are the designed ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from concertmaster.core.changes.before_after import Sides, foresee, split_runs
+from concertmaster.core.changes.before_after import BeforeAfter, foresee, split_runs
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import verify
 from concertmaster.core.model import Outcome, RunRecord
@@ -20,7 +20,7 @@ from tests.support.core.verification_runs import HOUR, noisy, run, series
 DAY_RUNS = 30
 
 
-def both(before: Sequence[float], after: Sequence[float], **after_more: object) -> Sides:
+def both(before: Sequence[float], after: Sequence[float], **after_more: object) -> BeforeAfter:
     applied = NOW - len(after) * HOUR
     rows = series(before, applied - (len(before) + 1) * HOUR) + series(after, applied + 1.0, 100, **after_more)
     return split_runs(rows, applied=applied, since=None, now=NOW)

@@ -1,0 +1,96 @@
+"""A change that was not written: asked about, held back, ended, or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.changes.checks import blocking, needs_decision
+from concertmaster.core.changes.fields import Refused
+from concertmaster.core.changes.phases.transition import C, JournalAction, Transition
+from concertmaster.core.changes.reconcile import ChangeState
+from concertmaster.core.changes.situation import CheckResult
+from concertmaster.core.model.conditions import ConditionUpdate, Reason
+from concertmaster.core.model.enums import ChangePhase, Decision
+
+_MOVED_ON = "the advice has moved on: a new plan takes its place"
+
+
+def _ended(phase: ChangePhase, reason: Reason, text: str) -> Transition:
+    """A forged object must not make the operator forget the plan it imitates: that one stays in the journal."""
+    journal = JournalAction.NONE if phase is ChangePhase.FAILED else JournalAction.FORGET_PROPOSAL
+    return Transition(phase, (ConditionUpdate(C.APPROVED, False, reason, text),), journal=journal)
+
+
+def asked(question: str, plan: Mapping[str, Any] | None = None) -> Transition:
+    """The question to whoever decides; with ``plan``, the plan it is about, for an object that has none yet."""
+    condition = ConditionUpdate(C.APPROVED, None, Reason.WAITING, question)
+    return Transition(ChangePhase.PROPOSED if plan else None, (condition,), plan or {})
+
+
+def superseded(text: str, reason: Reason = Reason.SUPERSEDED) -> Transition:
+    """Nothing asks for it any more, or something newer takes its place."""
+    return _ended(ChangePhase.SUPERSEDED, reason, text)
+
+
+def forged(text: str) -> Transition:
+    """It is not what the operator proposed."""
+    return _ended(ChangePhase.FAILED, Reason.REJECTED, text)
+
+
+def before_planning(change: ChangeState, wrong: str | None) -> Transition | None:
+    """What ends a proposal whatever its plan: a rejection, or that its plan cannot be the proposed one (``wrong``)."""
+    if change.decision == Decision.REJECT:
+        return _ended(ChangePhase.COMPLETED, Reason.REJECTED, f"rejected by {change.decided_by or 'somebody'}")
+    return forged(wrong) if wrong is not None else None
+
+
+def replanned(error: Refused | None = None) -> Transition:
+    """What becomes of a proposal that the present recommendation, on the present object, does not give again."""
+    if error is None or not error.changed:
+        return superseded(_MOVED_ON if error is None else str(error))
+    condition = ConditionUpdate(C.APPLIED, False, Reason.CONFLICT, str(error))
+    return Transition(ChangePhase.CONFLICT, (condition,), journal=JournalAction.FORGET_PROPOSAL)
+
+
+def checked(
+    results: Sequence[CheckResult], *, approved: bool, undecided: bool, news: str, question: str, held: str
+) -> Transition | None:
+    """What the checks make of a confirmed plan; None: it may be written. ``news`` is what whoever decides was not told
+    yet (``undecided``: no decision was taken up so far), ``question`` what is asked then, ``held`` what the object says
+    about the checks that hold it."""
+    if not approved and needs_decision(results):
+        return asked(question) if news else Transition(None)
+    if approved and news and undecided:
+        return superseded(f"it was approved before this was known: {news}; a new proposal asks again")
+    shut = blocking(results, proposing=False)
+    return hold(shut, held) if shut else None
+
+
+def hold(shut: Sequence[CheckResult], said: str) -> Transition:
+    """Say which checks hold a decided change back; again only when others do than ``said`` before."""
+    message = f"waits for {', '.join(r.check for r in shut)}: {shut[0].message}"
+    if said.partition(":")[0] == message.partition(":")[0]:
+        return Transition(None)
+    return Transition(None, (ConditionUpdate(C.APPLIED, False, Reason.GATE_CLOSED, message),))
+
+
+def writing(says: str, approved_by: str | None) -> Transition:
+    """A plan that passed every check, about to be written. ``approved_by`` None: the policy approved it."""
+    approved = ConditionUpdate(C.APPROVED, True, Reason.AUTOMATIC, "the policy's mode is Auto")
+    if approved_by is not None:
+        approved = ConditionUpdate(C.APPROVED, True, Reason.APPROVED, f"approved by {approved_by}")
+    intent = ConditionUpdate(C.APPLIED, None, Reason.IN_PROGRESS, f"about to be written: {says}")
+    return Transition(ChangePhase.APPLIED, (approved, intent), journal=JournalAction.MUST_PUT_FIRST)
+
+
+def refused(text: str) -> Transition:
+    """The API server will never take the patch."""
+    condition = ConditionUpdate(C.APPLIED, False, Reason.WRITE_FAILED, text)
+    return Transition(ChangePhase.FAILED, (condition,), journal=JournalAction.DROP)
+
+
+def denied(text: str) -> Transition:
+    """The operator may not write the target, now."""
+    condition = ConditionUpdate(C.APPLIED, False, Reason.DENIED, text)
+    return Transition(ChangePhase.PROPOSED, (condition,), journal=JournalAction.DROP)

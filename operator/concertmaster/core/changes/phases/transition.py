@@ -1,0 +1,71 @@
+"""What a change becomes, as plain data: its next status, what the journal keeps of it, and what is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from concertmaster.core.model.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.core.model.enums import ChangePhase
+
+C = ConditionType
+
+
+class JournalAction(StrEnum):
+    """What the journal keeps of a transition. What need not be kept is a problem to report where it cannot be written,
+    and does not hold the transition back."""
+
+    NONE = "none"
+    MUST_PUT_FIRST = "must put first"  # the change as it will be; without that nothing is written
+    PUT_FIRST = "put first"
+    PUT = "put"  # once the status is written
+    DROP = "drop"  # the change is finished
+    FORGET_PROPOSAL = "forget proposal"  # before the status is written
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """An Event about the profile of a change."""
+
+    reason: str
+    text: str
+    warning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The next status of a change: ``phase`` (None: as it is), ``conditions`` and other ``fields``, with what the journal
+    keeps and the event that tells people."""
+
+    phase: ChangePhase | None
+    conditions: tuple[ConditionUpdate, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    journal: JournalAction = JournalAction.NONE
+    event: ChangeEvent | None = None
+
+
+def conflict(text: str, *, applied: bool) -> Transition:
+    """Somebody else was faster: nothing more is written."""
+    condition = ConditionUpdate(C.RESTORED if applied else C.APPLIED, False, Reason.CONFLICT, text)
+    return Transition(
+        ChangePhase.CONFLICT, (condition,), journal=JournalAction.DROP, event=ChangeEvent("ChangeConflict", text)
+    )
+
+
+def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transition:
+    """Nothing more is written; ``undo`` is the command with which a person undoes the change. Said once: ``known`` is the
+    reason it has been an orphan for."""
+    if known == reason.value:
+        return Transition(None)
+    message = f"{text}; nothing more is written. To take the change back: {undo}"
+    return Transition(
+        None, (ConditionUpdate(C.ORPHANED, True, reason, message),), event=ChangeEvent("ChangeOrphaned", text)
+    )
+
+
+def resumed() -> Transition:
+    """An orphan is looked after again."""
+    text = "a policy allows changes again; the proof goes on"
+    return Transition(None, (ConditionUpdate(C.ORPHANED, False, Reason.ACTIVE, text),))

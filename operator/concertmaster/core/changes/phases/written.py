@@ -1,0 +1,97 @@
+"""A change that was written, or begun to be: settled, verified, rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core.changes.phases.transition import C, ChangeEvent, JournalAction, Transition, conflict
+from concertmaster.core.changes.reconcile import TargetState
+from concertmaster.core.changes.verification import Verification
+from concertmaster.core.model.conditions import ConditionUpdate, Reason
+from concertmaster.core.model.enums import ChangePhase, Verdict
+
+_INTENT = "about to be taken back: "
+_REASONS = {
+    Verdict.IMPROVED: Reason.IMPROVED,
+    Verdict.SAME: Reason.SAME,
+    Verdict.WORSE: Reason.WORSE,
+    Verdict.INCONCLUSIVE: Reason.INCONCLUSIVE,
+}
+
+
+def settled(target: TargetState, *, rivals: Sequence[str], undo: str, expected: str) -> Transition:
+    """What became of a write that was begun, by what the target holds now: done, not done, or overtaken. ``rivals`` own
+    the object too, ``expected`` is what the change is to bring."""
+    if target is TargetState.GONE:
+        return conflict("the target was deleted", applied=False)
+    if target is TargetState.AS_BEFORE:
+        text = "it was not written yet; every gate is asked again before it is"
+        waiting = ConditionUpdate(C.APPLIED, False, Reason.WAITING, text)
+        return Transition(ChangePhase.PROPOSED, (waiting,), journal=JournalAction.DROP)
+    if target is not TargetState.AS_WRITTEN:
+        return conflict("somebody else changed the target before it was written", applied=False)
+    fight = f"; {' and '.join(rivals[:3])} may change it back" if rivals else ""
+    done = ConditionUpdate(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to take it back by hand: {undo}")
+    next_ = ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected")
+    event = ChangeEvent("ChangeApplied", expected, warning=False)
+    return Transition(ChangePhase.VERIFYING, (done, next_), journal=JournalAction.PUT, event=event)
+
+
+def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[str, Any]) -> Transition:
+    """What a verification makes of the change, other than rolling it back: ``fields`` of the status are what it found,
+    ``before`` the present status."""
+    if result.verdict is None:
+        seen = {k: v for k, v in fields.items() if k != "measured"}
+        if seen == {k: before.get(k) for k in seen}:
+            return Transition(None)  # no new run: what was measured moves only by rounding
+        return Transition(None, (ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, result.reason),), fields)
+    stays = ConditionUpdate(C.RESTORED, False, Reason.KEPT, "the change stays")
+    event = ChangeEvent("ChangeKept", result.reason, warning=False)
+    return Transition(ChangePhase.COMPLETED, (_judged(result), stays), fields, JournalAction.DROP, event)
+
+
+def rolling_back(
+    reason: str, result: Verification | None = None, fields: Mapping[str, Any] | None = None
+) -> Transition:
+    """The announcement of a roll-back, because of ``result`` or for another ``reason``."""
+    intent = ConditionUpdate(C.RESTORED, None, Reason.IN_PROGRESS, f"{_INTENT}{reason}")
+    conditions = (intent,) if result is None else (_judged(result), intent)
+    return Transition(None, conditions, fields or {}, JournalAction.PUT_FIRST)
+
+
+def announced(message: str) -> str:
+    """Why a roll-back was announced, from the message of its condition."""
+    return message.removeprefix(_INTENT)
+
+
+def rolled_back(target: TargetState, undo: str) -> Transition | None:
+    """How an announced roll-back ends by what the target holds; None: the inverse must be written first. ``undo`` is the
+    command that undoes the change."""
+    match target:
+        case TargetState.AS_WRITTEN | TargetState.UNKNOWN:
+            return None
+        case TargetState.GONE | TargetState.REPLACED:
+            return conflict("the target was deleted or made anew; there is nothing to take back", applied=True)
+        case TargetState.AS_BEFORE:
+            return restored("the old values were back already")
+        case TargetState.CHANGED:
+            text = f"somebody else changed the target since; it is left as it is. To take the change back: {undo}"
+            return conflict(text, applied=True)
+
+
+def restored(text: str) -> Transition:
+    """The old values are back."""
+    return Transition(
+        ChangePhase.COMPLETED,
+        (ConditionUpdate(C.RESTORED, True, Reason.TAKEN_BACK, text),),
+        {"restored": True},
+        JournalAction.DROP,
+        ChangeEvent("ChangeTakenBack", text),
+    )
+
+
+def _judged(result: Verification) -> ConditionUpdate:
+    verdict = result.verdict or Verdict.INCONCLUSIVE
+    state = {Verdict.IMPROVED: True, Verdict.INCONCLUSIVE: None}.get(verdict, False)
+    return ConditionUpdate(C.VERIFIED, state, _REASONS[verdict], result.reason)
