@@ -35,9 +35,9 @@ def history(change: Callable[[str], Iterable[str]] = lambda line: [line]) -> Ite
 
 def test_a_healthy_store_passes(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus(history=history()).url)
-    assert {name: check.found for name, check in checks.items() if check.mark is not Mark.OK} == {}
-    assert checks["kube_pod_info"].found.endswith("series in the last 6 h")
-    assert checks["retention"].found == "10y"
+    assert {name: check.result for name, check in checks.items() if check.mark is not Mark.OK} == {}
+    assert checks["kube_pod_info"].result.endswith("series in the last 6 h")
+    assert checks["retention"].result == "10y"
 
 
 def _without_id(line: str) -> Iterable[str]:
@@ -113,4 +113,4 @@ def test_a_store_that_does_not_answer_is_one_finding() -> None:
         checks = examined(f"http://127.0.0.1:{taken.getsockname()[1]}")
     (check,) = checks.values()
     assert (check.name, check.mark) == ("metrics store", Mark.FAIL)
-    assert "Connection refused" in check.found
+    assert "Connection refused" in check.result

@@ -136,7 +136,7 @@ def test_the_charts_rules_are_the_ones_the_operator_reads() -> None:
 def test_the_same_facts_from_fewer_samples(store: Store) -> None:
     direct, touched = store.look()
     assert (direct.recorded, store.doctor().mark) == (0, Mark.OK)
-    assert "which is fine" in store.doctor().found
+    assert "which is fine" in store.doctor().result
     store.record(-26 * HOUR)
     again, fewer = store.look()
     assert again.recorded == 2  # pods of up to an hour, and those of up to six
@@ -152,7 +152,7 @@ def test_the_same_facts_from_fewer_samples(store: Store) -> None:
     # The query they are made for; the others of a look are the same with and without.
     cheap, dear = (store.cost(usage_query(records)) for records in (True, False))
     assert 2 * cheap < dear, (cheap, dear)
-    assert store.doctor().found == "in use for pods that lived up to 24 h"
+    assert store.doctor().result == "in use for pods that lived up to 24 h"
 
 
 def test_longer_lives_are_looked_at_more_closely_not_less(store: Store) -> None:
@@ -173,7 +173,7 @@ def test_rules_younger_than_the_window_are_not_used(store: Store) -> None:
     assert again.recorded == 0
     assert again.facts == direct.facts
     found = store.doctor()
-    assert (found.mark, "not used" in found.found, "younger than an hour" in found.fix) == (Mark.WARN, True, True)
+    assert (found.mark, "not used" in found.result, "younger than an hour" in found.fix) == (Mark.WARN, True, True)
 
 
 def test_rules_that_cover_short_lives_only_are_used_for_those(store: Store) -> None:
@@ -182,7 +182,7 @@ def test_rules_that_cover_short_lives_only_are_used_for_those(store: Store) -> N
     again, _ = store.look()
     assert again.recorded == 1
     assert again.facts == direct.facts
-    assert store.doctor().found == "in use for pods that lived up to 1 h"
+    assert store.doctor().result == "in use for pods that lived up to 1 h"
 
 
 def test_a_rule_at_another_interval_is_not_used(store: Store) -> None:
@@ -192,7 +192,7 @@ def test_a_rule_at_another_interval_is_not_used(store: Store) -> None:
     store.record(-3 * HOUR, groups, every=30)
     assert store.look()[0].recorded == 0
     found = store.doctor()
-    assert (found.mark, "where one per minute is at most 61" in found.found) == (Mark.WARN, True)
+    assert (found.mark, "where one per minute is at most 61" in found.result) == (Mark.WARN, True)
 
 
 def test_the_evaluator_that_missed_most_counts(store: Store) -> None:

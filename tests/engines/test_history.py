@@ -7,7 +7,7 @@ from dataclasses import astuple
 
 import pytest
 
-from concertmaster.core.analysis.data_warnings import oddities
+from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.replay import executed, time_split
 from concertmaster.core.analysis.replay.executed import SAME_RUN
 from concertmaster.core.model import (
@@ -287,7 +287,7 @@ def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
 @KINDS
 def test_nothing_is_odd_about_healthy_runs(least: int, joined: Joined, scene: Scene) -> None:
     """What is said of odd input is not said here."""
-    said = {after.run: oddities(definition, [after], scene.end) for definition, _, after in joined}
+    said = {after.run: data_warnings(definition, [after], scene.end) for definition, _, after in joined}
     assert {run: found for run, found in said.items() if found} == {}
     assert len(said) >= least
 

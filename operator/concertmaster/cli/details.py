@@ -40,14 +40,14 @@ def ask(kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, st
     try:
         client = KubeClient.connect(kubeconfig, limits=_LIMITS)
         try:
-            found = client.get(path, {"uid": str(meta["uid"])})
+            answer = client.get(path, {"uid": str(meta["uid"])})
         finally:
             client.close()
     except KubeError as error:
         return {}, _why(error, namespace, service)
-    if not isinstance(found.get("recommendations"), list):
+    if not isinstance(answer.get("recommendations"), list):
         return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
-    return found, ""
+    return answer, ""
 
 
 def _why(error: KubeError, namespace: str, service: str) -> str:
@@ -63,16 +63,16 @@ def _why(error: KubeError, namespace: str, service: str) -> str:
     return str(error)
 
 
-def merged(raw: Mapping[str, Any], found: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
+def merged(raw: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
     """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
     What was carried out or has gone is told as it was. ``now`` (unix seconds) tells which dismissals are in force."""
-    told = profiles.told(raw)
-    known = {str(r["id"]): r for r in found.get("recommendations") or ()}
+    described = profiles.recommendations(raw)
+    known = {str(r["id"]): r for r in detail.get("recommendations") or ()}
     whole = [
         item if item["state"] in _PAST else {**item, **known.get(str(item["id"]), {}), "state": item["state"]}
-        for item in told
+        for item in described
     ]
-    shown = {str(item["id"]) for item in told}
+    shown = {str(item["id"]) for item in described}
     return whole + [_stated(item, raw, now) for identifier, item in known.items() if identifier not in shown]
 
 

@@ -39,10 +39,10 @@ def moment(context: click.Context, parameter: click.Parameter, value: str | None
     if value is None:
         return None
     try:
-        found = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except ValueError:
         raise click.BadParameter("write it as 2026-11-16T09:00:00Z") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,14 @@ def each(client: KubeClient, namespace: str | None) -> Iterator[dict[str, Any]]:
         raise UserError(str(error)) from None
 
 
-def told(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recommendations of a profile's status: those told in full, then those in short."""
+def recommendations(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The recommendations of a profile's status: those described in full, then those in short."""
     status = raw.get("status") or {}
     return [*(status.get("recommendations") or ()), *(status.get("remaining") or ())]
 
 
 def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
-    """Its dismissals that are in force, id to the words in which a status tells them."""
+    """Its dismissals that are in force, id to the words in which a status describes them."""
     return {
         str(d["recommendation"]): decision(str(d["reason"]), d.get("expirationTime"))
         for d in (raw.get("spec") or {}).get("dismissals") or ()
@@ -67,9 +67,9 @@ def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
 
 def ids(raw: Mapping[str, Any]) -> list[str]:
     """The ids of everything that was recommended."""
-    return [str(r["id"]) for r in told(raw)]
+    return [str(r["id"]) for r in recommendations(raw)]
 
 
 def entry(raw: Mapping[str, Any], recommendation: str) -> dict[str, Any] | None:
     """One recommendation of a profile's status."""
-    return next((r for r in told(raw) if r["id"] == recommendation), None)
+    return next((r for r in recommendations(raw) if r["id"] == recommendation), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.analysis.data_warnings import oddities
+from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.insights import Insights, insights
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.plan import predict
@@ -67,7 +67,7 @@ def analyze_workflow(
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
     factor for the predictions of a rule on this workflow."""
     analysis = analyze(definition, runs, now=now, policy=policy)
-    warnings = (*oddities(definition, runs, now), *notes)
+    warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
     recommendations = recommend(analysis, profile, gaps=gaps, fleet=fleet, trust=trust)
     return AnalysisResult(

@@ -69,10 +69,10 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
             [*runs, *([alone] if end.outcome is Outcome.FAILED else [])], key=lambda r: (r.start or 0.0, r.run)
         )
     at = min(fits, key=lambda i: abs((runs[i].start or 0.0) - (end.start or 0.0)))
-    told = runs[at].outcome
-    if end.source is Source.LIVE or told in (Outcome.UNKNOWN, Outcome.RUNNING):
-        told = end.outcome
-    return [replace(r, outcome=told) if i == at else r for i, r in enumerate(runs)]
+    outcome = runs[at].outcome
+    if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING):
+        outcome = end.outcome
+    return [replace(r, outcome=outcome) if i == at else r for i, r in enumerate(runs)]
 
 
 def _began_with(run: RunRecord, end: RunRecord) -> bool:
@@ -113,11 +113,11 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
 def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) -> tuple[ContainerFact, ...]:
     """Usage from the metrics, times from the live object where it has them: all containers of a Tekton pod start
     together and wait, so only the TaskRun knows when each one worked."""
-    told = {c.name: c for c in live}
+    described = {c.name: c for c in live}
     joined = [
         replace(
             c,
-            started=t.started if (t := told.get(c.name)) is not None and t.started is not None else c.started,
+            started=t.started if (t := described.get(c.name)) is not None and t.started is not None else c.started,
             finished=t.finished if t is not None and t.finished is not None else c.finished,
             reason=c.reason if c.reason is not None else (t.reason if t is not None else None),
         )

@@ -89,9 +89,7 @@ class Store:
         ``watermark`` is (source, shard, unix seconds up to which the facts are complete) and is moved in the same
         transaction. Executions need a uid. Either everything is written or nothing.
         """
-        given = [
-            (e, key, run) for key, runs in executions.items() for run, found in runs.items() for e in found if e.uid
-        ]
+        given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         with self._transaction():
             known = rows.pods_by_uid(self._db, [e.uid or "" for e, _, _ in given], self._lost)
             touched: set[WorkflowKey] = set()
@@ -163,8 +161,8 @@ class Store:
             for key in self.keys():
                 number = rows.make_id(self._db, key)
                 most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
-                kept = set(rows.newest(self._db, number, most, before))
-                for run in rows.names(self._db, number) - kept:
+                recent = set(rows.newest(self._db, number, most, before))
+                for run in rows.names(self._db, number) - recent:
                     gone += self._db.execute("DELETE FROM pods WHERE workflow = ? AND run = ?", (number, run)).rowcount
                     self._db.execute("DELETE FROM records WHERE workflow = ? AND run = ?", (number, run))
                 # names are reused: what is long past goes even where the name is still in use
@@ -199,11 +197,11 @@ class Store:
             live = rows.records_of_runs(self._db, number, key, names, self._lost)
             query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
             marks = self._db.execute(query, (number,)).fetchall()
-        found = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of)]
-        found = [r for r in found if r.steps or r.outcome is Outcome.FAILED]
-        found = [_fingerprinted(r, marks) for r in found if since is None or r.end is None or r.end >= since]
-        found.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
-        return found if limit is None else found[-limit:] if limit > 0 else []
+        records = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of)]
+        records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
+        records = [_fingerprinted(r, marks) for r in records if since is None or r.end is None or r.end >= since]
+        records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
+        return records if limit is None else records[-limit:] if limit > 0 else []
 
     def keys(self) -> list[WorkflowKey]:
         """Workflows with any history, in a fixed order."""

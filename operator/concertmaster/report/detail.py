@@ -38,23 +38,25 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
     """What is served about a profile, from the view of its analysis. The steps with the largest drag stay. ``memory``
     says where each recommendation is in its life; one that it does not know is carried out already and left out."""
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
-    found: View = {
+    detail: View = {
         "profile": profile,
         **{key: view[key] for key in _KEPT},
-        "recommendations": list(view["recommendations"]) if memory is None else _told(view["recommendations"], memory),
+        "recommendations": list(view["recommendations"])
+        if memory is None
+        else _described(view["recommendations"], memory),
         "steps": steps[:STEPS],
         "moreRecommendations": 0,
         "moreSteps": max(0, len(steps) - STEPS),
     }
     for part, count in (("steps", "moreSteps"), ("recommendations", "moreRecommendations")):
-        while found[part] and len(encode(found)) > MOST_BYTES:
-            gone = max(1, len(found[part]) // 4)
-            del found[part][-gone:]
-            found[count] += gone
-    return found
+        while detail[part] and len(encode(detail)) > MOST_BYTES:
+            gone = max(1, len(detail[part]) // 4)
+            del detail[part][-gone:]
+            detail[count] += gone
+    return detail
 
 
-def _told(items: Sequence[View], memory: RecommendationHistory) -> list[View]:
+def _described(items: Sequence[View], memory: RecommendationHistory) -> list[View]:
     known = {s.id: s for s in memory.standings}
     views = []
     for item in items:
@@ -64,6 +66,6 @@ def _told(items: Sequence[View], memory: RecommendationHistory) -> list[View]:
     return views
 
 
-def encode(found: View) -> bytes:
+def encode(detail: View) -> bytes:
     """The document as it is sent."""
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(detail, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -14,17 +14,17 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.report.view import iso, number
 
 
-def _slow(found: SlowRuns, total: int) -> str:
-    steps = text.listing(list(found.steps)) or "no single step"
+def _slow(slow: SlowRuns, total: int) -> str:
+    steps = text.listing(list(slow.steps)) or "no single step"
     return (
-        f"{len(found.runs)} of {total} runs were {text.duration(found.extra_seconds)} slower than the rest,"
-        f" because of {steps} (the last: {found.runs[-1]})"
+        f"{len(slow.runs)} of {total} runs were {text.duration(slow.extra_seconds)} slower than the rest,"
+        f" because of {steps} (the last: {slow.runs[-1]})"
     )
 
 
-def _change(found: ChangeEffect) -> str:
-    effect = found.effect
-    head = f"The last change ({found.what}, first run ended {iso(found.time)})"
+def _change(measured: ChangeEffect) -> str:
+    effect = measured.effect
+    head = f"The last change ({measured.what}, first run ended {iso(measured.time)})"
     counts = f"{effect.runs_after} runs after against {effect.runs_before} before"
     if not math.isfinite(effect.ratio):
         return f"{head} cannot be judged yet: {effect.reason}"
@@ -38,7 +38,7 @@ def _change(found: ChangeEffect) -> str:
     return f"{head} has no clear effect on the run time yet ({span})"
 
 
-def _split(found: TimeSplit) -> str | None:
+def _split(split: TimeSplit) -> str | None:
     """Where a run's time goes, the largest part first; parts below a hundredth of it are added up as the rest."""
     names = {
         "work": "work",
@@ -48,52 +48,55 @@ def _split(found: TimeSplit) -> str | None:
         "retry": "failed attempts and back-off",
         "controller": "the controller",
     }
-    parts = {label: getattr(found, name) for name, label in names.items()}
+    parts = {label: getattr(split, name) for name, label in names.items()}
     total = sum(parts.values())
     if not total > 0:
         return None
     large = sorted(((s, label) for label, s in parts.items() if s >= 0.01 * total), reverse=True)
     rest = total - sum(s for s, _ in large)
-    told = ", ".join(f"{text.duration(s)} {label}" for s, label in large)
-    return f"A run of {text.duration(total)} on average is {told}" + (
+    listed = ", ".join(f"{text.duration(s)} {label}" for s, label in large)
+    return f"A run of {text.duration(total)} on average is {listed}" + (
         f", {text.duration(rest)} the rest" if rest >= 0.5 else ""
     )
 
 
-def _input(found: InputEffect) -> str:
-    usual, large = text.memory(found.usual_input), text.memory(found.largest_input)
-    memory = f", peak memory {text.memory(found.memory[0])} and {text.memory(found.memory[1])}" if found.memory else ""
+def _input(effect: InputEffect) -> str:
+    usual, large = text.memory(effect.usual_input), text.memory(effect.largest_input)
+    memory = (
+        f", peak memory {text.memory(effect.memory[0])} and {text.memory(effect.memory[1])}" if effect.memory else ""
+    )
     return (
-        f"{found.step} follows its input ({text.count(found.executions, 'execution')}): {text.duration(found.seconds[0])} at"
-        f" the usual {usual}, {text.duration(found.seconds[1])} at the largest {large}{memory}"
+        f"{effect.step} follows its input ({text.count(effect.executions, 'execution')}):"
+        f" {text.duration(effect.seconds[0])} at the usual {usual},"
+        f" {text.duration(effect.seconds[1])} at the largest {large}{memory}"
     )
 
 
-def _width(found: WidthEffect) -> str:
-    advice = found.advice
+def _width(effect: WidthEffect) -> str:
+    widths, best = effect.measured, effect.recommended
     return (
-        f"{found.step} ran with {found.measured[0]} to {found.measured[-1]} pods: about {text.duration(advice.seconds)} with"
-        f" {advice.workers} ({advice.reason}), {text.duration(found.usual_seconds)} with the usual {found.usual_pods}"
+        f"{effect.step} ran with {widths[0]} to {widths[-1]} pods: about {text.duration(best.seconds)} with"
+        f" {best.workers} ({best.reason}), {text.duration(effect.usual_seconds)} with the usual {effect.usual_pods}"
     )
 
 
-def sentences(found: Insights, total: int) -> list[str]:
+def sentences(insights: Insights, total: int) -> list[str]:
     """One line each; ``total`` is the number of succeeded runs looked at."""
     lines = []
-    if found.next_run.seconds is not None:
-        seconds = found.next_run.seconds
+    if insights.next_run.seconds is not None:
+        seconds = insights.next_run.seconds
         lines.append(
             f"The next run will take about {text.duration(seconds.likely)}, with 90 % probability"
             f" {text.duration(seconds.low)} to {text.duration(seconds.high)}"
         )
-    if found.change is not None:
-        lines.append(_change(found.change))
-    split = _split(found.split) if found.split is not None else None
+    if insights.change is not None:
+        lines.append(_change(insights.change))
+    split = _split(insights.split) if insights.split is not None else None
     lines += [split] if split is not None else []
-    lines += [_slow(slow, total) for slow in found.slow[:3]]
-    lines += [_input(effect) for effect in found.inputs[:2]]
-    lines += [_width(effect) for effect in found.widths[:2]]
-    for name, outlook in found.risks:
+    lines += [_slow(slow, total) for slow in insights.slow[:3]]
+    lines += [_input(effect) for effect in insights.inputs[:2]]
+    lines += [_width(effect) for effect in insights.widths[:2]]
+    for name, outlook in insights.risks:
         if outlook.at is not None:
             lines.append(
                 f"At the present trend the objective {name} will be missed around {iso(outlook.at.likely)}"
@@ -102,9 +105,9 @@ def sentences(found: Insights, total: int) -> list[str]:
     return lines
 
 
-def view(found: Insights) -> dict[str, Any]:
+def view(insights: Insights) -> dict[str, Any]:
     """The same as data."""
-    seconds, change = found.next_run.seconds, found.change
+    seconds, change = insights.next_run.seconds, insights.change
     return {
         "nextRunSeconds": {"low": number(seconds.low), "likely": number(seconds.likely), "high": number(seconds.high)}
         if seconds is not None
@@ -121,15 +124,16 @@ def view(found: Insights) -> dict[str, Any]:
         }
         if change is not None
         else None,
-        "timeSplitSeconds": {f.name: number(getattr(found.split, f.name)) for f in fields(found.split)}
-        if found.split is not None
+        "timeSplitSeconds": {f.name: number(getattr(insights.split, f.name)) for f in fields(insights.split)}
+        if insights.split is not None
         else None,
         "slowRuns": [
-            {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)} for s in found.slow
+            {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)}
+            for s in insights.slow
         ],
         "objectivesAtRisk": [
             {"objective": name, "around": iso(o.at.likely), "from": iso(o.at.low), "to": iso(o.at.high)}
-            for name, o in found.risks
+            for name, o in insights.risks
             if o.at is not None
         ],
     }

@@ -51,18 +51,18 @@ def decision(reason: str, until: str | None) -> str:
 # --- writing
 
 
-def standing(found: TrackedRecommendation, record: str | None = None) -> Document:
+def standing(tracked: TrackedRecommendation, record: str | None = None) -> Document:
     """The entry of one recommendation. ``record``: how well its rule kept its promises."""
-    active = found.state is RecommendationState.ACTIVE
-    words = {k: v for k, v in found.words.items() if active or k not in _PAST}
+    active = tracked.state is RecommendationState.ACTIVE
+    words = {k: v for k, v in tracked.words.items() if active or k not in _PAST}
     more: Document = {
-        "dismissal": clip(found.dismissal, _DECISION) if found.dismissal else None,
-        "id": found.id,
-        "note": clip(found.note, 400) or None,
-        "promised": effect(found.promised) if found.promised.likely is not None else None,
-        "sets": fields(found.fields),
-        "since": iso(found.since),
-        "state": found.state.value,
+        "dismissal": clip(tracked.dismissal, _DECISION) if tracked.dismissal else None,
+        "id": tracked.id,
+        "note": clip(tracked.note, 400) or None,
+        "promised": effect(tracked.promised) if tracked.promised.likely is not None else None,
+        "sets": fields(tracked.fields),
+        "since": iso(tracked.since),
+        "state": tracked.state.value,
         "trackRecord": clip(record if active else record.partition("; ")[0], 400) if record else None,
     }
     return {k: v for k, v in sorted((words | more).items()) if v is not None}
@@ -92,47 +92,47 @@ def remaining(rest: Sequence[TrackedRecommendation]) -> list[Document]:
     """Short entries in the order given: decisions of people first when there are too many, then what can be followed
     up."""
 
-    def held(found: TrackedRecommendation) -> bool:
-        return decided({"state": found.state.value} | ({"dismissal": found.dismissal} if found.dismissal else {}))
+    def held(tracked: TrackedRecommendation) -> bool:
+        return decided({"state": tracked.state.value} | ({"dismissal": tracked.dismissal} if tracked.dismissal else {}))
 
     order = sorted(range(len(rest)), key=lambda i: (not held(rest[i]), not rest[i].fields, i))
     return [shortened(standing(rest[i])) for i in sorted(order[:MOST_SHORT])]
 
 
-def outcome(found: ImplementationResult) -> Document:
+def outcome(result: ImplementationResult) -> Document:
     """The entry of one implementation."""
     entry: Document = {
-        "action": clip(found.action, 160),
-        "baselineRuns": found.before,
-        "by": clip(found.by, 160),
-        "effect": clip(told(found), 400),
-        "fingerprint": found.fingerprint if found.verdict is None else None,
-        "id": found.id,
-        "judged": iso(found.judged),
-        "measured": effect(found.measured) if found.measured is not None else None,
-        "promised": effect(found.promised),
-        "sets": fields(found.fields),
-        "since": iso(found.since),
-        "undone": True if found.undone else None,
-        "until": iso(found.until),
-        "verdict": found.verdict.value if found.verdict is not None else None,
-        "verifiedRuns": found.after,
+        "action": clip(result.action, 160),
+        "baselineRuns": result.before,
+        "by": clip(result.by, 160),
+        "effect": clip(describe_result(result), 400),
+        "fingerprint": result.fingerprint if result.verdict is None else None,
+        "id": result.id,
+        "judged": iso(result.judged),
+        "measured": effect(result.measured) if result.measured is not None else None,
+        "promised": effect(result.promised),
+        "sets": fields(result.fields),
+        "since": iso(result.since),
+        "undone": True if result.undone else None,
+        "until": iso(result.until),
+        "verdict": result.verdict.value if result.verdict is not None else None,
+        "verifiedRuns": result.after,
     }
     return {k: v for k, v in entry.items() if v is not None}
 
 
-def fields(wanted: Sequence[Field]) -> str | None:
+def fields(changed: Sequence[Field]) -> str | None:
     """``/spec/parallelism: 2 -> 8; /spec/...``; None without any, and when they are too much to be remembered."""
-    line = "; ".join(f"{f.path}: {f.old or _NOTHING} -> {f.new or _NOTHING}" for f in wanted)
-    return line if line and len(line) <= 1000 and all(" " not in f.path for f in wanted) else None
+    line = "; ".join(f"{f.path}: {f.old or _NOTHING} -> {f.new or _NOTHING}" for f in changed)
+    return line if line and len(line) <= 1000 and all(" " not in f.path for f in changed) else None
 
 
-def effect(found: RelativeEffect) -> str:
+def effect(effect: RelativeEffect) -> str:
     """``Cost -58 % (-62 to -54 %)``; the measure alone without numbers."""
-    if found.likely is None:
-        return found.measure
-    span = f" ({_points(found.low)} to {_points(found.high)} %)" if None not in (found.low, found.high) else ""
-    return f"{found.measure} {_points(found.likely)} %{span}"
+    if effect.likely is None:
+        return effect.measure
+    span = f" ({_points(effect.low)} to {_points(effect.high)} %)" if None not in (effect.low, effect.high) else ""
+    return f"{effect.measure} {_points(effect.likely)} %{span}"
 
 
 def _points(share: float | None) -> str:
@@ -141,37 +141,37 @@ def _points(share: float | None) -> str:
     return "0" if shown in ("+0", "-0") else shown
 
 
-def told(found: ImplementationResult) -> str:
+def describe_result(result: ImplementationResult) -> str:
     """What came of an implementation, as a sentence."""
-    runs = f"{text.count(found.after, 'run')} after it against {found.before} before"
-    promised = _amount(found.promised)
-    wanted = f", promised {promised}" if promised else ""
-    seen = _amount(found.measured) if found.measured is not None else None
-    if found.verdict is None:
+    runs = f"{text.count(result.after, 'run')} after it against {result.before} before"
+    promised = _amount(result.promised)
+    promise = f", promised {promised}" if promised else ""
+    seen = _amount(result.measured) if result.measured is not None else None
+    if result.verdict is None:
         so_far = f"; so far {seen}" if seen else ""
-        return f"being measured: {runs}{so_far}{wanted}"
-    end = "; taken back since" if found.undone else ""
+        return f"being measured: {runs}{so_far}{promise}"
+    end = "; taken back since" if result.undone else ""
     if seen is None:
-        return f"{found.verdict.value}: {runs}{wanted}{end}"
-    return f"{found.verdict.value}: {seen}{wanted}; {runs}{end}"
+        return f"{result.verdict.value}: {runs}{promise}{end}"
+    return f"{result.verdict.value}: {seen}{promise}; {runs}{end}"
 
 
-def _amount(found: RelativeEffect) -> str | None:
+def _amount(effect: RelativeEffect) -> str | None:
     """``12 % shorter runs (10 to 14 %)``; None without numbers."""
-    if found.likely is None:
+    if effect.likely is None:
         return None
     less, more = {
         "Duration": ("shorter runs", "longer runs"),
         "Cost": ("less reserved per run", "more reserved per run"),
         "Failures": ("fewer failed runs", "more failed runs"),
-    }[found.measure]
-    if found.measure == "Failures" and found.likely == 0 and not found.low and not found.high:
+    }[effect.measure]
+    if effect.measure == "Failures" and effect.likely == 0 and not effect.low and not effect.high:
         return "no change in failed runs"
-    sign = -1.0 if found.likely <= 0 else 1.0
-    unit = "points" if found.measure == "Failures" else "%"
-    ends = sorted(100.0 * sign * v for v in (found.low, found.high) if v is not None)
+    sign = -1.0 if effect.likely <= 0 else 1.0
+    unit = "points" if effect.measure == "Failures" else "%"
+    ends = sorted(100.0 * sign * v for v in (effect.low, effect.high) if v is not None)
     span = f" ({ends[0]:.0f} to {ends[1]:.0f} {unit})" if len(ends) == 2 and ends[0] != ends[1] else ""
-    return f"{abs(100.0 * found.likely):.0f} {unit} {less if sign < 0 else more}{span}"
+    return f"{abs(100.0 * effect.likely):.0f} {unit} {less if sign < 0 else more}{span}"
 
 
 # --- reading
@@ -219,12 +219,12 @@ def _outcome(entry: Mapping[str, Any]) -> ImplementationResult:
 
 
 def _fields(line: Any) -> tuple[Field, ...]:
-    found = []
+    fields = []
     for part in str(line).removeprefix("/").split("; /") if line else ():
         path, _, values = part.partition(": ")
         old, _, new = values.partition(" -> ")
-        found.append(Field(f"/{path}", None if old == _NOTHING else old, None if new == _NOTHING else new))
-    return tuple(found)
+        fields.append(Field(f"/{path}", None if old == _NOTHING else old, None if new == _NOTHING else new))
+    return tuple(fields)
 
 
 def _effect(line: Any) -> RelativeEffect:
@@ -244,10 +244,10 @@ def _dicts(value: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _readable(entries: Sequence[Mapping[str, Any]], parse: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
-    found = []
+    readable = []
     for entry in entries:
         try:
-            found.append(parse(entry))
+            readable.append(parse(entry))
         except (KeyError, ValueError, TypeError, ArithmeticError):
             continue
-    return found
+    return readable

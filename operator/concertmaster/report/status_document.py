@@ -71,13 +71,13 @@ def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
     return f"Nothing to improve: {text.count(known, 'run')} in {window} gave no recommendation."
 
 
-def objective_line(found: ObjectiveAssessment) -> str:
+def objective_line(assessment: ObjectiveAssessment) -> str:
     """One objective: verdict, figure, target, how far off, and where it is going."""
     distance = ""
-    if found.margin is not None:
-        distance = f", {text.percent(abs(found.margin))} {'to spare' if found.margin >= 0 else 'beyond it'}"
-    figures = f"{found.verdict.value}, {found.actual} of {found.target}{distance}"
-    return f"{found.name}: {figures}; trend {found.trend.value.lower()}"
+    if assessment.margin is not None:
+        distance = f", {text.percent(abs(assessment.margin))} {'to spare' if assessment.margin >= 0 else 'beyond it'}"
+    figures = f"{assessment.verdict.value}, {assessment.actual} of {assessment.target}{distance}"
+    return f"{assessment.name}: {figures}; trend {assessment.trend.value.lower()}"
 
 
 def _percent_string(share: float | None) -> str | None:
@@ -195,8 +195,8 @@ def document(
         if entry["state"] != "Active":  # its command was for another state of things
             entry["how"] = explain.get(entry["id"], entry["how"])
     current = {r.id: r for r in recommendations}
-    told = [current[s.id] for s in active[:SHOWN] if s.id in current]
-    advice = [advice_line(r, explain.get(r.id, r.how)) for r in told]
+    reported = [current[s.id] for s in active[:SHOWN] if s.id in current]
+    advice = [advice_line(r, explain.get(r.id, r.how)) for r in reported]
     parts = [
         clip(f"{p.name}: {round(p.weight * p.value)} of {p.weight}, {p.why}", 160)
         if p.value is not None
@@ -258,11 +258,11 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
 
     def learn_less() -> None:
         """Open results give way before judged ones, from which more has been learned."""
-        found = status.get("results", [])
+        results = status.get("results", [])
         for waits in (True, False):
-            at = [i for i, o in enumerate(found) if ("verdict" not in o) is waits]
-            while large() and at and len(found) > KEPT_RESULTS:
-                del found[at.pop()]
+            at = [i for i, o in enumerate(results) if ("verdict" not in o) is waits]
+            while large() and at and len(results) > KEPT_RESULTS:
+                del results[at.pop()]
 
     drop("steps", STEPS // 2)
     give_way(active=False)

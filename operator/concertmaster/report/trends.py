@@ -47,11 +47,11 @@ def label(start: float, period: Period, zone: tzinfo) -> str:
 # --- plain data
 
 
-def view(found: Trends, zone: tzinfo) -> View:
+def view(trends: Trends, zone: tzinfo) -> View:
     """One length of period with the workflow and its steps."""
     return {
-        **_series(found.workflow, found.period, zone),
-        "steps": {name: _series(series, found.period, zone, empty=False) for name, series in found.steps.items()},
+        **_series(trends.workflow, trends.period, zone),
+        "steps": {name: _series(series, trends.period, zone, empty=False) for name, series in trends.steps.items()},
     }
 
 
@@ -81,25 +81,25 @@ def _bucket(bucket: Bucket, period: Period, zone: tzinfo) -> View:
     }
 
 
-def _summary(found: Summary) -> View:
+def _summary(summary: Summary) -> View:
     return {
-        "count": found.count,
-        "mean": number(found.mean),
-        "min": number(found.minimum),
-        "max": number(found.maximum),
-        "p50": number(found.p50),
-        "p95": number(found.p95),
-        "p99": number(found.p99),
+        "count": summary.count,
+        "mean": number(summary.mean),
+        "min": number(summary.minimum),
+        "max": number(summary.maximum),
+        "p50": number(summary.p50),
+        "p95": number(summary.p95),
+        "p99": number(summary.p99),
     }
 
 
-def _difference(found: Difference, period: Period, zone: tzinfo) -> View:
+def _difference(difference: Difference, period: Period, zone: tzinfo) -> View:
     return {
-        "period": label(found.now.start, period, zone) if found.now is not None else None,
-        "before": label(found.before.start, period, zone) if found.before is not None else None,
-        "reason": found.reason,
-        "successChanged": found.success_changed if found.success_p is not None else None,
-        "successPValue": number(found.success_p, 3),
+        "period": label(difference.now.start, period, zone) if difference.now is not None else None,
+        "before": label(difference.before.start, period, zone) if difference.before is not None else None,
+        "reason": difference.reason,
+        "successChanged": difference.success_changed if difference.success_p is not None else None,
+        "successPValue": number(difference.success_p, 3),
         "figures": {
             name: {
                 "ratio": number(c.ratio, 4),
@@ -107,34 +107,34 @@ def _difference(found: Difference, period: Period, zone: tzinfo) -> View:
                 "high": number(c.high, 4),
                 "changed": _differs(c) if min(c.runs_before, c.runs_after) >= MIN_RUNS else None,
             }
-            for name, c in found.figures.items()
+            for name, c in difference.figures.items()
         },
     }
 
 
-def _differs(found: Comparison) -> bool:
+def _differs(comparison: Comparison) -> bool:
     """A difference that is neither chance nor too small to matter to anybody."""
-    return found.verdict in (Verdict.WORSE, Verdict.IMPROVED) and not abs(found.ratio - 1) < LEAST
+    return comparison.verdict in (Verdict.WORSE, Verdict.IMPROVED) and not abs(comparison.ratio - 1) < LEAST
 
 
 # --- for people
 
 
-def render(found: Sequence[Trends], zone: tzinfo, currency: str) -> str:
+def render(workflows: Sequence[Trends], zone: tzinfo, currency: str) -> str:
     """Tables and comparisons of one workflow for each length of period."""
-    return "\n\n".join(_text(trends, zone, currency) for trends in found)
+    return "\n\n".join(_text(trends, zone, currency) for trends in workflows)
 
 
-def _text(found: Trends, zone: tzinfo, currency: str) -> str:
-    buckets = found.workflow.buckets[-SHOWN[found.period] :]
-    left_out = len(found.workflow.buckets) - len(buckets)
-    title = found.period.value.upper() + (
+def _text(trends: Trends, zone: tzinfo, currency: str) -> str:
+    buckets = trends.workflow.buckets[-SHOWN[trends.period] :]
+    left_out = len(trends.workflow.buckets) - len(buckets)
+    title = trends.period.value.upper() + (
         f" (the newest {len(buckets)} of {left_out + len(buckets)})" if left_out else ""
     )
     header = ["PERIOD", "RUNS", "SUCCESS", "MIN", "AVG", "MAX", "P95", "P99", "COST", "NOTE"]
-    lines = [title, table(header, _rows(buckets, found.period, zone))]
-    lines.append(_compared(found.workflow.difference, found.period, zone, currency))
-    steps = _steps(found)
+    lines = [title, table(header, _rows(buckets, trends.period, zone))]
+    lines.append(_compared(trends.workflow.difference, trends.period, zone, currency))
+    steps = _steps(trends)
     if steps:
         lines.append(steps)
     return "\n".join(lines)
@@ -170,24 +170,24 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else text.percent(share).replace(" ", "")
 
 
-def _compared(found: Difference, period: Period, zone: tzinfo, currency: str) -> str:
+def _compared(difference: Difference, period: Period, zone: tzinfo, currency: str) -> str:
     """This period against the one before, as one sentence."""
     noun = _NOUN[period]
-    if found.now is None or found.before is None:
-        return f"No comparison of this {noun} with the one before: {found.reason}."
-    now, before = found.now, found.before
+    if difference.now is None or difference.before is None:
+        return f"No comparison of this {noun} with the one before: {difference.reason}."
+    now, before = difference.now, difference.before
     parts = [f"{text.count(now.total, 'run')} against {before.total}"]
-    if found.success_p is not None:
-        verdict = "more than chance" if found.success_changed else "no clear difference"
+    if difference.success_p is not None:
+        verdict = "more than chance" if difference.success_changed else "no clear difference"
         parts.append(f"success {text.percent(now.success)} against {text.percent(before.success)} ({verdict})")
     seconds = _means(now, before, "durationSeconds")
     if seconds is not None:
-        told = f"{text.duration(seconds[0])} against {text.duration(seconds[1])} on average"
-        parts.append(f"run time {told} ({_clear(found.figures.get('durationSeconds'), 'longer', 'shorter')})")
+        figures = f"{text.duration(seconds[0])} against {text.duration(seconds[1])} on average"
+        parts.append(f"run time {figures} ({_clear(difference.figures.get('durationSeconds'), 'longer', 'shorter')})")
     cost = _means(now, before, "cost")
     if cost is not None:
-        told = f"{text.money(cost[0], currency)} a run against {text.money(cost[1], currency)}"
-        parts.append(f"cost {told} ({_clear(found.figures.get('cost'), 'dearer', 'cheaper')})")
+        figures = f"{text.money(cost[0], currency)} a run against {text.money(cost[1], currency)}"
+        parts.append(f"cost {figures} ({_clear(difference.figures.get('cost'), 'dearer', 'cheaper')})")
     names = f"{label(now.start, period, zone)} against {label(before.start, period, zone)}"
     return f"Last whole {noun}, {names}: {'; '.join(parts)}."
 
@@ -198,20 +198,20 @@ def _means(now: Bucket, before: Bucket, name: str) -> tuple[float, float] | None
     return (means[0], means[1]) if len(means) == 2 else None
 
 
-def _clear(found: Comparison | None, more: str, less: str) -> str:
+def _clear(comparison: Comparison | None, more: str, less: str) -> str:
     """Whether a difference of means is one, or could be chance."""
-    if found is None or not math.isfinite(found.ratio):
+    if comparison is None or not math.isfinite(comparison.ratio):
         return f"too few to tell, {MIN_RUNS} on each side are needed"
-    span = f"95 % interval {100 * (found.low - 1):+.0f} to {100 * (found.high - 1):+.0f} %"
-    if _differs(found):
-        return f"{text.percent(abs(found.ratio - 1))} {more if found.ratio > 1 else less}, {span}"
-    return f"no clear difference, {span}" if found.verdict is Verdict.INCONCLUSIVE else f"the same, {span}"
+    span = f"95 % interval {100 * (comparison.low - 1):+.0f} to {100 * (comparison.high - 1):+.0f} %"
+    if _differs(comparison):
+        return f"{text.percent(abs(comparison.ratio - 1))} {more if comparison.ratio > 1 else less}, {span}"
+    return f"no clear difference, {span}" if comparison.verdict is Verdict.INCONCLUSIVE else f"the same, {span}"
 
 
-def _steps(found: Trends) -> str:
+def _steps(trends: Trends) -> str:
     """One line per step: the last whole period against the one before."""
     rows = []
-    for name, series in sorted(found.steps.items(), key=lambda kv: -_time(kv[1].difference))[:STEPS]:
+    for name, series in sorted(trends.steps.items(), key=lambda kv: -_time(kv[1].difference))[:STEPS]:
         now, before = series.difference.now, series.difference.before
         if now is None or before is None or not now.total + before.total:
             continue
@@ -230,22 +230,22 @@ def _steps(found: Trends) -> str:
     )
 
 
-def _shown(found: Summary | None, field: str) -> str:
-    value = getattr(found, field) if found is not None else None
+def _shown(summary: Summary | None, field: str) -> str:
+    value = getattr(summary, field) if summary is not None else None
     return "-" if value is None else text.duration(value)
 
 
-def _time(found: Difference) -> float:
-    figures: Mapping[str, Summary] = (found.now.figures or {}) if found.now is not None else {}
+def _time(difference: Difference) -> float:
+    figures: Mapping[str, Summary] = (difference.now.figures or {}) if difference.now is not None else {}
     seconds = figures.get("durationSeconds")
     return (seconds.mean or 0.0) * seconds.count if seconds is not None else 0.0
 
 
-def document(found: Sequence[Trends], zone: tzinfo, zone_name: str, currency: str) -> dict[str, Any]:
+def document(workflows: Sequence[Trends], zone: tzinfo, zone_name: str, currency: str) -> dict[str, Any]:
     """The ``trends`` part of a workflow's JSON."""
     return {
         "timeZone": zone_name,
         "currency": currency,
         "countedBy": "the end of the run",
-        **{trends.period.value: view(trends, zone) for trends in found},
+        **{trends.period.value: view(trends, zone) for trends in workflows},
     }

@@ -45,8 +45,8 @@ def between(seconds: int, least: int, most: int, words: str) -> None:
 
 def unique(names: Iterable[str]) -> None:
     """No name twice."""
-    found = list(names)
-    twice = sorted({name for name in found if found.count(name) > 1})
+    values = list(names)
+    twice = sorted({name for name in values if values.count(name) > 1})
     if twice:
         raise ValueError(f"names {', '.join(twice)} more than once: names must be unique")
 
@@ -65,19 +65,19 @@ def header_value(value: str) -> None:
         raise ValueError("a header value is one line of printable ASCII text")
 
 
-def parameters(found: Mapping[str, str]) -> None:
+def parameters(values: Mapping[str, str]) -> None:
     """Names that can stand in a query string, and none the operator sets itself."""
-    if {"query", "time", "start", "end", "step", "limit", "timeout"} & found.keys():
+    if {"query", "time", "start", "end", "step", "limit", "timeout"} & values.keys():
         raise ValueError("queryParams cannot set query, time, start, end, step, limit or timeout: the operator does")
-    if not all(_PARAMETER.match(name) for name in found):
+    if not all(_PARAMETER.match(name) for name in values):
         raise ValueError("queryParams: names are letters, digits and _ . - [ ], not beginning with a digit")
 
 
-def matchers(found: Mapping[str, str]) -> None:
+def matchers(values: Mapping[str, str]) -> None:
     """Label values that select something of one cluster."""
-    if "namespace" in found or "__name__" in found:
+    if "namespace" in values or "__name__" in values:
         raise ValueError("extraMatchers cannot fix namespace or __name__: the operator sets both itself")
-    if empty := [name for name, value in found.items() if not value]:
+    if empty := [name for name, value in values.items() if not value]:
         raise ValueError(f"extraMatchers.{empty[0]} is empty, which means series without that label; write its value")
 
 

@@ -50,9 +50,9 @@ def parse(text: str, *, name: str = "configuration") -> Settings:
 
 def schema() -> dict[str, Any]:
     """JSON schema of the file, with descriptions and defaults, for printing and for editors."""
-    found = Settings.model_json_schema(by_alias=True)
-    found["title"] = "Configuration of the Concertmaster operator"
-    return found
+    document = Settings.model_json_schema(by_alias=True)
+    document["title"] = "Configuration of the Concertmaster operator"
+    return document
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -120,4 +120,4 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
 def _section_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for found in map(_section_of, get_args(annotation)) if found is not None), None)
+    return next((section for section in map(_section_of, get_args(annotation)) if section is not None), None)

@@ -91,10 +91,10 @@ class Settings(Section):
 
     @field_validator("sources", mode="before")
     @classmethod
-    def _at_least_one(cls, found: Any) -> Any:
-        if isinstance(found, list | tuple) and not found:
+    def _at_least_one(cls, sources: Any) -> Any:
+        if isinstance(sources, list | tuple) and not sources:
             raise ValueError("name at least one metrics store: [{name: default, url: http://...}]")
-        return found
+        return sources
 
     _history_path = field_validator("history_path")(checks.history_path)
 
@@ -107,15 +107,15 @@ class Settings(Section):
 
     @field_validator("sources", "cluster_template_owners")
     @classmethod
-    def _named_once(cls, found: tuple[Any, ...]) -> tuple[Any, ...]:
-        checks.unique(one.name for one in found)
-        return found
+    def _named_once(cls, sources: tuple[Any, ...]) -> tuple[Any, ...]:
+        checks.unique(one.name for one in sources)
+        return sources
 
     @field_validator("namespaces")
     @classmethod
-    def _listed_once(cls, found: tuple[str, ...]) -> tuple[str, ...]:
-        checks.unique(found)
-        return found
+    def _listed_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        checks.unique(names)
+        return names
 
     def source(self, name: str) -> Source | None:
         """The source of that name, or None."""

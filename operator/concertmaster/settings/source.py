@@ -101,8 +101,8 @@ class Header(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, found: Any) -> Any:
-        return {"value": found} if isinstance(found, str) else found
+    def _short_form(cls, value: Any) -> Any:
+        return {"value": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one(self) -> Self:

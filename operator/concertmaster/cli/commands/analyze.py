@@ -30,7 +30,7 @@ from concertmaster.report import trends as told
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ExaminedWorkflow:
     """The analysis of one workflow, and all its runs in the facts, also those beyond what the analysis looks at."""
 
     result: pipeline.AnalysisResult
@@ -98,24 +98,24 @@ def command(
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     facts = read()
-    found = list(examine(facts, window=window, names=names, min_runs=min_runs))
-    if not found:
+    workflows = list(examine(facts, window=window, names=names, min_runs=min_runs))
+    if not workflows:
         raise UserError(_nothing(facts, names))
     lengths = [p for p in Period if not periods or p.value in periods]
     if with_trends and output != "json":
-        click.echo(text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone), zone) for f in found)))
+        click.echo(text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone), zone) for f in workflows)))
         return
-    views = [results.view(f.result) for f in found]
+    views = [results.view(f.result) for f in workflows]
     if with_trends:
-        for view, f in zip(views, found, strict=True):
+        for view, f in zip(views, workflows, strict=True):
             view["trends"] = told.document(
                 f.trends(facts, lengths, zone), zone, zone.key, f.result.analysis.pricing.currency
             )
     click.echo(_render(views, output), nl=output != "markdown")
 
 
-def _trends_text(found: Found, each: Sequence[Trends], zone: ZoneInfo) -> str:
-    key, currency = found.result.analysis.definition.key, found.result.analysis.pricing.currency
+def _trends_text(workflow: ExaminedWorkflow, each: Sequence[Trends], zone: ZoneInfo) -> str:
+    key, currency = workflow.result.analysis.definition.key, workflow.result.analysis.pricing.currency
     return "\n".join(
         [
             f"{key.kind} {key.namespace}/{key.name}",
@@ -130,12 +130,12 @@ def analyze(
     facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
 ) -> list[pipeline.AnalysisResult]:
     """The analysis of all workflows found in the facts, the most expensive first."""
-    return [found.result for found in examine(facts, window=window, names=names, min_runs=min_runs)]
+    return [workflow.result for workflow in examine(facts, window=window, names=names, min_runs=min_runs)]
 
 
 def examine(
     facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
-) -> Iterator[Found]:
+) -> Iterator[ExaminedWorkflow]:
     """The same with the runs behind it."""
     declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
     known = list(declared)
@@ -146,7 +146,7 @@ def examine(
     known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
     assignment = engines.assign(facts.pods, known, job_owners=job_owners)
     policies = _Policies(facts.objects)
-    found: list[Found] = []
+    workflows: list[ExaminedWorkflow] = []
     records = {
         definition.key: [
             record
@@ -171,9 +171,9 @@ def examine(
             missing=facts.missing,
             fleet=fleet,
         )
-        found.append(Found(result, tuple(runs)))
-    found.sort(key=lambda f: (-(f.result.analysis.cost.per_month or 0.0), str(f.result.analysis.definition.key)))
-    yield from found
+        workflows.append(ExaminedWorkflow(result, tuple(runs)))
+    workflows.sort(key=lambda f: (-(f.result.analysis.cost.per_month or 0.0), str(f.result.analysis.definition.key)))
+    yield from workflows
 
 
 class _Policies:

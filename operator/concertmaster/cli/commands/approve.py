@@ -31,20 +31,20 @@ def command(change: str, namespace: str | None, reject: bool, yes: bool, kubecon
     """Approve the WorkflowChange CHANGE. The first decision counts and cannot be changed."""
     client = profiles.connect(kubeconfig)
     place = namespace or profiles.default_namespace()
-    found = _read(client, place, change)
+    current = _read(client, place, change)
     decision = "Reject" if reject else "Approve"
-    if found.decision is not None:
+    if current.decision is not None:
         raise UserError(
-            f"{place}/{change} was decided already: {found.decision} by {found.spec.get('decidedBy') or 'somebody'}"
+            f"{place}/{change} was decided already: {current.decision} by {current.spec.get('decidedBy') or 'somebody'}"
         )
-    if found.phase in FINISHED:
-        raise UserError(f"{place}/{change} is {found.phase}: there is nothing to decide any more")
-    if not reject and (wrong := found.forged()) is not None:
+    if current.phase in FINISHED:
+        raise UserError(f"{place}/{change} is {current.phase}: there is nothing to decide any more")
+    if not reject and (wrong := current.forged()) is not None:
         raise UserError(f"{place}/{change} must not be approved: {wrong}")
-    click.echo(describe(found))
+    click.echo(describe(current))
     if not yes:
         click.confirm(f"{decision} it?", abort=True)
-    who = decide(client, found, decision)
+    who = decide(client, current, decision)
     click.echo(f"{decision} by {who}; kubectl describe wfc -n {place} {change} tells what comes of it")
 
 

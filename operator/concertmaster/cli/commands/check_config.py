@@ -22,11 +22,11 @@ def command(file: Path | None, show_schema: bool) -> None:
     if file is None:
         raise click.UsageError("give the FILE to check, or --schema")
     try:
-        found = settings.load(file)
+        config = settings.load(file)
     except settings.SettingsError as error:
         raise UserError(str(error)) from None
-    for note in found.notes():
+    for note in config.notes():
         click.echo(f"note: {note}", err=True)
-    names = ", ".join(f"{s.name} ({s.url})" for s in found.sources)
-    where = ", ".join(found.namespaces) or "every namespace it may read"
-    click.echo(f"{file} is valid: every {found.interval}, {where}, from {names}")
+    names = ", ".join(f"{s.name} ({s.url})" for s in config.sources)
+    where = ", ".join(config.namespaces) or "every namespace it may read"
+    click.echo(f"{file} is valid: every {config.interval}, {where}, from {names}")

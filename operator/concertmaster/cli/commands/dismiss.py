@@ -74,11 +74,11 @@ def command(
     refuse_same(known, decision)
     # A discovered profile carries its target's labels, also those that say who owns the target.
     own = is_discovered(raw["metadata"].get("labels") or {})
-    found = () if own else owners(raw, ["/spec/dismissals"], MANAGER)
-    if only_print or found:
-        whose = f"# {' and '.join(found)} owns {place}/{profile}: commit this there\n" if found else ""
-        kept = [d for d in _dismissals(raw) if d.get("recommendation") != recommendation]
-        click.echo(whose + yaml.safe_dump({"spec": {"dismissals": [*kept, decision]}}, sort_keys=False).rstrip())
+    holders = () if own else owners(raw, ["/spec/dismissals"], MANAGER)
+    if only_print or holders:
+        whose = f"# {' and '.join(holders)} owns {place}/{profile}: commit this there\n" if holders else ""
+        others = [d for d in _dismissals(raw) if d.get("recommendation") != recommendation]
+        click.echo(whose + yaml.safe_dump({"spec": {"dismissals": [*others, decision]}}, sort_keys=False).rstrip())
         return
     write(client, raw, decision)
     back = f"until {end}" if end is not None else "until the advice changes materially"

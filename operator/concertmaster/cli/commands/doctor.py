@@ -40,28 +40,28 @@ def command(
         raise click.UsageError("nothing to look at: give --prometheus URL or --config FILE")
     checks: list[Check] = []
     if source.named:
-        found = source.find()
-        checks += _told(f"Metrics store {found.url}", examine(found))
+        chosen = source.find()
+        checks += _print_checks(f"Metrics store {chosen.url}", examine(chosen))
     if not skip_cluster:
-        checks += _told("Cluster", cluster(kubeconfig, namespace))
+        checks += _print_checks("Cluster", cluster(kubeconfig, namespace))
     bad = [c for c in checks if c.mark is Mark.FAIL]
     warned = sum(c.mark is Mark.WARN for c in checks)
     click.echo(f"{len(checks)} checks: {len(bad)} failed, {warned} with a warning")
     if bad:
-        raise UserError(f"{bad[0].name}: {bad[0].found}")
+        raise UserError(f"{bad[0].name}: {bad[0].result}")
 
 
-def _told(title: str, checks: Iterator[Check]) -> list[Check]:
+def _print_checks(title: str, checks: Iterator[Check]) -> list[Check]:
     """Print each check as soon as it is known."""
     click.echo(title)
-    found = []
+    lines = []
     for check in checks:
-        found.append(check)
-        click.echo(f"  {check.mark.value:<5} {check.name}: {check.found}")
+        lines.append(check)
+        click.echo(f"  {check.mark.value:<5} {check.name}: {check.result}")
         if check.fix and check.mark is not Mark.OK:
             click.echo(f"        do: {check.fix}")
     click.echo()
-    return found
+    return lines
 
 
 def examine(source: settings.Source, now: float | None = None) -> Iterator[Check]:

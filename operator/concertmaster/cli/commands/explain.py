@@ -66,8 +66,8 @@ def command(
     client = profiles.connect(kubeconfig)
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
-    found, trouble = details.ask(kubeconfig, raw, where)
-    items = details.merged(raw, found, time.time())
+    detail, trouble = details.ask(kubeconfig, raw, where)
+    items = details.merged(raw, detail, time.time())
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]
@@ -82,7 +82,7 @@ def command(
         click.echo(next(iter(status.get("advice") or ()), "the operator has not looked at this profile yet"))
     planner = Planner(client, raw) if recommendation is not None else None
     for item in items:
-        click.echo(text.plain(describe(item, raw, _step(found, item))))
+        click.echo(text.plain(describe(item, raw, _step(detail, item))))
         if planner is not None and item["state"] in ("Active", "Dismissed"):
             click.echo("\n".join(planner.lines(item)))
     for result in made:
@@ -95,9 +95,9 @@ def command(
         click.echo(f"Based on data until {status['dataUntil']}.")
 
 
-def _step(found: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
+def _step(detail: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
     """The figures of the step a recommendation is about; empty without any."""
-    return next((s for s in found.get("steps") or () if s["name"] == item.get("step")), {})
+    return next((s for s in detail.get("steps") or () if s["name"] == item.get("step")), {})
 
 
 def _figures(step: dict[str, Any]) -> str:
@@ -119,15 +119,15 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
     one, the next step is told instead."""
     lines = [f"{item['action']}  ({item['id']})", ""]
     evidence = item.get("evidence")
-    told = {
+    described = {
         **item,
         "evidence": "; ".join(evidence) if isinstance(evidence, list) else evidence,
         "figures": _figures(step) if step else "",
         "sure": text.percent(item["confidence"]) if item.get("confidence") is not None else "",
     }
     for key, label in _LABELS:
-        if told.get(key):
-            body = f"{label + ':':<11} {told[key]}"
+        if described.get(key):
+            body = f"{label + ':':<11} {described[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
     how = str(item.get("how") or "")
     if item.get("state") in ("Implemented", "Obsolete") or not how:

@@ -39,11 +39,11 @@ def command(
 ) -> None:
     """List recommendations as the operator wrote them into the profiles."""
     client = profiles.connect(kubeconfig)
-    found = []
+    entries = []
     for profile in profiles.each(client, None if all_namespaces else namespace or profiles.default_namespace()):
         meta = profile["metadata"]
         effects = {o["id"]: o.get("effect") for o in reversed((profile.get("status") or {}).get("results") or ())}
-        for item in profiles.told(profile):
+        for item in profiles.recommendations(profile):
             if severity and _rank(item) < _SEVERITIES.index(severity.capitalize()):
                 continue
             if category and str(item.get("category")).lower() != category.lower():
@@ -51,16 +51,16 @@ def command(
             if state and item["state"].lower() != state.lower():
                 continue
             more = {"effect": effects[item["id"]]} if item["state"] == "Implemented" and effects.get(item["id"]) else {}
-            found.append({"namespace": meta["namespace"], "profile": meta["name"], **item, **more})
+            entries.append({"namespace": meta["namespace"], "profile": meta["name"], **item, **more})
     if output == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
         return
-    if not found:
+    if not entries:
         click.echo("no recommendations", err=True)
         return
-    found.sort(key=lambda r: (_STATES.index(r["state"]), -_rank(r), r["namespace"], r["profile"], r["id"]))
+    entries.sort(key=lambda r: (_STATES.index(r["state"]), -_rank(r), r["namespace"], r["profile"], r["id"]))
     header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "ACTION"]
-    rows = [[str(r.get(h.lower(), "")) for h in header[:-1]] + [_told(r)] for r in found]
+    rows = [[str(r.get(h.lower(), "")) for h in header[:-1]] + [_sentence(r)] for r in entries]
     click.echo(text.plain(table(header, rows)))
 
 
@@ -68,7 +68,7 @@ def _rank(item: Mapping[str, Any]) -> int:
     return _SEVERITIES.index(item.get("severity", "Info"))
 
 
-def _told(item: Mapping[str, Any]) -> str:
+def _sentence(item: Mapping[str, Any]) -> str:
     """The action, and what it brought where it was carried out."""
     if not item.get("effect"):
         return str(item["action"])

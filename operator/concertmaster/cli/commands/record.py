@@ -27,12 +27,12 @@ def command(file: Path, source: options.SourceOptions, span: options.Span) -> No
     from concertmaster.prometheus.facts import facts_file
 
     objects = [redacted(raw) for raw in span.objects() if engines.by_object(raw) or raw["kind"] in POLICIES]
-    found = source.find()
-    facts = span.ask(found, objects)
+    chosen = source.find()
+    facts = span.ask(chosen, objects)
     header = facts_file.FactsHeader(
         since=facts.since,
         until=facts.until,
-        source=found.name,
+        source=chosen.name,
         recorded=facts.until,
         namespaces=span.namespaces,
         notes=facts.missing,

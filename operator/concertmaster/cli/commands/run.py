@@ -23,9 +23,9 @@ from concertmaster.cli.errors import UserError
 def command(config: Path, kubeconfig: Path | None) -> None:
     """Run until SIGTERM or Ctrl-C. Logs go to stderr, one JSON object per line."""
     try:
-        found = settings.load(config)
+        configuration = settings.load(config)
     except settings.SettingsError as error:
         raise UserError(str(error)) from None
     from concertmaster.controller.main import RunOptions, run
 
-    sys.exit(run(found, RunOptions(kubeconfig=kubeconfig)))
+    sys.exit(run(configuration, RunOptions(kubeconfig=kubeconfig)))

@@ -19,20 +19,20 @@ from concertmaster.report.tables import table
 
 
 def _pairs(values: Sequence[str], option: str, separator: str = "=") -> list[tuple[str, str]]:
-    found = [tuple(v.split(separator, 1)) for v in values]
-    if any(len(pair) != 2 or not all(pair) for pair in found):
+    pairs = [tuple(v.split(separator, 1)) for v in values]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise click.UsageError(f"{option} is written NAME{separator}VALUE")
-    return [(pair[0], pair[1]) for pair in found]
+    return [(pair[0], pair[1]) for pair in pairs]
 
 
 def _number(value: str, option: str) -> float:
     try:
-        found = float(value)
+        number = float(value)
     except ValueError:
         raise click.UsageError(f"{option}: {value} is not a number") from None
-    if not 0 <= found <= 1e6:
+    if not 0 <= number <= 1e6:
         raise click.UsageError(f"{option}: {value} is not between 0 and 1000000")
-    return found
+    return number
 
 
 def _change(
@@ -71,21 +71,21 @@ def _named(whatif: WhatIf) -> set[str]:
     return names | {name for name, _ in whatif.parallelism if name is not None}
 
 
-def told(result: AnalysisResult, found: Gain) -> str:
+def describe(result: AnalysisResult, gain: Gain) -> str:
     """The outcome as a sentence."""
     now = result.analysis.makespan.mean
-    if found.seconds is None or found.share is None:
-        raise UserError(found.reason or "the runs cannot be replayed")
-    low, likely, high = found.seconds.low, found.seconds.likely, found.seconds.high
+    if gain.seconds is None or gain.share is None:
+        raise UserError(gain.reason or "the runs cannot be replayed")
+    low, likely, high = gain.seconds.low, gain.seconds.likely, gain.seconds.high
     if low < 0 < high:
         span = f"{text.duration(-low)} longer to {text.duration(high)} shorter"
     else:
         ends = sorted((abs(low), abs(high)))
         span = f"{text.duration(ends[0])} to {text.duration(ends[1])}"
     return (
-        f"{found.runs_used} runs replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
-        f" {'shorter' if likely >= 0 else 'longer'} ({text.percent(abs(found.share.likely), 1)}), 90 % interval {span}"
-        + (f"; {found.reason}" if found.reason else "")
+        f"{gain.runs_used} runs replayed, mean {text.duration(now)}: {text.duration(abs(likely))}"
+        f" {'shorter' if likely >= 0 else 'longer'} ({text.percent(abs(gain.share.likely), 1)}), 90 % interval {span}"
+        + (f"; {gain.reason}" if gain.reason else "")
     )
 
 
@@ -108,8 +108,8 @@ def _workers(runs: Sequence[RunRecord], step: str) -> str:
         for n, t in zip(candidates, seconds.tolist(), strict=True)
     ]
     best = recommend_workers(model, candidates)
-    advice = f"{best.workers} pods are enough: {best.reason}" if best.workers is not None else best.reason
-    return table(["PODS", "TIME", "", "POD-HOURS"], lines) + f"\n{advice}"
+    sentence = f"{best.workers} pods are enough: {best.reason}" if best.workers is not None else best.reason
+    return table(["PODS", "TIME", "", "POD-HOURS"], lines) + f"\n{sentence}"
 
 
 def _changes(command: Callable[..., None]) -> Callable[..., None]:
@@ -169,4 +169,4 @@ def command(
         raise click.UsageError(
             "name a change: --scale, --cpu, --drop, --limit, --cache, --batch, --no-retries or --workers"
         )
-    click.echo(told(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))
+    click.echo(describe(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))

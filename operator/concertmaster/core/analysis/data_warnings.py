@@ -16,10 +16,10 @@ LONG_SECONDS = 86400.0
 _TEMPLATE = "template:"  # how the step of a pod is called of which only the template is known
 
 
-def oddities(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> tuple[str, ...]:
+def data_warnings(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> tuple[str, ...]:
     """Sentences about ``runs``; none when there is nothing to say."""
-    found = (_clocks(runs), _strange_steps(definition, runs), _endless(runs, now))
-    return tuple(sentence for sentence in found if sentence)
+    groups = (_clocks(runs), _strange_steps(definition, runs), _endless(runs, now))
+    return tuple(sentence for sentence in groups if sentence)
 
 
 def _clocks(runs: Sequence[RunRecord]) -> str:

@@ -12,7 +12,7 @@ from statistics import median
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.regression import fit_memory, fit_runtime
-from concertmaster.core.stats.scaleout import WorkerAdvice, fit_scaleout, recommend_workers
+from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
 
 LEAST_RUNS = 8
 # A choice between numbers of pods is worth a sentence from this much difference on.
@@ -38,7 +38,7 @@ class WidthEffect:
 
     step: str
     measured: tuple[int, ...]
-    advice: WorkerAdvice
+    recommended: WorkerRecommendation
     usual_pods: int
     usual_seconds: float
 
@@ -53,11 +53,11 @@ def input_effect(runs: Sequence[RunRecord], step: str) -> InputEffect | None:
     if len(rows) < LEAST_RUNS:
         return None
     inputs = [e.input_size or 0.0 for e in rows]
-    found = fit_runtime(inputs, [e.duration or 0.0 for e in rows])
-    if not found.enough or not found.explained:
+    fit = fit_runtime(inputs, [e.duration or 0.0 for e in rows])
+    if not fit.enough or not fit.explained:
         return None
     ends = [median(inputs), max(inputs)]
-    seconds = found.predict(ends)
+    seconds = fit.predict(ends)
     peaks = [
         (e.input_size or 0.0, max(m)) for e in rows if (m := [c.memory_peak for c in e.containers if c.memory_peak])
     ]
@@ -86,10 +86,10 @@ def width_effect(runs: Sequence[RunRecord], step: str) -> WidthEffect | None:
     model = fit_scaleout([float(n) for n, _ in points], [t for _, t in points])
     usual = round(median(n for n, _ in points))
     candidates = sorted({*widths, *(n for n in (2, 4, 8, 16, 32, 64) if n <= 2 * widths[-1])})
-    advice = recommend_workers(model, candidates)
+    recommended = recommend_workers(model, candidates)
     seconds = float(model.seconds([float(usual)])[0])
-    if advice.workers is None or advice.seconds is None or not seconds > 0:
+    if recommended.workers is None or recommended.seconds is None or not seconds > 0:
         return None
-    if abs(advice.seconds / seconds - 1) < LEAST_DIFFERENCE:
+    if abs(recommended.seconds / seconds - 1) < LEAST_DIFFERENCE:
         return None
-    return WidthEffect(step, widths, advice, usual, seconds)
+    return WidthEffect(step, widths, recommended, usual, seconds)

@@ -48,9 +48,9 @@ _BY_REASON = {
 
 def reasons_of(execution: StepExecution) -> tuple[str, ...]:
     """Pod and container reasons other than a clean end, pod level first."""
-    found = [execution.reason] if execution.reason else []
-    found += [c.reason for c in execution.containers if c.reason and c.reason != "Completed"]
-    return tuple(dict.fromkeys(found))
+    reasons = [execution.reason] if execution.reason else []
+    reasons += [c.reason for c in execution.containers if c.reason and c.reason != "Completed"]
+    return tuple(dict.fromkeys(reasons))
 
 
 def classify(execution: StepExecution) -> FailureClass | None:
@@ -58,15 +58,15 @@ def classify(execution: StepExecution) -> FailureClass | None:
     if execution.outcome is not Outcome.FAILED:
         return None
     classes = {_BY_REASON.get(reason, FailureClass.UNKNOWN) for reason in reasons_of(execution)}
-    for wanted in (
+    for failure in (
         FailureClass.OOM,
         FailureClass.EVICTION,
         FailureClass.DEADLINE,
         FailureClass.IMAGE_PULL,
         FailureClass.APPLICATION,
     ):
-        if wanted in classes:
-            return wanted
+        if failure in classes:
+            return failure
     return FailureClass.UNKNOWN
 
 

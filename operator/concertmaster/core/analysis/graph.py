@@ -83,10 +83,10 @@ def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]], o
     n = min(len(durations), len(parents))
     order: Sequence[int] = range(n)
     if not ordered:
-        found = topological_order(parents[:n])
-        if found.cyclic:
+        sequence = topological_order(parents[:n])
+        if sequence.cyclic:
             return LongestPath(math.nan, (), (), (), ())
-        order = found.order
+        order = sequence.order
     spent = [clean_duration(d) for d in durations[:n]]
     head, best = [0.0] * n, [-1] * n
     for node in order:

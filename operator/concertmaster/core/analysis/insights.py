@@ -73,7 +73,7 @@ def insights(analysis: Analysis) -> Insights:
         change=last_change(good),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis.executed),
-        inputs=tuple(found for s in analysis.steps if (found := input_effect(good, s.step)) is not None),
+        inputs=tuple(effect for s in analysis.steps if (effect := input_effect(good, s.step)) is not None),
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(good, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
     )
@@ -183,9 +183,9 @@ def _risks(
         return ()
     times = [r.end or math.nan for r in runs]
     values = [r.makespan or math.nan for r in runs]
-    found = []
+    risks = []
     for name, percentile, limit in objectives.duration.targets():
         seen = outlook(times, values, limit, percentile=percentile, now=now)
         if seen.state is OutlookState.AT_RISK:
-            found.append((f"duration {name}", seen))
-    return tuple(found)
+            risks.append((f"duration {name}", seen))
+    return tuple(risks)

@@ -38,10 +38,10 @@ def period_start(moment: float, period: Period, zone: tzinfo) -> float:
 def boundaries(since: float, until: float, period: Period, zone: tzinfo) -> list[float]:
     """Ascending moments: the starts of all periods that ``since`` to ``until`` (unix seconds) touches, and the end of the
     last one."""
-    found = [period_start(since, period, zone)]
-    while found[-1] < until:
-        found.append(_next(found[-1], period, zone))
-    return found if len(found) > 1 else [*found, _next(found[0], period, zone)]
+    edges = [period_start(since, period, zone)]
+    while edges[-1] < until:
+        edges.append(_next(edges[-1], period, zone))
+    return edges if len(edges) > 1 else [*edges, _next(edges[0], period, zone)]
 
 
 def _next(start: float, period: Period, zone: tzinfo) -> float:

@@ -98,9 +98,9 @@ def compute_score(
         parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
     else:
         parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
-    told = [p for p in parts if p.value is not None]
-    weight = sum(p.weight for p in told)
+    weighed = [p for p in parts if p.value is not None]
+    weight = sum(p.weight for p in weighed)
     if not weight or len(known) < policy.analysis.min_runs:
         return Score(None, tuple(parts))
-    total = sum(p.weight * (p.value or 0.0) for p in told) / weight
+    total = sum(p.weight * (p.value or 0.0) for p in weighed) / weight
     return Score(round(100 * total), tuple(parts))

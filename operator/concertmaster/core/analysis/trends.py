@@ -122,7 +122,7 @@ def trends(
             if e.outcome not in (Outcome.SKIPPED, Outcome.RUNNING):
                 rows.setdefault(e.step, []).append(_Row(run.end or 0.0, e.outcome, _step_figures(e, prices)))
     whole = _series(frame, edges, [_Row(r.end or 0.0, r.outcome, _run_figures(r, prices)) for r in ended])
-    return Trends(period, whole, {step: _series(frame, edges, found) for step, found in rows.items()})
+    return Trends(period, whole, {step: _series(frame, edges, rows_of_step) for step, rows_of_step in rows.items()})
 
 
 def _empty(start: float, end: float, since: float, until: float, blind: Sequence[Span]) -> Bucket:
@@ -141,7 +141,7 @@ def _without(span: Span, blind: Iterable[Span]) -> list[Span]:
 
 def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
     cost = run_cost(run, pricing)
-    found = {
+    figures = {
         "durationSeconds": run.makespan if run.outcome is Outcome.SUCCEEDED else None,
         "queueSeconds": run.queue_time,
         "cost": cost.total if cost is not None else None,
@@ -149,20 +149,20 @@ def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
         "cpuSeconds": _total(_cpu(step) for step in run.steps),
         **{f"metric:{name}": value for name, value in sorted(run.extra.items())},
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _step_figures(execution: StepExecution, pricing: Pricing) -> dict[str, float]:
     cost = execution_cost(execution, pricing)
     peaks = [c.memory_peak for c in execution.containers if not c.init and c.memory_peak is not None]
-    found = {
+    figures = {
         "durationSeconds": execution.duration if execution.outcome is Outcome.SUCCEEDED else None,
         "cost": cost.total if cost is not None else None,
         "cpuSeconds": _cpu(execution),
         "memoryPeakBytes": max(peaks, default=None),
         **{f"metric:{name}": value for name, value in sorted(execution.extra.items())},
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _cpu(execution: StepExecution) -> float | None:
@@ -179,19 +179,19 @@ def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row
     sorted_in: list[list[_Row]] = [[] for _ in frame]
     for row in rows:
         sorted_in[min(len(frame) - 1, bisect_right(edges, row.at) - 1)].append(row)
-    values = [_values(found) for found in sorted_in]
+    values = [_values(period_rows) for period_rows in sorted_in]
     buckets = tuple(
         Bucket(
             empty.start,
             empty.end,
-            known=empty.known or bool(found),
+            known=empty.known or bool(period_rows),
             whole=empty.whole,
-            succeeded=sum(r.outcome in (Outcome.SUCCEEDED, Outcome.CACHED) for r in found),
-            failed=sum(r.outcome is Outcome.FAILED for r in found),
-            unknown=sum(r.outcome is Outcome.UNKNOWN for r in found),
+            succeeded=sum(r.outcome in (Outcome.SUCCEEDED, Outcome.CACHED) for r in period_rows),
+            failed=sum(r.outcome is Outcome.FAILED for r in period_rows),
+            unknown=sum(r.outcome is Outcome.UNKNOWN for r in period_rows),
             figures={name: summarize(list(v)) for name, v in of.items()},
         )
-        for empty, found, of in zip(frame, sorted_in, values, strict=True)
+        for empty, period_rows, of in zip(frame, sorted_in, values, strict=True)
     )
     return PeriodSeries(buckets, _difference(buckets, values))
 

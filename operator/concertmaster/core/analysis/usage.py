@@ -158,7 +158,7 @@ def _container(
     newest: ContainerFact,
     by_run: dict[str, tuple[float, list[tuple[ContainerFact, StepExecution]]]],
 ) -> ContainerUsage:
-    rows = [row for _, found in by_run.values() for row in found]
+    rows = [row for _, rows_of_run in by_run.values() for row in rows_of_run]
     ambiguous = sum(1 for fact, _ in rows if fact.ambiguous)
     unsampled = sum(1 for fact, _ in rows if not fact.ambiguous and fact.memory_peak is None)
     now = declared if declared is not None else newest
@@ -174,5 +174,5 @@ def _container(
         ambiguous=ambiguous,
         unsampled=unsampled,
         coverage=(len(rows) - ambiguous - unsampled) / len(rows) if rows else None,
-        runs=tuple(_run_usage(time, found) for time, found in sorted(by_run.values(), key=lambda v: v[0])),
+        runs=tuple(_run_usage(time, rows_of_run) for time, rows_of_run in sorted(by_run.values(), key=lambda v: v[0])),
     )

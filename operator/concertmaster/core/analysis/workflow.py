@@ -126,21 +126,21 @@ class Analysis:
 
 def _finished(runs: Sequence[RunRecord], options: AnalysisSettings, now: float) -> tuple[RunRecord, ...]:
     """Finished runs inside the window, oldest first, the newest ``max_runs`` of them."""
-    kept = [
+    finished = [
         r
         for r in runs
         if r.end is not None and now - options.window_seconds <= r.end <= now and r.outcome is not Outcome.RUNNING
     ]
-    kept.sort(key=lambda r: (r.end or 0.0, r.run))
-    return tuple(kept[-options.max_runs :])
+    finished.sort(key=lambda r: (r.end or 0.0, r.run))
+    return tuple(finished[-options.max_runs :])
 
 
 def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, StepExecution]]]:
-    found: dict[str, list[tuple[RunRecord, StepExecution]]] = {}
+    by_step: dict[str, list[tuple[RunRecord, StepExecution]]] = {}
     for run in runs:
         for execution in run.steps:
-            found.setdefault(execution.step, []).append((run, execution))
-    return found
+            by_step.setdefault(execution.step, []).append((run, execution))
+    return by_step
 
 
 def _step(
@@ -214,9 +214,9 @@ def analyze(
     policy = policy or Policy()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
-    kept = _finished(runs, options, now)
-    good = [r for r in kept if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
-    by_step = _executions(kept)
+    finished = _finished(runs, options, now)
+    good = [r for r in finished if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    by_step = _executions(finished)
     replayable = tuple(prepare(good, definition.graph))
     on_path = critical_share(replayable, definition.graph)
     names = [s.name for s in definition.graph.steps]
@@ -225,14 +225,14 @@ def analyze(
     means = summarize([s.duration.mean for s in bare])
     steps = tuple(replace(s, marks=_marks(s, means, options)) for s in bare)
     makespan = summarize([r.makespan for r in good if r.makespan is not None])
-    queue = summarize([w for w in (r.queue_time for r in kept) if w is not None])
-    cost = summarize_cost(kept, pricing)
-    succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in kept)
-    failed = sum(r.outcome is Outcome.FAILED for r in kept)
+    queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
+    cost = summarize_cost(finished, pricing)
+    succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in finished)
+    failed = sum(r.outcome is Outcome.FAILED for r in finished)
     trend = detect([r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good])
     verdicts = evaluate_objectives(
         policy.objectives,
-        kept,
+        finished,
         steps_failures={s.step: s.failures for s in steps},
         makespan=makespan,
         queue=queue,
@@ -241,25 +241,27 @@ def analyze(
         pricing=pricing,
     )
     target = efficiency_target([c for s in steps for c in s.containers], policy)
-    ends = [r.end for r in kept if r.end is not None]
+    ends = [r.end for r in finished if r.end is not None]
     return Analysis(
         definition=definition,
         policy=policy,
         now=now,
-        runs=kept,
+        runs=finished,
         executed=replayable,
         succeeded=succeeded,
         failed=failed,
-        unknown=len(kept) - succeeded - failed,
+        unknown=len(finished) - succeeded - failed,
         makespan=makespan,
         queue=queue,
         steps=steps,
         trend=trend,
         cost=cost,
         objectives=verdicts,
-        score=compute_score(kept, makespan=makespan, queue=queue, cost=cost, trend=trend, policy=policy, target=target),
+        score=compute_score(
+            finished, makespan=makespan, queue=queue, cost=cost, trend=trend, policy=policy, target=target
+        ),
         enough=succeeded + failed >= options.min_runs,
-        first_run=min((r.start for r in kept if r.start is not None), default=None),
+        first_run=min((r.start for r in finished if r.start is not None), default=None),
         last_run=max(ends, default=None),
         inferred=definition.graph.inferred,
         problems=definition.graph.problems + definition.notes,

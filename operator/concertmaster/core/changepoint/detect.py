@@ -53,11 +53,11 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     if effect is not None:
         y = y - effect.explained
     dependence = serial_dependence(y) if y.size <= MOST_VALUES else None
-    found = splits(y, dependence=dependence)
-    drifting = any(split.drifting for split in found)
-    edges = [split.index for split in found]
+    breaks = splits(y, dependence=dependence)
+    drifting = any(split.drifting for split in breaks)
+    edges = [split.index for split in breaks]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
-    changes = Detection(_points(series, y, found), None, True, None, ramps, effect is not None, drifting)
+    changes = Detection(_points(series, y, breaks), None, True, None, ramps, effect is not None, drifting)
     start = trend_start(changes, series)
     if start or dependence is None:
         dependence = serial_dependence(y[start:])
@@ -106,10 +106,10 @@ def _scale(values: Floats) -> tuple[Floats, bool]:
     return np.log(np.maximum(values, positive.min())), True
 
 
-def _points(series: RunSeries, y: Floats, found: list[Split]) -> tuple[ChangePoint, ...]:
-    edges = [0, *(split.index for split in found), y.size]
+def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePoint, ...]:
+    edges = [0, *(split.index for split in breaks), y.size]
     out = []
-    for i, split in enumerate(found):
+    for i, split in enumerate(breaks):
         shift = median_difference(y[edges[i] : split.index], y[split.index : edges[i + 2]])
         if shift is None:
             continue

@@ -53,10 +53,10 @@ def input_effect(logs: Floats, inputs: Floats) -> InputEffect | None:
 def _related(logs: Floats, sizes: Floats) -> bool:
     """Do larger inputs go with larger values? A sign test over disjoint pairs of neighbours."""
     up, right = logs[1::2] - logs[: logs.size // 2 * 2 : 2], sizes[1::2] - sizes[: sizes.size // 2 * 2 : 2]
-    told = (np.abs(right) > 1e-9) & (up != 0)
-    weight = np.abs(right[told])
-    if not told.any():
+    decided = (np.abs(right) > 1e-9) & (up != 0)
+    weight = np.abs(right[decided])
+    if not decided.any():
         return False
-    agreement = float(np.sum(weight * np.sign(up[told] * right[told])))
+    agreement = float(np.sum(weight * np.sign(up[decided] * right[decided])))
     spread = math.sqrt(float(np.sum(weight**2)))
     return abs(agreement) > -normal_quantile(SIGNIFICANCE / 2.0) * spread

@@ -27,7 +27,7 @@ def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[i
         return []
     bounds = [0, *edges, values.size]
     levels = [float(np.median(values[a:b])) for a, b in pairwise(bounds)]
-    found = []
+    ramps = []
     first = 0
     while first < len(edges):
         up = levels[first + 1] > levels[first]
@@ -37,9 +37,9 @@ def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[i
         ramp = _ramp(values[bounds[first] : bounds[last + 2]], [e - bounds[first] for e in edges[first : last + 1]])
         if ramp is not None:
             start, end = ramp
-            found.append((bounds[first] + start, bounds[first] + end, tuple(range(first, last + 1))))
+            ramps.append((bounds[first] + start, bounds[first] + end, tuple(range(first, last + 1))))
         first = last + 1
-    return found
+    return ramps
 
 
 def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:

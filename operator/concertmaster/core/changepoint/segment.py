@@ -57,7 +57,7 @@ def splits(
         dependence = serial_dependence(values)
     drifting = dependence > DRIFT
     bar = math.sqrt((1.0 + dependence) / (1.0 - dependence))
-    found: list[Split] = []
+    breaks: list[Split] = []
     todo = [(0, n)]
     while todo:
         start, end = todo.pop()
@@ -71,18 +71,18 @@ def splits(
             index, p = _level_split(part, minimum, bar, significance)
             significant = p < significance
         if significant:
-            found.append(Split(start + index, p, drifting))
+            breaks.append(Split(start + index, p, drifting))
             todo += [(start, start + index), (start + index, end)]
-    found.sort(key=lambda split: split.index)
-    return found if drifting else _placed(values, found, minimum)
+    breaks.sort(key=lambda split: split.index)
+    return breaks if drifting else _placed(values, breaks, minimum)
 
 
-def _placed(values: Floats, found: list[Split], minimum: int) -> list[Split]:
+def _placed(values: Floats, breaks: list[Split], minimum: int) -> list[Split]:
     """Each split at its most likely place between its neighbours."""
     out: list[Split] = []
-    for i, split in enumerate(found):
+    for i, split in enumerate(breaks):
         start = out[-1].index if out else 0
-        end = found[i + 1].index if i + 1 < len(found) else values.size
+        end = breaks[i + 1].index if i + 1 < len(breaks) else values.size
         place = start + Aligned(values[start:end], split.index - start).place(minimum)
         out.append(replace(split, index=place))
     return out
@@ -130,11 +130,11 @@ def _long_series(values: Floats, minimum: int, significance: float, most: int) -
     """Split the medians of equal blocks, then find the place inside the two blocks around each split."""
     size = -(-values.size // most)
     blocks = values[: values.size // size * size].reshape(-1, size)
-    found = []
+    breaks = []
     for split in splits(np.median(blocks, axis=1), minimum=minimum, significance=significance, most=most):
         start = max(0, (split.index - 1) * size)
         around = values[start : (split.index + 1) * size]
         inner = min(minimum, around.size // 2)
         index = split.index * size if split.drifting or inner < 1 else start + best_split(around, inner)[0]
-        found.append(Split(index, split.p_value, split.drifting))
-    return found
+        breaks.append(Split(index, split.p_value, split.drifting))
+    return breaks

@@ -160,7 +160,7 @@ def watch(
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs
     if groups is None or counts[1] < min_runs:
-        return _too_few(counts, decided=last, wanted=max(min_runs, MIN_RUNS))
+        return _too_few(counts, decided=last, needed=max(min_runs, MIN_RUNS))
     t = groups.t()
     if last:
         critical = student_quantile(1.0 - LAST_SHARE * level / 2.0, groups.degrees)
@@ -206,10 +206,10 @@ def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]
     return _exp(likely), _exp(min(low, likely)), _exp(max(high, likely))
 
 
-def _freed(found: tuple[float, float, float], common: Common | None) -> tuple[float, float, float]:
+def _freed(ratios: tuple[float, float, float], common: Common | None) -> tuple[float, float, float]:
     """Ratio and interval without the common factor: what holds wherever in its interval that lies."""
-    ratio, low, high = found
-    return found if common is None else (ratio / common.ratio, low / common.high, high / common.low)
+    ratio, low, high = ratios
+    return ratios if common is None else (ratio / common.ratio, low / common.high, high / common.low)
 
 
 def _judged(low: float, high: float, margin: float, common: Common | None) -> tuple[Verdict, str]:
@@ -258,8 +258,8 @@ def _side(durations: Durations, inputs: Durations | None, most: int | None) -> t
     return np.log(seconds[usable]), log_sizes[usable]
 
 
-def _too_few(counts: tuple[int, int], *, decided: bool, wanted: int = MIN_RUNS) -> Comparison:
-    reason = f"{counts[0]} runs before and {counts[1]} after; {MIN_RUNS} before and {wanted} after are needed"
+def _too_few(counts: tuple[int, int], *, decided: bool, needed: int = MIN_RUNS) -> Comparison:
+    reason = f"{counts[0]} runs before and {counts[1]} after; {MIN_RUNS} before and {needed} after are needed"
     return Comparison(Verdict.INCONCLUSIVE, math.nan, 0.0, math.inf, 1.0, counts[0], counts[1], False, decided, reason)
 
 

@@ -28,13 +28,13 @@ def gaps(values: Floats, depth: float = DEPTH) -> list[float]:
     grid, density = _density(logs, _bandwidth(logs, values))
     inner = density[1:-1]
     peaks = np.flatnonzero((inner >= density[:-2]) & (inner > density[2:])) + 1
-    found = []
+    bottoms = []
     for left, right in pairwise(peaks):
         bottom = int(left + np.argmin(density[left : right + 1]))
         lower_mode = min(float(density[:bottom].max()), float(density[bottom:].max()))
         if density[bottom] < depth * lower_mode:
-            found.append(math.exp(float(grid[bottom])))
-    return found
+            bottoms.append(math.exp(float(grid[bottom])))
+    return bottoms
 
 
 def _bandwidth(logs: Floats, values: Floats) -> float:

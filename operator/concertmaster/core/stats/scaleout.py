@@ -95,7 +95,7 @@ class ScaleOut:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerAdvice:
+class WorkerRecommendation:
     """Proposed number of workers with its expected run time (s)."""
 
     workers: int | None
@@ -132,10 +132,10 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
         if scaling:
             design = np.vstack([design, [math.sqrt(scaling) / times[-1], 0.0]])
             target = np.append(target, 0.0)
-        found, error = _non_negative(design, target)
+        solution, error = _non_negative(design, target)
         total = error + PRIOR_WEIGHT * float(tried - expected) ** 2
         if total < best_total:
-            best_total, weights, coordination = total, found, float(tried)
+            best_total, weights, coordination = total, solution, float(tried)
     reason = f"fitted to {n.size} numbers of workers"
     if first:
         reason += f", {first} of them too few for the memory or cache the job needs"
@@ -160,7 +160,7 @@ def recommend_workers(
     deadline: float | None = None,
     tolerance: float = 0.02,
     margin: float = 0.0,
-) -> WorkerAdvice:
+) -> WorkerRecommendation:
     """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest.
 
     ``margin``: share by which the expected run time must stay below the deadline, besides the allowance that
@@ -168,7 +168,7 @@ def recommend_workers(
     """
     n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
     if not n.size or not model.enough:
-        return WorkerAdvice(None, False, model.reason if n.size else "no number of workers to choose from")
+        return WorkerRecommendation(None, False, model.reason if n.size else "no number of workers to choose from")
     t = model.seconds(n)
     if deadline is None:
         best = int(np.flatnonzero(t <= t.min() * (1.0 + tolerance))[0])
@@ -179,7 +179,7 @@ def recommend_workers(
         reason = (
             "cheapest within the deadline" if meets.any() else "no candidate meets the deadline; this is the fastest"
         )
-    return WorkerAdvice(int(n[best]), True, reason, float(t[best]))
+    return WorkerRecommendation(int(n[best]), True, reason, float(t[best]))
 
 
 def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:

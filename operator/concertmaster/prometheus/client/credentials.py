@@ -18,16 +18,16 @@ _LONGEST = 65_536  # bytes; a token or a password is far below
 
 def headers(source: Source) -> dict[str, str]:
     """All headers a source asks for. Raises AuthFailed naming the file that cannot be used, never its content."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for name, header in source.headers.items():
-        found[name] = header.value if header.value is not None else secret(header.value_file or "", source.name)
+        fields[name] = header.value if header.value is not None else secret(header.value_file or "", source.name)
     if source.auth.bearer_token_file is not None:
-        found["Authorization"] = f"Bearer {secret(source.auth.bearer_token_file, source.name)}"
+        fields["Authorization"] = f"Bearer {secret(source.auth.bearer_token_file, source.name)}"
     elif source.auth.basic is not None:
         basic = source.auth.basic
         pair = f"{basic.username}:{secret(basic.password_file, source.name)}"
-        found["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
-    return found
+        fields["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+    return fields
 
 
 def secret_headers(source: Source) -> frozenset[str]:

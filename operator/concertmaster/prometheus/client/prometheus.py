@@ -79,9 +79,9 @@ class PrometheusClient:
         bound = self.source.max_elements if limit is None else limit
         params = {"query": query, **self._params(), "time": f"{at:.3f}", "limit": str(bound)}
         envelope = self._ask(name, "POST", "/api/v1/query", params)
-        found = self._read(lambda: vector(envelope))
-        self._check(envelope, len(found) + found.dropped, bound, whole)
-        return found
+        answer = self._read(lambda: vector(envelope))
+        self._check(envelope, len(answer) + answer.dropped, bound, whole)
+        return answer
 
     def range(
         self,
@@ -99,20 +99,20 @@ class PrometheusClient:
         span = {"start": str(round(start)), "end": str(round(end)), "step": f"{step:.3f}"}
         params = {"query": query, **span, **self._params(), "limit": str(bound)}
         envelope = self._ask(name, "POST", "/api/v1/query_range", params)
-        found = self._read(lambda: matrix(envelope))
-        self._check(envelope, len(found.series), bound, whole)
-        return found
+        answer = self._read(lambda: matrix(envelope))
+        self._check(envelope, len(answer.series), bound, whole)
+        return answer
 
     def targets(self) -> list[Endpoint]:
         """Active scrape targets; empty where the store has none to tell of (Thanos, Mimir, VictoriaMetrics cluster)."""
-        found = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}).data
-        active = found.get("activeTargets") if isinstance(found, dict) else None
+        data = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}).data
+        active = data.get("activeTargets") if isinstance(data, dict) else None
         return [_target(one) for one in active if isinstance(one, dict)] if isinstance(active, list) else []
 
     def metadata(self, metric: str) -> list[dict[str, str]]:
         """Type, help and unit of a metric, as far as the store keeps them."""
-        found = self._ask("metadata", "GET", "/api/v1/metadata", {"metric": metric}).data
-        entries = found.get(metric, []) if isinstance(found, dict) else []
+        data = self._ask("metadata", "GET", "/api/v1/metadata", {"metric": metric}).data
+        entries = data.get(metric, []) if isinstance(data, dict) else []
         return [{str(k): str(v) for k, v in entry.items()} for entry in entries if isinstance(entry, dict)]
 
     def info(self) -> StoreInfo:
@@ -132,10 +132,10 @@ class PrometheusClient:
 
     def _status(self, what: str) -> dict[str, str]:
         try:
-            found = self._ask(what, "GET", f"/api/v1/status/{what}", {}).data
+            data = self._ask(what, "GET", f"/api/v1/status/{what}", {}).data
         except (NotPrometheus, BadQuery):
             return {}  # many compatible stores lack one or both; what they lack stays unknown
-        return {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
+        return {key: text for key, text in data.items() if isinstance(text, str)} if isinstance(data, dict) else {}
 
     def _read(self, shape: Callable[[], _T]) -> _T:
         try:
@@ -166,14 +166,14 @@ class PrometheusClient:
             )
 
 
-def _target(found: dict[str, Any]) -> Endpoint:
-    labels = found.get("labels")
+def _target(target: dict[str, Any]) -> Endpoint:
+    labels = target.get("labels")
     labels = {str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else {}
     return Endpoint(
         job=labels.get("job", ""),
         instance=labels.get("instance", ""),
-        health=str(found.get("health", "unknown")),
-        last_error=str(found.get("lastError", ""))[:300],
-        scrape_interval=str(found.get("scrapeInterval", "")),
+        health=str(target.get("health", "unknown")),
+        last_error=str(target.get("lastError", ""))[:300],
+        scrape_interval=str(target.get("scrapeInterval", "")),
         labels=labels,
     )

@@ -50,27 +50,27 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
         return NotPrometheus(
             f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
         )
-    told = _told(envelope)
+    reason = _store_message(envelope)
     if envelope is not None and envelope.error_type == "timeout":
         return TimedOut(
-            f"the store's own time limit ended the query{told}",
+            f"the store's own time limit ended the query{reason}",
             where=where,
             remedy="Raise the store's query timeout or timeoutSeconds of the source, or lower limits.backfillPerCycle",
         )
     if status == 413 or (envelope is not None and _LIMITS.search(envelope.error)):
         return TooLarge(
-            f"the store refuses the query as too large ({status}){told}",
+            f"the store refuses the query as too large ({status}){reason}",
             where=where,
             remedy="Raise the store's limit, or give the operator fewer namespaces",
         )
     if envelope is not None and _NAMES.search(envelope.error):
         return BadQuery(
-            f"the store refuses patterns of metric names ({status}){told}",
+            f"the store refuses patterns of metric names ({status}){reason}",
             where=where,
             remedy="Set perMetricQueries: true for this source",
         )
     if status in (400, 422) or (envelope is not None and envelope.error_type in ("bad_data", "execution")):
-        return BadQuery(f"the store refuses the query ({status}){told}", where=where, remedy="Correct the query")
+        return BadQuery(f"the store refuses the query ({status}){reason}", where=where, remedy="Correct the query")
     if status == 429:
         return SourceUnreachable(
             "the store asks for fewer requests (429)",
@@ -78,11 +78,13 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
             remedy="Raise its rate limit for this client or lengthen the operator's interval",
         )
     return SourceUnreachable(
-        f"the store answers {status}{told}", where=where, remedy="Look into its log; the operator asks again by itself"
+        f"the store answers {status}{reason}",
+        where=where,
+        remedy="Look into its log; the operator asks again by itself",
     )
 
 
-def _told(envelope: Envelope | None) -> str:
+def _store_message(envelope: Envelope | None) -> str:
     if envelope is None or not envelope.error:
         return ""
     return ": " + " ".join(envelope.error.split())[:300]

@@ -47,14 +47,14 @@ def text(said: str, hidden: Iterable[str]) -> str:
     return " ".join(_INVISIBLE.sub(" ", said).split())
 
 
-def envelope(found: Envelope, hidden: tuple[str, ...]) -> Envelope:
+def envelope(answer: Envelope, hidden: tuple[str, ...]) -> Envelope:
     """The answer with the same done to all that is meant for people."""
-    if not (found.error or found.error_type or found.warnings or found.infos):
-        return found
+    if not (answer.error or answer.error_type or answer.warnings or answer.infos):
+        return answer
     return replace(
-        found,
-        error=text(found.error, hidden),
-        error_type=text(found.error_type, hidden),
-        warnings=tuple(text(w, hidden) for w in found.warnings),
-        infos=tuple(text(i, hidden) for i in found.infos),
+        answer,
+        error=text(answer.error, hidden),
+        error_type=text(answer.error_type, hidden),
+        warnings=tuple(text(w, hidden) for w in answer.warnings),
+        infos=tuple(text(i, hidden) for i in answer.infos),
     )

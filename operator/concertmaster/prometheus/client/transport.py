@@ -179,22 +179,22 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         status = response.status_code
         kind = response.headers.get("Content-Type", "").lower()
         envelope: Envelope | None = None
-        odd = ""
+        problem = ""
         if "html" in kind or body.lstrip()[:1] == b"<":
-            odd = "it answers with a web page"
+            problem = "it answers with a web page"
         else:
             try:
                 envelope = scrub.envelope(decode(body), hidden)
             except NotWhole as malformed:
                 if status == 200 and body.lstrip().startswith(b'{"status"'):
                     raise _Again(self._cut()) from None
-                odd = scrub.text(str(malformed), hidden)
+                problem = scrub.text(str(malformed), hidden)
             except Malformed as malformed:
-                odd = scrub.text(str(malformed), hidden)
+                problem = scrub.text(str(malformed), hidden)
         if status == 200 and envelope is not None and envelope.status == "success":
             return envelope
         if status == 200 and envelope is None:
-            raise NotPrometheus(odd, where=self.where, remedy=CHECK_URL)
+            raise NotPrometheus(problem, where=self.where, remedy=CHECK_URL)
         error = refusal(
             status, envelope, self.where, scrub.text(_address(response.headers.get("Location", "")), hidden)
         )

@@ -102,32 +102,32 @@ def decode(body: bytes) -> Envelope:
     def compact(pairs: list[tuple[str, Any]]) -> Any:
         keys = {key for key, _ in pairs}
         if "metric" in keys and keys & {"value", "values", "histogram", "histograms"}:
-            found = dict(pairs)
-            labels = found["metric"]
+            members = dict(pairs)
+            labels = members["metric"]
             if not isinstance(labels, dict):
                 raise Malformed("a result element has no label set")
             flat = tuple((shared.setdefault(k, k), shared.setdefault(v, v)) for k, v in labels.items())
-            return _Element(flat, found.get("value"), found.get("values"))
+            return _Element(flat, members.get("value"), members.get("values"))
         return dict(pairs)
 
     try:
-        found = json.loads(body, object_pairs_hook=compact)
+        document = json.loads(body, object_pairs_hook=compact)
     except Malformed:
         raise
     except (ValueError, RecursionError) as error:
         raise NotWhole(f"its body is not whole JSON ({_brief(error)})") from None
-    if not isinstance(found, dict) or found.get("status") not in ("success", "error"):
+    if not isinstance(document, dict) or document.get("status") not in ("success", "error"):
         raise Malformed("its JSON has no status of the Prometheus HTTP API")
-    if found["status"] == "success" and "data" not in found:
+    if document["status"] == "success" and "data" not in document:
         raise Malformed("its JSON says success and carries no data")
     return Envelope(
-        status=found["status"],
-        data=found.get("data"),
-        error_type=str(found.get("errorType", "")),
-        error=str(found.get("error", "")),
-        warnings=_texts(found.get("warnings")),
-        infos=_texts(found.get("infos")),
-        partial=found.get("isPartial") is True,
+        status=document["status"],
+        data=document.get("data"),
+        error_type=str(document.get("errorType", "")),
+        error=str(document.get("error", "")),
+        warnings=_texts(document.get("warnings")),
+        infos=_texts(document.get("infos")),
+        partial=document.get("isPartial") is True,
     )
 
 
@@ -203,8 +203,8 @@ def _number(sample: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _texts(found: Any) -> tuple[str, ...]:
-    return tuple(str(text) for text in found) if isinstance(found, list) else ()
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(text) for text in value) if isinstance(value, list) else ()
 
 
 def _brief(error: Exception) -> str:

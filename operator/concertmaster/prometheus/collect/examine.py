@@ -35,11 +35,11 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One point: what was looked at, what was found, and what to do when it is not as it should be."""
+    """One point: what was checked, with which result, and what to do when it is not as it should be."""
 
     name: str
     mark: Mark
-    found: str
+    result: str
     fix: str = ""
 
 
@@ -74,8 +74,8 @@ class Examination:
             return Check(name, Mark.FAIL, error.what, error.remedy)
 
     def _value(self, query: str, name: str) -> float | None:
-        found = self._client.instant(query, self._now, name=name, whole=False)
-        return found.values[0] if len(found) else None
+        answer = self._client.instant(query, self._now, name=name, whole=False)
+        return answer.values[0] if len(answer) else None
 
     def _over(self, metric: str, *matchers: str) -> str:
         return f"last_over_time({selector(metric, [*self._base, *matchers])}[{_HOURS}h])"
@@ -181,23 +181,23 @@ class Examination:
         return Check(name, Mark.OK, f"in use for pods that lived up to {span // 3600} h")
 
     def _retention(self) -> Check:
-        told = self._client.info().retention
-        if told is None:
+        retention = self._client.info().retention
+        if retention is None:
             return Check("retention", Mark.OK, "the store does not tell; the operator keeps its own history of runs")
-        days = _days(told)
+        days = _days(retention)
         if days is not None and days < 7:
             return Check(
                 "retention",
                 Mark.WARN,
-                f"{told}: a fresh install sees less than a week of runs",
+                f"{retention}: a fresh install sees less than a week of runs",
                 "keep at least two weeks (--storage.tsdb.retention.time=15d)",
             )
-        return Check("retention", Mark.OK, told)
+        return Check("retention", Mark.OK, retention)
 
 
 def _days(text: str) -> float | None:
     """Days of a retention as Prometheus tells it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is told."""
     units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
-    found = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
-    total = sum(int(a or c) * units[b or d] for a, b, c, d in found)
+    parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
+    total = sum(int(a or c) * units[b or d] for a, b, c, d in parts)
     return total or None

@@ -48,11 +48,11 @@ def run_values(
         label=source.labels.user_metrics.get("namespace", "namespace"),
         where=name,
     )
-    found = client.instant(text, at, limit=MOST_RUNS, name=name)
+    answer = client.instant(text, at, limit=MOST_RUNS, name=name)
     labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}
     nameless = 0
-    for row, value in found.select(*labels):
+    for row, value in answer.select(*labels):
         if not all(row):
             nameless += 1
             continue
@@ -68,6 +68,6 @@ def run_values(
     notes = []
     if nameless:
         notes.append(f"{name}: {nameless} series lack the label {' or '.join(labels)} and were left out")
-    if found.dropped:
-        notes.append(f"{name}: {found.dropped} series had no usable number (NaN or infinite) and were left out")
+    if answer.dropped:
+        notes.append(f"{name}: {answer.dropped} series had no usable number (NaN or infinite) and were left out")
     return ExtraValues(values, tuple(notes))

@@ -39,10 +39,10 @@ def collect(
     end = float(int(min(until, now - client.source.delay_seconds, since + chosen.longest)))
     if end <= since:
         return Collection(since=since, complete_until=since, shards=0)
-    look = _Look(client, tuple(label_keys), chosen)
+    reading = _Reading(client, tuple(label_keys), chosen)
     while True:
         try:
-            return look.over(tuple(sorted(set(namespaces))), since, end)
+            return reading.over(tuple(sorted(set(namespaces))), since, end)
         except TooLarge:
             if end - since <= chosen.shortest:
                 raise
@@ -67,13 +67,13 @@ def backfill(
     """
     chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds)))
-    look = _Look(client, tuple(label_keys), chosen)
+    reading = _Reading(client, tuple(label_keys), chosen)
     scope = tuple(sorted(set(namespaces)))
     length = chosen.longest
     while end > since:
         begin = max(since, float(int(end - length)))
         try:
-            collection = look.over(scope, begin, end)
+            collection = reading.over(scope, begin, end)
         except TooLarge:
             if end - begin <= chosen.shortest:
                 raise
@@ -86,7 +86,7 @@ def backfill(
 
 
 @dataclass(slots=True)
-class _Look:
+class _Reading:
     """The queries of one call, sharing what was learned about the store."""
 
     client: PrometheusClient
@@ -124,8 +124,8 @@ class _Look:
 
     def _namespaces(self, scope: QueryScope, since: float, end: float) -> tuple[str, ...]:
         window = window_of(since, end, self.options)
-        found = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
-        return tuple(sorted(row[0] for row, _ in found.select(scope.state.name("namespace"))))
+        answer = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
+        return tuple(sorted(row[0] for row, _ in answer.select(scope.state.name("namespace"))))
 
 
 def _joined(parts: Sequence[Collection]) -> Collection:

@@ -87,9 +87,9 @@ class Shard:
         )
 
     def _targets(self, window: TimeRange) -> TargetState:
-        found = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
-        if found.seen or self._adopted or not self._shape().state.renamed:
-            return found
+        targets = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
+        if targets.seen or self._adopted or not self._shape().state.renamed:
+            return targets
         self._adopt(state=True)
         return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
 
@@ -114,23 +114,23 @@ class Shard:
         prompt = self.client.source.delay_seconds <= recorded.LATEST
         for length, members in _by_life(drafts, self.end).items():
             window, names = TimeRange(length), self._names(members)
-            found = self._ask("counters", of_containers.counters(self.scope, window, names))
-            if not found.rows and not usage and not self._adopted and self._shape().usage.renamed:
+            answer = self._ask("counters", of_containers.counters(self.scope, window, names))
+            if not answer.rows and not usage and not self._adopted and self._shape().usage.renamed:
                 self._adopt()
-                found = self._ask("counters", of_containers.counters(self.scope, window, names))
-            assemble.read_usage(found, self.scope.usage, usage)
+                answer = self._ask("counters", of_containers.counters(self.scope, window, names))
+            assemble.read_usage(answer, self.scope.usage, usage)
             records = length <= targets.recorded and prompt and not self.scope.usage.renamed
-            found = self._ask("usage", of_containers.usage(self.scope, window, names, records=records))
-            assemble.read_usage(found, self.scope.usage, usage)
+            answer = self._ask("usage", of_containers.usage(self.scope, window, names, records=records))
+            assemble.read_usage(answer, self.scope.usage, usage)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
                 targets = replace(targets, recorded=0)
-                found = self._ask("usage", of_containers.usage(self.scope, window, names))
-                assemble.read_usage(found, self.scope.usage, usage)
+                answer = self._ask("usage", of_containers.usage(self.scope, window, names))
+                assemble.read_usage(answer, self.scope.usage, usage)
             self.recorded += records and targets.recorded > 0
-            reused |= assemble.read_reused(found, self.scope.state)
+            reused |= assemble.read_reused(answer, self.scope.state)
         reused |= _twice(drafts)
-        told = self.client.source.scrape_interval
-        interval = told.seconds if told else assemble.estimate_interval(drafts, usage, targets.interval)
+        configured = self.client.source.scrape_interval
+        interval = configured.seconds if configured else assemble.estimate_interval(drafts, usage, targets.interval)
         return assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
 
     def _shape(self) -> ScrapeShape:
@@ -152,12 +152,12 @@ class Shard:
         if not held:
             return self.end, ()
         seen = [self.since if draft.last_seen is None else draft.last_seen for draft in held]
-        wanted = min(seen) - self.options.shortest
+        earliest = min(seen) - self.options.shortest
         longest = self.end - self.options.hold
-        if wanted < longest:
+        if earliest < longest:
             note = f"{len(held)} pods disappeared while kube-state-metrics was away for long; their ends stay unknown"
             return max(self.since, longest), (note,)
-        return max(self.since, min(self.end, wanted)), ()
+        return max(self.since, min(self.end, earliest)), ()
 
     def _dropped(self) -> tuple[str, ...]:
         return (

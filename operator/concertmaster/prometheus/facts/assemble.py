@@ -32,10 +32,10 @@ class UsageRow:
 Usage = dict[tuple[str, str, str], dict[str, UsageRow]]  # (namespace, pod, container) -> id -> row
 
 
-def read_usage(found: Vector, scheme: LabelScheme, usage: Usage) -> None:
+def read_usage(vector: Vector, scheme: LabelScheme, usage: Usage) -> None:
     """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may tell of the same container."""
     names = ("__name__", "series", "stat", *scheme.columns("namespace", "pod", "container", "id"))
-    for (name, series, stat, namespace, pod, container, cgroup), value in found.select(*names):
+    for (name, series, stat, namespace, pod, container, cgroup), value in vector.select(*names):
         if stat == "reused":
             continue
         rows = usage.setdefault((namespace, pod, container), {})
@@ -49,12 +49,12 @@ def read_usage(found: Vector, scheme: LabelScheme, usage: Usage) -> None:
 def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
     """Make one figure of what recording rules say of these pods and what is too young for them. False when samples
     that rules should cover left no record: the rules leave something out, and the answer is not to be used."""
-    wanted = set(pods)
+    names = set(pods)
     rows = [
         row.values
-        for (namespace, pod, container), found in usage.items()
-        if container and (namespace, pod) in wanted
-        for row in found.values()
+        for (namespace, pod, container), own in usage.items()
+        if container and (namespace, pod) in names
+        for row in own.values()
     ]
     whole = all("peak" in v for v in rows if v.get("samples", 0.0) > v.get("samples" + TAIL, 0.0))
     for values in rows:
@@ -64,10 +64,10 @@ def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
     return whole
 
 
-def read_reused(found: Vector, scheme: LabelScheme) -> set[PodName]:
+def read_reused(vector: Vector, scheme: LabelScheme) -> set[PodName]:
     """Names borne by more than one pod, from the ``usage`` query."""
     names = ("stat", *scheme.columns("namespace", "pod"))
-    return {(namespace, pod) for (stat, namespace, pod), _ in found.select(*names) if stat == "reused"}
+    return {(namespace, pod) for (stat, namespace, pod), _ in vector.select(*names) if stat == "reused"}
 
 
 def facts(
@@ -83,8 +83,8 @@ def facts(
     ``reused`` names pods whose name another pod bore; ``interval`` is the scrape interval in seconds; ``sampled`` is
     False when container memory is not collected at all, so that no samples means unknown rather than none.
     """
-    found = [_pod(draft, usage, (draft.namespace, draft.pod) in reused, interval, sampled) for draft in drafts]
-    return tuple(sorted(found, key=lambda fact: (fact.namespace, fact.pod, fact.uid)))
+    pods = [_pod(draft, usage, (draft.namespace, draft.pod) in reused, interval, sampled) for draft in drafts]
+    return tuple(sorted(pods, key=lambda fact: (fact.namespace, fact.pod, fact.uid)))
 
 
 def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | None = None) -> float | None:
@@ -220,8 +220,8 @@ def _container(
 
 def _total(rows: Sequence[UsageRow], metric: str) -> float | None:
     """The sum over all starts of a container, or None when no start was measured."""
-    found = [row.values[metric] for row in rows if metric in row.values]
-    return sum(found) if found else None
+    values = [row.values[metric] for row in rows if metric in row.values]
+    return sum(values) if values else None
 
 
 def _most(rows: Sequence[UsageRow], metric: str) -> float | None:
@@ -253,5 +253,5 @@ def _span(begin: float | None, end: float | None) -> float | None:
     return None if begin is None or end is None else max(0.0, end - begin)
 
 
-def _reason(found: set[str]) -> str | None:
-    return "OOMKilled" if "OOMKilled" in found else max(found, default=None)
+def _reason(reasons: set[str]) -> str | None:
+    return "OOMKilled" if "OOMKilled" in reasons else max(reasons, default=None)

@@ -76,12 +76,12 @@ class PodDraft:
         return min([*starts, *(self.times[name] for name in named if name in self.times)], default=None)
 
 
-def read_timeline(found: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
+def read_timeline(vector: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
     """Drafts by uid from the ``timeline`` query."""
     drafts: dict[str, PodDraft] = {}
     names = ("__name__", "series", *scheme.columns("namespace", "pod", "uid", "node", "container"))
     more = scheme.columns("created_by_kind", "created_by_name", "image", "image_spec")
-    for row, value in found.select(*names, *more):
+    for row, value in vector.select(*names, *more):
         name, series, namespace, pod, uid, node, container, kind, owner, image, spec = row
         metric = name or series
         if not uid:
@@ -109,10 +109,10 @@ def read_timeline(found: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
     return drafts
 
 
-def read_ends(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
+def read_ends(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Phases and reasons from the ``ends`` query."""
     names = ("__name__", "series", *scheme.columns("uid", "container", "phase", "reason"))
-    for (name, series, uid, container, phase, reason), _ in found.select(*names):
+    for (name, series, uid, container, phase, reason), _ in vector.select(*names):
         draft = drafts.get(uid)
         if draft is None:
             continue
@@ -129,10 +129,10 @@ def read_ends(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]
             inside.reasons.add(reason)
 
 
-def read_resources(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
+def read_resources(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Requests and limits from the ``resources`` query."""
     names = ("__name__", "series", *scheme.columns("uid", "container", "resource"))
-    for (name, series, uid, container, resource), value in found.select(*names):
+    for (name, series, uid, container, resource), value in vector.select(*names):
         metric = name or series
         draft = drafts.get(uid)
         if draft is None:
@@ -142,18 +142,18 @@ def read_resources(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodD
         (inside.requests if metric.endswith("_requests") else inside.limits)[resource] = value
 
 
-def read_labels(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
+def read_labels(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Pod labels from the ``labels`` query."""
     uid_label, prefix = scheme.columns("uid", POD_LABEL_PREFIX)
-    for labels, _ in found:
+    for labels, _ in vector:
         draft = drafts.get(labels.get(uid_label, ""))
         if draft is not None:
             draft.labels.update((k.removeprefix(prefix), v) for k, v in labels.items() if k.startswith(prefix))
 
 
-def read_presence(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
+def read_presence(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
     """Last sights and first terminal sights from the ``presence`` query."""
-    for (stat, uid, job, instance), value in found.select("stat", scheme.name("uid"), "job", "instance"):
+    for (stat, uid, job, instance), value in vector.select("stat", scheme.name("uid"), "job", "instance"):
         draft = drafts.get(uid)
         if draft is None:
             continue
@@ -165,13 +165,13 @@ def read_presence(found: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDr
             draft.ended = value
 
 
-def read_jobs(found: Vector, scheme: LabelScheme) -> tuple[JobFact, ...]:
+def read_jobs(vector: Vector, scheme: LabelScheme) -> tuple[JobFact, ...]:
     """Jobs from the ``jobs`` query."""
     owners: dict[PodName, tuple[str, str]] = {}
     numbers: dict[PodName, dict[str, float]] = defaultdict(dict)
     reasons: dict[PodName, str] = {}
     names = ("__name__", "series", *scheme.columns("namespace", "job_name", "owner_kind", "owner_name", "reason"))
-    for (name, series, namespace, job, kind, owner, reason), value in found.select(*names):
+    for (name, series, namespace, job, kind, owner, reason), value in vector.select(*names):
         metric, key = name or series, (namespace, job)
         if metric == "kube_job_owner":
             numbers.setdefault(key, {})

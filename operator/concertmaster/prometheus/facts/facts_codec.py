@@ -24,23 +24,23 @@ class CodecError(ValueError):
 
 def encode(value: Any) -> dict[str, Any]:
     """The JSON object of a dataclass. Fields at their default, None and NaN are left out. Raises CodecError."""
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for field, key, _ in _fields(type(value)):  # type: ignore[arg-type]
         content = getattr(value, field.name)
         if content is None or content != content or (_has_default(field) and content == _default(field)):
             continue
-        found[key] = _plain(content, key)
-    return found
+        document[key] = _plain(content, key)
+    return document
 
 
-def decode(cls: type[_T], found: Any, path: str) -> _T:
+def decode(cls: type[_T], document: Any, path: str) -> _T:
     """A dataclass of type ``cls`` from its JSON object; ``path`` names it in messages. Raises CodecError."""
-    if not isinstance(found, dict):
-        raise CodecError(f"{path} must be an object, not {_kind(found)}")
+    if not isinstance(document, dict):
+        raise CodecError(f"{path} must be an object, not {_kind(document)}")
     values: dict[str, Any] = {}
     for field, key, hint in _fields(cls):  # type: ignore[arg-type]
-        if key in found and found[key] is not None:
-            values[field.name] = _value(found[key], hint, f"{path}.{key}")
+        if key in document and document[key] is not None:
+            values[field.name] = _value(document[key], hint, f"{path}.{key}")
         elif not _has_default(field):
             raise CodecError(f"{path}.{key} is missing")
     return cls(**values)
@@ -74,42 +74,42 @@ def _plain(value: Any, key: str) -> Any:
     return value
 
 
-def _value(found: Any, hint: Any, path: str) -> Any:
+def _value(content: Any, hint: Any, path: str) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         hint = next(one for one in get_args(hint) if one is not type(None))
     origin = get_origin(hint)
     if origin is tuple:
-        if not isinstance(found, list):
-            raise CodecError(f"{path} must be a list, not {_kind(found)}")
-        return tuple(_value(one, get_args(hint)[0], f"{path}[{n}]") for n, one in enumerate(found))
+        if not isinstance(content, list):
+            raise CodecError(f"{path} must be a list, not {_kind(content)}")
+        return tuple(_value(one, get_args(hint)[0], f"{path}[{n}]") for n, one in enumerate(content))
     if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        if not isinstance(content, dict) or not all(isinstance(text, str) for text in content.values()):
             raise CodecError(f"{path} must be an object of texts")
-        return found
+        return content
     if is_dataclass(hint):
-        return decode(hint, found, path)  # type: ignore[arg-type]
-    return _scalar(found, hint, path)
+        return decode(hint, content, path)  # type: ignore[arg-type]
+    return _scalar(content, hint, path)
 
 
-def _scalar(found: Any, hint: Any, path: str) -> Any:
+def _scalar(content: Any, hint: Any, path: str) -> Any:
     if hint is float:
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            raise CodecError(f"{path} must be a number, not {_kind(found)}")
+        if isinstance(content, bool) or not isinstance(content, int | float):
+            raise CodecError(f"{path} must be a number, not {_kind(content)}")
         try:
-            number = float(found)
+            number = float(content)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
             raise CodecError(f"{path} must be a finite number")
         return number
-    if hint is int and isinstance(found, bool):
+    if hint is int and isinstance(content, bool):
         raise CodecError(f"{path} must be a whole number, not true or false")
-    if not isinstance(found, hint):
+    if not isinstance(content, hint):
         names = {int: "a whole number", str: "a text", bool: "true or false"}
-        raise CodecError(f"{path} must be {names.get(hint, str(hint))}, not {_kind(found)}")
-    return found
+        raise CodecError(f"{path} must be {names.get(hint, str(hint))}, not {_kind(content)}")
+    return content
 
 
-def _kind(found: Any) -> str:
+def _kind(content: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(found), "a number")
+    return names.get(type(content), "a number")

@@ -130,26 +130,26 @@ def stream(path: str | Path) -> tuple[FactsHeader, Iterator[Item]]:
     """The header and the items one after the other, in the order of the file. Raises FactsFileError, also later."""
     source = Path(path)
     lines = _lines(source)
-    number, found = next(lines, (1, None))
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    number, first = next(lines, (1, None))
+    if not isinstance(first, dict) or first.get("format") != FORMAT:
         raise FactsFileError(f"{source}, line {number}: is not a facts file. Write one with concertmaster record.")
-    if found.get("version") != VERSION:
+    if first.get("version") != VERSION:
         raise FactsFileError(
-            f"{source}, line {number}: has version {found.get('version')!r} of the format, this program reads version"
+            f"{source}, line {number}: has version {first.get('version')!r} of the format, this program reads version"
             f" {VERSION}. Use the version of concertmaster that wrote it, or record again."
         )
-    header = _fact(FactsHeader, found, f"{source}, line {number}", "header")
+    header = _fact(FactsHeader, first, f"{source}, line {number}", "header")
     return header, _items(source, lines)
 
 
 def _items(source: Path, lines: Iterator[tuple[int, Any]]) -> Iterator[Item]:
     counts = {"objects": 0, "jobs": 0, "pods": 0}
     number = 1
-    for number, found in lines:
+    for number, line in lines:
         where = f"{source}, line {number}"
-        if not isinstance(found, dict) or len(found) != 1:
+        if not isinstance(line, dict) or len(line) != 1:
             raise FactsFileError(f"{where}: must be an object with one key of object, job, pod, end.")
-        ((kind, content),) = found.items()
+        ((kind, content),) = line.items()
         if kind == "end":
             if content != counts:
                 raise FactsFileError(
@@ -229,11 +229,11 @@ def _put(out: IO[bytes], content: Mapping[str, Any]) -> None:
     out.write(json.dumps(content, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n")
 
 
-def _object(found: Mapping[str, Any]) -> dict[str, Any]:
+def _object(document: Mapping[str, Any]) -> dict[str, Any]:
     """A Kubernetes object without the bookkeeping that doubles its size; a Secret is refused."""
-    if found.get("kind") == "Secret":
+    if document.get("kind") == "Secret":
         raise FactsFileError("A Secret must not be recorded: leave it out of the objects.")
-    metadata = dict(found.get("metadata") or {})
+    metadata = dict(document.get("metadata") or {})
     metadata.pop("managedFields", None)
     annotations = {
         key: text
@@ -242,4 +242,4 @@ def _object(found: Mapping[str, Any]) -> dict[str, Any]:
     }
     if annotations:
         metadata["annotations"] = annotations
-    return {**found, "metadata": metadata}
+    return {**document, "metadata": metadata}

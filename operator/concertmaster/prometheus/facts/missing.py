@@ -86,11 +86,11 @@ _CONTAINERS: dict[str, Callable[[ContainerFact], object]] = {
 def absent(facts: Sequence[PodFact]) -> list[Missing]:
     """Series that none of the facts has although they could, and the share of facts without usable identity."""
     ended = [pod for pod in facts if not pod.vanished]
-    found = []
+    missing = []
     if len(ended) >= LEAST:
-        found += [_BY_NAME[name].missing for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
+        missing += [_BY_NAME[name].missing for name, get in _PODS.items() if all(get(pod) is None for pod in ended)]
         if all(pod.reason is None for pod in ended) and _failed_without_reason(ended):
-            found.append(
+            missing.append(
                 Missing(
                     "kube_pod_container_status_terminated_reason",
                     "failed pods cannot be told apart (out of memory, deadline, error)",
@@ -99,17 +99,17 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
             )
     containers = [inside for pod in facts for inside in pod.containers if not inside.init]
     if len(containers) >= LEAST:
-        found += [
+        missing += [
             _BY_NAME[name].missing
             for name, get in _CONTAINERS.items()
             if all(get(inside) is None for inside in containers)
         ]
         limited = [inside for inside in containers if inside.cpu_limit is not None and inside.cpu_seconds is not None]
         if len(limited) >= LEAST and all(inside.throttled_share is None for inside in limited):
-            found.append(Missing("container_cpu_cfs_throttled_periods_total", "throttling is not seen", _KUBELET))
+            missing.append(Missing("container_cpu_cfs_throttled_periods_total", "throttling is not seen", _KUBELET))
         vague = [inside for inside in containers if inside.ambiguous]
         if vague:
-            found.append(
+            missing.append(
                 Missing(
                     "label id of the container series",
                     f"{len(vague)} of {len(containers)} containers cannot be told from others of the same name"
@@ -118,15 +118,15 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
                     share=len(vague) / len(containers),
                 )
             )
-    return found
+    return missing
 
 
 def state_metrics(targets: TargetState, held: int) -> list[Missing]:
     """What the targets that expose pods say about pods held back."""
-    found = []
+    missing = []
     if targets.lost:
         down = ", ".join(sorted(instance for _, instance in targets.down)) or "its target is gone"
-        found.append(
+        missing.append(
             Missing(
                 "kube_pod_info",
                 f"kube-state-metrics is down ({down}), so {held} running pods cannot be told from ended ones",
@@ -135,14 +135,14 @@ def state_metrics(targets: TargetState, held: int) -> list[Missing]:
             )
         )
     elif held and not targets.known:
-        found.append(
+        missing.append(
             Missing(
                 "up",
                 f"{held} pods disappeared and it cannot be told whether they ended or kube-state-metrics did",
                 "let the operator read the series up of the kube-state-metrics job",
             )
         )
-    return found
+    return missing
 
 
 def renamed(labels: Sequence[str], family: str) -> Missing:

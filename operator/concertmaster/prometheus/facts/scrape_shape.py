@@ -25,12 +25,12 @@ class ScrapeShape:
     notes: tuple[Missing, ...] = ()
 
 
-def detect(found: Vector) -> ScrapeShape:
+def detect(vector: Vector) -> ScrapeShape:
     """Read the ``shape`` query: one series of each family with all its labels, where it was moved at all."""
     state: dict[str, str] = {}
     usage: dict[str, str] = {}
     present = False
-    for labels, _ in found:
+    for labels, _ in vector:
         stat = labels.get("stat", "")
         present = present or stat == "any"
         moved = {name: f"exported_{name}" for name in _MOVABLE if f"exported_{name}" in labels}

@@ -41,12 +41,12 @@ class TargetState:
         return bool(self.seen) and self.known and not self.up
 
 
-def read_targets(found: Vector) -> TargetState:
+def read_targets(vector: Vector) -> TargetState:
     """The state from the ``targets`` query."""
     sets: dict[str, set[TargetKey]] = {"up": set(), "down": set(), "seen": set(), "now": set()}
     interval: float | None = None
     evaluations: list[tuple[int, float]] = []
-    for (stat, job, instance), value in found.select("stat", "job", "instance"):
+    for (stat, job, instance), value in vector.select("stat", "job", "instance"):
         if stat == "interval" and value > 0:
             interval = value
         if stat.startswith("recorded:"):

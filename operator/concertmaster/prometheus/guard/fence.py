@@ -52,13 +52,13 @@ def fence(
         raise QueryRefused("there is no namespace to confine the query to", where=where, remedy=_REMEDY)
     if not 0 < window < float("inf"):
         raise QueryRefused(f"a window of {window} seconds is no span of time", where=where, remedy=_REMEDY)
-    wanted: list[Term] = [(label, "=", namespace)]
-    wanted += [(name, "=", value) for name, value in sorted((extra_matchers or {}).items())]
+    required: list[Term] = [(label, "=", namespace)]
+    required += [(name, "=", value) for name, value in sorted((extra_matchers or {}).items())]
     try:
-        tree = _understood(query, math.ceil(window), wanted)
-        _reachable(tree, wanted)
-        printed = render(tree, wanted)
-        _assert_fenced(printed, wanted, sum(1 for _ in _selectors(tree)))
+        tree = _understood(query, math.ceil(window), required)
+        _reachable(tree, required)
+        printed = render(tree, required)
+        _assert_fenced(printed, required, sum(1 for _ in _selectors(tree)))
     except (Unprintable, _Refused) as error:
         raise QueryRefused(str(error), where=where, remedy=_REMEDY) from None
     return printed
@@ -136,10 +136,10 @@ def _bounded(tree: Any, points: float = 1.0) -> None:
         _bounded(child, points)
 
 
-def _understood(query: str, seconds: int, wanted: list[Term]) -> Any:
+def _understood(query: str, seconds: int, required: list[Term]) -> Any:
     """The syntax tree of a query that is made of known parts, within bounds, and uses the window."""
     tree = _parse(_with_window(query, seconds))
-    render(tree, wanted)
+    render(tree, required)
     _bounded(tree)
     if isinstance(tree, p.MatrixSelector | p.SubqueryExpr | p.StringLiteral):
         raise _Refused(
@@ -156,16 +156,16 @@ def _understood(query: str, seconds: int, wanted: list[Term]) -> Any:
     return tree
 
 
-def _reachable(tree: Any, wanted: list[Term]) -> None:
+def _reachable(tree: Any, required: list[Term]) -> None:
     """No selector asks for another namespace by name: it would find nothing, and its author should know why."""
-    forced = {name: value for name, _, value in wanted}
+    forced = {name: value for name, _, value in required}
     for expr in _selectors(tree):
         for name, operator, value in terms(expr):
             if operator == "=" and name in forced and value != forced[name]:
                 raise _Refused(f"the query asks for {name}={value!r}, it may only read {name}={forced[name]!r}")
 
 
-def _assert_fenced(printed: str, wanted: list[Term], count: int) -> None:
+def _assert_fenced(printed: str, required: list[Term], count: int) -> None:
     """Parse what will be sent and look at it afresh, by the library's own walk and by ours."""
     tree = _parse(printed)
     seen: list[Any] = []
@@ -181,7 +181,7 @@ def _assert_fenced(printed: str, wanted: list[Term], count: int) -> None:
     if len(own) != count or {_key(expr) for expr in own} != {_key(expr) for expr in seen}:
         raise _Refused("the query changes its meaning when it is printed")
     for expr in own:
-        if expr.matchers.or_matchers or not set(wanted) <= set(terms(expr)):
+        if expr.matchers.or_matchers or not set(required) <= set(terms(expr)):
             raise _Refused("a selector of the query escapes its namespace")
     if render(tree) != printed:
         raise _Refused("the query changes its meaning when it is printed")

@@ -80,8 +80,8 @@ def terms(expr: Any) -> list[Term]:
     return named + [(one.name, _operator(one.op), one.value) for one in expr.matchers.matchers]
 
 
-def _operator(found: Any) -> str:
-    return next(text for operator, text in _OPS if operator == found)
+def _operator(symbol: Any) -> str:
+    return next(text for operator, text in _OPS if operator == symbol)
 
 
 def children(expr: Any) -> list[Any]:

@@ -99,8 +99,8 @@ def labels(scope: QueryScope, window: TimeRange, keys: Sequence[str], pods: Sequ
 def jobs(scope: QueryScope, window: TimeRange) -> str:
     """Owners, conditions, sizes and times of Jobs. They carry no uid, so the pods' filter does not apply."""
     names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
-    found = last_values(scope, window, JOBS, scope.of(scope.state, scope.state.match("condition", "=~", "true|")))
-    return f"max by (__name__, series, {names}) ({found})"
+    series = last_values(scope, window, JOBS, scope.of(scope.state, scope.state.match("condition", "=~", "true|")))
+    return f"max by (__name__, series, {names}) ({series})"
 
 
 def targets(scope: QueryScope, window: TimeRange) -> str:
@@ -155,7 +155,7 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
     ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
     """
     moved = replace(scope, state=scope.state.over(MOVED), usage=scope.usage.over(MOVED))
-    found = {
+    queries = {
         "pod": selector("kube_pod_info", moved.of(moved.state)),
         "container": selector("kube_pod_container_info", moved.of(moved.state)),
         "usage": selector(WORKING_SET, moved.of(moved.usage, moved.usage.match("container", "!=", ""))),
@@ -163,7 +163,7 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
     some = selector("kube_pod_info", equalities(scope.extra_matchers))
     return by_stat(
         any=f"group (last_over_time({some}{window.range}))",
-        **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in found.items()},
+        **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in queries.items()},
     )
 
 
@@ -180,10 +180,10 @@ def _pods(
     Names pick their series from the store's index; finding out who ended looks at every pod of the namespaces.
     """
     key = scope.state.names(POD)
-    found = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
+    series = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
     if not pods:
-        found += f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)})"
-    return f"max by (__name__, series, {scope.state.names(by)}) ({found})"
+        series += f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)})"
+    return f"max by (__name__, series, {scope.state.names(by)}) ({series})"
 
 
 def _relevant(scope: QueryScope, window: TimeRange) -> str:

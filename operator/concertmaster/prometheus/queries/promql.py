@@ -45,10 +45,10 @@ def matcher(label: str, operator: str, value: str) -> str:
 
 def among(label: str, values: Iterable[str]) -> list[str]:
     """Matchers for "the label has one of these values": equality for one, a regular expression for several."""
-    found = sorted(set(values))
-    if not found:
+    choices = sorted(set(values))
+    if not choices:
         return []
-    return [matcher(label, "=", found[0])] if len(found) == 1 else [matcher(label, "=~", one_of(found))]
+    return [matcher(label, "=", choices[0])] if len(choices) == 1 else [matcher(label, "=~", one_of(choices))]
 
 
 def equalities(labels: Mapping[str, str]) -> list[str]:

@@ -62,12 +62,12 @@ def covered(counts: Iterable[tuple[int, float]]) -> int:
     are no longer one per interval, and their number says nothing about holes. A longer span is believed only after the
     shorter ones: three hours of every 30 s are as many as six of every minute.
     """
-    found = 0
+    levels = 0
     for span, count in sorted(counts):
         if not -1 <= count - span / INTERVAL <= 1:
             break
-        found = span
-    return found
+        levels = span
+    return levels
 
 
 def evaluations(marker: str, span: int) -> str:

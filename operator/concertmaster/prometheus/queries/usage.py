@@ -75,18 +75,18 @@ def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records:
         }
 
     if records:
-        found = {
+        queries = {
             figure: f"{by} (max_over_time({selector(recorded.NAME, [*inside, matcher(recorded.FIGURE, '=', figure)])}"
             f"{window.range}))"
             for figure in ("peak", "last", "burst")
         }
         tail = TimeRange(recorded.TAIL)
-        found |= {stat + TAIL: text for stat, text in direct(tail).items()}
-        found["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
+        queries |= {stat + TAIL: text for stat, text in direct(tail).items()}
+        queries["samples" + TAIL] = f"{by} (count_over_time({memory}{tail.range}))"
     else:
-        found = direct(window)
+        queries = direct(window)
     return by_stat(
-        **found,
+        **queries,
         samples=f"{by} (count_over_time({memory}{window.range}))",
         reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
     )

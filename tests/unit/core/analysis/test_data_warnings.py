@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.data_warnings import oddities
+from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.model import Outcome, RunRecord
 from tests.support.builders import DAY, NOW, definition, run, step
 
@@ -16,7 +16,7 @@ RUN = run(CHAIN.graph, {"extract": 60, "load": 30})
 
 
 def of(*runs: RunRecord) -> tuple[str, ...]:
-    return oddities(CHAIN, runs, NOW)
+    return data_warnings(CHAIN, runs, NOW)
 
 
 def behind(seconds: float, node: str = "n1") -> RunRecord:
@@ -62,7 +62,7 @@ def test_a_pod_of_which_only_the_template_is_known_is_odd_when_nothing_runs_that
 def test_a_graph_that_was_inferred_has_no_strange_steps() -> None:
     loose = replace(CHAIN, graph=replace(CHAIN.graph, inferred=True))
     strange = replace(RUN, steps=tuple(replace(e, step="x") for e in RUN.steps))
-    assert oddities(loose, (strange,), NOW) == ()
+    assert data_warnings(loose, (strange,), NOW) == ()
 
 
 def test_a_run_in_progress_for_days() -> None:

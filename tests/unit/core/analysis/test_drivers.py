@@ -75,8 +75,8 @@ def test_the_number_of_pods_that_pays() -> None:
     assert found.measured == (2, 4, 8)
     assert found.usual_pods == 4
     assert found.usual_seconds == pytest.approx(320, rel=0.05)
-    assert found.advice.workers is not None
-    assert found.advice.workers >= 8
+    assert found.recommended.workers is not None
+    assert found.recommended.workers >= 8
     assert width_effect(_wide([4] * 20, {4: 320.0}), "load") is None
     assert width_effect(_wide([2, 4, 8] * 6, {2: 300.0, 4: 300.0, 8: 300.0}), "load") is None
 

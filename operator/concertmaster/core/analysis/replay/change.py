@@ -72,8 +72,8 @@ class _Tables:
 def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[str, int]) -> float:
     pieces, lengths = list(run.pieces), list(run.lengths)
     for step in tables.touched(run):
-        pieces[step] = found = tuple(_step(run, step, tables, hits))
-        lengths[step] = max(map(chain_length, found), default=0.0)
+        pieces[step] = chains = tuple(_step(run, step, tables, hits))
+        lengths[step] = max(map(chain_length, chains), default=0.0)
     return simulate(run.names, _edges(run, whatif), pieces, lengths, run.ranks, _limits(run, whatif)) + run.tail
 
 

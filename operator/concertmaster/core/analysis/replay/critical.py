@@ -61,15 +61,15 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
         return None
     chain = critical_chain(run)
     lost = [a for a in chain if a.failed and a is not chain[-1]]
-    kept = [a for a in chain if not (a.failed and a is not chain[-1])]
+    lasting = [a for a in chain if not (a.failed and a is not chain[-1])]
     back_off = {id(b) for a, b in pairwise(chain) if a.step == b.step and a.item == b.item}
     return TimeSplit(
-        controller=sum(a.lag for a in kept if id(a) not in back_off) + run.tail,
-        limit=sum(a.queued for a in kept),
-        scheduling=sum(a.pending for a in kept),
-        start_up=sum(a.starting for a in kept),
-        work=sum(a.work for a in kept),
-        retry=sum(a.total for a in lost) + sum(a.lag for a in kept if id(a) in back_off),
+        controller=sum(a.lag for a in lasting if id(a) not in back_off) + run.tail,
+        limit=sum(a.queued for a in lasting),
+        scheduling=sum(a.pending for a in lasting),
+        start_up=sum(a.starting for a in lasting),
+        work=sum(a.work for a in lasting),
+        retry=sum(a.total for a in lost) + sum(a.lag for a in lasting if id(a) in back_off),
     )
 
 
@@ -103,13 +103,13 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
     if not run.usable:
         return {}
     path = longest_path(run.lengths, run.parents, ordered=True)
-    found = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
+    drag = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
     if not run.limits:
-        return {name: found[name] for name in run.pods}
+        return {name: drag[name] for name in run.pods}
     # A limit nobody waited for can only lessen a drag; one that bound lets any step hold up any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
     return {
-        name: max(0.0, run.replayed - _without(run, run.index[name])) if waited or found[name] > 0.0 else 0.0
+        name: max(0.0, run.replayed - _without(run, run.index[name])) if waited or drag[name] > 0.0 else 0.0
         for name in run.pods
     }
 

@@ -102,18 +102,18 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
                 why = ", ".join([layout.names[p] for p in loose])
                 problems.append(f"step {name!r} began before {why} ended: in this run it did not wait for it")
         ready = max([done[p] for p in binding]) if binding else 0.0
-        found = tuple([_chain(attempts, start, ready, free) for attempts in _items(own)])
+        items = tuple([_chain(attempts, start, ready, free) for attempts in _items(own)])
         parents.append(binding)
-        chains.append(found)
-        if not found:
+        chains.append(items)
+        if not items:
             done.append(ready)
             continue
-        done.append(max([chain[-1].finished for chain in found]))
-        pods[name] = sum([len(chain) for chain in found])
-    shared = min([chain[0].lag for found in chains for chain in found])
+        done.append(max([chain[-1].finished for chain in items]))
+        pods[name] = sum([len(chain) for chain in items])
+    shared = min([chain[0].lag for items in chains for chain in items])
     limits = (*limits, *_capacity(chains, shared))
-    pieces = tuple([tuple([pieces_of(chain, shared) for chain in found]) for found in chains])
-    lengths = tuple([max([chain_length(chain) for chain in found], default=0.0) for found in pieces])
+    pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
+    lengths = tuple([max([chain_length(chain) for chain in items], default=0.0) for items in pieces])
     first = [own[0].begin if own else math.inf for own in grouped]
     ranks = [0] * len(first)
     for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
@@ -243,12 +243,12 @@ def _throttled(execution: StepExecution) -> float | None:
 
 def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> list[Limit]:
     """The most pods seen at a time, as a limit, when pods had to wait for a node: more would only wait longer."""
-    if max([a.pending for found in chains for chain in found for a in chain]) <= FULL_CLUSTER_SECONDS:
+    if max([a.pending for items in chains for chain in items for a in chain]) <= FULL_CLUSTER_SECONDS:
         return []
     held = [
         (a.finished - a.span - (0.0 if k else lag_parts(a, shared)[1]), a.finished)
-        for found in chains
-        for chain in found
+        for items in chains
+        for chain in items
         for k, a in enumerate(chain)
     ]
     edges = sorted([(begin, 1) for begin, _ in held] + [(end, -1) for _, end in held])

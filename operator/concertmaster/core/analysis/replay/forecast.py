@@ -31,9 +31,9 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
     if len(own) >= MIN_RUNS:
         logs = np.log([o.makespan for o in own])
         middle = float(np.median(logs))
-        found = smooth([_features(o) for o in own], (logs - middle).tolist(), _features(target), LEVEL)
+        fit = smooth([_features(o) for o in own], (logs - middle).tolist(), _features(target), LEVEL)
         # The level and a slope per feature come from these runs alone: there is no overhead fit to lean on.
-        return interval(middle + found.mean, found.deviation, len(own), told=1 + len(_features(target)))
+        return interval(middle + fit.mean, fit.deviation, len(own), observed=1 + len(_features(target)))
     if not peers:
         return Prediction(None, 0, "not enough data: no finished run of this workflow or engine")
     return predict(shape(target, step_durations(target, own or peers)), [shape(o) for o in peers])

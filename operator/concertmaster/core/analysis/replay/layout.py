@@ -33,35 +33,35 @@ def taken(run: RunRecord) -> Taken:
 
     A step of which one first attempt is silent is left out: half of its edges would be worse than the declared ones.
     """
-    found: dict[str, dict[str, None] | None] = {}
+    paths: dict[str, dict[str, None] | None] = {}
     for e in run.steps:
         if e.attempt:
             continue
-        known = found.setdefault(e.step, {})
+        known = paths.setdefault(e.step, {})
         if e.after is None:
-            found[e.step] = None
+            paths[e.step] = None
         elif known is not None:
             known.update(dict.fromkeys(e.after))
-    return tuple((step, tuple(after)) for step, after in found.items() if after is not None)
+    return tuple((step, tuple(after)) for step, after in paths.items() if after is not None)
 
 
 def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()) -> Layout:
     """The graph with the ``extra`` steps only a run knows and the ``edges`` it took; those that close a circle are
     ignored. A handler of the whole run is not asked for its edges: it waits for everything else."""
     problems = list(graph.problems)
-    told = dict(edges)
-    lost = [name for name in extra if name not in told]
+    declared = dict(edges)
+    lost = [name for name in extra if name not in declared]
     if lost and graph.steps:
         problems.append(f"the graph does not know {', '.join(lost)}: replayed at the observed start")
     specs = {spec.name: spec for spec in (*graph.steps, *(StepSpec(name) for name in extra))}
     body = tuple(name for name, spec in specs.items() if not spec.on_exit)
-    before = {n: body if s.on_exit and not s.depends_on else told.get(n, s.depends_on) for n, s in specs.items()}
+    before = {n: body if s.on_exit and not s.depends_on else declared.get(n, s.depends_on) for n, s in specs.items()}
     place = {name: i for i, name in enumerate(specs)}
-    found = topological_order([[place[p] for p in before[n] if p in place and p != n] for n in specs])
-    if found.cyclic:
+    order = topological_order([[place[p] for p in before[n] if p in place and p != n] for n in specs])
+    if order.cyclic:
         problems.append("the graph has a circle of dependencies: the edges on it are ignored")
     plain = list(specs)
-    names = tuple(plain[i] for i in (*found.order, *found.cyclic))
+    names = tuple(plain[i] for i in (*order.order, *order.cyclic))
     index = {name: i for i, name in enumerate(names)}
     waits = tuple(
         tuple(dict.fromkeys(index[p] for p in before[n] if index.get(p, len(names)) < index[n])) for n in names

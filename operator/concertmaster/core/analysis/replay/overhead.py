@@ -80,19 +80,19 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
         return Prediction(None, len(own), "no task has a known duration")
     own = [o for o in own if _prior(o, terms) > 0.0]
     ratios = [math.log(o.makespan / _prior(o, terms)) for o in own]
-    found = smooth([_features(o) for o in own], ratios, _features(target), FITTED_LEVEL if own else UNSEEN_LEVEL)
-    return interval(math.log(prior) + found.mean, found.deviation, len(own))
+    fit = smooth([_features(o) for o in own], ratios, _features(target), FITTED_LEVEL if own else UNSEEN_LEVEL)
+    return interval(math.log(prior) + fit.mean, fit.deviation, len(own))
 
 
-def interval(mean: float, deviation: float, runs: int, told: int = 1) -> Prediction:
+def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Prediction:
     """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, told from ``runs`` runs.
 
     The 90 % quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
-    ``told``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.
+    ``observed``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.
     """
     quantile = Z90
     if runs:
-        free = max(FEWEST_FREE, runs - told)
+        free = max(FEWEST_FREE, runs - observed)
         # First two terms of Fisher and Cornish's expansion (1960): 5 % short at two degrees of freedom, exact at ten.
         quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # a double ends near exp(709)
@@ -132,11 +132,11 @@ def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     columns = list(range(a.shape[1]))
     out = np.zeros(a.shape[1])
     while columns:
-        found = np.linalg.lstsq(a[:, columns], b, rcond=None)[0]
-        if found.min() >= 0.0:
-            out[columns] = found
+        solution = np.linalg.lstsq(a[:, columns], b, rcond=None)[0]
+        if solution.min() >= 0.0:
+            out[columns] = solution
             break
-        columns.pop(int(found.argmin()))
+        columns.pop(int(solution.argmin()))
     return out
 
 

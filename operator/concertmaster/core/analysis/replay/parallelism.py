@@ -61,15 +61,15 @@ def enough_parallelism(
         return sum(replay(run, change) for run in usable) / len(usable)
 
     best = mean(None)
-    low, high, found = 1, width, best
+    low, high, answer = 1, width, best
     while low < high:
         middle = (low + high) // 2
         seconds = mean(middle)
         if seconds <= best * (1.0 + tolerance):
-            high, found = middle, seconds
+            high, answer = middle, seconds
         else:
             low = middle + 1
-    return EnoughParallelism(high, found, best, now, width, len(usable))
+    return EnoughParallelism(high, answer, best, now, width, len(usable))
 
 
 def _width(run: ExecutedRun, step: str | None) -> int:

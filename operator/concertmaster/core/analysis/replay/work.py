@@ -40,13 +40,13 @@ def depth(parents: Sequence[Sequence[int]]) -> int:
 def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], slots: int) -> float:
     """Makespan in seconds of greedy first-come-first-served scheduling on ``slots`` equal slots (0: no limit),
     without any overhead. Graham (1969): at most twice the optimum. NaN when the graph has a cycle."""
-    found = topological_order(parents)
-    if found.cyclic:
+    order = topological_order(parents)
+    if order.cyclic:
         return math.nan
     n = len(parents)
     spent = [clean_duration(d) for d in durations]
     missing = [sum(1 for p in above if 0 <= p < n) for above in parents]
-    ready = [(0.0, node) for node in found.order if not missing[node]]
+    ready = [(0.0, node) for node in order.order if not missing[node]]
     heapq.heapify(ready)
     since = [0.0] * n
     free = [0.0] * min(slots, n) if slots > 0 else [0.0] * n
@@ -56,7 +56,7 @@ def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], 
         done = max(opened, free[0]) + spent[node]
         heapq.heapreplace(free, done)
         end = max(end, done)
-        for child in found.children[node]:
+        for child in order.children[node]:
             since[child] = max(since[child], done)
             missing[child] -= 1
             if not missing[child]:
