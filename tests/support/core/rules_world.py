@@ -16,7 +16,6 @@ from concertmaster.core.model import (
     Outcome,
     Recommendation,
     RunRecord,
-    Source,
     StepExecution,
     WorkflowDefinition,
     WorkflowGraph,
@@ -25,7 +24,7 @@ from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy
 from concertmaster.core.rules import RULES, DataGaps, Fleet, recommend
 from concertmaster.engines.argo import definition as argo_definition
 from concertmaster.engines.jobs import definition as job_engine
-from tests.support.builders import DAY, KEY, NOW, container
+from tests.support.builders import DAY, NOW, container, run_record
 
 Manifest = dict[str, Any]
 
@@ -185,9 +184,7 @@ def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float 
         ends[spec.name] = max(r.finished or 0.0 for r in rows if r.step == spec.name)
     outcome = more.pop("outcome", Outcome.FAILED if failed else Outcome.SUCCEEDED)
     end = max(r.finished or 0.0 for r in rows)
-    return RunRecord(
-        KEY, f"run-{number}", start, end, outcome, Source.HISTORY, tuple(rows), extra=more.pop("extra", {}), **more
-    )
+    return run_record(rows, run=f"run-{number}", start=start, end=end, outcome=outcome, **more)
 
 
 def history(

@@ -34,6 +34,7 @@ from concertmaster.engines import (
 )
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.jobs.traits import JOB
+from tests.support.builders import run_record
 from tests.support.engines.argo_definitions import NESTED, RUN, the_definition
 from tests.support.engines.argo_oracle import Controller, pods, stamp
 from tests.support.engines.job_objects import job
@@ -209,8 +210,7 @@ def test_a_job_whose_pods_tell_everything_and_one_of_somebody_else_add_nothing()
 
 
 def test_executions_without_pods_keep_their_names() -> None:
-    record = RunRecord(
-        WorkflowKey("data", "WorkflowProfile", "any"), "etl-1", 0.0, 1.0, Outcome.SUCCEEDED, Source.LIVE,
-        (StepExecution("gate", outcome=Outcome.SKIPPED, after=("a",)),),
-    )  # fmt: skip
+    skipped = StepExecution("gate", outcome=Outcome.SKIPPED, after=("a",))
+    key = WorkflowKey("data", "WorkflowProfile", "any")
+    record = run_record([skipped], workflow=key, run="etl-1", start=0.0, end=1.0, source=Source.LIVE)
     assert as_in_history(record, picked("any")) == record

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.core.model import ContainerFact, Outcome, Source, StepExecution, WorkflowKey
 from concertmaster.history import encoding
+from tests.support.builders import run_record
 from tests.support.data.encoded_executions import EXECUTIONS, NUMBER, TEXT
 
 KEY = WorkflowKey("n", "WorkflowTemplate", "w")
@@ -25,7 +26,8 @@ def test_executions_come_back_as_they_went_in(execution: StepExecution) -> None:
 def test_records_come_back_as_they_went_in(
     rows: list[StepExecution], end: float | None, outcome: Outcome, mark: str | None
 ) -> None:
-    record = RunRecord(KEY, "r", 1.5, end, outcome, Source.LIVE, tuple(rows), mark, {"tokens": 5.0})
+    facts = {"start": 1.5, "end": end, "outcome": outcome, "fingerprint": mark, "extra": {"tokens": 5.0}}
+    record = run_record(rows, workflow=KEY, source=Source.LIVE, **facts)  # type: ignore[arg-type]
     assert encoding.decode_record(encoding.encode_record(record), KEY, "r") == record
 
 
