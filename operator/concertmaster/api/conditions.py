@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.api.models.base import format_time
 from concertmaster.core.model.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.core.times import format_time
 
 __all__ = ["ConditionType", "ConditionUpdate", "Reason"]
 

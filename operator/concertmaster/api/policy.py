@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.policy import (
     ClusterOptimizationPolicy,
     OptimizationPolicy,
 )
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model.policy import PolicyRef
+from concertmaster.core.times import parse_time
 
 AnyPolicy = OptimizationPolicy | ClusterOptimizationPolicy
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,6 +13,7 @@ import click
 from concertmaster import settings
 from concertmaster.cli.gather import Facts, find_source, from_file, from_prometheus, load_objects
 from concertmaster.core.model.scalars import Duration
+from concertmaster.core.times import parse_time
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,10 +39,9 @@ def moment(context: click.Context, parameter: click.Parameter, value: str | None
     if value is None:
         return None
     try:
-        time = datetime.fromisoformat(value)
+        return parse_time(value)
     except ValueError:
         raise click.BadParameter("write it as 2026-11-16T09:00:00Z") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from pydantic import ValidationError
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType
-from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
@@ -33,6 +32,7 @@ from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from concertmaster.api.models.base import parse_time
 from concertmaster.cli.errors import UserError
+from concertmaster.core.times import parse_time
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PROFILES

@@ -13,13 +13,13 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
+from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
 from concertmaster.kube.writer import digest
 from concertmaster.report import recommendation_log as memory
@@ -241,6 +241,6 @@ def _plain(value: Any) -> Any:
 
 def _unix(timestamp: Any) -> float:
     try:
-        return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()
+        return parse_time(str(timestamp))
     except ValueError:
         return 0.0

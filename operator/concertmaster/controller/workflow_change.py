@@ -14,7 +14,6 @@ from typing import Any
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, Reason
-from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.changes.json_patch import Operation, compact
 from concertmaster.core.changes.ledger import Line
@@ -25,6 +24,7 @@ from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ChangeStat
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.registry import shared_by
 from concertmaster.kube.objects import CHANGES, ObjectRef

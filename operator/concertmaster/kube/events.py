@@ -12,10 +12,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from concertmaster.core.times import format_micro_time
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import EVENTS, ObjectRef
@@ -134,7 +134,7 @@ class EventRecorder:
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {"name": f"{ref.name[:200]}.{key}{int(now):x}", "namespace": namespace},
-            "eventTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": format_micro_time(now),
             "reportingController": "concertmaster.dev/operator",
             "reportingInstance": self._instance,
             "type": note.severity.value,

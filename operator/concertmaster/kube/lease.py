@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from concertmaster.core.times import format_micro_time
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import Resource
@@ -112,7 +112,7 @@ class Lease:
         return LeaseResult(LeaseState.HELD)
 
     def _claim(self, *, taking: bool) -> dict[str, Any]:
-        now = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = format_micro_time(self._wall())
         claim = {"holderIdentity": self._identity, "leaseDurationSeconds": self._lasts, "renewTime": now}
         return claim | ({"acquireTime": now} if taking else {})
 

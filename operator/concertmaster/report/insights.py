@@ -11,7 +11,8 @@ from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
 from concertmaster.core.analysis.insights import ChangeEffect, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.model.enums import Verdict
-from concertmaster.report.view import iso, number
+from concertmaster.core.times import iso
+from concertmaster.report.view import number
 
 
 def _slow(slow: SlowRuns, total: int) -> str:
@@ -132,7 +133,12 @@ def view(insights: Insights) -> dict[str, Any]:
             for s in insights.slow
         ],
         "objectivesAtRisk": [
-            {"objective": name, "around": iso(o.at.likely), "from": iso(o.at.low), "to": iso(o.at.high)}
+            {
+                "objective": name,
+                "around": iso(o.at.likely),
+                "from": iso(o.at.low),
+                "to": iso(o.at.high),
+            }
             for name, o in insights.risks
             if o.at is not None
         ],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 from concertmaster.core import text
@@ -21,7 +20,7 @@ from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.model import Category
 from concertmaster.core.model.enums import RecommendationState, Verdict
-from concertmaster.report.view import iso
+from concertmaster.core.times import iso, parse_time
 
 _NOTHING = "(nothing)"
 _NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
@@ -188,7 +187,7 @@ def _standing(entry: Mapping[str, Any]) -> TrackedRecommendation:
     return TrackedRecommendation(
         id=str(entry["id"]),
         state=RecommendationState(entry["state"]),
-        since=_time(entry["since"]),
+        since=parse_time(str(entry["since"])),
         words={k: v for k, v in entry.items() if k not in _OWN},
         promised=_effect(entry["promised"])
         if "promised" in entry
@@ -204,16 +203,16 @@ def _outcome(entry: Mapping[str, Any]) -> ImplementationResult:
         id=str(entry["id"]),
         action=str(entry["action"]),
         by=str(entry["by"]),
-        since=_time(entry["since"]),
+        since=parse_time(str(entry["since"])),
         fields=_fields(entry.get("sets")),
         promised=_effect(entry["promised"]),
         fingerprint=str(entry["fingerprint"]) if entry.get("fingerprint") else None,
         measured=_effect(entry["measured"]) if entry.get("measured") else None,
         verdict=Verdict(entry["verdict"]) if entry.get("verdict") else None,
-        judged=_time(entry["judged"]) if entry.get("judged") else None,
+        judged=parse_time(str(entry["judged"])) if entry.get("judged") else None,
         before=int(entry.get("baselineRuns") or 0),
         after=int(entry.get("verifiedRuns") or 0),
-        until=_time(entry["until"]) if entry.get("until") else None,
+        until=parse_time(str(entry["until"])) if entry.get("until") else None,
         undone=bool(entry.get("undone")),
     )
 
@@ -233,10 +232,6 @@ def _effect(line: Any) -> RelativeEffect:
         raise ValueError(f"{line!r} is no effect")
     likely, low, high = (float(n) / 100.0 if n else None for n in match.groups()[1:])
     return RelativeEffect(match[1], likely, low, high)
-
-
-def _time(value: Any) -> float:
-    return datetime.fromisoformat(str(value).replace("Z", "+00:00")).timestamp()
 
 
 def _dicts(value: Any) -> Sequence[Mapping[str, Any]]:

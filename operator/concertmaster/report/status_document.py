@@ -16,9 +16,9 @@ from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.times import iso
 from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.recommendation_log import clip
-from concertmaster.report.view import iso
 
 MAX_BYTES = 16 * 1024
 SHOWN = 5

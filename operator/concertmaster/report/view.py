@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from concertmaster.core.analysis.usage import ContainerUsage
@@ -15,15 +14,9 @@ from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Edit, Interval, Recommendation
 from concertmaster.core.stats.summary import Summary
+from concertmaster.core.times import iso
 
 View = dict[str, Any]
-
-
-def iso(time: float | None) -> str | None:
-    """RFC 3339 in UTC, whole seconds."""
-    if time is None or not math.isfinite(time):
-        return None
-    return datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def number(value: float | None, digits: int = 6) -> float | None:

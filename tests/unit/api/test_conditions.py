@@ -18,8 +18,8 @@ from concertmaster.api.conditions import (
     transitions,
     update,
 )
-from concertmaster.api.models.base import format_time
 from concertmaster.api.models.common import Condition
+from concertmaster.core.times import format_time
 
 NOW = 1_800_000_000.0
 LATER = NOW + 3600

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from concertmaster.api.models.base import API_VERSION, ApiModel, Resource, explain, format_time, parse_time
+from concertmaster.api.models.base import API_VERSION, ApiModel, Resource, explain
 from concertmaster.api.models.change import WorkflowChange
 from concertmaster.api.models.common import LabelSelector
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
@@ -23,6 +23,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 from concertmaster.api.models.recommendation_status import RecommendationStatus
 from concertmaster.core.model import Recommendation
+from concertmaster.core.times import format_time, parse_time
 
 GOOD = Path(__file__).resolve().parents[2] / "cluster" / "good_resources.yaml"
 MODELS: dict[str, type[Resource]] = {

@@ -7,7 +7,6 @@ the API server is the strict reader. Tests parse with ``extra="forbid"``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -149,20 +148,6 @@ class Resource(ApiModel):
         Raises ``pydantic.ValidationError``; ``types.explain`` turns that into sentences.
         """
         return cls.model_validate(document, extra="forbid" if strict else None)
-
-
-def parse_time(text: str) -> float:
-    """An RFC 3339 time as unix seconds; a time without zone is UTC. Raises ValueError with the text when it is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a time such as 2027-01-31T00:00:00Z") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def format_time(seconds: float) -> str:
-    """Unix ``seconds`` as Kubernetes writes times: UTC, whole seconds, ``2027-01-31T00:00:00Z``."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def explain(error: ValidationError) -> tuple[str, ...]:

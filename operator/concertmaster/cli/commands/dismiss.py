@@ -16,17 +16,16 @@ from typing import Any
 import click
 import yaml
 
-from concertmaster.api.models.base import parse_time
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.model.scalars import Duration, ScalarError
+from concertmaster.core.times import iso, parse_time
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError
 from concertmaster.kube.objects import PROFILES
 from concertmaster.kube.profiles import is_discovered
 from concertmaster.report import recommendation_log as remembered
-from concertmaster.report.view import iso
 
 MANAGER = "concertmaster-dismiss"
 

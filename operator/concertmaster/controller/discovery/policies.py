@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.api.models.base import explain, format_time
+from concertmaster.api.models.base import explain
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
@@ -22,6 +22,7 @@ from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.core.schedule import WindowUnusable, next_opening
+from concertmaster.core.times import format_time
 
 
 @dataclass(frozen=True, slots=True)

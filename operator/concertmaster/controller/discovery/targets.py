@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.api.models.base import parse_time
+from concertmaster.core.times import parse_time
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.api.models.base import parse_time
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_book import speaks
@@ -22,11 +20,11 @@ from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_member
 from concertmaster.core.rules import RULES
 from concertmaster.core.schedule import next_run
+from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
 from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.recommendation_log import decision
-from concertmaster.report.view import iso
 
 _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
@@ -138,7 +136,7 @@ def _due(result: AnalysisResult, now: float) -> str:
     due = next_run(result.analysis.definition, now)
     if due is None:
         return ""
-    return f"; the next run is expected {datetime.fromtimestamp(due, tz=UTC).strftime('%A %Y-%m-%d %H:%M UTC')}"
+    return f"; the next run is expected {to_minute(due, weekday=True)}"
 
 
 def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:

@@ -12,9 +12,9 @@ from typing import Any
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, Transition
-from concertmaster.api.models.base import format_time, parse_time
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, StatusView
+from concertmaster.core.times import format_time, parse_time
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.writer import StatusUpdate, digest, semantic
 

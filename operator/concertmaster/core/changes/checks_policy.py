@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
 from concertmaster.core.model import Level
 from concertmaster.core.model.enums import ApplyMode, ChangeKind
 from concertmaster.core.schedule import WindowUnusable, next_opening, opened
 from concertmaster.core.text import count, duration, percent, resource_amount
+from concertmaster.core.times import to_minute
 
 _RISKS = list(Level)
 _ROUNDING = 1e-3  # rounding to a whole millicore or Mi is no step of its own
@@ -184,6 +183,6 @@ def window(plan: Plan, situation: Situation) -> CheckResult:
             problems.append(str(error))
     if not coming:
         return blocked("WindowNeverOpens", f"no window ever opens: {'; '.join(problems)}")
-    at = datetime.fromtimestamp(min(coming), tz=UTC).strftime("%A %Y-%m-%d %H:%M UTC")
+    at = to_minute(min(coming), weekday=True)
     also = f"; {'; '.join(problems)}" if problems else ""
     return blocked("WindowClosed", f"the next window opens {at}{also}", waiting=True)

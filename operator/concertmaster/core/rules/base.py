@@ -190,10 +190,14 @@ def resource_edits(
     return tuple(e for e in edits if e is not None)
 
 
-def median(values: Iterable[float]) -> float | None:
-    """The upper median (an observed value, not a mean of two), None without values."""
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2] if ordered else None
+def upper_median(values: Sequence[float]) -> float:
+    """The upper median of at least one value: an observed value, not a mean of two."""
+    return sorted(values)[len(values) // 2]
+
+
+def median(values: Sequence[float]) -> float | None:
+    """The upper median, None without values."""
+    return upper_median(values) if values else None
 
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:

@@ -12,12 +12,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
+from concertmaster.core.times import parse_time
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
 """``resolve(kind, name)`` gives the object of that name that a definition refers to, as the API server has it, None when
@@ -135,10 +135,9 @@ def timestamp(value: object) -> float | None:
     if not isinstance(value, str) or not value:
         return None
     try:
-        time = datetime.fromisoformat(value)
+        return parse_time(value)
     except ValueError:
         return None
-    return (time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()
 
 
 def quantity(value: object, where: str, problems: Problems) -> float | None:

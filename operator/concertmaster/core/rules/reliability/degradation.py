@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence, Rule, share_range
+from concertmaster.core.rules.base import Evidence, Rule, share_range, upper_median
 from concertmaster.core.stats.summary import summarize
-
-
-def _date(time: float) -> str:
-    return datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
+from concertmaster.core.times import to_minute
 
 
 def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
@@ -33,11 +29,6 @@ def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None
     return last if up else None
 
 
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2]
-
-
 def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[float, float] | None:
     before: list[float] = []
     after: list[float] = []
@@ -45,7 +36,7 @@ def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[fl
         seconds = [e.duration for e in run.steps if e.step == step and e.duration is not None]
         if seconds and run.end is not None:
             (before if run.end < time else after).append(max(seconds))
-    return (_median(before), _median(after)) if before and after else None
+    return (upper_median(before), upper_median(after)) if before and after else None
 
 
 def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, float] | None:
@@ -78,7 +69,7 @@ def _grown(analysis: Analysis, time: float) -> tuple[str, float, float, float] |
         medians = _step_medians(good, step.step, time)
         if medians is None or min(len(s) for s in sizes) < 3 or medians[1] <= medians[0]:
             continue
-        growth = _median(sizes[1]) / _median(sizes[0])
+        growth = upper_median(sizes[1]) / upper_median(sizes[0])
         if growth >= 1.1 and (best is None or medians[1] - medians[0] > best[2] - best[1]):
             best = (step.step, *medians, growth)
     return best
@@ -128,15 +119,15 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     after = [r.makespan for r in good if (r.end or 0.0) >= point.time and r.makespan is not None]
     if not before or not after:
         return
-    was, now = _median(before), _median(after)
+    was, now = upper_median(before), upper_median(after)
     if now <= was:
         return
     found = _culprit(analysis, point.time)
     grown = _grown(analysis, point.time) if found is None else None
     name = found[0].step if found else grown[0] if grown else None
-    action = f"Find out what changed {'in ' + name if name else 'in this workflow'} around {_date(point.time)}"
+    action = f"Find out what changed {'in ' + name if name else 'in this workflow'} around {to_minute(point.time)}"
     if grown is not None:
-        action = f"Plan for larger inputs of {grown[0]}, which make runs longer since {_date(point.time)}"
+        action = f"Plan for larger inputs of {grown[0]}, which make runs longer since {to_minute(point.time)}"
     blame = (
         f": {name} went from {text.duration(found[1])} to {text.duration(found[2])}"
         if found
@@ -155,7 +146,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         action=action,
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
-            f" {len(before)} before in {evidence.window()}, +{text.percent(now / was - 1)}) since {_date(point.time)}"
+            f" {len(before)} before in {evidence.window()}, +{text.percent(now / was - 1)}) since {to_minute(point.time)}"
             f"{blame}{_coincidence(analysis, point.time, name)}"
         ),
         otherwise=f"every run stays {text.duration(now - was)} longer{weekly}"

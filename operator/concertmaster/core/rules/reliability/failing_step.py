@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
@@ -17,6 +16,7 @@ from concertmaster.core.analysis.failures import FailureClass, classify, reasons
 from concertmaster.core.analysis.insights import differences
 from concertmaster.core.model import Category, Finding, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+from concertmaster.core.times import to_minute
 
 _CHANCE = 0.05  # that runs which only fail now and then fail so often in a row
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # have a rule, and a remedy, of their own
@@ -58,9 +58,7 @@ def _reason(failures: Sequence[StepExecution]) -> str:
 
 
 def _when(time: float | None) -> str:
-    return (
-        datetime.fromtimestamp(time, tz=UTC).strftime("%Y-%m-%d %H:%M UTC") if time is not None else "an unknown time"
-    )
+    return to_minute(time) if time is not None else "an unknown time"
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:

@@ -1,0 +1,40 @@
+"""Moments as text and back, spelt the same way everywhere. Times are unix seconds, texts are UTC."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+
+def utc(seconds: float) -> datetime:
+    """The moment in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def format_time(seconds: float) -> str:
+    """As Kubernetes writes times: whole seconds, ``2027-01-31T00:00:00Z``."""
+    return utc(int(seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_micro_time(seconds: float) -> str:
+    """As Kubernetes writes a MicroTime: ``2027-01-31T00:00:00.000000Z``."""
+    return utc(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def iso(seconds: float | None) -> str | None:
+    """``format_time`` of a finite time, else None."""
+    return None if seconds is None or not math.isfinite(seconds) else format_time(seconds)
+
+
+def to_minute(seconds: float, *, weekday: bool = False) -> str:
+    """For sentences: ``2027-01-31 00:00 UTC``, after the name of the day when ``weekday``."""
+    return utc(seconds).strftime("%A %Y-%m-%d %H:%M UTC" if weekday else "%Y-%m-%d %H:%M UTC")
+
+
+def parse_time(text: str) -> float:
+    """An RFC 3339 time; one without zone is UTC. Raises ValueError with the text when it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a time such as 2027-01-31T00:00:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
