@@ -67,7 +67,18 @@ def test_good_objects_are_accepted_and_filled_in_as_the_model_does(api: Cluster,
 def test_the_defaults_of_a_policy_are_the_documented_ones(api: Cluster) -> None:
     stored = create(api, {"apiVersion": API, "kind": "OptimizationPolicy", "metadata": {"name": "empty"}, "spec": {}})
     assert stored["spec"] == {
-        "analysis": {"maxRuns": 200, "minRuns": 5, "window": "14d"},
+        "analysis": {
+            "materiality": {
+                "costPercent": "10",
+                "failedRunsPerMonth": "1",
+                "moneyPerMonth": "1",
+                "runMinutesPerMonth": "30",
+                "runPercent": "5",
+            },
+            "maxRuns": 200,
+            "minRuns": 5,
+            "window": "14d",
+        },
         "apply": {
             "allow": ["Parallelism", "Resources"],
             "bounds": {
@@ -86,7 +97,7 @@ def test_the_defaults_of_a_policy_are_the_documented_ones(api: Cluster) -> None:
             "verify": {"maxAge": "7d", "maxRuns": 30, "minRuns": 5, "onInconclusive": "Keep", "onSame": "Restore"},
         },
         "metricsSource": "default",
-        "pricing": {"currency": "USD"},
+        "pricing": {"currency": "USD", "failedRun": "10", "runHour": "2.5"},
         "priority": 0,
         "suspend": False,
     }
@@ -207,6 +218,7 @@ STATUS = {
     "score": 74,
     "scoreParts": ["duration: 28 of 35, p95 34m10s is over the objective of 30m"],
     "summary": {
+        "impact": 120,
         "open": 1,
         "p50": "21m4s",
         "p95": "34m10s",
@@ -240,6 +252,7 @@ def test_kubectl_get_answers_by_itself(api: Cluster, described: str) -> None:
         "P95": "34m10s",
         "SUCCESS": "96.7",
         "OPEN": "1",
+        "IMPACT": "120",
         "READY": "True",
         "TOP": "train: cpu 500m -> 2, 15 % faster",
     }

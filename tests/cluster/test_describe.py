@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import TypeAdapter
 
+from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.cli import cli
 from concertmaster.report.result import status
 from concertmaster.report.status_document import size
@@ -96,6 +98,45 @@ def test_describe_and_explain_of_advice_with_a_past(
         found = CliRunner().invoke(cli, [*words, *place], catch_exceptions=False, standalone_mode=False)
         shown = re.sub(r" {3,}", "   ", found.output) if words == ["list"] else found.output  # wide as the namespace
         check(f"lived-{words[0]}.txt", scrub(shown, namespace), update)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
+def test_the_plugin_describes_a_workflow_on_one_screen(
+    case: Case, crds: Cluster, namespace: str, request: pytest.FixtureRequest
+) -> None:
+    put(crds, namespace, case.name, told(case))
+    text = plugin(crds, "describe", "wftmpl/nightly-etl", "-n", namespace)
+    assert len(text.splitlines()) <= 40
+    check(f"describe/{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
+
+
+def test_the_most_valuable_recommendations_of_all_workflows_come_first(
+    crds: Cluster, namespace: str, request: pytest.FixtureRequest
+) -> None:
+    for case in cases():
+        put(crds, namespace, case.name, told(case))
+    text = plugin(crds, "top", "-n", namespace)
+    check("top.txt", re.sub(r" {3,}", "   ", scrub(text, namespace)), request.config.getoption("--update-golden"))
+    top = json.loads(plugin(crds, "top", "-n", namespace, "-o", "json"))
+    impacts = [profile_impact(crds, namespace, e["profile"]) for e in top["top"]]
+    assert impacts == sorted(impacts, reverse=True)
+    entries = json.loads(plugin(crds, "list", "-n", namespace, "-o", "json"))
+    TypeAdapter(list[ListEntry]).validate_python(entries)
+    assert {e["id"] for e in entries} >= {e["id"] for e in top["top"]}
+    names = plugin(crds, "list", "-n", namespace, "-o", "name", "--category", "Reliability").split()
+    assert names
+    assert {n.rsplit("/", 1)[1] for n in names} == {e["id"] for e in entries if e["category"] == "Reliability"}
+
+
+def profile_impact(cluster: Cluster, namespace: str, name: str) -> int:
+    """The value a month in a profile's status: each case here has one recommendation that dominates it."""
+    return int(cluster.kubectl("-n", namespace, "get", "wfp", name, "-o", "jsonpath={.status.summary.impact}"))
+
+
+def plugin(cluster: Cluster, *words: str) -> str:
+    """The output of ``kubectl concertmaster``."""
+    place = ["--kubeconfig", str(cluster.kubeconfig())]
+    return CliRunner().invoke(cli, [*words, *place], catch_exceptions=False, standalone_mode=False).output
 
 
 def test_get(crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:

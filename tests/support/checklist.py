@@ -9,6 +9,15 @@ from concertmaster.core.model import Recommendation
 UNIT = re.compile(r"\d+ ?(%|Mi|Gi|m\b|s\b|h\d|d\d|cores?\b|runs?\b|executions?\b)")
 
 
+def sentences(item: Recommendation) -> str:
+    """All that a rule says of a recommendation, in one line; a command too long to read is left to ``explain``."""
+    command = item.how if len(item.how) <= 120 else f"kubectl concertmaster explain -n demo wfp {item.id}"
+    return (
+        f"{item.action}. Why: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
+        f" Command: {command}"
+    )
+
+
 def check(item: Recommendation, window: str = "14d") -> None:
     """Number, unit, window, cause, command and consequence, in sentences of bounded length on one line."""
     assert re.search(r"\d", item.because), item  # number

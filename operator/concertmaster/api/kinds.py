@@ -78,6 +78,7 @@ KINDS: tuple[Kind, ...] = (
             Column("P95", ".status.summary.p95", "95th percentile of the duration of a run."),
             Column("Success", ".status.summary.successPercent", "Share of runs that succeeded, in percent."),
             Column("Open", ".status.summary.open", "Active recommendations.", type="integer"),
+            Column("Impact", ".status.summary.impact", "What they are worth a month, on one scale.", type="integer"),
             _condition("Ready", "Whether the analysis is up to date."),
             Column("Runs", ".status.runs.observed", "Finished runs looked at.", type="integer", priority=1),
             Column("Policy", ".status.policy", "The policy in force.", priority=1),

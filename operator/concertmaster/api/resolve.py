@@ -9,13 +9,11 @@ from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import TypeVar
 
+from concertmaster.api.models.analysis import AnalysisSpec
 from concertmaster.api.models.apply import ApplySpec
 from concertmaster.api.models.common import ExtraMetricSpec
 from concertmaster.api.models.objectives import DurationByType, ObjectivesSpec, QuantileObjective, TargetUtilization
-from concertmaster.api.models.policy import (
-    AnalysisSpec,
-    OptimizationPolicySpec,
-)
+from concertmaster.api.models.policy import OptimizationPolicySpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, ref
@@ -26,6 +24,7 @@ from concertmaster.core.model.policy import (
     Bounds,
     ChangeWindow,
     ExtraMetric,
+    Materiality,
     Objectives,
     Policy,
     Pricing,
@@ -76,6 +75,13 @@ def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
         min_runs=spec.min_runs,
         max_runs=max(spec.min_runs, spec.max_runs),
         score_weights=spec.score_weights.model_dump(),
+        materiality=Materiality(
+            failed_runs=float(spec.materiality.failed_runs_per_month.value),
+            run_share=spec.materiality.run_percent.share,
+            run_minutes=float(spec.materiality.run_minutes_per_month.value),
+            money=float(spec.materiality.money_per_month.value),
+            cost_share=spec.materiality.cost_percent.share,
+        ),
     )
 
 
@@ -142,6 +148,8 @@ def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
         currency=spec.currency,
         cpu_core_hour=cpu if cpu is not None else 0.0 if foreign else builtin.cpu_core_hour,
         memory_gib_hour=memory if memory is not None else 0.0 if foreign else builtin.memory_gib_hour,
+        run_hour=float(spec.run_hour.value),
+        failed_run=float(spec.failed_run.value),
         units={unit.metric: float(unit.price.value) for unit in spec.units},
     )
     return pricing, problems

@@ -11,9 +11,12 @@ from urllib.parse import quote
 
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
+from concertmaster.core.model import Impact, Interval
 from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
+from concertmaster.report import impact as impacts
 
+_AMOUNTS = ("runMinutesPerMonth", "failedRunsPerMonth", "moneyPerMonth")
 _PAST = ("Implemented", "Obsolete")
 DEFAULT = "concertmaster/concertmaster"
 VARIABLE = "CONCERTMASTER_OPERATOR"
@@ -29,7 +32,9 @@ def place(option: str | None) -> tuple[str, str]:
     return namespace, name
 
 
-def ask(kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str]) -> tuple[dict[str, Any], str]:
+def ask(
+    kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str], context: str | None = None
+) -> tuple[dict[str, Any], str]:
     """The operator's document about a profile, empty with a sentence on why it could not be had and what to do."""
     meta = raw["metadata"]
     namespace, service = operator
@@ -38,7 +43,7 @@ def ask(kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, st
         f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}"
     )
     try:
-        client = KubeClient.connect(kubeconfig, limits=_LIMITS)
+        client = KubeClient.connect(kubeconfig, context=context, limits=_LIMITS)
         try:
             answer = client.get(path, {"uid": str(meta["uid"])})
         finally:
@@ -67,13 +72,29 @@ def merged(raw: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> lis
     """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
     What was carried out or has gone is told as it was. ``now`` (unix seconds) tells which dismissals are in force."""
     described = profiles.recommendations(raw)
-    known = {str(r["id"]): r for r in detail.get("recommendations") or ()}
+    currency = (detail.get("cost") or {}).get("currency")
+    known = {str(r["id"]): as_status(r, currency) for r in detail.get("recommendations") or ()}
     whole = [
         item if item["state"] in _PAST else {**item, **known.get(str(item["id"]), {}), "state": item["state"]}
         for item in described
     ]
     shown = {str(item["id"]) for item in described}
     return whole + [_stated(item, raw, now) for identifier, item in known.items() if identifier not in shown]
+
+
+def as_status(item: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
+    """A recommendation of the operator's document in the words of a status."""
+    told = item.get("impact")
+    if not isinstance(told, Mapping):
+        return dict(item)
+    amounts = (Interval(**amount) if (amount := told.get(name)) else None for name in _AMOUNTS)
+    return {**item, "impact": impacts.line(Impact(*amounts), currency or "USD")}
+
+
+def minor(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The recommendations of the operator's document that are too small to be published."""
+    currency = (found.get("cost") or {}).get("currency")
+    return [{**as_status(item, currency), "state": "Minor"} for item in found.get("minor") or ()]
 
 
 def _stated(item: Mapping[str, Any], raw: Mapping[str, Any], now: float) -> dict[str, Any]:

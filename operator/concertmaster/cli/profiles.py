@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from concertmaster.api.discovery import KIND_SHORT
 from concertmaster.cli.errors import UserError
 from concertmaster.core.times import parse_time
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PROFILES
 from concertmaster.report.recommendation_log import decision
 
 
-def connect(kubeconfig: Path | None) -> KubeClient:
+def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:
     """A client for the cluster kubectl would talk to. Raises UserError."""
     try:
-        return KubeClient.connect(kubeconfig)
+        return KubeClient.connect(kubeconfig, context=context)
     except KubeError as error:
         raise UserError(f"no cluster to talk to: {error}") from None
 
 
-def default_namespace() -> str:
-    """kubectl sets this for its plugins; else the namespace everybody has."""
-    return os.environ.get("KUBECTL_PLUGINS_CURRENT_NAMESPACE") or "default"
+def default_namespace(kubeconfig: Path | None = None, context: str | None = None) -> str:
+    """The namespace kubectl would use: of the kubeconfig's context, else ``default``."""
+    return current_namespace(kubeconfig, context) or "default"
 
 
 def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
-    """One profile. Raises UserError."""
+    """One profile, by its own name or by that of its workflow as KIND/NAME. Raises UserError."""
+    if "/" in name:
+        return _of_workflow(client, namespace, *name.split("/", 1))
     try:
         return client.get(PROFILES.path(namespace, name))
     except NotFound:
@@ -40,10 +43,25 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
         raise UserError(str(error)) from None
 
 
-def each(client: KubeClient, namespace: str | None) -> Iterator[dict[str, Any]]:
-    """All profiles of a namespace (None: of the cluster). Raises UserError."""
+def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:
+    """The profile of a workflow; ``kind`` is its kind or the engine's short name for it, in any case."""
+    known = {short.lower(): full for full, short in KIND_SHORT.items()} | {full.lower(): full for full in KIND_SHORT}
+    full = known.get(kind.lower())
+    if full is None:
+        raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
+    for profile in each(client, namespace):
+        ref = (profile.get("spec") or {}).get("workflowRef") or {}
+        if (ref.get("kind"), ref.get("name")) == (full, name):
+            return profile
+    raise UserError(
+        f"no WorkflowProfile in namespace {namespace} is about {full} {name}: kubectl get wfp -n {namespace} lists them"
+    )
+
+
+def each(client: KubeClient, namespace: str | None, selector: str | None = None) -> Iterator[dict[str, Any]]:
+    """All profiles of a namespace (None: of the cluster), those with the labels of ``selector``. Raises UserError."""
     try:
-        yield from client.items(PROFILES.path(namespace))
+        yield from client.items(PROFILES.path(namespace), label_selector=selector)
     except NotFound:
         raise UserError("the kind WorkflowProfile is not installed in this cluster") from None
     except KubeError as error:

@@ -210,6 +210,8 @@ class Cycle:
                 losing=tally.losing if tally else 0,
                 targets=frozenset(tally.targets) if tally else frozenset(),
                 problems=tuple(tally.problems) if tally else (),
+                headlines=tally.headlines if tally else (),
+                minor=tally.minor if tally else 0,
                 discovered=snapshot.discovered.get(view.ref, 0),
                 changes_in_flight=in_flight.get(view.ref, 0),
                 obstacles=snapshot.obstacles.get(view.ref, ()),
@@ -232,7 +234,7 @@ class Cycle:
             self._telemetry.policies.labels(state).set(states[state])
 
     def _written(self, entry: Entry, status: Mapping[str, Any]) -> None:
-        self._assessor.holds(entry.uid, StatusView.of(status))
+        self._assessor.holds(entry.uid, StatusView.of(status, entry.ref))
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""

@@ -8,6 +8,7 @@ silently, and objects deleted while it was down, show up as a difference to the 
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import zlib
@@ -18,13 +19,16 @@ from typing import Any
 
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
+from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.times import parse_time
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
 from concertmaster.kube.writer import digest
 from concertmaster.report import recommendation_log as memory
+from concertmaster.report.fleet import headlines, minor_count
 
 _FRAME = frozenset({"conditions", "observedGeneration"})
+_RULE = re.compile(r" \(([a-z-]+)\)$")
 _REMEMBERED = ("recommendations", "remaining", "results")
 
 
@@ -37,7 +41,10 @@ class StatusView:
     conditions: tuple[Mapping[str, Any], ...] = ()
     recommendations: tuple[str, ...] = ()  # that are Active
     data_until: str | None = None
-    outcomes: tuple[Mapping[str, Any], ...] = ()  # of advice that was carried out
+    outcomes: tuple[Mapping[str, Any], ...] = ()  # of recommendations that were implemented
+    noted: tuple[str, ...] = ()  # rules whose observations are among the insights
+    headlines: tuple[Headline, ...] = ()  # Active recommendations, to be ranked across profiles
+    minor: int = 0
     packed: bytes | None = None  # what it remembers of earlier advice, compressed
 
     @property
@@ -50,8 +57,8 @@ class StatusView:
         )
 
     @classmethod
-    def of(cls, status: Mapping[str, Any] | None) -> StatusView:
-        """The view of a status document; an absent one has no digest."""
+    def of(cls, status: Mapping[str, Any] | None, ref: ObjectRef | None = None) -> StatusView:
+        """The view of a status document; an absent one has no digest. ``ref``: the profile it belongs to."""
         status = status or {}
         listed = [r for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id")]
         return cls(
@@ -62,6 +69,9 @@ class StatusView:
             data_until=status.get("dataUntil"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
             packed=_packed(status),
+            noted=tuple(match[1] for i in status.get("insights") or () if (match := _RULE.search(str(i)))),
+            headlines=tuple(headlines(_named(ref, status))) if ref is not None else (),
+            minor=minor_count([{"status": status}]),
         )
 
 
@@ -164,7 +174,7 @@ class Registry:
             for entries in self._entries.values():
                 known = entries.get(uid)
                 if known is not None:
-                    entries[uid] = replace(known, status=StatusView.of(status))
+                    entries[uid] = replace(known, status=StatusView.of(status, known.ref))
                     return
 
     def snapshot(self) -> Snapshot:
@@ -219,10 +229,14 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float) -> Entry:
         created=_unix(meta.get("creationTimestamp")),
         labels=dict(meta.get("labels") or {}),
         spec_text=json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True),
-        status=StatusView.of(obj.get("status")),
+        status=StatusView.of(obj.get("status"), ObjectRef.of(resource, obj)),
         recorded=now,
         line=WorkflowChangeView(obj).line() if resource == CHANGES else None,
     )
+
+
+def _named(ref: ObjectRef, status: Mapping[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"namespace": ref.namespace, "name": ref.name}, "status": status}
 
 
 def _packed(status: Mapping[str, Any]) -> bytes | None:

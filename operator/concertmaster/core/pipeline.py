@@ -6,7 +6,7 @@ Pure: the callers read the inputs and write the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.data_warnings import data_warnings
@@ -28,6 +28,8 @@ _AHEAD = 14 * 86400.0  # seconds of a schedule that rules which compare workflow
 class AnalysisResult:
     """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to.
 
+    ``minor`` are the recommendations that are too small to be published (see ``fleet.materiality``).
+
     ``notes``: sentences on data warnings of its objects, pods and runs. What predictions rest on: ``monthly_cost``, what
     the requests of a month cost (None: unknown), and ``spread``, the relative standard error with which an effect on the
     run time can be measured.
@@ -37,6 +39,7 @@ class AnalysisResult:
     analysis: Analysis
     insights: Insights
     recommendations: tuple[Recommendation, ...]
+    minor: tuple[Recommendation, ...] = ()
     notes: tuple[str, ...] = ()
     monthly_cost: float | None = None
     spread: float = 0.0
@@ -61,20 +64,22 @@ def analyze_workflow(
     notes: Iterable[str] = (),
     fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
+    published: Collection[str] = (),
 ) -> AnalysisResult:
     """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
     source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
-    factor for the predictions of a rule on this workflow."""
+    factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis."""
     analysis = analyze(definition, runs, now=now, policy=policy)
     warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
-    recommendations = recommend(analysis, profile, gaps=gaps, fleet=fleet, trust=trust)
+    recommendations = recommend(analysis, profile, gaps=gaps, fleet=fleet, trust=trust, published=published)
     return AnalysisResult(
         profile,
         analysis,
         insights(analysis),
-        tuple(recommendations),
+        tuple(r for r in recommendations if not r.minor),
+        tuple(r for r in recommendations if r.minor),
         warnings,
         reserved_per_month(analysis),
         effect_error(analysis.runs),

@@ -81,12 +81,13 @@ class KubeClient:
         cls,
         kubeconfig: Path | None = None,
         *,
+        context: str | None = None,
         limits: ClientLimits | None = None,
         stop: threading.Event | None = None,
         observer: Observer | None = None,
     ) -> KubeClient:
         """A client for ``kubeconfig``, else the pod's service account, else $KUBECONFIG or ~/.kube/config."""
-        return cls(load_configuration(kubeconfig), limits=limits, stop=stop, observer=observer)
+        return cls(load_configuration(kubeconfig, context), limits=limits, stop=stop, observer=observer)
 
     @property
     def server(self) -> str:

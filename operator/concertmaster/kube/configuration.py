@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from kubernetes.client import Configuration
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.config import ConfigException, list_kube_config_contexts, load_incluster_config, load_kube_config
 
 from concertmaster.kube.errors import NoConnection
 
@@ -51,17 +51,31 @@ def connection_of(config: Configuration) -> Connection:
     )
 
 
-def load_configuration(kubeconfig: Path | None = None) -> Configuration:
-    """The client configuration of ``kubeconfig``, of the pod, or of the user; NoConnection says what was tried."""
+def current_namespace(kubeconfig: Path | None = None, context: str | None = None) -> str | None:
+    """The namespace of the kubeconfig's context, as kubectl would use it; None when it names none or cannot be read."""
+    listed: Any = list_kube_config_contexts
+    try:
+        contexts, active = listed(config_file=str(kubeconfig) if kubeconfig else None)
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return None
+    chosen = next((c for c in contexts if c["name"] == context), None) if context else active
+    return str((chosen or {}).get("context", {}).get("namespace") or "") or None
+
+
+def load_configuration(kubeconfig: Path | None = None, context: str | None = None) -> Configuration:
+    """The client configuration of ``kubeconfig`` (and its ``context``), of the pod, or of the user; NoConnection says what
+    was tried."""
     configuration = Configuration()
     in_pod: Any = load_incluster_config
     from_file: Any = load_kube_config
     try:
-        if kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+        named = kubeconfig is not None or context is not None or bool(os.environ.get("KUBECONFIG"))
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and not named:
             in_pod(client_configuration=configuration)
         else:
             from_file(
                 config_file=str(kubeconfig) if kubeconfig else None,
+                context=context,
                 client_configuration=configuration,
                 persist_config=False,
             )

@@ -44,10 +44,13 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
         "recommendations": list(view["recommendations"])
         if memory is None
         else _described(view["recommendations"], memory),
+        "minor": list(view["minor"]),
         "steps": steps[:STEPS],
         "moreRecommendations": 0,
         "moreSteps": max(0, len(steps) - STEPS),
     }
+    while detail["minor"] and len(encode(detail)) > MOST_BYTES:
+        detail["minor"].pop()
     for part, count in (("steps", "moreSteps"), ("recommendations", "moreRecommendations")):
         while detail[part] and len(encode(detail)) > MOST_BYTES:
             gone = max(1, len(detail[part]) // 4)

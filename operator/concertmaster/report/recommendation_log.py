@@ -26,9 +26,8 @@ _NOTHING = "(nothing)"
 _NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
 _EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} %(?: \({_NUMBER} to {_NUMBER} %\))?)?")
 _OWN = frozenset({"dismissal", "id", "note", "promised", "sets", "since", "state", "trackRecord"})
-_PAST = frozenset({"evidence", "otherwise"})  # of no use once it was carried out, dismissed or has gone
 _DECISION = 400
-SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "severity"}
+SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "impact", "severity"}
 MOST_SHORT = 20
 _MOST_POINTS = 999_990.0  # what the schema's digits hold; a promise from a few wild runs can be wider
 Document = dict[str, Any]
@@ -53,7 +52,6 @@ def decision(reason: str, until: str | None) -> str:
 def standing(tracked: TrackedRecommendation, record: str | None = None) -> Document:
     """The entry of one recommendation. ``record``: how well its rule kept its promises."""
     active = tracked.state is RecommendationState.ACTIVE
-    words = {k: v for k, v in tracked.words.items() if active or k not in _PAST}
     more: Document = {
         "dismissal": clip(tracked.dismissal, _DECISION) if tracked.dismissal else None,
         "id": tracked.id,
@@ -64,7 +62,7 @@ def standing(tracked: TrackedRecommendation, record: str | None = None) -> Docum
         "state": tracked.state.value,
         "trackRecord": clip(record if active else record.partition("; ")[0], 400) if record else None,
     }
-    return {k: v for k, v in sorted((words | more).items()) if v is not None}
+    return {k: v for k, v in sorted((dict(tracked.words) | more).items()) if v is not None}
 
 
 def shortened(entry: Document) -> Document:

@@ -14,10 +14,12 @@ from concertmaster.core.schedule import next_run
 from concertmaster.report import insights, status_document
 from concertmaster.report.view import View, workflow_view
 
+_TOLD = ("data-quality", "demand-forecast")
+
 
 def view(result: AnalysisResult) -> View:
     """The JSON-able view."""
-    return workflow_view(result.analysis, result.recommendations) | {
+    return workflow_view(result.analysis, result.recommendations, result.minor) | {
         "insights": insights.view(result.insights),
         "insightSentences": _sentences(result),
     }
@@ -29,7 +31,7 @@ def current(result: AnalysisResult, target: Mapping[str, Any] | None = None) -> 
     return [
         CurrentRecommendation(
             item.id,
-            status_document.words(item),
+            status_document.words(item, result.analysis.pricing.currency),
             result.predicted(item),
             fields(item.edits, target) if target else (),
         )
@@ -54,6 +56,8 @@ def status(
         result.analysis,
         result.recommendations,
         memory,
+        minor=result.minor,
+        profile=result.profile,
         insights=_sentences(result),
         target=f"{key.kind}/{key.name}",
         explain={s.id: commands.explain(result.profile, key.namespace, s.id) for s in memory.standings},
@@ -65,4 +69,6 @@ def status(
 
 
 def _sentences(result: AnalysisResult) -> list[str]:
-    return insights.sentences(result.insights, result.analysis.succeeded)
+    """Insights, and what is no recommendation to act on but should be seen: gaps in the metrics, the busiest hour."""
+    seen = [f"{item.action}: {item.because} ({item.rule})" for item in result.minor if item.rule in _TOLD]
+    return insights.sentences(result.insights, result.analysis.succeeded) + seen

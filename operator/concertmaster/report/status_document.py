@@ -13,62 +13,43 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveAssessment
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.fleet.materiality import value
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.times import iso
+from concertmaster.report import impact as impacts
 from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.overview import overview
 from concertmaster.report.recommendation_log import clip
 
 MAX_BYTES = 16 * 1024
 SHOWN = 5
 STEPS = 20
-FEW = 3  # step lines, insights and lines of advice that stay before anything is lost that no analysis can renew
+FEW = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
 
 Document = dict[str, Any]
 
 
-def advice_line(item: Recommendation, explain: str) -> str:
-    """One recommendation as one sentence after another: what, why, what it brings, what happens otherwise, how.
-
-    A command too long to read is replaced by ``explain``, which prints it.
-    """
-    command = item.how if len(item.how) <= 120 else explain
-    return clip(
-        f"{item.action}. Why: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
-        f" Command: {command}",
-        1000,
-    )
-
-
-def words(item: Recommendation) -> Document:
-    """What a status says of one recommendation, its state aside."""
+def words(item: Recommendation, currency: str) -> Document:
+    """What a status says of one recommendation, its state aside. Evidence and the consequence of doing nothing are served by
+    the operator (``explain``)."""
     return {
         "action": clip(item.action, 160),
         "because": clip(item.because, 400),
         "category": item.category.value,
+        "confidence": f"{100 * item.confidence:.0f}",
         "current": clip(item.current, 160),
         "effort": item.effort.value,
-        **({"evidence": clip("; ".join(item.evidence), 400)} if item.evidence else {}),
         "expected": clip(item.expected, 160),
         "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
-        "otherwise": clip(item.otherwise, 400),
+        "impact": impacts.line(item.impact, currency),
         "proposed": clip(item.proposed, 160),
         "risk": item.risk.value,
         "severity": item.severity.value,
     }
-
-
-def waiting_line(analysis: Analysis, next_expected: float | None) -> str:
-    """Why there is no advice yet, or that there is none to give."""
-    known = analysis.succeeded + analysis.failed
-    window = text.window(analysis.covered_seconds)
-    if known < analysis.options.min_runs:
-        due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
-        return f"Too little to go on: {known} of {analysis.options.min_runs} finished runs in {window}{due}."
-    return f"Nothing to improve: {text.count(known, 'run')} in {window} gave no recommendation."
 
 
 def objective_line(assessment: ObjectiveAssessment) -> str:
@@ -94,10 +75,11 @@ def _amount(value: float | None) -> str | None:
     return shown or "0"
 
 
-def _summary(analysis: Analysis, active: Sequence[str], target: str) -> Document:
+def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: str) -> Document:
     makespan = analysis.makespan
     figures: Document = {
         "costPerRun": _amount(analysis.cost.per_run.total if analysis.cost.per_run else None),
+        "impact": round(worth),
         "open": len(active),
         "p50": text.duration(makespan.p50) if makespan.count else None,
         "p95": text.duration(makespan.p95) if makespan.count else None,
@@ -172,11 +154,14 @@ def document(
     next_expected: float | None = None,
     insights: Sequence[str] = (),
     records: Mapping[str, str] | None = None,
+    minor: Sequence[Recommendation] = (),
+    profile: str = "PROFILE",
 ) -> Document:
     """The status without conditions and observedGeneration, which belong to the caller.
 
     ``recommendations`` come ranked; ``memory`` says where each of them is in its life, and what was advised before.
-    ``explain`` gives the command that explains each id, ``records`` what is known of each rule's promises.
+    ``explain`` gives the command that explains each id, ``records`` what is known of each rule's predictions. ``minor``
+    recommendations are only counted; ``profile`` is the name of the profile.
 
     The first five that are Active are told in full. Where they leave room, what was implemented lately, dismissed or
     became obsolete follows; the rest is remembered in short.
@@ -195,18 +180,23 @@ def document(
         if entry["state"] != "Active":  # its command was for another state of things
             entry["how"] = explain.get(entry["id"], entry["how"])
     current = {r.id: r for r in recommendations}
-    reported = [current[s.id] for s in active[:SHOWN] if s.id in current]
-    advice = [advice_line(r, explain.get(r.id, r.how)) for r in reported]
+    open_ = [current[s.id] for s in active if s.id in current]
     parts = [
         clip(f"{p.name}: {round(p.weight * p.value)} of {p.weight}, {p.why}", 160)
         if p.value is not None
         else clip(f"{p.name}: unknown, {p.why}", 160)
         for p in analysis.score.parts
     ]
+    parts += [
+        clip(f"best practices: {item.current}; open: {item.proposed.removeprefix('set ')}", 160)
+        for item in minor
+        if item.rule == "best-practices"
+    ]
     status: Document = {
-        "advice": advice or [waiting_line(analysis, next_expected)],
+        "advice": overview(analysis, open_, minor, profile, next_expected),
         "dataUntil": iso(data_until),
         "insights": [clip(line, 400) for line in insights[:10]],
+        "minor": len(minor),
         "moreRecommendations": sum(s not in full for s in active),
         "objectives": [clip(objective_line(o), 160) for o in analysis.objectives[:OBJECTIVES]],
         "policy": policy,
@@ -217,7 +207,12 @@ def document(
         "score": analysis.score.total,
         "scoreParts": parts,
         "steps": _step_lines(analysis),
-        "summary": _summary(analysis, [str(s.words.get("action", s.id)) for s in active], target),
+        "summary": _summary(
+            analysis,
+            [str(s.words.get("action", s.id)) for s in active],
+            sum(value(r.impact, analysis.pricing) for r in open_),
+            target,
+        ),
     }
     empty = [k for k in ("remaining", "results") if not status[k]]
     return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
@@ -230,7 +225,7 @@ def size(status: Mapping[str, Any]) -> int:
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
     """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, memory that any
-    analysis can renew, insights, results, lines of advice, decisions of people, and only then Active recommendations,
+    analysis can renew, insights, results, decisions of people, and only then Active recommendations,
     from the end. A recommendation that gives way is remembered in short."""
     shown = status["recommendations"]
 
@@ -249,7 +244,6 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
                 del status["remaining"][remembered.least(status["remaining"])]
             if gone["state"] == "Active":
                 status["moreRecommendations"] += 1
-                status["advice"] = status["advice"][: max(1, len(shown))]
 
     def forget(*, decisions: bool) -> None:
         rest = status.get("remaining", [])
@@ -270,7 +264,6 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
     drop("steps", FEW)
     drop("insights", FEW)
     learn_less()
-    drop("advice", FEW)  # it repeats what the recommendations say
     forget(decisions=True)
     give_way(active=True)
     forget(decisions=True)

@@ -136,6 +136,13 @@ def recommendation_view(item: Recommendation) -> View:
         "gainSeconds": _interval(item.gain_seconds),
         "gainShare": _interval(item.gain_share),
         "savingPerMonth": _interval(item.saving_per_month),
+        "failuresAvoidedShare": _interval(item.failures_avoided),
+        "impact": {
+            "runMinutesPerMonth": _interval(item.impact.run_minutes),
+            "failedRunsPerMonth": _interval(item.impact.failed_runs),
+            "moneyPerMonth": _interval(item.impact.money),
+        },
+        "minor": item.minor,
         "edits": [_edit(e) for e in item.edits],
         "evidence": list(item.evidence),
         "automatic": item.automatic,
@@ -148,8 +155,10 @@ def _edit(edit: Edit) -> View:
     return {"pointer": edit.pointer, "current": edit.current, "proposed": edit.proposed, **held}
 
 
-def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> View:
-    """The whole analysis of one workflow."""
+def workflow_view(
+    analysis: Analysis, recommendations: Sequence[Recommendation], minor: Sequence[Recommendation] = ()
+) -> View:
+    """The whole analysis of one workflow. ``minor``: recommendations too small to be published."""
     cost = analysis.cost
     key = analysis.definition.key
     return {
@@ -204,4 +213,5 @@ def workflow_view(analysis: Analysis, recommendations: Sequence[Recommendation])
         ],
         "steps": [_step(s) for s in analysis.steps],
         "recommendations": [recommendation_view(r) for r in recommendations],
+        "minor": [recommendation_view(r) for r in minor],
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from concertmaster.api.models.analysis import AnalysisSpec
 from concertmaster.api.models.apply import ApplySpec
-from concertmaster.api.models.base import ApiModel, Resource, ShortName, rule, schema
+from concertmaster.api.models.base import ApiModel, Line80, Line400, Resource, ShortName, rule, schema
 from concertmaster.api.models.common import (
-    RUNS_ORDER,
     Condition,
     ExtraMetricSpec,
     LabelSelector,
@@ -21,7 +21,7 @@ from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import REF_RULE
 from concertmaster.core.model.enums import RuleMode
-from concertmaster.core.model.scalars import Duration
+from concertmaster.core.model.scalars import Amount
 
 
 class Discover(ApiModel):
@@ -38,78 +38,6 @@ class Discover(ApiModel):
         description="Which targets, by their labels.",
         examples=[{"matchLabels": {"team": "data"}}],
         json_schema_extra=schema(default="all of this kind"),
-    )
-
-
-def _points(default: int, what: str) -> Any:
-    return Field(
-        default=default,
-        ge=0,
-        le=100,
-        description=f"Weight of {what} in the score; 0 leaves it out.",
-        examples=[default],
-        json_schema_extra=schema(unit="points, in relation to the others"),
-    )
-
-
-class ScoreWeights(ApiModel):
-    """What counts how much in the score from 0 to 100."""
-
-    model_config = ConfigDict(
-        json_schema_extra=schema(
-            rules=[
-                rule(
-                    "self.success + self.stability + self.efficiency + self.waiting > 0",
-                    "at least one weight must be more than 0",
-                )
-            ]
-        )
-    )
-
-    efficiency: int = _points(25, "the used share of what is requested")
-    stability: int = _points(20, "a steady run time")
-    success: int = _points(40, "the success rate")
-    waiting: int = _points(15, "not waiting for nodes")
-
-
-class AnalysisSpec(ApiModel):
-    """How much history is looked at, and what the score weighs."""
-
-    model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
-
-    max_runs: int = Field(
-        default=200,
-        ge=1,
-        le=2000,
-        description="Most runs looked at, the newest first.",
-        examples=[500],
-        json_schema_extra=schema(unit="runs, 1 to 2000"),
-    )
-    min_runs: int = Field(
-        default=5,
-        ge=1,
-        le=1000,
-        description="Fewest finished runs before anything is recommended.",
-        examples=[10],
-        json_schema_extra=schema(unit="runs, 1 to 1000"),
-    )
-    score_weights: ScoreWeights = Field(
-        default_factory=ScoreWeights,
-        description="What counts how much in the score.",
-        examples=[{"success": 60, "stability": 20, "efficiency": 0, "waiting": 20}],
-        json_schema_extra=schema(default="success 40, efficiency 25, stability 20, waiting 15"),
-    )
-    window: Duration = Field(
-        default=Duration("14d"),
-        description="How far back runs are looked at; what the metrics store has lost comes from the operator's history.",
-        examples=["30d"],
-        json_schema_extra=schema(
-            rules=[
-                rule(
-                    "self >= duration('1h') && self <= duration('9600h')", "window must be at least 1h and at most 400d"
-                )
-            ]
-        ),
     )
 
 
@@ -213,6 +141,19 @@ class ClusterOptimizationPolicySpec(OptimizationPolicySpec):
     )
 
 
+class TotalsStatus(ApiModel):
+    """What the published recommendations under the policy are worth together."""
+
+    failed_runs_per_month: Amount | None = Field(default=None, description="Failed runs avoided.", examples=["12"])
+    minor: int | None = Field(
+        default=None, ge=0, description="Recommendations below the materiality thresholds.", examples=[40]
+    )
+    money_per_month: Line80 | None = Field(default=None, description="Money saved, by currency.", examples=["124 USD"])
+    recommendations: int | None = Field(default=None, ge=0, description="Active recommendations.", examples=[9])
+    run_hours_per_month: Amount | None = Field(default=None, description="Run time saved, in hours.", examples=["210"])
+    workflows: int | None = Field(default=None, ge=0, description="Workflows with a recommendation.", examples=[7])
+
+
 class PolicyStatus(ApiModel):
     """What the policy does at present."""
 
@@ -227,6 +168,17 @@ class PolicyStatus(ApiModel):
         default=None, ge=0, description="Profiles this policy is in force for.", examples=[14]
     )
     observed_generation: int | None = observed_generation_field()
+    top: tuple[Line400, ...] = Field(
+        default=(),
+        max_length=10,
+        description="The most valuable recommendations under the policy, most valuable first.",
+        examples=[["demo/wftmpl-etl right-size: 12.5 USD (10 to 15) a month; Right-size 3 containers"]],
+    )
+    totals: TotalsStatus | None = Field(
+        default=None,
+        description="What all of them are worth together, in 30 days.",
+        examples=[{"recommendations": 9, "runHoursPerMonth": "210"}],
+    )
 
 
 _STATUS_EXAMPLE = {"matchedProfiles": 14}

@@ -50,12 +50,24 @@ class PricingSpec(ApiModel):
     currency: Currency = Field(
         default="USD", description="Currency of all prices and costs, as an ISO 4217 code.", examples=["EUR"]
     )
+    failed_run: Amount = Field(
+        default=Amount("10"),
+        description="What avoiding a failed run is worth when recommendations are ranked; no cost.",
+        examples=["25"],
+        json_schema_extra=schema(unit="the currency, per failed run"),
+    )
     memory_gib_hour: Amount | None = Field(
         default=None,
         alias="memoryGiBHour",
         description="Price of one requested GiB of memory for one hour.",
         examples=["0.004"],
         json_schema_extra=schema(unit="the currency, per GiB and hour", default="0.004 when currency is USD"),
+    )
+    run_hour: Amount = Field(
+        default=Amount("2.5"),
+        description="What an hour less of run time is worth when recommendations are ranked; no cost.",
+        examples=["10"],
+        json_schema_extra=schema(unit="the currency, per hour"),
     )
     units: tuple[UnitPrice, ...] = Field(
         default=(),

@@ -45,6 +45,13 @@ class SummaryStatus(ApiModel):
         examples=["0.42"],
         json_schema_extra=schema(unit="the currency of the policy's pricing"),
     )
+    impact: int | None = Field(
+        default=None,
+        ge=0,
+        description="What all Active recommendations are worth a month: money, run time and failed runs on one scale.",
+        examples=[120],
+        json_schema_extra=schema(unit="the currency of the policy's pricing, with its runHour and failedRun"),
+    )
     open: int | None = Field(default=None, ge=0, description="Active recommendations.", examples=[3])
     p50: Line80 | None = Field(default=None, description="Median duration of a run.", examples=["21m4s"])
     p95: Line80 | None = Field(default=None, description="95th percentile of the duration.", examples=["34m10s"])
@@ -66,8 +73,8 @@ class WorkflowProfileStatus(ApiModel):
     advice: tuple[Line1000, ...] = Field(
         default=(),
         max_length=10,
-        description="The analysis in plain sentences with numbers, most important first.",
-        examples=[["Step train holds 61 % of the critical path over 30 runs."]],
+        description="The result in one or two sentences: what the recommendations are worth, or that no action is needed.",
+        examples=[["2 recommendations from 30 runs in 14d; in all 41 run-hours, 12.5 USD a month."]],
     )
     conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, TargetResolved, ObjectivesMet")
     data_until: Timestamp | None = Field(
@@ -81,6 +88,12 @@ class WorkflowProfileStatus(ApiModel):
         description="What else the runs tell: the next run, the effect of the last change, slow runs and their cause, "
         "objectives at risk.",
         examples=[["The next run will take about 21m04s, with 90 % probability 19m10s to 24m30s"]],
+    )
+    minor: int | None = Field(
+        default=None,
+        ge=0,
+        description="Recommendations below the policy's materiality thresholds; not listed.",
+        examples=[7],
     )
     more_recommendations: int | None = Field(
         default=None,

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, Line160, Line400, Line1000, RecommendationId, Timestamp, schema
 from concertmaster.core.model.enums import Category, Level, RecommendationState, Severity, Verdict
+from concertmaster.core.model.scalars import Percent
 
 _NUMBER = r"[+-]?[0-9]{1,6}([.][0-9])?"
 EffectLine = Annotated[
@@ -31,7 +32,25 @@ SetLine = Annotated[
     StringConstraints(pattern=r"^/[^ ]+: .+ -> .+$", max_length=1000),
     Field(json_schema_extra=schema(forms='a path with two values, such as "/spec/parallelism: 2 -> 8"')),
 ]
+ImpactLine = Annotated[
+    str,
+    StringConstraints(pattern=r"^(not measured|[0-9].* a month)$", max_length=160),
+    Field(
+        json_schema_extra=schema(
+            unit="run time saved, failed runs avoided and money saved in 30 days, each with its 90 % interval",
+            forms='amounts a month, such as "41 run-hours (35 to 47), 12.5 USD (10 to 15) a month"',
+        )
+    ),
+]
 _SETS = "/spec/templates/transform/container/resources/requests/memory: 2Gi -> 832Mi"
+
+
+def _impact() -> Any:
+    return Field(
+        default=None,
+        description="What it is worth in absolute amounts; by this recommendations of all workflows are ranked.",
+        examples=["41 run-hours (35 to 47), 12.5 USD (10 to 15) a month"],
+    )
 
 
 def _sets() -> Any:
@@ -84,14 +103,10 @@ class RecommendationStatus(ApiModel):
         examples=["30 runs in 14d peaked at 498Mi, 25 % of the request"],
     )
     category: Category = Field(description="What it improves.", examples=["Cost"])
+    confidence: Percent | None = Field(default=None, description="How sure it is that this is right.", examples=["90"])
     current: Line160 = Field(description="The value now.", examples=["2Gi"])
     dismissal: Line400 | None = _dismissal()
     effort: Level = Field(description="Work it takes.", examples=["Low"])
-    evidence: Line400 | None = Field(
-        default=None,
-        description="What the advice rests on beyond its reason.",
-        examples=["per-run peaks: smallest 441Mi, median 470Mi, largest 498Mi over 30 runs"],
-    )
     expected: Line160 = Field(
         description="Predicted effect as a range with the likely value.",
         examples=["12 to 19 %, likely 15 % (4m10s) of each run"],
@@ -103,12 +118,8 @@ class RecommendationStatus(ApiModel):
     id: RecommendationId = Field(
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
+    impact: ImpactLine | None = _impact()
     note: Line400 | None = _note()
-    otherwise: Line400 | None = Field(
-        default=None,
-        description="What happens if nothing is done.",
-        examples=["1.2Gi stay reserved without use in every run"],
-    )
     promised: EffectLine | None = _promised()
     proposed: Line160 = Field(description="The value to set.", examples=["832Mi"])
     risk: Level = Field(description="Risk of the change.", examples=["Low"])
@@ -134,6 +145,7 @@ class RemainingStatus(ApiModel):
     id: RecommendationId = Field(
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
+    impact: ImpactLine | None = _impact()
     note: Line400 | None = _note()
     promised: EffectLine | None = _promised()
     sets: SetLine | None = _sets()

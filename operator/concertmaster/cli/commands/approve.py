@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from concertmaster.cli import profiles
+from concertmaster.cli import cluster_options, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import FINISHED
@@ -19,18 +19,17 @@ _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 @click.command("approve")
 @click.argument("change")
-@click.option("-n", "--namespace", help="Namespace of the WorkflowChange. Default: the current one.")
 @click.option(
     "--reject", is_flag=True, help="Reject it instead. An automatic change under proof is then taken back at once."
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
-)
-def command(change: str, namespace: str | None, reject: bool, yes: bool, kubeconfig: Path | None) -> None:
+@cluster_options.cluster
+def command(
+    change: str, namespace: str | None, reject: bool, yes: bool, context: str | None, kubeconfig: Path | None
+) -> None:
     """Approve the WorkflowChange CHANGE. The first decision counts and cannot be changed."""
-    client = profiles.connect(kubeconfig)
-    place = namespace or profiles.default_namespace()
+    client = profiles.connect(kubeconfig, context)
+    place = namespace or profiles.default_namespace(kubeconfig, context)
     current = _read(client, place, change)
     decision = "Reject" if reject else "Approve"
     if current.decision is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import click
 import yaml
 
-from concertmaster.cli import profiles
+from concertmaster.cli import cluster_options, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.model.scalars import Duration, ScalarError
@@ -38,10 +38,7 @@ MANAGER = "concertmaster-dismiss"
 @click.option("--until", help="Until when, such as 2027-01-31 or 2027-01-31T00:00:00Z.")
 @click.option("--undo", is_flag=True, help="Take the dismissal back.")
 @click.option("--print", "only_print", is_flag=True, help="Print what to commit, and write nothing.")
-@click.option("-n", "--namespace", help="Namespace of the profile. Default: the current one.")
-@click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
-)
+@cluster_options.cluster
 def command(
     profile: str,
     recommendation: str,
@@ -51,11 +48,12 @@ def command(
     undo: bool,
     only_print: bool,
     namespace: str | None,
+    context: str | None,
     kubeconfig: Path | None,
 ) -> None:
     """Dismiss RECOMMENDATION of the WorkflowProfile PROFILE."""
-    place = namespace or profiles.default_namespace()
-    client = profiles.connect(kubeconfig)
+    place = namespace or profiles.default_namespace(kubeconfig, context)
+    client = profiles.connect(kubeconfig, context)
     raw = profiles.read(client, place, profile)
     if undo:
         take_back(client, raw, recommendation)

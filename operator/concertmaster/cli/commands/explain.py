@@ -10,15 +10,17 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import details, profiles
+from concertmaster.cli import cluster_options, details, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import Planner
 from concertmaster.core import text
+from concertmaster.report import fleet
 
 _LABELS = (
     ("because", "Because"),
     ("evidence", "Evidence"),
     ("figures", "Step"),
+    ("impact", "Impact"),
     ("expected", "Expected"),
     ("sure", "Confidence"),
     ("otherwise", "Otherwise"),
@@ -45,29 +47,34 @@ _TRIED = frozenset(
 @click.command("explain")
 @click.argument("profile")
 @click.argument("recommendation", required=False)
-@click.option("-n", "--namespace", help="Namespace of the profile. Default: the current one.")
-@click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
-)
 @click.option(
     "--operator",
     metavar="NAMESPACE/SERVICE",
     help=f"The operator, for what the status has no room for. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
 )
+@click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
+@cluster_options.cluster
 def command(
-    profile: str, recommendation: str | None, namespace: str | None, kubeconfig: Path | None, operator: str | None
+    profile: str,
+    recommendation: str | None,
+    operator: str | None,
+    with_minor: bool,
+    namespace: str | None,
+    context: str | None,
+    kubeconfig: Path | None,
 ) -> None:
     """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE.
 
     The operator is asked through the API server; without it, what the status holds is printed.
     """
     where = details.place(operator)
-    place = namespace or profiles.default_namespace()
-    client = profiles.connect(kubeconfig)
+    place = namespace or profiles.default_namespace(kubeconfig, context)
+    client = profiles.connect(kubeconfig, context)
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
-    detail, trouble = details.ask(kubeconfig, raw, where)
+    detail, trouble = details.ask(kubeconfig, raw, where, context)
     items = details.merged(raw, detail, time.time())
+    items += [i for i in details.minor(detail) if with_minor or i["id"] == recommendation]
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]
@@ -123,7 +130,8 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
         **item,
         "evidence": "; ".join(evidence) if isinstance(evidence, list) else evidence,
         "figures": _figures(step) if step else "",
-        "sure": text.percent(item["confidence"]) if item.get("confidence") is not None else "",
+        "sure": text.percent(fleet.confidence(item.get("confidence"))) if item.get("confidence") is not None else "",
+        "impact": item["impact"] if isinstance(item.get("impact"), str) else "",
     }
     for key, label in _LABELS:
         if described.get(key):

@@ -4,72 +4,131 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
-from concertmaster.cli import profiles
+from concertmaster.cli import cluster_options, details, profiles
 from concertmaster.core import text
+from concertmaster.core.fleet.materiality import value
+from concertmaster.core.model.enums import Category, RecommendationState, Severity
+from concertmaster.core.model.policy import Pricing
+from concertmaster.report import fleet
+from concertmaster.report import impact as impacts
 from concertmaster.report.tables import table
 
-_STATES = ["Active", "Dismissed", "Implemented", "Obsolete"]
-_SEVERITIES = ["Info", "Low", "Medium", "High", "Critical"]
+_STATES = [s.value for s in RecommendationState]
+_SEVERITIES = [s.value for s in Severity]
+_CATEGORIES = [c.value for c in Category]
+_SORT = ("impact", "severity", "state", "namespace", "workflow", "id")
+Entry = dict[str, Any]
 
 
 @click.command("list")
-@click.option("-n", "--namespace", help="Namespace to look at. Default: the current one.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option("--severity", type=click.Choice(_SEVERITIES, case_sensitive=False), help="At least this severity.")
 @click.option("--state", type=click.Choice(_STATES, case_sensitive=False), help="Only those in this state.")
-@click.option("--category", help="Only this category: Performance, Cost, Reliability, Scalability or BestPractice.")
+@click.option("--category", type=click.Choice(_CATEGORIES, case_sensitive=False), help="Only this category.")
+@click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
+@click.option("--operator", metavar="NAMESPACE/SERVICE", help=f"The operator, for --all. Default: {details.DEFAULT}.")
+@click.option("--sort-by", type=click.Choice(_SORT), default="impact", show_default=True, help="Order of the lines.")
 @click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
+    "-o", "--output", type=click.Choice(["table", "wide", "yaml", "json", "name"]), default="table", show_default=True
 )
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@cluster_options.many
 def command(
-    namespace: str | None,
-    all_namespaces: bool,
     severity: str | None,
     state: str | None,
     category: str | None,
-    kubeconfig: Path | None,
+    with_minor: bool,
+    operator: str | None,
+    sort_by: str,
     output: str,
+    namespace: str | None,
+    all_namespaces: bool,
+    selector: str | None,
+    context: str | None,
+    kubeconfig: Path | None,
 ) -> None:
-    """List recommendations as the operator wrote them into the profiles."""
-    client = profiles.connect(kubeconfig)
-    entries = []
-    for profile in profiles.each(client, None if all_namespaces else namespace or profiles.default_namespace()):
-        meta = profile["metadata"]
-        effects = {o["id"]: o.get("effect") for o in reversed((profile.get("status") or {}).get("results") or ())}
-        for item in profiles.recommendations(profile):
-            if severity and _rank(item) < _SEVERITIES.index(severity.capitalize()):
-                continue
-            if category and str(item.get("category")).lower() != category.lower():
-                continue
-            if state and item["state"].lower() != state.lower():
-                continue
-            more = {"effect": effects[item["id"]]} if item["state"] == "Implemented" and effects.get(item["id"]) else {}
-            entries.append({"namespace": meta["namespace"], "profile": meta["name"], **item, **more})
+    """List recommendations as the operator wrote them into the profiles, the most valuable first.
+
+    The JSON form is a contract: docs/reference/list.schema.json.
+    """
+    client = profiles.connect(kubeconfig, context)
+    place = None if all_namespaces else namespace or profiles.default_namespace(kubeconfig, context)
+    found: list[Entry] = []
+    for profile in profiles.each(client, place, selector):
+        found += _entries(profile)
+        if with_minor:
+            known, trouble = details.ask(kubeconfig, profile, details.place(operator), context)
+            if trouble:
+                click.echo(f"{profile['metadata']['name']}: minor items are not known: {trouble}", err=True)
+            found += [fleet.entry(profile, item, minor=True) for item in details.minor(known)]
+    found = [
+        e
+        for e in found
+        if (severity is None or _rank(e) >= _SEVERITIES.index(severity))
+        and (category is None or e["category"] == category)
+        and (state is None or e["state"] == state)
+    ]
+    found.sort(key=lambda e: _order(e, sort_by))
+    _print(found, output)
+
+
+def _entries(profile: Mapping[str, Any]) -> Iterator[Entry]:
+    results = reversed((profile.get("status") or {}).get("results") or ())
+    effects = {o["id"]: o.get("effect") for o in results}
+    for item in profiles.recommendations(profile):
+        effect = effects.get(item["id"]) if item["state"] == "Implemented" else None
+        yield fleet.entry(profile, {**item, "effect": effect})
+
+
+def _order(found: Entry, key: str) -> tuple[Any, ...]:
+    name = (found["namespace"], found["profile"], found["id"])
+    state, severity = _STATES.index(found["state"] or "Active"), -_rank(found)
+    worth = -value(impacts.of_amounts(found["impact"]), Pricing())
+    first: dict[str, tuple[Any, ...]] = {
+        "impact": (state, found["minor"], worth, severity),
+        "severity": (state, severity, worth),
+        "state": (state,),
+        "namespace": (),
+        "workflow": (found["workflow"] or "",),
+        "id": (found["id"],),
+    }
+    return (*first[key], *name)
+
+
+def _rank(found: Mapping[str, Any]) -> int:
+    return _SEVERITIES.index(found.get("severity") or "Info")
+
+
+def _print(found: list[Entry], output: str) -> None:
     if output == "json":
-        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
-        return
-    if not entries:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif output == "yaml":
+        click.echo(yaml.safe_dump(found, sort_keys=False, allow_unicode=True), nl=False)
+    elif output == "name":
+        for e in found:
+            click.echo(text.plain(f"{e['namespace']}/{e['profile']}/{e['id']}"))
+    elif not found:
         click.echo("no recommendations", err=True)
-        return
-    entries.sort(key=lambda r: (_STATES.index(r["state"]), -_rank(r), r["namespace"], r["profile"], r["id"]))
-    header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "ACTION"]
-    rows = [[str(r.get(h.lower(), "")) for h in header[:-1]] + [_sentence(r)] for r in entries]
-    click.echo(text.plain(table(header, rows)))
+    else:
+        header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "IMPACT", "ACTION"]
+        wide = ["WORKFLOW", "CONFIDENCE", "EFFORT", "RISK"] if output == "wide" else []
+        rows = [_row(e, bool(wide)) for e in found]
+        click.echo(text.plain(table([*header, *wide], rows)))
 
 
-def _rank(item: Mapping[str, Any]) -> int:
-    return _SEVERITIES.index(item.get("severity", "Info"))
-
-
-def _sentence(item: Mapping[str, Any]) -> str:
-    """The action, and what it brought where it was carried out."""
-    if not item.get("effect"):
-        return str(item["action"])
-    return f"{item['action']} ({re.split(r' [(]|[;,]', item['effect'])[0]})"
+def _row(e: Entry, wide: bool) -> list[str]:
+    action = str(e["action"])
+    if e.get("effect"):
+        action = f"{action} ({re.split(r' [(]|[;,]', str(e['effect']))[0]})"
+    state = str(e["state"] or "Minor")
+    unit = str((e["interval"] or {}).get("unit", "")).partition("/")[0]
+    worth = impacts.line(impacts.of_amounts(e["impact"]), unit if unit.isupper() else "money")
+    row = [str(e["namespace"]), str(e["profile"]), str(e["id"]), str(e["severity"] or "-"), state, worth, action]
+    sure = text.percent(e["confidence"]).replace(" ", "") if e["confidence"] is not None else "-"
+    more = [f"{e['kind']}/{e['workflow']}", sure, str(e["effort"] or "-"), str(e["risk"] or "-")]
+    return [*row, *more] if wide else row

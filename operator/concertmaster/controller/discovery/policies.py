@@ -20,9 +20,14 @@ from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
-from concertmaster.core.model.policy import Policy, PolicyRef
+from concertmaster.core.fleet.ranking import Headline, ranked, totals
+from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
 from concertmaster.core.schedule import WindowUnusable, next_opening
 from concertmaster.core.times import format_time
+from concertmaster.report.fleet import top_line, totals_document
+from concertmaster.report.recommendation_log import clip
+
+TOP = 10  # recommendations named in a policy's status
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class PolicyFacts:
     losing: int = 0  # profiles it selects but does not win
     targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
     problems: tuple[str, ...] = ()
+    headlines: Sequence[Headline] = ()  # published recommendations of the profiles it governs
+    minor: int = 0
 
 
 def policy_status(
@@ -137,6 +144,7 @@ def policy_status(
             _metrics(policy, sources, reports),
             write_access(policy, facts),
         ]
+    pricing = resolve(None, policy).pricing if policy is not None else Pricing()
     return {
         "changesInFlight": facts.changes_in_flight,
         "conditions": conditions.update(
@@ -145,6 +153,8 @@ def policy_status(
         "discoveredProfiles": facts.discovered,
         "matchedProfiles": facts.matched,
         "observedGeneration": view.entry.generation,
+        "top": [clip(top_line(h), 400) for h in ranked(facts.headlines, pricing)[:TOP]],
+        "totals": totals_document(totals(facts.headlines), facts.minor),
     }
 
 

@@ -17,6 +17,7 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import CollectionRequest
 from concertmaster.controller.registry import Entry
+from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import Policy, PolicyRef
 from concertmaster.kube.objects import PROFILES
@@ -121,6 +122,8 @@ def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]
             continue
         tally = found.setdefault(s.policy.source, PolicyTally())
         tally.matched += 1
+        tally.headlines += s.entry.status.headlines
+        tally.minor += s.entry.status.minor
         tally.problems.update(dict.fromkeys(s.policy.problems))
         ref = s.profile.spec.workflow_ref if s.profile is not None else None
         if ref is not None:
@@ -137,3 +140,5 @@ class PolicyTally:
     losing: int = 0
     targets: set[tuple[str, str, str]] = field(default_factory=set)
     problems: dict[str, None] = field(default_factory=dict)
+    headlines: list[Headline] = field(default_factory=list)
+    minor: int = 0

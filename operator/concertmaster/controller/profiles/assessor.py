@@ -150,8 +150,10 @@ class Assessor:
         self.again = not reading and self._fleet.settle(now)
 
     def _half(self, subject: Subject) -> bool:
-        """Just after a start the others are not known yet: advice that rests on them is not taken back for that."""
-        return self._fleet.fleet is None and speaks(subject.entry.status.recommendations)
+        """Just after a start the others are not known yet: what rests on them is not withdrawn for that."""
+        return self._fleet.fleet is None and speaks(
+            (*subject.entry.status.recommendations, *subject.entry.status.noted)
+        )
 
     def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
         """While the past is being read, advice that rests on all of it is not replaced by one that rests on a part."""

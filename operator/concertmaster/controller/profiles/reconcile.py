@@ -44,6 +44,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         fleet=case.fleet,
         notes=case.notes,
         trust=lambda rule: ledger.factor(rule, name),
+        published=frozenset(s.id for s in case.past.memory.standings if s.state is RecommendationState.ACTIVE),
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     memory = remembered(case, result)

@@ -19,7 +19,7 @@ from concertmaster.core.model.definitions import (
 from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
 from concertmaster.core.model.enums import Category, Level, Severity, Verdict
 from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
-from concertmaster.core.model.recommendations import Edit, Finding, Interval, Recommendation
+from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation
 from concertmaster.core.model.runs import Outcome, RunRecord, Source, StepExecution
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "EngineTraits",
     "Finding",
     "GroupLimit",
+    "Impact",
     "Interval",
     "JobFact",
     "LabelRequirement",

@@ -31,6 +31,19 @@ class PolicyRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Materiality:
+    """From which effect a recommendation is published: ``failed_runs`` avoided a month; or ``run_share`` of the run (0 to 1)
+    and ``run_minutes`` a month; or ``money`` a month; or ``cost_share`` of the workflow's cost (0 to 1); or a missed
+    objective. All zero: everything is published."""
+
+    failed_runs: float = 1.0
+    run_share: float = 0.05
+    run_minutes: float = 30.0
+    money: float = 1.0
+    cost_share: float = 0.10
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisSettings:
     """Window and thresholds of the analysis.
 
@@ -48,6 +61,7 @@ class AnalysisSettings:
     under_allocated: float = 0.90
     min_coverage: float = 0.5
     memory_headroom: float = 0.10
+    materiality: Materiality = Materiality()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +114,16 @@ class Objectives:
 class Pricing:
     """Prices in ``currency`` per core-hour, GiB-hour and unit of a metric; what has no price costs nothing.
 
+    ``run_hour`` and ``failed_run`` are what an hour of run time and a failed run are worth: the scale on which time,
+    failures and money of different workflows are compared. They are no costs.
     The built-in prices are round figures near public on-demand list prices.
     """
 
     currency: str = "USD"
     cpu_core_hour: float = 0.031
     memory_gib_hour: float = 0.004
+    run_hour: float = 2.5
+    failed_run: float = 10.0
     units: Mapping[str, float] = field(default_factory=dict)
 
 

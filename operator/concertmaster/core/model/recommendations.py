@@ -18,6 +18,16 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Impact:
+    """What a recommendation is worth a month, in absolute amounts: minutes of run time saved, failed runs avoided, money
+    saved (in the pricing's currency). None: it promises nothing in that measure."""
+
+    run_minutes: Interval | None = None
+    failed_runs: Interval | None = None
+    money: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and
     ``proposed`` are literal YAML scalars."""
@@ -40,7 +50,10 @@ class Finding:
     Sentences carry number, unit, window and cause. ``None`` leaves the choice to the rule: its own ``category`` and
     ``effort``; ``how`` is then the command that makes the ``edits``, or explains the recommendation without any.
     ``about`` is what follows the rule's name in the id: the step where None, nothing where empty.
-    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank it; None where they do not apply.
+    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs
+    that would fail no more, 0 to 1) say what it is worth; None where they do not apply.
+    ``objective`` names the missed or endangered objective that it is about.
+    ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets CRITICAL, for a workflow that fails.
     ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
     """
 
@@ -50,7 +63,7 @@ class Finding:
     because: str
     otherwise: str  # what happens if one does nothing
     category: Category | None = None
-    severity: Severity
+    severity: Severity = Severity.LOW
     risk: Level = Level.LOW
     effort: Level | None = None
     current: str
@@ -61,6 +74,8 @@ class Finding:
     gain_seconds: Interval | None = None
     gain_share: Interval | None = None  # of the run's makespan, 0 to 1
     saving_per_month: Interval | None = None
+    failures_avoided: Interval | None = None
+    objective: str | None = None
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
@@ -68,10 +83,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One piece of advice about one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
+    """One recommendation for one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
 
-    ``gain_seconds`` (per run) and ``saving_per_month`` (in the policy's currency) rank recommendations; None where
-    they do not apply.
+    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs)
+    are what it promises; ``impact`` is that as absolute amounts a month, by which recommendations are ranked across
+    workflows. ``minor``: too small to be published; counted, and shown on demand.
     ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
     """
 
@@ -93,6 +109,10 @@ class Recommendation:
     gain_seconds: Interval | None = None
     gain_share: Interval | None = None  # of the run's makespan, 0 to 1
     saving_per_month: Interval | None = None
+    failures_avoided: Interval | None = None
+    objective: str | None = None
+    impact: Impact = Impact()
+    minor: bool = False
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False

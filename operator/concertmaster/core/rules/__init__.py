@@ -1,13 +1,14 @@
-"""The catalogue of rules and how their advice is ranked."""
+"""The catalogue of rules and how their recommendations are ranked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changes.ledger import corrected
+from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
-from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Recommendation, Severity
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
 from concertmaster.core.rules.hygiene import best_practices, data_quality
@@ -59,46 +60,27 @@ RULES: tuple[Rule, ...] = (
     best_practices.RULE,
 )
 
-_SEVERITY = {
-    Severity.CRITICAL: 1.0,
-    Severity.HIGH: 0.5,
-    Severity.MEDIUM: 0.15,
-    Severity.LOW: 0.05,
-    Severity.INFO: 0.0,
-}
-
-# Work that may not get done is worth less than a line that can be pasted.
-_EFFORT = {Level.LOW: 1.0, Level.MEDIUM: 0.8, Level.HIGH: 0.4}
-
-
-def _weight(item: Recommendation, monthly_cost: float | None, factor: float) -> float:
-    """Expected gain x confidence, less for more work. Time and money both count as shares of the whole, so that they
-    can be compared; severity stands in where neither can be predicted (a killed run has no gain in seconds). A promise
-    counts as much as the rule's earlier ones proved worth (``factor``)."""
-    item = corrected(item, factor)
-    share = item.gain_share.likely if item.gain_share is not None else 0.0
-    if item.saving_per_month is not None and monthly_cost:
-        share = max(share, item.saving_per_month.likely / monthly_cost)
-    return max(share, _SEVERITY[item.severity]) * item.confidence * _EFFORT[item.effort]
-
 
 def rank(
     items: list[Recommendation],
-    monthly_cost: float | None,
+    pricing: Pricing,
     *,
     failing: bool = False,
     trust: Callable[[str], float] = lambda _: 1.0,
 ) -> list[Recommendation]:
-    """What is severe first, then the largest expected gain x confidence; ties by the rule's order, then by id, so that
-    the order never flickers. While runs are ``failing``, advice that only saves money stands last: nobody should tune
-    the cost of a workflow that does not work. ``trust`` is the ledger's factor for a rule's promises here."""
+    """The largest value a month first (see ``fleet.materiality``); what has none by its confidence, then by the rule's
+    order, then by id, so that the order never flickers. While runs are ``failing``, what only saves money stands last:
+    nobody should tune the cost of a workflow that does not work. ``trust`` is the ledger's factor for a rule's predictions
+    here: one counts as much as the rule's earlier ones proved worth."""
     order = {rule.name: rule.tie_break for rule in RULES}
 
-    def key(item: Recommendation) -> tuple[int, float, int, str]:
-        group = 0 if item.severity in (Severity.CRITICAL, Severity.HIGH) else 1
-        if failing and item.category is Category.COST:
+    def key(item: Recommendation) -> tuple[int, float, float, int, str]:
+        group = 0 if item.severity is Severity.CRITICAL else 3 if item.minor else 1
+        if failing and item.category is Category.COST and not item.minor:
             group = 2
-        return group, -round(_weight(item, monthly_cost, trust(item.rule)), 3), -order.get(item.rule, 0), item.id
+        worth = value(item.impact, pricing) * trust(item.rule)
+        share = item.gain_share.likely if item.gain_share is not None else 0.0
+        return group, -round(worth, 2), -round(share * item.confidence, 3), -order.get(item.rule, 0), item.id
 
     return sorted(items, key=key)
 
@@ -115,13 +97,18 @@ def recommend(
     gaps: DataGaps | None = None,
     fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
+    published: Collection[str] = (),
 ) -> list[Recommendation]:
-    """All recommendations for one workflow, ranked and free of contradictions. Rules that compare
-    workflows stay silent without a ``fleet``. ``trust``: see ``rank``."""
+    """All recommendations for one workflow, minor ones too, ranked and free of contradictions. Rules that compare
+    workflows stay silent without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
+    for which the thresholds are lower."""
     recommendations: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
             recommendations.extend(rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
-    return resolve(rank(recommendations, analysis.cost.per_month, failing=_failing(analysis), trust=trust))
+    assessed = [assess(item, analysis, published=item.id in published) for item in recommendations]
+    ranked = rank(assessed, analysis.pricing, failing=_failing(analysis), trust=trust)
+    # What is published must not point to what nobody sees.
+    return resolve([i for i in ranked if not i.minor]) + [i for i in resolve(ranked) if i.minor]

@@ -25,7 +25,6 @@ from concertmaster.core.model import (
     Interval,
     Level,
     Recommendation,
-    Severity,
     StepSpec,
 )
 from concertmaster.core.model.policy import Objectives, RuleSettings
@@ -136,6 +135,8 @@ class Rule:
             gain_seconds=finding.gain_seconds,
             gain_share=finding.gain_share,
             saving_per_month=finding.saving_per_month,
+            failures_avoided=finding.failures_avoided,
+            objective=finding.objective,
             edits=finding.edits,
             evidence=finding.evidence,
             automatic=finding.automatic,
@@ -160,18 +161,6 @@ def gain_sentence(share: Interval, seconds: Interval) -> str:
         if " to " in rng
         else f"{text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
     )
-
-
-def saving_severity(evidence: Evidence, saving: Interval | None, cut: float) -> Severity:
-    """Severity of an over-request: Medium from half of the request or a tenth of the workflow's cost, Info below a
-    hundredth of it (nobody should spend time on that), else Low. ``cut`` is the share of the request to give back."""
-    month = evidence.analysis.cost.per_month
-    if saving is None or not month:
-        return Severity.MEDIUM if cut >= 0.5 else Severity.LOW
-    share = saving.likely / month
-    if share < 0.01:
-        return Severity.INFO
-    return Severity.MEDIUM if share >= 0.1 or (cut >= 0.5 and share >= 0.05) else Severity.LOW
 
 
 def container_id(step: StepAnalysis, container: ContainerUsage) -> str:
@@ -215,9 +204,14 @@ def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | Non
     )
 
 
-def gain_severity(share: float) -> Severity:
-    """Severity of time to be gained: High from 40 % of the run, Medium from 15 %, else Low."""
-    return Severity.HIGH if share >= 0.4 else Severity.MEDIUM if share >= 0.15 else Severity.LOW
+def share_interval(count: int, of: int) -> Interval | None:
+    """A share (0 to 1) with its 90 % interval by Wilson's method; None without any case."""
+    if of <= 0 or count <= 0:
+        return None
+    share, z2 = count / of, 1.645**2
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
+    return Interval(max(0.0, middle - half), share, min(1.0, middle + half))
 
 
 def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:

@@ -17,7 +17,6 @@ from concertmaster.core.model import (
     Finding,
     Level,
     Outcome,
-    Severity,
     StepSpec,
 )
 from concertmaster.core.rules.base import Evidence, Rule
@@ -209,7 +208,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" {evidence.runs(len(analysis.runs))}; {text.listing([f'{i.name} ({i.detail})' for i in failed], 2)}"
         ),
         otherwise="each of them shows on a bad day: a hang, an eviction, a lost failure, a pile of runs",
-        severity=Severity.LOW if 2 * len(failed) > len(asked) else Severity.INFO,
         current=f"{len(asked) - len(failed)} of {len(asked)} passed",
         proposed=f"set {text.listing(list(dict.fromkeys(i.field for i in failed)), 5)}",
         expected=f"no gain in time or money is promised; {text.count(len(failed), 'item')} less to go wrong",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
 
 _SHORTEST = 15.0  # seconds
@@ -47,7 +47,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation that lists every gap found, worst first, with the setting for the first of them."""
     sentences, dark = _coverage(evidence)
     cures: list[str] = []
-    covered = len(sentences)
     if sentences:
         cures.append("scrape the kubelet's /metrics/cadvisor every 15s, so that short pods leave samples")
     ends = _unknown_ends(evidence)
@@ -64,13 +63,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         cures.append("follow what is said of the runs below (docs/engines has a line for each)")
     if not sentences:
         return
-    only_small = len(sentences) == covered and dark < 0.02
     yield Finding(
         action=f"Mend the metrics; {cures[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
         f" ({evidence.window()}; {text.percent(dark)} of the pod time is unsampled)",
         otherwise="these steps get no size advice, and figures that rest on the missing data stay unknown",
-        severity=Severity.INFO if only_small else Severity.MEDIUM if dark >= 0.2 else Severity.LOW,
         current=f"{text.count(len(sentences), 'gap')}",
         proposed="no gap",
         expected=f"advice on {text.count(len(sentences), 'more point')} where there is none today",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
-from concertmaster.core.model import Category, Finding, Level, Severity, WorkflowGraph
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
+from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 
 _SIZES = (2, 4, 8, 16, 32)
 _NO_LONGER = -0.02  # a run 2 % longer is not told apart from one that is not
@@ -91,7 +91,6 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
         ),
         otherwise=f"each run keeps paying {text.duration(pods.items * pods.overhead)} of pod time for starting pods",
         category=Category.PERFORMANCE if shorter else Category.COST,
-        severity=gain_severity(gains[0].likely) if gains[0] is not None else Severity.LOW,
         current=f"{pods.items} pods of one item",
         proposed=f"{text.count(left, 'pod')} of {size} items",
         expected=expected,
@@ -149,7 +148,6 @@ def _merge(
             f" (medians {evidence.runs(len(runs))})"
         ),
         otherwise=f"each run keeps starting {len(row)} pods for {text.duration(work)} of work",
-        severity=gain_severity(share.likely),
         current=f"{len(row)} pods",
         proposed="1 pod",
         expected=gain_sentence(share, seconds),

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.replay import CriticalShare, WhatIf
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
@@ -58,6 +59,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
     predicted = evidence.gain(WhatIf.scale_step(step.step, 0.5))
     if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:
         return None
+    slow = any(o.verdict is ObjectiveResult.MISSED and o.name.startswith("duration") for o in analysis.objectives)
     return Finding(
         step=step.step,
         action=f"Shorten {evidence.title(step.step)} first; {_remedy(step)}",
@@ -67,13 +69,13 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
             f" ({text.percent(share)} of {text.duration(makespan)})"
         ),
         otherwise=f"no other change can bring an average run below {text.duration(max(0.0, path.seconds))}",
-        severity=Severity.MEDIUM if share >= 0.5 else Severity.LOW,
         current=f"{text.duration(step.duration.p50)} median, {text.duration(step.duration.p95)} p95",
         proposed=f"{text.duration((step.duration.p50 or 0.0) / 2)} median",
         expected=f"at half its time: {gain_sentence(predicted.share, predicted.seconds)}",
         confidence=min(0.9, path.share),
-        gain_seconds=predicted.seconds,
-        gain_share=predicted.share,
+        # Half its time is a measure of the step, no prediction of a remedy: it counts where an objective asks for it.
+        gain_seconds=predicted.seconds if slow else None,
+        gain_share=predicted.share if slow else None,
         evidence=(
             f"drag {text.duration(path.drag)} per run on average",
             f"on the critical path in {text.percent(path.share)} of {predicted.runs_used} replayed runs",

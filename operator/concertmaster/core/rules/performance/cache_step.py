@@ -20,11 +20,10 @@ from concertmaster.core.model import (
     Interval,
     Level,
     Outcome,
-    Severity,
     StepExecution,
     StepSpec,
 )
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.rules.resources.places import shared
 
@@ -102,7 +101,6 @@ def _finding(
             f"it computes again what is known, {text.duration(found.saved_seconds)} of pod time in {evidence.window()}"
         ),
         category=Category.PERFORMANCE if gains is not None else Category.COST,
-        severity=gain_severity(gains[0].likely) if gains is not None else Severity.LOW,
         risk=Level.MEDIUM,
         effort=Level.LOW if edits else Level.MEDIUM,
         current="no cache",

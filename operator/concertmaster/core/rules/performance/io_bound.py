@@ -14,7 +14,7 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.usage import mean_cores
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 
 _MIB = 1024.0**2
 _BUSY_DISK = 20 * _MIB  # bytes per second from which a disk is worth a look
@@ -89,7 +89,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
         otherwise=(
             f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(seconds.likely)}"
         ),
-        severity=gain_severity(share.likely / 2),
         current=f"{text.percent(busy)} busy",
         proposed="less waiting",
         expected=f"at most {gain_sentence(share, seconds)}, if it never had to wait",

@@ -15,7 +15,7 @@ import numpy as np
 
 from concertmaster.core import text
 from concertmaster.core.model import Category, Finding, Level, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.stats.effects import LARGE, cliffs_delta
 
@@ -119,7 +119,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" ({text.listing(steps)})"
         ),
         otherwise=f"runs whose pods land there stay longer, {text.duration(seconds.likely)} on average over all runs",
-        severity=gain_severity(share.likely),
         current=f"{text.percent(slow.inside / (slow.inside + slow.outside))} of the executions run there",
         proposed="a nodeSelector or node affinity without it, or a mended node",
         expected=gain_sentence(share, seconds),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import Attempt, ExecutedRun
 from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 
 _Chains = Sequence[Sequence[Attempt]]
@@ -71,7 +71,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
                 f" {len(factors)} of {text.count(len(runs), 'run')} ({evidence.window()})"
             ),
             otherwise=f"each run waits {text.duration(seconds.likely)} at the barrier between the two",
-            severity=gain_severity(share.likely),
             risk=Level.MEDIUM,
             current="a barrier between two fan-outs",
             proposed="one fan-out over a template that runs both",

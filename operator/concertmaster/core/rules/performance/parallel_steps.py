@@ -14,7 +14,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
 def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
@@ -52,7 +52,6 @@ def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Inter
             f" ({evidence.window()}); they take {' and '.join(times)} (medians)"
         ),
         otherwise=f"each run stays {text.duration(seconds.likely)} longer than the data call for",
-        severity=gain_severity(share.likely),
         risk=Level.MEDIUM,
         effort=Level.LOW if edits else Level.MEDIUM,
         current=f"{after.name} after {before.name}",

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 
 _PARTS = (2, 4, 8)
 _ENOUGH = 0.03  # more parts that gain less than this much more are not worth their pods
@@ -69,7 +69,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
                 f" {text.percent(step.path.drag / makespan)} of the run (medians {evidence.runs(step.runs)})"
             ),
             otherwise=f"no run gets below {text.duration(step.path.seconds)}, however many nodes there are",
-            severity=gain_severity(share.likely / 2),
             current="1 pod",
             proposed=f"{parts} pods",
             expected=f"at most {gain_sentence(share, seconds)}, if the work divides evenly",

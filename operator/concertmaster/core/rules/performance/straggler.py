@@ -12,7 +12,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ByRun
 
@@ -68,7 +68,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
             f" {evidence.window()}); {text.percent(found.skewed_share)} of the runs wait for a straggler, and {why}"
         ),
         otherwise=f"each run waits {text.duration(found.lost_seconds)} for one pod while the others are done",
-        severity=gain_severity(share.likely),
         current=f"last item {found.ratio:.1f} x the median",
         proposed=f"no item above {_EVEN:g} x the median",
         expected=gain_sentence(share, seconds),

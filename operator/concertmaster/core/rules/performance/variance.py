@@ -16,7 +16,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level, Severity, StepExecution
+from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
@@ -95,7 +95,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
         return None
     share, seconds = gains
     name = evidence.title(step.step)
-    late = 1 - then / now if now > 0 else 0.0
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
         step=step.step,
@@ -105,7 +104,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
             f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(rows, 2 * middle)}"
         ),
         otherwise=f"one run in twenty keeps taking {text.duration(now)} or more, and nobody can plan with it",
-        severity=Severity.MEDIUM if late >= 0.25 else Severity.LOW,
         current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",
         proposed=f"never above its median of {text.duration(middle)}",
         expected=(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity
+from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range, upper_median
 from concertmaster.core.stats.summary import summarize
@@ -140,7 +140,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     rate = analysis.cost.runs_per_month
     weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
     broken = _broken(evidence.objectives, before, after)
-    severe = broken is not None or point.ratio >= 1.5
     yield Finding(
         step=name,
         action=action,
@@ -151,11 +150,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         ),
         otherwise=f"every run stays {text.duration(now - was)} longer{weekly}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
-        severity=Severity.LOW if grown else Severity.HIGH if severe else Severity.MEDIUM,
         current=f"{text.duration(now)} median",
         proposed=f"{text.duration(was)} median, as before",
         expected=f"{share_range(share)}, likely {text.percent(share.likely)} ({text.duration(now - was)}) of each run",
         confidence=point.confidence,
+        objective=f"duration {broken}" if broken else None,
         gain_seconds=Interval(now * share.low, now - was, now * share.high),
         gain_share=share,
         evidence=(

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
 from concertmaster.core.analysis.insights import differences
 from concertmaster.core.model import Category, Finding, Level, Outcome, RunRecord, Severity, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median, share_interval
 from concertmaster.core.times import to_minute
 
 _CHANCE = 0.05  # that runs which only fail now and then fail so often in a row
@@ -118,6 +118,7 @@ def _finding(
         expected=f"runs succeed again, and {wasted} are not thrown away in each of them",
         confidence=0.95,
         saving_per_month=saving,
+        failures_avoided=share_interval(len(streak), len(streak)),  # every run fails, and will
         evidence=(
             f"newest failure: run {streak[-1].run}, pod {failures[-1].pod or 'unknown'}, ended {_when(streak[-1].end)}",
             *((f"its message: {message[:200]}",) if message else ()),

@@ -14,7 +14,7 @@ from math import comb
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
-from concertmaster.core.model import Category, Finding, Level, Outcome, Severity
+from concertmaster.core.model import Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
 
 _DAY = 86400.0
@@ -84,13 +84,13 @@ def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Fin
         ),
         otherwise=f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)",
         category=Category.COST if row.money else Category.PERFORMANCE,
-        severity=Severity.HIGH if left <= 7 * _DAY else Severity.MEDIUM,
         current=f"{row.name} {shown(found.level)}",
         proposed=f"at most {shown(row.limit)}",
         expected=(
             f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - found.level)} are left of it"
         ),
         confidence=0.6,
+        objective=row.name,
         evidence=("robust slope of the logarithms since the last change; its whole 95 % interval rises",),
     )
 
@@ -128,11 +128,11 @@ def _success(evidence: Evidence) -> Finding | None:
         otherwise=(
             f"success settles at about {text.percent(rate)}, and the objective is missed as older runs leave the window"
         ),
-        severity=Severity.HIGH,
         current=f"success {text.percent(rate)} of the last {len(recent)} runs",
         proposed=f"at least {text.percent(wanted)}",
         expected=f"success back at {text.percent(1 - earlier / len(before), 1)} of the runs, as before",
         confidence=0.7,
+        objective="success",
         evidence=(
             f"so many failures have a probability of {_chance(failed, len(recent), 1 - wanted):.1%} at the objective",
         ),

@@ -18,14 +18,14 @@ from concertmaster.core.model import (
     Category,
     Edit,
     Finding,
+    Interval,
     Level,
     Outcome,
     RunRecord,
-    Severity,
     StepExecution,
     StepSpec,
 )
-from concertmaster.core.rules.base import Evidence, Rule, median
+from concertmaster.core.rules.base import Evidence, Rule, median, share_interval
 from concertmaster.core.rules.reliability.retries import Chain, RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
 
@@ -115,7 +115,6 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
     edits = _edits(evidence, spec, limit, own.classes)
     name, chains = evidence.title(step), len(own.chains)
     failed = sum(not c.attempts[-1] for c in own.chains)
-    rate = analysis.success_rate
     items = median([float(i) for i in own.items]) or 1.0
     runs_now, runs_then = ((p or 0.0) ** items for p in (advice.success_now, advice.success))
     seen = (
@@ -123,7 +122,6 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
         if own.retries
         else "no retry was seen yet, so failures are taken as independent"
     )
-    below = rate is not None and rate < analysis.policy.objectives.min_success
     return Finding(
         step=step,
         action=f"Let {name} retry {'once' if limit == 1 else f'{limit} times'}"
@@ -136,7 +134,6 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
             f"about {text.percent(1 - runs_now)} of the runs keep failing at {name}, each after"
             f" {text.duration(_spent(evidence, step))} of work"
         ),
-        severity=Severity.HIGH if below and 1 - runs_now >= 0.05 else Severity.MEDIUM if below else Severity.LOW,
         risk=Level.LOW if own.helped else Level.MEDIUM,
         current=text.count(now, "retry", "retries"),
         proposed=text.count(limit, "retry", "retries"),
@@ -144,6 +141,9 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
             f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
         ),
         confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if advice.assumed else 1.0),
+        failures_avoided=_avoided(
+            share_interval(min(failed, analysis.failed), len(analysis.runs)), runs_now, runs_then
+        ),
         edits=edits,
         evidence=(
             advice.reason,
@@ -152,6 +152,14 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
             *_memory_note(own),
         ),
     )
+
+
+def _avoided(failing: Interval | None, now: float, then: float) -> Interval | None:
+    """Of the share of runs that fail, what success ``then`` instead of ``now`` leaves out."""
+    if failing is None or then <= now:
+        return None
+    part = min(1.0, (then - now) / (1.0 - now))
+    return Interval(failing.low * part, failing.likely * part, failing.high * part)
 
 
 def _spent(evidence: Evidence, step: str) -> float | None:
@@ -195,14 +203,31 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
         ),
         otherwise=f"each failing execution keeps burning {text.duration(each)} of pod time before anybody hears of it",
         category=Category.COST,
-        severity=Severity.MEDIUM if own.repeated_seconds / own.seconds >= 0.1 else Severity.LOW,
         current=text.count(now, "retry", "retries") if now is not None else "no limit",
         proposed="1 retry",
         expected=f"{text.duration(each)} less pod time for each failing execution, {share} of all the step takes",
         confidence=min(0.9, own.retries / (own.retries + 5.0)),
+        saving_per_month=_saving(evidence, step, own, failed),
         edits=wanted,
         evidence=(f"failed attempts after the first retry took {text.duration(own.repeated_seconds)} in all",),
     )
+
+
+def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Interval | None:
+    """Money a month that the repeated attempts cost, by the requests of the step. The number of failing executions is
+    the uncertain part: its relative error is that of a count."""
+    analysis = evidence.analysis
+    rate, found = analysis.cost.runs_per_month, analysis.step(step)
+    if rate is None or found is None or not failed:
+        return None
+    pricing = analysis.pricing
+    hourly = sum(
+        (c.cpu_request or 0.0) * pricing.cpu_core_hour + (c.memory_request or 0.0) / 1024.0**3 * pricing.memory_gib_hour
+        for c in found.containers
+    )
+    money = own.repeated_seconds / 3600.0 * hourly / len(analysis.runs) * rate
+    error = 1.645 / failed**0.5
+    return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None
 
 
 def _target(success: float, attempts: dict[str, _Attempts], own: _Attempts) -> float:

@@ -13,8 +13,8 @@ from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Level, Severity, StepSpec
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
+from concertmaster.core.rules.base import Evidence, Rule, share_interval
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
 
@@ -86,6 +86,10 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     name = evidence.title(row.step.step)
     edits = _edit(evidence, row.spec, found.seconds)
     now = row.spec.timeout_seconds
+    runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
+    share = share_interval(min(hung, runs), runs)
+    beyond = sum(v - found.seconds for v in row.all if v >= _HUNG * found.seconds) / max(1, hung)
+    gain = Interval(share.low * beyond, share.likely * beyond, share.high * beyond) if share is not None else None
     return Finding(
         step=row.step.step,
         action=f"Stop {name} after {text.duration(found.seconds)}"
@@ -98,12 +102,13 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         otherwise=(
             f"the next hang holds the run and its nodes until somebody looks, as one did for {text.duration(longest)}"
         ),
-        severity=Severity.HIGH if longest - found.seconds >= 3600 else Severity.MEDIUM,
         risk=Level.LOW if found.runs >= 20 else Level.MEDIUM,
         current=text.duration(now) if now is not None else "no limit",
         proposed=text.duration(found.seconds),
         expected=f"a hang like that ends {text.duration(longest - found.seconds)} earlier, and the step can be retried",
         confidence=min(0.9, found.runs / (found.runs + 10.0)),
+        gain_seconds=gain,
+        gain_share=Interval(*(v / makespan for v in (gain.low, gain.likely, gain.high))) if gain and makespan else None,
         edits=edits,
         evidence=(f"the limit {found.reason}, from {found.runs} executions",),
     )
@@ -140,7 +145,6 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
         otherwise="healthy executions keep being killed"
         if killed
         else "a slightly slower day kills healthy executions",
-        severity=Severity.HIGH if share >= 0.05 else Severity.MEDIUM if killed else Severity.LOW,
         current=text.duration(now),
         proposed=text.duration(seconds),
         expected=(
@@ -149,6 +153,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
             else "fewer than 1 % of executions reach the limit"
         ),
         confidence=min(0.9, found.runs / (found.runs + 10.0)),
+        failures_avoided=share_interval(min(killed, row.step.runs), row.step.runs),
         edits=edits,
         evidence=(f"the limit {found.reason}, from {found.runs} executions",),
     )
@@ -180,7 +185,6 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
         ),
         otherwise="a hanging step holds its run and its nodes until somebody looks",
         category=Category.BEST_PRACTICE,
-        severity=Severity.INFO,
         current="no limit",
         proposed=text.listing([f"{text.duration(s)} for {evidence.title(n)}" for n, s in limits.items()]),
         expected=f"a hang ends after at most {text.duration(max(limits.values()))}; the longest run so far took"

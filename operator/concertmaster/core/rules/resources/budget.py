@@ -10,17 +10,13 @@ from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, Severity
+from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
 
 def _amount(value: float, unit: str) -> str:
     shown = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
     return f"{shown} {unit}"
-
-
-def _severity(share: float) -> Severity:
-    return Severity.HIGH if share >= 0.25 else Severity.MEDIUM if share >= 0.05 else Severity.LOW
 
 
 def _steps(evidence: Evidence, metric: str) -> Mapping[str, float]:
@@ -86,12 +82,12 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
             f"{text.percent(len(over) / len(amounts))} of the runs stay over budget, by"
             f" {_amount(sum(over) / len(over) - most, metric)} each"
         ),
-        severity=_severity(len(over) / len(amounts)),
         current=f"largest {_amount(max(amounts), metric)} per run",
         proposed=f"at most {_amount(most, metric)} per run",
         expected=f"{_amount(sum(excess) / len(excess), metric)} less per run on average{money}",
         confidence=0.8,
         saving_per_month=_positive(saving),
+        objective=f"{metric} per run",
         evidence=tuple(
             f"{n}: {text.percent(v / total)} of all {metric}"
             for n, v in sorted(steps.items(), key=lambda kv: -kv[1])[:5]
@@ -131,12 +127,12 @@ def _money(evidence: Evidence, most: float) -> Finding | None:
             f" {text.money(parts[top], currency)} is {top}"
         ),
         otherwise=f"{text.percent(len(over) / n)} of the runs stay above it",
-        severity=_severity(len(over) / n),
         current=f"{text.money(mean, currency)} per run",
         proposed=f"at most {text.money(most, currency)} per run",
         expected=f"{text.money(sum(excess) / n, currency)} less per run on average{month}",
         confidence=0.8,
         saving_per_month=saving,
+        objective="cost per run",
         evidence=tuple(f"{name}: {text.money(value, currency)} per run" for name, value in parts.items()),
     )
 

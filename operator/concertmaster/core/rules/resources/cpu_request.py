@@ -16,17 +16,15 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import (
     Evidence,
     Rule,
     container_id,
     gain_sentence,
-    gain_severity,
     mean_interval,
     median,
     resource_edits,
-    saving_severity,
 )
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
@@ -58,7 +56,6 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     predicted = evidence.gain(WhatIf.more_cpu(step.step, limit / container.cpu_limit))
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
     edits = resource_edits(step.spec, container, {("limits", "cpu"): proposed})
-    on_path = step.path is not None and step.path.share >= 0.5
     gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
     expected = (
         gain_sentence(predicted.share, predicted.seconds)
@@ -74,7 +71,6 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
             + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
         ),
         otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} where the node had CPU to spare",
-        severity=Severity.HIGH if on_path and share >= 0.25 else Severity.MEDIUM if on_path else Severity.LOW,
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
         expected=expected,
@@ -129,7 +125,6 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
             f" {text.cores(used)}, {text.percent(used / current)} of its request; no limit holds it back, the node does"
         ),
         otherwise=f"{name} keeps waiting about {text.duration(share * (step.duration.p50 or 0.0))} per run for CPU",
-        severity=gain_severity(shares.likely),
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,
@@ -200,11 +195,10 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         hourly = (current - proposed_cores) * evidence.analysis.pricing.cpu_core_hour * present
         priced = hourly / _HOUR * rate if rate else 0.0
         saving = mean_interval([r.reserved_seconds for r in container.runs], priced) if priced > 0 else None
-        severity = saving_severity(evidence, saving, -change)
     else:
         expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"
         otherwise = "on a full node it gets less CPU than it uses today, and runs longer"
-        category, saving, severity = Category.PERFORMANCE, None, Severity.LOW
+        category, saving = Category.PERFORMANCE, None
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -212,7 +206,6 @@ def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         because=because,
         otherwise=otherwise,
         category=category,
-        severity=severity,
         risk=Level.LOW if change > 0 or runs >= 10 else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,

@@ -11,8 +11,15 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Interval, Level, Severity
-from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, resource_edits, saving_severity
+from concertmaster.core.model import Category, Finding, Interval, Level
+from concertmaster.core.rules.base import (
+    Evidence,
+    Rule,
+    container_id,
+    mean_interval,
+    resource_edits,
+    share_interval,
+)
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import memory_size, size_guard
 from concertmaster.core.sizing import round_memory
@@ -84,7 +91,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
             ),
             otherwise=f"each run keeps {text.memory(current - request)} reserved that nobody else can use",
             category=Category.COST,
-            severity=saving_severity(evidence, saving, -change),
             risk=Level.LOW if runs >= 20 else Level.MEDIUM,
             current=text.memory(current),
             proposed=proposed,
@@ -113,7 +119,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
             if killed
             else "on a full node the pod is among the first to be evicted or killed"
         ),
-        severity=Severity.HIGH if share >= 0.05 else Severity.MEDIUM if killed else Severity.LOW,
         current=text.memory(current),
         proposed=proposed,
         expected=(
@@ -123,10 +128,20 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
             else f"about {text.percent(size.failure_share_bound)} of runs above the request"
         ),
         confidence=size.coverage_confidence,
+        failures_avoided=share_interval(_failed(evidence, step, killed), len(evidence.analysis.runs)),
         edits=edits,
         evidence=_evidence(container, size.coverage_confidence),
         automatic=not killed,
     )
+
+
+def _failed(evidence: Evidence, step: StepAnalysis, killed: int) -> int:
+    """How many of the ``killed`` runs failed for it: those that no retry made good."""
+    failures = step.failures
+    if not failures.failed:
+        return 0
+    lasting = 1 - failures.retried / failures.failed
+    return min(round(killed * lasting), evidence.analysis.failed)
 
 
 def _sure(confidence: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import cpu_size, memory_size
@@ -50,14 +50,12 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         return None  # data-quality says what is missing; a made-up request would be worse than none
     proposed = ", ".join(f"{resource} {value}" for (_, resource), value in values.items())
     edits = resource_edits(step.spec, container, values)
-    both = len(missing) == 2
     return Finding(
         step=step.step,
         about=container_id(step, container),
         action=f"Request {proposed} for {evidence.title(step.step)}, which requests no {' and no '.join(missing)}",
         because=f"{' and '.join(measured)} {evidence.runs(len(container.runs))} while nothing is reserved for it",
         otherwise="the pod can land on a full node, and is the first to be evicted or throttled when the node is short",
-        severity=Severity.MEDIUM if both else Severity.LOW,
         current="not set",
         proposed=proposed,
         expected=(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, ContainerFact, Finding, Level, Severity, StepSpec
+from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepSpec
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
@@ -112,7 +112,6 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
             else f"steps behind it start {text.duration(late)} later than they could"
         ),
         category=Category.COST if costly else Category.PERFORMANCE,
-        severity=Severity.MEDIUM if share >= 0.3 or late >= 60 else Severity.LOW,
         risk=Level.MEDIUM,
         current=f"{text.money(reserved, currency)} per run",
         proposed="what it uses" if costly else "ends with the step",

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from concertmaster.core import text
 from concertmaster.core.fleet.demand import HourDemand
 from concertmaster.core.fleet.workflows import name_of
-from concertmaster.core.model import Category, Finding, Level, Severity
+from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule
 
 
@@ -58,7 +58,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" takes {text.percent(own / peak.cores)}{likely}{note}"
         ),
         otherwise=f"when the nodes hold less than {text.cores(peak.cores_high)}, pods of that hour wait",
-        severity=Severity.INFO,
         current=f"peak of {text.cores(peak.cores)}",
         proposed=f"peak of {text.cores(max(rest, mean))}",
         expected=(

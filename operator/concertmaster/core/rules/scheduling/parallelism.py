@@ -21,8 +21,8 @@ from concertmaster.core.analysis.replay import (
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Level, Severity
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity
+from concertmaster.core.model import Category, Edit, Finding, Level
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,6 @@ def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: li
             f" ({evidence.window()})"
         ),
         otherwise=f"runs keep taking {text.duration(found.now)} where {text.duration(found.seconds)} would do",
-        severity=gain_severity(share.likely),
         risk=Level.LOW if modest else Level.MEDIUM,
         current=f"{scope.limit} pods at a time",
         proposed=f"{found.limit} pods at a time",
@@ -168,7 +167,6 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         ),
         otherwise="waiting pods keep crowding the scheduler's queue, and delay other workflows on the same nodes",
         category=Category.SCALABILITY,
-        severity=Severity.LOW,
         current="no limit" if scope.limit is None else f"{scope.limit} pods at a time",
         proposed=f"{text.count(limit, 'pod')} at a time",
         expected=f"{text.duration(pending)} less waiting of pods in each run, and no longer run ({text.duration(seconds)}"

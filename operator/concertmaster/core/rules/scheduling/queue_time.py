@@ -13,7 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -102,7 +102,6 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
             f" the critical path {evidence.runs(len(runs))}, {cause}"
         ),
         otherwise=otherwise,
-        severity=gain_severity(share.likely),
         current=f"{text.duration(median(totals))} per run (median)",
         proposed="none on the critical path",
         expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",

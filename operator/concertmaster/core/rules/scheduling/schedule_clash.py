@@ -15,7 +15,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import digits
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, gain_severity, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.scheduling.queue_time import without
 
 _MINUTE = 60.0
@@ -84,7 +84,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" {text.cores(load)}"
         ),
         otherwise=f"these workflows keep competing for the same nodes, {text.duration(wait)} of each run",
-        severity=gain_severity(share.likely),
         risk=Level.MEDIUM,
         current=schedule,
         proposed=line,

@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from concertmaster.core.model import Severity
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
@@ -20,7 +19,6 @@ def test_names_the_item_its_input_and_the_gain_of_balance() -> None:
     assert "item 2 is the last in 100 % of them, with 4.0 times the input" in item.because
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(400 - 125, rel=0.05)  # down to 1.25 times the median of 100 s
-    assert item.severity is Severity.HIGH
     assert "split item 2" in item.action
 
 

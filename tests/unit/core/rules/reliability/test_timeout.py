@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.core.model import Severity
 from concertmaster.core.model.policy import AnalysisSettings
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
@@ -17,7 +16,6 @@ def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
     limit = int(item.edits[0].proposed or "")
     assert item.edits[0].pointer == "/spec/templates/2/activeDeadlineSeconds"
     assert 1.5 * 320 <= limit <= 600  # above every healthy run with headroom, far below the hang
-    assert item.severity is Severity.HIGH  # an hour or more at stake
     assert "earlier" in item.expected
 
 
@@ -25,7 +23,7 @@ def test_steps_without_a_limit_share_one_quiet_line() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"), templates={"b": {"activeDeadlineSeconds": 600}})
     item = scene(of, 20, lambda _: {"a": value(60), "b": value(60)}).one("timeout")
-    assert (item.id, item.severity) == ("timeout", Severity.INFO)
+    assert (item.id, item.minor) == ("timeout", True)
     assert item.action == "Give a a time limit"
     assert [e.pointer for e in item.edits] == ["/spec/templates/1/activeDeadlineSeconds"]
 
@@ -39,7 +37,6 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
 
     item = scene(of, 42, work).one("timeout")
     assert "7 of 42 executions were stopped by it" in item.because
-    assert item.severity is Severity.HIGH
     assert (item.edits[0].pointer, item.edits[0].current) == ("/spec/templates/1/timeout", '"100s"')
     assert item.edits[0].proposed in ('"150s"', '"180s"')
 

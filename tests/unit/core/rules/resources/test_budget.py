@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Severity
 from concertmaster.core.model.policy import Objectives
 from tests.support.core import scenarios
 from tests.support.core.rules_world import scene
@@ -19,7 +18,6 @@ def test_counts_the_runs_over_budget_and_names_the_step() -> None:
     assert item.step == "draft"
     assert "14 of 42 runs used more (14d): median 150,000 tokens, largest 250,000 tokens" in item.because
     assert "draft takes 67 % of it (50 % on inputs seen before)" in item.because
-    assert item.severity is Severity.HIGH
     assert "16,667 tokens less per run on average" in item.expected
     assert item.saving_per_month is not None
     assert item.saving_per_month.likely == pytest.approx(50_000 / 3 * 2e-6 * 90, rel=0.01)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Level, Severity
+from concertmaster.core.model import Level
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
 
@@ -18,7 +18,6 @@ def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() 
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(3 * 103, rel=0.1)
     assert item.proposed == "8 pods at a time"
-    assert item.severity is Severity.HIGH
     assert item.risk is Level.MEDIUM  # four times as many pods as were ever seen at a time
     assert "at most 2 of its 8 pods" in item.because
     assert [(e.pointer, e.current, e.proposed) for e in item.edits] == [("/spec/templates/0/parallelism", "2", "8")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.model import Severity
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
@@ -16,7 +15,6 @@ def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
     assert "at transform, whose pods ask for 1 core and 1Gi" in item.because
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(182, rel=0.05)
-    assert item.severity is Severity.MEDIUM
 
 
 def test_slow_starts_are_told_apart() -> None:

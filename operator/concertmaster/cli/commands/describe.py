@@ -1,0 +1,108 @@
+"""``concertmaster describe``: one workflow on one screen."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from concertmaster.cli import cluster_options, profiles
+from concertmaster.core import text
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError
+from concertmaster.kube.objects import CHANGES
+from concertmaster.report.tables import table
+
+MOST_LINES = 40
+_STEPS, _CHANGES, _WIDTH = 8, 4, 110
+
+
+@click.command("describe")
+@click.argument("profile")
+@cluster_options.cluster
+def command(profile: str, namespace: str | None, context: str | None, kubeconfig: Path | None) -> None:
+    """Describe a workflow: PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders)."""
+    client = profiles.connect(kubeconfig, context)
+    raw = profiles.read(client, namespace or profiles.default_namespace(kubeconfig, context), profile)
+    click.echo(text.plain("\n".join(lines(raw, _changes(client, raw)))))
+
+
+def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """The profile in at most ``MOST_LINES`` lines."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    summary, runs = status.get("summary") or {}, status.get("runs") or {}
+    policy = f", policy {status['policy']}" if status.get("policy") else ""
+    head = [
+        f"{summary.get('target') or meta['name']}  namespace {meta['namespace']}, profile {meta['name']}{policy}",
+        _runs(runs, summary, status.get("score")),
+        *(part for line in status.get("advice") or ("Not analysed yet.",) for part in textwrap.wrap(line, _WIDTH)),
+    ]
+    active = [r for r in status.get("recommendations") or () if r.get("state") == "Active"]
+    tail = _conditions(status.get("conditions") or ()) + _made(changes)
+    blocks = [_recommendation(item, meta) for item in active]
+    room = MOST_LINES - len(head) - len(tail)
+    shown: list[str] = []
+    for place, block in enumerate(blocks):
+        if len(shown) + len(block) + 2 > room:
+            left = len(blocks) - place
+            shown += ["", f"{left} more: kubectl concertmaster explain {meta['name']} -n {meta['namespace']}"]
+            break
+        shown += block
+    steps = (status.get("steps") or ())[: min(_STEPS, max(0, room - len(shown) - 2))]
+    listed = [textwrap.shorten(str(step), _WIDTH - 2, placeholder=" ...") for step in steps]
+    return [*head, *shown, *(["", "Steps:", *(f"  {line}" for line in listed)] if listed else []), *tail]
+
+
+def _recommendation(item: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
+    sure = f"; confidence {item['confidence']}%" if item.get("confidence") else ""
+    return [
+        "",
+        f"{item['id']}  ({item['severity']}, effort {item['effort']}, risk {item['risk']})",
+        *textwrap.wrap(str(item["action"]), _WIDTH, initial_indent="  ", subsequent_indent="  "),
+        f"  {item.get('impact') or item['expected']}{sure}",
+        f"  kubectl concertmaster explain {meta['name']} {item['id']} -n {meta['namespace']}",
+    ]
+
+
+def _runs(runs: Mapping[str, Any], summary: Mapping[str, Any], score: Any) -> str:
+    times = ", ".join(f"{name} {summary[name]}" for name in ("p50", "p95") if summary.get(name))
+    counted = f"{runs.get('observed', 0)} runs, {runs.get('failed', 0)} failed"
+    return "  ".join(
+        p for p in (counted, times, f"score {score} of 100" if score is not None else "score unknown") if p
+    )
+
+
+def _conditions(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [str(c["type"]), str(c["status"]), textwrap.shorten(str(c.get("message", "")), 80, placeholder=" ...")]
+        for c in found
+    ]
+    return ["", *table(["CONDITION", "STATUS", "MESSAGE"], rows).splitlines()] if rows else []
+
+
+def _made(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = []
+    for change in sorted(changes, key=lambda c: str(c["metadata"].get("creationTimestamp")), reverse=True)[:_CHANGES]:
+        status = change.get("status") or {}
+        rows.append(
+            [
+                str(change["metadata"]["name"]),
+                str(change["spec"]["recommendation"]),
+                str(status.get("phase") or "-"),
+                str(status.get("verdict") or "-"),
+            ]
+        )
+    return ["", *table(["CHANGE", "RECOMMENDATION", "PHASE", "VERDICT"], rows).splitlines()] if rows else []
+
+
+def _changes(client: KubeClient, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The profile's changes; none where the reader may not list them."""
+    meta = raw["metadata"]
+    try:
+        found = list(client.items(CHANGES.path(meta["namespace"])))
+    except KubeError:
+        return []
+    return [c for c in found if (c["spec"].get("profileRef") or {}).get("name") == meta["name"]]

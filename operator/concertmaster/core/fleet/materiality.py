@@ -1,0 +1,111 @@
+"""Material or silent: what a recommendation is worth a month, how severe that is, and whether it is published at all.
+
+Value is absolute, so that workflows can be compared: minutes of run time, failed runs and money, brought to one scale by
+the prices of the policy. What is not worth a person's minute is counted, not listed. The threshold to stay published is
+lower than the one to become published (hysteresis), so that a recommendation near it does not come and go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.model import Impact, Interval, Recommendation, Severity
+from concertmaster.core.model.policy import Materiality, Pricing
+
+LEAVE = 0.7  # share of a threshold below which a published recommendation is withdrawn
+# Least value a month of each severity, on the scale of the pricing (by default 10 a failed run, 2.5 a run-hour).
+SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
+_MINUTE = 60.0
+
+
+def impact(item: Recommendation, analysis: Analysis) -> Impact:
+    """What the recommendation promises, a month. Without a rate of runs only money is known."""
+    rate = analysis.cost.runs_per_month
+    return Impact(
+        run_minutes=_times(item.gain_seconds, rate / _MINUTE) if rate is not None else None,
+        failed_runs=_times(item.failures_avoided, rate) if rate is not None else None,
+        money=item.saving_per_month,
+    )
+
+
+def value(found: Impact, pricing: Pricing) -> float:
+    """The likely effect on one scale, in the pricing's currency a month."""
+    return (
+        _likely(found.money)
+        + _likely(found.run_minutes) / 60.0 * pricing.run_hour
+        + _likely(found.failed_runs) * pricing.failed_run
+    )
+
+
+def assess(item: Recommendation, analysis: Analysis, *, published: bool = False) -> Recommendation:
+    """The recommendation with its impact, its severity by absolute value, and whether it is minor. ``published``: it was
+    published by the last analysis."""
+    effect = impact(item, analysis)
+    minor = not _material(item, effect, analysis, LEAVE if published else 1.0)
+    severity = Severity.INFO if minor else _severity(item, effect, analysis)
+    return replace(item, impact=effect, minor=minor, severity=severity)
+
+
+def _severity(item: Recommendation, effect: Impact, analysis: Analysis) -> Severity:
+    if item.severity is Severity.CRITICAL:  # no run succeeds: the workflow is worth nothing as it is
+        return Severity.CRITICAL
+    worth = value(effect, analysis.pricing)
+    grade = next((severity for severity, least in SEVERITIES if worth >= least), Severity.LOW)
+    if _meets(item, analysis) and grade is Severity.LOW:
+        return Severity.MEDIUM
+    return grade
+
+
+def _material(item: Recommendation, effect: Impact, analysis: Analysis, factor: float) -> bool:
+    least = analysis.options.materiality
+    return (
+        item.severity is Severity.CRITICAL
+        or _reaches(effect.failed_runs, least.failed_runs * factor)
+        or _faster(item, effect, least, factor)
+        or _cheaper(effect, analysis, least, factor)
+        or _meets(item, analysis)
+    )
+
+
+def _faster(item: Recommendation, effect: Impact, least: Materiality, factor: float) -> bool:
+    return _reaches(effect.run_minutes, least.run_minutes * factor) and _reaches(
+        item.gain_share, least.run_share * factor
+    )
+
+
+def _cheaper(effect: Impact, analysis: Analysis, least: Materiality, factor: float) -> bool:
+    if _reaches(effect.money, least.money * factor):
+        return True
+    monthly = analysis.cost.per_month
+    return bool(monthly) and _reaches(effect.money, least.cost_share * factor * (monthly or 0.0))
+
+
+def _meets(item: Recommendation, analysis: Analysis) -> bool:
+    """Whether it is about an objective, or makes up for what a missed duration objective is missed by."""
+    if item.objective is not None:
+        return True
+    share = item.gain_share
+    if share is None or share.low <= 0:
+        return False
+    return any(
+        o.verdict is ObjectiveResult.MISSED
+        and o.name.startswith("duration")
+        and o.margin is not None
+        and share.likely >= -o.margin / (1.0 - o.margin)
+        for o in analysis.objectives
+    )
+
+
+def _reaches(amount: Interval | None, least: float) -> bool:
+    """Whether the likely amount reaches ``least`` and the interval excludes zero."""
+    return amount is not None and amount.low > 0 and amount.likely >= least
+
+
+def _likely(amount: Interval | None) -> float:
+    return max(0.0, amount.likely) if amount is not None else 0.0
+
+
+def _times(amount: Interval | None, factor: float) -> Interval | None:
+    return None if amount is None else Interval(amount.low * factor, amount.likely * factor, amount.high * factor)

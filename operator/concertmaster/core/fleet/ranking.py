@@ -1,0 +1,69 @@
+"""The most valuable recommendations across workflows, and what all of them are worth together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.fleet.materiality import value
+from concertmaster.core.model import Impact, Interval
+from concertmaster.core.model.policy import Pricing
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One published recommendation as the fleet sees it. ``profile`` names the WorkflowProfile, ``workflow`` the target as
+    kind and name, ``confidence`` is 0 to 1 (None: not known)."""
+
+    namespace: str
+    profile: str
+    workflow: str
+    id: str
+    action: str
+    impact: Impact
+    effort: str
+    risk: str
+    severity: str
+    confidence: float | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all published recommendations are worth a month. Time is counted once a step: two ways to shorten the same
+    step do not add up. ``money`` by currency."""
+
+    recommendations: int
+    workflows: int
+    run_hours: float
+    failed_runs: float
+    money: dict[str, float]
+
+
+def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
+    """The most valuable first; equal values by namespace, profile and id, so that the order never flickers."""
+    return sorted(headlines, key=lambda h: (-round(value(h.impact, pricing), 2), h.namespace, h.profile, h.id))
+
+
+def totals(headlines: Sequence[Headline]) -> Totals:
+    """The sums over all workflows."""
+    minutes: dict[tuple[str, str, str], float] = {}
+    failed: dict[tuple[str, str, str], float] = {}
+    money: dict[str, float] = {}
+    for h in headlines:
+        place = (h.namespace, h.profile, h.id.partition(".")[2])
+        minutes[place] = max(minutes.get(place, 0.0), _likely(h.impact.run_minutes))
+        failed[place] = max(failed.get(place, 0.0), _likely(h.impact.failed_runs))
+        if h.impact.money is not None and h.currency is not None:
+            money[h.currency] = money.get(h.currency, 0.0) + _likely(h.impact.money)
+    return Totals(
+        len(headlines),
+        len({(h.namespace, h.profile) for h in headlines}),
+        sum(minutes.values()) / 60.0,
+        sum(failed.values()),
+        dict(sorted(money.items())),
+    )
+
+
+def _likely(amount: Interval | None) -> float:
+    return max(0.0, amount.likely) if amount is not None else 0.0

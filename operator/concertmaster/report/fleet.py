@@ -1,0 +1,161 @@
+"""The recommendations of many profiles, read from their statuses: headlines to rank, and entries for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.core import text
+from concertmaster.core.fleet.ranking import Headline, Totals
+from concertmaster.core.model import Impact, Interval
+from concertmaster.core.text import plain
+from concertmaster.report import impact as impacts
+
+_BY_CATEGORY = {"Cost": "money", "Reliability": "failed_runs"}
+_UNITS = {"run_minutes": "run-minutes/month", "failed_runs": "failed runs/month"}
+
+
+def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
+    """The Active recommendations of a profile's status."""
+    meta, status = profile.get("metadata") or {}, profile.get("status") or {}
+    workflow = str((status.get("summary") or {}).get("target") or meta.get("name"))
+    for item in (*(status.get("recommendations") or ()), *(status.get("remaining") or ())):
+        if isinstance(item, Mapping) and item.get("id") and item.get("state", "Active") == "Active":
+            yield Headline(
+                str(meta.get("namespace") or ""),
+                str(meta.get("name") or ""),
+                workflow,
+                str(item["id"]),
+                str(item.get("action") or item["id"]),
+                impacts.parse(item.get("impact")),
+                str(item.get("effort") or ""),
+                str(item.get("risk") or ""),
+                str(item.get("severity") or ""),
+                confidence(item.get("confidence")),
+                impacts.currency(item.get("impact")),
+            )
+
+
+def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = False) -> dict[str, Any]:
+    """One recommendation as ``concertmaster list -o json`` prints it (``ListEntry``)."""
+    meta, status = profile.get("metadata") or {}, profile.get("status") or {}
+    kind, _, workflow = str((status.get("summary") or {}).get("target") or "").partition("/")
+    found = impacts.parse(item.get("impact"))
+    same = ("severity", "category", "because", "current", "proposed", "expected", "how", "effort", "risk")
+    made = ListEntry.model_validate(
+        {name: item.get(name) for name in (*same, "since", "note", "dismissal", "effect")}
+        | {
+            "namespace": meta.get("namespace"),
+            "profile": meta.get("name"),
+            "kind": kind or None,
+            "workflow": workflow or None,
+            "id": item["id"],
+            "state": None if minor else item.get("state", "Active"),
+            "action": item.get("action") or item["id"],
+            "interval": _interval(found, str(item.get("category")), impacts.currency(item.get("impact"))),
+            "impact": {
+                "runMinutesPerMonth": _likely(found.run_minutes),
+                "failedRunsPerMonth": _likely(found.failed_runs),
+                "moneyPerMonth": _likely(found.money),
+            },
+            "confidence": confidence(item.get("confidence")),
+            "items": [row for line in item.get("items") or () if (row := item_of(str(line))) is not None],
+            "minor": minor,
+        }
+    )
+    return made.model_dump(mode="json", by_alias=True)
+
+
+def item_of(line: str) -> dict[str, str | None] | None:
+    """One line of a right-sizing, ``step/container requests.cpu: 2 -> 1050m (peak 0.9 cores)``, as an object."""
+    place, colon, values = line.partition(": ")
+    where, _, field = place.rpartition(" ")
+    step, _, container = where.rpartition("/")
+    old, arrow, new = values.partition(" (")[0].partition(" -> ")
+    if not (colon and arrow and step and field):
+        return None
+    return {"step": step, "container": container, "field": field, "old": None if old == "not set" else old, "new": new}
+
+
+def _interval(found: Impact, category: str, currency: str | None) -> dict[str, Any] | None:
+    """The measure that the recommendation is about, in its unit a month."""
+    names = [_BY_CATEGORY.get(category, "run_minutes"), "failed_runs", "run_minutes", "money"]
+    name = next((n for n in names if getattr(found, n) is not None), None)
+    if name is None:
+        return None
+    amount: Interval = getattr(found, name)
+    unit = _UNITS.get(name, f"{currency or 'money'}/month")
+    return {"low": amount.low, "likely": amount.likely, "high": amount.high, "unit": unit}
+
+
+def _likely(amount: Interval | None) -> float | None:
+    return amount.likely if amount is not None else None
+
+
+def confidence(value: Any) -> float | None:
+    """A confidence as a share: the operator's document holds a number, a status a percent string."""
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        return float(value) / 100.0
+    except (TypeError, ValueError):
+        return None
+
+
+def top_line(found: Headline) -> str:
+    """One headline as one line of a policy's status."""
+    worth = impacts.line(found.impact, found.currency or "")
+    return plain(f"{found.namespace}/{found.profile} {found.id}: {worth}; {found.action}")
+
+
+def totals_document(found: Totals, below: int) -> dict[str, Any]:
+    """The sums as fields of a policy's status. ``below``: minor items of all profiles."""
+    money = ", ".join(f"{impacts.number(v)} {k}" for k, v in found.money.items())
+    document = {
+        "failedRunsPerMonth": impacts.number(found.failed_runs),
+        "minor": below,
+        "moneyPerMonth": money or None,
+        "recommendations": found.recommendations,
+        "runHoursPerMonth": impacts.number(found.run_hours),
+        "workflows": found.workflows,
+    }
+    return {k: v for k, v in document.items() if v is not None}
+
+
+def totals_sentence(found: Totals, below: int) -> str:
+    """The sums as one line."""
+    parts = [f"{impacts.number(found.run_hours)} run-hours", f"{impacts.number(found.failed_runs)} failed runs"]
+    parts += [f"{impacts.number(v)} {k}" for k, v in found.money.items()]
+    minor = f"; {text.count(below, 'minor item')} not listed" if below else ""
+    return (
+        f"{text.count(found.recommendations, 'recommendation')} for {text.count(found.workflows, 'workflow')}: "
+        f"{', '.join(parts)} a month{minor}"
+    )
+
+
+def minor_count(profiles: Iterable[Mapping[str, Any]]) -> int:
+    """Minor items of all profiles."""
+    return sum(int((p.get("status") or {}).get("minor") or 0) for p in profiles)
+
+
+def rows(found: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:
+    """Cells of a ranked table."""
+    return [
+        [
+            str(position),
+            h.namespace,
+            h.workflow,
+            h.id,
+            impacts.line(h.impact, h.currency or ""),
+            text.percent(h.confidence).replace(" ", "") if h.confidence is not None else "-",
+            h.effort or "-",
+            h.risk or "-",
+            *([h.severity, h.action] if wide else []),
+        ]
+        for position, h in enumerate(found, 1)
+    ]
+
+
+HEADER = ["#", "NAMESPACE", "WORKFLOW", "CHANGE", "IMPACT", "CONFIDENCE", "EFFORT", "RISK"]
+WIDE = [*HEADER, "SEVERITY", "ACTION"]

@@ -1,0 +1,79 @@
+"""The impact of a recommendation as one line of a status, and read back from it.
+
+``41 run-hours (35 to 47), 3 failed runs (1 to 5), 12.5 USD (10 to 15) a month``: what is saved or avoided, with the 90 %
+interval. A status holds no floating-point numbers, so that this line is what ranks recommendations of different workflows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from concertmaster.core.model import Impact, Interval
+
+NOTHING = "not measured"
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_PART = re.compile(rf"{_NUMBER} (run-hours?|run-minutes?|failed runs?|[A-Z]{{3}})(?: \({_NUMBER} to {_NUMBER}\))?")
+_HOUR = 60.0  # minutes
+
+
+def line(impact: Impact, currency: str) -> str:
+    """The impact in words; ``NOTHING`` when it promises no amount."""
+    parts = []
+    if impact.run_minutes is not None:
+        hours = impact.run_minutes.likely >= 2 * _HOUR
+        parts.append(_amount(impact.run_minutes, "run-hour" if hours else "run-minute", 1 / _HOUR if hours else 1.0))
+    if impact.failed_runs is not None:
+        parts.append(_amount(impact.failed_runs, "failed run"))
+    if impact.money is not None:
+        parts.append(_amount(impact.money, currency))
+    return ", ".join(parts) + " a month" if parts else NOTHING
+
+
+def parse(words: object) -> Impact:
+    """The impact that a line tells; an empty one for anything else."""
+    if not isinstance(words, str) or not words.endswith(" a month"):
+        return Impact()
+    minutes = failed = money = None
+    for likely, unit, low, high in _PART.findall(words):
+        values = [float(v) for v in (low or likely, likely, high or likely)]
+        if unit.startswith("run-"):
+            factor = _HOUR if "hour" in unit else 1.0
+            minutes = Interval(*(v * factor for v in values))
+        elif unit.startswith("failed"):
+            failed = Interval(*values)
+        else:
+            money = Interval(*values)
+    return Impact(minutes, failed, money)
+
+
+def of_amounts(amounts: Mapping[str, float | None]) -> Impact:
+    """The impact of likely amounts under the names that ``list -o json`` gives them."""
+
+    def sure(name: str) -> Interval | None:
+        likely = amounts.get(name)
+        return Interval(likely, likely, likely) if likely is not None else None
+
+    return Impact(sure("runMinutesPerMonth"), sure("failedRunsPerMonth"), sure("moneyPerMonth"))
+
+
+def currency(words: object) -> str | None:
+    """The currency that a line names."""
+    return next((unit for _, unit, _, _ in _PART.findall(str(words)) if unit.isupper()), None)
+
+
+def _amount(amount: Interval, unit: str, factor: float = 1.0) -> str:
+    low, likely, high = (number(max(0.0, v) * factor) for v in (amount.low, amount.likely, amount.high))
+    plural = "s" if not unit.isupper() and likely != "1" else ""
+    return f"{likely} {unit}{plural}" + (f" ({low} to {high})" if low != high else "")
+
+
+def number(value: float) -> str:
+    """Three significant digits in plain notation: ``12.5``, ``41``, ``1230``, ``0.05``."""
+    if value == 0 or not math.isfinite(value):
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    shown = f"{round(Decimal(repr(float(value))), min(digits, 6)):f}"
+    return shown.rstrip("0").rstrip(".") or "0" if "." in shown else shown

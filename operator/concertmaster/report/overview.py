@@ -1,0 +1,52 @@
+"""What a status says first: the result of an analysis in one or two sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from concertmaster.core import text
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.model import Impact, Interval, Recommendation
+from concertmaster.core.times import iso
+from concertmaster.report import impact as impacts
+
+
+def overview(
+    analysis: Analysis,
+    published: Sequence[Recommendation],
+    minor: Sequence[Recommendation],
+    profile: str,
+    next_expected: float | None,
+) -> list[str]:
+    """The result in one or two sentences: what all recommendations are worth, or that nothing needs to be done, and what
+    the minor ones add up to."""
+    known = analysis.succeeded + analysis.failed
+    window = text.window(analysis.covered_seconds)
+    if known < analysis.options.min_runs:
+        due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
+        return [f"Insufficient data: {known} of {analysis.options.min_runs} required runs in {window}{due}."]
+    runs = f"{text.count(known, 'run')} in {window}"
+    lines = [f"No action needed: {runs} analysed."]
+    if published:
+        total = _sum([r.impact for r in published])
+        worth = impacts.line(total, analysis.pricing.currency)
+        lines = [f"{text.count(len(published), 'recommendation')} from {runs}; in all {worth}."]
+    if minor:
+        money = sum(r.impact.money.likely for r in minor if r.impact.money is not None)
+        sums = f", {text.money(money, analysis.pricing.currency)} a month in all" if money > 0 else ""
+        namespace = analysis.definition.key.namespace
+        command = f"kubectl concertmaster explain {profile} -n {namespace} --all"
+        lines.append(f"{text.count(len(minor), 'minor item')}{sums}: {command}")
+    return lines
+
+
+def _sum(found: Sequence[Impact]) -> Impact:
+    """The likely amounts together; no interval, since those of one workflow are not independent."""
+
+    def total(values: Iterable[Interval | None]) -> Interval | None:
+        likely = [v.likely for v in values if v is not None and v.likely > 0]
+        return Interval(sum(likely), sum(likely), sum(likely)) if likely else None
+
+    return Impact(
+        total(i.run_minutes for i in found), total(i.failed_runs for i in found), total(i.money for i in found)
+    )

@@ -1,0 +1,128 @@
+"""What is published and how severe it is: by absolute amounts a month, with a lower threshold for what stands already."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.core.analysis.workflow import Analysis, analyze
+from concertmaster.core.fleet.materiality import assess, value
+from concertmaster.core.fleet.ranking import Headline, ranked, totals
+from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity
+from concertmaster.core.model.policy import AnalysisSettings, Materiality, Objectives, Policy, Pricing, Quantiles
+from tests.support.builders import NOW, daily, definition, step
+
+CHAIN = definition(step("extract"), step("load", ["extract"], 1))
+
+
+def analysis(policy: Policy | None = None) -> Analysis:
+    """One run of ten minutes a day: 30 runs and 5 hours a month."""
+    return analyze(CHAIN, daily(CHAIN.graph, 14, lambda _: {"extract": 300, "load": 300}), now=NOW, policy=policy)
+
+
+def item(**promises: object) -> Recommendation:
+    fields = {"category": Category.COST, "severity": Severity.LOW, "risk": Level.LOW, "effort": Level.LOW} | promises
+    words = dict.fromkeys(("action", "because", "otherwise", "current", "proposed", "expected", "how"), "x")
+    return Recommendation(id="r.s", rule="r", step="s", confidence=0.9, **fields, **words)  # type: ignore[arg-type]
+
+
+def around(likely: float, low: float | None = None) -> Interval:
+    return Interval(0.8 * likely if low is None else low, likely, 1.2 * likely)
+
+
+def faster(seconds: float, low: float | None = None) -> Recommendation:
+    return item(gain_seconds=around(seconds, low), gain_share=around(seconds / 600, None if low is None else low / 600))
+
+
+@pytest.mark.parametrize(
+    ("made", "minor"),
+    [
+        (faster(120), False),  # a fifth of the run, 60 minutes a month
+        (faster(20), True),  # 3 % of the run
+        (faster(50), True),  # 8 % of the run, but 25 minutes a month
+        (faster(120, low=-1), True),  # may be nothing
+        (item(saving_per_month=around(1.5)), False),
+        (item(saving_per_month=around(1.5, low=0.0)), True),
+        (item(saving_per_month=around(0.001)), True),
+        (item(failures_avoided=around(0.1)), False),  # 3 of 30 runs
+        (item(failures_avoided=around(0.02)), True),
+        (item(), True),
+        (item(objective="cost per run"), False),
+    ],
+)
+def test_small_or_uncertain_effects_are_minor(made: Recommendation, minor: bool) -> None:
+    assessed = assess(made, analysis())
+    assert assessed.minor is minor
+    assert (assessed.severity is Severity.INFO) is minor
+
+
+def test_a_tenth_of_the_workflows_cost_is_material_however_small_it_is() -> None:
+    of = analysis()
+    assert of.cost.per_month is not None
+    assert not assess(item(saving_per_month=around(0.11 * of.cost.per_month)), of).minor
+    assert assess(item(saving_per_month=around(0.09 * of.cost.per_month)), of).minor
+
+
+def test_a_gain_that_reaches_a_missed_objective_is_material_however_small_it_is() -> None:
+    missed = analysis(Policy(objectives=Objectives(duration=Quantiles(p95=590.0))))
+    assert not assess(faster(25), missed).minor
+    assert assess(faster(25), missed).severity is Severity.MEDIUM
+    assert assess(faster(5), missed).minor
+
+
+def test_what_stands_already_leaves_later_than_it_came() -> None:
+    assert assess(faster(50), analysis()).minor
+    assert not assess(faster(50), analysis(), published=True).minor
+    assert assess(faster(30), analysis(), published=True).minor
+
+
+def test_thresholds_of_zero_publish_everything_that_promises_something() -> None:
+    everything = Policy(analysis=AnalysisSettings(materiality=Materiality(0.0, 0.0, 0.0, 0.0, 0.0)))
+    assert not assess(faster(1), analysis(everything)).minor
+
+
+@pytest.mark.parametrize(
+    ("made", "severity"),
+    [
+        (faster(120), Severity.LOW),  # an hour a month
+        (item(saving_per_month=around(25.0)), Severity.MEDIUM),
+        (item(failures_avoided=around(0.5)), Severity.HIGH),  # 15 runs
+        (item(saving_per_month=around(2000.0)), Severity.CRITICAL),
+        (item(severity=Severity.CRITICAL), Severity.CRITICAL),
+    ],
+)
+def test_severity_is_the_absolute_value(made: Recommendation, severity: Severity) -> None:
+    assert assess(made, analysis()).severity is severity
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_the_scale_adds_time_failures_and_money(minutes: float, failed: float) -> None:
+    at = Impact(Interval(0, minutes, minutes), Interval(0, failed, failed), Interval(0, 3, 3))
+    assert value(at, Pricing(run_hour=6.0, failed_run=2.0)) == pytest.approx(3 + minutes / 10 + 2 * failed)
+
+
+def headline(profile: str, identifier: str, **impact: Interval) -> Headline:
+    return Headline("demo", profile, "x/y", identifier, "act", Impact(**impact), "Low", "Low", "Low", currency="USD")
+
+
+def test_ranking_is_by_value_and_never_flickers() -> None:
+    rows = [
+        headline("a", "right-size", money=around(5.0)),
+        headline("b", "cache-step.x", run_minutes=around(600.0)),  # 10 hours: 25
+        headline("c", "retry-policy.x", failed_runs=around(1.0)),
+        headline("b", "right-size", money=around(5.0)),
+    ]
+    order = [(h.profile, h.id) for h in ranked(rows, Pricing())]
+    assert order == [("b", "cache-step.x"), ("c", "retry-policy.x"), ("a", "right-size"), ("b", "right-size")]
+    assert [(h.profile, h.id) for h in ranked(rows[::-1], Pricing())] == order
+
+
+def test_two_ways_to_shorten_one_step_do_not_add_up() -> None:
+    rows = [
+        headline("a", "cache-step.x", run_minutes=around(600.0)),
+        headline("a", "cpu-request.x", run_minutes=around(300.0), money=around(2.0)),
+        headline("b", "right-size", money=around(5.0)),
+    ]
+    total = totals(rows)
+    assert (total.recommendations, total.workflows, total.run_hours, total.money) == (3, 2, 10.0, {"USD": 7.0})

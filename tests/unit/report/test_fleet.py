@@ -1,0 +1,93 @@
+"""Recommendations of many profiles: what ``list -o json`` promises other programs, and lines of policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.api.models.list_entry import ListEntry, json_schema
+from concertmaster.core.fleet.ranking import totals
+from concertmaster.report import fleet
+
+PROFILE: dict[str, Any] = {
+    "metadata": {"namespace": "demo", "name": "wftmpl-etl"},
+    "status": {
+        "minor": 3,
+        "summary": {"target": "WorkflowTemplate/etl"},
+        "recommendations": [
+            {
+                "action": "Right-size 2 containers",
+                "because": "peaks",
+                "category": "Cost",
+                "confidence": "90",
+                "current": "2Gi",
+                "effort": "Low",
+                "expected": "less",
+                "how": "kubectl concertmaster explain wftmpl-etl right-size -n demo",
+                "id": "right-size",
+                "impact": "2.5 run-hours (2 to 3), 12.5 USD (10 to 15) a month",
+                "items": [
+                    "train/main requests.cpu: 2 -> 1050m (peak 0.9 cores)",
+                    "load/main limits.memory: not set -> 1Gi",
+                ],
+                "proposed": "1Gi",
+                "risk": "Low",
+                "severity": "Medium",
+                "state": "Active",
+            },
+            {"action": "old", "id": "timeout", "state": "Obsolete"},
+        ],
+        "remaining": [
+            {"action": "retry", "id": "retry-policy.a", "impact": "3 failed runs a month", "state": "Active"}
+        ],
+    },
+}
+
+
+def test_an_entry_holds_numbers_and_the_table_of_sizes() -> None:
+    entry = fleet.entry(PROFILE, PROFILE["status"]["recommendations"][0])
+    assert (entry["kind"], entry["workflow"], entry["namespace"]) == ("WorkflowTemplate", "etl", "demo")
+    assert entry["interval"] == {"low": 10.0, "likely": 12.5, "high": 15.0, "unit": "USD/month"}
+    assert entry["impact"] == {"runMinutesPerMonth": 150.0, "failedRunsPerMonth": None, "moneyPerMonth": 12.5}
+    assert entry["confidence"] == 0.9
+    assert entry["items"] == [
+        {"step": "train", "container": "main", "field": "requests.cpu", "old": "2", "new": "1050m"},
+        {"step": "load", "container": "main", "field": "limits.memory", "old": None, "new": "1Gi"},
+    ]
+    ListEntry.model_validate(entry, strict=False)
+
+
+def test_what_is_remembered_in_short_is_an_entry_too() -> None:
+    entry = fleet.entry(PROFILE, PROFILE["status"]["remaining"][0])
+    assert entry["impact"]["failedRunsPerMonth"] == 3.0
+    assert entry["interval"] == {"low": 3.0, "likely": 3.0, "high": 3.0, "unit": "failed runs/month"}
+    assert entry["severity"] is None
+    assert fleet.entry(PROFILE, {"id": "x", "action": "y"}, minor=True)["state"] is None
+
+
+def test_the_schema_in_the_docs_is_the_one_of_the_model(request: pytest.FixtureRequest) -> None:
+    file = Path(__file__).parents[3] / "docs" / "reference" / "list.schema.json"
+    if request.config.getoption("--update-golden"):
+        file.write_text(json_schema())
+    assert file.read_text() == json_schema()
+
+
+def test_only_active_ones_are_headlines_and_the_sums_name_what_is_left_out() -> None:
+    headlines = list(fleet.headlines(PROFILE))
+    assert [h.id for h in headlines] == ["right-size", "retry-policy.a"]
+    sums = totals(headlines)
+    assert fleet.totals_document(sums, 3) == {
+        "failedRunsPerMonth": "3",
+        "minor": 3,
+        "moneyPerMonth": "12.5 USD",
+        "recommendations": 2,
+        "runHoursPerMonth": "2.5",
+        "workflows": 1,
+    }
+    sentence = (
+        "2 recommendations for 1 workflow: 2.5 run-hours, 3 failed runs, 12.5 USD a month; 3 minor items not listed"
+    )
+    assert fleet.totals_sentence(sums, fleet.minor_count([PROFILE])) == sentence
+    assert fleet.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
