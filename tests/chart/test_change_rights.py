@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -59,9 +60,10 @@ def phases(bed: Bed, place: str) -> list[str]:
 
 def reject_all(bed: Bed, place: str) -> None:
     """A person rejects every plan."""
+    who = json.loads(bed.cluster.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
     for change in bed.cluster.get("wfc", "-n", place)["items"]:
         name = change["metadata"]["name"]
-        decision = '{"spec": {"decision": "Reject"}}'
+        decision = json.dumps({"spec": {"decision": "Reject", "decidedBy": who}})
         bed.cluster.kubectl("patch", "wfc", name, "-n", place, "--type=merge", "-p", decision)
 
 

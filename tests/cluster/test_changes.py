@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from concertmaster.core.changes.plan import ChangeTarget, digest_of
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
 from testbed.cluster import Cluster
@@ -231,33 +232,87 @@ def test_approval_and_every_attack_on_it(place: Place, prometheus: PrometheusSer
         assert place.generation() == generation + 1
 
 
-def test_nobody_decides_in_another_persons_name(place: Place) -> None:
+def test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_name(place: Place) -> None:
     text = (ROOT / "charts" / "concertmaster" / "templates" / "admissionpolicy.yaml").read_text()
     lines = [line for line in text.splitlines() if not line.lstrip().startswith(("{{-", "labels:"))]
-    body = "\n".join(lines).replace("{{ $name }}", f"approvals-{place.namespace}")
-    documents = list(yaml.safe_load_all(body))
-    documents[1]["spec"]["matchResources"] = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}}
-    }
-    apply(place.cluster, *documents)
+    policy_name, user = f"approvals-{place.namespace}", f"system:serviceaccount:{place.namespace}:operator"
+    body = "\n".join(lines).replace("{{ $name }}", policy_name).replace("{{ $operator }}", user)
+    apply(place.cluster, *yaml.safe_load_all(body.replace("{{ toJson . }}", f"[{place.namespace}]")))
     spec = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": "a" * 64}
-    base = {"apiVersion": CHANGES.api_version, "kind": "WorkflowChange", "spec": spec}
+    base = {"apiVersion": CHANGES.api_version, "kind": CHANGES.kind, "spec": spec}
+    as_operator = (f"--as={user}", "--as-group=system:masters")
     try:
         names = iter(f"c{i}" for i in range(1000))
 
-        def forged() -> Any:
+        def create(*who: str) -> tuple[str, Any]:
             name = next(names)
-            apply(place.cluster, {**base, "metadata": {"name": name, "namespace": place.namespace}})
-            return place.decide(name, by="somebody-else")
+            made = json.dumps({**base, "metadata": {"name": name, "namespace": place.namespace}})
+            return name, place.cluster.run_kubectl(*who, "create", "-f", "-", input=made)
 
-        refused = wait_for("the policy to be in force", lambda: (r := forged()).returncode != 0 and r, 60)
-        assert "must be your own user name" in refused.stderr
+        refused = wait_for("the policy to be in force", lambda: (r := create()[1]).returncode != 0 and r, 60)
+        assert "only the operator creates WorkflowChanges" in refused.stderr
+        name, made = create(*as_operator)
+        assert made.returncode == 0, made.stderr
+        forged = {"op": "add", "path": "/status", "value": {"phase": "Verifying"}}
+        bent = place.patch(name, forged, status=True)
+        assert "only the operator writes the status of a WorkflowChange" in bent.stderr
+        assert "must be your own user name" in place.decide(name, by="somebody-else").stderr
         who = json.loads(place.cluster.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
-        apply(place.cluster, {**base, "metadata": {"name": "own", "namespace": place.namespace}})
-        assert place.decide("own", by=who).returncode == 0
+        assert place.decide(name, by=who).returncode == 0
     finally:
-        name = f"approvals-{place.namespace}"
-        place.cluster.run_kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
+        kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy"
+        place.cluster.run_kubectl("delete", kinds, policy_name)
+
+
+def test_a_hand_made_change_is_not_rolled_back_on_its_word(
+    place: Place, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    """Without the admission policy: a self-consistent change in phase Verifying whose inverse asks for 500 cores."""
+    apply(place.cluster, cronjob(place.namespace, "etl"))
+    govern(place, mode="Approve")
+    with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)) as op:
+        real = place.the("Proposed")
+        target = ChangeTarget.of(place.target() | {"apiVersion": "batch/v1", "kind": "CronJob"})
+        pointer = f"{CONTAINER}/resources/requests/cpu"
+        held, wanted = place.requests()["cpu"], "500"
+        patch = [
+            {"op": "test", "path": pointer, "value": wanted},
+            {"op": "replace", "path": pointer, "value": held},
+        ]
+        inverse = [
+            {"op": "test", "path": pointer, "value": held},
+            {"op": "replace", "path": pointer, "value": wanted},
+        ]
+        spec = {k: real["spec"][k] for k in ("profileRef", "recommendation")}
+        digest = digest_of(place.namespace, spec["profileRef"]["name"], spec["recommendation"], target, patch)
+        meta = {"name": "forged", "namespace": place.namespace}
+        forged = {
+            "apiVersion": CHANGES.api_version,
+            "kind": CHANGES.kind,
+            "metadata": meta,
+            "spec": {**spec, "planDigest": digest, "decision": "Reject", "decidedBy": "eve"},
+        }
+        status = {
+            **real["status"],
+            "phase": "Verifying",
+            "plan": {**real["status"]["plan"], "patch": json.dumps(patch), "inverse": json.dumps(inverse)},
+        }
+        generation = place.generation()
+        os.kill(op.process.pid, signal.SIGSTOP)  # object and status come at once
+        try:
+            apply(place.cluster, forged)
+            bent = place.patch("forged", {"op": "add", "path": "/status", "value": status}, status=True)
+            assert bent.returncode == 0, bent.stderr
+        finally:
+            os.kill(op.process.pid, signal.SIGCONT)
+
+        def orphaned() -> dict[str, Any]:
+            return condition(place.client.get(CHANGES.path(place.namespace, "forged")), "Orphaned")
+
+        said = wait_for("the forgery to be left alone", lambda: orphaned().get("status") == "True" and orphaned())
+        assert said["reason"] == "NotInJournal"
+        op.next_cycles(2)
+        assert (place.generation(), place.requests()["cpu"]) == (generation, held)
 
 
 def kill_when(op: Any, seen: Callable[[], Any], what: str) -> None:

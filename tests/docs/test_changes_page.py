@@ -23,6 +23,7 @@ LOOP, PLAN, GATE, PROOF = (
 TASKS = "tests/unit/controller/changes/test_tekton_tasks.py"
 CYCLE = "tests/unit/controller/test_cycle.py"
 REAL = "tests/cluster/test_changes.py"
+FRESH = "tests/unit/controller/changes/test_fresh_policy.py"
 ORPHAN = "test_without_a_policy_nothing_more_is_written_and_the_change_says_how_to_undo"
 CLOSED = "test_a_closed_gate_means_no_object_and_no_write"
 REASONS = "test_a_gate_closes_with_reason_and_words"
@@ -51,6 +52,16 @@ HELD: dict[str, tuple[str, str]] = {
     "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
     "`Auto` lets": (LOOP, "test_auto_applies_proves_and_keeps"),
     "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why"),
+    "Policy, profile and change": (FRESH, "test_a_policy_that_was_changed_while_its_watch_hung_causes_no_write"),
+    "Nothing new is written while": (
+        FRESH,
+        "test_nothing_new_is_written_while_the_watches_are_behind_but_harm_is_rolled_back",
+    ),
+    "Only a change that": (REAL, "test_a_hand_made_change_is_not_rolled_back_on_its_word"),
+    "In mode `Auto` a value": (
+        FRESH,
+        "test_a_value_from_outside_the_bounds_is_changed_only_when_a_person_says_so",
+    ),
     "Every gate must be open": (LOOP, CLOSED),
     "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
     "While a change of an object": (TASKS, "test_two_changes_of_one_task_are_never_in_flight_together"),
@@ -67,7 +78,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Of a change under proof": (LOOP, "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo"),
     "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
     "Advice moves a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
-    "With `approvals": (REAL, "test_nobody_decides_in_another_persons_name"),
+    "With `approvals": (REAL, "test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_name"),
     "Runs before the change": (
         PROOF,
         "test_noisy_runs_are_compared_with_more_of_the_past_where_it_is_of_the_same_kind",

@@ -23,7 +23,8 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.workflow_change import WorkflowChangeView, elsewhere
+from concertmaster.controller.changes.context import elsewhere
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import withdrawn

@@ -83,6 +83,7 @@ class Cycle:
         self._clock = clock
         self._sleep = sleep
         self._tidied: float | None = None
+        self._behind = False  # the watches are: nothing new is written
         self._publisher = Publisher(
             writer, events, registry, telemetry, health, written=self._written, transitions=transitions
         )
@@ -129,6 +130,7 @@ class Cycle:
         for _ in range(_SETTLE_TRIES):
             self._health.heartbeat("watch")
             watched = self._watchdog.check()
+            self._behind = watched.behind
             if watched.complete or watched.problems:
                 break
             self._sleep(_SETTLE_PAUSE)
@@ -184,7 +186,7 @@ class Cycle:
         if self._changes is None:
             return {}
         until = {name: report.data_until for name, report in self._collector.reports.items()}
-        outcome = self._changes(snapshot, subjects, until, now, self._health.heartbeat)
+        outcome = self._changes(snapshot, subjects, until, now, self._health.heartbeat, behind=self._behind)
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:

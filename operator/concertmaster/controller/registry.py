@@ -131,12 +131,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the registry compares with a list: objects it lacks or holds in an older version, and dropped ghosts."""
+    """How the registry compares with a list: objects it lacks or holds in an older version, and dropped ghosts;
+    ``outdated`` are those whose spec it does not have as listed."""
 
     behind: int
     missing: int
     ghosts: int
     oldest_lag: float  # seconds since the longest-standing difference was first noticed
+    outdated: int = 0
 
 
 class Registry:
@@ -191,11 +193,9 @@ class Registry:
 
         Entries that are not listed and older than the list are dropped: their deletion was missed.
         """
-        versions = {
-            str(m.get("uid", "")): str(m.get("resourceVersion", ""))
-            for m in (item.get("metadata") or {} for item in listed)
-            if not m.get("deletionTimestamp")
-        }
+        present = [m for m in (item.get("metadata") or {} for item in listed) if not m.get("deletionTimestamp")]
+        versions = {str(m.get("uid", "")): str(m.get("resourceVersion", "")) for m in present}
+        generations = {str(m.get("uid", "")): int(m.get("generation") or 0) for m in present}
         now = self._clock()
         with self._lock:
             entries = self._entries[resource]
@@ -204,13 +204,14 @@ class Registry:
                 del entries[uid]
             missing = [u for u in versions if u not in entries]
             older = [u for u, v in versions.items() if u in entries and _older(entries[u].resource_version, v)]
+            outdated = sum(u in entries and entries[u].generation < g for u, g in generations.items())
             lagging = self._lagging[resource]
             for uid in [u for u in lagging if u not in missing and u not in older]:
                 del lagging[uid]
             for uid in [*missing, *older]:
                 lagging.setdefault(uid, now)
             oldest = min(lagging.values(), default=now)
-        return Agreement(len(older), len(missing), len(ghosts), now - oldest)
+        return Agreement(len(older), len(missing), len(ghosts), now - oldest, outdated + len(missing))
 
 
 def _older(held: str, listed: str) -> bool:

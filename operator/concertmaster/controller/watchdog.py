@@ -18,6 +18,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import ProblemKind, scan
 from concertmaster.kube.objects import PROFILES, Resource
 
+_SLOW_WATCH = 10.0  # seconds; the operator's own status writes come back within one
+
 
 class KindsLost(Exception):
     """Our CustomResourceDefinitions have been gone for long; the process should end and be started anew."""
@@ -25,11 +27,13 @@ class KindsLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Whether the registry is known to be complete, and what stood in the way of finding out."""
+    """Whether the registry is known to be complete, and what stood in the way of finding out. ``behind``: the watches have
+    not brought a spec that is listed, or anything at all for some seconds."""
 
     complete: bool
     problems: tuple[str, ...] = ()
     ghosts: int = 0
+    behind: bool = False
 
 
 class Watchdog:
@@ -67,6 +71,7 @@ class Watchdog:
         problems: list[str] = []
         complete = True
         ghosts = 0
+        behind = False
         for resource in self._kinds:
             listed: list[dict[str, Any]] = []
             begun = self._clock()
@@ -80,9 +85,10 @@ class Watchdog:
             agreement = self._registry.compare(resource, listed, begun)
             self._health.watch_lag(resource.plural, agreement.oldest_lag)
             complete = complete and agreement.missing == 0
+            behind = behind or agreement.outdated > 0 or agreement.oldest_lag >= _SLOW_WATCH
             self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
             ghosts += agreement.ghosts
-        return Watched(complete, tuple(problems), ghosts)
+        return Watched(complete, tuple(problems), ghosts, behind)
 
     def _note_loss(self, missing: bool) -> None:
         now = self._clock()

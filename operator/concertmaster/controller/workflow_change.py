@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,14 @@ from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.changes.json_patch import Operation, compact
 from concertmaster.core.changes.ledger import Line
-from concertmaster.core.changes.operations import undoing, within
+from concertmaster.core.changes.operations import out_of_bounds, undoing, within
 from concertmaster.core.changes.phases.transition import Transition, orphaned
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
-from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ChangeState
+from concertmaster.core.changes.reconcile import FINISHED, ChangeState
 from concertmaster.core.lifecycle.measured_gain import AIMS
 from concertmaster.core.model import TASK
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.policy import Bounds
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.registry import shared_by
@@ -243,6 +244,11 @@ class WorkflowChangeView:
         patch = compact(inverse).replace("'", "'\\''")
         return f"kubectl{where} patch {target.kind.lower()} {shlex.quote(target.name)} --type=json -p '{patch}'"
 
+    def out_of_bounds(self, bounds: Bounds) -> str | None:
+        """What its roll-back would write that ``bounds`` do not allow."""
+        kind = PATCHABLE.get(self.target.kind) if self.target is not None else None
+        return out_of_bounds(kind, self.operations("inverse") or (), bounds)
+
     def orphaned(self, reason: Reason, text: str) -> Transition:
         """What becomes of it when nobody may write any more."""
         known = self.condition(ConditionType.ORPHANED).get("reason") if self.is_(ConditionType.ORPHANED) else None
@@ -268,22 +274,6 @@ class WorkflowChangeView:
             self.recommendation,
             self.since(ConditionType.APPLIED),
         )
-
-
-def elsewhere(
-    changes: Iterable[WorkflowChangeView], namespace: str, profile: str, target: ChangeTarget
-) -> tuple[str, ...]:
-    """Which changes of other profiles are being proven on the object ``target``, in words for someone in ``namespace``.
-    An orphaned one is not: nobody will judge it or take it back."""
-    return tuple(
-        f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
-        for c in changes
-        if c.phase in IN_FLIGHT
-        and not c.is_(ConditionType.ORPHANED)
-        and (c.namespace, c.profile) != (namespace, profile)
-        and c.target is not None
-        and c.target.uid == target.uid
-    )
 
 
 def _times(share: float | None, factor: float) -> float | None:

@@ -172,6 +172,7 @@ class Bed:
         self.items: list[Recommendation] | None = [cheaper()]
         self.coverage: float | None = 1.0
         self.allowed = True
+        self.behind = False
         self.client.allows = lambda attributes: self.allowed  # type: ignore[method-assign]
         self.cronjob()
         self.policy(**apply)
@@ -234,7 +235,7 @@ class Bed:
         self.stage._registry = registry
         scene = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scene)
-        outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now)
+        outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now, behind=self.behind)
         self.problems = outcome.problems
         if outcome.tally is not None:
             self.metrics.observe(outcome.tally)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.controller.changes.replan import written as written_fields
 from concertmaster.controller.changes.status import new_object, object_name, plan_status
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
+from concertmaster.core.changes.operations import written as written_fields
 from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan
@@ -79,9 +79,10 @@ class Apply:
         return self._writer.carry_out(change, step, now)
 
     def apply(
-        self, change: WorkflowChangeView, plan: Plan, raw: Mapping[str, Any], now: float
+        self, change: WorkflowChangeView, plan: Plan, raw: Mapping[str, Any], now: float, may_write: Callable[[], bool]
     ) -> WorkflowChangeView | None:
-        """Write a plan that passed every check, on the version of the target that was judged."""
+        """Write a plan that passed every check, on the version of the target that was judged. ``may_write`` is asked again
+        when nothing but the write itself is left."""
         operations = plan.operations(str(raw["metadata"]["resourceVersion"]))
         tried = self._writer.try_patch(plan, operations)
         if tried.outcome is not PatchOutcome.TRIED:
@@ -90,6 +91,8 @@ class Apply:
         begun = self._writer.carry_out(change, proposed.writing(plan.says(), who), now)
         if begun is None:
             return None
+        if not may_write():
+            return self.settle(begun, now)
         self._writes.setdefault(plan.namespace, deque()).append(now)
         result = self._writer.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.api.conditions import ConditionType
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.before_after import BeforeAfter, foresee
 from concertmaster.core.changes.ledger import Ledger
-from concertmaster.core.changes.plan import Plan
+from concertmaster.core.changes.plan import ChangeTarget, Plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import TASK, WorkflowDefinition
@@ -34,6 +36,7 @@ class WorkflowContext:
     snapshot: ClusterSnapshot
     facts: FactReader
     control_group: ControlGroup
+    policies: PolicyReader
     now: float
     data_until: float | None
     in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all contexts
@@ -48,6 +51,11 @@ class WorkflowContext:
             found = foresee(before, max(verify.min_runs, verify.max_runs))
             self.foreseen = len(before), found.warns() if found is not None else None
         return self.foreseen
+
+    def may_write(self, *, new: bool = False) -> bool:
+        """Whether the policy still says what this cycle follows, asked of the API server. Nothing ``new`` is written while
+        the watches are behind."""
+        return not (new and self.policies.behind) and self.policies.unchanged(self.subject)
 
     @property
     def why_not(self) -> str:
@@ -116,3 +124,19 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     if found is not None:
         return Scope(ref, shared.names(found.unpack(), None))
     return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace) else None)
+
+
+def elsewhere(
+    changes: Iterable[WorkflowChangeView], namespace: str, profile: str, target: ChangeTarget
+) -> tuple[str, ...]:
+    """Which changes of other profiles are being proven on the object ``target``, in words for someone in ``namespace``.
+    An orphaned one is not: nobody will judge it or take it back."""
+    return tuple(
+        f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
+        for c in changes
+        if c.phase in IN_FLIGHT
+        and not c.is_(ConditionType.ORPHANED)
+        and (c.namespace, c.profile) != (namespace, profile)
+        and c.target is not None
+        and c.target.uid == target.uid
+    )

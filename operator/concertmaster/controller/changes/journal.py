@@ -56,6 +56,11 @@ class Journal:
         rows = self._pages().journal(_FLYING)
         return {key.removeprefix(_FLYING): json.loads(body) for key, body in rows.items()}
 
+    def holds(self, uid: str, digest: str) -> bool:
+        """Whether the change ``uid`` was begun with the plan of this digest."""
+        body = self._pages().journal(_FLYING + uid).get(_FLYING + uid)
+        return body is not None and bool(digest) and json.loads(body)["spec"].get("planDigest") == digest
+
     def note_made(self, digest: str, at: float) -> None:
         """Remember that the operator proposed the plan of this digest."""
         self._pages().write_journal(_MADE + digest, "{}", at)

@@ -8,13 +8,13 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
-from concertmaster.controller.changes.context import WorkflowContext
+from concertmaster.controller.changes.context import WorkflowContext, elsewhere
 from concertmaster.controller.changes.replan import caution_of, confirmed, objection
 from concertmaster.controller.changes.status import object_name
 from concertmaster.controller.changes.verifier import Verifier, marked
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
-from concertmaster.controller.workflow_change import Scope, WorkflowChangeView, elsewhere
+from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
 from concertmaster.core.changes.checks_cluster import other_pipelines
 from concertmaster.core.changes.fields import Refused
@@ -121,6 +121,8 @@ class Proposals:
         verdicts = run_checks(made, replace(cheap, facts=context.read(made, fresh)))
         if self._refused(blocking(verdicts, proposing=asks)):
             return False
+        if not context.may_write(new=True):
+            return False
         change = self._apply.propose(made, context.changes, context.now, caution_of(made, cheap))
         context.put(change)
         if change is None or asks:
@@ -183,12 +185,10 @@ class Proposals:
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, *, approved: bool
     ) -> None:
         """Everything once more on what the API server has this moment, then the write."""
-        fresh = self._fresh(change)
+        fresh = self._writer.fresh(change)
         raw = self._writer.target(change)
-        if fresh is None or fresh.spec != change.spec or fresh.phase != change.phase:
-            return  # somebody decided this very moment: the next cycle looks again
-        if fresh.status.get("plan") != change.status.get("plan"):
-            return  # nor is a plan taken over that nobody has looked at
+        if fresh is None or not self._writer.as_read(change):
+            return  # somebody decided or changed the plan this very moment: the next cycle reads again
         if raw is None:
             self._become(context, change, conflict("the target was deleted", applied=False))
             return
@@ -204,7 +204,9 @@ class Proposals:
         if self._refused(shut):
             self._become(context, fresh, steps.hold(shut, str(fresh.condition(C.APPLIED).get("message") or "")))
             return
-        found = self._apply.apply(fresh, made, raw, context.now)
+        if not context.may_write(new=True):
+            return
+        found = self._apply.apply(fresh, made, raw, context.now, lambda: context.may_write(new=True))
         if found is not None and found.phase == ChangePhase.VERIFYING:
             found = self._fingerprinted(context, found) or found
         context.put(found)
@@ -238,12 +240,6 @@ class Proposals:
             return Scope(ref, tasks_of(self._client.get(resource.path(context.subject.entry.namespace, ref.name))))
         except NotFound:
             return Scope(ref)
-
-    def _fresh(self, change: WorkflowChangeView) -> WorkflowChangeView | None:
-        try:
-            return WorkflowChangeView(self._client.get(change.ref.path))
-        except NotFound:
-            return None
 
     def _refused(self, shut: Sequence[CheckResult]) -> bool:
         """Count what closed gates keep back; whether any is closed."""

@@ -20,6 +20,7 @@ from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.controller.changes.context import WorkflowContext, scope_of
 from concertmaster.controller.changes.control_group import ControlGroup
+from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.tally import Tally
@@ -89,18 +90,20 @@ class Changes:
 
     def __call__(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
-        heartbeat: Callable[[str], None] = lambda _: None,
+        heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> Outcome:  # fmt: skip
-        """Look after every change and every policy that allows some. ``data_until`` by metrics source."""
+        """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
+        watches do not show what the cluster has, so that nothing new is written."""
         outcome = Outcome()
+        policies = PolicyReader(self._client, snapshot.book, behind)
         with self._guarded("the changes", outcome):
-            self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome)
+            self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies)
         outcome.problems += self._writer.drain_problems()
         return outcome
 
     def _reconcile(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
-        heartbeat: Callable[[str], None], outcome: Outcome,
+        heartbeat: Callable[[str], None], outcome: Outcome, policies: PolicyReader,
     ) -> None:  # fmt: skip
         try:
             journaled = self._writer.journal.in_flight()
@@ -122,7 +125,7 @@ class Changes:
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
         control_group = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
-        self._deleted(journaled, listed, subjects, snapshot, now, outcome)
+        self._deleted(journaled, listed, subjects, snapshot, now, outcome, policies)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             if subject.policy is None or (not mine and subject not in active):
@@ -130,7 +133,7 @@ class Changes:
             heartbeat("changes")
             until = data_until.get(subject.source)
             context = WorkflowContext(
-                subject, subject.policy, mine, ledger, snapshot, facts, control_group, now, until, in_flight
+                subject, subject.policy, mine, ledger, snapshot, facts, control_group, policies, now, until, in_flight
             )
             with self._guarded(f"changes of {context.workflow}", outcome):
                 self._workflow(context)
@@ -179,7 +182,7 @@ class Changes:
 
     def _deleted(
         self, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView], subjects: Sequence[Subject],
-        snapshot: ClusterSnapshot, now: float, outcome: Outcome,
+        snapshot: ClusterSnapshot, now: float, outcome: Outcome, policies: PolicyReader,
     ) -> None:  # fmt: skip
         """Changes in flight whose objects are gone are taken back from the journal."""
         present = {c.uid: c for c in listed}
@@ -196,7 +199,9 @@ class Changes:
             ref = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
             of = scope_of(ref, change.namespace, snapshot.targets) if ref is not None else None
             with self._guarded(f"{change.ref}, deleted while it was being proven", outcome):
-                self._rollback.recover(body, of=of, allowed=allowed, now=now)
+                if not allowed or (subject is not None and policies.unchanged(subject)):
+                    bounds = policy.apply.bounds if allowed and policy is not None else None
+                    self._rollback.recover(body, of=of, bounds=bounds, now=now)
 
     def _profile_gone(self, change: WorkflowChangeView, now: float) -> None:
         """A change whose profile does not exist."""

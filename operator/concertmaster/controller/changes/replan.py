@@ -15,7 +15,8 @@ from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import other_pipelines
 from concertmaster.core.changes.fields import Refused, Setting
-from concertmaster.core.changes.json_patch import compact, join
+from concertmaster.core.changes.json_patch import compact
+from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.situation import Situation
 from concertmaster.core.model import Edit, Recommendation
@@ -60,23 +61,6 @@ def confirmed(
         return None
     again = replace(again, whole=now.whole)
     return again if again.digest == change.digest else None
-
-
-def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a patch sets, field by field."""
-    found: dict[str, Any] = {}
-
-    def leaves(path: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for key, below in value.items():
-                leaves(path + join([str(key)]), below)
-        else:
-            found[path] = value
-
-    for operation in operations:
-        if operation.get("op") in ("add", "replace"):
-            leaves(str(operation["path"]), operation.get("value"))
-    return found
 
 
 def lowers_memory(kind: str, patch: Sequence[Mapping[str, Any]]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
@@ -12,6 +12,7 @@ from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import ChangeEvent, Transition, conflict
 from concertmaster.core.changes.reconcile import TargetState
+from concertmaster.core.model.policy import Bounds
 from concertmaster.kube.apply import PatchOutcome
 
 
@@ -22,14 +23,23 @@ class Rollback:
         self._writer = writer
 
     def restore(
-        self, change: WorkflowChangeView, announcement: Transition | None, now: float
+        self,
+        change: WorkflowChangeView,
+        announcement: Transition | None,
+        now: float,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> WorkflowChangeView | None:
-        """Roll a change back, announcing it first; without an ``announcement``, go on with one that was announced."""
+        """Roll a change back, announcing it first; without an ``announcement``, go on with one that was announced. The
+        change and, with ``may_write``, the policy are read again before each write."""
+        if not self._writer.as_read(change) or not may_write():
+            return None  # the next cycle decides on what holds now
         announced = self._writer.carry_out(change, announcement, now) if announcement is not None else change
         if announced is None:
             return None
         raw = self._writer.target(announced)
         end = written.rolled_back(self._writer.target_state(announced, raw), announced.undo())
+        if end is None and not may_write():
+            return announced
         if end is None and raw is not None:
             result = self._writer.write_inverse(announced, raw)
             if result.outcome is PatchOutcome.DONE:
@@ -56,8 +66,9 @@ class Rollback:
             return "What it was before is in the object's own history"
         return f"To take the change back, as the journal has it: {kept.undo()}"
 
-    def recover(self, body: Mapping[str, Any], *, of: Scope | None, allowed: bool, now: float) -> None:
-        """Make good for a change whose object was deleted while it was in flight. ``of``: what it may be for."""
+    def recover(self, body: Mapping[str, Any], *, of: Scope | None, bounds: Bounds | None, now: float) -> None:
+        """Make good for a change whose object was deleted while it was in flight. ``of``: what it may be for; ``bounds`` of
+        the policy in force, None where none allows changes."""
         change = WorkflowChangeView(body)
         if change.undecidable(of):
             return  # the next cycle reads again
@@ -66,19 +77,19 @@ class Rollback:
             text = f"it was deleted while it was being proven, and the journal cannot take it back: {wrong}"
             self._writer.problems.append(f"{change.ref}: {text}")
             self._writer.report(change, ChangeEvent("ChangeConflict", text))
-        elif not self._recovered(change, allowed):
+        elif not self._recovered(change, bounds):
             return
         if noted:  # or the next cycle notes it
             self._writer.noted(lambda: self._writer.journal.drop(change.uid))
 
-    def _recovered(self, change: WorkflowChangeView, allowed: bool) -> bool:
+    def _recovered(self, change: WorkflowChangeView, bounds: Bounds | None) -> bool:
         """Roll back what still stands; False when that must be tried again."""
         raw = self._writer.target(change)
         if raw is None or self._writer.target_state(change, raw) is not TargetState.AS_WRITTEN:
             return True
-        if not allowed:
-            text = f"{change.ref} was deleted and its policy is gone; to undo it: {change.undo()}"
-            self._writer.problems.append(text)
+        obstacle = "its policy is gone" if bounds is None else change.out_of_bounds(bounds)
+        if obstacle is not None:
+            self._writer.problems.append(f"{change.ref} was deleted and {obstacle}; to undo it: {change.undo()}")
             return True
         result = self._writer.write_inverse(change, raw)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):

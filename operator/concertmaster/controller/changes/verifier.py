@@ -39,7 +39,14 @@ class Verifier:
         """Carry out the next step of one change in flight."""
         scope, now = context.scope, context.now
         decidable = not change.undecidable(scope)
-        world = World(decidable, change.forged(scope) if decidable else None, allowed, context.why_not)
+        world = World(
+            decidable,
+            change.forged(scope) if decidable else None,
+            allowed,
+            context.why_not,
+            self._writer.journaled(change),
+            change.out_of_bounds(context.policy.apply.bounds),
+        )
         decision = in_flight(change.state, world)
         if decision.resume:
             change = self._writer.carry_out(change, resumed(), now) or change
@@ -54,13 +61,13 @@ class Verifier:
                     return settled
                 return self._writer.carry_out(settled, settled.orphaned(Reason.POLICY_GONE, decision.reason), now)
             case Step.ORPHAN:
-                return self._writer.carry_out(change, change.orphaned(Reason.POLICY_GONE, decision.reason), now)
+                return self._writer.carry_out(change, change.orphaned(decision.because, decision.reason), now)
             case Step.CONTINUE_ROLL_BACK:
-                return self._rollback.restore(change, None, now)
+                return self._rollback.restore(change, None, now, context.may_write)
             case Step.ROLL_BACK:
-                return self._rollback.restore(change, written.rolling_back(decision.reason), now)
+                return self._rollback.restore(change, written.rolling_back(decision.reason), now, context.may_write)
             case Step.VERIFY:
-                return self._verify(context, change)
+                return self._verify(context, change, world.out_of_bounds)
         return None  # the next cycle reads again
 
     def _target_state(self, context: WorkflowContext, change: WorkflowChangeView) -> TargetState:
@@ -69,7 +76,9 @@ class Verifier:
             return TargetState.UNKNOWN
         return self._writer.target_state(change, raw)
 
-    def _verify(self, context: WorkflowContext, change: WorkflowChangeView) -> WorkflowChangeView | None:
+    def _verify(
+        self, context: WorkflowContext, change: WorkflowChangeView, obstacle: str | None
+    ) -> WorkflowChangeView | None:
         decision = before_verification(self._target_state(context, change), change.undo())
         if decision.step is Step.CONFLICT:
             step = conflict(decision.reason, applied=change.applied is not None)
@@ -100,8 +109,12 @@ class Verifier:
             text = f"the workflow was changed otherwise meanwhile, which ends the proof: {result.reason}"
             result = replace(result, reason=text)
         fields = verification_fields(result, str((change.status.get("predicted") or {}).get("measure") or "Duration"))
+        if result.restore and obstacle is not None:
+            text = f"{result.reason}; {obstacle}"
+            return self._writer.carry_out(change, change.orphaned(Reason.OUT_OF_BOUNDS, text), context.now)
         if result.restore:
-            return self._rollback.restore(change, written.rolling_back(result.reason, result, fields), context.now)
+            step = written.rolling_back(result.reason, result, fields)
+            return self._rollback.restore(change, step, context.now, context.may_write)
         return self._writer.carry_out(change, written.verified(result, fields, change.status), context.now)
 
     def split_runs(

@@ -99,6 +99,21 @@ class ChangeWriter:
 
     # --- the WorkflowChange
 
+    def as_read(self, change: WorkflowChangeView) -> bool:
+        """Whether the API server has the change as the cycle read it: decision, phase and plan. Raises KubeError."""
+        fresh = self.fresh(change)
+        if fresh is None or (fresh.spec, fresh.phase) != (change.spec, change.phase):
+            return False
+        return bool(fresh.status.get("plan") == change.status.get("plan"))
+
+    def fresh(self, change: WorkflowChangeView) -> WorkflowChangeView | None:
+        """The change as the API server has it now; None when it was deleted or made anew."""
+        try:
+            fresh = WorkflowChangeView(self.client.get(change.ref.path))
+        except NotFound:
+            return None
+        return fresh if fresh.uid == change.uid else None
+
     def carry_out(self, change: WorkflowChangeView, step: Transition, now: float) -> WorkflowChangeView | None:
         """Make the change what ``step`` says, with the journal around it. None (and a problem) when the server does not
         take it; HistoryError when what must be kept first cannot be."""
@@ -145,6 +160,10 @@ class ChangeWriter:
             return None
 
     # --- the journal, where the work must go on without it
+
+    def journaled(self, change: WorkflowChangeView) -> bool:
+        """Whether the journal holds this very change: without that nothing is rolled back on its word."""
+        return self.journal.holds(change.uid, change.digest)
 
     def noted(self, work: Callable[[], None]) -> bool:
         """Write the journal where that is not what the next step rests on: a full or read-only disk is a problem to

@@ -68,6 +68,10 @@ class PolicyBook:
             else:
                 self._by_namespace.setdefault(policy.metadata.namespace or "", []).append(policy)
 
+    def renewed(self, snapshot: Snapshot) -> PolicyBook:
+        """The same for other policies."""
+        return PolicyBook(snapshot, self._namespaces, self._owners)
+
     def resolve(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
         """What is in force for ``profile``, and the policies that select it too but lose."""
         namespace = profile.metadata.namespace or ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concertmaster.core.changes.operations import out_of_bounds
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation, blocked, passed
 from concertmaster.core.model import Level
@@ -39,6 +40,10 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
         return blocked("NeedsApproval", f"rule {plan.rule} never acts by itself: it waits for a decision", waiting=True)
     if situation.withdrawn is not None:
         return blocked("RightWithdrawn", f"{situation.withdrawn}; it waits for a decision", waiting=True)
+    obstacle = out_of_bounds(plan.object_kind, plan.inverse, situation.policy.apply.bounds)
+    if obstacle is not None:
+        text = f"it could not be rolled back by itself, as the present {obstacle}; it waits for a decision"
+        return blocked("CannotBeRolledBack", text, waiting=True)
     if situation.unsure is not None:
         return blocked("CannotBeProven", f"{situation.unsure}; it waits for a decision", waiting=True)
     return passed(f"mode is Auto ({source})")

@@ -11,6 +11,9 @@ from typing import Any
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.json_patch import Operation, PatchFailed
 from concertmaster.core.model import ObjectKind
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.policy import Bounds
+from concertmaster.core.text import resource_amount
 
 
 def operations(
@@ -122,6 +125,37 @@ def within(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]]) -> 
             outside = next((p for p in _leaves(path, operation.get("value")) if not settable(p)), None)
             if outside is not None:
                 return outside
+    return None
+
+
+def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a patch sets, field by field."""
+    values: dict[str, Any] = {}
+
+    def leaves(path: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, below in value.items():
+                leaves(path + jsonpatch.join([str(key)]), below)
+        else:
+            values[path] = value
+
+    for operation in operations:
+        if operation.get("op") in ("add", "replace"):
+            leaves(str(operation["path"]), operation.get("value"))
+    return values
+
+
+def out_of_bounds(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]], bounds: Bounds) -> str | None:
+    """The first value a patch would set outside ``bounds``, as a sentence; None when there is none."""
+    for pointer, value in written(operations).items():
+        resource = kind.resource(pointer) if kind is not None else None
+        amount = quantity(value)
+        if resource is None or amount is None:
+            return f"{pointer} would be set to {value!r}, which the bounds do not cover"
+        limits = bounds.of(resource)
+        if not limits.min * (1 - 1e-9) <= amount <= limits.max * (1 + 1e-9):
+            low, high = resource_amount(resource, limits.min), resource_amount(resource, limits.max)
+            return f"{resource} {value} is outside {low} to {high} (apply.bounds)"
     return None
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.core.changes.json_patch import Operation, fits
+from concertmaster.core.model.conditions import Reason
 from concertmaster.core.model.enums import ChangePhase, Decision
 
 IN_FLIGHT = frozenset({ChangePhase.APPLIED, ChangePhase.VERIFYING})
@@ -72,26 +73,33 @@ class ChangeState:
 @dataclass(frozen=True, slots=True)
 class World:
     """What is known beside the change. ``decidable``: whether what it may be for is at hand; ``forged``: why its plan
-    cannot be the one that was proposed; ``allowed``: whether the policy in force changes anything, else ``why_not``."""
+    cannot be the one that was proposed; ``allowed``: whether the policy in force changes anything, else ``why_not``;
+    ``journaled``: whether the operator's own journal holds the change; ``out_of_bounds``: what its roll-back would write
+    that the policy's bounds do not allow."""
 
     decidable: bool = True
     forged: str | None = None
     allowed: bool = True
     why_not: str = "the policy in force only recommends"
+    journaled: bool = True
+    out_of_bounds: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """One decision, with the words that go into conditions. ``resume``: say first that a policy allows changes again."""
+    """One decision, with the words that go into conditions. ``resume``: say first that a policy allows changes again;
+    ``because``: the reason of an orphan."""
 
     step: Step
     reason: str = ""
     resume: bool = False
+    because: Reason = Reason.POLICY_GONE
 
 
 def in_flight(change: ChangeState, world: World) -> NextStep:
     """The next step of a change that was written, or was about to be. Nothing of its plan is used before it is known to
-    be the plan that was proposed; without a policy that allows changes nothing is written."""
+    be the plan that was proposed, and what is written back must stand in the journal and within the bounds; without a
+    policy that allows changes nothing is written."""
     if not world.decidable:
         return NextStep(Step.WAIT)
     if world.forged is not None:
@@ -100,12 +108,18 @@ def in_flight(change: ChangeState, world: World) -> NextStep:
         return NextStep(Step.SETTLE) if world.allowed else NextStep(Step.SETTLE_AND_ORPHAN, world.why_not)
     if not world.allowed:
         return NextStep(Step.ORPHAN, world.why_not)
+    if not world.journaled:
+        text = "the operator's journal does not hold this change"
+        return NextStep(Step.ORPHAN, text, because=Reason.NOT_IN_JOURNAL)
+    rejected = change.decision == Decision.REJECT
+    if (change.restoring or rejected) and world.out_of_bounds is not None:
+        return NextStep(Step.ORPHAN, world.out_of_bounds, because=Reason.OUT_OF_BOUNDS)
+    resume = change.orphaned and world.out_of_bounds is None
     if change.restoring:
-        return NextStep(Step.CONTINUE_ROLL_BACK, resume=change.orphaned)
-    if change.decision == Decision.REJECT:
-        reason = f"rejected by {change.decided_by or 'somebody'}"
-        return NextStep(Step.ROLL_BACK, reason, resume=change.orphaned)
-    return NextStep(Step.VERIFY, resume=change.orphaned)
+        return NextStep(Step.CONTINUE_ROLL_BACK, resume=resume)
+    if rejected:
+        return NextStep(Step.ROLL_BACK, f"rejected by {change.decided_by or 'somebody'}", resume)
+    return NextStep(Step.VERIFY, resume=resume)
 
 
 def before_verification(target: TargetState, undo: str) -> NextStep:

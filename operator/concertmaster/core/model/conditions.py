@@ -107,6 +107,14 @@ class Reason(StrEnum):
         "The policy was deleted or suspended; nothing more is written. The message says how to undo.",
     )
     PROFILE_GONE = "ProfileGone", "The profile was deleted; nothing more is written. The message says how to undo."
+    NOT_IN_JOURNAL = (
+        "NotInJournal",
+        "The operator's journal does not hold this change, so nothing is written on its word. The message says how to undo.",
+    )
+    OUT_OF_BOUNDS = (
+        "OutOfBounds",
+        "What was there before is outside apply.bounds, so the roll-back is left to a person. The message says how to undo.",
+    )
     SUPERSEDED = "Superseded", "A newer plan took this one's place."
 
 

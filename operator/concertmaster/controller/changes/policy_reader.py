@@ -1,0 +1,66 @@
+"""The policy in force as the API server has it this moment: asked right before every write.
+
+Watches may hang, and a cycle may take minutes. What a person wrote meanwhile (a policy suspended, its mode changed, a
+stronger policy made) must hold at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.discovery.policies import PolicyBook, as_document
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.registry import Registry
+from concertmaster.core.model.policy import Policy
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden, NotFound
+from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReader:
+    """Reads policies and profiles again. ``behind``: the watches do not show what the cluster has."""
+
+    client: KubeClient
+    book: PolicyBook
+    behind: bool = False
+
+    def unchanged(self, subject: Subject) -> bool:
+        """Whether the policy that the cycle follows for ``subject`` is the one in force now. Raises KubeError."""
+        followed, present = subject.policy, self._present(subject)
+        if followed is None or present is None:
+            return False
+        return (followed.source, followed.suspended, followed.apply) == (
+            present.source,
+            present.suspended,
+            present.apply,
+        )
+
+    def _present(self, subject: Subject) -> Policy | None:
+        registry, entry = Registry(), subject.entry
+        try:
+            registry.observe(PROFILES, "ADDED", self.client.get(entry.ref.path))
+            (profile,) = (WorkflowProfile.parse(as_document(e)) for e in registry.snapshot().profiles)
+        except (NotFound, ValueError):  # deleted, being deleted, or no longer valid
+            return None
+        if profile.metadata.uid != entry.uid:
+            return None
+        for policy in self._list(POLICIES, entry.namespace):
+            registry.observe(POLICIES, "ADDED", policy)
+        for policy in self._cluster_policies():
+            registry.observe(CLUSTER_POLICIES, "ADDED", policy)
+        return self.book.renewed(registry.snapshot()).resolve(profile)[0]
+
+    def _list(self, resource: Resource, namespace: str | None) -> list[dict[str, Any]]:
+        return list(self.client.items(resource.path(namespace)))
+
+    def _cluster_policies(self) -> list[dict[str, Any]]:
+        """Empty where the operator has no right to them and so never saw one, or the cluster lacks the kind."""
+        try:
+            return self._list(CLUSTER_POLICIES, None)
+        except (Forbidden, NotFound):
+            if any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.book.views):
+                raise
+            return []

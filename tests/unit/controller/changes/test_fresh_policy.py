@@ -1,0 +1,208 @@
+"""Before each write the policy and the change are read again: what a person wrote meanwhile holds at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.controller.registry import Registry
+from concertmaster.core.changes.plan import digest_of
+from concertmaster.kube import errors
+from concertmaster.kube.objects import CLUSTER_POLICIES
+from tests.support.controller.change_steps import HOUR, applied, later
+from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, POLICIES, PROFILES, Bed
+
+TARGET = CRONJOB.path("demo", "etl")
+
+
+def late(bed: Bed, act: Callable[[], Any], when: Callable[[str, str], bool]) -> None:
+    """``act`` once, right before the first request ``when`` says: after the watches brought what the cycle follows."""
+    done: list[bool] = []
+
+    def request(method: str, path: str) -> None:
+        if not done and when(method, path):
+            done.append(True)
+            act()
+
+    bed.client.on_request = request
+
+
+def stronger(bed: Bed) -> None:
+    spec = {"priority": 5, "suspend": True, "apply": {"mode": "Auto"}}
+    bed.client.put(POLICIES, "demo", "stronger", spec=spec)
+
+
+def cluster_wide(bed: Bed) -> None:
+    bed.delete(POLICIES, "team")
+    bed.client.put(CLUSTER_POLICIES, None, "all", spec={"apply": {"mode": "Recommend"}})
+
+
+MEANWHILE: dict[str, Callable[[Bed], None]] = {
+    "suspended": lambda bed: bed.policy(suspend=True),
+    "only recommends": lambda bed: bed.policy(mode="Recommend"),
+    "tighter bounds": lambda bed: bed.policy(bounds={"cpu": {"min": "2"}}),
+    "deleted": lambda bed: bed.delete(POLICIES, "team"),
+    "a stronger one": stronger,
+    "another one for the cluster": cluster_wide,
+    "the profile is gone": lambda bed: bed.delete(PROFILES, "etl"),
+}
+
+
+@pytest.mark.parametrize("how", MEANWHILE)
+@pytest.mark.parametrize("moment", ["at the start", "before the write"])
+def test_a_policy_that_was_changed_while_its_watch_hung_causes_no_write(how: str, moment: str) -> None:
+    bed = Bed()
+    when = {
+        "at the start": lambda method, path: method == "LIST",
+        "before the write": lambda method, path: method == "PATCH" and path.endswith("/status"),
+    }[moment]
+    late(bed, lambda: MEANWHILE[how](bed), when)
+    bed.run()
+    assert (bed.cpu(), bed.client.target_writes) == ("2", [])
+
+
+@pytest.mark.parametrize("how", MEANWHILE)
+def test_nor_is_anything_rolled_back_then(how: str) -> None:
+    bed = applied()
+    late(bed, lambda: MEANWHILE[how](bed), lambda method, path: method == "LIST")
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "1500m"
+    assert len(bed.client.target_writes) == 1
+
+
+def test_a_policy_that_cannot_be_read_again_causes_no_write() -> None:
+    bed = Bed()
+    bed.client.lists[POLICIES.path("demo")] = errors.Unreachable("timed out")
+    bed.run()
+    assert bed.cpu() == "2"
+    assert any("timed out" in p for p in bed.problems)
+
+
+def test_an_operator_without_a_right_to_cluster_policies_still_writes() -> None:
+    bed = Bed()
+    bed.client.lists[CLUSTER_POLICIES.path()] = errors.Forbidden("no", status=403)
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+def test_nothing_new_is_written_while_the_watches_are_behind_but_harm_is_rolled_back() -> None:
+    bed = Bed()
+    bed.behind = True
+    bed.run()
+    assert (bed.all(), bed.cpu()) == ([], "2")
+    bed.behind = False
+    applied(bed)
+    bed.behind = True
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "2"
+
+
+def test_a_registry_that_lacks_a_spec_is_told_from_one_that_lacks_a_status() -> None:
+    registry = Registry(clock=lambda: 0.0)
+    meta = {"name": "team", "namespace": "demo", "uid": "u", "resourceVersion": "5", "generation": 1}
+    registry.observe(POLICIES, "ADDED", {"metadata": meta})
+    status = registry.compare(POLICIES, [{"metadata": {**meta, "resourceVersion": "6"}}], 0.0)
+    assert (status.behind, status.outdated) == (1, 0)
+    spec = registry.compare(POLICIES, [{"metadata": {**meta, "resourceVersion": "7", "generation": 2}}], 0.0)
+    assert (spec.behind, spec.outdated) == (1, 1)
+
+
+@pytest.mark.parametrize("what", ["rejected", "edited", "deleted"])
+def test_a_change_that_was_touched_in_the_moment_before_its_roll_back_is_read_anew(what: str) -> None:
+    bed = applied()
+    path = bed.one().ref.path
+
+    def touch() -> None:
+        if what == "deleted":
+            bed.client.objects.pop(path)
+        elif what == "edited":
+            bed.client.objects[path]["status"]["plan"]["inverse"] = "[]"
+        else:
+            bed.decide("Reject")
+
+    late(bed, touch, lambda method, at: method == "GET" and at == path)
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "1500m"
+    bed.run()
+    assert bed.cpu() == ("1500m" if what == "edited" else "2")
+
+
+# --- only what the journal knows is rolled back, and within the bounds
+
+
+def forged(bed: Bed, old: str, held: str = "1500m") -> None:
+    """A self-consistent change in phase Verifying that nobody proposed, ready to be rolled back to ``old``."""
+    source = bed.one()
+    patch = [{"op": "test", "path": CPU, "value": old}, {"op": "replace", "path": CPU, "value": held}]
+    inverse = [{"op": "test", "path": CPU, "value": held}, {"op": "replace", "path": CPU, "value": old}]
+    assert source.target is not None
+    digest = digest_of("demo", "etl", "cpu-request.job", source.target, patch)
+    plan = {**source.status["plan"], "patch": json.dumps(patch), "inverse": json.dumps(inverse)}
+    spec = {"profileRef": {"name": "etl"}, "recommendation": "cpu-request.job", "planDigest": digest}
+    bed.client.put(
+        CHANGES, "demo", "forged", spec={**spec, "decision": "Reject"}, status={**source.status, "plan": plan}
+    )
+    bed.delete(CHANGES, source.name)
+
+
+def test_a_forged_inverse_of_a_change_that_nobody_made_is_an_orphan() -> None:
+    bed = applied()
+    forged(bed, "500")
+    bed.pages.rows.clear()
+    bed.run()
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert bed.state(C.ORPHANED) == ("True", "NotInJournal")
+    assert len(bed.client.target_writes) == 1
+
+
+def test_a_forgery_under_the_uid_of_a_real_change_is_not_what_the_journal_holds() -> None:
+    bed = applied()
+    uid = bed.one().uid
+    forged(bed, "500")
+    bed.one().raw["metadata"]["uid"] = uid  # type: ignore[index]
+    bed.client.objects[bed.one().ref.path]["metadata"]["uid"] = uid
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert bed.state(C.ORPHANED) == ("True", "NotInJournal")
+
+
+@pytest.mark.parametrize("why", ["rejected", "harm", "deleted"])
+def test_a_roll_back_out_of_the_bounds_is_left_to_a_person(why: str) -> None:
+    bed = applied()
+    name = bed.one().name
+    bed.policy(bounds={"cpu": {"min": "50m", "max": "1800m"}})
+    if why == "rejected":
+        bed.decide("Reject")
+        bed.run()
+    elif why == "deleted":
+        bed.delete(CHANGES, name)
+        bed.run()
+    else:
+        later(bed, 2, 1500.0)
+    assert bed.cpu() == "1500m"
+    if why == "deleted":
+        assert any("cpu 2 is outside 50m to 1800m" in p and "to undo it: kubectl" in p for p in bed.problems)
+        return
+    assert bed.state(C.ORPHANED) == ("True", "OutOfBounds")
+    assert "cpu 2 is outside 50m to 1800m (apply.bounds)" in bed.message(C.ORPHANED)
+    bed.writes()
+    bed.run(HOUR)
+    assert bed.writes() == []
+    bed.policy()
+    bed.run(HOUR)
+    bed.run(HOUR)
+    assert bed.cpu() == "2"
+
+
+def test_a_value_from_outside_the_bounds_is_changed_only_when_a_person_says_so() -> None:
+    bed = Bed(bounds={"cpu": {"min": "50m", "max": "1800m"}})
+    bed.run()
+    assert (bed.cpu(), bed.one().phase) == ("2", "Proposed")
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"
