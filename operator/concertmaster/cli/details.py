@@ -1,5 +1,5 @@
 """What only the operator knows of a profile, asked for through the API server: its service proxy needs no port-forward, no
-Ingress and no second login. The status stays the base: whoever cannot reach the operator gets that, and is told so."""
+Ingress and no second login. The status stays the base: whoever cannot reach the operator gets that, and a note says so."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _why(error: KubeError, namespace: str, service: str) -> str:
 
 def merged(raw: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
     """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
-    What was carried out or has gone is told as it was. ``now`` (unix seconds) tells which dismissals are in force."""
+    What was carried out or has gone is described as it was. ``now`` (unix seconds) decides which dismissals are in force."""
     described = profiles.recommendations(raw)
     currency = (detail.get("cost") or {}).get("currency")
     known = {str(r["id"]): as_status(r, currency) for r in detail.get("recommendations") or ()}
@@ -98,8 +98,8 @@ def minor(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _stated(item: Mapping[str, Any], raw: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """A recommendation that only the operator knows, with its state. A dismissal it has not looked at yet counts; one
-    that the advice came back in spite of does not."""
+    """A recommendation that only the operator knows, with its state. A dismissal it has not seen yet counts; one
+    in spite of which the recommendation came back does not."""
     state = str(item.get("state", "Active"))
     decision = profiles.decisions(raw, now).get(str(item["id"]))
     if state != "Active" or decision in (None, item.get("dismissal")):

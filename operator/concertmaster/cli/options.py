@@ -102,7 +102,7 @@ def source_options(command: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The options that say what to look at: namespaces, definitions and a window (seconds; None: the policy's) that
+    """The options that say what to examine: namespaces, definitions and a window (seconds; None: the policy's) that
     ends at ``until``."""
 
     namespaces: tuple[str, ...]

@@ -18,7 +18,7 @@ class Labels:
 
 
 def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> Labels:
-    """The label keys the definitions' engines and selectors look at; with ``undeclared`` those of all engines, so that
+    """The label keys the definitions' engines and selectors read; with ``undeclared`` those of all engines, so that
     workflows nobody declared can be inferred."""
     keys = {key for engine in ENGINES for key in engine.pod_labels} if undeclared else set[str]()
     runs: set[str] = set()

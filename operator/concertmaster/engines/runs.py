@@ -28,7 +28,7 @@ QUIET_SECONDS = 900.0
 """A run counts as over when nothing of it happened for this long, unless its graph says that something is missing."""
 LOST_SECONDS = 86_400.0
 """After this long a run with missing steps is not waited for any more: its outcome is Unknown."""
-_DEPTH = 50  # steps without a pod looked through inside a fanned-out template
+_DEPTH = 50  # steps without a pod searched inside a fanned-out template
 
 
 def build_runs(
@@ -185,7 +185,7 @@ class _Ready:
 
     def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
         rows = [e for e in self.rows.get(spec.name, ()) if _items(e)[: len(scope)] == scope]
-        if not rows:  # skipped, cached or without a pod of its own: look at what it waited for
+        if not rows:  # skipped, cached or without a pod of its own: take what it waited for
             return None if spec.waits else self._after(spec, scope, depth + 1)
         ends = [e.started if spec.daemon else e.finished for e in last_attempts(rows)]
         known = [t for t in ends if t is not None]

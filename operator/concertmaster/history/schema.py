@@ -1,7 +1,7 @@
 """The history file itself: opening it, its tables and their migrations, and what happens when it is damaged.
 
 A damaged history is no reason to stop: it holds nothing that the metrics (two weeks) or the next runs cannot give
-again. It is set aside under a name of its own, so that a person can look, and a new one is begun.
+again. It is set aside under a name of its own, so that a person can examine it, and a new one is begun.
 """
 
 from __future__ import annotations

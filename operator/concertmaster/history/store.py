@@ -114,7 +114,7 @@ class Store:
             self._set_watermark(source, shard, until)
 
     def note_definitions(self, fingerprints: Mapping[WorkflowKey, str], at: float) -> None:
-        """Remember which template fingerprint each workflow has at ``at``, so that runs can be told apart by it."""
+        """Remember which template fingerprint each workflow has at ``at``, so that runs can be distinguished by it."""
         with self._transaction():
             for key, fingerprint in fingerprints.items():
                 rows.note_fingerprint(self._db, key, fingerprint, at)

@@ -82,7 +82,7 @@ def _width(effect: WidthEffect) -> str:
 
 
 def sentences(insights: Insights, total: int) -> list[str]:
-    """One line each; ``total`` is the number of succeeded runs looked at."""
+    """One line each; ``total`` is the number of succeeded runs analysed."""
     lines = []
     if insights.next_run.seconds is not None:
         seconds = insights.next_run.seconds

@@ -1,4 +1,4 @@
-"""Memory of earlier advice as it stands in a status: written so that people can read it, and read back by the operator.
+"""Earlier recommendations as they stand in a status: written so that people can read it, and read back by the operator.
 
 Whatever a hand may have made of a status is survived: an entry that cannot be read is forgotten.
 """
@@ -77,7 +77,7 @@ def decided(entry: Mapping[str, Any]) -> bool:
 
 
 def least(entries: Sequence[Mapping[str, Any]]) -> int:
-    """Where the entry stands that can be missed first: the last one that any analysis produces again, then what is told
+    """Where the entry stands that can be missed first: the last one that any analysis produces again, then what is described
     for information, decisions of people at the very end."""
     order = ("Active", "Obsolete", "Implemented")
     return min(

@@ -15,7 +15,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison
 from concertmaster.core.stats.summary import Summary
 from concertmaster.report.tables import table
-from concertmaster.report.view import View, number
+from concertmaster.report.view import View, number, summary_view
 
 # Periods printed of each length; JSON has all of them.
 SHOWN = {Period.HOURLY: 24, Period.DAILY: 14, Period.WEEKLY: 8, Period.MONTHLY: 12}
@@ -77,19 +77,7 @@ def _bucket(bucket: Bucket, period: Period, zone: tzinfo) -> View:
         "whole": bucket.whole,
         "runs": counts if bucket.known else None,
         "successRate": number(bucket.success, 4),
-        "figures": {name: _summary(s) for name, s in (bucket.figures or {}).items()},
-    }
-
-
-def _summary(summary: Summary) -> View:
-    return {
-        "count": summary.count,
-        "mean": number(summary.mean),
-        "min": number(summary.minimum),
-        "max": number(summary.maximum),
-        "p50": number(summary.p50),
-        "p95": number(summary.p95),
-        "p99": number(summary.p99),
+        "figures": {name: summary_view(s, "variance", "cv") for name, s in (bucket.figures or {}).items()},
     }
 
 

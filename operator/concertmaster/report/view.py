@@ -28,18 +28,12 @@ def number(value: float | None, digits: int = 6) -> float | None:
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))
 
 
-def _summary(summary: Summary) -> View:
-    return {
-        "count": summary.count,
-        "mean": number(summary.mean),
-        "min": number(summary.minimum),
-        "max": number(summary.maximum),
-        "variance": number(summary.variance),
-        "p50": number(summary.p50),
-        "p95": number(summary.p95),
-        "p99": number(summary.p99),
-        "cv": number(summary.cv),
-    }
+def summary_view(summary: Summary, *left_out: str) -> View:
+    """A summary's figures, without those ``left_out``."""
+    names = {"mean": "mean", "min": "minimum", "max": "maximum", "variance": "variance"}
+    names |= {name: name for name in ("p50", "p95", "p99", "cv")}
+    figures = {key: number(getattr(summary, name)) for key, name in names.items() if key not in left_out}
+    return {"count": summary.count, **figures}
 
 
 def _interval(interval: Interval | None) -> View | None:
@@ -96,9 +90,9 @@ def _step(step: StepAnalysis) -> View:
         "dependsOn": list(step.spec.depends_on) if step.spec else [],
         "executions": step.executions,
         "runs": step.runs,
-        "durationSeconds": _summary(step.duration),
-        "waitingSeconds": _summary(step.waiting),
-        "startingSeconds": _summary(step.starting),
+        "durationSeconds": summary_view(step.duration),
+        "waitingSeconds": summary_view(step.waiting),
+        "startingSeconds": summary_view(step.starting),
         "failedExecutions": step.failures.failed,
         "errorRate": number(step.failures.error_rate, 4),
         "failureClasses": {kind.value: count for kind, count in step.failures.by_class},
@@ -178,17 +172,13 @@ def workflow_view(
             "needed": analysis.options.min_runs,
         },
         "successRate": number(analysis.success_rate, 4),
-        "makespanSeconds": _summary(analysis.makespan),
-        "queueSeconds": _summary(analysis.queue),
+        "makespanSeconds": summary_view(analysis.makespan),
+        "queueSeconds": summary_view(analysis.queue),
         "trend": _trend(analysis.trend),
         "cost": {
             "currency": analysis.pricing.currency,
             "perRun": {
-                "requested": number(cost.per_run.requested),
-                "used": number(cost.per_run.used),
-                "wasted": number(cost.per_run.wasted),
-                "units": number(cost.per_run.units),
-                "total": number(cost.per_run.total),
+                name: number(getattr(cost.per_run, name)) for name in ("requested", "used", "wasted", "units", "total")
             }
             if cost.per_run
             else None,

@@ -26,12 +26,12 @@ from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.policy import Policy
 from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
-from concertmaster.report import trends as told
+from concertmaster.report import trends as trend_report
 
 
 @dataclass(frozen=True, slots=True)
 class ExaminedWorkflow:
-    """The analysis of one workflow, and all its runs in the facts, also those beyond what the analysis looks at."""
+    """The analysis of one workflow, and all its runs in the facts, also those beyond what the analysis covers."""
 
     result: pipeline.AnalysisResult
     runs: tuple[RunRecord, ...]
@@ -108,7 +108,7 @@ def command(
     views = [results.view(f.result) for f in workflows]
     if with_trends:
         for view, f in zip(views, workflows, strict=True):
-            view["trends"] = told.document(
+            view["trends"] = trend_report.document(
                 f.trends(facts, lengths, zone), zone, zone.key, f.result.analysis.pricing.currency
             )
     click.echo(_render(views, output), nl=output != "markdown")
@@ -121,7 +121,7 @@ def _trends_text(workflow: ExaminedWorkflow, each: Sequence[Trends], zone: ZoneI
             f"{key.kind} {key.namespace}/{key.name}",
             f"  Trends by the end of the run, in time zone {zone.key}; cost in {currency} a run; - is unknown, not 0.",
             "",
-            told.render(each, zone, currency),
+            trend_report.render(each, zone, currency),
         ]
     )
 

@@ -83,7 +83,7 @@ def command(
 
 
 def refuse_same(known: Mapping[str, Any], decision: Mapping[str, str]) -> None:
-    """Raises UserError for a decision that the advice is back in spite of: in the same words it is no new one."""
+    """Raises UserError for a decision in spite of which the recommendation is back: in the same words it is no new one."""
     words = remembered.decision(decision["reason"], decision.get("expirationTime"))
     if known["state"] == "Active" and known.get("dismissal") == words:
         raise UserError(

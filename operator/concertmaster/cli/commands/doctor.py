@@ -106,7 +106,7 @@ def _states(client: KubeClient, resource: Resource, namespace: str | None) -> It
         for raw in client.items(resource.path(namespace)):
             yield from _conditions(resource, raw)
     except KubeError:
-        return  # told by _installed
+        return  # reported by _installed
 
 
 def _conditions(resource: Resource, raw: dict[str, Any]) -> Iterator[Check]:

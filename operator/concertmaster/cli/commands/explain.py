@@ -38,7 +38,7 @@ _LABELS = (
 )
 
 
-# Rules whose advice is to shorten a step by work on it: what-if tells beforehand what that would bring.
+# Rules that recommend to shorten a step by work on it: what-if tells beforehand what that would bring.
 _TRIED = frozenset(
     {"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"}
 )
@@ -123,7 +123,7 @@ def _figures(step: dict[str, Any]) -> str:
 
 def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: dict[str, Any] | None = None) -> str:
     """One recommendation as text, with the figures of its ``step`` where they are known. Where its command is this very
-    one, the next step is told instead."""
+    one, the next step is described instead."""
     lines = [f"{item['action']}  ({item['id']})", ""]
     evidence = item.get("evidence")
     described = {

@@ -1,5 +1,5 @@
-"""What is odd about the runs themselves, so that figures resting on them are not trusted blindly: clocks of nodes that
-are apart, steps that no template has any more, runs that do not end. Pure; each oddity is one sentence with its cure.
+"""What is implausible about the runs themselves, so that figures resting on them are not trusted blindly: clocks of nodes
+that are apart, steps that no template has any more, runs that do not end. Pure; each warning is one sentence with its cure.
 """
 
 from __future__ import annotations

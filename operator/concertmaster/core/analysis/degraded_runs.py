@@ -19,7 +19,7 @@ from concertmaster.core.stats.effects import LARGE, cliffs_delta
 from concertmaster.core.stats.modes import gaps
 from concertmaster.core.stats.summary import Floats, as_floats
 
-MIN_RUNS = 20  # below that a second mode cannot be told from chance
+MIN_RUNS = 20  # below that a second mode cannot be distinguished from chance
 MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers, not a problem with a pattern
 MIN_PROBLEM = 3  # runs
 MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20 % longer in it
@@ -50,7 +50,7 @@ class SlowRuns:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """All problems, the largest loss over all runs first. ``reason`` says why nothing could be told."""
+    """All problems, the largest loss over all runs first. ``reason`` says why nothing could be decided."""
 
     problems: tuple[SlowRuns, ...]
     enough: bool

@@ -1,4 +1,4 @@
-"""What else the runs tell, beside advice: which of them were slow and why, what the last change did, what comes next.
+"""What else the runs show, beside recommendations: which were slow and why, what the last change did, what comes next.
 
 Each answer comes from a method of its own (degraded runs, the before/after test, forecast, outlook); here it is decided
 which runs go in. Computed on top of an analysis, when somebody wants to read it.

@@ -1,8 +1,8 @@
 """A score from 0 to 100 whose parts are printed: a number nobody can take apart is a number nobody trusts.
 
 Parts and weights, unless a policy weighs them otherwise: success 40, stability of the run time 20, use of what is
-requested 25, waiting 15. A part that cannot be told is left out and the weights of the others are scaled up; with no part at
-all, or fewer runs than advice needs, there is no score.
+requested 25, waiting 15. A part that is unknown is left out and the weights of the others are scaled up; with no part at
+all, or fewer runs than recommendations need, there is no score.
 """
 
 from __future__ import annotations

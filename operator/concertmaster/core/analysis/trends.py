@@ -1,8 +1,8 @@
 """What each hour, day, week and month was like, and how the last one compares with the one before.
 
-A run, and every step of it, counts in the period in which the run ended. A period without runs is told apart from one of
+A run, and every step of it, counts in the period in which the run ended. A period without runs is distinguished from one of
 which nothing is known: the first has zero runs, the second has no number. Only whole periods are compared: a day that has
-just begun would always look cheap.
+just begun would always seem cheap.
 """
 
 from __future__ import annotations

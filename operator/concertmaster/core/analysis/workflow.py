@@ -28,7 +28,7 @@ from concertmaster.core.stats.summary import Summary, summarize
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Plain marks beside the figures; each is None when it cannot be told."""
+    """Plain marks beside the figures; each is None when it is unknown."""
 
     slow_outlier: bool | None = None  # mean above mean + 1 standard deviation of all steps' means
     inconsistent: bool | None = None  # coefficient of variation above the threshold
@@ -66,7 +66,7 @@ class Analysis:
 
     ``runs`` are the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
     ``executed`` are the succeeded runs as graphs, built once for every what-if the rules ask about.
-    ``enough`` is False below ``policy.analysis.min_runs`` finished runs; figures are given all the same, advice is not.
+    ``enough`` is False below ``policy.analysis.min_runs`` finished runs; recommendations need them, figures do not.
     """
 
     definition: WorkflowDefinition
@@ -117,7 +117,7 @@ class Analysis:
 
     @property
     def covered_seconds(self) -> float:
-        """The span the runs stand for: the window, or less when only the newest ``max_runs`` of it were looked at."""
+        """The span the runs stand for: the window, or less when only the newest ``max_runs`` of it were analysed."""
         window = self.options.window_seconds
         if len(self.runs) < self.options.max_runs or self.first_run is None:
             return window

@@ -1,6 +1,6 @@
 """A split taken seriously: shift the second part back onto the first and see whether the values then fit together.
 
-If the level changed and nothing else, the shifted values come from one distribution, however odd its shape; if nothing
+If the level changed and nothing else, the shifted values come from one distribution, whatever its shape; if nothing
 changed, shifting spoils it. The densities are estimated from the values themselves, each value judged by the others
 only (leave one out), so the gain in likelihood is honest. It also tells the place of the change more exactly than
 ranks do: values from narrow clusters give away on which side of the change they lie.

@@ -11,7 +11,7 @@ from concertmaster.core.stats.robust import mad_sigma
 from concertmaster.core.stats.summary import Floats
 
 PLACES = 16  # candidate positions for the start and the end of a ramp
-MIN_LENGTH = 6  # values; a shorter ramp cannot be told from a step
+MIN_LENGTH = 6  # values; a shorter ramp cannot be distinguished from a step
 STEP_PARAMETERS = 2  # level and place, for each step
 RAMP_PARAMETERS = 3  # a further level, start and end
 

@@ -1,4 +1,4 @@
-"""How clearly a stretch of values splits in two levels, whatever the noise looks like.
+"""How clearly a stretch of values splits in two levels, whatever the noise is like.
 
 Each value gets scores that depend on the set of values only, not on their order. If nothing changed, every order is
 equally likely, so the running sum of a score is a bridge whose spread is known exactly: that makes the test valid for

@@ -155,7 +155,7 @@ def watch(
     Improved likewise. The looks before the last have a bar that holds however many there are; at the last one (at
     ``max_runs``, or ``final``: nobody will ask again) it is decided in any case: with a fixed-sample interval, and
     Inconclusive unless one of the others holds. Same is decided as soon as the interval lies within the ``margin``.
-    Runs beyond ``max_runs`` are not looked at. ``common`` as in ``compare``; the p-value is of the durations as they are.
+    Runs beyond ``max_runs`` are ignored. ``common`` as in ``compare``; the p-value is of the durations as they are.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs

@@ -45,7 +45,7 @@ def define(
 ) -> WorkflowDefinition:
     """The definition an Argo object declares. ``namespace``: where the runs are, for a ClusterWorkflowTemplate.
 
-    Never raises for what the object contains: oddities are in ``graph.problems``, constructs that cannot be analysed
+    Never raises for what the object contains: what is wrong is in ``graph.problems``, constructs that cannot be analysed
     in ``notes``.
     """
     obj = KubeObject.of(raw)

@@ -16,9 +16,9 @@ from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_befor
 from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.common.placing import ITEM_JOIN
 
-MAX_ATTEMPTS = 64  # retries looked for at the end of a node name
+MAX_ATTEMPTS = 64  # retries searched for at the end of a node name
 _USUAL_ATTEMPTS = 16  # the same where the limit is open or only known at run time
-_INNER_ATTEMPTS = 4  # retries looked for inside one (a retried dag around the step)
+_INNER_ATTEMPTS = 4  # retries searched for inside one (a retried dag around the step)
 _MAX_NAMES = 50_000  # node names computed per run
 
 
@@ -75,7 +75,7 @@ class NodeNames:
 
 
 def attempts_of(step: StepSpec) -> int:
-    """How many attempts of one node are looked for."""
+    """How many attempts of one node are searched for."""
     if not step.path or not step.path[-1].attempts:
         return 1
     return _USUAL_ATTEMPTS if step.retry_limit is None else max(1, min(MAX_ATTEMPTS, step.retry_limit + 1))

@@ -1,8 +1,8 @@
 """What a task waits for, and whether it waits for data or only for its turn.
 
-An edge without a data reference may be a needless wait, which is worth advice; calling a real data edge needless would
-be bad advice. So everything that could carry data counts as data: parameters, artifacts, results, exit codes and
-status of another task, global outputs, a volume both mount, a ``depends`` on a particular result.
+An edge without a data reference may be a needless wait, which is worth a recommendation; calling a real data edge
+needless would be a bad one. So everything that could carry data counts as data: parameters, artifacts, results, exit codes
+and status of another task, global outputs, a volume both mount, a ``depends`` on a particular result.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
 
 
 def declared(called: Called) -> dict[str, object]:
-    """The template's fields that advice is about, as literally written."""
+    """The template's fields that recommendations set, as literally written."""
     return {key: called.body[key] for key in _DECLARED if called.body.get(key) is not None}
 
 

@@ -30,7 +30,7 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 
 
 class Unreadable(Exception):
-    """What a resolver raises for an object that it may not or cannot look at now; the message is a sentence."""
+    """What a resolver raises for an object that it may not or cannot read now; the message is a sentence."""
 
 
 class Problems:

@@ -158,7 +158,7 @@ def _skipped(status: Mapping[str, Any], problems: Problems) -> Iterator[StepExec
 def _with_edges(
     steps: Sequence[StepExecution], graph: Sequence[StepSpec], start: float | None, last: float | None
 ) -> list[StepExecution]:
-    """Ready times and edges taken: skipped tasks are looked through, handlers start when all others have ended."""
+    """Ready times and edges taken: skipped tasks are passed through, handlers start when all others have ended."""
     specs = {s.name: s for s in graph}
     ran: dict[str, list[StepExecution]] = {}
     for e in steps:

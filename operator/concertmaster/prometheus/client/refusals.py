@@ -1,6 +1,6 @@
 """What a refusing answer means: from status, type and text of an answer to one of our errors.
 
-Stores word their limits in their own ways and answer them with 400, 413, 422 or 500, so the text is looked at where the
+Stores word their limits in their own ways and answer them with 400, 413, 422 or 500, so the text is examined where the
 status is not enough. Bodies of web pages never get into a message: a login page may carry session data.
 """
 

@@ -17,7 +17,7 @@ Labels = dict[str, str]
 
 
 class Malformed(ValueError):
-    """The body is not an answer of the Prometheus HTTP API; the message says what is odd about it."""
+    """The body is not an answer of the Prometheus HTTP API; the message says what is wrong with it."""
 
 
 class NotWhole(Malformed):

@@ -1,4 +1,4 @@
-"""What is asked of one look at a metrics store, and what it brings. Plain data."""
+"""What is asked of one reading of a metrics store, and what it brings. Plain data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from concertmaster.prometheus.facts.missing import Missing
 class CollectOptions:
     """How to collect. ``run_labels``: Kubernetes label keys that make a pod part of a run (graph profiles).
 
-    ``overlap`` seconds before the watermark are looked at again, for samples that arrived late; the caller tells pods
-    apart by uid. One look covers at most ``longest`` seconds and splits down to ``shortest``. ``hold`` bounds how long
+    ``overlap`` seconds before the watermark are read again, for samples that arrived late; the caller distinguishes
+    pods by uid. One reading covers at most ``longest`` seconds and splits down to ``shortest``. ``hold`` bounds how long
     the watermark waits for pods that may have ended while kube-state-metrics was down.
     """
 
@@ -28,9 +28,9 @@ class CollectOptions:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What one look brought: everything that ended in (``since``, ``complete_until``].
+    """What one reading brought: everything that ended in (``since``, ``complete_until``].
 
-    ``facts`` may repeat pods of earlier looks (same uid, equal or better figures). ``queries`` counts requests,
+    ``facts`` may repeat pods of earlier readings (same uid, equal or better figures). ``queries`` counts requests,
     ``recorded`` those among them that recording rules answered.
     """
 
@@ -44,7 +44,7 @@ class Collection:
     recorded: int = 0
     held: int = 0  # vanished pods not believed yet
     shards: int = 1
-    blind: bool = False  # nothing of the span is in the store: no run seen is no proof that none was there
+    blind: bool = False  # nothing of the span is in the store: no run seen does not mean that none was there
 
     @property
     def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:

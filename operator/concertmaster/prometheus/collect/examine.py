@@ -26,7 +26,7 @@ _KUBELET = "the metric relabelling of the kubelet's /metrics/cadvisor scrape"
 
 
 class Mark(StrEnum):
-    """How a check went. FAIL: advice is impossible or wrong; WARN: some of it stays unknown."""
+    """How a check went. FAIL: recommendations are impossible or wrong; WARN: some of it stays unknown."""
 
     OK = "ok"
     WARN = "warn"
@@ -53,7 +53,7 @@ class Examination:
         self._usage = LabelScheme(client.source.labels.container_metrics)
 
     def run(self) -> Iterator[Check]:
-        """All checks. When the store cannot be reached at all, only that is told."""
+        """All checks. When the store cannot be reached at all, only that is reported."""
         reach = self._guard("metrics store", self._reach)
         yield reach
         if reach.mark is Mark.FAIL:
@@ -196,7 +196,7 @@ class Examination:
 
 
 def _days(text: str) -> float | None:
-    """Days of a retention as Prometheus tells it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is told."""
+    """Days of a retention as Prometheus states it (``15d``, ``2w``, ``15d or 10GiB``); None when only a size is stated."""
     units = {"ms": 1e-3 / 86400, "s": 1 / 86400, "m": 60 / 86400, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
     parts = re.findall(r"(\d+)(ms|[smhdwy])(?![a-zA-Z])|(\d+)(ms|[smhdwy])(?=\d)", text.split(" or ")[0])
     total = sum(int(a or c) * units[b or d] for a, b, c, d in parts)

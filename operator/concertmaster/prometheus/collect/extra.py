@@ -17,7 +17,7 @@ MOST_RUNS = 5000  # series one user query may answer with
 
 @dataclass(frozen=True, slots=True)
 class ExtraValues:
-    """``values``: (run, step) to number, step "" when the query is per run. ``notes``: what was odd, for people."""
+    """``values``: (run, step) to number, step "" when the query is per run. ``notes``: what was wrong, for people."""
 
     values: dict[tuple[str, str], float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""One look at a metrics store: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
+"""One reading of a metrics store: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
 
 An answer is used whole or not at all. Every failure, warning or truncation raises, so the caller's watermark stays
 where it was; what a scope holds too much of is asked for again in halves, by namespaces and then by time.
@@ -33,7 +33,7 @@ def collect(
 
     Times are unix seconds. The newest moment asked for lies the source's delay before ``now``. Raises MetricsError; the
     watermark may move to ``complete_until`` and not beyond, which is less than ``until`` when the span was too long or
-    too full for one look, or when pods are held back.
+    too full for one reading, or when pods are held back.
     """
     chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds, since + chosen.longest)))
@@ -59,7 +59,7 @@ def backfill(
     label_keys: Sequence[str] = (),
     options: CollectOptions | None = None,
 ) -> Iterator[Collection]:
-    """The same over a long span, newest first, so that advice does not wait for the oldest run.
+    """The same over a long span, newest first, so that recommendations do not wait for the oldest run.
 
     Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
     halved. Raises MetricsError between chunks; what was yielded stays true, and the caller may go on later with

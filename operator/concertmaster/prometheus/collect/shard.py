@@ -37,7 +37,7 @@ from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
 LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
-LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not looked at
+LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read
 
 
 @dataclass(slots=True)

@@ -90,8 +90,8 @@ def facts(
 def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | None = None) -> float | None:
     """The interval at which container usage is sampled, in seconds; None when too little is known.
 
-    From samples per sampled span of the containers, a low quantile, because gaps make a span look sparser and nothing
-    makes it look denser; ``seen`` is what the store's best sampled container says. Both err upwards. Intervals are
+    From samples per sampled span of the containers, a low quantile, because gaps make a span seem sparser and nothing
+    makes it seem denser; ``seen`` is what the store's best sampled container says. Both err upwards. Intervals are
     configured in round numbers, so one close by is taken.
     """
     values: list[float] = []

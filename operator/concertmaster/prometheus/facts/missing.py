@@ -22,7 +22,7 @@ _KUBELET = "keep it in the metric relabelling of the kubelet's /metrics/cadvisor
 class Missing:
     """Something the store does not have: ``series`` names it, ``effect`` what stays unknown, ``fix`` what to change.
 
-    ``share`` (0 to 1) is the part of the facts concerned. ``essential`` marks what advice cannot do without.
+    ``share`` (0 to 1) is the part of the facts concerned. ``essential`` marks what recommendations cannot do without.
     """
 
     series: str
@@ -37,7 +37,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class RequiredSeries:
-    """A series that facts are made of: what stays unknown without it, how to get it, and whether advice needs it."""
+    """A series that facts are made of: what stays unknown without it, how to get it, and whether recommendations need it."""
 
     name: str
     effect: str

@@ -14,7 +14,7 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries import recording_rule as recorded
 
-GRACE = 900.0  # seconds a pod must be gone before a replaced or unknown target is taken as proof
+GRACE = 900.0  # seconds a pod must be gone before a replaced or unknown target counts as gone
 
 TargetKey = tuple[str, str]  # job, instance
 
@@ -86,7 +86,7 @@ def _gone(draft: PodDraft, targets: TargetState, since: float, now: float) -> bo
     if not exposed_by or exposed_by & targets.down or now - last <= GRACE:
         return False
     if not targets.known:
-        # The store does not show "up" (a tenancy proxy may hide it); pods exposed now are the next best proof.
+        # The store does not show "up" (a tenancy proxy may hide it); pods exposed now are the next best evidence.
         return bool(targets.exposing)
     jobs = {job for job, _ in exposed_by}
     return any(job in jobs for job, _ in targets.up)

@@ -106,7 +106,7 @@ def _with_window(query: str, seconds: int) -> str:
 def _parse(text: str) -> Any:
     try:
         return p.parse(text)
-    except Exception as error:  # noqa: BLE001 - the parser's bindings raise more than ValueError for odd input
+    except Exception as error:  # noqa: BLE001 - the parser's bindings raise more than ValueError for malformed input
         raise _Refused(f"the query is not valid PromQL: {' '.join(str(error).split())[:200]}") from None
 
 
@@ -166,7 +166,7 @@ def _reachable(tree: Any, required: list[Term]) -> None:
 
 
 def _assert_fenced(printed: str, required: list[Term], count: int) -> None:
-    """Parse what will be sent and look at it afresh, by the library's own walk and by ours."""
+    """Parse what will be sent and examine it afresh, by the library's own walk and by ours."""
     tree = _parse(printed)
     seen: list[Any] = []
 

@@ -177,7 +177,7 @@ def _pods(
 ) -> str:
     """``metrics`` of pods, grouped by the labels ``by``: of the pods named, else of all that ended or vanished.
 
-    Names pick their series from the store's index; finding out who ended looks at every pod of the namespaces.
+    Names pick their series from the store's index; finding out who ended reads every pod of the namespaces.
     """
     key = scope.state.names(POD)
     series = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
@@ -223,7 +223,7 @@ def _finished(scope: QueryScope, window: TimeRange) -> str:
 
 
 def last_values(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str]) -> str:
-    """The last value of each series of several metrics, still told apart by ``__name__`` or ``series``."""
+    """The last value of each series of several metrics, still distinguished by ``__name__`` or ``series``."""
     if not scope.per_metric:
         if len(metrics) == 1:
             return f"last_over_time({selector(metrics[0], matchers)}{window.range})"
@@ -236,5 +236,5 @@ def last_values(scope: QueryScope, window: TimeRange, metrics: Sequence[str], ma
 
 
 def by_stat(**parts: str) -> str:
-    """Several results in one query, told apart by the label ``stat``."""
+    """Several results in one query, distinguished by the label ``stat``."""
     return " or ".join(f'label_replace({text}, "stat", {quote(name)}, "", "")' for name, text in parts.items())

@@ -35,7 +35,7 @@ def one_of(texts: Iterable[str]) -> str:
 
 
 def matcher(label: str, operator: str, value: str) -> str:
-    """One label matcher; ``operator`` is ``=``, ``!=``, ``=~`` or ``!~``. Raises ValueError for an odd label name."""
+    """One label matcher; ``operator`` is ``=``, ``!=``, ``=~`` or ``!~``. Raises ValueError for a malformed label name."""
     if not _PLAIN_LABEL.fullmatch(label):
         raise ValueError(f"{label!r} is not a label name")
     if operator not in ("=", "!=", "=~", "!~"):
@@ -57,7 +57,7 @@ def equalities(labels: Mapping[str, str]) -> list[str]:
 
 
 def selector(metric: str, matchers: Iterable[str]) -> str:
-    """An instant vector selector of one metric. Raises ValueError for an odd metric name."""
+    """An instant vector selector of one metric. Raises ValueError for a malformed metric name."""
     if not _PLAIN_METRIC.fullmatch(metric):
         raise ValueError(f"{metric!r} is not a metric name")
     inner = ",".join(matchers)

@@ -1,4 +1,4 @@
-"""What a bulk query looks at: the names a source gives to labels, the namespaces and pods, and the span of time. Pure."""
+"""What a bulk query covers: the names a source gives to labels, the namespaces and pods, and the span of time. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MOVED = LabelScheme({"namespace": "exported_namespace"})
 
 @dataclass(frozen=True, slots=True)
 class QueryScope:
-    """What a set of queries looks at.
+    """What a set of queries covers.
 
     ``namespaces`` empty means all of them; ``run_labels`` are Kubernetes label keys whose presence makes any pod count
     as part of a run, beside the owners of ``owner_kinds``.
@@ -71,11 +71,11 @@ class QueryScope:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """The span a query looks at, in whole seconds back from the pinned time.
+    """The span a query covers, in whole seconds back from the pinned time.
 
-    ``length`` is how far samples count, ``known`` the moment whose state the last look knew. ``length`` is longer by
+    ``length`` is how far samples count, ``known`` the moment whose state the last reading knew. ``length`` is longer by
     the five minutes a series stays visible in stores without staleness markers, or a pod that vanishes just before one
-    look would be seen as present by it and be out of sight of the next.
+    reading would be seen as present by it and be out of sight of the next.
     """
 
     length: int

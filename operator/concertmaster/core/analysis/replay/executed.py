@@ -40,9 +40,9 @@ class Row(NamedTuple):
 def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
     """The executed graph of ``run`` on its declared ``graph``; ``locks`` are mutexes and semaphores the run obeyed.
 
-    Where the engine told what a step waited for, that is taken instead of what the graph declares. An edge counts only
+    Where the engine reported what a step waited for, that is taken instead of what the graph declares. An edge counts only
     when the observed times agree with it: a pod created before its dependency ended did not wait for it in this run.
-    Steps the graph does not know, and whose edges nobody told, hang on nothing and keep their observed start.
+    Steps the graph does not know, and whose edges nobody reported, hang on nothing and keep their observed start.
     """
     return prepare((run,), graph, locks)[0]
 

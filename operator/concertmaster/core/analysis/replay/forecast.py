@@ -17,7 +17,7 @@ from concertmaster.core.analysis.replay.overhead import Prediction, interval, pr
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
 
-MIN_RUNS = 3  # two points always lie on a line; a trend can be told from three on
+MIN_RUNS = 3  # two points always lie on a line; a trend can be estimated from three on
 LEVEL = 1.0  # the target may well be e times smaller or larger than the usual run
 STAGED_BYTES = 1e8  # less than 100 MB moves in about a second and hides in a task's own overhead
 

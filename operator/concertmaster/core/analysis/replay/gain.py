@@ -21,13 +21,13 @@ from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 
 DRAWS = 1000  # resamples; the ends of a 90 % interval then move by about 1 % of its width between seeds
 LEVEL = 0.90
-SEED = 20240501  # fixed: the same evidence must give the same advice
+SEED = 20240501  # fixed: the same evidence must give the same recommendation
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
     """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each with a 90 %
-    interval for the mean over runs. None with a ``reason`` when it cannot be told."""
+    interval for the mean over runs. None with a ``reason`` when it cannot be estimated."""
 
     seconds: Interval | None
     share: Interval | None

@@ -1,4 +1,4 @@
-"""Which step may have to wait for which in one run, in topological order: what the engine told, else what is declared.
+"""Which step may have to wait for which in one run, in topological order: what the engine reported, else what is declared.
 
 A declared graph says what may happen. An engine that tells the edges a run took knows more: branches of an expression,
 handlers, steps made at run time, and the true edges where a graph was only inferred from times.
@@ -14,7 +14,7 @@ from concertmaster.core.analysis.replay.run import Limit
 from concertmaster.core.model import RunRecord, StepSpec, WorkflowGraph
 
 Taken = tuple[tuple[str, tuple[str, ...]], ...]
-"""Steps and what each waited for, where the engine told."""
+"""Steps and what each waited for, where the engine reported it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Layout:
 
 
 def taken(run: RunRecord) -> Taken:
-    """The edges of ``run`` that its engine told, by step: all that any first attempt of the step waited for.
+    """The edges of ``run`` that its engine reported, by step: all that any first attempt of the step waited for.
 
     A step of which one first attempt is silent is left out: half of its edges would be worse than the declared ones.
     """

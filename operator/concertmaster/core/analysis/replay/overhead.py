@@ -85,7 +85,7 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
 
 
 def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Prediction:
-    """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, told from ``runs`` runs.
+    """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, estimated from ``runs`` runs.
 
     The 90 % quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
     ``observed``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.

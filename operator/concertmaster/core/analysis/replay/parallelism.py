@@ -1,7 +1,7 @@
 """How many pods at a time are enough.
 
 More parallelism shortens a run until something else holds it up: the longest path, the nodes, a lock. Beyond that point
-it only makes pods wait and neighbours suffer, so what is wanted is the smallest limit that is almost as good as none.
+it only makes pods wait and neighbours suffer, so the aim is the smallest limit that is almost as good as none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
-TOLERANCE = 0.02  # a run 2 % longer than the best is not told apart from it by its usual spread
+TOLERANCE = 0.02  # a run 2 % longer than the best cannot be distinguished from it by its usual spread
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Makespans grow with pods, machines and data along curves nobody can write down beforehand, runs are few, and every now
 and then one takes twice as long for reasons of its own. Gaussian process regression (Rasmussen and Williams, 2006) with
 a local linear trend plus a smooth remainder needs no formula and says how sure it is; Huber's weights (1964), applied
-by iteration, keep the odd run from bending the curve.
+by iteration, keep single outliers from bending the curve.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SLOPE = 0.5  # exponents of growth: doubling a feature rarely more than doubles 
 CURVE = 0.3  # departure from a power law
 REACH = 1.0  # a run says something about runs up to about e times its size
 NOISE = 0.1  # spread of runs of the same shape
-HUBER = 1.345  # usual tuning: 95 % efficiency when there are no odd runs
+HUBER = 1.345  # usual tuning: 95 % efficiency when there are no outliers
 ITERATIONS = 8
 
 
@@ -61,7 +61,7 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
 def _surprise(inverse: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
     """How much further off the runs were than expected when each is predicted from the others (at least 1).
 
-    Leave-one-out residuals come in closed form from the inverse (Rasmussen and Williams, section 5.4.2). Odd runs
+    Leave-one-out residuals come in closed form from the inverse (Rasmussen and Williams, section 5.4.2). Outliers
     count here: they do not bend the curve, but the next run may be one.
     """
     known = np.diagonal(inverse)
