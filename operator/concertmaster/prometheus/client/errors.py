@@ -13,11 +13,10 @@ class MetricsError(Exception):
     """An answer of a metrics store that cannot be used.
 
     ``what`` says what happened, ``where`` the source and the query's name, ``remedy`` what to do about it.
-    ``reason`` is a CamelCase word for conditions; ``transient`` tells whether waiting may cure it.
+    ``reason`` is a CamelCase word for conditions.
     """
 
     reason = "MetricsError"
-    transient = False
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what = what.rstrip(".")
@@ -31,14 +30,12 @@ class SourceUnreachable(MetricsError):
     """No connection, or the server kept answering that it is overloaded or down until the deadline passed."""
 
     reason = "Unreachable"
-    transient = True
 
 
 class TimedOut(MetricsError):
     """The server accepted the query and gave no whole answer in time."""
 
     reason = "TimedOut"
-    transient = True
 
 
 class AuthFailed(MetricsError):
@@ -69,7 +66,6 @@ class Partial(MetricsError):
     """The store answered with warnings or said itself that data is missing: half an answer reads like a whole one."""
 
     reason = "Partial"
-    transient = True
 
 
 class Truncated(TooLarge):

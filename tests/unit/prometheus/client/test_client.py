@@ -218,9 +218,8 @@ def test_nobody_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(SourceUnreachable, match="Connection refused") as caught:
+        with pytest.raises(SourceUnreachable, match="Connection refused"):
             PrometheusClient(source(url), sleep=lambda _: None).instant("up", 1.0)
-    assert caught.value.transient
 
 
 def test_a_host_that_does_not_exist() -> None:
@@ -350,7 +349,6 @@ def test_refused_credentials(store: Store, status: int) -> None:
     with pytest.raises(AuthFailed) as caught:
         client(store).instant("up", 1.0)
     assert SECRET not in str(caught.value)
-    assert not caught.value.transient
 
 
 def test_a_token_file_is_read_again_when_it_changes(store: Store, tmp_path: Path) -> None:
