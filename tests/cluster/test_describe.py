@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.cli import cli
+from concertmaster.core.text import json_size
 from concertmaster.report.result import status
-from concertmaster.report.status_document import size
 from testbed.cluster import Cluster
 from tests.support.builders import NOW
 from tests.support.core.cases import Case, cases
@@ -74,7 +74,7 @@ def crds(cluster: Cluster) -> Cluster:
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
 def test_describe(case: Case, crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
     status = put(crds, namespace, case.name, told(case))
-    assert size(status) < 14 * 1024
+    assert json_size(status) < 14 * 1024
     text = crds.kubectl("-n", namespace, "describe", "wfp", case.name)
     assert text.index("Advice:") < text.index("Recommendations:") if status["recommendations"] else True
     check(f"{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
@@ -89,7 +89,7 @@ def test_describe_and_explain_of_advice_with_a_past(
         "recommendation": "timeout.load",
     }
     status = put(crds, namespace, "lived", lived(), dismissals=[dismissal])
-    assert size(status) < 14 * 1024
+    assert json_size(status) < 14 * 1024
     update = request.config.getoption("--update-golden")
     text = crds.kubectl("-n", namespace, "describe", "wfp", "lived")
     check("lived.txt", scrub(text, namespace), update)

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from concertmaster.api.models.policy import (
-    ClusterOptimizationPolicy,
-    OptimizationPolicy,
-)
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.core.times import parse_time

@@ -5,7 +5,10 @@ One place, so that the same quantity is spelt the same way in advice, conditions
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 _MI = 1024.0**2
 
@@ -124,3 +127,8 @@ def listing(names: list[str], limit: int = 3) -> str:
     if len(names) <= limit:
         return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
     return f"{', '.join(names[:limit])} and {len(names) - limit} more"
+
+
+def json_size(document: Mapping[str, Any]) -> int:
+    """Bytes of a document as compact JSON, as it travels and is stored."""
+    return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())

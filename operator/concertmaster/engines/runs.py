@@ -38,7 +38,6 @@ def build_runs(
     definition: WorkflowDefinition | None = None,
     *,
     as_of: float | None = None,
-    fingerprint: str | None = None,
 ) -> list[RunRecord]:
     """All runs that used the name ``run``, oldest first: names are reused, by people and by fixed Job names.
 
@@ -46,10 +45,7 @@ def build_runs(
     """
     parts = _split(executions, definition)
     names = [run, *(f"{run}@{int(begin(part[0]))}" for part in parts[1:])]
-    return [
-        build_run(key, name, part, definition, as_of=as_of, fingerprint=fingerprint)
-        for name, part in zip(names, parts, strict=True)
-    ]
+    return [build_run(key, name, part, definition, as_of=as_of) for name, part in zip(names, parts, strict=True)]
 
 
 def build_run(
@@ -59,7 +55,6 @@ def build_run(
     definition: WorkflowDefinition | None = None,
     *,
     as_of: float | None = None,
-    fingerprint: str | None = None,
 ) -> RunRecord:
     """One run from its executions (any order, one per pod).
 
@@ -83,7 +78,6 @@ def build_run(
         outcome=_outcome(settled, definition, end, as_of),
         source=Source.HISTORY,
         steps=tuple(settled),
-        fingerprint=fingerprint,
     )
 
 

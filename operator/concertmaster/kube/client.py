@@ -23,15 +23,7 @@ from kubernetes.client.exceptions import ApiException
 
 from concertmaster import __version__
 from concertmaster.kube.configuration import Connection, connection_of, load_configuration, one_line
-from concertmaster.kube.errors import (
-    Busy,
-    Expired,
-    KubeError,
-    Stopped,
-    Unauthorized,
-    Unreachable,
-    from_status,
-)
+from concertmaster.kube.errors import Busy, Expired, KubeError, Stopped, Unauthorized, Unreachable, from_status
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 FIELD_MANAGER = "concertmaster"

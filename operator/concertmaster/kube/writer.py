@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from concertmaster.core.text import json_size
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef
@@ -76,11 +77,6 @@ def digest(status: Mapping[str, Any] | None) -> str | None:
         return None
     text = json.dumps(semantic(status), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-def size(status: Mapping[str, Any]) -> int:
-    """Bytes of the document as it travels and is stored."""
-    return len(json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 class StatusWriter:
@@ -143,7 +139,7 @@ class StatusWriter:
             return StatusResult(ref, WriteOutcome.UNCHANGED)
         if self._refused.get(ref.uid) == wanted:
             return StatusResult(ref, WriteOutcome.REJECTED, "the same document was refused before; not sent again")
-        bytes_ = size(update.status)
+        bytes_ = json_size(update.status)
         if bytes_ > self._largest:
             message = f"the status has {bytes_} bytes, more than the {self._largest} allowed; it was not written"
             return StatusResult(ref, WriteOutcome.TOO_LARGE, message)

@@ -6,7 +6,6 @@ document stays below 16 KiB: texts are clipped, and the least important recommen
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from concertmaster.core.fleet.materiality import value
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.text import json_size
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
 from concertmaster.report import recommendation_log as remembered
@@ -218,11 +218,6 @@ def document(
     return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
 
 
-def size(status: Mapping[str, Any]) -> int:
-    """Bytes of the document as compact JSON."""
-    return len(json.dumps(status, separators=(",", ":"), ensure_ascii=False).encode())
-
-
 def _bounded(status: Document, reserve: int = 2048) -> Document:
     """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, memory that any
     analysis can renew, insights, results, decisions of people, and only then Active recommendations,
@@ -230,7 +225,7 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
     shown = status["recommendations"]
 
     def large() -> bool:
-        return size(status) > MAX_BYTES - reserve
+        return json_size(status) > MAX_BYTES - reserve
 
     def drop(key: str, least: int) -> None:
         while large() and len(status.get(key, ())) > least:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from concertmaster.core.text import json_size
 from concertmaster.kube import errors
 from concertmaster.kube.objects import PROFILES
-from concertmaster.kube.writer import StatusUpdate, StatusWriter, WriteOutcome, digest, size
+from concertmaster.kube.writer import StatusUpdate, StatusWriter, WriteOutcome, digest
 from tests.support.controller.fakes import MemoryClient, ref
 
 CONDITION = {
@@ -129,7 +130,7 @@ def test_what_was_refused_is_forgotten_with_its_object() -> None:
 def test_a_document_that_is_too_large_is_refused_here() -> None:
     client = client_with()
     large = {**STATUS, "advice": ["x" * 400] * 60}
-    assert size(large) > 16 * 1024
+    assert json_size(large) > 16 * 1024
     result = StatusWriter(client).write([update(large)])[0]
     assert result.outcome is WriteOutcome.TOO_LARGE
     assert "16384" in result.message

@@ -27,9 +27,10 @@ from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model import Category, Level, Recommendation, Severity
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.rules import recommend
+from concertmaster.core.text import json_size
 from concertmaster.report import markdown, tables
 from concertmaster.report import recommendation_log as remembered
-from concertmaster.report.status_document import MAX_BYTES, clip, document, size, words
+from concertmaster.report.status_document import MAX_BYTES, clip, document, words
 from concertmaster.report.view import workflow_view
 from tests.support.builders import NOW, container, daily, definition, run, step
 
@@ -153,7 +154,7 @@ def test_it_never_exceeds_its_size(text: str, count: int) -> None:
     analysis = analyze(CHAIN, [], now=NOW)
     found = [_recommendation(i, text) for i in range(count)]
     status = document(analysis, found, _memory(found), target="x", explain={})
-    assert size(status) <= MAX_BYTES - 2048
+    assert json_size(status) <= MAX_BYTES - 2048
     assert len(status.get("remaining", ())) <= 20
     shown = [r for r in status["recommendations"] if r["state"] == "Active"]
     assert len(shown) + status["moreRecommendations"] == count
@@ -177,7 +178,7 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_advice() -> None:
     ]
     memory = RecommendationHistory((*_memory(found).standings, *away), tuple(results))
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
-    assert size(status) <= MAX_BYTES - 2048
+    assert json_size(status) <= MAX_BYTES - 2048
     assert [r["state"] for r in status["recommendations"]] == ["Active"] * 5
     assert len(status["results"]) >= 3
     assert status["summary"]["open"] == len(found)
@@ -203,7 +204,7 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     memory = RecommendationHistory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
     lines = ["w" * 400 for _ in range(10)]
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW, insights=lines)
-    assert size(status) <= MAX_BYTES - 2048
+    assert json_size(status) <= MAX_BYTES - 2048
     kept = [(r["id"], r["state"]) for r in (*status["recommendations"], *status["remaining"])]
     assert [i for i, state in kept if state == "Dismissed"] == [r.id for r in found[6:]]
     assert ("straggler.s0", "Active") in kept
@@ -246,7 +247,7 @@ def test_open_results_leave_before_judged_ones() -> None:
     ]
     memory = RecommendationHistory(_memory(found).standings, (*fresh, *known[:3]))
     status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
-    assert size(status) <= MAX_BYTES - 2048
+    assert json_size(status) <= MAX_BYTES - 2048
     assert len(status["results"]) < 23
     assert [o["id"] for o in status["results"] if "verdict" in o] == [o.id for o in known[:3]]
 

@@ -11,11 +11,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import CostSummary, summarize_cost
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
-from concertmaster.core.analysis.objectives import (
-    ObjectiveAssessment,
-    evaluate_objectives,
-    with_template,
-)
+from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target

@@ -18,15 +18,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import (
-    Category,
-    Edit,
-    Finding,
-    Interval,
-    Level,
-    Recommendation,
-    StepSpec,
-)
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
 

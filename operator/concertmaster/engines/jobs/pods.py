@@ -46,9 +46,9 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
             yield Placed(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
 
 
-def job_execution(fact: PodFact, steps: Sequence[StepSpec], name: str = STEP) -> StepExecution:
+def job_execution(fact: PodFact, steps: Sequence[StepSpec]) -> StepExecution:
     """One pod of a Job as an execution; the completion index comes from its label, else from its name."""
-    step = next((s for s in steps if s.name == name), steps[0] if steps else StepSpec(name))
+    step = next((s for s in steps if s.name == STEP), steps[0] if steps else StepSpec(STEP))
     sidecars = {c.name for c in step.containers if c.sidecar}
     return execution(fact, step.name, index_of(fact, step) if step.fan_out or step.indexed else None, beside=sidecars)
 

@@ -10,11 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import (
-    StepSpec,
-    WorkflowDefinition,
-    WorkflowGraph,
-)
+from concertmaster.core.model import StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.common.manifest import (
     Problems,
     fingerprint,

@@ -21,14 +21,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.promql import (
-    among,
-    equalities,
-    matcher,
-    quote,
-    selector,
-    selector_of,
-)
+from concertmaster.prometheus.queries.promql import among, equalities, matcher, quote, selector, selector_of
 from concertmaster.prometheus.queries.scope import MOVED, QueryScope, TimeRange
 
 TIMELINE = (

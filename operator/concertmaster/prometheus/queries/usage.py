@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.bulk import POD, WORKING_SET, by_stat, last_values
-from concertmaster.prometheus.queries.promql import (
-    matcher,
-    selector,
-)
+from concertmaster.prometheus.queries.promql import matcher, selector
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 COUNTERS = (

@@ -55,18 +55,16 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
     )
 
 
-def paired_interval(
-    saved: np.ndarray, base: np.ndarray, level: float = LEVEL, draws: int = DRAWS
-) -> tuple[tuple[float, float], tuple[float, float]]:
+def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
     """Bootstrap ends ((low seconds, low share), (high seconds, high share)) of mean saving and of its share of base.
 
     ``saved`` and ``base`` are seconds per run, shape (runs,).
     """
     runs = len(saved)
-    weights = _resamples(runs, draws)
+    weights = _resamples(runs, DRAWS)
     total = weights @ saved
     means = np.sort(np.stack([total / runs, total / (weights @ base)]), axis=1)
-    low, high = (_at(means, share) for share in ((1.0 - level) / 2.0, (1.0 + level) / 2.0))
+    low, high = (_at(means, share) for share in ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0))
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
 

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from concertmaster.core import text
-from concertmaster.core.model import (
-    Category,
-    ContainerSpec,
-    Finding,
-    Level,
-    Outcome,
-    StepSpec,
-)
+from concertmaster.core.model import Category, ContainerSpec, Finding, Level, Outcome, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.performance.caching import Keyed, cache_advice
 

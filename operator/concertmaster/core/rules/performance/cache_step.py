@@ -13,16 +13,7 @@ from concertmaster.core.analysis.cost import execution_cost
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import (
-    Category,
-    Edit,
-    Finding,
-    Interval,
-    Level,
-    Outcome,
-    StepExecution,
-    StepSpec,
-)
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Outcome, StepExecution, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.rules.resources.places import shared

@@ -12,14 +12,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Interval, Level
-from concertmaster.core.rules.base import (
-    Evidence,
-    Rule,
-    container_id,
-    mean_interval,
-    resource_edits,
-    share_interval,
-)
+from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, resource_edits, share_interval
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.sizes import memory_size, size_guard
 from concertmaster.core.sizing import round_memory
