@@ -93,7 +93,7 @@ def step_table(view: dict[str, Any]) -> str:
     return table([*header, "MARKS"], rows)
 
 
-def advice_text(item: dict[str, Any], position: int, width: int = 110) -> str:
+def recommendation_text(item: dict[str, Any], position: int, width: int = 110) -> str:
     """One recommendation as an indented paragraph."""
     head = f"{position}. {item['action']}  [{item['id']}, {item['severity']}, risk {item['risk']}]"
     lines = [head]
@@ -141,7 +141,7 @@ def workflow_text(view: dict[str, Any]) -> str:
     lines += ["", textwrap.indent(step_table(view), "  "), ""]
     if view["recommendations"]:
         for position, item in enumerate(view["recommendations"], 1):
-            lines.append(textwrap.indent(advice_text(item, position), "  "))
+            lines.append(textwrap.indent(recommendation_text(item, position), "  "))
     else:
         lines.append(f"  No advice: {waiting(view)}.")
     return "\n".join(lines)
