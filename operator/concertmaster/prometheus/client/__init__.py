@@ -1,6 +1,6 @@
 """The one door to a metrics store: the only package that imports prometheus_api_client and requests."""
 
 from concertmaster.net.retry import Breaker, RetryPolicy
-from concertmaster.prometheus.client.prometheus import Endpoint, PrometheusClient, StoreInfo
+from concertmaster.prometheus.client.prometheus import PrometheusClient, StoreInfo
 
-__all__ = ["Breaker", "Endpoint", "PrometheusClient", "RetryPolicy", "StoreInfo"]
+__all__ = ["Breaker", "PrometheusClient", "RetryPolicy", "StoreInfo"]

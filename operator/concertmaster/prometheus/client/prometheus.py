@@ -1,4 +1,4 @@
-"""Queries to one metrics source: instant and range vectors, targets, metadata and what it says about itself."""
+"""Queries to one metrics source: instant vectors and what the store says about itself."""
 
 from __future__ import annotations
 
@@ -6,37 +6,24 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, Partial, Truncated
 from concertmaster.prometheus.client.refusals import CHECK_URL
 from concertmaster.prometheus.client.transport import Transport
-from concertmaster.prometheus.client.vector import Envelope, Malformed, Matrix, Vector, matrix, vector
+from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, vector
 from concertmaster.settings import Source
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One scrape target as the store describes it."""
-
-    job: str
-    instance: str
-    health: str  # up | down | unknown
-    last_error: str
-    scrape_interval: str
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store says about itself; fields it does not tell are None."""
+    """What a store says about itself; None where it says nothing."""
 
     version: str | None = None
     retention: str | None = None
-    started: str | None = None
 
 
 class PrometheusClient:
@@ -83,43 +70,11 @@ class PrometheusClient:
         self._check(envelope, len(answer) + answer.dropped, bound, whole)
         return answer
 
-    def range(
-        self,
-        query: str,
-        start: float,
-        end: float,
-        step: float,
-        *,
-        limit: int | None = None,
-        name: str = "query",
-        whole: bool = True,
-    ) -> Matrix:
-        """Evaluate ``query`` from ``start`` to ``end`` (whole unix seconds) every ``step`` seconds; as ``instant``."""
-        bound = self.source.max_elements if limit is None else limit
-        span = {"start": str(round(start)), "end": str(round(end)), "step": f"{step:.3f}"}
-        params = {"query": query, **span, **self._params(), "limit": str(bound)}
-        envelope = self._ask(name, "POST", "/api/v1/query_range", params)
-        answer = self._read(lambda: matrix(envelope))
-        self._check(envelope, len(answer.series), bound, whole)
-        return answer
-
-    def targets(self) -> list[Endpoint]:
-        """Active scrape targets; empty where the store has none to tell of (Thanos, Mimir, VictoriaMetrics cluster)."""
-        data = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}).data
-        active = data.get("activeTargets") if isinstance(data, dict) else None
-        return [_target(one) for one in active if isinstance(one, dict)] if isinstance(active, list) else []
-
-    def metadata(self, metric: str) -> list[dict[str, str]]:
-        """Type, help and unit of a metric, as far as the store keeps them."""
-        data = self._ask("metadata", "GET", "/api/v1/metadata", {"metric": metric}).data
-        entries = data.get(metric, []) if isinstance(data, dict) else []
-        return [{str(k): str(v) for k, v in entry.items()} for entry in entries if isinstance(entry, dict)]
-
     def info(self) -> StoreInfo:
-        """Version, retention and start time of the store."""
+        """Version and retention of the store."""
         build = self._status("buildinfo")
         runtime = self._status("runtimeinfo")
-        return StoreInfo(build.get("version"), runtime.get("storageRetention"), runtime.get("startTime"))
+        return StoreInfo(build.get("version"), runtime.get("storageRetention"))
 
     def _params(self) -> dict[str, str]:
         # The store gives up a little before we do, so that it can say why.
@@ -164,16 +119,3 @@ class PrometheusClient:
                 where=where,
                 remedy="Repair what the warning names; old advice stays until the answer is whole",
             )
-
-
-def _target(target: dict[str, Any]) -> Endpoint:
-    labels = target.get("labels")
-    labels = {str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else {}
-    return Endpoint(
-        job=labels.get("job", ""),
-        instance=labels.get("instance", ""),
-        health=str(target.get("health", "unknown")),
-        last_error=str(target.get("lastError", ""))[:300],
-        scrape_interval=str(target.get("scrapeInterval", "")),
-        labels=labels,
-    )

@@ -55,25 +55,6 @@ class Vector:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One series of a range result: its labels, times (unix seconds) and numbers."""
-
-    labels: Labels
-    times: array[float]
-    values: array[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """A range result; ``dropped``, ``warnings`` and ``infos`` as for a Vector."""
-
-    series: tuple[Series, ...] = ()
-    dropped: int = 0
-    warnings: tuple[str, ...] = ()
-    infos: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Envelope:
     """A decoded body: ``data`` as the server sent it, with label sets as tuples of pairs where asked for."""
 
@@ -88,11 +69,10 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """One decoded result element: its label pairs, its sample or samples."""
+    """One decoded result element: its label pairs and its sample."""
 
     labels: tuple[tuple[str, str], ...]
     value: Any = None
-    values: Any = None
 
 
 def decode(body: bytes) -> Envelope:
@@ -107,7 +87,7 @@ def decode(body: bytes) -> Envelope:
             if not isinstance(labels, dict):
                 raise Malformed("a result element has no label set")
             flat = tuple((shared.setdefault(k, k), shared.setdefault(v, v)) for k, v in labels.items())
-            return _Element(flat, members.get("value"), members.get("values"))
+            return _Element(flat, members.get("value"))
         return dict(pairs)
 
     try:
@@ -156,27 +136,6 @@ def vector(envelope: Envelope) -> Vector:
         rows.append(tuple(row))
         values.append(number)
     return Vector(tuple(names), tuple(rows), values, dropped, envelope.warnings, envelope.infos)
-
-
-def matrix(envelope: Envelope) -> Matrix:
-    """The range vectors of an answer. Raises Malformed for other results."""
-    kind, result = _result(envelope)
-    if kind != "matrix" or not isinstance(result, list):
-        raise Malformed(f"a matrix was expected, the answer is a {kind or 'thing without resultType'}")
-    series: list[Series] = []
-    dropped = 0
-    for element in result:
-        times, values = array("d"), array("d")
-        samples = _checked(element).values
-        for sample in samples if isinstance(samples, list) else ():
-            number = _number(sample)
-            if number is None:
-                dropped += 1
-                continue
-            times.append(float(sample[0]))
-            values.append(number)
-        series.append(Series(dict(element.labels), times, values))
-    return Matrix(tuple(series), dropped, envelope.warnings, envelope.infos)
 
 
 def _result(envelope: Envelope) -> tuple[str, Any]:

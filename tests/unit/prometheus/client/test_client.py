@@ -117,15 +117,6 @@ def test_a_scalar_is_one_row(store: Store) -> None:
     assert list(client(store).instant("scalar(up)", 1.0)) == [({}, 7.0)]
 
 
-def test_ranges(store: Store) -> None:
-    result = [{"metric": {"pod": "a"}, "values": [[10, "1"], [20, "NaN"], [30, "3"]]}]
-    store.script = [success({"resultType": "matrix", "result": result})]
-    found = client(store).range("up", 10, 30, 10)
-    assert store.asked[0].body["step"] == "10.000"
-    assert [(list(one.times), list(one.values)) for one in found.series] == [([10.0, 30.0], [1.0, 3.0])]
-    assert found.dropped == 1
-
-
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_a_store_in_trouble_is_asked_again(store: Store, status: int) -> None:
     clock = Clock()
@@ -446,30 +437,16 @@ def test_what_a_store_says_about_itself(store: Store) -> None:
     answers = {
         "/api/v1/status/buildinfo": success({"version": "3.1.0"}),
         "/api/v1/status/runtimeinfo": success({"storageRetention": "15d", "startTime": "2026-01-01T00:00:00Z", "n": 1}),
-        "/api/v1/targets": success(
-            {
-                "activeTargets": [
-                    {"labels": {"job": "kubelet", "instance": "n1"}, "health": "up", "scrapeInterval": "30s"},
-                    {"labels": {"job": "ksm", "instance": "k"}, "health": "down", "lastError": "refused"},
-                ]
-            }
-        ),
-        "/api/v1/metadata": success({"up": [{"type": "gauge", "help": "h", "unit": ""}]}),
     }
     store.script = lambda asked: answers[asked.path]
     asking = client(store)
     assert (asking.info().version, asking.info().retention) == ("3.1.0", "15d")
-    assert [(one.job, one.health, one.last_error) for one in asking.targets()] == [
-        ("kubelet", "up", ""),
-        ("ksm", "down", "refused"),
-    ]
-    assert asking.metadata("up") == [{"type": "gauge", "help": "h", "unit": ""}]
 
 
 def test_compatible_stores_may_say_little(store: Store) -> None:
     store.script = [Reply(b"not found", 404, {"Content-Type": "text/plain"})]
     found = client(store).info()
-    assert (found.version, found.retention, found.started) == (None, None, None)
+    assert (found.version, found.retention) == (None, None)
 
 
 def test_mutual_tls_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
