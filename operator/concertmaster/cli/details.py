@@ -84,17 +84,17 @@ def merged(raw: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> lis
 
 def as_status(item: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
     """A recommendation of the operator's document in the words of a status."""
-    told = item.get("impact")
-    if not isinstance(told, Mapping):
+    impact = item.get("impact")
+    if not isinstance(impact, Mapping):
         return dict(item)
-    amounts = (Interval(**amount) if (amount := told.get(name)) else None for name in _AMOUNTS)
+    amounts = (Interval(**amount) if (amount := impact.get(name)) else None for name in _AMOUNTS)
     return {**item, "impact": impacts.line(Impact(*amounts), currency or "USD")}
 
 
-def minor(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def minor(detail: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recommendations of the operator's document that are too small to be published."""
-    currency = (found.get("cost") or {}).get("currency")
-    return [{**as_status(item, currency), "state": "Minor"} for item in found.get("minor") or ()]
+    currency = (detail.get("cost") or {}).get("currency")
+    return [{**as_status(item, currency), "state": "Minor"} for item in detail.get("minor") or ()]
 
 
 def _stated(item: Mapping[str, Any], raw: Mapping[str, Any], now: float) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = 
     """One recommendation as ``concertmaster list -o json`` prints it (``ListEntry``)."""
     meta, status = profile.get("metadata") or {}, profile.get("status") or {}
     kind, _, workflow = str((status.get("summary") or {}).get("target") or "").partition("/")
-    found = impacts.parse(item.get("impact"))
+    impact = impacts.parse(item.get("impact"))
     same = ("severity", "category", "because", "current", "proposed", "expected", "how", "effort", "risk")
     made = ListEntry.model_validate(
         {name: item.get(name) for name in (*same, "since", "note", "dismissal", "effect")}
@@ -53,11 +53,11 @@ def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = 
             "id": item["id"],
             "state": None if minor else item.get("state", "Active"),
             "action": item.get("action") or item["id"],
-            "interval": _interval(found, str(item.get("category")), impacts.currency(item.get("impact"))),
+            "interval": _interval(impact, str(item.get("category")), impacts.currency(item.get("impact"))),
             "impact": {
-                "runMinutesPerMonth": _likely(found.run_minutes),
-                "failedRunsPerMonth": _likely(found.failed_runs),
-                "moneyPerMonth": _likely(found.money),
+                "runMinutesPerMonth": _likely(impact.run_minutes),
+                "failedRunsPerMonth": _likely(impact.failed_runs),
+                "moneyPerMonth": _likely(impact.money),
             },
             "confidence": confidence(item.get("confidence")),
             "items": [row for line in item.get("items") or () if (row := item_of(str(line))) is not None],
@@ -78,13 +78,13 @@ def item_of(line: str) -> dict[str, str | None] | None:
     return {"step": step, "container": container, "field": field, "old": None if old == "not set" else old, "new": new}
 
 
-def _interval(found: Impact, category: str, currency: str | None) -> dict[str, Any] | None:
+def _interval(impact: Impact, category: str, currency: str | None) -> dict[str, Any] | None:
     """The measure that the recommendation is about, in its unit a month."""
     names = [_BY_CATEGORY.get(category, "run_minutes"), "failed_runs", "run_minutes", "money"]
-    name = next((n for n in names if getattr(found, n) is not None), None)
+    name = next((n for n in names if getattr(impact, n) is not None), None)
     if name is None:
         return None
-    amount: Interval = getattr(found, name)
+    amount: Interval = getattr(impact, name)
     unit = _UNITS.get(name, f"{currency or 'money'}/month")
     return {"low": amount.low, "likely": amount.likely, "high": amount.high, "unit": unit}
 
@@ -103,33 +103,33 @@ def confidence(value: Any) -> float | None:
         return None
 
 
-def top_line(found: Headline) -> str:
+def top_line(headline: Headline) -> str:
     """One headline as one line of a policy's status."""
-    worth = impacts.line(found.impact, found.currency or "")
-    return plain(f"{found.namespace}/{found.profile} {found.id}: {worth}; {found.action}")
+    worth = impacts.line(headline.impact, headline.currency or "")
+    return plain(f"{headline.namespace}/{headline.profile} {headline.id}: {worth}; {headline.action}")
 
 
-def totals_document(found: Totals, below: int) -> dict[str, Any]:
+def totals_document(totals: Totals, below: int) -> dict[str, Any]:
     """The sums as fields of a policy's status. ``below``: minor items of all profiles."""
-    money = ", ".join(f"{impacts.number(v)} {k}" for k, v in found.money.items())
+    money = ", ".join(f"{impacts.number(v)} {k}" for k, v in totals.money.items())
     document = {
-        "failedRunsPerMonth": impacts.number(found.failed_runs),
+        "failedRunsPerMonth": impacts.number(totals.failed_runs),
         "minor": below,
         "moneyPerMonth": money or None,
-        "recommendations": found.recommendations,
-        "runHoursPerMonth": impacts.number(found.run_hours),
-        "workflows": found.workflows,
+        "recommendations": totals.recommendations,
+        "runHoursPerMonth": impacts.number(totals.run_hours),
+        "workflows": totals.workflows,
     }
     return {k: v for k, v in document.items() if v is not None}
 
 
-def totals_sentence(found: Totals, below: int) -> str:
+def totals_sentence(totals: Totals, below: int) -> str:
     """The sums as one line."""
-    parts = [f"{impacts.number(found.run_hours)} run-hours", f"{impacts.number(found.failed_runs)} failed runs"]
-    parts += [f"{impacts.number(v)} {k}" for k, v in found.money.items()]
+    parts = [f"{impacts.number(totals.run_hours)} run-hours", f"{impacts.number(totals.failed_runs)} failed runs"]
+    parts += [f"{impacts.number(v)} {k}" for k, v in totals.money.items()]
     minor = f"; {text.count(below, 'minor item')} not listed" if below else ""
     return (
-        f"{text.count(found.recommendations, 'recommendation')} for {text.count(found.workflows, 'workflow')}: "
+        f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}: "
         f"{', '.join(parts)} a month{minor}"
     )
 
@@ -139,7 +139,7 @@ def minor_count(profiles: Iterable[Mapping[str, Any]]) -> int:
     return sum(int((p.get("status") or {}).get("minor") or 0) for p in profiles)
 
 
-def rows(found: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:
+def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:
     """Cells of a ranked table."""
     return [
         [
@@ -153,7 +153,7 @@ def rows(found: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:
             h.risk or "-",
             *([h.severity, h.action] if wide else []),
         ]
-        for position, h in enumerate(found, 1)
+        for position, h in enumerate(headlines, 1)
     ]
 
 

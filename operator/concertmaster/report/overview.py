@@ -40,7 +40,7 @@ def overview(
     return lines
 
 
-def _sum(found: Sequence[Impact]) -> Impact:
+def _sum(impacts: Sequence[Impact]) -> Impact:
     """The likely amounts together; no interval, since those of one workflow are not independent."""
 
     def total(values: Iterable[Interval | None]) -> Interval | None:
@@ -48,5 +48,5 @@ def _sum(found: Sequence[Impact]) -> Impact:
         return Interval(sum(likely), sum(likely), sum(likely)) if likely else None
 
     return Impact(
-        total(i.run_minutes for i in found), total(i.failed_runs for i in found), total(i.money for i in found)
+        total(i.run_minutes for i in impacts), total(i.failed_runs for i in impacts), total(i.money for i in impacts)
     )

@@ -101,11 +101,6 @@ class LabelSelector(ApiModel):
             requirement.matches(labels) for requirement in self.match_expressions
         )
 
-    @property
-    def empty(self) -> bool:
-        """Whether this selector says nothing and so selects everything."""
-        return not self.match_labels and not self.match_expressions
-
 
 class ExtraMetricSpec(ApiModel):
     """A number per run (or per step of a run) that comes from a query of the user's own."""

@@ -75,10 +75,10 @@ def _runs(runs: Mapping[str, Any], summary: Mapping[str, Any], score: Any) -> st
     )
 
 
-def _conditions(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _conditions(conditions: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
         [str(c["type"]), str(c["status"]), textwrap.shorten(str(c.get("message", "")), 80, placeholder=" ...")]
-        for c in found
+        for c in conditions
     ]
     return ["", *table(["CONDITION", "STATUS", "MESSAGE"], rows).splitlines()] if rows else []
 
@@ -102,7 +102,7 @@ def _changes(client: KubeClient, raw: Mapping[str, Any]) -> list[dict[str, Any]]
     """The profile's changes; none where the reader may not list them."""
     meta = raw["metadata"]
     try:
-        found = list(client.items(CHANGES.path(meta["namespace"])))
+        changes = list(client.items(CHANGES.path(meta["namespace"])))
     except KubeError:
         return []
-    return [c for c in found if (c["spec"].get("profileRef") or {}).get("name") == meta["name"]]
+    return [c for c in changes if (c["spec"].get("profileRef") or {}).get("name") == meta["name"]]

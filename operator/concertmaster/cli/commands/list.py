@@ -58,23 +58,23 @@ def command(
     """
     client = profiles.connect(kubeconfig, context)
     place = None if all_namespaces else namespace or profiles.default_namespace(kubeconfig, context)
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for profile in profiles.each(client, place, selector):
-        found += _entries(profile)
+        entries += _entries(profile)
         if with_minor:
             known, trouble = details.ask(kubeconfig, profile, details.place(operator), context)
             if trouble:
                 click.echo(f"{profile['metadata']['name']}: minor items are not known: {trouble}", err=True)
-            found += [fleet.entry(profile, item, minor=True) for item in details.minor(known)]
-    found = [
+            entries += [fleet.entry(profile, item, minor=True) for item in details.minor(known)]
+    entries = [
         e
-        for e in found
+        for e in entries
         if (severity is None or _rank(e) >= _SEVERITIES.index(severity))
         and (category is None or e["category"] == category)
         and (state is None or e["state"] == state)
     ]
-    found.sort(key=lambda e: _order(e, sort_by))
-    _print(found, output)
+    entries.sort(key=lambda e: _order(e, sort_by))
+    _print(entries, output)
 
 
 def _entries(profile: Mapping[str, Any]) -> Iterator[Entry]:
@@ -85,39 +85,39 @@ def _entries(profile: Mapping[str, Any]) -> Iterator[Entry]:
         yield fleet.entry(profile, {**item, "effect": effect})
 
 
-def _order(found: Entry, key: str) -> tuple[Any, ...]:
-    name = (found["namespace"], found["profile"], found["id"])
-    state, severity = _STATES.index(found["state"] or "Active"), -_rank(found)
-    worth = -value(impacts.of_amounts(found["impact"]), Pricing())
+def _order(entry: Entry, key: str) -> tuple[Any, ...]:
+    name = (entry["namespace"], entry["profile"], entry["id"])
+    state, severity = _STATES.index(entry["state"] or "Active"), -_rank(entry)
+    worth = -value(impacts.of_amounts(entry["impact"]), Pricing())
     first: dict[str, tuple[Any, ...]] = {
-        "impact": (state, found["minor"], worth, severity),
+        "impact": (state, entry["minor"], worth, severity),
         "severity": (state, severity, worth),
         "state": (state,),
         "namespace": (),
-        "workflow": (found["workflow"] or "",),
-        "id": (found["id"],),
+        "workflow": (entry["workflow"] or "",),
+        "id": (entry["id"],),
     }
     return (*first[key], *name)
 
 
-def _rank(found: Mapping[str, Any]) -> int:
-    return _SEVERITIES.index(found.get("severity") or "Info")
+def _rank(entry: Mapping[str, Any]) -> int:
+    return _SEVERITIES.index(entry.get("severity") or "Info")
 
 
-def _print(found: list[Entry], output: str) -> None:
+def _print(entries: list[Entry], output: str) -> None:
     if output == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
     elif output == "yaml":
-        click.echo(yaml.safe_dump(found, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), nl=False)
     elif output == "name":
-        for e in found:
+        for e in entries:
             click.echo(text.plain(f"{e['namespace']}/{e['profile']}/{e['id']}"))
-    elif not found:
+    elif not entries:
         click.echo("no recommendations", err=True)
     else:
         header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "IMPACT", "ACTION"]
         wide = ["WORKFLOW", "CONFIDENCE", "EFFORT", "RISK"] if output == "wide" else []
-        rows = [_row(e, bool(wide)) for e in found]
+        rows = [_row(e, bool(wide)) for e in entries]
         click.echo(text.plain(table([*header, *wide], rows)))
 
 

@@ -44,13 +44,13 @@ def command(
     Run time, failed runs and money are brought to one scale by --run-hour and --failed-run.
     """
     client = profiles.connect(kubeconfig, context)
-    found = list(profiles.each(client, None if all_namespaces else namespace, selector))
-    headlines = [h for profile in found for h in fleet.headlines(profile)]
+    selected = list(profiles.each(client, None if all_namespaces else namespace, selector))
+    headlines = [h for profile in selected for h in fleet.headlines(profile)]
     order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
     if output == "json":
-        click.echo(json.dumps(_document(found, order[:limit]), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_document(selected, order[:limit]), indent=2, ensure_ascii=False))
         return
-    click.echo(fleet.totals_sentence(totals(headlines), fleet.minor_count(found)))
+    click.echo(fleet.totals_sentence(totals(headlines), fleet.minor_count(selected)))
     if not order:
         return
     wide = output == "wide"
