@@ -52,6 +52,7 @@ OURS = (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 EVENTS = Resource("events.k8s.io/v1", "Event", "events")
+PODS = Resource("v1", "Pod", "pods")
 LIMIT_RANGES = Resource("v1", "LimitRange", "limitranges")
 RESOURCE_QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
 # What may size or start the same workloads: where each names its target.

@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from concertmaster.core.changes.admission import LimitRange, ResourceQuota, pod_trials, pods_at_a_time
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.changes.situation import ClusterFacts, LimitRange, ResourceQuota
+from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.engines import ENGINES, by_object
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
-from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import (
     AUTOSCALERS,
     LIMIT_RANGES,
+    PODS,
     RESOURCE_QUOTAS,
     Resource,
     resource_of,
@@ -67,6 +69,8 @@ class FactReader:
             secure=self.secure,
             active_runs=None if active is None else len(active),
             pods=_pods(plan, definition),
+            definition=definition,
+            pod_refused=next(self._pod_refused(plan, raw, definition), None),
             write_access=self._may_write(plan),
             unknown=unknown,
         )
@@ -81,14 +85,39 @@ class FactReader:
         for limits in self._list(LIMIT_RANGES, namespace):
             for row in (limits.get("spec") or {}).get("limits") or ():
                 if row.get("type") in ("Container", "Pod"):
-                    name = str(limits["metadata"]["name"])
-                    yield LimitRange(name, str(row["type"]), _amounts(row.get("min")), _amounts(row.get("max")))
+                    fields = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+                    yield LimitRange(
+                        str(limits["metadata"]["name"]), row["type"], *(_amounts(row.get(f)) for f in fields)
+                    )
 
     def _quotas(self, namespace: str) -> Iterator[ResourceQuota]:
         for quota in self._list(RESOURCE_QUOTAS, namespace):
-            hard = (quota.get("spec") or {}).get("hard") or {}
-            rows = {k: hard.get(f"requests.{k}", hard.get(k)) for k in ("cpu", "memory")}
-            yield ResourceQuota(str(quota["metadata"]["name"]), _amounts(rows))
+            spec, status = quota.get("spec") or {}, quota.get("status") or {}
+            if "BestEffort" not in (spec.get("scopes") or ()):  # those hold pods without requests only
+                hard, used = _quota_amounts(spec.get("hard")), _quota_amounts(status.get("used"))
+                yield ResourceQuota(str(quota["metadata"]["name"]), hard, used)
+
+    def _pod_refused(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Iterator[str]:
+        """What the API server answers to the changed pod where it takes the present one, tried where the operator may
+        create pods (a dry run creates none)."""
+        if self.access.allowed(Right("create", PODS, plan.namespace)) is not True:
+            return
+        for before, after in pod_trials(plan, raw, definition):
+            refused = self._try_pod(plan.namespace, after)
+            if refused is not None and self._try_pod(plan.namespace, before) is None:
+                yield refused
+
+    def _try_pod(self, namespace: str, spec: Mapping[str, Any]) -> str | None:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "concertmaster-trial-"}, "spec": spec}
+        try:
+            self.client.request("POST", PODS.path(namespace), query={"dryRun": "All"}, body=pod)
+        except Stopped:
+            raise
+        except (Forbidden, Rejected) as error:
+            return str(error)
+        except KubeError:
+            return None  # no answer is no refusal: what is computed still holds
+        return None
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:
         for resource, place in AUTOSCALERS:
@@ -147,15 +176,17 @@ def _ask(unknown: dict[str, str], topic: str, read: Callable[[], Iterable[Any]])
 
 def _pods(plan: Plan, definition: WorkflowDefinition | None) -> int | None:
     """How many pods of the step may run at a time, as far as the definition says."""
-    if definition is None or plan.step is None:
-        return None
-    step = definition.graph.step(plan.step)
-    if step is None or not step.fan_out:
-        return 1
-    known = [n for n in (step.width, step.parallelism, definition.graph.parallelism) if n is not None]
-    return min(known, default=None)
+    step = definition.graph.step(plan.step) if definition is not None and plan.step is not None else None
+    return pods_at_a_time(step, definition) if step is not None and definition is not None else 1
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
     amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
+    return {k: v for k, v in amounts.items() if v is not None}
+
+
+def _quota_amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
+    names = {"requests.cpu": "cpu", "requests.memory": "memory", "count/pods": "pods"}
+    known = ("cpu", "memory", "limits.cpu", "limits.memory", "pods")
+    amounts = {names.get(k, k): quantity(v) for k, v in (rows or {}).items() if names.get(k, k) in known}
     return {k: v for k, v in amounts.items() if v is not None}

@@ -13,7 +13,7 @@ from concertmaster.controller.changes.status import verification_fields
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.core.changes.before_after import BeforeAfter
+from concertmaster.core.changes.before_after import BeforeAfter, silent
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import Transition, conflict, resumed
@@ -104,6 +104,7 @@ class Verifier:
             lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
             pricing=context.policy.pricing,
             common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
+            silence=silent(runs, definition, applied=applied, until=context.data_until or applied),
         )
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the proof: {result.reason}"

@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
 
 from concertmaster.core.changes.power import POWER, Outlook, outlook, power, spread
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.schedule import upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
+from concertmaster.core.text import duration
 
 BASELINE = 60  # runs before a change it is compared with, the newest
 NOISY_BASELINE = 200  # where BASELINE would not do, so much do runs vary, and the older ones are like the newest
 _ALIKE = 0.1  # level at which older runs count as different: rather too often, they are only a help
+_QUIET = 12  # runs before a change that say how often they come
+_MISSED = 2  # starts of a schedule
+_GRACE = 600.0  # seconds until a run that started is known of
 STUCK = 2.0  # times the longest run before: a run still going on counts as one that took this long
 
 Sizes = dict[str, float]
@@ -20,10 +27,12 @@ Sizes = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """Finished runs before and after a change, each in the order of their starts."""
+    """Finished runs before and after a change, each in the order of their starts; ``begun`` counts those that started
+    after it, finished or not."""
 
     before: tuple[RunRecord, ...]
     after: tuple[RunRecord, ...]
+    begun: int = 0
 
 
 def split_runs(
@@ -46,6 +55,7 @@ def split_runs(
     before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in without)][-NOISY_BASELINE:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
+    begun = sum(applied <= (r.start or 0.0) <= now for r in dated)
     for run in dated:
         if run.start is None or run.start < applied or run.start > now:
             continue
@@ -55,7 +65,33 @@ def split_runs(
             if now - run.start <= STUCK * longest:
                 break
             after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
-    return BeforeAfter(tuple(before), tuple(after))
+    return BeforeAfter(tuple(before), tuple(after), begun)
+
+
+def silent(
+    found: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float
+) -> str | None:  # fmt: skip
+    """Why no run since the change (``applied``) is a harm of it, None while it is not: runs were due by ``until``, up to
+    when the metrics are complete. Where pods are refused, nothing runs, and nothing fails either.
+
+    Due is what a schedule says, twice over, or else three times the longest pause between runs before the change (chance
+    makes the next of eleven pauses so long once in hundreds of changes, also where they vary as in a Poisson process).
+    """
+    starts = [r.start for r in found.before if r.start is not None]
+    if found.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
+        return None
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
+    longest = max(r.makespan or 0.0 for r in found.before)
+    if definition is not None and definition.schedule:
+        due = upcoming(definition, applied, until, most=_MISSED)
+        kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
+        if len(due) < _MISSED or not kept or until - due[-1] < longest + _GRACE:
+            return None
+        return f"no run since the change, although the schedule had {_MISSED} due: are its pods refused?"
+    pause = max(*pauses, applied - starts[-1])
+    if until - applied < 3.0 * pause + longest + _GRACE:
+        return None
+    return f"no run for {duration(until - applied)} since the change, never more than {duration(pause)} before it"
 
 
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:

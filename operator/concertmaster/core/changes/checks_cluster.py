@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from concertmaster.core.changes.admission import pod_changes, refusals
 from concertmaster.core.changes.json_patch import find, join, parts
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, ClusterFacts, Situation, blocked, passed
 from concertmaster.core.model.enums import ChangeKind, GitOps
-from concertmaster.core.text import count, listing, resource_amount
+from concertmaster.core.text import count, listing
 
 
 def owner(plan: Plan, situation: Situation) -> CheckResult:
@@ -59,31 +60,20 @@ def other_pipelines(plan: Plan, facts: ClusterFacts) -> str | None:
 
 
 def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
-    """Compares requests with every LimitRange, and with what every ResourceQuota allows for the pods of the step.
-
-    The API server checks neither when a template is written, only when its pods are created: the next run would fail.
-    """
+    """Blocks what the API server would refuse when the next run makes its pods: LimitRange (defaults filled in), limits,
+    ResourceQuota with what is in use, also for a higher parallelism, and what a trial of the pod showed."""
     facts = situation.facts
-    requests = [s for s in plan.settings if s.resource != "parallelism"]
-    if requests and (facts.ranges is None or facts.quotas is None):
-        topic = "ranges" if facts.ranges is None else "quotas"
+    requests = any(s.resource != "parallelism" for s in plan.settings)
+    if facts.quotas is None or (requests and facts.ranges is None):
+        topic = "ranges" if requests and facts.ranges is None else "quotas"
         return blocked("Unknown", f"LimitRange and ResourceQuota cannot be read: {facts.why(topic)}")
-    for s in requests:
-        for limits in facts.ranges or ():
-            least, most = limits.least.get(s.resource), limits.most.get(s.resource)
-            if limits.scope == "Container" and least is not None and s.new < least * (1 - 1e-9):
-                edge = f"below {resource_amount(s.resource, least)}, the least LimitRange {limits.name} allows"
-                return blocked("LimitRange", f"{s.resource} {s.new_literal} is {edge}")
-            if most is not None and s.new > most * (1 + 1e-9):
-                edge = f"above {resource_amount(s.resource, most)}, the most LimitRange {limits.name} allows"
-                return blocked("LimitRange", f"{s.resource} {s.new_literal} is {edge}")
-        for quota in facts.quotas or ():
-            hard = quota.hard.get(s.resource)
-            pods = facts.pods or 1
-            if hard is not None and s.old is not None and s.new > s.old and s.new * pods > hard * (1 + 1e-9):
-                most_allowed = f"the {resource_amount(s.resource, hard)} of ResourceQuota {quota.name}"
-                return blocked("ResourceQuota", f"{s.resource}: {pods} x {s.new_literal} is more than {most_allowed}")
-    return passed("no LimitRange or ResourceQuota forbids it")
+    changes = pod_changes(plan, facts.definition, facts.pods)
+    refused = refusals(changes, facts.ranges or (), facts.quotas)
+    if refused:
+        return blocked(refused[0].reason, "; ".join(r.message for r in refused[:3]))
+    if facts.pod_refused is not None:
+        return blocked("PodRefused", f"the API server would refuse the pods of the next run: {facts.pod_refused}")
+    return passed("the API server would create the pods")
 
 
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:

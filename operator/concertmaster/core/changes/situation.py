@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from concertmaster.core.changes.admission import LimitRange, ResourceQuota
 from concertmaster.core.changes.plan import Plan
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 
 
@@ -35,31 +37,14 @@ class PastChange:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitRange:
-    """A LimitRange's bounds for a container or a pod (``scope``), cores and bytes by resource."""
-
-    name: str
-    scope: str
-    least: Mapping[str, float] = field(default_factory=dict)
-    most: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceQuota:
-    """What a ResourceQuota allows a namespace in all, cores and bytes by resource (requests)."""
-
-    name: str
-    hard: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class ClusterFacts:
     """The state of the target in the cluster. None: it could not be read, ``unknown`` has the reason by topic.
 
     ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that target it;
     ``sharers`` are the other Pipelines that run it, where it is a Task. ``pods`` is how many pods of the step may run at
     a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` the number of
-    active runs.
+    active runs. ``definition`` says which pods there are, and ``pod_refused`` what the API server answered to a trial of
+    the changed pod where it takes the present one.
     """
 
     owners: tuple[str, ...] | None = ()
@@ -72,6 +57,8 @@ class ClusterFacts:
     active_runs: int | None = 0
     pods: int | None = 1
     write_access: bool | None = True
+    definition: WorkflowDefinition | None = None
+    pod_refused: str | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     def why(self, topic: str) -> str:

@@ -58,13 +58,15 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 def verify(
     aim: Aim, found: BeforeAfter, settings: VerifySettings, *, age: float,
     steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
+    silence: str | None = None,
 ) -> Verification:  # fmt: skip
     """The proof of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``: what other
-    workflows' run times did meanwhile (``control.common``)."""
+    workflows' run times did meanwhile (``control.common``); ``silence``: why it is a harm that no run came
+    (``before_after.silent``)."""
     sizes = comparable(found)
     found = replace(found, before=baseline(found.before, sizes, settings.max_runs))
     runs = (len(found.before), min(len(found.after), settings.max_runs))
-    harm = _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
+    harm = silence or _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
     if harm:
         return Verification(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
     over = age >= settings.max_age_seconds

@@ -78,6 +78,9 @@ class EngineTraits:
     exit_handler: bool = field(default=False, compare=False)
     clean_up_fields: tuple[str, ...] = field(default=(), compare=False)  # of the workflow; one of them is enough
     keeps_few_scheduled: bool = field(default=False, compare=False)  # old runs of a schedule are removed by default
+    injected_containers: tuple[tuple[str, bool], ...] = field(
+        default=(), compare=False
+    )  # that it adds to every pod: the name, and whether it ends before the others start
     single_step: bool = field(default=False, compare=False)  # a workflow of one step has no other name for it
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""

@@ -18,6 +18,7 @@ _FIELDS = (
 
 ARGO = EngineTraits(
     name="Argo",
+    injected_containers=(("init", True), ("wait", False)),
     kinds=(
         ObjectKind(API, "WorkflowTemplate", "workflowtemplates", short="wftmpl", fields=_FIELDS, compared=True),
         ObjectKind(

@@ -66,7 +66,9 @@ def test_what_gates_keep_back_is_told_by_gate_and_for_the_last_cycle_only() -> N
     assert bed.counted("refused", gate="data") == 0.0
     assert bed.counted("applied_total") == 1.0
     bed.items = [cheaper("1500m", "1100m")]
-    bed.run(DAY)
+    bed.now += DAY
+    bed.runs(2, seed=9)
+    bed.run(0.0)
     assert bed.counted("refused", gate="in-flight") == 1.0
 
 

@@ -10,15 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from concertmaster.core.changes.admission import LimitRange, ResourceQuota
 from concertmaster.core.changes.checks import CHECKS, blocking, run_checks
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import (
     CheckResult,
     ClusterFacts,
-    LimitRange,
     PastChange,
-    ResourceQuota,
     Situation,
 )
 from concertmaster.core.model import Edit, Level
@@ -88,6 +87,8 @@ WIDER = planned(faster())
         ("shared-task", "Unknown", "no right", {"sharers": None, "unknown": {"sharers": "no right to list pipelines"}}),
         ("namespace-limits", "Unknown", "cannot be read", {"ranges": None}),
         ("namespace-limits", "Unknown", "cannot be read", {"quotas": None}),
+        ("namespace-limits", "Unknown", "cannot be read", {"quotas": None, "plan": WIDER}),
+        ("namespace-limits", "PodRefused", "policy x says no", {"pod_refused": "policy x says no"}),
         ("namespace-limits", "LimitRange", "below 1600m", {"ranges": (LimitRange("r", "Container", {"cpu": 1.6}),)}),
         ("namespace-limits", "LimitRange", "above 1", {"ranges": (LimitRange("r", "Container", {}, {"cpu": 1.0}),)}),
         ("namespace-limits", "LimitRange", "above 1", {"ranges": (LimitRange("r", "Pod", {}, {"cpu": 1.0}),)}),
@@ -136,7 +137,7 @@ def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_n
         ("owner", {"owners": ("Helm release x",), "git_ops": GitOps.APPLY}),
         ("data", {"coverage": None, "plan": WIDER}),
         ("namespace-limits", {"ranges": (LimitRange("r", "Pod", {"cpu": 5.0}),)}),
-        ("namespace-limits", {"ranges": None, "quotas": None, "plan": WIDER}),
+        ("namespace-limits", {"ranges": None, "plan": WIDER}),
         ("namespace-limits", {"quotas": (ResourceQuota("q", {"cpu": 1.0}),)}),  # lowering is never held back by a quota
         ("pod-spec-patch", {"pod_spec_patch": True, "plan": WIDER}),
         ("secure-reference", {"secure": True, "active_runs": 0}),

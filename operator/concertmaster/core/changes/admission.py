@@ -1,0 +1,334 @@
+"""What the API server would answer when the pods of a changed workflow are created. Pure.
+
+Nothing of this is checked when a template is written, only when its next run makes pods. What is computed here follows the
+order of the server: requests are filled from limits, a LimitRange fills what is missing, then a request must not pass its
+limit, each container and each pod must keep to every LimitRange, and all pods together to every ResourceQuota beside what
+is in use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.core.changes.json_patch import apply, find, fits, join, parts
+from concertmaster.core.changes.plan import Plan
+from concertmaster.core.model import TASK, ContainerSpec, StepSpec, WorkflowDefinition
+from concertmaster.core.text import count, resource_amount
+
+Amounts = Mapping[str, float]
+_UP, _DOWN = 1 + 1e-9, 1 - 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRange:
+    """One entry of a LimitRange for a container or a pod (``scope``), cores and bytes by resource. ``default`` fills
+    limits, ``default_request`` requests; ``ratio`` is the most a limit may be of its request."""
+
+    name: str
+    scope: str
+    least: Amounts = field(default_factory=dict)
+    most: Amounts = field(default_factory=dict)
+    default: Amounts = field(default_factory=dict)
+    default_request: Amounts = field(default_factory=dict)
+    ratio: Amounts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceQuota:
+    """What a ResourceQuota allows a namespace in all, and what is in use: ``cpu`` and ``memory`` (requests),
+    ``limits.cpu``, ``limits.memory`` and ``pods``."""
+
+    name: str
+    hard: Amounts = field(default_factory=dict)
+    used: Amounts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What one container asks for, cores and bytes by resource."""
+
+    name: str
+    requests: Amounts = field(default_factory=dict)
+    limits: Amounts = field(default_factory=dict)
+    init: bool = False  # ends before the others start
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """The containers of one pod; not ``complete``: only those that are known."""
+
+    containers: tuple[Container, ...]
+    complete: bool = True
+
+    def total(self, of: str) -> dict[str, float]:
+        """What all its containers ask for together, of ``requests`` or ``limits``."""
+        sums: dict[str, float] = {}
+        first: dict[str, float] = {}
+        for container in self.containers:
+            for resource, amount in getattr(container, of).items():
+                if container.init:
+                    first[resource] = max(first.get(resource, 0.0), amount)
+                else:
+                    sums[resource] = sums.get(resource, 0.0) + amount
+        return {r: max(sums.get(r, 0.0), first.get(r, 0.0)) for r in sums | first}
+
+
+@dataclass(frozen=True, slots=True)
+class PodChange:
+    """The pods of one step before and after a plan, and how many may run at a time (None: not known)."""
+
+    before: Pod
+    after: Pod
+    count_before: int | None = 1
+    count_after: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why pods would not be created. ``missing``: for something that is not set, before the change neither."""
+
+    reason: str
+    message: str
+    missing: bool = False
+
+
+def refusals(
+    changes: Iterable[PodChange], ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]
+) -> list[Refusal]:
+    """What the server would refuse about the pods after a change, and would not have before for the same omission."""
+    found: dict[Refusal, None] = {}
+    for change in changes:
+        for order in _orders(ranges):
+            before = defaulted(change.before, order)
+            after = defaulted(change.after, order)
+            omitted = {r for r in (*_limited(before, order), *_unspecified(before, quotas)) if r.missing}
+            present = (*_limited(after, order), *_unspecified(after, quotas))
+            found |= dict.fromkeys(r for r in present if r not in omitted)
+            found |= dict.fromkeys(_exceeded(replace(change, before=before, after=after), quotas))
+    return list(found)
+
+
+def _orders(ranges: Sequence[LimitRange]) -> Iterator[Sequence[LimitRange]]:
+    """Where several LimitRanges have defaults, any of them may be the first to fill them in."""
+    filling = [r for r in ranges if r.scope == "Container" and (r.default or r.default_request)]
+    if len(filling) < 2:
+        yield ranges
+        return
+    for first in filling:
+        yield [first, *(r for r in ranges if r is not first)]
+
+
+def defaulted(pod: Pod, ranges: Sequence[LimitRange]) -> Pod:
+    """The pod with what the server fills in."""
+    containers = []
+    for container in pod.containers:
+        requests, limits = {**container.limits, **container.requests}, dict(container.limits)
+        for limit_range in ranges:
+            if limit_range.scope == "Container":
+                limits = {**limit_range.default, **limits}
+                requests = {**limit_range.default_request, **requests}
+        containers.append(replace(container, requests=requests, limits=limits))
+    return replace(pod, containers=tuple(containers))
+
+
+def _limited(pod: Pod, ranges: Sequence[LimitRange]) -> Iterator[Refusal]:
+    for container in pod.containers:
+        for limits in ranges:
+            if limits.scope == "Container":
+                yield from _within(limits, container.requests, container.limits)
+        for resource, limit in container.limits.items():
+            request = container.requests.get(resource)
+            if request is not None and request > limit * _UP:
+                amounts = f"{resource} {_show(resource, request)} is above the limit {_show(resource, limit)}"
+                setter = next(
+                    (r.name for r in ranges if r.scope == "Container" and r.default.get(resource) == limit), None
+                )
+                whose = f" that LimitRange {setter} sets where none is written" if setter is not None else ""
+                yield Refusal("LimitRange" if setter is not None else "AboveLimit", f"{amounts}{whose}")
+    if pod.complete or len(pod.containers) == 1:
+        for limits in ranges:
+            if limits.scope == "Pod":
+                known = limits if pod.complete else replace(limits, least={}, ratio={})
+                yield from _within(known, pod.total("requests"), pod.total("limits"))
+
+
+def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[Refusal]:
+    """One container, or a whole pod, against one entry of a LimitRange."""
+    of = "" if limits.scope == "Container" else "of the pod "
+
+    def refused(resource: str, amount: float, what: str) -> Refusal:
+        return Refusal(
+            "LimitRange", f"{resource} {of}{_show(resource, amount)} is {what} LimitRange {limits.name} allows"
+        )
+
+    def omitted(resource: str, what: str) -> Refusal:
+        return Refusal("LimitRange", f"LimitRange {limits.name} asks for a {resource} {what}, and none is set", True)
+
+    for resource, least in limits.least.items():
+        edge = f"below {_show(resource, least)}, the least"
+        if resource not in requests:
+            yield omitted(resource, "request")
+        for amount in (requests.get(resource), bounds.get(resource)):
+            if amount is not None and amount < least * _DOWN:
+                yield refused(resource, amount, edge)
+    for resource, most in limits.most.items():
+        edge = f"above {_show(resource, most)}, the most"
+        for amount in (requests.get(resource), bounds.get(resource)):
+            if amount is not None and amount > most * _UP:
+                yield refused(resource, amount, edge)
+        if resource not in bounds:
+            yield omitted(resource, "limit")
+    for resource, ratio in limits.ratio.items():
+        request, limit = requests.get(resource), bounds.get(resource)
+        if not request or not limit:
+            yield omitted(resource, "limit" if request else "request")
+        elif limit / request > ratio * _UP:
+            times = f"{limit / request:.3g} times the request {of}{_show(resource, request)}"
+            most_times = f"LimitRange {limits.name} allows {ratio:g} times (maxLimitRequestRatio)"
+            yield Refusal("LimitRange", f"the {resource} limit {_show(resource, limit)} is {times}; {most_times}")
+
+
+def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
+    """A quota asks every container for what it counts."""
+    for quota in quotas if pod.complete else ():
+        for resource in quota.hard:
+            side, kind = ("limits", resource.removeprefix("limits.")) if "." in resource else ("requests", resource)
+            if kind != "pods" and any(kind not in getattr(c, side) for c in pod.containers):
+                text = f"ResourceQuota {quota.name} asks every container for a {kind} {side[:-1]}, and one has none"
+                yield Refusal("ResourceQuota", text, True)
+
+
+def _exceeded(change: PodChange, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
+    """Only what a change raises is held to a quota: to lower a value never helps a quota to be exceeded."""
+    before, after = _demand(change.before), _demand(change.after)
+    for quota in quotas:
+        for resource, hard in quota.hard.items():
+            each, earlier = after.get(resource, 0.0), before.get(resource, 0.0)
+            if change.count_after is None:
+                if each > earlier * _UP:
+                    text = f"how many pods run at a time is not known, and ResourceQuota {quota.name} limits {resource}"
+                    yield Refusal("ResourceQuota", f"{text}: set a parallelism")
+                continue
+            pods, used = change.count_after, quota.used.get(resource, 0.0)
+            raised = each * pods > earlier * (change.count_before or 0) * _UP
+            if raised and used + each * pods > hard * _UP:
+                kind = resource.rpartition(".")[2]
+                beside = f" beside {_show(kind, used)} in use" if used else ""
+                wanted = count(pods, "pod") if resource == "pods" else f"{pods} x {_show(kind, each)}"
+                limit = f"the {_show(kind, hard)} of ResourceQuota {quota.name}"
+                yield Refusal("ResourceQuota", f"{resource}: {wanted}{beside} is more than {limit}")
+
+
+def _demand(pod: Pod) -> dict[str, float]:
+    return {**pod.total("requests"), **{f"limits.{r}": v for r, v in pod.total("limits").items()}, "pods": 1.0}
+
+
+def _show(resource: str, amount: float) -> str:
+    return resource_amount(resource, amount)
+
+
+def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | None = 1) -> tuple[PodChange, ...]:
+    """The pods a plan changes, in kind or number. Without a ``definition`` only the containers it sets are known, and
+    ``pods`` is how many run at a time."""
+    found = _of_definition(plan, definition) if definition is not None else []
+    if not found:
+        return tuple(
+            PodChange(
+                Pod((Container("", {s.resource: s.old} if s.old is not None else {}, limits),), complete=False),
+                Pod((Container("", {s.resource: s.new}, limits),), complete=False),
+                pods,
+                pods,
+            )
+            for s in plan.settings
+            if s.resource != "parallelism"
+            for limits in ({s.resource: s.limit} if s.limit is not None else {},)
+        )
+    return tuple(found)
+
+
+def _of_definition(plan: Plan, definition: WorkflowDefinition) -> list[PodChange]:
+    graph, found = definition.graph, list[PodChange]()
+    wider = next((s for s in plan.settings if s.resource == "parallelism"), None)
+    group = next((g for g in graph.limits if wider is not None and g.pointer == wider.pointer), None)
+    widened = [s for s in graph.steps if s.containers and (group is None or s.name in group.steps)]
+    most = sum(s.width or math.inf if s.fan_out else 1 for s in widened)
+    for step in (s for s in graph.steps if s.containers):
+        before, after = _pod(step, definition, {}), _pod(step, definition, _settings(plan))
+        if wider is not None and step in widened:
+            old = min(wider.old or 1, most)
+            found.append(PodChange(before, after, int(old), int(min(wider.new, most))))
+        elif before != after:
+            at_a_time = pods_at_a_time(step, definition)
+            found.append(PodChange(before, after, at_a_time, at_a_time))
+    return found
+
+
+def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None:
+    """How many pods of a step may run at a time, as far as the definition says."""
+    if not step.fan_out:
+        return 1
+    known = [n for n in (step.width, step.parallelism, definition.graph.parallelism) if n is not None]
+    return min(known, default=None)
+
+
+def _settings(plan: Plan) -> dict[tuple[str, str | None], float]:
+    """New amounts by pointer, told apart by the Task they are in."""
+    holder = plan.target.name if plan.target.kind == TASK else None
+    return {(s.pointer, holder): s.new for s in plan.settings}
+
+
+def _pod(step: StepSpec, definition: WorkflowDefinition, settings: Mapping[tuple[str, str | None], float]) -> Pod:
+    own = [_container(c, settings) for c in step.containers]
+    injected = [Container(name, init=init) for name, init in definition.engine.injected_containers]
+    return Pod((*own, *injected))
+
+
+def _container(spec: ContainerSpec, settings: Mapping[tuple[str, str | None], float]) -> Container:
+    requests = {"cpu": spec.cpu_request, "memory": spec.memory_request}
+    limits = {"cpu": spec.cpu_limit, "memory": spec.memory_limit}
+    for resource in ("cpu", "memory"):
+        at = (f"{spec.resources_pointer}/requests/{resource}", spec.holder)
+        requests[resource] = settings.get(at, requests[resource])
+    return Container(spec.name, _known(requests), _known(limits), spec.init and not spec.sidecar)
+
+
+def _known(amounts: Mapping[str, float | None]) -> dict[str, float]:
+    return {k: v for k, v in amounts.items() if v is not None}
+
+
+def pod_trials(
+    plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Pod specifications to try, each before and after the plan: those in the object ``raw`` itself where it holds any,
+    else made of what is known of the containers. None for a plan that leaves pods as they are."""
+    pointers = [s.pointer for s in plan.settings if s.resource != "parallelism"]
+    changed = apply(raw, plan.patch) if pointers and fits(raw, plan.patch) else raw
+    written = [(_pod_spec(raw, p), _pod_spec(changed, p)) for p in pointers]
+    trials = [(dict(before), dict(after)) for before, after in written if before is not None and after is not None]
+    if not trials and pointers:
+        changes = [c for c in pod_changes(plan, definition) if c.after.complete and c.before != c.after]
+        trials = [(_manifest(c.before), _manifest(c.after)) for c in changes]
+    return trials
+
+
+def _manifest(pod: Pod) -> dict[str, Any]:
+    spec: dict[str, Any] = {"restartPolicy": "Never", "containers": []}
+    for number, container in enumerate(pod.containers):
+        sides = {"requests": container.requests, "limits": container.limits}
+        resources = {side: {r: _show(r, v) for r, v in rows.items()} for side, rows in sides.items() if rows}
+        one = {"name": f"c{number}", "image": "example/trial:1", "resources": resources}
+        spec.setdefault("initContainers" if container.init else "containers", []).append(one)
+    return spec
+
+
+def _pod_spec(raw: Mapping[str, Any], pointer: str) -> Mapping[str, Any] | None:
+    """The pod specification in ``raw`` whose container ``pointer`` is in; None where the object holds none."""
+    way = parts(pointer)
+    for depth in range(len(way) - 1, 0, -1):
+        if way[depth] in ("containers", "initContainers"):
+            spec = find(raw, join(way[:depth]))[1]
+            return spec if isinstance(spec, Mapping) and isinstance(spec.get("containers"), list) else None
+    return None

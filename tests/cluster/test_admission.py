@@ -1,0 +1,114 @@
+"""What the operator computes about pods against what the API server answers: nothing it refuses may pass."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.changes.cluster_facts import FactReader
+from concertmaster.core.changes.admission import Container, Pod, PodChange, refusals
+from concertmaster.core.model.amounts import quantity
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden, Rejected
+from concertmaster.kube.objects import PODS
+from testbed.cluster import Cluster
+from tests.support.cluster.operator_bed import apply, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+
+def limits(name: str = "limits", **row: Any) -> dict[str, Any]:
+    spec = {"limits": [{"type": "Container", **row}]}
+    return {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": name}, "spec": spec}
+
+
+def quota(**hard: str) -> dict[str, Any]:
+    rows = {k.replace("_", "."): v for k, v in hard.items()}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"}, "spec": {"hard": rows}}
+
+
+NAMESPACES: dict[str, list[dict[str, Any]]] = {
+    "default": [limits(default={"cpu": "1"})],
+    "default-request": [limits(default={"cpu": "1"}, defaultRequest={"cpu": "200m"})],
+    "two": [limits(default={"cpu": "2"}), limits("more", default={"cpu": "1"}, max={"memory": "1Gi"})],
+    "ratio": [limits(maxLimitRequestRatio={"cpu": "2"})],
+    "ratio-default": [limits(default={"cpu": "1"}, maxLimitRequestRatio={"cpu": "3"})],
+    "min": [limits(min={"cpu": "300m"})],
+    "max": [limits(max={"cpu": "1"})],
+    "pod-max": [limits(type="Pod", max={"cpu": "2"})],
+    "pod-min": [limits(type="Pod", min={"cpu": "1"})],
+    "pod-ratio": [limits(type="Pod", maxLimitRequestRatio={"cpu": "2"})],
+    "quota": [quota(requests_cpu="1500m")],
+    "quota-limits": [quota(limits_cpu="2", pods="1")],
+    "quota-default": [limits(default={"cpu": "1"}), quota(cpu="2", limits_memory="1Gi")],
+}
+AMOUNTS = (None, "250m", "800m", "1500m")
+MEMORY = (None, ("512Mi", None), ("512Mi", "2Gi"))
+
+
+def shapes() -> list[list[dict[str, Any]]]:
+    """Resources of the containers of pods: every combination for one, and some for two."""
+    single = []
+    for request, limit, memory in itertools.product(AMOUNTS, AMOUNTS, MEMORY):
+        requests = {"cpu": request, "memory": memory[0] if memory else None}
+        bounds = {"cpu": limit, "memory": memory[1] if memory else None}
+        parts = {"requests": requests, "limits": bounds}
+        single.append({side: {r: v for r, v in rows.items() if v} for side, rows in parts.items()})
+    return [[one] for one in single] + [[one, single[12]] for one in single[::3]]
+
+
+def known(resources: dict[str, Any]) -> Container:
+    amounts = {side: {r: quantity(v) or 0.0 for r, v in resources[side].items()} for side in ("requests", "limits")}
+    return Container("main", amounts["requests"], amounts["limits"])
+
+
+def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: str) -> None:
+    client = KubeClient.connect(cluster.kubeconfig())
+    falsely_open, falsely_closed, refused_by_server, asked = [], [], 0, 0
+    places = {name: f"{namespace}-{i}" for i, name in enumerate(NAMESPACES)}
+    try:
+        for name, place in places.items():
+            apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
+            for document in NAMESPACES[name]:
+                document["metadata"]["namespace"] = place
+            apply(cluster, *NAMESPACES[name])
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "trial", "namespace": place}}
+            apply(cluster, account)
+        for name, place in places.items():
+            reader = FactReader(client, AccessChecker(client))
+            if any(d["kind"] == "ResourceQuota" for d in NAMESPACES[name]):
+
+                def counted(place: str = place) -> bool:
+                    return bool((cluster.get("resourcequota", "quota", "-n", place).get("status") or {}).get("hard"))
+
+                wait_for("the quota to be counted", counted)
+            ranges, quotas = list(reader._ranges(place)), list(reader._quotas(place))
+            assert ranges or quotas
+            for containers in shapes():
+                rows = [{"name": f"c{i}", "image": "example/a:1", "resources": one} for i, one in enumerate(containers)]
+                spec = {"containers": rows, "serviceAccountName": "trial"}
+                pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial"}, "spec": spec}
+                try:
+                    client.request("POST", PODS.path(place), query={"dryRun": "All"}, body=pod)
+                    answer = ""
+                except (Forbidden, Rejected) as error:
+                    answer = str(error)
+                none = Pod((), complete=False)
+                change = PodChange(none, Pod(tuple(known(one) for one in containers)), count_before=0)
+                computed = refusals([change], ranges, quotas)
+                asked += 1
+                refused_by_server += bool(answer)
+                if answer and not computed:
+                    falsely_open.append((name, containers, answer))
+                if computed and not answer:
+                    falsely_closed.append((name, containers, computed[0].message))
+    finally:
+        cluster.run_kubectl("delete", "namespace", *places.values(), "--wait=false")
+    assert refused_by_server > 100
+    assert falsely_open == [], f"{len(falsely_open)} of {asked}: {falsely_open[:3]}"
+    # Which of two defaults the server takes is not specified: there the harder one counts.
+    falsely_closed = [row for row in falsely_closed if row[0] != "two"]
+    assert falsely_closed == [], f"{len(falsely_closed)} of {asked}: {falsely_closed[:3]}"

@@ -1,0 +1,109 @@
+"""A change that would keep the pods of the next run from being created is not made, and one that did is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model.enums import Verdict
+from concertmaster.kube import errors
+from concertmaster.kube.objects import LIMIT_RANGES, PODS, RESOURCE_QUOTAS
+from tests.support.controller.change_steps import HOUR, applied
+from tests.support.controller.changes_bed import DAY, Bed, cheaper, wider
+
+
+def limit_range(bed: Bed, **row: Any) -> None:
+    bed.client.put(LIMIT_RANGES, "demo", "limits", spec={"limits": [{"type": "Container", **row}]})
+
+
+def quota(bed: Bed, hard: dict[str, str], used: dict[str, str]) -> None:
+    bed.client.put(RESOURCE_QUOTAS, "demo", "quota", spec={"hard": hard}, status={"hard": hard, "used": used})
+
+
+HARD: dict[str, Callable[[Bed], None]] = {
+    "default limit": lambda bed: limit_range(bed, default={"cpu": "2"}),
+    "ratio": lambda bed: limit_range(bed, default={"cpu": "8"}, maxLimitRequestRatio={"cpu": "3"}),
+    "quota in use": lambda bed: quota(bed, {"requests.cpu": "10"}, {"requests.cpu": "8"}),
+    "its long name": lambda bed: quota(bed, {"cpu": "10"}, {"cpu": "8"}),
+}
+
+
+@pytest.mark.parametrize("how", HARD)
+@pytest.mark.parametrize("mode", ["Auto", "Approve"])
+def test_a_raise_that_would_make_pods_impossible_is_not_made(how: str, mode: str) -> None:
+    bed = Bed(mode=mode)
+    bed.items = [cheaper(proposed="2500m")]
+    HARD[how](bed)
+    if how == "ratio":
+        bed.items = [cheaper(proposed="1500m")]
+    bed.run()
+    assert (bed.cpu(), bed.all()) == ("2", [])
+    assert bed.counted("refused", gate="namespace-limits") == 1.0
+
+
+def test_a_limit_range_that_came_after_the_approval_holds_the_change() -> None:
+    bed = Bed(mode="Approve")
+    bed.items = [cheaper(proposed="2500m")]
+    bed.run()
+    bed.decide("Approve")
+    HARD["default limit"](bed)
+    bed.run()
+    assert bed.cpu() == "2"
+    assert "namespace-limits: cpu 2500m is above the limit 2 that LimitRange limits sets" in bed.message(C.APPLIED)
+
+
+def test_a_quota_in_use_holds_back_a_higher_parallelism() -> None:
+    for used, made in (("5", 0), ("4", 1)):
+        bed = Bed()
+        bed.cronjob(parallelism=2, completions=6)
+        bed.items = [wider("2", "3")]
+        quota(bed, {"requests.cpu": "10"}, {"requests.cpu": used})
+        bed.run()
+        assert len(bed.client.target_writes) == made
+
+
+def test_the_changed_pod_is_tried_where_the_operator_may_and_a_refusal_of_it_alone_counts() -> None:
+    for refused_now, made in ((False, 0), (True, 1)):
+        bed = Bed()
+        asked: list[str] = []
+
+        def answer(method: str, path: str, bed: Bed = bed, asked: list[str] = asked, now: bool = refused_now) -> None:
+            body = bed.client.calls[-1][2]
+            if method == "POST" and path == PODS.path("demo") and body is not None:
+                cpu = body["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+                asked.append(cpu)
+                if cpu == "1500m" or now:
+                    raise errors.Forbidden("policy small-pods says no", status=403)
+
+        bed.client.trial = answer
+        bed.run()
+        assert asked[:2] == ["1500m", "2"]
+        assert len(bed.client.target_writes) == made
+
+
+def test_without_the_right_to_create_pods_none_is_tried() -> None:
+    bed = Bed()
+    bed.client.allows = lambda attributes: attributes["resource"] != "pods"  # type: ignore[method-assign]
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert not [c for c in bed.client.calls if c[1] == PODS.path("demo")]
+
+
+def test_no_run_although_some_were_due_is_a_harm_and_rolled_back() -> None:
+    bed = applied()
+    bed.run(HOUR)
+    assert bed.one().phase == "Verifying"
+    bed.run(HOUR)
+    done = bed.one()
+    assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.WORSE, "2")
+    assert "although the schedule had 2 due" in bed.message(C.VERIFIED)
+
+
+def test_a_suspended_workflow_is_not_taken_for_a_harmed_one() -> None:
+    bed = applied()
+    bed.edit("/spec/suspend", True)
+    bed.run(DAY)
+    assert bed.cpu() == "1500m"

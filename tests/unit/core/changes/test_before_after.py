@@ -1,0 +1,71 @@
+"""No run although one was due: when silence after a change is a harm of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.changes.before_after import silent, split_runs
+from concertmaster.core.changes.plan import Aim
+from concertmaster.core.changes.verification import verify
+from concertmaster.core.model import Outcome, WorkflowDefinition
+from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.policy import VerifySettings
+from concertmaster.engines.define import define
+from tests.support.core.changes_world import cron_job
+from tests.support.core.verification_runs import run
+
+HOUR = 3600.0
+APPLIED = 1_760_000_400.0  # nine o'clock UTC
+RUNS = [run(i, APPLIED - (30 - i) * HOUR, 600.0) for i in range(30)]
+
+
+def hourly(**more: object) -> WorkflowDefinition:
+    found = define(cron_job(), None, namespace="demo")
+    assert found is not None and found.schedule == "0 * * * *"
+    return replace(found, **more)  # type: ignore[arg-type]
+
+
+def said(hours: float, definition: WorkflowDefinition | None, runs: int = 30, *after: float) -> str | None:
+    until = APPLIED + hours * HOUR
+    late = [run(100 + i, APPLIED + at * HOUR, 600.0) for i, at in enumerate(after)]
+    found = split_runs([*RUNS[30 - runs :], *late], applied=APPLIED, since=None, now=until)
+    return silent(found, definition, applied=APPLIED, until=until)
+
+
+@pytest.mark.parametrize(("hours", "harm"), [(1.9, False), (2.2, False), (2.4, True), (30.0, True)])
+def test_two_starts_of_a_schedule_without_a_run_are_a_harm(hours: float, harm: bool) -> None:
+    text = said(hours, hourly())
+    assert (text is not None) is harm
+    assert not harm or "although the schedule had 2 due" in str(text)
+
+
+@pytest.mark.parametrize(("hours", "harm"), [(2.0, False), (3.2, False), (3.4, True)])
+def test_without_a_schedule_three_times_the_longest_pause_is(hours: float, harm: bool) -> None:
+    text = said(hours, hourly(schedule=None))
+    assert (text is not None) is harm
+    assert not harm or "never more than 1h00m before it" in str(text)
+
+
+def test_a_run_that_only_started_or_too_few_before_or_a_suspended_workflow_is_no_silence() -> None:
+    assert said(30.0, hourly(), 30, 5.0) is None
+    assert said(30.0, hourly(), 11) is None
+    assert said(30.0, hourly(suspended=True)) is None
+    assert said(30.0, hourly(suspended=True, schedule=None)) is None
+    going_on = replace(run(100, APPLIED + HOUR, 1.0), end=None, outcome=Outcome.RUNNING)
+    found = split_runs([*RUNS, going_on], applied=APPLIED, since=None, now=APPLIED + 1.1 * HOUR)
+    assert (found.after, found.begun) == ((), 1)
+
+
+def test_a_schedule_that_never_started_the_runs_says_nothing_about_them() -> None:
+    assert said(100.0, hourly(schedule="* * * * *")) is None or "schedule" not in str(said(100.0, hourly()))
+    rare = hourly(schedule="*/5 * * * *")
+    assert said(2.0, rare) is None  # the workflow ran every hour before, whatever that schedule says
+
+
+def test_silence_is_worse_and_restored_whatever_the_aim() -> None:
+    found = split_runs(RUNS, applied=APPLIED, since=None, now=APPLIED + 9 * HOUR)
+    for aim in Aim:
+        result = verify(aim, found, VerifySettings(), age=9 * HOUR, silence="no run since the change")
+        assert (result.verdict, result.restore, result.reason) == (Verdict.WORSE, True, "no run since the change")
