@@ -47,6 +47,14 @@ HELD: dict[str, tuple[str, str]] = {
         PLAN,
         "test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside",
     ),
+    "What the API server would answer": (
+        "tests/cluster/test_admission.py",
+        "test_no_pod_that_the_server_refuses_is_taken",
+    ),
+    "No run although some": (
+        "tests/unit/controller/changes/test_impossible_pods.py",
+        "test_no_run_although_some_were_due_is_a_harm_and_rolled_back",
+    ),
     "A request is never set above": (GATE, "test_a_request_never_passes_the_limit_beside_it"),
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
     "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
