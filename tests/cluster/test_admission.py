@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.core.changes.admission import Container, Pod, PodChange, refusals
+from concertmaster.core.changes.admission.limits import Container, Pod, PodChange, refusals
 from concertmaster.core.model.amounts import quantity
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.changes.admission import pod_changes, refusals
+from concertmaster.core.changes.admission.limits import refusals
+from concertmaster.core.changes.admission.pods import pod_changes
 from concertmaster.core.changes.json_patch import find, join, parts
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import CheckResult, ClusterFacts, Situation, blocked, passed

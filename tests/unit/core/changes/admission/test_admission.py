@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.changes.admission import (
+from concertmaster.core.changes.admission.limits import (
     Container,
     LimitRange,
     Pod,
     PodChange,
     ResourceQuota,
     defaulted,
-    pod_changes,
-    pod_trials,
     refusals,
 )
+from concertmaster.core.changes.admission.pods import pod_changes, pod_trials
 from concertmaster.core.model import Edit
 from concertmaster.engines.define import define
 from tests.support.core.changes_world import advice, cpu, cron_job, faster, planned, template

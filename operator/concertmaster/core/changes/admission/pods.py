@@ -1,0 +1,117 @@
+"""The pods of a workflow before and after a plan, as far as its definition says. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from concertmaster.core.changes.admission.limits import Container, Pod, PodChange
+from concertmaster.core.changes.json_patch import apply, find, fits, join, parts
+from concertmaster.core.changes.plan import Plan
+from concertmaster.core.model import TASK, ContainerSpec, StepSpec, WorkflowDefinition
+from concertmaster.core.text import resource_amount
+
+
+def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | None = 1) -> tuple[PodChange, ...]:
+    """The pods a plan changes, in kind or number. Without a ``definition`` only the containers it sets are known, and
+    ``pods`` is how many run at a time."""
+    found = _of_definition(plan, definition) if definition is not None else []
+    if not found:
+        return tuple(
+            PodChange(
+                Pod((Container("", {s.resource: s.old} if s.old is not None else {}, limits),), complete=False),
+                Pod((Container("", {s.resource: s.new}, limits),), complete=False),
+                pods,
+                pods,
+            )
+            for s in plan.settings
+            if s.resource != "parallelism"
+            for limits in ({s.resource: s.limit} if s.limit is not None else {},)
+        )
+    return tuple(found)
+
+
+def _of_definition(plan: Plan, definition: WorkflowDefinition) -> list[PodChange]:
+    graph, found = definition.graph, list[PodChange]()
+    wider = next((s for s in plan.settings if s.resource == "parallelism"), None)
+    group = next((g for g in graph.limits if wider is not None and g.pointer == wider.pointer), None)
+    widened = [s for s in graph.steps if s.containers and (group is None or s.name in group.steps)]
+    most = sum(s.width or math.inf if s.fan_out else 1 for s in widened)
+    for step in (s for s in graph.steps if s.containers):
+        before, after = _pod(step, definition, {}), _pod(step, definition, _settings(plan))
+        if wider is not None and step in widened:
+            old = min(wider.old or 1, most)
+            found.append(PodChange(before, after, int(old), int(min(wider.new, most))))
+        elif before != after:
+            at_a_time = pods_at_a_time(step, definition)
+            found.append(PodChange(before, after, at_a_time, at_a_time))
+    return found
+
+
+def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None:
+    """How many pods of a step may run at a time, as far as the definition says."""
+    if not step.fan_out:
+        return 1
+    known = [n for n in (step.width, step.parallelism, definition.graph.parallelism) if n is not None]
+    return min(known, default=None)
+
+
+def _settings(plan: Plan) -> dict[tuple[str, str | None], float]:
+    """New amounts by pointer, told apart by the Task they are in."""
+    holder = plan.target.name if plan.target.kind == TASK else None
+    return {(s.pointer, holder): s.new for s in plan.settings}
+
+
+def _pod(step: StepSpec, definition: WorkflowDefinition, settings: Mapping[tuple[str, str | None], float]) -> Pod:
+    own = [_container(c, settings) for c in step.containers]
+    injected = [Container(name, init=init) for name, init in definition.engine.injected_containers]
+    return Pod((*own, *injected))
+
+
+def _container(spec: ContainerSpec, settings: Mapping[tuple[str, str | None], float]) -> Container:
+    requests = {"cpu": spec.cpu_request, "memory": spec.memory_request}
+    limits = {"cpu": spec.cpu_limit, "memory": spec.memory_limit}
+    for resource in ("cpu", "memory"):
+        at = (f"{spec.resources_pointer}/requests/{resource}", spec.holder)
+        requests[resource] = settings.get(at, requests[resource])
+    return Container(spec.name, _known(requests), _known(limits), spec.init and not spec.sidecar)
+
+
+def _known(amounts: Mapping[str, float | None]) -> dict[str, float]:
+    return {k: v for k, v in amounts.items() if v is not None}
+
+
+def pod_trials(
+    plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Pod specifications to try, each before and after the plan: those in the object ``raw`` itself where it holds any,
+    else made of what is known of the containers. None for a plan that leaves pods as they are."""
+    pointers = [s.pointer for s in plan.settings if s.resource != "parallelism"]
+    changed = apply(raw, plan.patch) if pointers and fits(raw, plan.patch) else raw
+    written = [(_pod_spec(raw, p), _pod_spec(changed, p)) for p in pointers]
+    trials = [(dict(before), dict(after)) for before, after in written if before is not None and after is not None]
+    if not trials and pointers:
+        changes = [c for c in pod_changes(plan, definition) if c.after.complete and c.before != c.after]
+        trials = [(_manifest(c.before), _manifest(c.after)) for c in changes]
+    return trials
+
+
+def _manifest(pod: Pod) -> dict[str, Any]:
+    spec: dict[str, Any] = {"restartPolicy": "Never", "containers": []}
+    for number, container in enumerate(pod.containers):
+        sides = {"requests": container.requests, "limits": container.limits}
+        resources = {side: {r: resource_amount(r, v) for r, v in rows.items()} for side, rows in sides.items() if rows}
+        one = {"name": f"c{number}", "image": "example/trial:1", "resources": resources}
+        spec.setdefault("initContainers" if container.init else "containers", []).append(one)
+    return spec
+
+
+def _pod_spec(raw: Mapping[str, Any], pointer: str) -> Mapping[str, Any] | None:
+    """The pod specification in ``raw`` whose container ``pointer`` is in; None where the object holds none."""
+    way = parts(pointer)
+    for depth in range(len(way) - 1, 0, -1):
+        if way[depth] in ("containers", "initContainers"):
+            spec = find(raw, join(way[:depth]))[1]
+            return spec if isinstance(spec, Mapping) and isinstance(spec.get("containers"), list) else None
+    return None
