@@ -106,14 +106,16 @@ def change(kind: str, seed: int) -> Changed | None:
     assert definition is not None
     now = BEGIN + BASELINE * HOUR
     found = candidates(analyze_workflow(*complete(definition, runs), policy, profile="etl", now=now), frozenset())
-    wanted = {"faster": ("parallelism",), "kills": ("memory-request",)}.get(kind, ("cpu-request", "memory-request"))
+    wanted = "parallelism" if kind == "faster" else "right-size"
     for candidate in found:
         item = candidate.recommendation
         # The harm of a lowered CPU request is the world's own, by its hidden law; here it is added on top.
-        if item.rule not in wanted or item.step not in (None, "work"):
+        if item.rule != wanted or item.step not in (None, "work"):
             continue
         more: dict[str, Any] = {"monthly_cost": candidate.monthly_cost, "spread": candidate.spread}
         made = plan(item, raw, PATCHABLE, profile="etl", namespace="demo", bounds=policy.apply.bounds, **more)
+        if kind == "kills" and not any(s.resource == "memory" and s.old and s.new < s.old for s in made.settings):
+            continue
         situation = Situation(now, policy, data_until=now, coverage=candidate.coverage)
         if blocking(run_checks(made, situation), proposing=False):
             continue

@@ -33,7 +33,7 @@ def figures(found: Sequence[Outcome]) -> dict[str, Any]:
     # Memory can only fall short where memory was taken: any other change of such a workflow is one that nothing spoils.
     found = [
         replace(o, campaign=replace(o.campaign, kind="cheaper"))
-        if o.campaign.kind == "kills" and o.campaign.rule not in ("", "memory-request")
+        if o.campaign.kind == "kills" and o.campaign.rule not in ("", "right-size")
         else o
         for o in found
     ]

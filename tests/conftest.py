@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
 # A deadline measures the machine, not the property: speed has its own benchmarks.
 settings.register_profile("steady", deadline=None)
-settings.load_profile("steady")
+settings.register_profile("repeatable", deadline=None, derandomize=True)  # CI judges the change, not its luck
+settings.load_profile("repeatable" if os.environ.get("CI") else "steady")
 
 pytest_plugins = ["testbed.pytest_plugin"]
 

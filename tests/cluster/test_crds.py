@@ -92,7 +92,7 @@ def test_the_defaults_of_a_policy_are_the_documented_ones(api: Cluster) -> None:
             "gitOps": "Suggest",
             "maxInFlight": 1,
             "maxRisk": "Low",
-            "minChangePercent": 10,
+            "minChangePercent": 20,
             "mode": "Recommend",
             "verify": {"maxAge": "7d", "maxRuns": 30, "minRuns": 5, "onInconclusive": "Keep", "onSame": "Restore"},
         },

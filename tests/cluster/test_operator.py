@@ -73,7 +73,7 @@ def test_policies_become_advice_and_the_next_cycles_write_nothing(
         status = found["status"]
         assert found["metadata"]["labels"]["team"] == "data"
         assert status["runs"]["observed"] == 30
-        assert any("memory-request" in r["id"] for r in status["recommendations"])
+        assert any(r["id"] == "right-size" for r in status["recommendations"])
         assert status["advice"]
         assert condition(found, "MetricsAvailable")["status"] == "True"
         assert condition(found, "TargetResolved")["reason"] == "Found"

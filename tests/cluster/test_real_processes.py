@@ -136,7 +136,8 @@ def test_real_limits_real_kills_and_advice_from_real_usage(
             found = {name: advice(cluster, name) for name in names}
 
     peak = 90 * MI  # and the interpreter
-    proposed = quantity(re.search(r"to (\S+)$", found["roomy"]["memory-request"]["action"])[1])  # type: ignore[index]
+    (row,) = (i for i in found["roomy"]["right-size"]["items"] if "requests.memory" in i)
+    proposed = quantity(re.search(r"-> (\S+)", row)[1])  # type: ignore[index]
     print({name: {rule: item["action"] for rule, item in items.items()} for name, items in found.items()})
     assert peak < proposed < 1.6 * peak, "what the process really held, with headroom"
     limit = found["throttled"]["cpu-request"]

@@ -68,13 +68,13 @@ def test_a_limit_of_two_becomes_what_the_replay_said(played: Mapping[str, Played
 
 def test_a_trim_that_makes_runs_longer_is_taken_back(played: Mapping[str, Played]) -> None:
     found = played["slower"]
-    changed(found, "cpu-request")
+    changed(found, "right-size")
     taken_back(found)
 
 
 def test_memory_that_grows_later_is_taken_back_before_many_runs_fail(played: Mapping[str, Played]) -> None:
     found = played["kills"]
-    changed(found, "memory-request")
+    changed(found, "right-size")
     taken_back(found)
     assert "killed for lack of memory" in found.outcome.said
     assert found.outcome.campaign.runs <= 6, "the first kill was enough; runs that were under way were not stopped"

@@ -40,7 +40,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, Resource, target_resource
 
-_AUTOMATIC = frozenset({"memory-request", "cpu-request", "parallelism"})
+_AUTOMATIC = frozenset({"right-size", "cpu-request", "parallelism"})
 
 
 def edits_of(how: str) -> tuple[Edit, ...]:

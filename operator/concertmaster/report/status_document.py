@@ -29,6 +29,7 @@ STEPS = 20
 FEW = 3  # step lines, and insights that stay before anything is lost that no analysis can renew
 KEPT_RESULTS = 3  # what was learned last is worth more than the last of five recommendations
 OBJECTIVES = 12
+ITEMS = 20
 
 Document = dict[str, Any]
 
@@ -46,6 +47,7 @@ def words(item: Recommendation, currency: str) -> Document:
         "expected": clip(item.expected, 160),
         "how": item.how if len(item.how) <= 1000 else clip(item.how, 1000),
         "impact": impacts.line(item.impact, currency),
+        **({"items": [clip(str(i), 160) for i in item.items[:ITEMS]]} if item.items else {}),
         "proposed": clip(item.proposed, 160),
         "risk": item.risk.value,
         "severity": item.severity.value,

@@ -137,6 +137,7 @@ def recommendation_view(item: Recommendation) -> View:
             "moneyPerMonth": _interval(item.impact.money),
         },
         "minor": item.minor,
+        "items": [str(i) for i in item.items],
         "edits": [_edit(e) for e in item.edits],
         "evidence": list(item.evidence),
         "automatic": item.automatic,

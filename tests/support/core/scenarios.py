@@ -90,17 +90,35 @@ def bottleneck() -> Scene:
     return scene(etl(), 42, lambda _: {name: value(seconds) for name, seconds in STEPS.items()})
 
 
-@scenario("memory-request")
-def memory_request() -> Scene:
-    """One step never uses more than a fifth of the memory it requests."""
+@scenario("right-size")
+def right_size() -> Scene:
+    """One step never uses more than a fifth of the memory it requests, another requests nothing."""
     value, peak = noise(), noise(2, 0.1)
 
     def work(_: int) -> Work:
-        facts = measured(memory_sampled_peak=200 * MI * peak(1.0))
-        return {n: Pod(value(s), containers=facts if n == "transform" else measured(memory_sampled_peak=960 * MI))
+        facts = {
+            "transform": measured(memory_sampled_peak=200 * MI * peak(1.0)),
+            "load": measured(cpu_request=None, memory_request=None),
+        }
+        return {n: Pod(value(s), containers=facts.get(n, measured(memory_sampled_peak=960 * MI)))
                 for n, s in STEPS.items()}  # fmt: skip
 
-    return scene(etl(), 42, work)
+    return scene(etl(load=resources()), 42, work)
+
+
+@scenario("memory-request")
+def memory_request() -> Scene:
+    """One step is killed at its limit in every seventh run."""
+    limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"})
+    value = noise()
+
+    def work(i: int) -> Work:
+        full = measured(memory_limit=1024 * MI, memory_sampled_peak=(1000 if i % 7 == 3 else 800) * MI)
+        kill = Pod(value(200), containers=full, fails="OOMKilled")
+        pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=960 * MI)) for n, s in STEPS.items()}
+        return pods | {"transform": kill if i % 7 == 3 else Pod(value(STEPS["transform"]), containers=full)}
+
+    return scene(etl(transform=limited), 42, work)
 
 
 @scenario("cpu-request")
@@ -128,18 +146,6 @@ def degradation() -> Scene:
         return {"extract": value(60), "transform": slow, "load": value(30)}
 
     return scene(etl(), 42, work)
-
-
-@scenario("missing-requests")
-def missing_requests() -> Scene:
-    """One step requests nothing."""
-    value = noise()
-
-    def work(_: int) -> Work:
-        bare = measured(cpu_request=None, memory_request=None)
-        return {n: Pod(value(s), containers=bare if n == "load" else measured()) for n, s in STEPS.items()}
-
-    return scene(etl(load=resources()), 42, work)
 
 
 @scenario("data-quality")

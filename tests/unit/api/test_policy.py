@@ -147,7 +147,7 @@ def test_without_any_policy_the_defaults_hold_and_nothing_is_changed() -> None:
     bounds = effective.apply.bounds
     assert (bounds.cpu.min, bounds.cpu.max, bounds.max_step) == (0.05, 8, 0.5)
     assert (bounds.memory.min, bounds.memory.max) == (64 * 2**20, 32 * 2**30)
-    assert (effective.apply.min_change, effective.apply.cooldown_seconds) == (0.1, 86400)
+    assert (effective.apply.min_change, effective.apply.cooldown_seconds) == (0.2, 86400)
     assert (effective.apply.verify.max_age_seconds, effective.apply.windows) == (604800, ())
     assert effective.problems == () and effective.notes == ()
     assert effective == resolve(None, None) == Policy()

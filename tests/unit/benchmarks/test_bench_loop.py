@@ -17,7 +17,7 @@ ROWS = [
     Outcome(Campaign("cheaper", "", "none", False, 0, None, None, None)),
     Outcome(Campaign("slower", "cpu-request", "Worse", True, 4, (-0.4, -0.3, -0.2), -0.3, True), 5, 60.0),
     Outcome(Campaign("slower", "cpu-request", "none", False, 17, (-0.4, -0.3, -0.2), -0.3, True), 17),
-    Outcome(Campaign("kills", "memory-request", "Worse", True, 2, (-0.4, -0.3, -0.2), None, None), 3, 30.0),
+    Outcome(Campaign("kills", "right-size", "Worse", True, 2, (-0.4, -0.3, -0.2), None, None), 3, 30.0),
 ]
 
 

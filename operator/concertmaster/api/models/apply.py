@@ -225,11 +225,11 @@ class ApplySpec(ApiModel):
         default=Level.LOW, description="Highest risk of a change that may be made.", examples=["Medium"]
     )
     min_change_percent: int = Field(
-        default=10,
+        default=20,
         ge=0,
         le=100,
-        description="Smallest difference from the present value that is worth a change.",
-        examples=[20],
+        description="Smallest difference from the present value that is worth a recommendation or a change.",
+        examples=[30],
         json_schema_extra=schema(unit="percent, 0 to 100"),
     )
     mode: ApplyMode = Field(

@@ -119,6 +119,12 @@ class RecommendationStatus(ApiModel):
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
     impact: ImpactLine | None = _impact()
+    items: tuple[Line160, ...] = Field(
+        default=(),
+        max_length=20,
+        description="The values it sets, one line each: step, container and field, old and new value, peak, headroom.",
+        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29 %)"]],
+    )
     note: Line400 | None = _note()
     promised: EffectLine | None = _promised()
     proposed: Line160 = Field(description="The value to set.", examples=["832Mi"])

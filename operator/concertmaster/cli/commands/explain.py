@@ -175,7 +175,7 @@ def next_step(item: dict[str, Any], profile: dict[str, Any]) -> str:
         return (
             f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields   (who changed which field, and when)"
         )
-    if rule in ("cpu-request", "memory-request", "missing-requests"):
+    if rule in ("cpu-request", "memory-request", "right-size"):
         return f"set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place"
     if rule == "failing-step":
         pod = next(iter(re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))), "POD")

@@ -114,10 +114,10 @@ def candidates(result: AnalysisResult, away: Collection[str]) -> tuple[Candidate
 
 
 def _coverage(result: AnalysisResult, item: Recommendation) -> float | None:
-    """The least share of sampled executions among the containers of the item's step."""
-    step = result.analysis.step(item.step) if item.step is not None else None
-    known = [c.coverage for c in step.containers if c.coverage is not None] if step is not None else []
-    return min(known, default=None)
+    """The least share of sampled executions among the containers that the item is about."""
+    steps: set[str | None] = {i.step for i in item.items} or {item.step}
+    known = [c.coverage for s in result.analysis.steps if s.step in steps for c in s.containers]
+    return min((c for c in known if c is not None), default=None)
 
 
 def dismissed(profile: WorkflowProfile, now: float) -> dict[str, str]:

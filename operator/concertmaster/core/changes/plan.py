@@ -178,6 +178,8 @@ def plan(
             raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
     settings = [resolve_setting(edit, raw, kind, bounds) for edit in item.edits]
     changing = [(e, s) for e, s in zip(item.edits, settings, strict=True) if s.old is None or s.new != s.old]
+    if bounds is not None and any(s.old is not None for _, s in changing):
+        changing = [(e, s) for e, s in changing if s.old is not None]  # a first value has no step: a person sets it
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
     try:
@@ -187,7 +189,9 @@ def plan(
     own = {s.pointer for _, s in changing}
     sources = {s.source: s.old_literal for _, s in changing if s.source is not None and s.source not in own}
     guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
-    part = min(progress(e, s) for e, s in changing)
+    gone = [(e.weight, progress(e, s)) for e, s in zip(item.edits, settings, strict=True) if s.old is not None]
+    weight = sum(w for w, _ in gone)
+    part = sum(w * p for w, p in gone) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
     return Plan(
         profile=profile,
         namespace=namespace,
@@ -203,7 +207,7 @@ def plan(
         patch=(*guards, *patch),
         inverse=(*guards, *inverse),
         predicted=predict(item, part, monthly_cost, spread),
-        whole=part >= 1.0 - 1e-9,
+        whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing),
         factor=item.factor,
     )
 

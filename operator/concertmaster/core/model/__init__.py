@@ -19,7 +19,7 @@ from concertmaster.core.model.definitions import (
 from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
 from concertmaster.core.model.enums import Category, Level, Severity, Verdict
 from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
-from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation
+from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import Outcome, RunRecord, Source, StepExecution
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "Recommendation",
     "RunRecord",
     "Severity",
+    "SizeItem",
     "Source",
     "StepExecution",
     "StepSpec",

@@ -216,7 +216,7 @@ class ApplySettings:
     allow: frozenset[ChangeKind] = frozenset(ChangeKind)
     max_risk: Level = Level.LOW
     bounds: Bounds = Bounds()
-    min_change: float = 0.1
+    min_change: float = 0.2
     cooldown_seconds: float = 86400.0
     windows: tuple[ChangeWindow, ...] = ()
     max_in_flight: int = 1

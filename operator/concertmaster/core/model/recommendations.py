@@ -28,14 +28,35 @@ class Impact:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeItem:
+    """One value of a right-sizing, as printed: ``field`` is ``requests.cpu`` or alike, ``old`` None when it is not set,
+    ``headroom`` the room above ``peak``, the largest use of a run."""
+
+    step: str
+    container: str
+    field: str
+    old: str | None
+    new: str
+    peak: str
+    headroom: str
+
+    def __str__(self) -> str:
+        where, old = f"{self.step}/{self.container} {self.field}", self.old or "not set"
+        return f"{where}: {old} -> {self.new} (peak {self.peak}, headroom {self.headroom})"
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and
-    ``proposed`` are literal YAML scalars."""
+    ``proposed`` are literal YAML scalars. ``sure``: enough runs stay far enough below it to go there in one step.
+    ``weight``: its part in what the recommendation predicts, in any unit."""
 
     pointer: str
     current: str | None
     proposed: str | None
     holder: str | None = None
+    sure: bool = False
+    weight: float = 1.0
 
     @property
     def place(self) -> str:
@@ -76,6 +97,7 @@ class Finding:
     saving_per_month: Interval | None = None
     failures_avoided: Interval | None = None
     objective: str | None = None
+    items: tuple[SizeItem, ...] = ()
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
@@ -113,6 +135,7 @@ class Recommendation:
     objective: str | None = None
     impact: Impact = Impact()
     minor: bool = False
+    items: tuple[SizeItem, ...] = ()
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False

@@ -25,7 +25,7 @@ from concertmaster.core.rules.performance import (
     variance,
 )
 from concertmaster.core.rules.reliability import degradation, failing_step, objective_at_risk, retry_policy, timeout
-from concertmaster.core.rules.resources import budget, cpu_request, memory_request, missing_requests, sidecar_overhead
+from concertmaster.core.rules.resources import budget, cpu_request, memory_request, right_size, sidecar_overhead
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.rules.scheduling import demand_forecast, parallelism, queue_time, schedule_clash
 
@@ -39,7 +39,7 @@ RULES: tuple[Rule, ...] = (
     parallelism.RULE,
     retry_policy.RULE,
     degradation.RULE,
-    missing_requests.RULE,
+    right_size.RULE,
     data_quality.RULE,
     parallel_steps.RULE,
     straggler.RULE,

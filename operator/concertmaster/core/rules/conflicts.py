@@ -28,7 +28,7 @@ _CAUSES = (
     ("parallelism", "queue-time"),
     ("schedule-clash", "queue-time"),
 )
-_SIZES = ("cpu-request", "memory-request", "missing-requests")
+_SIZES = ("cpu-request", "memory-request")
 
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concertmaster.core.sizing.by_input import InputModel
 from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, cpu_request
 from concertmaster.core.sizing.memory import MemoryOptions, MemorySize, memory_request
-from concertmaster.core.sizing.quantities import MIB, MILLI, at_most, round_cpu, round_memory
+from concertmaster.core.sizing.quantities import MIB, MILLI, at_most, plain_memory, round_cpu, round_memory
 
 __all__ = [
     "MIB",
@@ -18,6 +18,7 @@ __all__ = [
     "at_most",
     "cpu_request",
     "memory_request",
+    "plain_memory",
     "round_cpu",
     "round_memory",
 ]

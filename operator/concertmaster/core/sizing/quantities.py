@@ -36,6 +36,16 @@ def round_memory(size: float, at_least: float | None = None) -> float | None:
     return nearest if nearest >= min(at_least, up) else up
 
 
+def plain_memory(size: float) -> float | None:
+    """``size`` bytes rounded up to a figure that people write: steps of 16Mi to 256Mi, 32Mi to 512Mi, 64Mi to 2Gi, 256Mi to
+    8Gi, 512Mi to 16Gi, then 1Gi; None when it is not positive and finite."""
+    if not math.isfinite(size) or size <= 0.0:
+        return None
+    mib = size / MIB
+    step = next((s for most, s in ((256, 16), (512, 32), (2048, 64), (8192, 256), (16384, 512)) if mib <= most), 1024)
+    return math.ceil(mib / step * (1.0 - _EPS)) * step * MIB
+
+
 def at_most(size: float, limit: float | None, unit: float) -> float:
     """``size``, or the largest multiple of ``unit`` within ``limit`` where rounding led above it.
 

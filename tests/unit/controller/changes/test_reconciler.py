@@ -205,7 +205,7 @@ def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: f
 
 
 def test_three_worse_of_five_and_the_rule_must_ask() -> None:
-    bed = applied(maxInFlight=1)
+    bed = applied(maxInFlight=1, minChangePercent=10)
     for step in range(3):
         later(bed, 2, 1500.0)
         assert bed.cpu() == "2"
@@ -966,7 +966,7 @@ def test_a_journal_that_cannot_be_read_stops_everything() -> None:
 
 
 def test_finished_changes_are_pruned_and_those_with_a_verdict_last() -> None:
-    bed = Bed(mode="Approve", changeHistoryLimit=2)
+    bed = Bed(mode="Approve", changeHistoryLimit=2, minChangePercent=10)
     for i in range(4):
         bed.items = [cheaper(proposed=f"{1100 + 200 * i}m")]
         bed.run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
 from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity
 from concertmaster.core.model.policy import AnalysisSettings, Materiality, Objectives, Policy, Pricing, Quantiles
+from concertmaster.core.rules import rank
 from tests.support.builders import NOW, daily, definition, step
 
 CHAIN = definition(step("extract"), step("load", ["extract"], 1))
@@ -100,6 +103,14 @@ def test_severity_is_the_absolute_value(made: Recommendation, severity: Severity
 def test_the_scale_adds_time_failures_and_money(minutes: float, failed: float) -> None:
     at = Impact(Interval(0, minutes, minutes), Interval(0, failed, failed), Interval(0, 3, 3))
     assert value(at, Pricing(run_hour=6.0, failed_run=2.0)) == pytest.approx(3 + minutes / 10 + 2 * failed)
+
+
+def test_broken_predictions_cost_rank() -> None:
+    dear, cheap = (
+        replace(assess(item(saving_per_month=around(v)), analysis()), rule=r, id=r) for v, r in ((9.0, "a"), (5.0, "b"))
+    )
+    assert [r.id for r in rank([cheap, dear], Pricing())] == ["a", "b"]
+    assert [r.id for r in rank([cheap, dear], Pricing(), trust=lambda rule: 0.1 if rule == "a" else 1.0)] == ["b", "a"]
 
 
 def headline(profile: str, identifier: str, **impact: Interval) -> Headline:

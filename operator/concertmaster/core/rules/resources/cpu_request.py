@@ -1,10 +1,9 @@
-"""``cpu-request``: the CPU request a step needs, and the CPU limit that holds it back.
+"""``cpu-request``: a step that is held back for lack of CPU, by its limit or by a full node.
 
-Two sides of one question. Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the
+Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the
 gain by replaying the runs with the throttled share of the step shortened (Amdahl's law). Where no limit but a full node
 holds it back, the kernel's pressure figures tell how long it waited: the rule then raises the request to what the step
-would use if it never waited. Where the request is far above what runs use, it proposes less, and says how much longer
-the step may take.
+would use if it never waited. A request that is far from what runs use is a row of ``right-size``.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model import Category, Finding, Level, SizeItem
 from concertmaster.core.rules.base import (
     Evidence,
     Rule,
     container_id,
     gain_sentence,
-    mean_interval,
     median,
     resource_edits,
 )
-from concertmaster.core.rules.resources.places import places
+from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 
@@ -77,6 +75,17 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         confidence=min(0.9, len(shares) / (len(shares) + 5.0)),
         gain_seconds=predicted.seconds if gains else None,
         gain_share=predicted.share if gains else None,
+        items=(
+            SizeItem(
+                step.step,
+                container.name,
+                "limits.cpu",
+                text.cpu(container.cpu_limit),
+                proposed,
+                f"throttled {text.percent(share)}",
+                text.percent(limit / container.cpu_limit - 1),
+            ),
+        ),
         edits=edits,
         evidence=(
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
@@ -132,6 +141,17 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         confidence=min(0.9, len(seen) / (len(seen) + 5.0)),
         gain_seconds=seconds,
         gain_share=shares,
+        items=(
+            SizeItem(
+                step.step,
+                container.name,
+                "requests.cpu",
+                text.cpu(current),
+                proposed,
+                text.cores(used),
+                text.percent(request / used - 1),
+            ),
+        ),
         edits=edits,
         evidence=(
             "gain replayed without the time the step waited for CPU; its lower end with half of that, since one waiting"
@@ -141,94 +161,22 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     )
 
 
-def _oversized(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
-    options, current = evidence.analysis.options, container.cpu_request
-    if current is None or size_guard(container, options) is not None:
-        return None
-    size = cpu_size(container, step)
-    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
-    if not size.enough or len(means) < options.min_runs:
-        return None
-    typical = median(means) or 0.0
-    if size.request is not None:
-        target = size.request
-    elif typical > current and size.wanted is not None:
-        target = max(size.wanted, typical)  # the same level lowering aims at: advice must not swing
-    else:
-        return None
-    proposed_cores, limit = round_cpu(target), container.cpu_limit
-    if proposed_cores is not None and limit is not None and target <= limit:
-        proposed_cores = at_most(proposed_cores, limit, MILLI)  # a limit is not moved for the sake of a round figure
-    threshold = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
-    change = (proposed_cores or current) / current - 1
-    if proposed_cores is None or abs(change) < threshold:
-        return None
-    runs, proposed = len(means), text.cpu_quantity(proposed_cores)
-    seconds = sum(r.seconds for r in container.runs) / len(container.runs)
-    values = {("requests", "cpu"): proposed}
-    if limit is not None and limit < proposed_cores - MILLI / 2:
-        values["limits", "cpu"] = proposed
-    edits = resource_edits(step.spec, container, values)
-    verb = "Lower" if change < 0 else "Raise"
-    because = (
-        f"it used {text.cores(typical)} in the median run and {text.cores(max(means))} in the busiest"
-        f" {evidence.runs(runs)}, {text.percent(max(means) / current)} of the request"
-    )
-    if change < 0:
-        freed = (current - proposed_cores) * seconds / _HOUR
-        rate = evidence.analysis.cost.runs_per_month
-        present = evidence.analysis.presence(step, container)
-        saved = freed * evidence.analysis.pricing.cpu_core_hour * rate * present if rate else None
-        money = f", {text.money(saved, evidence.analysis.pricing.currency)} a month" if saved else ""
-        slower = size.expected_slowdown_share
-        expected = (
-            f"{text.cores(current - proposed_cores)} less reserved for {text.duration(seconds)} of pod time in each run"
-            f" ({freed:.2g} core-hours{money})"
-            + (
-                f"; at most {text.percent(slower, 1)} longer on a full node"
-                if slower and slower >= 5e-4
-                else "; no longer run time"
-            )
-        )
-        otherwise = f"{text.cores(current - proposed_cores)} stay reserved and idle in each run"
-        category = Category.COST
-        hourly = (current - proposed_cores) * evidence.analysis.pricing.cpu_core_hour * present
-        priced = hourly / _HOUR * rate if rate else 0.0
-        saving = mean_interval([r.reserved_seconds for r in container.runs], priced) if priced > 0 else None
-    else:
-        expected = f"the {text.cores(max(means))} it uses are its own, also on a full node"
-        otherwise = "on a full node it gets less CPU than it uses today, and runs longer"
-        category, saving = Category.PERFORMANCE, None
-    return Finding(
-        step=step.step,
-        about=container_id(step, container),
-        action=f"{verb} the CPU request of {evidence.title(step.step)} from {text.cpu(current)} to {proposed}",
-        because=because,
-        otherwise=otherwise,
-        category=category,
-        risk=Level.LOW if change > 0 or runs >= 10 else Level.MEDIUM,
-        current=text.cpu(current),
-        proposed=proposed,
-        expected=expected,
-        confidence=min(0.9, runs / (runs + 5.0)),
-        saving_per_month=saving,
-        edits=edits,
-        evidence=(size.reason,),
-        automatic=True,
-    )
+_WAYS = (_throttled, _starved)
 
 
-_WAYS = (_throttled, _starved, _oversized)
+def held_back(evidence: Evidence, place: Place) -> Finding | None:
+    """What holds a container back for lack of CPU; None when nothing does."""
+    return next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """At most one recommendation per container: what holds a step back goes before the size of its request."""
+    """At most one recommendation per container that is held back."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
-        found = next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
-        if found is not None:
-            yield place.described(found)
+        finding = held_back(evidence, place)
+        if finding is not None:
+            yield place.described(finding)
 
 
 RULE = Rule(

@@ -34,10 +34,11 @@ def test_a_request_suits_every_step_that_runs_the_template() -> None:
             "large": Pod(value(100), containers=measured(memory_sampled_peak=500 * MI)),
         }
 
-    item = scene(_twice(), 42, work).one("memory-request")
-    assert "was 500Mi" in item.because
-    assert "runs the same template and counted in" in item.because
-    assert int(item.proposed.removesuffix("Mi")) >= 500
+    item = scene(_twice(), 42, work).one("right-size")
+    assert "peaked at 500Mi of 1Gi" in item.because
+    assert "use the same template" in item.because
+    (row,) = item.items
+    assert int(row.new.removesuffix("Mi")) >= 500
 
 
 def test_a_request_that_one_of_them_needs_stays() -> None:
@@ -49,7 +50,7 @@ def test_a_request_that_one_of_them_needs_stays() -> None:
             "large": Pod(value(100), containers=measured(memory_sampled_peak=980 * MI)),
         }
 
-    assert scene(_twice(), 42, work).advice("memory-request") == []
+    assert scene(_twice(), 42, work).advice("right-size") == []
 
 
 def test_a_missing_time_limit_is_the_larger_one() -> None:
@@ -84,7 +85,7 @@ def test_a_saving_counts_the_runs_of_all_steps_that_run_the_template() -> None:
     ]
     always, sometimes = (
         item.saving_per_month
-        for item in (often.one("memory-request"), replace(often, runs=tuple(seldom)).one("memory-request"))
+        for item in (often.one("right-size"), replace(often, runs=tuple(seldom)).one("right-size"))
     )
     assert always is not None and sometimes is not None
     assert sometimes.likely == pytest.approx(always.likely * (100 + 1600 / 4) / (100 + 1600), rel=0.05)

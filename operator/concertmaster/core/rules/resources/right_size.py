@@ -1,0 +1,148 @@
+"""``right-size``: all requests of a workflow that are off, as one recommendation with one patch.
+
+One table of container and resource, old and new value with the peak behind it; one total, one approval, one verification.
+Twelve changes of half a dollar each are not worth twelve decisions; together they may be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from concertmaster.core import text
+from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
+from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.rules.resources import cpu_request
+from concertmaster.core.rules.resources.places import places
+from concertmaster.core.rules.resources.size_rows import SURE_RUNS, SizeRow, rows
+
+_NAMED = 3  # rows told in sentences; the table has all
+_CPU_RUNS = 10  # for a CPU request: too little of it slows a step and kills nothing
+
+
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
+    """One recommendation for the workflow's own object, and one for each other object (Tekton Task) that holds requests."""
+    if not evidence.analysis.enough:
+        return
+    own = replace(evidence, settings=evidence.analysis.policy.rule("cpu-request"))
+    held_back = frozenset(
+        (p.step.step, p.container.name, "cpu")
+        for p in places(evidence.analysis)
+        if own.settings.enabled and cpu_request.held_back(own, p) is not None
+    )
+    groups: dict[str | None, list[SizeRow]] = {}
+    least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
+    for row in rows(evidence, least, held_back):
+        holder = row.edits[0].holder if row.edits else None
+        groups.setdefault(holder, []).append(row)
+    for holder, found in groups.items():
+        yield _finding(evidence, holder, found)
+
+
+def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow]) -> Finding:
+    ordered = sorted(found, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
+    saving = _total(ordered)
+    runs = min(r.runs for r in ordered)
+    lowered = [r for r in ordered if r.old is not None and r.new < r.old]
+    certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
+    place = ordered[0].place
+    others = f"; {text.listing(list(place.others))} use the same template" if place.others else ""
+    steps = {r.place.step.step for r in ordered}
+    return Finding(
+        step=place.step.step if len(steps) == 1 and not place.others else None,
+        about=holder or "",
+        action=_action(evidence, ordered),
+        because=(
+            f"{'; '.join(_observed(evidence, r) for r in ordered[:_NAMED])}"
+            f"{f'; and {len(ordered) - _NAMED} more' if len(ordered) > _NAMED else ''}, {evidence.runs(runs)}{others}"
+        ),
+        otherwise=(
+            "every run keeps reserving what it does not use"
+            if lowered
+            else "pods compete for CPU and memory that nothing reserves for them, and are the first to be evicted"
+        ),
+        category=Category.COST if saving is not None and saving.likely > 0 else Category.RELIABILITY,
+        risk=Level.LOW if certain else Level.MEDIUM,
+        current=text.listing([f"{r.title} {r.resource} {_amount(r, r.old)}" for r in ordered]),
+        proposed=text.listing([f"{r.title} {r.resource} {_amount(r, r.new)}" for r in ordered]),
+        expected=_expected(evidence, ordered, saving),
+        confidence=min(r.confidence for r in ordered),
+        saving_per_month=saving,
+        items=tuple(item(r) for r in ordered),
+        edits=tuple(e for r in ordered for e in r.edits),
+        evidence=(
+            f"the largest peak of each run over {text.count(runs, 'run')}; sizes never fall below it",
+            "a request used to its target share, or off by less than minChangePercent, is left alone",
+        ),
+        automatic=all("/limits/" not in e.pointer for r in ordered for e in r.edits),
+    )
+
+
+def item(row: SizeRow) -> SizeItem:
+    """The row as a line of the table."""
+    return SizeItem(
+        row.place.step.step,
+        row.place.container.name,
+        f"requests.{row.resource}",
+        _amount(row, row.old) if row.old is not None else None,
+        _amount(row, row.new),
+        _amount(row, row.peak),
+        text.percent(row.headroom),
+    )
+
+
+def _total(found: Sequence[SizeRow]) -> Interval | None:
+    """The sum, with the standard error of the sum: the errors of single rows are nearly independent."""
+    parts = [r.saving for r in found if r.saving is not None]
+    if not parts:
+        return None
+    likely = math.fsum(p.likely for p in parts)
+    half = math.sqrt(math.fsum((p.likely - p.low) ** 2 for p in parts))
+    return Interval(likely - half, likely, likely + half)
+
+
+def _action(evidence: Evidence, found: Sequence[SizeRow]) -> str:
+    if len(found) == 1:
+        row, kind = found[0], "CPU" if found[0].resource == "cpu" else "memory"
+        old = _amount(row, row.old) if row.old is not None else "not set"
+        return f"Right-size {kind} request of {evidence.title(row.place.step.step)}: {old} -> {_amount(row, row.new)}"
+    steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in found))
+    counts = [
+        (sum(r.old is not None and r.new < r.old for r in found), "lower"),
+        (sum(r.old is not None and r.new > r.old for r in found), "raise"),
+        (sum(r.old is None for r in found), "set"),
+    ]
+    verbs = ", ".join(f"{verb} {number}" for number, verb in counts if number)
+    return f"Right-size {len(found)} requests of {text.listing(steps)} ({verbs})"
+
+
+def _observed(evidence: Evidence, row: SizeRow) -> str:
+    name, of = evidence.title(row.place.step.step), _amount(row, row.old) if row.old is not None else "no request"
+    if row.resource == "cpu":
+        return f"{name} used at most {text.cores(row.peak)} of {of}"
+    return f"{name} peaked at {_amount(row, row.peak)} of {of}"
+
+
+def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | None) -> str:
+    hours = {kind: math.fsum(r.freed for r in found if r.resource == kind) for kind in ("cpu", "memory")}
+    freed = [
+        f"{hours[kind]:.2g} {unit}" for kind, unit in (("cpu", "core-hours"), ("memory", "GiBh")) if hours[kind] > 0
+    ]
+    if not freed:
+        return f"requests cover the largest peak of all {text.count(min(r.runs for r in found), 'run')}"
+    money = f" ({text.money(saving.likely, evidence.analysis.pricing.currency)} a month)" if saving else ""
+    slower = max(r.slower for r in found)
+    effect = (
+        f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
+    )
+    return f"{' and '.join(freed)} less reserved per run{money}; {effect}"
+
+
+def _amount(row: SizeRow, value: float | None) -> str:
+    if value is None:
+        return "not set"
+    return text.cpu(value) if row.resource == "cpu" else text.memory(value)
+
+
+RULE = Rule("right-size", evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minChangePercent",), steps=False)

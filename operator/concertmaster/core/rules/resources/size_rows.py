@@ -1,0 +1,209 @@
+"""Rows of a right-sizing: the request each container needs, where it differs enough from the one it has.
+
+A request whose use is at the policy's target utilisation is healthy. Sizes stay inside the policy's bounds, never fall
+below the largest recent peak, and are figures that people write. What kills, throttles or starves a container is no matter
+of cost: the rules ``memory-request`` and ``cpu-request`` have it, and the resource gets no row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from concertmaster.core import text
+from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.model import Edit, Interval
+from concertmaster.core.model.policy import Range
+from concertmaster.core.rules.base import Evidence, mean_interval, median, resource_edits
+from concertmaster.core.rules.resources.places import Place, places
+from concertmaster.core.rules.resources.sizes import cpu_size, memory_size, size_guard
+from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_cpu
+
+_GIB = 1024.0**3
+_HOUR = 3600.0
+_FIRST = 1.25  # largest first request, in largest peaks: the cost model gives short steps more room than one needs
+_HEADROOM = 1.15  # least room above the largest peak, as the Vertical Pod Autoscaler and KRR leave it
+_LIMITED = 1.2  # room above the largest peak where the limit moves with the request: beyond it the container is killed
+# A request lowered on so many runs goes in one step, with that room above the largest: a mean of CPU use hides its bursts.
+SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRow:
+    """One request to set. Cores or bytes; ``old`` None: not set. ``peak`` is the largest use of a run. ``saving`` is money a
+    month, negative where more is requested; ``freed`` amount-hours less reserved per run. ``slower``: by how much the step
+    may take longer on a full node, 0 to 1."""
+
+    place: Place
+    resource: str
+    old: float | None
+    new: float
+    peak: float
+    runs: int
+    confidence: float
+    edits: tuple[Edit, ...] = ()
+    saving: Interval | None = None
+    freed: float = 0.0
+    slower: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What a table calls the container."""
+        return f"{self.place.step.step}/{self.place.container.name}"
+
+    @property
+    def headroom(self) -> float:
+        """Room above the largest peak, a share of it."""
+        return self.new / self.peak - 1.0 if self.peak > 0 else 0.0
+
+
+def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[SizeRow]:
+    """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
+    another rule is about."""
+    for place in places(evidence.analysis):
+        spec = place.step.spec
+        if spec is not None and spec.containers and all(c.name != place.container.name for c in spec.containers):
+            continue  # something else puts it into the pod: there is no field to set
+        if size_guard(place.container, evidence.analysis.options) is not None:
+            continue
+        for resource, size in (("cpu", _cpu), ("memory", _memory)):
+            if (place.step.step, place.container.name, resource) not in held_back:
+                row = size(evidence, place, least)
+                if row is not None:
+                    yield _priced(evidence, row)
+
+
+def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
+    container, current = place.container, place.container.memory_request
+    if any(r.oom_killed for r in container.runs):
+        return None
+    size = memory_size(container)
+    peak = size.largest_recent_peak
+    if not size.enough or peak is None or size.automatic_request is None:
+        return None
+    enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
+    if _guaranteed(container):
+        enough = max(enough, _LIMITED * peak)
+    target = max(size.automatic_request, enough, _HEADROOM * peak)
+    if current is None:
+        target = at_most(min(target, _FIRST * peak), container.memory_limit, 1.0)
+    new = _inside(plain_memory(target), evidence.analysis.policy.apply.bounds.memory)
+    if new is not None and container.memory_limit is not None and target <= container.memory_limit:
+        new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
+    if new is None or new < peak:
+        return None
+    healthy = evidence.objectives.efficient_utilization[1]
+    if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
+        return None
+    return SizeRow(
+        place,
+        "memory",
+        current,
+        new,
+        peak,
+        len(container.runs),
+        size.coverage_confidence,
+        _edits(place, "memory", text.memory_quantity(new), new, current, peak),
+    )
+
+
+def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
+    container, current = place.container, place.container.cpu_request
+    size = cpu_size(container, place.step)
+    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
+    if not size.enough or len(means) < evidence.analysis.options.min_runs:
+        return None
+    peak, typical = max(means), median(means) or 0.0
+    target = max(size.request or size.wanted or 0.0, typical, _HEADROOM * peak)
+    if _guaranteed(container):
+        target = max(target, _LIMITED * peak)
+    if current is None:
+        target = at_most(target, container.cpu_limit, MILLI)
+    new = _inside(round_cpu(target), evidence.analysis.policy.apply.bounds.cpu)
+    if new is None:
+        return None
+    if container.cpu_limit is not None and target <= container.cpu_limit:
+        new = at_most(new, container.cpu_limit, MILLI)
+    healthy = evidence.objectives.efficient_utilization[0]
+    if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
+        return None
+    runs = len(means)
+    lowered = current is not None and new < current
+    return SizeRow(
+        place,
+        "cpu",
+        current,
+        new,
+        peak,
+        runs,
+        min(0.9, runs / (runs + 5.0)),
+        _edits(place, "cpu", text.cpu_quantity(new), new, current, peak),
+        slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
+    )
+
+
+def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
+    """Headroom (share) for what happens between two samples: no more than the kernel's own high-water mark allows."""
+    most = max((r.memory_most for r in container.runs if r.memory_most is not None), default=None)
+    return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
+
+
+def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:
+    """Whether a request is off: far above what is used (``used``: the request at the target utilisation), or below what is
+    ``enough``, and by at least the share ``least``."""
+    if abs(new / current - 1) < least:
+        return False
+    return current > used if new < current else enough > current
+
+
+def _inside(size: float | None, limits: Range) -> float | None:
+    """The size within the policy's bounds; None where they contradict."""
+    if size is None or limits.min > limits.max:
+        return None
+    return min(max(size, limits.min), limits.max)
+
+
+def _guaranteed(container: ContainerUsage) -> bool:
+    """Whether requests and limits are equal for both resources: its quality of service is kept."""
+    return (
+        container.cpu_request is not None
+        and container.memory_request is not None
+        and container.cpu_request == container.cpu_limit
+        and container.memory_request == container.memory_limit
+    )
+
+
+def _edits(
+    place: Place, resource: str, written: str, new: float, current: float | None, peak: float
+) -> tuple[Edit, ...]:
+    """Request, and with it the limit where the pod would be refused or lose its quality of service otherwise."""
+    container = place.container
+    limit = container.cpu_limit if resource == "cpu" else container.memory_limit
+    values = {("requests", resource): written}
+    if limit is not None and (limit < new - MILLI / 2 or _guaranteed(container)):
+        values["limits", resource] = written
+    edits = resource_edits(place.step.spec, container, values)
+    sure = (
+        current is not None
+        and new < current
+        and len(container.runs) >= SURE_RUNS
+        and new >= _SURE_ROOM[resource] * peak
+    )
+    return tuple(replace(e, sure=True) for e in edits) if sure else edits
+
+
+def _priced(evidence: Evidence, row: SizeRow) -> SizeRow:
+    """The row with what it saves a month and per run; nothing of that without a request to compare with."""
+    if row.old is None:
+        return row
+    container, analysis = row.place.container, evidence.analysis
+    pricing, rate = analysis.pricing, analysis.cost.runs_per_month
+    less = (row.old - row.new) / (_GIB if row.resource == "memory" else 1.0)
+    hourly = pricing.memory_gib_hour if row.resource == "memory" else pricing.cpu_core_hour
+    present = analysis.presence(row.place.step, container)
+    held = [r.reserved_seconds for r in container.runs]
+    price = less / _HOUR * hourly * rate * present if rate is not None else 0.0
+    saving = mean_interval(held, price) if price else None
+    weight = max(0.0, saving.likely) if saving is not None else 0.0
+    edits = tuple(replace(e, weight=weight) for e in row.edits)
+    return replace(row, saving=saving, edits=edits, freed=less * sum(held) / len(held) / _HOUR * present)

@@ -1,0 +1,195 @@
+"""One right-sizing per workflow: which rows it has, what it saves, and that one patch makes all of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Recommendation, StepSpec
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range, RuleSettings
+from concertmaster.core.rules import RULES, recommend
+from concertmaster.core.sizing import MIB, plain_memory
+from tests.support.builders import DAY, MI, NOW, container, definition, run, step
+
+GI = 1024 * MI
+Facts = Callable[[int], ContainerFact]
+
+
+def spec(name: str, index: int, *, cpu: str | None = "1", memory: str | None = "1Gi", **limits: str) -> StepSpec:
+    """A step whose container has these literals."""
+    section = {k: v for k, v in (("cpu", cpu), ("memory", memory)) if v is not None}
+    held = ContainerSpec(
+        "main",
+        cpu_request=quantity(cpu),
+        memory_request=quantity(memory),
+        cpu_limit=quantity(limits.get("cpu_limit")),
+        memory_limit=quantity(limits.get("memory_limit")),
+        resources_pointer=f"/spec/templates/{index}/container/resources",
+        resources={
+            k: v
+            for k, v in (("requests", section), ("limits", {n.removesuffix("_limit"): x for n, x in limits.items()}))
+            if v
+        },
+    )
+    return replace(step(name, index=index), containers=(held,))
+
+
+def sized(specs: list[StepSpec], facts: dict[str, Facts], count: int = 24, **policy: object) -> list[Recommendation]:
+    """What right-size says of ``count`` runs of steps of ten minutes."""
+    of = definition(*specs)
+    runs = [
+        run(
+            of.graph,
+            {s.name: 600.0 for s in specs},
+            number=i,
+            start=NOW - (count - i) * DAY / 2,
+            containers=lambda name, i=i: (facts[name](i),),  # type: ignore[misc]
+        )
+        for i in range(count)
+    ]
+    rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
+    return recommend(analyze(of, runs, now=NOW, policy=Policy(rules=rules, **policy)), "wfp")  # type: ignore[arg-type]
+
+
+def fact(**values: object) -> Facts:
+    """A container with these figures; all of the CPU and memory it requests is used unless given."""
+    full = {"cpu_seconds": 95.0, "memory_sampled_peak": 980 * MI}
+    return lambda _: container(**{**full, **values})
+
+
+def only(found: list[Recommendation]) -> Recommendation:
+    assert [r.id for r in found] == ["right-size"]
+    return found[0]
+
+
+def test_all_that_is_off_is_one_table_one_sum_and_one_patch() -> None:
+    steps = [spec("a", 0, cpu="4"), spec("b", 1, memory="8Gi"), spec("c", 2)]
+    item = only(
+        sized(
+            steps,
+            {
+                "a": fact(cpu_request=4.0, cpu_seconds=95.0),
+                "b": fact(memory_request=8 * GI, memory_sampled_peak=600 * MI),
+                "c": fact(),
+            },
+        )
+    )
+    assert [(i.step, i.container, i.field, i.old) for i in item.items] == [
+        ("a", "main", "requests.cpu", "4"),
+        ("b", "main", "requests.memory", "8Gi"),
+    ]
+    cpu, memory = (quantity(i.new) or 0.0 for i in item.items)
+    assert 0.95 <= cpu <= 1.3
+    assert 600 * MI <= memory <= 800 * MI
+    assert item.saving_per_month is not None
+    # 60 runs of 600 s a month
+    expected = 10.0 * ((4 - cpu) * 0.031 + (8 * GI - memory) / GI * 0.004)
+    assert item.saving_per_month.likely == pytest.approx(expected, rel=0.1)
+    assert item.saving_per_month.low > 0
+    patch = json.loads(shlex.split(item.how)[-1])
+    assert [p["path"] for p in patch if p["op"] == "replace"] == [e.pointer for e in item.edits]
+    assert item.category is Category.COST
+    assert item.automatic
+    assert item.action == "Right-size 2 requests of a and b (lower 2)"
+
+
+def test_use_at_the_target_is_healthy_and_small_differences_are_left_alone() -> None:
+    assert sized([spec("a", 0)], {"a": fact(cpu_seconds=72.0, memory_sampled_peak=780 * MI)}) == []
+    assert sized([spec("a", 0)], {"a": fact(cpu_seconds=60.0)}) != []
+
+
+def test_applying_it_ends_it() -> None:
+    facts = {"cpu_seconds": 20.0, "memory_sampled_peak": 200 * MI}
+    item = only(sized([spec("a", 0)], {"a": fact(**facts)}))
+    new = {i.field: i.new for i in item.items}
+    cpu, memory = new["requests.cpu"], new["requests.memory"]
+    after = fact(**facts, cpu_request=quantity(cpu), memory_request=quantity(memory))
+    assert sized([spec("a", 0, cpu=cpu, memory=memory)], {"a": after}) == []
+
+
+def test_sizes_stay_inside_the_bounds_of_the_policy() -> None:
+    tiny = fact(cpu_seconds=0.5, memory_sampled_peak=9 * MI)
+    item = only(sized([spec("a", 0)], {"a": tiny}))
+    assert {i.field: i.new for i in item.items} == {"requests.cpu": "50m", "requests.memory": "64Mi"}
+    low = ApplySettings(bounds=Bounds(memory=Range(512 * MI, 4 * GI)))
+    item = only(sized([spec("a", 0)], {"a": tiny}, apply=low))
+    assert {i.field: i.new for i in item.items}["requests.memory"] == "512Mi"
+
+
+def test_what_kills_throttles_or_is_unknown_has_no_row() -> None:
+    killed = fact(reason="OOMKilled", memory_sampled_peak=200 * MI)
+    assert sized([spec("a", 0)], {"a": lambda i: killed(i) if i % 4 == 0 else fact()(i)}) == []
+    throttled = fact(cpu_limit=1.0, cpu_seconds=20.0, throttled_share=0.4)
+    rows = only(sized([spec("a", 0, cpu_limit="1")], {"a": fact(memory_sampled_peak=100 * MI)})).items
+    assert {i.field for i in rows} == {"requests.memory"}
+    own = {r.name: RuleSettings(enabled=r.name in ("right-size", "cpu-request")) for r in RULES}
+    assert all("cpu" not in e.pointer for r in _with(own, throttled) if r.rule == "right-size" for e in r.edits)
+    assert sized([spec("a", 0)], {"a": fact(cpu_seconds=None, memory_sampled_peak=None)}) == []
+
+
+def _with(rules: dict[str, RuleSettings], made: Facts) -> list[Recommendation]:
+    of = definition(spec("a", 0, cpu_limit="1"))
+    runs = [
+        run(of.graph, {"a": 600.0}, number=i, start=NOW - (24 - i) * DAY / 2, containers=lambda _: (made(0),))
+        for i in range(24)
+    ]
+    return recommend(analyze(of, runs, now=NOW, policy=Policy(rules=rules)), "wfp")
+
+
+def test_a_first_request_fits_what_was_measured_and_no_limit_is_passed() -> None:
+    bare = spec("a", 0, cpu=None, memory=None, cpu_limit="333m", memory_limit="650Mi")
+    made = fact(
+        cpu_request=None, memory_request=None, cpu_limit=0.333, memory_limit=650 * MI, cpu_seconds=33.3,
+        memory_sampled_peak=600 * MI,
+    )  # fmt: skip
+    item = only(sized([bare], {"a": made}))
+    new = {i.field: (i.old, quantity(i.new) or 0.0) for i in item.items}
+    assert new["requests.cpu"][0] is None
+    assert new["requests.cpu"][1] <= 0.333
+    assert 600 * MI <= new["requests.memory"][1] <= 650 * MI
+    assert item.category is Category.RELIABILITY
+
+
+def test_limits_go_with_requests_where_the_quality_of_service_is_guaranteed() -> None:
+    pod = {"cpu_limit": 1.0, "memory_limit": GI}
+    item = only(
+        sized([spec("a", 0, cpu_limit="1", memory_limit="1Gi")], {"a": fact(**pod, memory_sampled_peak=400 * MI)})
+    )
+    assert {e.pointer.split("/")[-2] for e in item.edits} == {"requests", "limits"}
+    (row,) = item.items
+    assert (quantity(row.new) or 0.0) >= 1.2 * 400 * MI  # beyond the limit the container is killed
+    assert not item.automatic
+
+
+def test_many_runs_far_below_go_there_in_one_step() -> None:
+    wide = {"a": fact(memory_sampled_peak=200 * MI, cpu_seconds=95.0)}
+    assert all(e.sure for e in only(sized([spec("a", 0)], wide, count=24)).edits)
+    assert not any(e.sure for e in only(sized([spec("a", 0)], wide, count=10)).edits)
+
+
+def test_a_container_nobody_declared_has_no_field_to_set() -> None:
+    assert sized([spec("a", 0)], {"a": fact(name="istio-proxy", memory_sampled_peak=10 * MI)}) == []
+
+
+def test_unsampled_runs_give_no_size() -> None:
+    seldom = {"a": lambda i: fact(memory_sampled_peak=100 * MI if i % 5 == 0 else None, cpu_seconds=None)(i)}
+    assert sized([spec("a", 0)], seldom) == []
+    assert sized([spec("a", 0)], {"a": fact(memory_sampled_peak=100 * MI, ambiguous=True)}) == []
+
+
+@given(st.floats(1.0, 60.0 * 1024))
+@settings(max_examples=200)
+def test_plain_figures_are_never_below_the_size_and_never_far_above(mib: float) -> None:
+    size = plain_memory(mib * MIB)
+    assert size is not None
+    assert size >= mib * MIB * (1 - 1e-6)
+    assert size <= max(16 * MIB, mib * MIB * 1.125 + 16 * MIB)
+    assert plain_memory(size) == size
