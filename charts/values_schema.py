@@ -130,7 +130,7 @@ def build() -> Schema:
             clusterTemplateOwners=top["clusterTemplateOwners"],
         ),
         "rbac": _section(create=_FLAG, userRoles=_FLAG),
-        "apply": _section(enabled=_FLAG, namespaces=_NAMESPACES),
+        "apply": _section(enabled=_FLAG, namespaces=_NAMESPACES, trialPods=_FLAG),
         "approvals": _section(admissionPolicy=_FLAG),
         "serviceAccount": _section(create=_FLAG, name=_TEXT, annotations=_STRINGS),
         "history": _section(persistence=persistence, sizeLimit=_QUANTITY),

@@ -203,6 +203,16 @@ TOGGLES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
         {"role/cm-concertmaster-apply", "rolebinding/cm-concertmaster-apply"},
         set(),
     ),
+    "trial pods": (
+        {"apply": {"enabled": True, "namespaces": ["PLACE"], "trialPods": True}},
+        {
+            "role/cm-concertmaster-apply",
+            "rolebinding/cm-concertmaster-apply",
+            "validatingadmissionpolicy/cm-concertmaster-trial-pods",
+            "validatingadmissionpolicybinding/cm-concertmaster-trial-pods",
+        },
+        set(),
+    ),
     "listed namespaces": (
         {"namespaces": ["PLACE"]},
         {"role/cm-concertmaster", "rolebinding/cm-concertmaster"},
@@ -219,7 +229,7 @@ READING: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-@pytest.mark.timeout(600)  # seventeen upgrades one after the other
+@pytest.mark.timeout(600)  # eighteen upgrades one after the other
 def test_every_toggle_alone_adds_and_removes_its_own_objects_only(bed: Bed, place: str) -> None:
     """Installed once, upgraded to each toggle in turn; what the API server then has is compared with the default."""
 
@@ -319,6 +329,24 @@ def test_only_the_operator_makes_changes_and_people_decide_in_their_own_name(bed
     assert cluster.get("wfc", "c", "-n", place)["spec"]["decidedBy"] == "ana@example.com"
     # A later change of something else (labels, say) by another user is no decision.
     cluster.kubectl("label", "wfc", "c", "-n", place, "a=b")
+
+
+def test_the_operator_creates_pods_as_dry_runs_only(bed: Bed, place: str) -> None:
+    values = {"apply": {"enabled": True, "namespaces": [place], "trialPods": True}, "sources": [source(URL)]}
+    bed.install("cm", place, values)
+    operator = f"--as=system:serviceaccount:{place}:cm-concertmaster"
+    create = ("run", "trial", "-n", place, "--image=example/a:1", operator)
+
+    def refused() -> bool:
+        answer = bed.cluster.run_kubectl(*create)
+        if answer.returncode == 0:  # admission policies take a moment until they are in force
+            bed.cluster.kubectl("delete", "pod", "trial", "-n", place, "--wait=false", "--force")
+        return "the operator creates pods as dry runs only" in answer.stderr
+
+    wait_for("the policy in force", refused)
+    tried = bed.cluster.run_kubectl(*create, "--dry-run=server")
+    assert tried.returncode == 0, tried.stderr
+    bed.cluster.kubectl("run", "somebody-elses", "-n", place, "--image=example/a:1")
 
 
 def test_people_get_the_rights_of_their_cluster_roles(bed: Bed, place: str) -> None:

@@ -9,13 +9,17 @@ import pytest
 
 from concertmaster.controller.changes.cluster_facts import FactReader
 from concertmaster.core.changes.admission.limits import Container, Pod, PodChange, refusals
+from concertmaster.core.changes.plan import plan
+from concertmaster.core.model import Edit
 from concertmaster.core.model.amounts import quantity
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, Rejected
 from concertmaster.kube.objects import PODS
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, wait_for
+from tests.support.core.changes_world import advice, cron_job
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -45,6 +49,7 @@ NAMESPACES: dict[str, list[dict[str, Any]]] = {
     "quota-limits": [quota(limits_cpu="2", pods="1")],
     "quota-default": [limits(default={"cpu": "1"}), quota(cpu="2", limits_memory="1Gi")],
 }
+POD = "/spec/jobTemplate/spec/template/spec"
 AMOUNTS = (None, "250m", "800m", "1500m")
 MEMORY = (None, ("512Mi", None), ("512Mi", "2Gi"))
 
@@ -112,3 +117,47 @@ def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: st
     # Which of two defaults the server takes is not specified: there the harder one counts.
     falsely_closed = [row for row in falsely_closed if row[0] != "two"]
     assert falsely_closed == [], f"{len(falsely_closed)} of {asked}: {falsely_closed[:3]}"
+
+
+def test_what_only_the_server_knows_is_asked_with_a_trial_of_the_pod(cluster: Cluster, namespace: str) -> None:
+    """An admission policy that no computation knows: CPU requests below 800m are refused."""
+    name = f"large-{namespace}"[:63]
+    rule = "object.spec.containers.all(c, quantity(c.resources.requests['cpu']).compareTo(quantity('800m')) >= 0)"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    spec = {
+        "matchConstraints": {"resourceRules": [pods]},
+        "validations": [{"expression": rule, "message": "pods are large here"}],
+    }
+    labels = {"kubernetes.io/metadata.name": namespace}
+    binding = {
+        "policyName": name,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": {"matchLabels": labels}},
+    }
+    group = "admissionregistration.k8s.io/v1"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "trial", "namespace": namespace}}
+    apply(
+        cluster,
+        {"apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec},
+        {"apiVersion": group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name}, "spec": binding},
+        account,
+    )
+    raw = cron_job({"requests": {"cpu": "1"}})
+    raw["metadata"]["namespace"] = namespace
+    raw["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] = "trial"
+    client = KubeClient.connect(cluster.kubeconfig())
+    reader = FactReader(client, AccessChecker(client))
+
+    def refused(proposed: str) -> list[str]:
+        edit = Edit(f"{POD}/containers/0/resources/requests/cpu", "1", proposed)
+        made = plan(advice(edit, step="job"), raw, PATCHABLE, profile="etl", namespace=namespace)
+        return list(reader._pod_refused(made, raw, None))
+
+    try:
+        said = wait_for("the policy to be in force", lambda: refused("500m"), 60)
+        assert "pods are large here" in said[0]
+        assert refused("900m") == []
+        assert not list(client.items(PODS.path(namespace)))
+    finally:
+        kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy"
+        cluster.run_kubectl("delete", kinds, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,11 @@ from concertmaster.core.changes.plan import ChangeTarget, Plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import TASK, WorkflowDefinition
+from concertmaster.core.model.enums import ChangePhase, Decision
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines.registry import shared_by
+
+_OBJECTION = 30 * 86400.0  # seconds for which a rule asks after a person was against what it did
 
 
 @dataclass(slots=True)
@@ -140,3 +143,16 @@ def elsewhere(
         and c.target is not None
         and c.target.uid == target.uid
     )
+
+
+def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
+    """What a person did against changes of one recommendation in the last 30 days: then the rule asks."""
+    for change in changes:
+        at = max(change.since(ConditionType.RESTORED) or 0.0, change.since(ConditionType.APPROVED) or 0.0)
+        if now - at >= _OBJECTION:
+            continue
+        if change.decision == Decision.REJECT:
+            return f"{change.spec.get('decidedBy') or 'somebody'} rejected a change of this kind"
+        if change.phase == ChangePhase.CONFLICT and change.applied is not None:
+            return "somebody undid or overwrote a change of this kind"
+    return None

@@ -8,8 +8,7 @@ from typing import Any
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.changes.apply import Apply, question
-from concertmaster.controller.changes.context import WorkflowContext, elsewhere
-from concertmaster.controller.changes.replan import caution_of, confirmed, objection
+from concertmaster.controller.changes.context import WorkflowContext, elsewhere, objection
 from concertmaster.controller.changes.status import object_name
 from concertmaster.controller.changes.verifier import Verifier, marked
 from concertmaster.controller.changes.writer import ChangeWriter
@@ -20,6 +19,7 @@ from concertmaster.core.changes.checks_cluster import other_pipelines
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.phases import proposed as steps
+from concertmaster.core.changes.phases.replan import caution_of, confirmed
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
@@ -165,9 +165,13 @@ class Proposals:
         """The plan recomputed on ``raw``; without one the change is ended and None is returned."""
         try:
             made = confirmed(
-                change,
                 candidate.recommendation,
                 raw,
+                PATCHABLE,
+                digest=change.digest,
+                patch=change.operations("patch") or (),
+                profile=change.profile,
+                namespace=change.namespace,
                 bounds=context.policy.apply.bounds,
                 drift=max(0.05, context.policy.apply.min_change),
                 made=self._writer.journal.made(change.digest),

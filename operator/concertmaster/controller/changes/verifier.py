@@ -7,7 +7,6 @@ from dataclasses import replace
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.context import WorkflowContext
-from concertmaster.controller.changes.replan import lowers_memory
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.status import verification_fields
 from concertmaster.controller.changes.writer import ChangeWriter
@@ -15,6 +14,7 @@ from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.before_after import BeforeAfter, silent
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
+from concertmaster.core.changes.operations import lowers_memory
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import Transition, conflict, resumed
 from concertmaster.core.changes.reconcile import FINISHED, Step, TargetState, World, before_verification, in_flight
@@ -22,6 +22,7 @@ from concertmaster.core.changes.verification import SOONEST, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.enums import ChangePhase
+from concertmaster.engines import PATCHABLE
 
 _MOST_RUNS = 400  # of one workflow for one verification
 
@@ -101,7 +102,7 @@ class Verifier:
             settings,
             age=float("inf") if touched else context.now - applied,
             steps=_changed(change, definition),
-            lowers_memory=lowers_memory(target.kind, change.operations("patch") or ()),
+            lowers_memory=lowers_memory(PATCHABLE.get(target.kind), change.operations("patch") or ()),
             pricing=context.policy.pricing,
             common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
             silence=silent(runs, definition, applied=applied, until=context.data_until or applied),

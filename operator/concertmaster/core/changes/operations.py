@@ -145,6 +145,23 @@ def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return values
 
 
+def lowers_memory(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a patch of an object of ``kind`` sets a memory request lower than what its own tests say holds."""
+    if kind is None:
+        return False
+    held: dict[str, Any] = {}
+    for operation in patch:
+        if operation.get("op") == "test":
+            held.setdefault(str(operation["path"]), operation.get("value"))
+    for pointer, value in written(patch).items():
+        if kind.resource(pointer) != "memory":
+            continue
+        old, new = quantity(held.get(pointer)) or quantity(held.get(kind.inherited(pointer) or "")), quantity(value)
+        if old is not None and new is not None and new < old:
+            return True
+    return False
+
+
 def out_of_bounds(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]], bounds: Bounds) -> str | None:
     """The first value a patch would set outside ``bounds``, as a sentence; None when there is none."""
     for pointer, value in written(operations).items():

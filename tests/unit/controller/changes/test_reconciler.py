@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
-from concertmaster.controller.changes.replan import lowers_memory
 from concertmaster.controller.changes.status import promise
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.operations import undoing
+from concertmaster.core.changes.operations import lowers_memory, undoing
 from concertmaster.core.changes.plan import Predicted
 from concertmaster.core.model import Category, Edit, Level, Outcome
 from concertmaster.core.model.enums import Verdict
+from concertmaster.engines import PATCHABLE
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, Resource
 from tests.support.controller.change_steps import HOUR, applied, later
@@ -1060,8 +1060,8 @@ def test_memory_is_lowered_against_what_a_step_took_from_its_template() -> None:
         "/spec/stepTemplate/computeResources/requests/memory",
     )
     add = [{"op": "test", "path": step, "value": None}, {"op": "add", "path": step, "value": "1Gi"}]
-    assert lowers_memory("Task", [{"op": "test", "path": common, "value": "2Gi"}, *add])
-    assert not lowers_memory("Task", [{"op": "test", "path": common, "value": "512Mi"}, *add])
-    assert not lowers_memory("Task", add)
+    assert lowers_memory(PATCHABLE["Task"], [{"op": "test", "path": common, "value": "2Gi"}, *add])
+    assert not lowers_memory(PATCHABLE["Task"], [{"op": "test", "path": common, "value": "512Mi"}, *add])
+    assert not lowers_memory(PATCHABLE["Task"], add)
     cpu = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "1"}]
-    assert not lowers_memory("CronJob", cpu)
+    assert not lowers_memory(PATCHABLE["CronJob"], cpu)

@@ -1,0 +1,78 @@
+"""Is a decided plan still the operator's own recommendation? Pure.
+
+A plan is recomputed from the present recommendation on the present object. Usually it is the very same. Recommendations move
+a little with every run, though, and a person takes time to decide: a plan that the operator is known to have proposed stays
+good while the recommendation still names the same fields, moves them the same way and differs by less than a change must be
+worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.changes.checks_cluster import other_pipelines
+from concertmaster.core.changes.fields import Refused, Setting
+from concertmaster.core.changes.json_patch import compact
+from concertmaster.core.changes.operations import written
+from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.situation import Situation
+from concertmaster.core.model import Edit, PatchableKinds, Recommendation
+from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.policy import Bounds
+
+
+def confirmed(
+    item: Recommendation,
+    raw: Mapping[str, Any],
+    kinds: PatchableKinds,
+    *,
+    digest: str,
+    patch: Sequence[Mapping[str, Any]],
+    profile: str,
+    namespace: str,
+    bounds: Bounds,
+    drift: float,
+    made: bool,
+    monthly_cost: float | None = None,
+    spread: float = 0.0,
+) -> Plan | None:
+    """The proposed plan, known by its ``digest`` and ``patch``, recomputed; None when the present recommendation gives
+    another one. Raises Refused.
+
+    ``drift`` is the relative difference that is accepted of a plan known to be the operator's own (``made``).
+    """
+    more: dict[str, Any] = {"profile": profile, "namespace": namespace, "monthly_cost": monthly_cost, "spread": spread}
+    now = plan(item, raw, kinds, bounds=bounds, **more)
+    if now.digest == digest:
+        return now
+    values = written(patch)
+    if not made or set(values) != {s.pointer for s in now.settings}:
+        return None
+    if not all(_near(s, values[s.pointer], drift) for s in now.settings):
+        return None
+    edits = tuple(_edit(e, values[e.pointer]) for e in item.edits if e.pointer in values)
+    try:
+        again = plan(replace(item, edits=edits), raw, kinds, **more)
+    except Refused:
+        return None
+    again = replace(again, whole=now.whole)
+    return again if again.digest == digest else None
+
+
+def _near(setting: Setting, value: Any, drift: float) -> bool:
+    amount = quantity(value)
+    if amount is None or amount <= 0:
+        return False
+    same_way = setting.old is None or (amount - setting.old) * (setting.new - setting.old) > 0
+    return same_way and abs(amount / setting.new - 1.0) < drift
+
+
+def _edit(edit: Edit, value: Any) -> Edit:
+    return replace(edit, proposed=value if isinstance(value, str) else compact(value))
+
+
+def caution_of(made: Plan, situation: Situation) -> str | None:
+    """What a person should know who decides: who else is changed, and how weak the proof will be."""
+    return "; ".join(t for t in (other_pipelines(made, situation.facts), situation.unsure) if t) or None
