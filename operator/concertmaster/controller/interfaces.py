@@ -41,9 +41,10 @@ class SourceReport:
     """How reading one source went.
 
     ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
-    its end yet, run again soon. ``missing``: series the store does not have, each a sentence with its cure.
-    ``query_problems``: what is wrong with users' own queries, by the workflow they belong to. ``strays``: sentences on
-    pods that belong to no run although they seem to, by namespace and engine.
+    its end yet, run again soon; ``unread``: the workflows concerned, with the oldest moment read so far (unix seconds).
+    ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
+    users' own queries, by the workflow they belong to. ``strays``: sentences on pods that belong to no run although they
+    seem to, by namespace and engine.
     """
 
     source: str
@@ -53,6 +54,7 @@ class SourceReport:
     data_until: float | None = None
     queries: int = 0
     more: bool = False
+    unread: Mapping[WorkflowKey, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     changed: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)

@@ -58,6 +58,7 @@ class _Reading:
     more: bool = False
     changed: set[WorkflowKey] = field(default_factory=set)
     unassigned: Counter[str] = field(default_factory=Counter)
+    unread: dict[WorkflowKey, float] = field(default_factory=dict)
 
     def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
         wanted = set(namespaces)
@@ -133,6 +134,7 @@ class MetricsSources:
             data_until=self._watermarks(demand.source).complete_until({d.key.namespace for d in demand.workflows}),
             queries=client.requests - before,
             more=reading.more and ok,
+            unread=reading.unread,
             missing=gaps.sentences,
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
@@ -235,7 +237,8 @@ class MetricsSources:
                 marks.lower(lows, spaces, chunk.since, chunk.complete_until)
                 if self._stop.is_set():
                     return
-        reading.more = reading.more or any(low > want + _SLACK for low in lows.values())
+        reading.unread = {key: low for key, low in lows.items() if low > want + _SLACK}
+        reading.more = reading.more or bool(reading.unread)
 
     def _durations(self, client: PrometheusClient, reading: _Reading) -> None:
         """Durations of steps without pods, by users' own queries."""

@@ -27,7 +27,7 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
-from concertmaster.controller.profiles.status_update import ProfileOutcome, metrics_finding, status_update
+from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
@@ -170,6 +170,8 @@ class Assessor:
         definition, policy = subject.resolved.definition, subject.policy
         if definition is None or policy is None or subject.profile is None:
             return known
+        if (backfill := backfilling(definition, policy, report, now)) is not None and known.ready is None:
+            return replace(known, ready=backfill)
         missing = report.missing if report is not None else ()
         notes = (*self._notes.get(definition.key, ()), *_strays(definition, report))
         case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet, notes)

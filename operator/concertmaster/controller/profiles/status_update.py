@@ -14,6 +14,9 @@ from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, Transition
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, StatusView
+from concertmaster.core import text
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import format_time, parse_time
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.writer import StatusUpdate, digest, semantic
@@ -21,7 +24,7 @@ from concertmaster.kube.writer import StatusUpdate, digest, semantic
 REFRESH_AFTER = 24 * 3600.0  # seconds: dataUntil alone is no news, but once a day it may cost a write
 
 _WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
-_QUIET = frozenset({Reason.PENDING.value})
+_QUIET = frozenset({Reason.PENDING.value, Reason.BACKFILLING.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,18 @@ def metrics_finding(report: SourceReport) -> ConditionUpdate:
         message = f"some series are missing: {'; '.join(report.missing[:3])}{more}"
         return ConditionUpdate(ConditionType.METRICS_AVAILABLE, True, Reason.PARTIAL, message)
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, report.ok, report.reason, report.message)
+
+
+def backfilling(
+    definition: WorkflowDefinition, policy: Policy, report: SourceReport | None, now: float
+) -> ConditionUpdate | None:
+    """While the window is being read for the first time nothing is recommended: half of the runs are not the runs."""
+    oldest = report.unread.get(definition.key) if report is not None else None
+    if oldest is None or report is None or not report.ok:
+        return None
+    read, window = text.window(max(3600.0, now - oldest)), text.window(policy.analysis.window_seconds)
+    message = f"Backfilling {read} of {window}: recommendations follow when the window is read"
+    return ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, message)
 
 
 def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpdate:

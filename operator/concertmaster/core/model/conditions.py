@@ -35,6 +35,7 @@ class Reason(StrEnum):
         return reason
 
     # Ready of a profile
+    BACKFILLING = "Backfilling", "The window is being read for the first time; recommendations follow."
     ANALYZED = "Analyzed", "The runs were analysed; the advice is up to date."
     TOO_FEW_RUNS = (
         "TooFewRuns",
