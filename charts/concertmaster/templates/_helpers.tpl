@@ -165,6 +165,10 @@ sources:
   resources: [namespaces]
   verbs: [get]
 {{- end }}
+# What binds parallelism and sizes.
+- apiGroups: [""]
+  resources: [resourcequotas]
+  verbs: [list]
 # Definitions of workflows: read, never changed by this role.
 {{ include "concertmaster.engines.definitions" . }}
 {{- if .Values.config.live }}

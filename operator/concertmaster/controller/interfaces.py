@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
@@ -143,6 +144,7 @@ class Case:
     missing: tuple[str, ...] = ()
     fleet: Fleet | None = None
     notes: tuple[str, ...] = ()
+    quotas: tuple[ResourceQuota, ...] = ()
     past: Past = field(default_factory=Past)
 
 

@@ -13,10 +13,12 @@ from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.policies import PolicyBook
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Registry, Snapshot
+from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.quotas import quota_of
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, read, scan
-from concertmaster.kube.objects import NAMESPACES
+from concertmaster.kube.objects import NAMESPACES, RESOURCE_QUOTAS
 from concertmaster.kube.profiles import (
     CreateOutcome,
     MadeResult,
@@ -44,6 +46,9 @@ class ClusterSnapshot:
     created: int = 0
     withdrawn: int = 0
     notes: tuple[str, ...] = ()
+    quotas: Mapping[str, tuple[ResourceQuota, ...]] = field(
+        default_factory=dict
+    )  # by namespace, without what is in use
 
     @property
     def changed(self) -> bool:
@@ -78,11 +83,23 @@ class SnapshotBuilder:
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
         self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat)
-        snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes)
+        snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes, quotas=self._quotas())
         if not discovering:
             return snapshot
         wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces)
         return self._carry_out(snapshot, discovery.plan(wanted, self._targets, registered.profiles))
+
+    def _quotas(self) -> dict[str, tuple[ResourceQuota, ...]]:
+        """The ResourceQuotas in reach; none where they cannot be read: then nothing is known to bind."""
+        quotas: dict[str, tuple[ResourceQuota, ...]] = {}
+
+        def visit(obj: dict[str, Any]) -> None:
+            if (quota := quota_of(obj)) is not None:
+                space = str((obj.get("metadata") or {}).get("namespace", ""))
+                quotas[space] = (*quotas.get(space, ()), replace(quota, used={}))
+
+        scan(self._client, RESOURCE_QUOTAS, self._scope, visit)
+        return quotas
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
         """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.

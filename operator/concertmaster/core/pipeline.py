@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.insights import Insights, insights
 from concertmaster.core.analysis.workflow import Analysis, analyze
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.plan import predict
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
 from concertmaster.core.lifecycle.history import RelativeEffect
@@ -65,15 +66,19 @@ def analyze_workflow(
     fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
+    quotas: Sequence[ResourceQuota] = (),
 ) -> AnalysisResult:
     """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
     source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
-    factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis."""
+    factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis,
+    ``quotas`` those of the namespace."""
     analysis = analyze(definition, runs, now=now, policy=policy)
     warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
-    recommendations = recommend(analysis, profile, gaps=gaps, fleet=fleet, trust=trust, published=published)
+    recommendations = recommend(
+        analysis, profile, gaps=gaps, fleet=fleet, trust=trust, published=published, quotas=quotas
+    )
     return AnalysisResult(
         profile,
         analysis,

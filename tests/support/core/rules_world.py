@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.analysis.workflow import Analysis, analyze
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import (
     ContainerFact,
     Outcome,
@@ -20,7 +21,7 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
 )
-from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Pricing, RuleSettings
+from concertmaster.core.model.policy import AnalysisSettings, ApplySettings, Objectives, Policy, Pricing, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, Fleet, recommend
 from concertmaster.engines.argo import definition as argo_definition
 from concertmaster.engines.jobs import definition as job_engine
@@ -211,6 +212,8 @@ class Scene:
     options: AnalysisSettings = field(default_factory=AnalysisSettings)
     objectives: Objectives = field(default_factory=Objectives)
     pricing: Pricing = field(default_factory=Pricing)
+    apply: ApplySettings = field(default_factory=ApplySettings)
+    quotas: tuple[ResourceQuota, ...] = ()
     gaps: DataGaps | None = None
     fleet: Fleet | None = None
 
@@ -221,13 +224,15 @@ class Scene:
 
     def analysis(self, rules: Mapping[str, RuleSettings] | None = None) -> Analysis:
         """The analysis at the end of the history."""
-        policy = Policy(analysis=self.options, objectives=self.objectives, pricing=self.pricing, rules=rules or {})
+        policy = Policy(
+            apply=self.apply, analysis=self.options, objectives=self.objectives, pricing=self.pricing, rules=rules or {}
+        )
         return analyze(self.definition, self.runs, now=NOW, policy=policy)
 
     def advice(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
         """What one rule says (None: all of them)."""
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
-        return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet)
+        return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet, quotas=self.quotas)
 
     def one(self, rule: str, **settings: str) -> Recommendation:
         """The only thing one rule says."""

@@ -21,6 +21,8 @@ from concertmaster.cli.errors import UserError
 from concertmaster.core import pipeline, text
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
+from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.quotas import quota_of
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.policy import Policy
@@ -155,6 +157,7 @@ def examine(
         ]
         for definition in known
     }
+    quotas = _quotas(facts.objects)
     fleet = pipeline.fleet_of(((d, records[d.key]) for d in known), facts.until)
     for definition in known:
         runs = records[definition.key]
@@ -170,10 +173,20 @@ def examine(
             now=facts.until,
             missing=facts.missing,
             fleet=fleet,
+            quotas=quotas.get(definition.key.namespace, []),
         )
         workflows.append(ExaminedWorkflow(result, tuple(runs)))
     workflows.sort(key=lambda f: (-(f.result.analysis.cost.per_month or 0.0), str(f.result.analysis.definition.key)))
     yield from workflows
+
+
+def _quotas(objects: Sequence[Mapping[str, Any]]) -> dict[str, list[ResourceQuota]]:
+    """The ResourceQuotas among the objects, by namespace."""
+    quotas: dict[str, list[ResourceQuota]] = {}
+    for raw in objects:
+        if raw.get("kind") == "ResourceQuota" and (quota := quota_of(raw)) is not None:
+            quotas.setdefault(str((raw.get("metadata") or {}).get("namespace") or "default"), []).append(quota)
+    return quotas
 
 
 class _Policies:

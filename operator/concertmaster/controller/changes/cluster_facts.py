@@ -13,6 +13,7 @@ from typing import Any
 
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.pods import pod_trials, pods_at_a_time
+from concertmaster.core.changes.admission.quotas import quota_of
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts
@@ -92,11 +93,9 @@ class FactReader:
                     )
 
     def _quotas(self, namespace: str) -> Iterator[ResourceQuota]:
-        for quota in self._list(RESOURCE_QUOTAS, namespace):
-            spec, status = quota.get("spec") or {}, quota.get("status") or {}
-            if "BestEffort" not in (spec.get("scopes") or ()):  # those hold pods without requests only
-                hard, used = _quota_amounts(spec.get("hard")), _quota_amounts(status.get("used"))
-                yield ResourceQuota(str(quota["metadata"]["name"]), hard, used)
+        for raw in self._list(RESOURCE_QUOTAS, namespace):
+            if (quota := quota_of(raw)) is not None:
+                yield quota
 
     def _pod_refused(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Iterator[str]:
         """What the API server answers to the changed pod where it takes the present one, tried where the operator may
@@ -183,11 +182,4 @@ def _pods(plan: Plan, definition: WorkflowDefinition | None) -> int | None:
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
     amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
-    return {k: v for k, v in amounts.items() if v is not None}
-
-
-def _quota_amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
-    names = {"requests.cpu": "cpu", "requests.memory": "memory", "count/pods": "pods"}
-    known = ("cpu", "memory", "limits.cpu", "limits.memory", "pods")
-    amounts = {names.get(k, k): quantity(v) for k, v in (rows or {}).items() if names.get(k, k) in known}
     return {k: v for k, v in amounts.items() if v is not None}

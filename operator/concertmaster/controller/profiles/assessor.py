@@ -31,6 +31,7 @@ from concertmaster.controller.profiles.status_update import ProfileOutcome, back
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.kube.writer import StatusUpdate
@@ -78,10 +79,12 @@ class Assessor:
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
         self._notes: Mapping[WorkflowKey, tuple[str, ...]] = {}
+        self._quotas: Mapping[str, tuple[ResourceQuota, ...]] = {}
 
     def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
         self.learned = Learned(snapshot.snapshot)
+        self._quotas = snapshot.quotas
         subjects = lead(
             [
                 resolve_subject(
@@ -174,10 +177,14 @@ class Assessor:
             return replace(known, ready=backfill)
         missing = report.missing if report is not None else ()
         notes = (*self._notes.get(definition.key, ()), *_strays(definition, report))
-        case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, self._fleet.fleet, notes)
+        quotas = self._quotas.get(definition.key.namespace, ())
+        fleet, until = self._fleet.fleet, known.data_until
+        case = Case(subject.profile, policy, definition, (), now, until, missing, fleet, notes, quotas)
         edition, revision = subject.resolved.edition, self._revisions[definition.key]
         others, own = self._fleet.edition_for(definition.key), self.learned.changes(subject.entry)
-        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others, own))
+        inputs = hash(
+            (subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others, own, repr(quotas))
+        )
         if self._holds_still(subject, inputs, now):
             return known
         try:

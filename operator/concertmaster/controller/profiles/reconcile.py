@@ -43,6 +43,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         missing=case.missing,
         fleet=case.fleet,
         notes=case.notes,
+        quotas=case.quotas,
         trust=lambda rule: ledger.factor(rule, name),
         published=frozenset(s.id for s in case.past.memory.standings if s.state is RecommendationState.ACTIVE),
     )

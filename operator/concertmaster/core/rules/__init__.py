@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
 from concertmaster.core.model import Category, Recommendation, Severity
@@ -98,16 +99,19 @@ def recommend(
     fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
+    quotas: Sequence[ResourceQuota] = (),
 ) -> list[Recommendation]:
     """All recommendations for one workflow, minor ones too, ranked and free of contradictions. Rules that compare
     workflows stay silent without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
-    for which the thresholds are lower."""
+    for which the thresholds are lower; ``quotas``: those of the namespace."""
     recommendations: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
-            recommendations.extend(rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, rows)))
+            recommendations.extend(
+                rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, tuple(quotas), rows))
+            )
     assessed = [assess(item, analysis, published=item.id in published) for item in recommendations]
     ranked = rank(assessed, analysis.pricing, failing=_failing(analysis), trust=trust)
     # What is published must not point to what nobody sees.

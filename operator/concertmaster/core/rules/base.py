@@ -16,6 +16,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
@@ -34,13 +35,15 @@ class DataGaps:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All a rule may look at: one workflow's analysis, the profile's name for commands, and the rule's settings."""
+    """All a rule may look at: one workflow's analysis, the profile's name for commands, and the rule's settings.
+    ``quotas`` are those of the namespace."""
 
     analysis: Analysis
     profile: str
     settings: RuleSettings = field(default_factory=RuleSettings)
     gaps: DataGaps = field(default_factory=DataGaps)
     fleet: Fleet | None = None
+    quotas: tuple[ResourceQuota, ...] = ()
     shared: Rows | None = None
 
     @property

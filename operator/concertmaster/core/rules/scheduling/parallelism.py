@@ -8,7 +8,7 @@ lowers it to that same smallest one, so that the pods wait in the engine, where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import (
@@ -20,6 +20,7 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
+from concertmaster.core.changes.admission.quotas import pods_within
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
@@ -66,8 +67,22 @@ def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
     return sum(w >= 1.0 for w in waits), sum(waits) / len(waits) if waits else 0.0
 
 
+def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str] | None:
+    """The most pods of the scope at a time that quotas and the policy allow, and what sets that; None: nothing does."""
+    steps = evidence.analysis.definition.graph.steps
+    inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
+    fits = pods_within(evidence.quotas, inside)
+    bounds = (int(evidence.analysis.policy.apply.bounds.parallelism.max), "apply.bounds.parallelism of the policy")
+    return min((fits[0], f"ResourceQuota {fits[1]}"), bounds) if fits is not None else bounds
+
+
 def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
     if scope.limit is None or found.limit is None or found.limit <= scope.limit:
+        return None
+    capacity, by = _capacity(evidence, scope) or (found.limit, "")
+    bound = f" (limited by {by})" if capacity < found.limit else ""
+    found = replace(found, limit=min(found.limit, capacity))
+    if found.limit is None or found.limit <= scope.limit:
         return None
     change = WhatIf(parallelism=tuple((s, found.limit) for s in scope.limits))
     gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0), runs)
@@ -75,19 +90,20 @@ def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: li
         return None
     share, seconds = gains
     held, wait = _held_back(runs)
+    then = (found.now or 0.0) - seconds.likely
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
     edits = _edit(scope, found.limit)
     modest = found.limit <= 2 * scope.limit and not waited
     return Finding(
         step=scope.step,
         about=scope.about,
-        action=f"Raise the parallelism of {scope.name} from {scope.limit} to {found.limit}",
+        action=f"Raise parallelism of {scope.name}: {scope.limit} -> {found.limit}{bound}",
         because=(
             f"at most {scope.limit} of its {found.width} pods run at a time; on the critical path pods waited"
             f" {text.duration(wait)} per run for a free slot, in {held} of {text.count(len(runs), 'run')}"
             f" ({evidence.window()})"
         ),
-        otherwise=f"runs keep taking {text.duration(found.now)} where {text.duration(found.seconds)} would do",
+        otherwise=f"runs keep taking {text.duration(found.now)} where {text.duration(then)} would do",
         risk=Level.LOW if modest else Level.MEDIUM,
         current=f"{scope.limit} pods at a time",
         proposed=f"{found.limit} pods at a time",
@@ -97,8 +113,8 @@ def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: li
         gain_share=share,
         edits=edits,
         evidence=(
-            f"replayed without any limit a run takes {text.duration(found.best)}; {found.limit} is the smallest limit within"
-            " 2 % of it",
+            f"replayed without any limit a run takes {text.duration(found.best)}; {found.limit} is the "
+            + (f"largest limit that fits{bound}" if bound else "smallest limit within 2 % of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
         ),
         automatic=True,

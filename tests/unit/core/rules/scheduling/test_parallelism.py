@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import Level
+from concertmaster.core.model.policy import ApplySettings, Bounds, Range
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
 
@@ -22,6 +25,31 @@ def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() 
     assert "at most 2 of its 8 pods" in item.because
     assert [(e.pointer, e.current, e.proposed) for e in item.edits] == [("/spec/templates/0/parallelism", "2", "8")]
     assert item.automatic
+
+
+@pytest.mark.parametrize(
+    ("hard", "limit"),
+    [({"cpu": 4.0}, 4), ({"memory": 5 * 1024**3}, 5), ({"pods": 3.0, "cpu": 100.0}, 3), ({"limits.cpu": 1.0}, 8)],
+)
+def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, float], limit: int) -> None:
+    item = replace(scenarios.parallelism(), quotas=(ResourceQuota("compute", hard),)).one("parallelism")
+    assert item.proposed == f"{limit} pods at a time"
+    assert item.action.endswith("(limited by ResourceQuota compute)") is (limit < 8)
+    assert item.gain_seconds is not None
+    rounds = math.ceil(8 / limit)
+    assert item.gain_seconds.likely == pytest.approx((4 - rounds) * 103, rel=0.1)
+
+
+def test_nothing_is_advised_that_a_quota_leaves_no_room_for() -> None:
+    assert (
+        replace(scenarios.parallelism(), quotas=(ResourceQuota("compute", {"pods": 2.0}),)).advice("parallelism") == []
+    )
+
+
+def test_the_policy_bounds_the_parallelism() -> None:
+    bounds = ApplySettings(bounds=Bounds(parallelism=Range(1, 6)))
+    item = replace(scenarios.parallelism(), apply=bounds).one("parallelism")
+    assert item.action == "Raise parallelism of main: 2 -> 6 (limited by apply.bounds.parallelism of the policy)"
 
 
 def test_the_limit_of_the_whole_run() -> None:
