@@ -62,6 +62,9 @@ class Verifier:
                     return settled
                 return self._writer.carry_out(settled, settled.orphaned(Reason.POLICY_GONE, decision.reason), now)
             case Step.ORPHAN:
+                target = before_verification(self._target_state(context, change), change.undo())
+                if decision.because is not Reason.POLICY_GONE and target.step is Step.CONFLICT:  # a person undid it
+                    return self._writer.carry_out(change, conflict(target.reason, applied=True), now)
                 return self._writer.carry_out(change, change.orphaned(decision.because, decision.reason), now)
             case Step.CONTINUE_ROLL_BACK:
                 return self._rollback.restore(change, None, now, context.may_write)

@@ -147,6 +147,7 @@ class ChangeWriter:
     def _write(self, change: WorkflowChangeView, status: Mapping[str, Any]) -> WorkflowChangeView | None:
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": change.uid},
+            *([{"op": "test", "path": "/status/phase", "value": change.phase}] if change.phase else []),
             {"op": "add", "path": "/status", "value": status},
         ]
         try:

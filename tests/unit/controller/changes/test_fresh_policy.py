@@ -206,3 +206,41 @@ def test_a_value_from_outside_the_bounds_is_changed_only_when_a_person_says_so()
     bed.decide("Approve")
     bed.run()
     assert bed.cpu() == "1500m"
+
+
+@pytest.mark.parametrize("why", ["NotInJournal", "OutOfBounds"])
+@pytest.mark.parametrize("how", ["undone", "deleted"])
+def test_what_is_left_to_a_person_ends_once_that_person_undid_it_or_deleted_it(why: str, how: str) -> None:
+    bed = applied()
+    if why == "NotInJournal":
+        bed.pages.rows = {k: v for k, v in bed.pages.rows.items() if not k.startswith("change/")}
+    else:
+        bed.policy(bounds={"cpu": {"min": "50m", "max": "1800m"}})
+        bed.decide("Reject")
+    bed.run()
+    assert bed.state(C.ORPHANED) == ("True", why)
+    assert "To keep it, delete this object" in bed.message(C.ORPHANED)
+    if how == "undone":
+        bed.edit(CPU, "2")
+        bed.run()
+        assert (bed.one().phase, bed.cpu()) == ("Conflict", "2")
+        return
+    bed.delete(CHANGES, bed.one().name)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert not [c for c in bed.all() if c.phase == "Verifying"]
+
+
+def test_a_status_is_not_written_over_a_phase_that_somebody_else_wrote() -> None:
+    bed = applied()
+    path = bed.one().ref.path
+
+    def other_leader(at: str) -> None:
+        if at == f"{path}/status":
+            bed.client.objects[path]["status"]["phase"] = "Completed"
+
+    bed.client.before_write = other_leader
+    later(bed, 3)
+    assert bed.one().phase == "Completed"
+    assert "verifiedRuns" not in bed.one().status
+    assert any("its status cannot be written" in p for p in bed.problems)
