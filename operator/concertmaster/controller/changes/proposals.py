@@ -47,7 +47,7 @@ class Proposals:
         self._apply = apply
         self._verifier = verifier
 
-    def look(
+    def reconcile(
         self, context: WorkflowContext, proposed: list[WorkflowChangeView], candidates: Sequence[Candidate]
     ) -> None:
         waiting = {c.recommendation: c for c in proposed if c.phase == ChangePhase.PROPOSED}
@@ -109,7 +109,7 @@ class Proposals:
     def _propose(self, context: WorkflowContext, candidate: Candidate, made: Plan) -> bool:
         """Create the object of a plan whose gates are open, and carry it out where nobody is asked. Whether one waits."""
         if any(c.name == object_name(made) and c.phase == ChangePhase.COMPLETED for c in context.changes):
-            return False  # tried, rejected or taken back: not the very same again
+            return False  # tried, rejected or rolled back: not the very same again
         cheap = self._situation(context, candidate, made, approved=False)
         verdicts = run_checks(made, cheap)
         asks = needs_decision(verdicts)
@@ -223,13 +223,13 @@ class Proposals:
             return None
         space = context.subject.entry.namespace
 
-        def look(kind: str, name: str) -> Mapping[str, Any] | None:
+        def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
             if (kind, name) == (TASK, change.task):
                 return changed
             found = context.snapshot.targets.get(kind, space, name)
             return found.unpack() if found is not None else None
 
-        definition = define(raw, look, namespace=space)
+        definition = define(raw, resolve, namespace=space)
         if definition is None or definition.fingerprint is None:
             return None
         return self._writer.carry_out(change, marked(change, definition.fingerprint), context.now)

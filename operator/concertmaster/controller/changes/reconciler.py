@@ -56,7 +56,7 @@ class Outcome:
     """What the stage did in one cycle."""
 
     in_flight: dict[PolicyRef, int] = field(default_factory=dict)
-    tally: Tally | None = None  # None: it could not look
+    tally: Tally | None = None  # None: it could not read
     problems: list[str] = field(default_factory=list)
 
 
@@ -226,7 +226,7 @@ class Changes:
         else:
             candidates = self._candidates(context.subject.entry.uid)
             if candidates is not None and context.listed() is not None:
-                self._proposals.look(context, proposed, candidates)
+                self._proposals.reconcile(context, proposed, candidates)
         self._prune(context)
 
     # --- the end

@@ -52,8 +52,8 @@ class ChangesTelemetry:
             self.verdicts.labels(verdict.value).inc(tally.verdicts[verdict])
         for ground in RollbackReason:
             self.restored.labels(ground.value).inc(tally.restored[ground])
-        for gate in NAMES:
-            self.refused.labels(gate).set(tally.refused[gate])
+        for check in NAMES:
+            self.refused.labels(check).set(tally.refused[check])
         for phase in sorted(IN_FLIGHT):
             self.in_flight.labels(phase).set(tally.in_flight[phase])
         self.orphaned.set(tally.orphaned)

@@ -46,7 +46,7 @@ def split_runs(
     """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
 
     ``since`` is the last earlier change of the workflow that stayed: what ran before it is no baseline, nor what began
-    in a span of ``without`` (a change that was taken back). Of the runs after, those that started behind one that still
+    in a span of ``without`` (a change that was rolled back). Of the runs after, those that started behind one that still
     goes on are left out, or fast runs would be counted before slow ones.
     """
     dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))

@@ -1,9 +1,9 @@
 """What became of everything else meanwhile: other workflows as the control of a before/after proof.
 
-A proof takes what comes after a change for the work of the change, also new nodes, a slow registry, or a cluster that was
-relieved of other work. Workflows that nobody changed see all of that and not the change (difference in differences, e.g.
+A verification takes what comes after a change for the work of the change, also new nodes, a slow registry, or a cluster that
+was relieved of other work. Workflows that nobody changed see all of that and not the change (difference in differences, e.g.
 Angrist, Pischke, Mostly Harmless Econometrics, 2009, ch. 5). What they have in common is taken out of the comparison where
-it is surely there; where the others stay as they were, or are too few to tell, the proof is what it was without them.
+it is surely there; where the others stay as they were, or are too few to tell, it is what it was without them.
 """
 
 from __future__ import annotations

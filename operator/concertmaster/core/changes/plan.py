@@ -2,7 +2,7 @@
 
 A plan is made from the object as the API server has it, so that every ``test`` holds the literal that stands there and
 every parent that must be added is known to be absent. It is minimal, it touches nothing but parallelism and requests,
-and the same advice on the same object always gives the same plan: its digest is what a person approves and what the
+and the same recommendation on the same object always gives the same plan: its digest is what a person approves and what the
 operator recomputes before it writes.
 
 The digest leaves out ``resourceVersion``: an object that somebody merely touched is still the object of the plan. The

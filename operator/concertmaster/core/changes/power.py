@@ -19,7 +19,7 @@ from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.shift import residuals
 from concertmaster.core.text import percent
 
-SLOWDOWN = 0.20  # the degradation that a proof must not miss
+SLOWDOWN = 0.20  # the degradation that a verification must not miss
 TOLERATED = 0.02  # a change is only called slower when it surely costs more than this; less is the price of a saving
 POWER = 0.90  # in this share of all cases
 EFFICIENCY = 0.90  # of the bounded residuals on normal noise

@@ -1,7 +1,7 @@
 """Did a change reach its aim? Runs that started after it against those that ended before it, asked after every run.
 
 *Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin. Every aim is spoilt by harm:
-kills for lack of memory, more failing runs, a clear slowdown; harm ends the proof early, good news waits for
+kills for lack of memory, more failing runs, a clear slowdown; harm ends it early, good news waits for
 ``min_runs``. Durations go through the sequential test of ``verdict.watch``. Failing runs are judged by how likely so
 many of them were under the failure rate before (Beta-binomial prediction, Jeffreys prior); the k-th failure spends
 1 / (k (k + 1)) of the level, which sums to all of it however many come. A clear slowdown need not wait for the
@@ -30,7 +30,7 @@ HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
 FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
 QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
 CLEARLY = 1.5  # times the longest run before
-SOONEST = 2  # runs after a change that can end its proof by how long they took
+SOONEST = 2  # runs after a change that can end its verification by how long they took
 _LEAST_INTERVALS = 10  # of the schedule that a verification waits at least
 
 
