@@ -14,8 +14,9 @@ from concertmaster.controller.discovery.policies import PolicyBook, as_document
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.registry import Registry
 from concertmaster.core.model.policy import Policy
+from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden, NotFound
+from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES, Resource
 
 
@@ -24,6 +25,7 @@ class PolicyReader:
     """Reads policies and profiles again. ``behind``: the watches do not show what the cluster has."""
 
     client: KubeClient
+    access: AccessChecker
     book: PolicyBook
     behind: bool = False
 
@@ -58,9 +60,12 @@ class PolicyReader:
 
     def _cluster_policies(self) -> list[dict[str, Any]]:
         """Empty where the operator has no right to them and so never saw one, or the cluster lacks the kind."""
+        followed = any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.book.views)
+        if not followed and self.access.allowed(Right("list", CLUSTER_POLICIES)) is False:
+            return []
         try:
             return self._list(CLUSTER_POLICIES, None)
-        except (Forbidden, NotFound):
-            if any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.book.views):
+        except NotFound:
+            if followed:
                 raise
             return []

@@ -95,7 +95,7 @@ class Changes:
         """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
         watches do not show what the cluster has, so that nothing new is written."""
         outcome = Outcome()
-        policies = PolicyReader(self._client, snapshot.book, behind)
+        policies = PolicyReader(self._client, self._access, snapshot.book, behind)
         with self._guarded("the changes", outcome):
             self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies)
         outcome.problems += self._writer.drain_problems()

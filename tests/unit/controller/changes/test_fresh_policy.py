@@ -82,11 +82,20 @@ def test_a_policy_that_cannot_be_read_again_causes_no_write() -> None:
     assert any("timed out" in p for p in bed.problems)
 
 
-def test_an_operator_without_a_right_to_cluster_policies_still_writes() -> None:
+def test_an_operator_without_a_right_to_cluster_policies_asks_for_none() -> None:
+    bed = Bed()
+    plural = CLUSTER_POLICIES.plural
+    bed.client.allows = lambda attributes: attributes["resource"] != plural  # type: ignore[method-assign]
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert not [c for c in bed.client.calls if plural in c[1]]
+
+
+def test_cluster_policies_that_cannot_be_read_any_more_cause_no_write() -> None:
     bed = Bed()
     bed.client.lists[CLUSTER_POLICIES.path()] = errors.Forbidden("no", status=403)
     bed.run()
-    assert bed.cpu() == "1500m"
+    assert bed.cpu() == "2"
 
 
 def test_nothing_new_is_written_while_the_watches_are_behind_but_harm_is_rolled_back() -> None:
