@@ -27,6 +27,7 @@ HARD: dict[str, Callable[[Bed], None]] = {
     "default limit": lambda bed: limit_range(bed, default={"cpu": "2"}),
     "ratio": lambda bed: limit_range(bed, default={"cpu": "8"}, maxLimitRequestRatio={"cpu": "3"}),
     "quota in use": lambda bed: quota(bed, {"requests.cpu": "10"}, {"requests.cpu": "8"}),
+    "both its names": lambda bed: quota(bed, {"cpu": "9", "requests.cpu": "20"}, {"cpu": "8", "requests.cpu": "8"}),
     "its short name": lambda bed: quota(bed, {"cpu": "10"}, {"cpu": "8"}),
 }
 

@@ -50,5 +50,10 @@ def _pod(step: StepSpec) -> dict[str, float]:
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
-    amounts = {_NAMES.get(k, k): quantity(v) for k, v in (rows or {}).items() if _NAMES.get(k, k) in _KNOWN}
-    return {k: v for k, v in amounts.items() if v is not None}
+    """Where two names mean the same, the smaller amount counts."""
+    amounts: dict[str, float] = {}
+    for key, value in (rows or {}).items():
+        name, amount = _NAMES.get(key, key), quantity(value)
+        if name in _KNOWN and amount is not None:
+            amounts[name] = min(amount, amounts.get(name, amount))
+    return amounts
