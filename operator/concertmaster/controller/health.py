@@ -50,6 +50,13 @@ class Health:
             self._cycles += 1
             self._not_ready = ""
 
+    def cycle_failed(self, why: str) -> None:
+        """A cycle ended by a fault of its own: the loop is alive, and not ready until one succeeds."""
+        with self._lock:
+            self._beat = self._clock()
+            self._stage = "waiting for the next cycle"
+            self._not_ready = why
+
     def watch_lag(self, kind: str, seconds: float) -> None:
         """How long the watched objects of ``kind`` have been behind the list (0: they are not)."""
         with self._lock:

@@ -87,7 +87,7 @@ def _settle(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> 
 class Loop:
     """Runs ``cycle`` for ever. The cycle returns True when it has more to read and wants to run again at once.
 
-    Exceptions of the kinds in ``fatal`` end the loop.
+    Exceptions of the kinds in ``fatal`` end the loop; after any other ``failed`` is called.
     """
 
     def __init__(
@@ -98,12 +98,14 @@ class Loop:
         health: Health,
         *,
         fatal: tuple[type[Exception], ...] = (),
+        failed: Callable[[], object] = lambda: None,
     ) -> None:
         self._cycle = cycle
         self._worker = worker
         self._pace = pace
         self._health = health
         self._fatal = fatal
+        self._failed = failed
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -122,9 +124,12 @@ class Loop:
                 again = await self._worker.run(self._cycle)
             except self._fatal:
                 raise
-            except Exception:
+            except Exception as error:
                 log.exception("a cycle failed as a whole; the next one starts on time")
-            self._health.cycle_done()
+                self._health.cycle_failed(f"the last cycle failed as a whole ({type(error).__name__})")
+                self._failed()
+            else:
+                self._health.cycle_done()
             if again:
                 self._changed.set()
             await self._pause(begun, clock)

@@ -38,6 +38,7 @@ from concertmaster.controller.watchdog import KindsLost
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.depth import allow_deep_documents
 from concertmaster.kube.errors import NoConnection, Stopped
 from concertmaster.settings import Settings
 
@@ -61,6 +62,7 @@ class RunOptions:
 
 def run(settings: Settings, options: RunOptions | None = None) -> int:
     """Run the operator until SIGTERM or SIGINT. Returns the exit status; 1 means that the log says what to mend."""
+    allow_deep_documents()
     configure_logging(settings.log_level)
     for note in settings.notes():
         log.warning("%s", note)
@@ -163,7 +165,9 @@ class Operator:
     ) -> None:
         """Watches and loop until either ends or a signal comes."""
         pace = Pace(float(self._settings.interval.seconds))
-        loop = Loop(cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped))
+        loop = Loop(
+            cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped), failed=self._telemetry.cycle_failed
+        )
         watching = asyncio.create_task(
             watches.watch(
                 watches.operator_registry(registry, prerequisites.kinds, client.connection, loop.wake),

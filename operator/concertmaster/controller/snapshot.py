@@ -17,7 +17,7 @@ from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.admission.quotas import quota_of
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.discover import Problem, read, scan
+from concertmaster.kube.discover import Problem, ProblemKind, read, scan
 from concertmaster.kube.objects import NAMESPACES, RESOURCE_QUOTAS
 from concertmaster.kube.profiles import (
     CreateOutcome,
@@ -83,6 +83,7 @@ class SnapshotBuilder:
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
         self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat)
+        notes += tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
         snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes, quotas=self._quotas())
         if not discovering:
             return snapshot

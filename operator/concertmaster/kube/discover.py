@@ -7,12 +7,13 @@ list is read, so that ten thousand templates never stand in memory together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.depth import check_depth
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource
 
@@ -24,6 +25,7 @@ class ProblemKind(StrEnum):
     NOT_FOUND = "NotFound"
     FORBIDDEN = "Forbidden"
     UNAVAILABLE = "Unavailable"
+    UNREADABLE = "Unreadable"  # one object, by its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Problem:
     kind: ProblemKind
     message: str
     namespace: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,10 @@ class Scan:
         """Whether absence from this scan means that the object does not exist."""
         return not self.problems
 
-    def problem_for(self, namespace: str | None) -> Problem | None:
-        """The problem that hid objects of ``namespace`` from this scan, if any."""
-        return next((p for p in self.problems if p.namespace is None or p.namespace == namespace), None)
+    def problem_for(self, namespace: str | None, name: str | None = None) -> Problem | None:
+        """The problem that hid objects of ``namespace`` from this scan, or the one object ``name``, if any."""
+        hidden = (p for p in self.problems if p.namespace is None or p.namespace == namespace)
+        return next((p for p in hidden if p.name is None or p.name == name), None)
 
 
 def scan(
@@ -63,7 +67,8 @@ def scan(
 ) -> Scan:
     """List ``resource`` over ``namespaces`` (empty: the whole cluster), calling ``visit`` with each object.
 
-    ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items.
+    ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items. An object that cannot be taken is a
+    problem of its own and stops no other.
     """
     places: Sequence[str | None] = list(namespaces) if namespaces and resource.namespaced else [None]
     seen = 0
@@ -72,8 +77,12 @@ def scan(
         try:
             for item in client.items(resource.path(place), metadata_only=metadata_only):
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-                visit(item)
                 seen += 1
+                try:
+                    check_depth(item)
+                    visit(item)
+                except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+                    problems.append(_refused(resource, item, error))
         except Stopped:
             raise
         except KubeError as error:
@@ -95,6 +104,13 @@ def read(client: KubeClient, resource: Resource, namespace: str | None, name: st
         return _explain(error, resource, namespace, "get")
     except KubeError as error:
         return _explain(error, resource, namespace, "get")
+
+
+def _refused(resource: Resource, item: Mapping[str, Any], error: Exception) -> Problem:
+    meta = item.get("metadata") or {}
+    name, namespace = str(meta.get("name", "")), meta.get("namespace")
+    message = f"{resource.kind} {name} cannot be read and is left out: {str(error)[:200] or type(error).__name__}"
+    return Problem(ProblemKind.UNREADABLE, message, str(namespace) if namespace else None, name)
 
 
 def _explain(error: KubeError, resource: Resource, namespace: str | None, verb: str) -> Problem:

@@ -53,6 +53,12 @@ def test_ready_between_the_first_cycle_and_the_end() -> None:
         health.check_ready()
     health.cycle_done()
     health.check_ready()
+    health.cycle_failed("the last cycle failed as a whole (RecursionError)")
+    health.check_live()
+    with pytest.raises(NotReady, match="RecursionError"):
+        health.check_ready()
+    health.cycle_done()
+    health.check_ready()
     health.stopping()
     with pytest.raises(NotReady, match="stopping"):
         health.check_ready()

@@ -23,6 +23,7 @@ from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, ended, run_kind
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.depth import TooDeep, check_depth
 from concertmaster.kube.errors import Forbidden, KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef, Resource
 
@@ -90,6 +91,11 @@ class LiveRuns:
         """Whether this is a finished run of an observed workflow that was not read yet."""
         uid = str((obj.get("metadata") or {}).get("uid", ""))
         if self._pending.knows(uid):
+            return False
+        try:
+            check_depth(obj)
+        except TooDeep as error:
+            self._note(f"{ObjectRef.of(resource, obj)} is left out: {error}")
             return False
         raw = {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
         return ended(raw) and self._claims.of(raw) is not None

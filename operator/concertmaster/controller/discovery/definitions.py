@@ -68,7 +68,7 @@ class Definitions:
         api_version, kind, name = ref
         target = targets.get(kind, entry.namespace, name)
         if target is None:
-            return _absent(targets.problem(api_version, kind, entry.namespace), kind, name, entry.namespace)
+            return _absent(targets.problem(api_version, kind, entry.namespace, name), kind, name, entry.namespace)
         triggers = targets.triggers(entry.namespace, kind, name)
         trigger_parts = tuple((*t.id, t.version) for t in triggers)
         cached = self._cache.get(entry.uid)

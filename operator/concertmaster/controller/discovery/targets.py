@@ -73,13 +73,13 @@ class Targets:
         """The target of that kind and name; ``namespace`` is ignored for a cluster-wide kind."""
         return self._found.get((kind, namespace, name)) or self._found.get((kind, "", name))
 
-    def problem(self, api_version: str, kind: str, namespace: str) -> Problem | None:
-        """Why objects of that kind in ``namespace`` could not be listed, or None when they could."""
+    def problem(self, api_version: str, kind: str, namespace: str, name: str | None = None) -> Problem | None:
+        """Why objects of that kind in ``namespace`` (or the one ``name``) could not be read; None when they could."""
         resource = target_resource(api_version, kind)
         if resource is None:
             return Problem(ProblemKind.KIND_MISSING, f"{kind} ({api_version}) is no kind this operator can observe")
         target = self._scans.get(resource)
-        return target.problem_for(namespace if resource.namespaced else None) if target else None
+        return target.problem_for(namespace if resource.namespaced else None, name) if target else None
 
     def unseen(self, kind: str, namespace: str) -> Problem | None:
         """Why an object of a companion's ``kind`` may be there although it is not here; None when all were listed."""

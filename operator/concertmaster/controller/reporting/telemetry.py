@@ -116,6 +116,11 @@ class Telemetry:
         finally:
             self.stage_seconds.labels(name).observe(perf_counter() - begun)
 
+    def cycle_failed(self) -> None:
+        """A cycle ended by a fault of its own."""
+        self.cycles.labels("failure").inc()
+        self.failures.labels("cycle").inc()
+
     def learned(self, ledger: Ledger) -> None:
         """How rules keep their promises."""
         records = ledger.records()
