@@ -11,6 +11,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -32,6 +33,7 @@ from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import PastChange, Situation
 from concertmaster.core.model import TASK, Category, Edit, Level, Recommendation, Severity
+from concertmaster.core.model.enums import ChangePhase
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import parse_time
 from concertmaster.engines import PATCHABLE
@@ -53,7 +55,11 @@ def edits_of(how: str) -> tuple[Edit, ...]:
         return ()
     if verb != "patch" or not isinstance(operations, list):
         return ()
-    holder = name if kind == TASK.lower() else None
+    return edits_from(operations, name if kind == TASK.lower() else None)
+
+
+def edits_from(operations: Sequence[Mapping[str, Any]], holder: str | None, *, sure: bool = False) -> tuple[Edit, ...]:
+    """The edits that operations of a JSON Patch make."""
     edits: list[Edit] = []
     tested: dict[str, Any] = {}
     for operation in operations:
@@ -61,7 +67,9 @@ def edits_of(how: str) -> tuple[Edit, ...]:
         if operation.get("op") == "test":
             tested[path] = value
         else:
-            edits += [Edit(p, _literal(p, tested.get(p)), _literal(p, v), holder) for p, v in _leaves(path, value)]
+            edits += [
+                Edit(p, _literal(p, tested.get(p)), _literal(p, v), holder, sure) for p, v in _leaves(path, value)
+            ]
     return tuple(edits)
 
 
@@ -153,7 +161,7 @@ class Planner:
         return out + ([""] if out else [])
 
     def _plan(self, item: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
-        ref, recommendation = self._ref, recommendation_of(item)
+        ref, recommendation = self._ref, self._decided(recommendation_of(item))
         kind, name = str(ref.get("kind")), str(ref.get("name"))
         if recommendation.holder is not None:
             kind, name = TASK, recommendation.holder
@@ -174,6 +182,15 @@ class Planner:
             namespace=self._namespace,
             bounds=self._policy.apply.bounds,
         ), raw
+
+    def _decided(self, recommendation: Recommendation) -> Recommendation:
+        """With the values of the change that waits or goes on, where there is one: what is printed is what is approved."""
+        open_ = (ChangePhase.PROPOSED, *IN_FLIGHT)
+        change = next((c for c in self._changes if c.recommendation == recommendation.id and c.phase in open_), None)
+        patch = change.operations("patch") if change is not None else None
+        if not patch:
+            return recommendation
+        return replace(recommendation, edits=edits_from(patch, recommendation.holder, sure=True))
 
     @property
     def _ref(self) -> Mapping[str, Any]:

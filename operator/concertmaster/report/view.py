@@ -146,7 +146,8 @@ def recommendation_view(item: Recommendation) -> View:
 
 
 def _edit(edit: Edit) -> View:
-    held = {"holder": edit.holder} if edit.holder is not None else {}
+    held: View = {"holder": edit.holder} if edit.holder is not None else {}
+    held |= {"sure": True} if edit.sure else {}
     return {"pointer": edit.pointer, "current": edit.current, "proposed": edit.proposed, **held}
 
 
