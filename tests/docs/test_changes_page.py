@@ -43,6 +43,10 @@ HELD: dict[str, tuple[str, str]] = {
     "No annotation": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
     "With `gitOps: Apply`": (LOOP, "test_git_owned_objects_are_changed_only_when_the_policy_says_so"),
     "A value goes no further": (PLAN, "test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds"),
+    "All requests of a right-sizing": (
+        "tests/unit/controller/changes/test_right_size_changes.py",
+        "test_a_kill_rolls_back_all_of_it_and_names_the_step",
+    ),
     "A value that is outside": (
         PLAN,
         "test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside",

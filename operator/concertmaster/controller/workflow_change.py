@@ -17,7 +17,7 @@ from concertmaster.api.conditions import ConditionType, Reason
 from concertmaster.api.models.profile import WorkflowRef
 from concertmaster.core.changes.json_patch import Operation, compact
 from concertmaster.core.changes.ledger import Line
-from concertmaster.core.changes.operations import out_of_bounds, undoing, within
+from concertmaster.core.changes.operations import out_of_bounds, undoing, within, written
 from concertmaster.core.changes.phases.transition import Transition, orphaned
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
 from concertmaster.core.changes.reconcile import FINISHED, ChangeState
@@ -273,7 +273,15 @@ class WorkflowChangeView:
             _times(_share(predicted.get("high")), raw),
             self.recommendation,
             self.since(ConditionType.APPLIED),
+            tuple(str(s) for s in self.status.get("harmedSteps") or ()),
+            self._stayed(verdict),
         )
+
+    def _stayed(self, verdict: Verdict) -> tuple[tuple[str, str], ...]:
+        """The requests it set that were verified and not rolled back, by pointer."""
+        if verdict not in (Verdict.IMPROVED, Verdict.SAME) or self.restored is not None:
+            return ()
+        return tuple((p, v) for p, v in written(self.operations("patch") or ()).items() if isinstance(v, str))
 
 
 def _times(share: float | None, factor: float) -> float | None:

@@ -17,6 +17,7 @@ from concertmaster.core.changes.plan import predict
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
 from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
+from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
@@ -67,17 +68,18 @@ def analyze_workflow(
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
     quotas: Sequence[ResourceQuota] = (),
+    sizing: SizingHistory | None = None,
 ) -> AnalysisResult:
     """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
     source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
     factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis,
-    ``quotas`` those of the namespace."""
+    ``quotas`` those of the namespace, ``sizing`` what earlier decisions say about sizes."""
     analysis = analyze(definition, runs, now=now, policy=policy)
     warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
     recommendations = recommend(
-        analysis, profile, gaps=gaps, fleet=fleet, trust=trust, published=published, quotas=quotas
+        analysis, profile, gaps=gaps, fleet=fleet, trust=trust, published=published, quotas=quotas, sizing=sizing
     )
     return AnalysisResult(
         profile,

@@ -93,7 +93,8 @@ class BoundsSpec(ApiModel):
         default=50,
         ge=1,
         le=1000,
-        description="Largest step of one change, relative to the value before.",
+        description="Largest step of one change, relative to the value before. A right-sizing goes beyond it where 20 runs "
+        "stay far below the new value, or once its first step was verified.",
         examples=[25],
         json_schema_extra=schema(unit="percent, 1 to 1000"),
     )

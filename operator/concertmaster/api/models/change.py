@@ -163,6 +163,12 @@ class WorkflowChangeStatus(ApiModel):
         default=None, ge=0, description="Runs before the change that it is compared with.", examples=[30]
     )
     conditions: tuple[Condition, ...] = conditions_field("Approved, Applied, Verified, Restored, Orphaned")
+    harmed_steps: tuple[Line160, ...] = Field(
+        default=(),
+        max_length=100,
+        description="Steps that the change harmed, by kills, failures or run time: right-size leaves them out from then on.",
+        examples=[["transform"]],
+    )
     measured: Effect | None = Field(
         default=None,
         description="Effect measured on the runs after the change.",

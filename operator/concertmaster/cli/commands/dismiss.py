@@ -19,6 +19,7 @@ import yaml
 from concertmaster.cli import cluster_options, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.core.changes.checks_cluster import owners
+from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model.scalars import Duration, ScalarError
 from concertmaster.core.times import iso, parse_time
 from concertmaster.kube.client import KubeClient
@@ -62,6 +63,9 @@ def command(
     if not reason or not reason.strip():
         raise UserError("say why, for colleagues: --reason 'peak at month end'")
     known = profiles.entry(raw, recommendation)
+    row = known is None and recommendation.startswith(f"{SIZING}.")
+    if row:  # one step of the table; Ready names a step that does not exist
+        known = profiles.entry(raw, SIZING)
     if known is None:
         ids = ", ".join(profiles.ids(raw)) or "none"
         raise UserError(f"{place}/{profile} has no recommendation {recommendation}; it has: {ids}")
@@ -78,8 +82,8 @@ def command(
         click.echo(whose + yaml.safe_dump({"spec": {"dismissals": [*others, decision]}}, sort_keys=False).rstrip())
         return
     write(client, raw, decision)
-    back = f"until {end}" if end is not None else "until the advice changes materially"
-    click.echo(f"{recommendation} of {place}/{profile} is dismissed {back}; take it back with --undo")
+    back = f" until {end}" if end is not None else "" if row else " until the advice changes materially"
+    click.echo(f"{recommendation} of {place}/{profile} is dismissed{back}; take it back with --undo")
 
 
 def refuse_same(known: Mapping[str, Any], decision: Mapping[str, str]) -> None:

@@ -104,6 +104,8 @@ def verification_fields(result: Verification, measure: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"baselineRuns": result.baseline_runs, "verifiedRuns": result.verified_runs}
     if result.measured is not None and result.measured.measure == measure:
         fields["measured"] = effect(result.measured, measure)
+    if result.harmed:
+        fields["harmedSteps"] = list(result.harmed[:100])
     if result.verdict is not None:
         fields["verdict"] = result.verdict.value
     return fields

@@ -12,16 +12,18 @@ from concertmaster.controller.changes.status import verification_fields
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.attribution import harmed_steps
 from concertmaster.core.changes.before_after import BeforeAfter, silent
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.operations import lowers_memory
+from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import Transition, conflict, resumed
 from concertmaster.core.changes.reconcile import FINISHED, Step, TargetState, World, before_verification, in_flight
 from concertmaster.core.changes.verification import SOONEST, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.enums import ChangePhase
+from concertmaster.core.model.enums import ChangePhase, Verdict
 from concertmaster.engines import PATCHABLE
 
 _MOST_RUNS = 400  # of one workflow for one verification
@@ -99,17 +101,20 @@ class Verifier:
         touched = self._touched(context, change, definition)
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied + 1.0, window, change)
+        steps = _changed(change, definition)
         result = verify(
             change.aim,
             runs,
             settings,
             age=float("inf") if touched else context.now - applied,
-            steps=_changed(change, definition),
+            steps=steps,
             lowers_memory=lowers_memory(PATCHABLE.get(target.kind), change.operations("patch") or ()),
             pricing=context.policy.pricing,
             common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
             silence=silent(runs, definition, applied=applied, until=context.data_until or applied),
         )
+        if result.verdict is Verdict.WORSE:
+            result = replace(result, harmed=harmed_steps(runs, steps))
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the proof: {result.reason}"
             result = replace(result, reason=text)
@@ -160,11 +165,16 @@ def marked(change: WorkflowChangeView, fingerprint: str) -> Transition:
 
 
 def _changed(change: WorkflowChangeView, definition: WorkflowDefinition) -> tuple[str, ...]:
-    """The step it is about, and those that share its containers' fields (a template or Task run twice); none for a change
-    of the whole workflow."""
-    steps = definition.graph.steps
-    step = definition.graph.step(step_of(change.recommendation, [s.name for s in steps]) or "")
-    if step is None:
-        return ()
-    fields = {c.place for c in step.containers} - {None}
-    return tuple(s.name for s in steps if s is step or any(c.place in fields for c in s.containers))
+    """The steps whose containers' fields it sets (several where a template or Task is run twice) and the one it is about;
+    none for a change of the whole workflow."""
+    steps, pointers = definition.graph.steps, tuple(values_written(change.operations("patch") or ()))
+    about = step_of(change.recommendation, [s.name for s in steps])
+    fields = {
+        c.place
+        for s in steps
+        for c in s.containers
+        if c.resources_pointer is not None
+        and c.holder == change.task
+        and any(p.startswith(f"{c.resources_pointer}/") for p in pointers)
+    }
+    return tuple(s.name for s in steps if s.name == about or any(c.place in fields for c in s.containers))

@@ -14,6 +14,8 @@ from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changes.verification import scheduled
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.lifecycle.measured_gain import measure
+from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
+from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
@@ -44,6 +46,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         fleet=case.fleet,
         notes=case.notes,
         quotas=case.quotas,
+        sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders),
         trust=lambda rule: ledger.factor(rule, name),
         published=frozenset(s.id for s in case.past.memory.standings if s.state is RecommendationState.ACTIVE),
     )
@@ -197,7 +200,7 @@ def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:
         head = f"spec.dismissals names {dismissal.recommendation}, "
         if rule not in rules:
             problems.append(f"{head}and there is no rule {rule}; the rules are {', '.join(sorted(rules))}")
-        elif rule in _STEPLESS:
+        elif rule in _STEPLESS and (rule != SIZING or step in result.analysis.definition.holders):
             continue
         elif step and dismissal.recommendation not in given and step_of(dismissal.recommendation, steps) is None:
             problems.append(f"{head}and the workflow has no step {step}; its steps are {text.listing(steps, 10)}")

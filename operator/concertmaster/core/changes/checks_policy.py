@@ -87,14 +87,14 @@ def bounds(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def largest_step(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks where nothing is set now (the step has no size) and beyond bounds.maxStepPercent, unless many runs show that a
-    lower request has room."""
+    """Blocks where nothing is set now (the step has no size) and beyond bounds.maxStepPercent, unless the evidence
+    (many runs far below, or a verified first step) lets it go all of the way."""
     most = situation.policy.apply.bounds.max_step
     for s in plan.settings:
         change = s.change
         if change is None:
             return blocked("NoValueNow", f"nothing is set at {s.pointer} now; set a first value by hand")
-        if abs(change) > most + _ROUNDING and not (s.sure and change < 0):
+        if abs(change) > most + _ROUNDING and not s.sure:
             step = f"{s.old_literal} to {s.new_literal} is {percent(abs(change))} in one step, at most {percent(most)}"
             return blocked("StepTooLarge", f"{step} (apply.bounds.maxStepPercent)")
     return passed("no step is too large" if plan.whole else "goes as far as one step may")

@@ -30,8 +30,8 @@ class Refused(Exception):
 class Setting:
     """One field a plan sets. Numbers are cores, bytes or pods; ``old`` is what holds now (None: nothing), ``limit`` is
     the limit of the same resource. ``source`` is the pointer of a value that holds from elsewhere in the object: a
-    Tekton step's own request takes its place, and the other steps keep it. ``sure``: so many runs stay so far below it that
-    it goes there in one step."""
+    Tekton step's own request takes its place, and the other steps keep it. ``sure``: the evidence, many runs or a verified
+    first step, lets it go there in one step."""
 
     pointer: str
     resource: str  # cpu, memory, parallelism
@@ -132,7 +132,7 @@ def _bounded(resource: str, old: float, proposed: float, bounds: Bounds, edit: E
     if limits.min > limits.max:
         return edit.proposed  # the check of bounds reports it
     target = min(max(proposed, limits.min), limits.max)
-    near, far = 0.0 if edit.sure else old * (1.0 - bounds.max_step), old * (1.0 + bounds.max_step)
+    near, far = (0.0, math.inf) if edit.sure else (old * (1.0 - bounds.max_step), old * (1.0 + bounds.max_step))
     if target == proposed and near <= proposed <= far:
         return edit.proposed
     write = text.cpu_quantity if resource == "cpu" else text.memory_quantity

@@ -27,7 +27,8 @@ _ONE_CHANGE = 120.0  # seconds: two accounts of one change may differ by this mu
 @dataclass(frozen=True, slots=True)
 class Line:
     """One finished change. ``promised`` and ``measured`` are relative changes (negative: less), None when unknown; the
-    promise is the rule's own, as it was before any correction. ``applied``: when it was made, unix seconds."""
+    promise is the rule's own, as it was before any correction. ``applied``: when it was made, unix seconds. ``harmed``: the
+    steps that it harmed; ``stayed``: the values by JSON pointer that were verified and stayed."""
 
     workflow: str
     rule: str
@@ -39,6 +40,8 @@ class Line:
     high: float | None = None
     recommendation: str = ""
     applied: float | None = None
+    harmed: tuple[str, ...] = ()
+    stayed: tuple[tuple[str, str], ...] = ()
 
     @property
     def ratio(self) -> float | None:

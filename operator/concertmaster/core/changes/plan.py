@@ -21,7 +21,7 @@ from typing import Any
 from concertmaster.core.changes.fields import Refused, Setting, describe, progress, resolve_setting
 from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
 from concertmaster.core.changes.operations import operations, version_test
-from concertmaster.core.model import TASK, Category, Level, ObjectKind, PatchableKinds, Recommendation
+from concertmaster.core.model import TASK, Category, Edit, Level, ObjectKind, PatchableKinds, Recommendation
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds
 
@@ -171,13 +171,14 @@ def plan(
     kind = kinds.get(target.kind)
     if kind is None:
         raise Refused(f"objects of kind {target.kind} are never changed")
-    for edit in item.edits:
+    edits = _settable(item.edits, kind) if bounds is not None and item.items else item.edits
+    for edit in edits or item.edits:
         if edit.holder != (target.name if target.kind == TASK else None):
             raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
         if kind.resource(edit.pointer) is None:
             raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
-    settings = [resolve_setting(edit, raw, kind, bounds) for edit in item.edits]
-    changing = [(e, s) for e, s in zip(item.edits, settings, strict=True) if s.old is None or s.new != s.old]
+    settings = [resolve_setting(edit, raw, kind, bounds) for edit in edits]
+    changing = [(e, s) for e, s in zip(edits, settings, strict=True) if s.old is None or s.new != s.old]
     if bounds is not None and any(s.old is not None for _, s in changing):
         changing = [(e, s) for e, s in changing if s.old is not None]  # a first value has no step: a person sets it
     if not changing:
@@ -189,8 +190,8 @@ def plan(
     own = {s.pointer for _, s in changing}
     sources = {s.source: s.old_literal for _, s in changing if s.source is not None and s.source not in own}
     guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
-    gone = [(e.weight, progress(e, s)) for e, s in zip(item.edits, settings, strict=True) if s.old is not None]
-    weight = sum(w for w, _ in gone)
+    gone = [(e.weight, progress(e, s)) for e, s in zip(edits, settings, strict=True) if s.old is not None]
+    weight = sum(e.weight for e in item.edits if e.current is not None)
     part = sum(w * p for w, p in gone) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
     return Plan(
         profile=profile,
@@ -207,9 +208,17 @@ def plan(
         patch=(*guards, *patch),
         inverse=(*guards, *inverse),
         predicted=predict(item, part, monthly_cost, spread),
-        whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing),
+        whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing) and len(edits) == len(item.edits),
         factor=item.factor,
     )
+
+
+def _settable(edits: Sequence[Edit], kind: ObjectKind) -> tuple[Edit, ...]:
+    """The edits that a change may make. A request whose limit has to move with it is left to a person with its limit, and
+    holds back no other container."""
+    people = {e.pointer for e in edits if kind.resource(e.pointer) is None}
+    people |= {p.replace("/limits/", "/requests/") for p in people}
+    return tuple(e for e in edits if e.pointer not in people)
 
 
 def predict(

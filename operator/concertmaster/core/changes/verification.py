@@ -38,7 +38,7 @@ _LEAST_INTERVALS = 10  # of the schedule that a verification waits at least
 class Verification:
     """Where a proof stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from it.
 
-    ``measured`` is the effect so far in the measure of the aim.
+    ``measured`` is the effect so far in the measure of the aim; ``harmed`` are the steps that show the harm.
     """
 
     verdict: Verdict | None
@@ -47,6 +47,7 @@ class Verification:
     baseline_runs: int
     verified_runs: int
     measured: Predicted | None = None
+    harmed: tuple[str, ...] = ()
 
 
 def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, now: float) -> VerifySettings:
@@ -155,11 +156,11 @@ def _killed(found: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> 
     """A kill for memory where there was none before, after less memory was asked for."""
     if not lowers_memory:
         return None
-    after = [r for r in found.after if _oom(r, steps)]
-    before = sum(_oom(r, steps) for r in found.before)
-    if not after or before or len(found.before) < QUIET_RUNS:
+    each: list[Collection[str]] = [(s,) for s in steps] or [()]  # a step that was killed before hides no other's kills
+    new = [n for s in each if (n := killed_for_memory(found.after, s)) and not killed_for_memory(found.before, s)]
+    if not new or len(found.before) < QUIET_RUNS:
         return None
-    killed = count(len(after), "run")
+    killed = count(max(new), "run")
     return f"{killed} after it had a container killed for lack of memory, none of {len(found.before)} before"
 
 
@@ -214,6 +215,11 @@ def _bad(run: RunRecord) -> bool:
 def _failed(runs: Sequence[RunRecord]) -> float:
     """Share of failed runs."""
     return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
+
+
+def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
+    """In how many runs a container of these steps (none: of any) was killed for lack of memory."""
+    return sum(_oom(r, steps) for r in runs)
 
 
 def _oom(run: RunRecord, steps: Collection[str]) -> bool:

@@ -48,7 +48,7 @@ class SizeItem:
 @dataclass(frozen=True, slots=True)
 class Edit:
     """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and
-    ``proposed`` are literal YAML scalars. ``sure``: enough runs stay far enough below it to go there in one step.
+    ``proposed`` are literal YAML scalars. ``sure``: the evidence lets it go there in one step.
     ``weight``: its part in what the recommendation predicts, in any unit."""
 
     pointer: str

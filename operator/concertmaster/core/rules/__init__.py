@@ -8,6 +8,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
+from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Recommendation, Severity
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
@@ -100,18 +101,21 @@ def recommend(
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
     quotas: Sequence[ResourceQuota] = (),
+    sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
     """All recommendations for one workflow, minor ones too, ranked and free of contradictions. Rules that compare
     workflows stay silent without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
-    for which the thresholds are lower; ``quotas``: those of the namespace."""
+    for which the thresholds are lower; ``quotas``: those of the namespace; ``sizing``: what earlier decisions
+    say about sizes."""
     recommendations: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
-            recommendations.extend(
-                rule.recommend(Evidence(analysis, profile, own, gaps or DataGaps(), fleet, tuple(quotas), rows))
+            evidence = Evidence(
+                analysis, profile, own, gaps or DataGaps(), fleet, tuple(quotas), rows, sizing or SizingHistory()
             )
+            recommendations.extend(rule.recommend(evidence))
     assessed = [assess(item, analysis, published=item.id in published) for item in recommendations]
     ranked = rank(assessed, analysis.pricing, failing=_failing(analysis), trust=trust)
     # What is published must not point to what nobody sees.

@@ -19,6 +19,7 @@ from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
+from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
@@ -36,7 +37,7 @@ class DataGaps:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All a rule may look at: one workflow's analysis, the profile's name for commands, and the rule's settings.
-    ``quotas`` are those of the namespace."""
+    ``quotas`` are those of the namespace, ``sizing`` what earlier decisions say about sizes."""
 
     analysis: Analysis
     profile: str
@@ -45,6 +46,7 @@ class Evidence:
     fleet: Fleet | None = None
     quotas: tuple[ResourceQuota, ...] = ()
     shared: Rows | None = None
+    sizing: SizingHistory = field(default_factory=SizingHistory)
 
     @property
     def objectives(self) -> Objectives:

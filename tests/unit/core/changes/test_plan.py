@@ -14,7 +14,7 @@ from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing, within
 from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
 from concertmaster.core.changes.situation import Situation
-from concertmaster.core.model import Category, Edit
+from concertmaster.core.model import Category, Edit, SizeItem
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds, Range
@@ -220,6 +220,29 @@ def test_nothing_but_parallelism_and_requests_is_ever_planned(pointer: str) -> N
 def test_advice_that_also_sets_a_limit_is_refused_as_a_whole() -> None:
     with pytest.raises(Refused, match="limits/memory"):
         planned(advice(cpu(), Edit("/spec/templates/1/container/resources/limits/memory", None, "4Gi")))
+
+
+def test_a_right_sizing_leaves_a_request_whose_limit_moves_to_a_person_and_makes_the_rest() -> None:
+    limit = Edit("/spec/templates/1/container/resources/limits/memory", None, "1Gi", weight=0.0)
+    memory = Edit(f"{TRAIN}/memory", "2Gi", "1Gi", weight=3.0)
+    row = SizeItem("train", "train", "requests.cpu", "2", "1500m", "1", "50 %")
+    item = replace(advice(cpu(), memory, limit), items=(row,))
+    found = planned(item, bounds=BOUNDS)
+    assert [s.pointer for s in found.settings] == [f"{TRAIN}/cpu"]
+    assert not found.whole
+    whole = planned(replace(item, edits=(cpu(), memory)), bounds=BOUNDS)
+    assert whole.whole
+    assert whole.predicted is None or found.predicted is None or found.predicted.likely > whole.predicted.likely
+    with pytest.raises(Refused, match="only parallelism and requests"):
+        planned(replace(item, edits=(memory, limit)), bounds=BOUNDS)
+
+
+def test_a_verified_first_step_frees_the_second_from_the_largest_step() -> None:
+    far = replace(cpu("2", "200m"), sure=True)
+    for edit, new in ((far, "200m"), (replace(far, sure=False), "1"), (replace(cpu("2", "7"), sure=True), "7")):
+        found = planned(advice(edit), bounds=BOUNDS)
+        assert found.settings[0].new_literal == new
+        assert "largest-step" not in {v.check for v in run_checks(found, Situation(0.0)) if not v.passed}
 
 
 def test_running_runs_and_unknown_kinds_are_never_changed() -> None:

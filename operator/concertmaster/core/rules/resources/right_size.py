@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
@@ -32,15 +32,36 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if own.settings.enabled and cpu_request.held_back(own, p) is not None
     )
     groups: dict[str | None, list[SizeRow]] = {}
+    left_out = _left_out(evidence)
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     for row in rows(evidence, least, held_back):
         holder = row.edits[0].holder if row.edits else None
         groups.setdefault(holder, []).append(row)
     for holder, found in groups.items():
-        yield _finding(evidence, holder, found)
+        yield _finding(evidence, holder, [replace(r, edits=_verified(evidence, holder, r)) for r in found], left_out)
 
 
-def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow]) -> Finding:
+def _left_out(evidence: Evidence) -> tuple[str, ...]:
+    """What earlier decisions leave out of the table, and why."""
+    reasons = {
+        f"{p.step.step}/{p.container.name}": why
+        for p in places(evidence.analysis)
+        for resource in ("cpu", "memory")
+        if (why := evidence.sizing.excluded(p.step.step, p.container.name, resource)) is not None
+    }
+    return tuple(f"left out: {title}, {why}" for title, why in reasons.items())
+
+
+def _verified(evidence: Evidence, holder: str | None, row: SizeRow) -> tuple[Edit, ...]:
+    """The row's edits; where a verified change set the present value on its way, the next one goes all of the way."""
+    known, name = evidence.sizing.verified, f"{RULE.name}.{holder}" if holder else RULE.name
+    return tuple(
+        replace(e, sure=True) if e.current is not None and known.get((name, e.pointer)) == e.current else e
+        for e in row.edits
+    )
+
+
+def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], left_out: Sequence[str]) -> Finding:
     ordered = sorted(found, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
     saving = _total(ordered)
     runs = min(r.runs for r in ordered)
@@ -69,27 +90,30 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow]) -
         expected=_expected(evidence, ordered, saving),
         confidence=min(r.confidence for r in ordered),
         saving_per_month=saving,
-        items=tuple(item(r) for r in ordered),
+        items=tuple(i for r in ordered for i in items(r)),
         edits=tuple(e for r in ordered for e in r.edits),
         evidence=(
             f"the largest peak of each run over {text.count(runs, 'run')}; sizes never fall below it",
             "a request used to its target share, or off by less than minChangePercent, is left alone",
+            *left_out,
         ),
-        automatic=all("/limits/" not in e.pointer for r in ordered for e in r.edits),
+        automatic=any(r.edits and r.old is not None and not r.limited for r in ordered),
     )
 
 
-def item(row: SizeRow) -> SizeItem:
-    """The row as a line of the table."""
-    return SizeItem(
-        row.place.step.step,
-        row.place.container.name,
-        f"requests.{row.resource}",
-        _amount(row, row.old) if row.old is not None else None,
-        _amount(row, row.new),
-        _amount(row, row.peak),
-        text.percent(row.headroom),
-    )
+def items(row: SizeRow) -> Iterator[SizeItem]:
+    """The row as lines of the table: the request, and the limit where it moves with it."""
+    limit = row.place.container.cpu_limit if row.resource == "cpu" else row.place.container.memory_limit
+    for section, old in (("requests", row.old), *((("limits", limit),) if row.limited else ())):
+        yield SizeItem(
+            row.place.step.step,
+            row.place.container.name,
+            f"{section}.{row.resource}",
+            _amount(row, old) if old is not None else None,
+            _amount(row, row.new),
+            _amount(row, row.peak),
+            text.percent(row.headroom),
+        )
 
 
 def _total(found: Sequence[SizeRow]) -> Interval | None:

@@ -52,6 +52,11 @@ class SizeRow:
         return f"{self.place.step.step}/{self.place.container.name}"
 
     @property
+    def limited(self) -> bool:
+        """Whether the limit moves with the request."""
+        return any("/limits/" in e.pointer for e in self.edits)
+
+    @property
     def headroom(self) -> float:
         """Room above the largest peak, a share of it."""
         return self.new / self.peak - 1.0 if self.peak > 0 else 0.0
@@ -67,7 +72,8 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
         if size_guard(place.container, evidence.analysis.options) is not None:
             continue
         for resource, size in (("cpu", _cpu), ("memory", _memory)):
-            if (place.step.step, place.container.name, resource) not in held_back:
+            name = (place.step.step, place.container.name, resource)
+            if name not in held_back and evidence.sizing.excluded(*name) is None:
                 row = size(evidence, place, least)
                 if row is not None:
                     yield _priced(evidence, row)
@@ -205,5 +211,5 @@ def _priced(evidence: Evidence, row: SizeRow) -> SizeRow:
     price = less / _HOUR * hourly * rate * present if rate is not None else 0.0
     saving = mean_interval(held, price) if price else None
     weight = max(0.0, saving.likely) if saving is not None else 0.0
-    edits = tuple(replace(e, weight=weight) for e in row.edits)
+    edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
     return replace(row, saving=saving, edits=edits, freed=less * sum(held) / len(held) / _HOUR * present)

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.changes.ledger import Line
+from concertmaster.core.lifecycle.sizing_history import SizingHistory, sizing_history
 from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Recommendation, StepSpec
 from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range, RuleSettings
 from concertmaster.core.rules import RULES, recommend
 from concertmaster.core.sizing import MIB, plain_memory
@@ -42,7 +45,13 @@ def spec(name: str, index: int, *, cpu: str | None = "1", memory: str | None = "
     return replace(step(name, index=index), containers=(held,))
 
 
-def sized(specs: list[StepSpec], facts: dict[str, Facts], count: int = 24, **policy: object) -> list[Recommendation]:
+def sized(
+    specs: list[StepSpec],
+    facts: dict[str, Facts],
+    count: int = 24,
+    sizing: SizingHistory | None = None,
+    **policy: object,
+) -> list[Recommendation]:
     """What right-size says of ``count`` runs of steps of ten minutes."""
     of = definition(*specs)
     runs = [
@@ -56,7 +65,8 @@ def sized(specs: list[StepSpec], facts: dict[str, Facts], count: int = 24, **pol
         for i in range(count)
     ]
     rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
-    return recommend(analyze(of, runs, now=NOW, policy=Policy(rules=rules, **policy)), "wfp")  # type: ignore[arg-type]
+    analysis = analyze(of, runs, now=NOW, policy=Policy(rules=rules, **policy))  # type: ignore[arg-type]
+    return recommend(analysis, "wfp", sizing=sizing)
 
 
 def fact(**values: object) -> Facts:
@@ -164,9 +174,11 @@ def test_limits_go_with_requests_where_the_quality_of_service_is_guaranteed() ->
         sized([spec("a", 0, cpu_limit="1", memory_limit="1Gi")], {"a": fact(**pod, memory_sampled_peak=400 * MI)})
     )
     assert {e.pointer.split("/")[-2] for e in item.edits} == {"requests", "limits"}
-    (row,) = item.items
+    row, limit = item.items
+    assert [(i.field, i.old) for i in item.items] == [("requests.memory", "1Gi"), ("limits.memory", "1Gi")]
+    assert limit.new == row.new
     assert (quantity(row.new) or 0.0) >= 1.2 * 400 * MI  # beyond the limit the container is killed
-    assert not item.automatic
+    assert not item.automatic  # a change sets no limit: nothing of the table is left for one
 
 
 def test_many_runs_far_below_go_there_in_one_step() -> None:
@@ -193,3 +205,34 @@ def test_plain_figures_are_never_below_the_size_and_never_far_above(mib: float) 
     assert size >= mib * MIB * (1 - 1e-6)
     assert size <= max(16 * MIB, mib * MIB * 1.125 + 16 * MIB)
     assert plain_memory(size) == size
+
+
+def _line(verdict: Verdict = Verdict.IMPROVED, **more: object) -> Line:
+    return Line("demo/wfp", "right-size", verdict, NOW - DAY, recommendation="right-size", **more)  # type: ignore[arg-type]
+
+
+WIDE = {"a": fact(memory_sampled_peak=200 * MI), "b": fact(memory_sampled_peak=200 * MI)}
+
+
+def test_a_dismissed_or_harmed_step_is_left_out_and_the_rest_stays() -> None:
+    steps = [spec("a", 0), spec("b", 1)]
+    for decided in (
+        sizing_history({"right-size.a": "month end"}, ()),
+        sizing_history({"right-size.a.main": "month end"}, ()),
+        sizing_history({"memory-request.a": "month end"}, ()),  # as it was called before
+        sizing_history({}, [_line(Verdict.WORSE, harmed=("a",))]),
+    ):
+        item = only(sized(steps, WIDE, sizing=decided))
+        assert {i.step for i in item.items} == {"b"}
+        assert any(e.startswith("left out: a/main, ") for e in item.evidence)
+    assert sized(steps, WIDE, sizing=sizing_history({"right-size.a": "x", "right-size.b": "x"}, ())) == []
+    task = sizing_history({"right-size.a": "x"}, (), tasks=["a"])
+    assert {i.step for i in only(sized(steps, WIDE, sizing=task)).items} == {"a", "b"}
+
+
+def test_after_one_verified_step_the_next_goes_all_of_the_way() -> None:
+    pointer = "/spec/templates/0/container/resources/requests/memory"
+    known = sizing_history({}, [_line(stayed=((pointer, "1Gi"),))])
+    assert [e.sure for e in only(sized([spec("a", 0)], WIDE, count=10, sizing=known)).edits] == [True]
+    other = sizing_history({}, [_line(stayed=((pointer, "2Gi"),))])  # somebody set another value since
+    assert [e.sure for e in only(sized([spec("a", 0)], WIDE, count=10, sizing=other)).edits] == [False]

@@ -1,0 +1,50 @@
+"""Which of several changed steps did the harm that ended a verification. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from statistics import fmean
+
+from concertmaster.core.changes.before_after import BeforeAfter
+from concertmaster.core.changes.verification import killed_for_memory
+from concertmaster.core.model import Outcome, RunRecord
+
+_SLOWER = 1.1  # times its mean before: less is no slowdown of a step
+_PART = 0.5  # of the largest slowdown in seconds: another step with that much shares the blame
+
+
+def harmed_steps(found: BeforeAfter, steps: Collection[str]) -> tuple[str, ...]:
+    """Those of the changed ``steps`` that show the harm, by the first sign that any of them shows: kills for lack of memory,
+    failures, run time. None when no step shows it."""
+    for sign in (_killed, _failing):
+        named = tuple(s for s in steps if sign(found, s))
+        if named:
+            return named
+    extra = {s: seconds for s in steps if (seconds := _slowdown(found, s)) > 0}
+    most = max(extra.values(), default=0.0)
+    return tuple(s for s, seconds in extra.items() if seconds >= _PART * most)
+
+
+def _killed(found: BeforeAfter, step: str) -> bool:
+    return killed_for_memory(found.after, [step]) > 0 and killed_for_memory(found.before, [step]) == 0
+
+
+def _failing(found: BeforeAfter, step: str) -> bool:
+    return _share(found.after, step) > _share(found.before, step)
+
+
+def _share(runs: Sequence[RunRecord], step: str) -> float:
+    """Share of the runs in which an attempt of the step failed."""
+    failed = [any(e.step == step and e.outcome is Outcome.FAILED for e in r.steps) for r in runs]
+    return fmean(failed) if failed else 0.0
+
+
+def _slowdown(found: BeforeAfter, step: str) -> float:
+    """By how many seconds a run the step takes longer; 0 where that is little."""
+    before, after = _seconds(found.before, step), _seconds(found.after, step)
+    return after - before if before > 0 and after >= _SLOWER * before else 0.0
+
+
+def _seconds(runs: Sequence[RunRecord], step: str) -> float:
+    known = [d for r in runs for e in r.steps if e.step == step and (d := e.duration) is not None]
+    return fmean(known) if known else 0.0

@@ -1,0 +1,46 @@
+"""What right-sizing knows of earlier decisions: what people and verifications left out of it, and what was verified.
+
+Built anew in every analysis from the profile's dismissals and the retained WorkflowChanges, so that it survives a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from concertmaster.core.changes.ledger import Line
+from concertmaster.core.times import iso
+
+RULE = "right-size"
+# Rules whose recommendations held the sizes before: a dismissal of one still leaves that resource of the step alone.
+_RESOURCES = {RULE: None, "memory-request": "memory", "cpu-request": "cpu"}
+
+
+@dataclass(frozen=True, slots=True)
+class SizingHistory:
+    """``left_out``: why a request gets no new size, by step (or ``step.container``) and resource (None: both).
+    ``verified``: values that a change set, that its runs confirmed and that stayed, by recommendation and JSON pointer."""
+
+    left_out: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    verified: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def excluded(self, step: str, container: str, resource: str) -> str | None:
+        """Why that request is left out; None when it is not."""
+        names, resources = (step, f"{step}.{container}"), (None, resource)
+        return next((self.left_out[n, r] for n in names for r in resources if (n, r) in self.left_out), None)
+
+
+def sizing_history(dismissals: Mapping[str, str], lines: Iterable[Line], tasks: Collection[str] = ()) -> SizingHistory:
+    """The history of one workflow. ``dismissals``: those in force, id to words; ``lines``: the ledger lines of its retained
+    changes; ``tasks``: objects that have a right-sizing of their own, whose ids name them and no step."""
+    left_out: dict[tuple[str, str | None], str] = {}
+    verified: dict[tuple[str, str], str] = {}
+    for line in sorted((x for x in lines if x.rule == RULE), key=lambda x: x.finished):
+        verified.update(((line.recommendation, pointer), value) for pointer, value in line.stayed)
+        for step in line.harmed:
+            left_out[step, None] = f"a change of it was rolled back on {(iso(line.finished) or '')[:10]}"
+    for recommendation, words in dismissals.items():
+        rule, _, name = recommendation.partition(".")
+        if name and rule in _RESOURCES and not (rule == RULE and name in tasks):
+            left_out[name, _RESOURCES[rule]] = f"dismissed ({words})"
+    return SizingHistory(left_out, verified)

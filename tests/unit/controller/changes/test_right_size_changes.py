@@ -1,0 +1,56 @@
+"""A right-sizing as one change: verified as a whole, rolled back as a whole, and what it taught is in its object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.core.lifecycle.sizing_history import sizing_history
+from concertmaster.core.model import Edit, Recommendation, SizeItem
+from concertmaster.core.model.enums import Verdict
+from tests.support.controller.change_steps import later
+from tests.support.controller.changes_bed import CPU, MEMORY, Bed, cheaper
+
+
+def right_size() -> Recommendation:
+    """Lower both requests of the one container."""
+    rows = (
+        SizeItem("job", "main", "requests.cpu", "2", "1200m", "1", "20 %"),
+        SizeItem("job", "main", "requests.memory", "1Gi", "640Mi", "512Mi", "25 %"),
+    )
+    edits = (Edit(CPU, "2", "1200m"), Edit(MEMORY, "1Gi", "640Mi"))
+    return replace(cheaper(), id="right-size", rule="right-size", step=None, items=rows, edits=edits)
+
+
+def made() -> Bed:
+    bed = Bed()
+    bed.items = [right_size()]
+    bed.run()
+    assert bed.cpu() == "1200m"
+    assert len(bed.client.target_writes) == 1
+    return bed
+
+
+def test_a_kill_rolls_back_all_of_it_and_names_the_step() -> None:
+    bed = made()
+    later(bed, 1, reason="OOMKilled")
+    done = bed.one()
+    assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
+    assert bed.cpu() == "2"
+    assert done.status["harmedSteps"] == ["job"]
+    line = done.line()
+    assert line is not None
+    assert line.stayed == ()
+    assert sizing_history({}, [line]).excluded("job", "main", "cpu")
+
+
+def test_what_was_verified_is_known_to_the_next_step() -> None:
+    bed = made()
+    later(bed, 9, cpu=0.75)
+    done = bed.one()
+    assert (done.phase, done.verdict) == ("Completed", Verdict.IMPROVED)
+    assert "harmedSteps" not in done.status
+    line = done.line()
+    assert line is not None
+    known = sizing_history({}, [line])
+    assert known.verified == {("right-size", CPU): "1200m", ("right-size", MEMORY): "640Mi"}
+    assert known.left_out == {}
