@@ -21,6 +21,7 @@ from tests.support.cluster.operator_bed import apply, cronjob, history, policy, 
 pytestmark = pytest.mark.timeout(240)
 
 FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
+SMALLER = {"bounds": {"maxStepPercent": 20}}  # gives other plans
 CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 WORK = {
     "image": "example/etl:1",
@@ -77,7 +78,11 @@ def test_the_granted_rights_carry_the_loop(bed: Bed, place: str, prometheus: Pro
     rules = {"mode": "Approve", "changeHistoryLimit": 1}
     apply(bed.cluster, cronjob(place, "etl"), policy(place, "team", discover=CRONJOBS, apply=rules))
     with deployed(bed, "cm", place, tmp_path) as op:
-        wait_for("two proposals", lambda: phases(bed, place) == ["Proposed", "Proposed"])
+        wait_for("a proposal", lambda: phases(bed, place) == ["Proposed"])
+        reject_all(bed, place)
+        wait_for("its end", lambda: phases(bed, place) == ["Completed"])
+        apply(bed.cluster, policy(place, "team", discover=CRONJOBS, apply=rules | SMALLER))
+        wait_for("another proposal", lambda: "Proposed" in phases(bed, place))
         reject_all(bed, place)
         wait_for("the older one to be pruned", lambda: phases(bed, place) == ["Completed"])
         bed.cluster.kubectl("delete", "wfc", "--all", "-n", place)
@@ -179,6 +184,10 @@ def test_every_right_to_change_is_used_and_enough(
     granted = {(g, r, v) for x in role["rules"] for g in x["apiGroups"] for r in x["resources"] for v in x["verbs"]}
     with deployed(bed, "cm", place, tmp_path):
         wait_for("proposals for all five", lambda: len(phases(bed, place)) >= 5, 90)
+        reject_all(bed, place)
+        wait_for("their end", lambda: "Proposed" not in phases(bed, place))
+        apply(bed.cluster, policy(place, "team", discover=wanted, apply=rules | SMALLER))
+        wait_for("other proposals", lambda: phases(bed, place).count("Proposed") >= 5, 90)
         reject_all(bed, place)
         delete = ("concertmaster.dev", "workflowchanges", "delete")
         wait_for("finished ones to be pruned", lambda: delete in used(bed, place)[0])
