@@ -171,7 +171,8 @@ class Dismissal(ApiModel):
     )
     reason: Why = Field(description="Why, for colleagues; one line.", examples=["peak at month end"])
     recommendation: RecommendationId = Field(
-        description="Id of the recommendation, as in status.", examples=["memory-request.transform"]
+        description="Id of the recommendation, as in status, or right-size.STEP to leave a step out of a right-sizing.",
+        examples=["right-size.transform"],
     )
 
 
@@ -184,7 +185,7 @@ class WorkflowProfileSpec(ApiModel):
         default=(),
         max_length=100,
         description="Recommendations decided against, one entry each.",
-        examples=[[{"recommendation": "memory-request.transform", "reason": "peak at month end"}]],
+        examples=[[{"recommendation": "right-size.transform", "reason": "peak at month end"}]],
         json_schema_extra=schema(list_map="recommendation"),
     )
     extra_metrics: tuple[ExtraMetricSpec, ...] = Field(

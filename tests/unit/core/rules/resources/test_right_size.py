@@ -6,13 +6,18 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.ledger import Line
+from concertmaster.core.changes.operations import written
+from concertmaster.core.changes.plan import plan
+from concertmaster.core.changes.situation import Situation
 from concertmaster.core.lifecycle.sizing_history import SizingHistory, sizing_history
 from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Recommendation, StepSpec
 from concertmaster.core.model.amounts import quantity
@@ -20,6 +25,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range, RuleSettings
 from concertmaster.core.rules import RULES, recommend
 from concertmaster.core.sizing import MIB, plain_memory
+from concertmaster.engines import PATCHABLE
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
 
 GI = 1024 * MI
@@ -236,3 +242,41 @@ def test_after_one_verified_step_the_next_goes_all_of_the_way() -> None:
     assert [e.sure for e in only(sized([spec("a", 0)], WIDE, count=10, sizing=known)).edits] == [True]
     other = sizing_history({}, [_line(stayed=((pointer, "2Gi"),))])  # somebody set another value since
     assert [e.sure for e in only(sized([spec("a", 0)], WIDE, count=10, sizing=other)).edits] == [False]
+
+
+def _object(specs: list[StepSpec]) -> dict[str, Any]:
+    """The WorkflowTemplate that declares these steps, each in a template of its own."""
+    templates = [{"name": s.name, "container": {"resources": dict(s.containers[0].resources)}} for s in specs]
+    meta = {"name": "etl", "namespace": "demo", "uid": "u", "resourceVersion": "1"}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": meta,
+        "spec": {"templates": templates},
+    }
+
+
+@pytest.mark.parametrize("count", [10, 24])
+def test_from_approval_to_done_takes_two_verifications_at_most(count: int) -> None:
+    peaks: dict[str, object] = {"cpu_seconds": 3.0, "memory_sampled_peak": 150 * MI}
+    held = {"a": ("4", "8Gi"), "b": ("2", "2Gi")}
+    lines: list[Line] = []
+    for _ in range(4):
+        specs = [spec(name, i, cpu=cpu, memory=memory) for i, (name, (cpu, memory)) in enumerate(held.items())]
+        facts = {
+            name: fact(**peaks, cpu_request=quantity(cpu), memory_request=quantity(memory))
+            for name, (cpu, memory) in held.items()
+        }
+        found = sized(specs, facts, count, sizing=sizing_history({}, lines))
+        if not found:
+            break
+        made = plan(only(found), _object(specs), PATCHABLE, profile="wfp", namespace="demo", bounds=Bounds())
+        assert "largest-step" not in {r.check for r in run_checks(made, Situation(NOW)) if not r.passed}
+        values = {pointer: str(value) for pointer, value in written(made.patch).items()}
+        lines.append(_line(stayed=tuple(values.items())))
+        pointer = "/spec/templates/{}/container/resources/requests/{}".format
+        held = {
+            name: (values.get(pointer(i, "cpu"), cpu), values.get(pointer(i, "memory"), memory))
+            for i, (name, (cpu, memory)) in enumerate(held.items())
+        }
+    assert len(lines) == (1 if count >= 20 else 2)
