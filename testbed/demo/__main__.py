@@ -128,6 +128,10 @@ def show(cluster: Cluster) -> None:
     """What a user types."""
     headline("kubectl get wfp -A")
     say(cluster.kubectl("get", "wfp", "-A"))
+    for words in (("top", "-n", NAMESPACE), ("describe", "wftmpl/blast-search", "-n", NAMESPACE)):
+        headline(f"kubectl concertmaster {' '.join(words)}")
+        place = ["--kubeconfig", str(cluster.kubeconfig())]
+        say(subprocess.run(_python("concertmaster", *words, *place), check=True, capture_output=True, text=True).stdout)
     for item in cluster.get("wfp", "-n", NAMESPACE)["items"]:
         name = item["metadata"]["name"]
         headline(f"kubectl describe wfp -n {NAMESPACE} {name}")

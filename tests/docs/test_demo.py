@@ -51,39 +51,36 @@ def test_it_shows_every_profile_with_advice(demo: str) -> None:
     assert found is not None
 
 
-def _advice(demo: str) -> list[str]:
-    """The lines below Status.Advice of every described profile."""
-    lines: list[str] = []
-    inside = False
+def _recommendations(demo: str) -> list[dict[str, str]]:
+    """The Active recommendations of every described profile, field by field."""
+    found: list[dict[str, str]] = []
     for line in demo.splitlines():
-        if line == "  Advice:":
-            inside = True
-        elif inside and line.startswith("    "):
-            lines.append(line.strip())
-        else:
-            inside = False
-    return lines
+        if match := re.match(r"    Action: +(.+)", line):
+            found.append({"Action": match[1]})
+        elif found and (match := re.match(r"    (\w+): +(.+)", line)):
+            found[-1].setdefault(match[1], match[2])
+    return [r for r in found if r.get("State") == "Active"]
 
 
-def test_every_advice_line_has_number_unit_window_reason_command_and_consequence(demo: str) -> None:
-    lines = _advice(demo)
-    assert len(lines) >= 8
-    for line in lines:
-        assert re.search(r"\d", line), line
-        assert re.search(r"\d+ ?(%|Mi|Gi|m\b|s\b|cores?\b|runs?\b|executions\b)", line), line
-        assert re.search(r"\b\d+[dh]\b", line), line  # the span the runs stand for
-        assert ". Why: " in line, line
-        assert " Expected: " in line, line
-        assert " If nothing is done, " in line, line
-        assert re.search(r" Command: kubectl \S+", line), line
+def test_every_recommendation_has_number_unit_window_impact_and_command(demo: str) -> None:
+    found = _recommendations(demo)
+    assert len(found) >= 3
+    for item in found:
+        because = item["Because"]
+        assert re.search(r"\d+ ?(%|Mi|Gi|m\b|s\b|cores?\b|runs?\b|executions\b)", because), because
+        assert re.search(r"\b\d+[dh]\b", because), because  # the span the runs stand for
+        assert re.match(r"[\d.]+ .+ a month$", item["Impact"]), item
+        assert item["How"].startswith("kubectl "), item
+        assert item["Expected"]
+        assert 0 < int(item["Confidence"]) <= 100
 
 
 def test_the_drawn_regression_is_found_dated_and_attributed(demo: str) -> None:
-    (line,) = [found for found in _advice(demo) if found.startswith("Find out what changed in search")]
-    factor = re.search(r"\+(\d+) %\)", line)
+    (item,) = [r for r in _recommendations(demo) if r["Id"] == "degradation.search"]
+    factor = re.search(r"\+(\d+) %\)", item["Because"])
     assert factor is not None
     assert 24 <= int(factor[1]) <= 36  # drawn: 1.3 times (examples/demo/data/NOTICE.md)
-    assert "blast:2.14 to registry.example/blast:2.15" in line
+    assert "blast:2.14 to registry.example/blast:2.15" in item["Because"]
 
 
 def test_the_readme_shows_this_output(demo: str, request: pytest.FixtureRequest) -> None:
@@ -92,7 +89,7 @@ def test_the_readme_shows_this_output(demo: str, request: pytest.FixtureRequest)
         text = _updated(text, demo)
         README.write_text(text)
     shown = {scrub(line) for line in demo.splitlines()}
-    for block in re.findall(r"```console\n\$ kubectl (?:get|describe) wfp.*?```", text, re.DOTALL):
+    for block in re.findall(r"```console\n\$ kubectl (?:get wfp|concertmaster).*?```", text, re.DOTALL):
         for line in block.splitlines()[1:-1]:
             if line and not line.startswith("$"):
                 assert scrub(line) in shown, line
@@ -143,19 +140,11 @@ def _drain(leader: int) -> None:
 
 
 def _updated(text: str, demo: str) -> str:
-    """The README with its two kubectl blocks taken from the demo: the table, and the advice of one profile."""
-    table = re.search(r"=== kubectl get wfp -A\n(.*?)\n\n", demo, re.DOTALL)
-    advice = re.search(
-        r"describe wfp -n demo wftmpl-blast-search\n.*?(Status:\n  Advice:\n.*?)  Conditions:", demo, re.DOTALL
-    )
-    assert table is not None
-    assert advice is not None
-    text = re.sub(
-        r"(```console\n\$ kubectl get wfp -A\n).*?(```)", lambda m: m[1] + table[1] + "\n" + m[2], text, flags=re.DOTALL
-    )
-    return re.sub(
-        r"(```console\n\$ kubectl describe wfp -n demo wftmpl-blast-search\n).*?(```)",
-        lambda m: m[1] + advice[1] + m[2],
-        text,
-        flags=re.DOTALL,
-    )
+    """The README with the output of each command it shows taken from the demo."""
+    for command in re.findall(r"```console\n\$ (kubectl (?:get wfp|concertmaster)[^\n]*)", text):
+        shown = re.search(rf"=== {re.escape(command)}\n(.*?)\n\n?=== ", demo, re.DOTALL)
+        assert shown is not None, command
+        block = rf"(```console\n\$ {re.escape(command)}\n).*?(```)"
+        output = shown[1].rstrip() + "\n"
+        text = re.sub(block, lambda m, output=output: m[1] + output + m[2], text, count=1, flags=re.DOTALL)
+    return text

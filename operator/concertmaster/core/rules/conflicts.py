@@ -2,7 +2,7 @@
 
 The list comes ranked. Two that set the same field cannot both be followed: the better one stays and says so. Two that
 shorten the same step share one gain: the later one says that its gain is not on top. ``bottleneck`` names a place, not a
-remedy: where another rule has the remedy for that place, it points there.
+remedy: where another rule has the remedy for that place, it is merged into that one.
 """
 
 from __future__ import annotations
@@ -111,19 +111,13 @@ def _overlaps(items: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _point(items: Sequence[Recommendation]) -> list[Recommendation]:
-    """A description points to the first remedy for the same step and stands behind it."""
+    """A description of a step that another recommendation has the remedy for is merged into it, as its evidence."""
     out = [i for i in items if i.rule not in _DESCRIBE]
     for item in (i for i in items if i.rule in _DESCRIBE):
-        place = items.index(item)
-        remedies = [o for o in items if o.step == item.step and o.gain_share is not None and o.rule not in _DESCRIBE]
-        if remedies and item.step is not None:
-            names = " and ".join(o.id for o in remedies[:2])
-            head = item.action.partition(";")[0]
-            changed = replace(item, action=f"{head}; see {names}")
-            place = max(place, items.index(remedies[0]))
-        else:
-            changed = item
-        before = {o.id for o in items[: place + 1]}
-        at = sum(o.id in before for o in out)
-        out.insert(at, changed)
+        at = next((n for n, o in enumerate(out) if o.step == item.step and o.gain_share is not None), None)
+        if at is not None and item.step is not None:
+            out[at] = replace(out[at], evidence=(*out[at].evidence, item.because))
+            continue
+        before = {o.id for o in items[: items.index(item)]}
+        out.insert(sum(o.id in before for o in out), item)
     return out

@@ -302,7 +302,7 @@ def test_every_sentence_carries_number_cause_consequence_and_command() -> None:
 
     runs = daily(CHAIN.graph, 14, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
     found = _all(analyze(CHAIN, runs, now=NOW))
-    assert len({r.id for r in found}) == len(found) >= 5
+    assert len({r.id for r in found}) == len(found) >= 4
     for item in found:
         assert any(c.isdigit() for c in item.because), item
         assert "14d" in item.because, item
