@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from concertmaster.cli.commands.dismiss import MANAGER, expiration, refuse_same, take_back, write
+from concertmaster.cli import profiles
+from concertmaster.cli.commands.dismiss import MANAGER, command, expiration, refuse_same, take_back, write
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from tests.support.builders import NOW
@@ -126,3 +128,18 @@ def test_an_end_that_somebody_else_gave_goes_unless_one_is_asked_for(wanted: str
             ]
         ]
     )
+
+
+def test_a_step_of_the_table_is_dismissed_although_no_recommendation_is_called_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = {"id": "right-size", "state": "Active"}
+    raw = {"metadata": {"name": "etl", "namespace": "demo"}, "status": {"recommendations": [table]}}
+    monkeypatch.setattr(profiles, "connect", lambda *_: MemoryClient())
+    monkeypatch.setattr(profiles, "read", lambda *_: raw)
+    call = ["etl", "right-size.load", "-n", "demo", "--reason", "month end", "--print"]
+    said = CliRunner().invoke(command, call)
+    assert (said.exit_code, "recommendation: right-size.load" in said.output) == (0, True)
+    assert CliRunner().invoke(command, [*call[:1], "timeout.load", *call[2:]]).exit_code != 0
+    raw["status"] = {"recommendations": []}
+    assert CliRunner().invoke(command, call).exit_code != 0

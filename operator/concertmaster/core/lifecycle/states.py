@@ -21,6 +21,7 @@ from concertmaster.core.lifecycle.history import (
     TrackedRecommendation,
 )
 from concertmaster.core.lifecycle.implementation import followed, follows, value, way
+from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import RecommendationState
@@ -220,6 +221,8 @@ def _gone(standing: TrackedRecommendation, look: Observation) -> str:
             return f"the template changed: there is no {wanted.path} any more"
         if now != wanted.old and not follows(wanted, now):
             return f"the template changed: {wanted.path} is {now or 'not set'} now and was {wanted.old or 'not set'}"
+    if decided := sorted(d for d in look.dismissals if d.startswith(f"{SIZING}.") and standing.id == SIZING):
+        return f"nothing is left of it without the dismissed steps ({', '.join(decided[:3])})"
     return "the runs no longer show what it rested on"
 
 

@@ -118,6 +118,7 @@ def test_an_expired_dismissal_is_over_and_the_next_look_comes_in_time() -> None:
     [
         ("memory-reqest.load", "there is no rule memory-reqest; the rules are batch-small-steps,"),
         ("memory-request.laod", "the workflow has no step laod; its steps are extract, transform and load"),
+        ("right-size.laod", "the workflow has no step laod; its steps are extract, transform and load"),
     ],
 )
 def test_a_dismissal_of_nothing_is_told_and_stops_nothing(wrong: str, why: str) -> None:
@@ -134,6 +135,26 @@ def test_a_dismissal_of_nothing_is_told_and_stops_nothing(wrong: str, why: str) 
 def test_a_dismissal_in_advance_is_no_mistake() -> None:
     found = advise(dismissals=({"recommendation": "timeout.load", "reason": "we watch it"},))
     assert found.ready.reason.value == "Analyzed"
+
+
+@pytest.mark.parametrize("how", ["dismissed", "harmed"])
+def test_a_step_that_was_dismissed_or_harmed_is_left_out_of_the_right_sizing(how: str) -> None:
+    step = fields(advise())[1]
+    harm = replace(line(1, 0.0, rule="right-size", verdict=Verdict.WORSE), harmed=(step,))
+    found = (
+        advise(dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
+        if how == "dismissed"
+        else advise(lines=[harm])
+    )
+    assert found.ready.reason.value == "Analyzed"
+    assert "right-size" in states(advise())
+    assert "right-size" not in states(found)  # it was the only step
+    if how == "dismissed":
+        gone = advise(advise(), dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
+        assert (
+            entry(gone, "right-size")["note"]
+            == f"nothing is left of it without the dismissed steps (right-size.{step})"
+        )
 
 
 @pytest.mark.parametrize("id_", ["budget.tokens", "budget.cost", "objective-at-risk.duration-p95", "queue-time.start",
