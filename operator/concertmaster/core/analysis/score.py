@@ -60,13 +60,14 @@ def compute_score(
     trend: Detection,
     policy: Policy,
     target: float,
+    blocked: float = 0.0,
 ) -> Score:
     """The score of the given finished runs.
 
     success: success rate, where the target is full marks and 20 points below it none; stability: coefficient of
     variation of the makespan against twice the mark's threshold, halved while a slowdown stands; efficiency: used
     share of the requested cost against the ``target`` utilisation; waiting: share of the makespan spent waiting for
-    a node, none at 20 %.
+    a node, and ``blocked`` by a limit or a retry on the critical path (mean seconds per run); none at 20 %.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
@@ -93,8 +94,10 @@ def compute_score(
     else:
         parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))
     if queue.mean is not None and makespan.mean:
-        share = queue.mean / makespan.mean
-        why = f"{100 * share:.0f} % of the run time is waiting for a node"
+        share = (queue.mean + blocked) / makespan.mean
+        why = f"{100 * share:.0f} % of the run time is waiting for a node" + (
+            f", a free slot or a retry ({100 * blocked / makespan.mean:.0f} %)" if blocked >= 1.0 else ""
+        )
         parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
     else:
         parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core.analysis.cost import CostSummary, summarize_cost
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
-from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share
+from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share, time_split
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.usage import ContainerUsage, container_usage
@@ -254,7 +254,14 @@ def analyze(
         cost=cost,
         objectives=verdicts,
         score=compute_score(
-            finished, makespan=makespan, queue=queue, cost=cost, trend=trend, policy=policy, target=target
+            finished,
+            makespan=makespan,
+            queue=queue,
+            cost=cost,
+            trend=trend,
+            policy=policy,
+            target=target,
+            blocked=_blocked(replayable),
         ),
         enough=succeeded + failed >= options.min_runs,
         first_run=min((r.start for r in finished if r.start is not None), default=None),
@@ -262,6 +269,12 @@ def analyze(
         inferred=definition.graph.inferred,
         problems=definition.graph.problems + definition.notes,
     )
+
+
+def _blocked(runs: Sequence[ExecutedRun]) -> float:
+    """Mean seconds per run that the critical path waited for a slot or lost to failed attempts."""
+    splits = [split for split in (time_split(run) for run in runs) if split is not None]
+    return sum(s.limit + s.retry for s in splits) / len(splits) if splits else 0.0
 
 
 def _utilization(steps: Sequence[StepAnalysis]) -> tuple[float | None, float | None]:

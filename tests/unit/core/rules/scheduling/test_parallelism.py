@@ -109,3 +109,13 @@ def test_a_small_gain_is_silent_and_the_threshold_a_setting() -> None:
     assert base.advice("parallelism", minGainPercent="90") == []
     few = replace(base, runs=base.runs[:3])
     assert few.advice("parallelism") == []
+
+
+def test_a_run_that_waits_for_slots_most_of_its_time_has_no_good_score() -> None:
+    """Blocked for three quarters of the run it scored 97."""
+    score = scenarios.parallelism().analysis().score
+    (part,) = (p for p in score.parts if p.name == "waiting")
+    assert part.value == 0.0
+    assert "a free slot" in part.why
+    assert score.total is not None
+    assert score.total <= 85
