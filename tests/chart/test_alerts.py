@@ -37,6 +37,7 @@ CASES: dict[str, dict[str, str]] = {
     "ConcertmasterSourceFailing": {'concertmaster_source_up{source="default"}': NEVER},
     "ConcertmasterSourceBehind": {'concertmaster_source_data_until_timestamp_seconds{source="default"}': STUCK},
     "ConcertmasterFaults": {'concertmaster_failures_total{stage="collect"}': OFTEN},
+    "ConcertmasterCyclesFailing": {'concertmaster_failures_total{stage="cycle"}': OFTEN},
     "ConcertmasterStatusRefused": {'concertmaster_status_writes_total{kind="profile",outcome="rejected"}': OFTEN},
     "ConcertmasterRightsMissing": {'concertmaster_kubernetes_requests_total{verb="GET",code="403"}': OFTEN},
     "ConcertmasterChangeTakenBack": {'concertmaster_changes_restored_total{ground="Worse"}': OFTEN},

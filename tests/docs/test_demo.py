@@ -24,6 +24,7 @@ def scrub(line: str) -> str:
     line = TIME.sub("<time>", line.rstrip())
     line = re.sub(r"(True|False|Unknown) +\d+[smh]\d*s? ", r"\1 <age> ", line)
     line = re.sub(r"\b(\d+m)\d\ds\b", r"\1<s>", line)  # which pods a scrape just catches moves a percentile by a second
+    line = re.sub(r"\b\d+ minor items?\b", "<n> minor items", line)  # what the next hours bring is one of them
     return re.sub(r" {2,}", "  ", line)
 
 

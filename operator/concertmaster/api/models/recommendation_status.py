@@ -126,6 +126,11 @@ class RecommendationStatus(ApiModel):
         examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29 %)"]],
     )
     note: Line400 | None = _note()
+    otherwise: Line400 | None = Field(
+        default=None,
+        description="What happens if nothing is done; not written any more, explain prints it.",
+        examples=["1.2Gi stay reserved without use in every run"],
+    )
     promised: EffectLine | None = _promised()
     proposed: Line160 = Field(description="The value to set.", examples=["832Mi"])
     risk: Level = Field(description="Risk of the change.", examples=["Low"])

@@ -62,8 +62,11 @@ def backfilling(
     oldest = report.unread.get(definition.key) if report is not None else None
     if oldest is None or report is None or not report.ok:
         return None
-    read, window = text.window(max(3600.0, now - oldest)), text.window(policy.analysis.window_seconds)
-    message = f"Backfilling {read} of {window}: recommendations follow when the window is read"
+    # In quarters: a message that moved every cycle would be a write for each of ten thousand profiles every time.
+    window = policy.analysis.window_seconds
+    read = window / 4 * ((now - oldest) // (window / 4))
+    progress = text.window(read) if read > 0 else "less than a quarter"
+    message = f"Backfilling {progress} of {text.window(window)}: recommendations follow when the window is read"
     return ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, message)
 
 

@@ -18,10 +18,13 @@ def report(**more: object) -> SourceReport:
 
 
 def test_it_says_how_much_of_the_window_is_read() -> None:
-    found = backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - 4 * DAY}), NOW)
+    found = backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - 8 * DAY}), NOW)
     assert found is not None
     assert (found.status, found.reason) == (False, Reason.BACKFILLING)
-    assert found.message == "Backfilling 4d of 14d: recommendations follow when the window is read"
+    assert found.message == "Backfilling 7d of 14d: recommendations follow when the window is read"
+    early = backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - DAY}), NOW)
+    assert early is not None
+    assert early.message.startswith("Backfilling less than a quarter of 14d")
 
 
 @pytest.mark.parametrize("made", [None, report(), report(more=True)])
