@@ -42,9 +42,11 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
     field = definition.engine.memoize_field
     if field is None or spec.pointer is None or not names or "outputs" not in spec.declared:
         return ()
-    key = "-".join([spec.template or spec.name, *(f"{{{{inputs.parameters.{n}}}}}" for n in names)])
+    # Argo takes letters, digits and dashes for a key and ends every run in Error on anything else: a hash of the inputs.
+    key = f"{spec.template or spec.name}-{{{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}}}"
     cache = f"{definition.key.name}-{spec.template or spec.name}"
-    memoize = {"key": key, "maxAge": age, "cache": {"configMap": {"name": cache}}}
+    # The controller reads the name alone; the full CRDs ask for a key as well.
+    memoize = {"key": key, "maxAge": age, "cache": {"configMap": {"name": cache, "key": "cache"}}}
     return (commands.field_edit(f"{spec.pointer}/{field}", None, memoize),)
 
 

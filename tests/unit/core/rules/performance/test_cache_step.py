@@ -23,7 +23,7 @@ def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
     memoize = json.loads(item.edits[0].proposed or "")
     assert item.edits[0].pointer == "/spec/templates/2/memoize"
     assert memoize["maxAge"] == "24h"
-    assert memoize["key"] == "model-{{inputs.parameters.day}}"
+    assert memoize["key"] == "model-{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}"
     assert item.saving_per_month is not None
 
 
