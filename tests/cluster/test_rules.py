@@ -18,8 +18,8 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.report.result import status
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, install_crds
-from tests.support.core.rules_world import Scene
-from tests.support.core.scenarios import SCENARIOS
+from tests.support.core.rules_world import Pod, Scene, noise, scene
+from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
 
 CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 # Rules whose advice is a place to look at, not a field to set.
@@ -99,6 +99,24 @@ def test_the_pasted_command_sets_the_proposed_value(argo: Cluster, namespace: st
     answer = paste(argo, namespace, item.how)
     assert answer.returncode == 0, answer.stderr
     stored = get(argo, namespace, scene)
+    for edit in item.edits:
+        assert at(stored, edit.pointer) == proposed(item, edit.pointer)
+
+
+def test_a_quantity_that_was_written_as_a_number_is_tested_as_one(argo: Cluster, namespace: str) -> None:
+    """A custom resource keeps ``cpu: 2`` as it was written; a command that tests "2" fails on it."""
+    made, value = etl(transform=resources(requests={"cpu": 2, "memory": "1Gi"})), noise()
+    idle = measured(cpu_request=2.0, cpu_seconds=30.0, cpu_sampled_seconds=100.0)
+    of = scene(
+        made,
+        42,
+        lambda _: {n: Pod(value(s), containers=idle if n == "transform" else measured()) for n, s in STEPS.items()},
+    )
+    item = of.one("right-size")
+    create(argo, namespace, of)
+    answer = paste(argo, namespace, item.how)
+    assert answer.returncode == 0, answer.stderr
+    stored = get(argo, namespace, of)
     for edit in item.edits:
         assert at(stored, edit.pointer) == proposed(item, edit.pointer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def measured(**overrides: object) -> tuple[ContainerFact, ...]:
     return (container(**{"cpu_seconds": None, "cpu_sampled_seconds": None, **overrides}),)
 
 
-def resources(**sections: dict[str, str]) -> Manifest:
+def resources(**sections: dict[str, Any]) -> Manifest:
     """A template with these requests and limits."""
     return {"container": {"image": "registry.example/etl:1", "resources": sections}}
 

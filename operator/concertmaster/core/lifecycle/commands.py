@@ -29,7 +29,8 @@ def resource_edit(container: ContainerSpec, resource: str, value: str, section: 
     if container.resources_pointer is None:
         return None
     current = container.resources.get(section, {}).get(resource)
-    return Edit(f"{container.resources_pointer}/{section}/{resource}", current, value, container.holder)
+    literal = current if current is None or isinstance(current, str) else json.dumps(current)
+    return Edit(f"{container.resources_pointer}/{section}/{resource}", literal, value, container.holder)
 
 
 def field_edit(pointer: str, current: object, proposed: object) -> Edit:
@@ -87,7 +88,7 @@ def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSp
     return guards
 
 
-def _resource(edit: Edit, at: str, existing: dict[str, dict[str, str]]) -> JsonPatch:
+def _resource(edit: Edit, at: str, existing: dict[str, dict[str, str | int | float]]) -> JsonPatch:
     section, resource = edit.pointer.rsplit("/", 2)[1:]
     patch: JsonPatch
     if not existing:

@@ -42,7 +42,7 @@ class ContainerSpec:
     memory_limit: float | None = None
     resources_pointer: str | None = None
     # "requests"/"limits" as literally written, so that a patch can test the old value and knows which parents exist
-    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    resources: Mapping[str, Mapping[str, str | int | float]] = field(default_factory=dict)
     sidecar: bool = False
     init: bool = False
     empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds

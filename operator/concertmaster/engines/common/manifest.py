@@ -193,13 +193,17 @@ def container(
     """
     spec = mapping(raw, where, problems)
     own = mapping(spec.get(resources_field), f"{where}.{resources_field}", problems)
-    literal: dict[str, dict[str, str]] = {}
+    literal: dict[str, dict[str, str | int | float]] = {}
     values: dict[tuple[str, str], float | None] = {}
     for side in ("requests", "limits"):
         declared = mapping(own.get(side), f"{where}.{resources_field}.{side}", problems)
         fallback = mapping((defaults or {}).get(side), f"default {side}", problems)
         if declared:
-            literal[side] = {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in declared.items()}
+            # A number stays one: the schema of a custom resource keeps it, and a test of what is there compares it.
+            literal[side] = {
+                k: v if isinstance(v, str | int | float) and not isinstance(v, bool) else json.dumps(v, default=str)
+                for k, v in declared.items()
+            }
         for resource in ("cpu", "memory"):
             value = declared.get(resource, fallback.get(resource))
             values[side, resource] = quantity(value, f"{where}.{resources_field}.{side}.{resource}", problems)

@@ -72,7 +72,7 @@ def test_a_container_shows_what_will_hold_and_what_is_written() -> None:
     found = m.container(raw, "c", problems, at="/spec/c")
     assert (found.cpu_request, found.cpu_limit) == (0.5, 1.0)
     assert found.memory_request == found.memory_limit == 1024.0**3  # the API server copies a lone limit
-    assert found.resources == {"requests": {"cpu": "500m"}, "limits": {"cpu": "1", "memory": "1Gi"}}
+    assert found.resources == {"requests": {"cpu": "500m"}, "limits": {"cpu": 1, "memory": "1Gi"}}
     assert found.resources_pointer == "/spec/c/resources"
     assert m.container(raw, "c", problems, at=None).resources_pointer is None
 
