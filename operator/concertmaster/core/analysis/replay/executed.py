@@ -18,7 +18,7 @@ from concertmaster.core.analysis.graph import LONGEST
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowGraph
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowGraph
 
 # Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
 CLOCK_TOLERANCE = 2.0
@@ -53,6 +53,7 @@ def prepare(
     """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
     locks = tuple(locks)
     known = {step.name for step in graph.steps}
+    daemons = frozenset(step.name for step in graph.steps if step.daemon)
     layouts: dict[tuple[tuple[str, ...], Taken], Layout] = {}
     out = []
     for run in runs:
@@ -63,13 +64,13 @@ def prepare(
         shape = (extra, taken(run))
         if shape not in layouts:
             layouts[shape] = lay_out(graph, *shape)
-        out.append(_executed(run, layouts[shape], locks))
+        out.append(_executed(run, layouts[shape], locks, daemons))
     return out
 
 
-def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> ExecutedRun:
+def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons: frozenset[str]) -> ExecutedRun:
     problems = list(layout.problems)
-    rows, unknown = _rows(run)
+    rows, unknown = _rows(run, daemons)
     if unknown:
         why = f"{unknown} of {unknown + len(rows)} pods have no known start or end"
         return ExecutedRun(run.run, problems=(*problems, why))
@@ -121,7 +122,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
     replayed = simulate(layout.names, parents, pieces, lengths, ranks, limits) + end - last
     if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
         why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
-        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), ())
+        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), (), daemons)
     return ExecutedRun(
         run=run.run,
         names=layout.names,
@@ -143,11 +144,17 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...]) -> Execu
     )
 
 
-def _rows(run: RunRecord) -> tuple[list[Row], int]:
-    """Executions that ran, in the order they began, and how many of unknown start or end there are besides."""
+def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:
+    """Executions that ran, in the order they began, and how many of unknown start or end there are besides.
+
+    For those who wait the work of a daemon ends when it is ready; its life beside them is no work of the run. Live objects
+    give that moment as its end; of a pod alone only its start is known.
+    """
     rows: list[Row] = []
     unknown = 0
     for position, execution in enumerate(run.steps):
+        if execution.step in daemons and run.source is Source.HISTORY and execution.started is not None:
+            execution = replace(execution, finished=execution.started)
         begin, end = execution.created, execution.finished
         if begin is None or not _finite(begin):
             begin = next((t for t in (execution.scheduled, execution.started) if t is not None and _finite(t)), None)

@@ -377,3 +377,25 @@ def test_a_controller_that_creates_pods_slowly_does_not_fill_the_slots() -> None
     run = executed(run_record(rows, workflow=KEY, start=BEGIN, source=Source.LIVE), graph)
     assert replay(run) == replay(run, WhatIf.set_parallelism(10)) == 204  # five at a time is all there ever are
     assert replay(run, WhatIf.set_parallelism(1)) == 200 * 5
+
+
+@pytest.mark.parametrize("source", [Source.HISTORY, Source.LIVE])
+def test_the_life_of_a_daemon_is_no_work_of_the_run(source: Source) -> None:
+    """db (ready after 4 s) > load > query: told was "shorten db". From pods its end is that of the run."""
+    graph = WorkflowGraph((StepSpec("db", daemon=True), StepSpec("load", ("db",)), StepSpec("query", ("load",))))
+
+    def execution(step: str, created: float, started: float, finished: float) -> StepExecution:
+        return StepExecution(
+            step=step, pod=step, uid=step, ready=BEGIN + created, created=BEGIN + created, scheduled=BEGIN + created + 1,
+            started=BEGIN + started, finished=BEGIN + finished, outcome=Outcome.SUCCEEDED,
+        )  # fmt: skip
+
+    end = 4.0 if source is Source.LIVE else 330.0
+    steps = (execution("db", 0, 4, end), execution("load", 4, 6, 206), execution("query", 206, 208, 328))
+    record = run_record(steps, workflow=KEY, start=BEGIN, end=BEGIN + 330, source=source)
+    made = executed(record, graph)
+    assert made.usable
+    assert [a.step for a in critical_chain(made)] == ["db", "load", "query"]
+    share = critical_share([made], graph)
+    assert share["db"].drag <= 5.0
+    assert share["load"].drag == pytest.approx(202.0, abs=5.0)
