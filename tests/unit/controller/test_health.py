@@ -171,3 +171,23 @@ def test_a_fatal_error_ends_the_loop() -> None:
             worker.close(5.0)
 
     asyncio.run(scenario())
+
+
+def test_a_client_that_never_ends_its_request_is_disconnected() -> None:
+    async def scenario() -> tuple[bytes, float]:
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), Telemetry(), headers=0.4)
+        await server.start()
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.bound_port)
+            begun = time.monotonic()
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            await writer.drain()
+            said = await asyncio.wait_for(reader.read(), 10)  # to the end of the connection
+            assert (await asyncio.to_thread(get, server.bound_port, "/healthz"))[0] == 200
+            return said, time.monotonic() - begun
+        finally:
+            await server.stop()
+
+    said, seconds = asyncio.run(scenario())
+    assert said == b""
+    assert 0.3 <= seconds < 5.0

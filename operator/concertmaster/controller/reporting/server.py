@@ -10,30 +10,48 @@ and unknown profiles get the same answer.
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
 
 from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.telemetry import CONTENT_TYPE, Telemetry
 
+_HEADERS = 10.0  # seconds a client may take to send a request, and an idle connection stays open
+
 
 class Server:
-    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` tells which."""
+    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` tells which. A client that does not send a whole
+    request within ``headers`` seconds is disconnected, or slow clients would use up the connections."""
 
     def __init__(
-        self, address: str, port: int, health: Health, telemetry: Telemetry, details: Details | None = None
+        self,
+        address: str,
+        port: int,
+        health: Health,
+        telemetry: Telemetry,
+        details: Details | None = None,
+        *,
+        headers: float = _HEADERS,
     ) -> None:
         self._address = address
         self._port = port
         self._health = health
         self._telemetry = telemetry
         self._details = details or Details()
+        self._headers = headers
+        self._answering: set[RequestHandler] = set()
+        self._waiting: dict[RequestHandler, float] = {}
         self._runner: web.AppRunner | None = None
+        self._watch: asyncio.Task[None] | None = None
         self.bound_port = port
 
     async def start(self) -> None:
         """Bind and serve; OSError when the address is taken."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._count])
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -52,12 +70,36 @@ class Server:
             raise
         self._runner = runner
         self.bound_port = int(runner.addresses[0][1])
+        self._watch = asyncio.create_task(self._disconnect_slow(runner), name="slow clients")
 
     async def stop(self) -> None:
         """Close the port."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Remember which connections have a whole request under way."""
+        self._answering.add(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            self._answering.discard(request.protocol)
+            self._waiting.pop(request.protocol, None)
+
+    async def _disconnect_slow(self, runner: web.AppRunner) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._headers / 4)
+            open_ = set(runner.server.connections) if runner.server is not None else set()
+            now = clock()
+            self._waiting = {c: self._waiting.get(c, now) for c in open_ - self._answering}
+            for connection, since in self._waiting.items():
+                if now - since >= self._headers:
+                    connection.force_close()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         try:
