@@ -23,8 +23,11 @@ def scrub(line: str) -> str:
     """What changes from run to run: times, ages, column widths."""
     line = TIME.sub("<time>", line.rstrip())
     line = re.sub(r"(True|False|Unknown) +\d+[smh]\d*s? ", r"\1 <age> ", line)
+    line = re.sub(r"\b\d+ +(True|False|Unknown) <age>", r"<n> \1 <age>", line)  # the impact, see below
     line = re.sub(r"\b(\d+m)\d\ds\b", r"\1<s>", line)  # which pods a scrape just catches moves a percentile by a second
     line = re.sub(r"\b\d+ minor items?\b", "<n> minor items", line)  # what the next hours bring is one of them
+    if " a month" in line:  # amounts rest on the mean time between runs, which the time of the demo moves
+        line = re.sub(r"\b\d+(\.\d+)?\b", "<n>", line)
     return re.sub(r" {2,}", "  ", line)
 
 
