@@ -23,13 +23,15 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A condition that changed its status or reason; ``before`` is None for a new one. For Events."""
+    """A condition that changed its status or reason; ``before`` (status) is None and ``because`` (reason before) empty for
+    a new one. For Events."""
 
     type: str
     before: str | None
     after: str
     reason: str
     message: str
+    because: str = ""
 
 
 def update(
@@ -78,9 +80,15 @@ def transitions(previous: Iterable[Document], current: Iterable[Document]) -> li
         before = known.get(str(entry["type"]))
         if before is None or (before.get("status"), before.get("reason")) != (entry["status"], entry["reason"]):
             status = str(before.get("status")) if before is not None else None
+            because = str(before.get("reason") or "") if before is not None else ""
             changed.append(
                 Transition(
-                    str(entry["type"]), status, str(entry["status"]), str(entry["reason"]), str(entry["message"])
+                    str(entry["type"]),
+                    status,
+                    str(entry["status"]),
+                    str(entry["reason"]),
+                    str(entry["message"]),
+                    because,
                 )
             )
     return changed

@@ -15,7 +15,7 @@ from itertools import islice
 from time import perf_counter
 from typing import Any, TypeVar
 
-from concertmaster.controller.changes.reconciler import Changes
+from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
 from concertmaster.controller.discovery.policies import PolicyFacts, policy_status
 from concertmaster.controller.discovery.subject import Subject, facts_by_policy, requests
@@ -32,8 +32,6 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.policy import PolicyRef
-from concertmaster.core.rules import RULES
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusUpdate, StatusWriter
@@ -111,9 +109,9 @@ class Cycle:
         with record.stage("analyze", self._telemetry):
             self._profiles(subjects, now, record, tally)
         with record.stage("changes", self._telemetry):
-            in_flight = self._change(snapshot, subjects, now, record)
+            changed = self._change(snapshot, subjects, now, record)
         with record.stage("policies", self._telemetry):
-            self._policies(snapshot, subjects, in_flight, now, record)
+            self._policies(snapshot, subjects, changed, now, record)
         registered = self._registry.snapshot()
         self._publisher.keep_only(
             e.uid for kind in (registered.profiles, registered.policies, registered.cluster_policies) for e in kind
@@ -181,28 +179,27 @@ class Cycle:
 
     def _change(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog
-    ) -> Mapping[PolicyRef, int]:
-        """What policies allow to be changed, and the proof of what was; the number in flight by policy."""
+    ) -> ChangesOutcome:
+        """What policies allow to be changed, and the verification of what was."""
         if self._changes is None:
-            return {}
+            return ChangesOutcome()
         until = {name: report.data_until for name, report in self._collector.reports.items()}
         outcome = self._changes(snapshot, subjects, until, now, self._health.heartbeat, behind=self._behind)
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:
             self._telemetry.changes.observe(outcome.tally)
-        return outcome.in_flight
+        return outcome
 
     def _policies(
         self,
         snapshot: ClusterSnapshot,
         subjects: Sequence[Subject],
-        in_flight: Mapping[PolicyRef, int],
+        changed: ChangesOutcome,
         now: float,
         record: CycleLog,
     ) -> None:
         tallies = facts_by_policy(subjects)
-        rules = [rule.name for rule in RULES]
         updates: list[StatusUpdate] = []
         for view in snapshot.book.views:
             self._health.heartbeat("policies")
@@ -215,7 +212,8 @@ class Cycle:
                 headlines=tally.headlines if tally else (),
                 minor=tally.minor if tally else 0,
                 discovered=snapshot.discovered.get(view.ref, 0),
-                changes_in_flight=in_flight.get(view.ref, 0),
+                changes_in_flight=changed.in_flight.get(view.ref, 0),
+                blocked=changed.blocked.get(view.ref, {}),
                 obstacles=snapshot.obstacles.get(view.ref, ()),
             )
             status = policy_status(
@@ -223,7 +221,6 @@ class Cycle:
                 facts,
                 sources=self._collector.names(),
                 reports=self._collector.reports,
-                rules=rules,
                 write_access=lambda policy, known: write_access(self._access, policy, known),
                 now=now,
             )

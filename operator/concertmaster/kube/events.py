@@ -44,13 +44,15 @@ class PostOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One thing to tell: CamelCase reason and action, one bounded sentence."""
+    """One thing to report: CamelCase reason and action, one bounded sentence. ``shared``: it is about something that
+    many objects have in common, so it is posted about one of them only."""
 
     ref: ObjectRef
     severity: EventType
     reason: str
     text: str
     action: str = "Analyze"
+    shared: bool = False
 
 
 class EventRecorder:
@@ -84,7 +86,8 @@ class EventRecorder:
         if self._recent(self._forbidden.get(namespace), now):
             return PostOutcome.FORBIDDEN
         text = _bounded(note.text)
-        key = hashlib.blake2b(f"{note.ref.uid}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
+        about = "" if note.shared else note.ref.uid
+        key = hashlib.blake2b(f"{about}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
         if self._recent(self._told.get(key), now):
             return PostOutcome.REPEATED
         if not self._take(now):

@@ -27,6 +27,7 @@ from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.model import Category, Edit, Interval, Outcome, Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError, HistoryFull, HistoryReadOnly
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
@@ -185,6 +186,7 @@ class Bed:
         self.client.put(PROFILES, "demo", "etl", spec=spec)
         self.client.put(Resource("v1", "Namespace", "namespaces", namespaced=False), None, "demo")
         self.problems: list[str] = []
+        self.blocked: Mapping[PolicyRef, Mapping[str, int]] = {}
         self.metrics = ChangesTelemetry(CollectorRegistry())
         self.runs(30)
         self.start()
@@ -241,7 +243,7 @@ class Bed:
         scene = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scene)
         outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now, behind=self.behind)
-        self.problems = outcome.problems
+        self.problems, self.blocked = outcome.problems, outcome.blocked
         if outcome.tally is not None:
             self.metrics.observe(outcome.tally)
         return {str(k): v for k, v in outcome.in_flight.items()}

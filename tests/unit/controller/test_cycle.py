@@ -531,9 +531,21 @@ def test_events_are_told_on_transitions_only(bed: Bed) -> None:
     assert told() == []
     bed.sources.reports["default"] = report(ok=False)
     bed.run(seconds=INTERVAL)
-    assert told() == ["SourceUnreachable", "Stale"]
+    assert told() == ["SourceUnreachable"]
     bed.run(seconds=INTERVAL)
-    assert told() == ["SourceUnreachable", "Stale"]
+    assert told() == ["SourceUnreachable"]
+
+
+def test_an_outage_is_one_event_however_many_profiles_and_policies_there_are(bed: Bed) -> None:
+    for number in range(20):
+        bed.profile(f"more-{number}", f"more-{number}")
+    bed.policy("team")
+    bed.run()
+    before = len(bed.objects(EVENTS))
+    bed.sources.reports["default"] = report(ok=False)
+    bed.run(seconds=INTERVAL)
+    new = [o["reason"] for o in bed.objects(EVENTS)][before:]
+    assert new == ["SourceUnreachable"]
 
 
 def test_history_of_workflows_without_profile_is_dropped_once_an_hour(bed: Bed) -> None:

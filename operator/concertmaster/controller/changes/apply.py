@@ -50,9 +50,16 @@ class Apply:
         return self._per_minute - len(recent)
 
     def propose(
-        self, plan: Plan, known: Iterable[WorkflowChangeView], now: float, caution: str | None = None
+        self,
+        plan: Plan,
+        known: Iterable[WorkflowChangeView],
+        now: float,
+        caution: str | None = None,
+        *,
+        asks: bool = True,
     ) -> WorkflowChangeView | None:
-        """Create the object of a plan. None when the same plan was finished before, or the server does not take it."""
+        """Create the object of a plan; ``asks``: it waits for a person's decision. None when the same plan was finished
+        before, or the server does not take it."""
         taken = {c.name: c for c in known}
         attempt = 1
         while (name := object_name(plan, attempt)) in taken:
@@ -69,13 +76,13 @@ class Apply:
         except KubeError as error:
             self._writer.problems.append(f"WorkflowChange {plan.namespace}/{name} cannot be created: {error}")
             return None
-        return self.adopt(WorkflowChangeView(raw), plan, now, caution)
+        return self.adopt(WorkflowChangeView(raw), plan, now, caution, asks=asks)
 
     def adopt(
-        self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None = None
+        self, change: WorkflowChangeView, plan: Plan, now: float, caution: str | None = None, *, asks: bool = True
     ) -> WorkflowChangeView | None:
-        """Write the plan into the status of an object that has none yet."""
-        step = proposed.asked(question(change, plan, caution), plan_status(plan))
+        """Write the plan into the status of an object that has none yet; ``asks``: as in ``propose``."""
+        step = proposed.asked(question(change, plan, caution), plan_status(plan), announce=asks)
         return self._writer.carry_out(change, step, now)
 
     def apply(

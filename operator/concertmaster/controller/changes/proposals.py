@@ -25,7 +25,7 @@ from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
 from concertmaster.core.changes.situation import CheckResult, PastChange, Situation
 from concertmaster.core.model import TASK
-from concertmaster.core.model.enums import ChangePhase, Decision
+from concertmaster.core.model.enums import ApplyMode, ChangePhase, Decision
 from concertmaster.engines import PATCHABLE
 from concertmaster.engines.define import define
 from concertmaster.engines.tekton.definition import tasks_of
@@ -76,7 +76,8 @@ class Proposals:
             orphan = next((c for c in bare if c.name.startswith(object_name(made)) and c.digest == made.digest), None)
             if orphan is not None and orphan.decision is None and orphan.recommendation == made.recommendation:
                 caution = caution_of(made, self._situation(context, own, made, approved=False))
-                context.put(self._apply.adopt(orphan, made, context.now, caution))
+                asks = context.policy.apply.mode is not ApplyMode.AUTO
+                context.put(self._apply.adopt(orphan, made, context.now, caution, asks=asks))
                 bare.remove(orphan)
             elif open_ < _OPEN_PROPOSALS and self._propose(context, own, made):
                 open_ += 1
@@ -107,23 +108,24 @@ class Proposals:
         )
 
     def _propose(self, context: WorkflowContext, candidate: Candidate, made: Plan) -> bool:
-        """Create the object of a plan whose gates are open, and carry it out where nobody is asked. Whether one waits."""
+        """Create the object of a plan that passes the checks, and carry it out where nobody is asked. Whether one waits."""
         if any(c.name == object_name(made) and c.phase == ChangePhase.COMPLETED for c in context.changes):
             return False  # tried, rejected or rolled back: not the very same again
         cheap = self._situation(context, candidate, made, approved=False)
         verdicts = run_checks(made, cheap)
         asks = needs_decision(verdicts)
-        if self._refused(blocking(verdicts, proposing=asks)):
+        if self._blocked(context, blocking(verdicts, proposing=asks)):
             return False
         fresh = self._writer.target(made)
         if fresh is None:
             return False
         verdicts = run_checks(made, replace(cheap, facts=context.read(made, fresh)))
-        if self._refused(blocking(verdicts, proposing=asks)):
+        if self._blocked(context, blocking(verdicts, proposing=asks)):
             return False
         if not context.may_write(new=True):
             return False
-        change = self._apply.propose(made, context.changes, context.now, caution_of(made, cheap))
+        caution = caution_of(made, cheap)
+        change = self._apply.propose(made, context.changes, context.now, caution, asks=asks)
         context.put(change)
         if change is None or asks:
             return change is not None
@@ -156,7 +158,7 @@ class Proposals:
             self._carry_out(context, change, candidate, approved=approved)
             return
         if approved or not needs_decision(results):
-            self._refused(blocking(results, proposing=False))
+            self._blocked(context, blocking(results, proposing=False))
         self._become(context, change, step)
 
     def _confirmed(
@@ -205,7 +207,7 @@ class Proposals:
         facts = context.read(made, raw)
         situation = self._situation(context, candidate, made, approved=approved)
         shut = blocking(run_checks(made, replace(situation, facts=facts)), proposing=False)
-        if self._refused(shut):
+        if self._blocked(context, shut):
             self._become(context, fresh, steps.hold(shut, str(fresh.condition(C.APPLIED).get("message") or "")))
             return
         if not context.may_write(new=True):
@@ -245,10 +247,10 @@ class Proposals:
         except NotFound:
             return Scope(ref)
 
-    def _refused(self, shut: Sequence[CheckResult]) -> bool:
-        """Count what closed gates keep back; whether any is closed."""
-        self._writer.tally.refused.update(v.check for v in shut)
-        return bool(shut)
+    def _blocked(self, context: WorkflowContext, results: Sequence[CheckResult]) -> bool:
+        """Count a plan that checks block; whether any does."""
+        self._writer.tally.block(context.policy.source, results)
+        return bool(results)
 
     def _situation(self, context: WorkflowContext, candidate: Candidate, made: Plan, *, approved: bool) -> Situation:
         item, entry = candidate.recommendation, context.subject.entry

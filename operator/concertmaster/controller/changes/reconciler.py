@@ -52,12 +52,17 @@ Candidates = Callable[[str], Sequence[Candidate] | None]
 
 
 @dataclass(slots=True)
-class Outcome:
+class ChangesOutcome:
     """What the stage did in one cycle."""
 
     in_flight: dict[PolicyRef, int] = field(default_factory=dict)
     tally: Tally | None = None  # None: it could not read
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def blocked(self) -> Mapping[PolicyRef, Mapping[str, int]]:
+        """Plans by policy and by the check that holds them back."""
+        return self.tally.blocked if self.tally is not None else {}
 
 
 class Changes:
@@ -91,10 +96,10 @@ class Changes:
     def __call__(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
-    ) -> Outcome:  # fmt: skip
+    ) -> ChangesOutcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
         watches do not show what the cluster has, so that nothing new is written."""
-        outcome = Outcome()
+        outcome = ChangesOutcome()
         policies = PolicyReader(self._client, self._access, snapshot.book, behind)
         with self._guarded("the changes", outcome):
             self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies)
@@ -103,7 +108,7 @@ class Changes:
 
     def _reconcile(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
-        heartbeat: Callable[[str], None], outcome: Outcome, policies: PolicyReader,
+        heartbeat: Callable[[str], None], outcome: ChangesOutcome, policies: PolicyReader,
     ) -> None:  # fmt: skip
         try:
             journaled = self._writer.journal.in_flight()
@@ -152,7 +157,7 @@ class Changes:
 
     # --- around the workflows
 
-    def _list(self, outcome: Outcome) -> list[WorkflowChangeView] | None:
+    def _list(self, outcome: ChangesOutcome) -> list[WorkflowChangeView] | None:
         """All WorkflowChange objects, None when they cannot be read: on half a picture nothing is decided."""
         found: list[WorkflowChangeView] = []
 
@@ -168,7 +173,7 @@ class Changes:
 
     @staticmethod
     @contextmanager
-    def _guarded(what: str, outcome: Outcome) -> Iterator[None]:
+    def _guarded(what: str, outcome: ChangesOutcome) -> Iterator[None]:
         """One workflow's trouble must not stop the others."""
         try:
             yield
@@ -182,7 +187,7 @@ class Changes:
 
     def _deleted(
         self, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView], subjects: Sequence[Subject],
-        snapshot: ClusterSnapshot, now: float, outcome: Outcome, policies: PolicyReader,
+        snapshot: ClusterSnapshot, now: float, outcome: ChangesOutcome, policies: PolicyReader,
     ) -> None:  # fmt: skip
         """Changes in flight whose objects are gone are taken back from the journal."""
         present = {c.uid: c for c in listed}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import IN_FLIGHT
+from concertmaster.core.changes.situation import CheckResult
 from concertmaster.core.model.enums import ChangePhase, Verdict
+from concertmaster.core.model.policy import PolicyRef
 
 
 class RollbackReason(StrEnum):
@@ -23,8 +25,9 @@ class RollbackReason(StrEnum):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one cycle. ``refused`` counts, by check, the plans that a check kept from being proposed or written;
-    ``seconds`` are those from the write of a change to its verdict."""
+    """Counts of one cycle. ``refused`` counts, by check, the plans that a check kept from being proposed or written,
+    ``blocked`` the same by policy and by the first of the checks; ``seconds`` are those from the write of a change to its
+    verdict."""
 
     proposed: int = 0
     applied: int = 0
@@ -35,6 +38,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
     orphaned: int = 0
+    blocked: dict[PolicyRef, Counter[str]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
 
     def record(self, before: WorkflowChangeView, after: WorkflowChangeView, now: float) -> None:
@@ -50,6 +54,12 @@ class Tally:
                 self.seconds.append(now - before.applied)
         if after.status.get("restored") and not before.status.get("restored"):
             self.restored[RollbackReason.REJECTED if after.verdict is None else RollbackReason.PROOF] += 1
+
+    def block(self, policy: PolicyRef | None, results: Sequence[CheckResult]) -> None:
+        """Count a plan that checks hold back."""
+        self.refused.update(result.check for result in results)
+        if policy is not None and results:
+            self.blocked.setdefault(policy, Counter())[results[0].check] += 1
 
     def stand(self, changes: Iterable[WorkflowChangeView]) -> None:
         """Count what is in flight, and how much of it nobody looks after any more."""

@@ -7,6 +7,7 @@ else's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +27,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import ObjectRef, target_resource
+
+log = logging.getLogger("concertmaster.changes")
 
 
 class ChangeWriter:
@@ -136,6 +139,15 @@ class ChangeWriter:
                 self.noted(lambda: self.journal.drop(change.uid))
             return None
         self.tally.record(change, after, now)
+        if step.phase is not None and step.phase != change.phase:
+            fields = {
+                "change": f"{change.namespace}/{change.name}",
+                "recommendation": change.recommendation,
+                "target": str(self.target_ref(change) or ""),
+                "phase": step.phase.value,
+                "because": [c.message for c in step.conditions],
+            }
+            log.info("change", extra={"fields": fields})
         if step.event is not None:
             self.report(after, step.event)
         if step.journal is JournalAction.PUT:

@@ -6,7 +6,7 @@ A policy that cannot be parsed says so in its status and is not in force; it nev
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,8 +20,10 @@ from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
+from concertmaster.core.changes.checks import REMEDIES
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
 from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
+from concertmaster.core.rules import settings_problems
 from concertmaster.core.schedule import WindowUnusable, next_opening
 from concertmaster.core.times import format_time
 from concertmaster.report.fleet import top_line, totals_document
@@ -117,6 +119,7 @@ class PolicyFacts:
     discovered: int = 0
     changes_in_flight: int = 0
     obstacles: tuple[str, ...] = ()
+    blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that holds them back
     losing: int = 0  # profiles it selects but does not win
     targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
     problems: tuple[str, ...] = ()
@@ -130,11 +133,10 @@ def policy_status(
     *,
     sources: Sequence[str],
     reports: Mapping[str, SourceReport],
-    rules: Collection[str],
     write_access: Callable[[AnyPolicy, PolicyFacts], ConditionUpdate],
     now: float,
 ) -> dict[str, Any]:
-    """The whole status of one policy. ``rules`` are the names that exist; ``write_access`` answers that condition."""
+    """The whole status of one policy. ``write_access`` answers that condition."""
     policy = view.policy
     if policy is None:
         findings = [
@@ -144,7 +146,7 @@ def policy_status(
         ]
     else:
         findings = [
-            _ready(view.ref, policy, facts, rules, now),
+            _ready(view.ref, policy, facts, now),
             _metrics(policy, sources, reports),
             write_access(policy, facts),
         ]
@@ -162,29 +164,34 @@ def policy_status(
     }
 
 
-def _ready(
-    name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, rules: Collection[str], now: float
-) -> ConditionUpdate:
-    unknown = sorted(r.name for r in policy.spec.rules if r.name not in rules)
+def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, now: float) -> ConditionUpdate:
     if policy.spec.suspend:
         return _is(
             False, Reason.SUSPENDED, f"suspended: {_count(facts.matched)} analysed, nothing is discovered or changed; "
             "set spec.suspend to false to go on"
         )  # fmt: skip
-    if unknown:
-        known = ", ".join(sorted(rules))
-        message = f"rules names {', '.join(unknown)}, which does not exist; everything else is in force. Known: {known}"
-        return _is(False, Reason.UNKNOWN_RULE, message)
+    if rules := settings_problems(resolve(None, policy)):
+        more = f" (and {len(rules) - 3} more)" if len(rules) > 3 else ""
+        return _is(False, Reason.UNKNOWN_RULE, f"{'; '.join(rules[:3])}{more}; everything else is in force")
     if windows := _windows(policy, now):
         return _is(False, Reason.INVALID_SPEC, f"{windows}; everything else is in force")
     if facts.problems:
         return _is(False, Reason.INVALID_SPEC, "; ".join(facts.problems[:3]))
+    if facts.blocked:
+        return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}; {blocked_plans(facts.blocked)}")
     if facts.obstacles:
         more = f" (and {len(facts.obstacles) - 2} more)" if len(facts.obstacles) > 2 else ""
         return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}; {'; '.join(facts.obstacles[:2])}{more}")
     if facts.matched == 0:
         return _is(False, Reason.NO_MATCHES, _no_match(name, policy, facts))
     return _is(True, Reason.ACTIVE, f"in force for {_count(facts.matched)}")
+
+
+def blocked_plans(blocked: Mapping[str, int]) -> str:
+    """How many plans which checks hold back, most first, each with what to do."""
+    most = sorted(blocked.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{n} by {check}{f' ({REMEDIES[check]})' if check in REMEDIES else ''}" for check, n in most[:4]]
+    return f"{sum(blocked.values())} planned changes blocked: {'; '.join(parts)}"
 
 
 def _windows(policy: AnyPolicy, now: float) -> str:

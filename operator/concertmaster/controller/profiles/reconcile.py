@@ -20,7 +20,7 @@ from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_member
-from concertmaster.core.rules import RULES
+from concertmaster.core.rules import RULES, settings_problems
 from concertmaster.core.schedule import next_run
 from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
@@ -148,7 +148,7 @@ def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
     """Ready: how much the advice rests on, or what is missing."""
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
-    rules, wrong = _rule_problems(case) + list(case.policy.problems), _dismissal_problems(case, result)
+    rules, wrong = settings_problems(case.policy) + list(case.policy.problems), _dismissal_problems(case, result)
     if not analysis.runs:
         message = f"no finished run in {window}{_due(result, case.now)}; when there were runs, ask concertmaster doctor"
         return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(result))
@@ -167,26 +167,6 @@ def _noted(result: AnalysisResult) -> str:
     """What is odd about the runs, the first of it."""
     more = f" (and {len(result.notes) - 3} more)" if len(result.notes) > 3 else ""
     return f"; note: {'; '.join(result.notes[:3])}{more}" if result.notes else ""
-
-
-def _rule_problems(case: Case) -> list[str]:
-    known = {rule.name for rule in RULES}
-    unknown = [
-        f"the policy names a rule {name} that does not exist; the rules are {', '.join(sorted(known))}"
-        for name in case.policy.rules
-        if name not in known
-    ]
-    settings = {rule.name: rule.settings for rule in RULES}
-    odd = [
-        f"rule {name} has no setting {setting}; it has {', '.join(settings[name]) or 'none'}"
-        for name, rule in case.policy.rules.items()
-        for setting in rule.settings
-        if name in settings and setting not in settings[name]
-    ]
-    wrong = [
-        f"rule {name}, setting {problem}" for name, rule in case.policy.rules.items() for problem in rule.problems()
-    ]
-    return unknown + odd + wrong
 
 
 def _dismissal_problems(case: Case, result: AnalysisResult) -> list[str]:

@@ -16,6 +16,7 @@ from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, StatusView
 from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.times import format_time, parse_time
 from concertmaster.kube.events import EventType, Note
@@ -144,29 +145,34 @@ def _later(moment: float, text: str | None) -> bool:
 
 
 def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
-    """Events about a status just written: transitions of conditions, and advice that is new."""
+    """Events about a status just written: transitions of conditions, and recommendations that are new.
+
+    A metrics source at fault is one Event about one of the objects that depend on it, not one about each of them."""
     before, after = entry.status, StatusView.of(written)
     found = [
-        _note(entry, t) for t in conditions.transitions(before.conditions, after.conditions) if _worth_reporting(t)
+        _note(entry, t)
+        for t in conditions.transitions(before.conditions, after.conditions)
+        if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
     ]
     fresh = [i for i in after.recommendations if i not in before.recommendations]
     if fresh and before.digest is not None and before.recommendations != after.recommendations:
-        text = f"new advice: {', '.join(fresh)}; read it with kubectl describe wfp -n {entry.namespace} {entry.name}"
-        found.append(Note(entry.ref, EventType.NORMAL, "AdviceChanged", text))
+        how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
+        text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
+        found.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
     return found + _outcomes(entry, before, after)
 
 
 def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
-    """Advice that was carried out, and what it brought."""
+    """Recommendations that were applied, and their measured effect."""
     known = {(o.get("id"), o.get("since")): o for o in before.outcomes}
     found = []
     for outcome in after.outcomes:
         earlier = known.get((outcome.get("id"), outcome.get("since")))
         if earlier is None and before.digest is not None:
-            text = f"{outcome.get('id')} was carried out by {outcome.get('by')}; the next runs tell what it brought"
+            text = f"{outcome.get('id')} was applied by {outcome.get('by')}; measuring its impact over the next runs"
             found.append(Note(entry.ref, EventType.NORMAL, "Implemented", text))
         if outcome.get("verdict") and earlier is not None and not earlier.get("verdict"):
-            text = f"{outcome.get('id')}, carried out {outcome.get('since')}: {outcome.get('effect')}"
+            text = f"{outcome.get('id')}, applied {outcome.get('since')}: {outcome.get('effect')}"
             found.append(Note(entry.ref, EventType.NORMAL, "EffectMeasured", text))
     return found
 
@@ -180,8 +186,13 @@ def _worth_reporting(transition: Transition) -> bool:
     return transition.before != transition.after and not (transition.before == "Unknown" and transition.after == "True")
 
 
+def _of_source(transition: Transition) -> bool:
+    """Whether a whole metrics source failed or came back."""
+    return (transition.because if transition.after == "True" else transition.reason) in SOURCE_FAULTS
+
+
 def _note(entry: Entry, transition: Transition) -> Note:
     bad = transition.after == "False" and transition.type in _WARNINGS
     severity = EventType.WARNING if bad else EventType.NORMAL
     text = f"{transition.type} is {transition.after}: {transition.message}"
-    return Note(entry.ref, severity, transition.reason, text)
+    return Note(entry.ref, severity, transition.reason, text, shared=_of_source(transition))

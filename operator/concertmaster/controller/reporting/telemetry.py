@@ -193,11 +193,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send every logger's lines through the JSON formatter; kopf's chatter only from WARNING on."""
+    """Send every logger's lines through the JSON formatter; kopf's chatter only from WARNING on, urllib3's retries (our own
+    retry loop reports what it gives up on) only from ERROR on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("kopf", "urllib3", "aiohttp", "asyncio"):
+    for noisy in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

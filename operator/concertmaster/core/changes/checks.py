@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.changes import checks_cluster as cluster
@@ -35,6 +35,25 @@ CHECKS: tuple[Check, ...] = (
 def name_of(check: Check) -> str:
     """The name users see."""
     return check.__name__.replace("_", "-")
+
+
+REMEDIES: Mapping[str, str] = {
+    "suspended": "set spec.suspend to false",
+    "mode": "set apply.mode to Approve or Auto",
+    "kind": "add the kind to apply.allow, or apply the printed patch",
+    "risk": "raise apply.maxRisk, or apply the printed patch",
+    "bounds": "widen apply.bounds",
+    "largest-step": "raise apply.bounds.maxStepPercent; where no value is set, apply the printed patch once",
+    "minimum-change": "lower apply.minChangePercent",
+    "data": "see MetricsAvailable of the profiles; fresh metrics and five runs since the last change are needed",
+    "owner": "commit the printed patch to its source (Git, Helm or kubectl), or set apply.gitOps to Apply",
+    "controllers": "leave the sizing to that autoscaler, or remove it",
+    "namespace-limits": "raise the ResourceQuota or LimitRange",
+    "pod-spec-patch": "change the resources in the podSpecPatch",
+    "write-access": "give the operator the right to patch; see the condition WriteAccess",
+    "in-flight": "wait for the verification in progress, or raise apply.maxInFlight",
+}
+"""By check, what lets the plans it blocks pass; those without an entry pass by themselves with time."""
 
 
 NAMES: tuple[str, ...] = tuple(name_of(check) for check in CHECKS)

@@ -119,6 +119,19 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded", "A newer plan took this one's place."
 
 
+# A whole metrics source is at fault: the same sentence for everybody who reads from it.
+SOURCE_FAULTS = frozenset(
+    {
+        Reason.STALE,
+        Reason.SOURCE_UNREACHABLE,
+        Reason.SOURCE_REFUSED,
+        Reason.SOURCE_TIMED_OUT,
+        Reason.NOT_PROMETHEUS,
+        Reason.SERIES_MISSING,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
     """What a condition should say now. ``status`` None is Unknown."""

@@ -10,7 +10,7 @@ from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Recommendation, Severity
-from concertmaster.core.model.policy import Pricing
+from concertmaster.core.model.policy import Policy, Pricing
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
 from concertmaster.core.rules.conflicts import resolve
 from concertmaster.core.rules.hygiene import best_practices, data_quality
@@ -31,7 +31,18 @@ from concertmaster.core.rules.resources import budget, cpu_request, memory_reque
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.rules.scheduling import demand_forecast, parallelism, queue_time, schedule_clash
 
-__all__ = ["RULES", "DataGaps", "Evidence", "Fleet", "FleetMember", "Rule", "member", "rank", "recommend"]
+__all__ = [
+    "RULES",
+    "DataGaps",
+    "Evidence",
+    "Fleet",
+    "FleetMember",
+    "Rule",
+    "member",
+    "rank",
+    "recommend",
+    "settings_problems",
+]
 
 RULES: tuple[Rule, ...] = (
     failing_step.RULE,
@@ -61,6 +72,25 @@ RULES: tuple[Rule, ...] = (
     demand_forecast.RULE,
     best_practices.RULE,
 )
+
+
+def settings_problems(policy: Policy) -> list[str]:
+    """What ``policy`` says about rules that cannot be followed: unknown rules, unknown settings, values that are no
+    number. Everything else of the policy is in force."""
+    known = {rule.name: rule.settings for rule in RULES}
+    problems = []
+    for name, chosen in policy.rules.items():
+        if name not in known:
+            problems.append(f"rule {name} does not exist; known rules: {', '.join(sorted(known))}")
+            continue
+        names = ", ".join(known[name]) or "none"
+        problems += [
+            f"rule {name} has no setting {setting}; its settings: {names}"
+            for setting in chosen.settings
+            if setting not in known[name]
+        ]
+        problems += [f"rule {name}, setting {problem}" for problem in chosen.problems()]
+    return problems
 
 
 def rank(

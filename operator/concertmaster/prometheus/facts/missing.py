@@ -156,11 +156,11 @@ def renamed(labels: Sequence[str], family: str) -> Missing:
 
 
 def nothing(namespaces: Sequence[str]) -> Missing:
-    """No pod information at all for a scope."""
-    scope = f"namespaces {', '.join(namespaces[:5])}" if namespaces else "any namespace"
+    """No pod information at all for a scope. The namespaces are counted, not named: other tenants read this too."""
+    scope = f"the {len(namespaces)} namespaces read" if len(namespaces) > 1 else "the namespaces read"
     return Missing(
         "kube_pod_info",
-        f"the store knows no pod of {scope}",
+        f"no recent samples for {scope}",
         "check that kube-state-metrics is scraped, that extraMatchers of the source are right and that its"
         " --namespaces option does not leave them out",
         essential=True,

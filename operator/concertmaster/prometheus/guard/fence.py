@@ -19,6 +19,7 @@ from typing import Any
 import promql_parser as p
 
 from concertmaster.prometheus.client.errors import QueryRefused
+from concertmaster.prometheus.guard.position import column
 from concertmaster.prometheus.guard.promql_text import Term, Unprintable, children, render, terms
 
 WINDOW = "$window"
@@ -103,11 +104,13 @@ def _with_window(query: str, seconds: int) -> str:
     return _WINDOW_RANGE.sub(f"[{seconds}s", query)
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, original: str = "") -> Any:
     try:
         return p.parse(text)
     except Exception as error:  # noqa: BLE001 - the parser's bindings raise more than ValueError for malformed input
-        raise _Refused(f"the query is not valid PromQL: {' '.join(str(error).split())[:200]}") from None
+        place = column(original)
+        where = f" at column {place}" if place is not None else ""
+        raise _Refused(f"the query is not valid PromQL{where}: {' '.join(str(error).split())[:200]}") from None
 
 
 def _walk(expr: Any) -> Iterator[Any]:
@@ -138,7 +141,7 @@ def _bounded(tree: Any, points: float = 1.0) -> None:
 
 def _understood(query: str, seconds: int, required: list[Term]) -> Any:
     """The syntax tree of a query that is made of known parts, within bounds, and uses the window."""
-    tree = _parse(_with_window(query, seconds))
+    tree = _parse(_with_window(query, seconds), query)
     render(tree, required)
     _bounded(tree)
     if isinstance(tree, p.MatrixSelector | p.SubqueryExpr | p.StringLiteral):

@@ -262,6 +262,26 @@ def test_a_rejected_plan_is_never_made_and_not_proposed_again() -> None:
     assert bed.cpu() == "2"
 
 
+def test_a_change_that_waits_for_approval_is_one_event_with_the_command() -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    bed.run()
+    asked = [o["note"] for o in bed.client.objects.values() if o.get("reason") == "ApprovalRequired"]
+    assert len(asked) == 1
+    assert f"kubectl concertmaster approve -n demo {bed.one().name}" in asked[0]
+
+
+def test_an_automatic_change_asks_nobody() -> None:
+    assert "ApprovalRequired" not in applied().told()
+
+
+def test_a_plan_above_the_accepted_risk_is_counted_for_its_policy() -> None:
+    bed = Bed(mode="Approve", maxRisk="Low")
+    bed.items = [cheaper(risk=Level.HIGH)]
+    bed.run()
+    assert [dict(checks) for checks in bed.blocked.values()] == [{"risk": 1}]
+
+
 def test_rejecting_an_automatic_change_takes_it_back_at_once() -> None:
     bed = applied()
     bed.decide("Reject", by="eve")

@@ -187,23 +187,28 @@ def test_a_bad_first_status_is_one_event_per_cause() -> None:
 
 def test_flips_are_told_both_ways_and_wording_is_not() -> None:
     before = healthy()
-    during = written(known(FOUND, DOWN, data_until=NOW), before)
+    during = written(known(GONE, WHOLE, data_until=NOW), before)
     down = notes(entry(before), during)
-    assert {(n.severity, n.reason) for n in down} == {
-        (EventType.WARNING, "SourceUnreachable"),
-        (EventType.WARNING, "Stale"),
-    }
+    assert {(n.severity, n.reason) for n in down} == {(EventType.WARNING, "NotFound")}
     up = notes(entry(during), before)
+    assert up
     assert {n.severity for n in up} == {EventType.NORMAL}
     reworded = {**before, "conditions": [{**c, "message": "other"} for c in before["conditions"]]}
     assert notes(entry(before), reworded) == []
+
+
+def test_an_outage_of_a_source_and_its_end_are_shared_by_all_who_read_from_it() -> None:
+    before = healthy()
+    during = written(known(FOUND, DOWN, data_until=NOW), before)
+    assert [(n.reason, n.shared) for n in notes(entry(before), during)] == [("SourceUnreachable", True)]
+    assert [(n.reason, n.shared) for n in notes(entry(during), before)] == [("Complete", True)]
 
 
 def test_new_advice_is_told_with_where_to_read_it() -> None:
     before = healthy()
     more = {**before, "recommendations": [*before["recommendations"], {"id": "cpu-request.job"}]}
     found = notes(entry(before), more)
-    assert [n.reason for n in found] == ["AdviceChanged"]
+    assert [n.reason for n in found] == ["NewRecommendations"]
     assert "cpu-request.job" in found[0].text
     assert "memory-request.job" not in found[0].text
-    assert "kubectl describe wfp -n demo etl" in found[0].text
+    assert "kubectl concertmaster describe etl -n demo" in found[0].text

@@ -7,7 +7,7 @@ from typing import Any
 
 from concertmaster.core.changes.checks import blocking, needs_decision
 from concertmaster.core.changes.fields import Refused
-from concertmaster.core.changes.phases.transition import C, JournalAction, Transition
+from concertmaster.core.changes.phases.transition import C, ChangeEvent, JournalAction, Transition
 from concertmaster.core.changes.reconcile import ChangeState
 from concertmaster.core.changes.situation import CheckResult
 from concertmaster.core.model.conditions import ConditionUpdate, Reason
@@ -22,10 +22,12 @@ def _ended(phase: ChangePhase, reason: Reason, text: str) -> Transition:
     return Transition(phase, (ConditionUpdate(C.APPROVED, False, reason, text),), journal=journal)
 
 
-def asked(question: str, plan: Mapping[str, Any] | None = None) -> Transition:
-    """The question to whoever decides; with ``plan``, the plan it is about, for an object that has none yet."""
+def asked(question: str, plan: Mapping[str, Any] | None = None, *, announce: bool = False) -> Transition:
+    """The question to whoever decides; with ``plan``, the plan it is about, for an object that has none yet.
+    ``announce``: by an Event too."""
     condition = ConditionUpdate(C.APPROVED, None, Reason.WAITING, question)
-    return Transition(ChangePhase.PROPOSED if plan else None, (condition,), plan or {})
+    event = ChangeEvent("ApprovalRequired", question, warning=False) if announce else None
+    return Transition(ChangePhase.PROPOSED if plan else None, (condition,), plan or {}, event=event)
 
 
 def superseded(text: str, reason: Reason = Reason.SUPERSEDED) -> Transition:
