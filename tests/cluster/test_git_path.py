@@ -227,7 +227,7 @@ def test_a_dismissal_without_an_end_ends_not_with_what_another_manager_wrote(clu
     with pytest.raises(UserError, match="another --reason"):
         concertmaster(cluster, namespace, *words, "for  good")
     said = concertmaster(cluster, namespace, *words, "really for good")
-    assert "is dismissed until the advice changes materially" in said
+    assert "is dismissed until it changes materially" in said
     found = cluster.get("wfp", "wide", "-n", namespace)["spec"]["dismissals"]
     assert found == [{"reason": "really for good", "recommendation": "timeout.load"}]
     concertmaster(cluster, namespace, *words, "for now", "--for", "1d")

@@ -29,7 +29,8 @@ COMMANDS = {
     "explain": ("concertmaster.cli.commands.explain", "everything known about one recommendation"),
     "dismiss": ("concertmaster.cli.commands.dismiss", "decide against a recommendation, with a reason and for a time"),
     "approve": ("concertmaster.cli.commands.approve", "approve or reject a change the operator proposed"),
-    "doctor": ("concertmaster.cli.commands.doctor", "find what keeps advice from being made, with the line to change"),
+    "doctor": ("concertmaster.cli.commands.doctor", "find what prevents recommendations, with the line to change"),
+    "completion": ("concertmaster.cli.commands.completion", "shell completion for bash, zsh, fish and kubectl"),
     "crds": ("concertmaster.cli.commands.crds", "print, write or check the custom resource definitions"),
     "check-config": ("concertmaster.cli.commands.check_config", "check an operator configuration"),
 }

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from concertmaster.cli import profiles
+from concertmaster.cli.errors import UserError
+from concertmaster.kube.errors import KubeError
+from concertmaster.kube.objects import CHANGES, PROFILES, Resource
+
+_MOST = 200  # names offered by completion
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _CONTEXT = click.option("--context", help="Context of the kubeconfig. Default: the current one.")
 _KUBECONFIG = click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
+    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
 )
 _NAMESPACE = click.option("-n", "--namespace", help="Namespace. Default: that of the context.")
 _ALL = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
@@ -27,3 +35,31 @@ def cluster(command: _F) -> _F:
 def many(command: _F) -> _F:
     """The same with ``-A`` and ``-l``."""
     return _ALL(_SELECTOR(cluster(command)))
+
+
+def profile_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of WorkflowProfiles, for shell completion."""
+    return [n for p in _found(ctx, PROFILES) if (n := str(p["metadata"]["name"])).startswith(incomplete)]
+
+
+def recommendation_ids(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the recommendations of the profile already typed, for shell completion."""
+    name = ctx.params.get("profile")
+    ids = [i for p in _found(ctx, PROFILES) if p["metadata"]["name"] == name for i in profiles.ids(p)]
+    return [i for i in ids if i.startswith(incomplete)]
+
+
+def change_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Names of WorkflowChanges without a decision, for shell completion."""
+    waiting = (c for c in _found(ctx, CHANGES) if not (c.get("spec") or {}).get("decision"))
+    return [n for c in waiting if (n := str(c["metadata"]["name"])).startswith(incomplete)]
+
+
+def _found(ctx: click.Context, resource: Resource) -> list[dict[str, Any]]:
+    """The objects in the namespace the options typed so far select; none when the cluster does not answer."""
+    kubeconfig, context = ctx.params.get("kubeconfig"), ctx.params.get("context")
+    place = ctx.params.get("namespace") or profiles.default_namespace(kubeconfig, context)
+    try:
+        return list(islice(profiles.connect(kubeconfig, context).items(resource.path(place)), _MOST))
+    except (UserError, KubeError):
+        return []

@@ -25,6 +25,9 @@ class MemoryClient(KubeClient):
         self.on_request: Callable[[str, str], None] = lambda *_: None
         self._uid = 0
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def put(self, resource: Resource, namespace: str | None, name: str, **parts: Any) -> dict[str, Any]:
         """Store an object as a person's kubectl would."""
         self._uid += 1

@@ -108,7 +108,7 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
         (["record", "/nowhere/f", "--prometheus", "http://127.0.0.1:1", "--window", "1h"], 1, "127.0.0.1:1"),
         (["check-config"], 2, "give the FILE"),
         (["check-config", "/nowhere.yaml"], 1, "cannot be read"),
-        (["doctor", "--skip-cluster"], 2, "nothing to look at"),
+        (["doctor", "--skip-cluster"], 2, "nothing to check"),
         (["frobnicate"], 2, "No such command"),
         (["what-if", "blast-search", "--facts", str(FACTS)], 2, "name a change"),
         (["what-if", "blast-search", "--facts", str(FACTS), "--scale", "x=2"], 1, "has no step x; it has index"),

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from concertmaster.cli import profiles
-from concertmaster.cli.commands.dismiss import MANAGER, command, expiration, refuse_same, take_back, write
+from concertmaster.cli.commands.dismiss import command
+from concertmaster.cli.dismissals import MANAGER, expiration, refuse_same, take_back, write
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from tests.support.builders import NOW

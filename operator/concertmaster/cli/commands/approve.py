@@ -1,15 +1,18 @@
-"""``concertmaster approve``: decide about a plan the operator proposed, after having read it."""
+"""``concertmaster approve``: decide about changes the operator proposed, after having read them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, profiles
+from concertmaster.cli import cluster_options, profiles, selection
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import FINISHED
+from concertmaster.core.model.enums import ChangePhase
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected
 from concertmaster.kube.objects import CHANGES
@@ -18,33 +21,81 @@ _REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 @click.command("approve")
-@click.argument("change")
+@click.argument("change", required=False, shell_complete=cluster_options.change_names)
 @click.option(
-    "--reject", is_flag=True, help="Reject it instead. An automatic change under proof is then taken back at once."
+    "--reject", is_flag=True, help="Reject instead. An automatic change in verification is then rolled back at once."
 )
+@click.option("--all", "every", is_flag=True, help="All changes that wait for a decision in what -n, -A and -l select.")
+@click.option("--below", metavar="AMOUNT", help="Those whose recommendation is worth less than this a month, as 1usd.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@cluster_options.cluster
+@cluster_options.many
 def command(
-    change: str, namespace: str | None, reject: bool, yes: bool, context: str | None, kubeconfig: Path | None
+    change: str | None,
+    namespace: str | None,
+    all_namespaces: bool,
+    selector: str | None,
+    reject: bool,
+    every: bool,
+    below: str | None,
+    yes: bool,
+    context: str | None,
+    kubeconfig: Path | None,
 ) -> None:
-    """Approve the WorkflowChange CHANGE. The first decision counts and cannot be changed."""
+    """Approve the WorkflowChange CHANGE, or many at once with --all or --below. The first decision about a change counts
+    and cannot be changed."""
+    bulk = every or below is not None
+    if bulk == (change is not None):
+        raise UserError("name a CHANGE, or select many with --all or --below AMOUNT")
+    if not bulk and (all_namespaces or selector):
+        raise UserError("-A and -l select for --all and --below only")
     client = profiles.connect(kubeconfig, context)
     place = namespace or profiles.default_namespace(kubeconfig, context)
-    current = _read(client, place, change)
     decision = "Reject" if reject else "Approve"
-    if current.decision is not None:
-        raise UserError(
-            f"{place}/{change} was decided already: {current.decision} by {current.spec.get('decidedBy') or 'somebody'}"
-        )
-    if current.phase in FINISHED:
-        raise UserError(f"{place}/{change} is {current.phase}: there is nothing to decide any more")
-    if not reject and (wrong := current.forged()) is not None:
-        raise UserError(f"{place}/{change} must not be approved: {wrong}")
-    click.echo(describe(current))
+    if change is not None:
+        changes = [_read(client, place, change)]
+        _assert_decidable(changes[0], reject=reject)
+    else:
+        selected = list(profiles.each(client, None if all_namespaces else place, selector))
+        changes = list(_waiting(client, selected, None if all_namespaces else place, selection.amount(below)))
+        if not changes:
+            click.echo("no change waits for a decision")
+            return
+    for one in changes:
+        click.echo(describe(one))
     if not yes:
-        click.confirm(f"{decision} it?", abort=True)
-    who = decide(client, current, decision)
-    click.echo(f"{decision} by {who}; kubectl describe wfc -n {place} {change} tells what comes of it")
+        click.confirm(f"{decision} {'it' if len(changes) == 1 else f'all {len(changes)}'}?", abort=True)
+    for one in changes:
+        who = decide(client, one, decision)
+        click.echo(f"{decision} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")
+
+
+def _assert_decidable(change: WorkflowChangeView, *, reject: bool) -> None:
+    name = f"{change.namespace}/{change.name}"
+    if change.decision is not None:
+        raise UserError(
+            f"{name} was decided already: {change.decision} by {change.spec.get('decidedBy') or 'somebody'}"
+        )
+    if change.phase in FINISHED:
+        raise UserError(f"{name} is {change.phase}: there is nothing to decide any more")
+    if not reject and (wrong := change.forged()) is not None:
+        raise UserError(f"{name} must not be approved: {wrong}")
+
+
+def _waiting(
+    client: KubeClient, selected: Sequence[Mapping[str, Any]], namespace: str | None, below: float | None
+) -> Iterator[WorkflowChangeView]:
+    """Proposed changes without a decision whose profiles are selected, worth less than ``below`` a month; what the
+    operator did not propose is left out."""
+    wanted = {(c.profile["metadata"]["namespace"], c.profile["metadata"]["name"], c.id)
+              for c in selection.chosen(selected, below)}  # fmt: skip
+    try:
+        listed = [WorkflowChangeView(raw) for raw in client.items(CHANGES.path(namespace))]
+    except KubeError as error:
+        raise UserError(str(error)) from None
+    for change in listed:
+        asked = change.phase == ChangePhase.PROPOSED and change.decision is None and change.forged() is None
+        if asked and (change.namespace, change.profile, change.recommendation) in wanted:
+            yield change
 
 
 def describe(change: WorkflowChangeView) -> str:

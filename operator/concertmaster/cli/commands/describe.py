@@ -21,7 +21,7 @@ _STEPS, _CHANGES, _WIDTH = 8, 4, 110
 
 
 @click.command("describe")
-@click.argument("profile")
+@click.argument("profile", shell_complete=cluster_options.profile_names)
 @cluster_options.cluster
 def command(profile: str, namespace: str | None, context: str | None, kubeconfig: Path | None) -> None:
     """Describe a workflow: PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders)."""

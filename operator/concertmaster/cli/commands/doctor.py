@@ -1,9 +1,10 @@
-"""``concertmaster doctor``: what keeps advice from being made, each finding with the line to change."""
+"""``concertmaster doctor``: what prevents recommendations, each problem with the line to change."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,24 @@ from concertmaster.prometheus.collect.examine import Check, Examination, Mark
 @click.command("doctor")
 @options.source_options
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
-@click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="Cluster to look at. Default: as kubectl."
-)
-@click.option("--skip-cluster", is_flag=True, help="Look at the metrics store only.")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
+@click.option("--skip-cluster", is_flag=True, help="Check the metrics source only.")
 def command(
     source: options.SourceOptions,
     namespace: str | None,
     kubeconfig: Path | None,
     skip_cluster: bool,
 ) -> None:
-    """Check the metrics store, the resources in the cluster, and what the operator says of them.
+    """Check the metrics source, the resources in the cluster and their conditions.
 
-    Exit status 1 when something keeps advice from being made.
+    Exit status 1 when something prevents recommendations.
     """
     if skip_cluster and not source.named:
-        raise click.UsageError("nothing to look at: give --prometheus URL or --config FILE")
+        raise click.UsageError("nothing to check: give --prometheus URL or --config FILE")
     checks: list[Check] = []
     if source.named:
         chosen = source.find()
-        checks += _print_checks(f"Metrics store {chosen.url}", examine(chosen))
+        checks += _print_checks(f"Metrics source {chosen.url}", examine(chosen))
     if not skip_cluster:
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace))
     bad = [c for c in checks if c.mark is Mark.FAIL]
@@ -65,7 +64,7 @@ def _print_checks(title: str, checks: Iterator[Check]) -> list[Check]:
 
 
 def examine(source: settings.Source, now: float | None = None) -> Iterator[Check]:
-    """The checks of one metrics store."""
+    """The checks of one metrics source."""
     with PrometheusClient(source) as client:
         yield from Examination(client, time.time() if now is None else now).run()
 
@@ -80,8 +79,7 @@ def cluster(kubeconfig: Path | None, namespace: str | None) -> Iterator[Check]:
     try:
         for resource in OURS:
             yield _installed(client, resource, namespace)
-        for resource in (CLUSTER_POLICIES, POLICIES, PROFILES):
-            yield from _states(client, resource, namespace)
+        yield from _states(client, namespace)
     finally:
         client.close()
 
@@ -101,27 +99,64 @@ def _installed(client: KubeClient, resource: Resource, namespace: str | None) ->
     return Check(resource.plural, Mark.OK, f"{count} objects")
 
 
-def _states(client: KubeClient, resource: Resource, namespace: str | None) -> Iterator[Check]:
-    try:
-        for raw in client.items(resource.path(namespace)):
-            yield from _conditions(resource, raw)
-    except KubeError:
-        return  # reported by _installed
+@dataclass(slots=True)
+class _Cause:
+    """One reason why conditions are not True, with the objects that name it."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    names: list[str] = field(default_factory=list)
 
 
-def _conditions(resource: Resource, raw: dict[str, Any]) -> Iterator[Check]:
-    meta = raw.get("metadata") or {}
-    name = f"{resource.kind} {meta.get('namespace', '')}/{meta.get('name')}".replace(" /", " ")
-    conditions = (raw.get("status") or {}).get("conditions") or []
-    if not conditions:
+def _states(client: KubeClient, namespace: str | None) -> Iterator[Check]:
+    """What the operator says of policies and profiles: one line for each cause, however many objects it concerns."""
+    causes: dict[tuple[str, str], _Cause] = {}
+    unseen: list[str] = []
+    watched = 0
+    for resource in (CLUSTER_POLICIES, POLICIES, PROFILES):
+        try:
+            for raw in client.items(resource.path(namespace)):
+                watched += resource is PROFILES or bool((raw.get("spec") or {}).get("discover"))
+                if not _learn(resource, raw, causes):
+                    unseen.append(_name(resource, raw))
+        except KubeError:
+            return  # reported by _installed
+    if not watched:
+        fix = "kubectl apply -f examples/policy.yaml, or create a WorkflowProfile"
         yield Check(
-            name,
-            Mark.WARN,
-            "no operator has looked at it yet",
-            "check that the operator runs and watches this namespace",
+            "workflows", Mark.WARN, "nothing is watched: no profile exists and no policy has spec.discover", fix
         )
-        return
-    for condition in conditions:
-        if condition.get("status") != "True" and condition.get("type") != "ObjectivesMet":
-            message = f"{condition.get('type')} is {condition.get('status')} ({condition.get('reason')})"
-            yield Check(name, Mark.WARN, message, str(condition.get("message", "")))
+    if unseen:
+        fix = "check that the operator runs and that its configuration includes the namespace"
+        yield Check(_objects(unseen), Mark.WARN, "not processed by any operator yet", fix)
+    for cause in sorted(causes.values(), key=lambda c: -len(c.names)):
+        yield Check(_objects(cause.names), Mark.WARN, f"{cause.type} is {cause.status} ({cause.reason})", cause.message)
+
+
+def _learn(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> bool:
+    """Add the conditions of one object that are not True; whether it has conditions at all. Ready repeats what another
+    condition says and counts only where it stands alone."""
+    conditions = (raw.get("status") or {}).get("conditions") or []
+    bad = [c for c in conditions if c.get("status") != "True" and c.get("type") != "ObjectivesMet"]
+    if len(bad) > 1:
+        bad = [c for c in bad if c.get("type") != "Ready"]
+    for condition in bad:
+        kind, reason = str(condition.get("type")), str(condition.get("reason"))
+        known = causes.setdefault(
+            (kind, reason), _Cause(kind, str(condition.get("status")), reason, str(condition.get("message", "")))
+        )
+        known.names.append(_name(resource, raw))
+    return bool(conditions)
+
+
+def _name(resource: Resource, raw: Mapping[str, Any]) -> str:
+    meta = raw.get("metadata") or {}
+    place = f"{meta['namespace']}/" if meta.get("namespace") else ""
+    return f"{resource.kind} {place}{meta.get('name')}"
+
+
+def _objects(names: Sequence[str]) -> str:
+    """Few objects by name, more by the first of them and a count."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

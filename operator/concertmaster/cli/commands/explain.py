@@ -45,8 +45,8 @@ _TRIED = frozenset(
 
 
 @click.command("explain")
-@click.argument("profile")
-@click.argument("recommendation", required=False)
+@click.argument("profile", shell_complete=cluster_options.profile_names)
+@click.argument("recommendation", required=False, shell_complete=cluster_options.recommendation_ids)
 @click.option(
     "--operator",
     metavar="NAMESPACE/SERVICE",

@@ -1,0 +1,82 @@
+"""Deciding about many recommendations and changes at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from concertmaster.cli import profiles, selection
+from concertmaster.cli.commands import approve, dismiss
+from concertmaster.cli.errors import UserError
+from concertmaster.kube.objects import PROFILES
+from tests.support.controller.changes_bed import Bed
+from tests.support.controller.fakes import MemoryClient
+
+
+def published(identifier: str, impact: str, state: str = "Active") -> dict[str, Any]:
+    return {"id": identifier, "impact": impact, "state": state, "action": f"do {identifier}"}
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> MemoryClient:
+    client = MemoryClient()
+    shown = [published("right-size", "0.4 USD a month"), published("timeout.load", "12 USD a month")]
+    client.put(PROFILES, "demo", "etl", status={"recommendations": shown})
+    client.put(PROFILES, "demo", "report", status={"recommendations": [published("right-size", "0.1 USD a month")]})
+    done = [published("right-size", "0.1 USD a month", "Implemented")]
+    client.put(PROFILES, "other", "nightly", status={"recommendations": done})
+    monkeypatch.setattr(profiles, "connect", lambda *_: client)
+    return client
+
+
+def test_what_is_worth_less_is_dismissed_and_the_rest_is_not(fleet: MemoryClient) -> None:
+    call = ["--below", "1usd", "-n", "demo", "--reason", "trifles", "--print"]
+    result = CliRunner().invoke(dismiss.command, call)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("recommendation: right-size") == 2
+    assert "timeout.load" not in result.output
+
+
+def test_all_namespaces_and_all_active_recommendations(fleet: MemoryClient) -> None:
+    result = CliRunner().invoke(dismiss.command, ["--all", "-A", "--reason", "new start"], input="n\n")
+    lines = [line for line in result.output.splitlines() if ": do " in line]
+    assert lines == [
+        "demo/etl/right-size: do right-size",
+        "demo/etl/timeout.load: do timeout.load",
+        "demo/report/right-size: do right-size",
+    ]
+    assert "Dismiss 3 recommendations?" in result.output
+    assert fleet.writes() == []
+
+
+@pytest.mark.parametrize("call", [[], ["etl"], ["etl", "x", "--all"], ["etl", "x", "-A"], ["--all", "--undo"]])
+def test_a_call_that_names_both_or_neither_is_refused(call: list[str], fleet: MemoryClient) -> None:
+    result = CliRunner().invoke(dismiss.command, [*call, "--reason", "x"])
+    assert isinstance(result.exception, UserError)
+
+
+def test_an_amount_is_a_number_with_or_without_a_unit() -> None:
+    assert [selection.amount(t) for t in ("1usd", "2.5 USD", "3", None)] == [1.0, 2.5, 3.0, None]
+    with pytest.raises(UserError, match="--below: 'cheap' is not an amount such as 1usd"):
+        selection.amount("cheap")
+
+
+def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = Bed(mode="Approve")
+    bed.run()
+    change = bed.one()
+    monkeypatch.setattr(profiles, "connect", lambda *_: bed.client)
+    decided: list[str] = []
+    monkeypatch.setattr(approve, "decide", lambda _, one, decision: decided.append(f"{decision} {one.name}") or "ana")
+    path = PROFILES.path("demo", change.profile)
+    bed.client.objects[path]["status"] = {"recommendations": [published(change.recommendation, "3 USD a month")]}
+    cheap = CliRunner().invoke(approve.command, ["--below", "1usd", "-n", "demo", "-y"])
+    assert (cheap.output.strip(), decided) == ("no change waits for a decision", [])
+    result = CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"])
+    assert result.exit_code == 0, result.output
+    assert decided == [f"Approve {change.name}"]
+    bed.decide("Reject")
+    again = CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"])
+    assert "no change waits" in again.output
