@@ -188,7 +188,7 @@ def effects(draw: st.DrawFn) -> RelativeEffect:
 
 
 _fields = st.lists(
-    st.builds(Field, _words.map(lambda w: "/" + w.replace(":", "")), st.one_of(st.none(), _words), _words), max_size=4
+    st.builds(Field, _words.map(lambda w: "/f" + w.replace(":", "")), st.one_of(st.none(), _words), _words), max_size=4
 ).map(tuple)
 _ids = st.from_regex(r"[a-z][a-z0-9]{0,8}\.[a-z0-9]{1,8}", fullmatch=True)
 _times = st.integers(0, 4_000_000_000).map(float)

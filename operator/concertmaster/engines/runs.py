@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import (
+    ITEM_JOIN,
     Outcome,
     RunRecord,
     Source,
@@ -21,7 +22,6 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin
-from concertmaster.engines.common.placing import ITEM_JOIN
 from concertmaster.engines.registry import settle
 
 QUIET_SECONDS = 900.0

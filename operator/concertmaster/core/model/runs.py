@@ -9,6 +9,9 @@ from enum import StrEnum
 from concertmaster.core.model.definitions import WorkflowKey
 from concertmaster.core.model.facts import ContainerFact
 
+ITEM_JOIN = " / "
+"""Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
+
 
 class Source(StrEnum):
     """Where a run record comes from. Only live objects know edges taken, cache hits, ``when``, exit codes, messages."""

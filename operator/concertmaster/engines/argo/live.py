@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.model import Outcome, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.amounts import digits
 from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
@@ -21,7 +21,6 @@ from concertmaster.engines.argo.status import Node, read_nodes
 from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
-from concertmaster.engines.common.placing import ITEM_JOIN
 from concertmaster.engines.live import LiveRun, live_run
 
 _OUTCOMES = {

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from concertmaster.core.model import NameSegment, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import ITEM_JOIN, NameSegment, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_before
 from concertmaster.engines.common.ordering import begin
-from concertmaster.engines.common.placing import ITEM_JOIN
 
 MAX_ATTEMPTS = 64  # retries searched for at the end of a node name
 _USUAL_ATTEMPTS = 16  # the same where the limit is open or only known at run time

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import Outcome, StepExecution, StepSpec
+from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
 from concertmaster.engines.common.manifest import Problems
-from concertmaster.engines.common.placing import ITEM_JOIN
 
 
 def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:

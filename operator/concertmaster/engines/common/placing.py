@@ -17,9 +17,6 @@ UNKNOWN_STEP = "template:"
 QUERIED = "query:"
 """Prefix of the uid of an execution that comes from a duration query instead of a pod."""
 
-ITEM_JOIN = " / "
-"""Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Placed:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import ITEM_JOIN, PodFact, StepExecution, StepSpec, WorkflowDefinition
 from concertmaster.core.model.amounts import digits
 from concertmaster.engines.common.executions import execution
-from concertmaster.engines.common.placing import ITEM_JOIN, Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
 from concertmaster.engines.common.runs import workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import index_of

@@ -66,7 +66,7 @@ class _Tables:
         """Positions of the steps whose pods change."""
         if self.everywhere:
             return range(len(run.names))
-        return [run.index[name] for name in self.names if name is not None and name in run.index]
+        return [place for name in self.names if name is not None for place in run.index.get(name, ())]
 
 
 def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[str, int]) -> float:
@@ -86,7 +86,7 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
     joined = bool(tables.joins) and any((run.names[before], name) in tables.joins for before in run.parents[step])
     most = math.inf
     if chains and name in tables.capped:
-        most = tables.capped[name] * median([chain[-1].work for chain in chains])
+        most = tables.capped[name] * median([chain[-1].work for chain in run.chains_of(name)])
     rows: list[Chain] = [
         _chain(
             chain[-1:] if clean and not chain[-1].failed else chain,
@@ -100,8 +100,10 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
         for chain in chains
     ]
     if name in hits:  # no pod at all; evenly spread, to favour neither short nor long items
-        gone = {(2 * k + 1) * len(rows) // (2 * hits[name]) for k in range(hits[name])}
-        rows = [row for k, row in enumerate(rows) if k not in gone]
+        all_of_it = len(run.chains_of(name))
+        gone = {(2 * k + 1) * all_of_it // (2 * hits[name]) for k in range(hits[name])}
+        before = sum(len(run.chains[place]) for place in run.index[name] if place < step)
+        rows = [row for k, row in enumerate(rows, before) if k not in gone]
     if name in tables.batched:
         rows = _batches(rows, tables.batched[name])
     if name in tables.splits:
@@ -150,9 +152,10 @@ def _edges(run: ExecutedRun, whatif: WhatIf) -> Sequence[Sequence[int]]:
         return run.parents
     parents: list[Sequence[int]] = list(run.parents)
     for before, after in whatif.dropped:
-        i, j = run.index.get(after, -1), run.index.get(before, -1)
-        if i >= 0 and j in parents[i]:
-            parents[i] = tuple(dict.fromkeys([*(p for p in parents[i] if p != j), *parents[j]]))
+        dropped = frozenset(run.index.get(before, ()))
+        for i in run.index.get(after, ()):
+            for j in dropped.intersection(parents[i]):
+                parents[i] = tuple(dict.fromkeys([*(p for p in parents[i] if p != j), *parents[j]]))
     return parents
 
 
@@ -172,7 +175,7 @@ def _mixture(run: ExecutedRun, whatif: WhatIf) -> list[tuple[float, dict[str, in
     """Cache hits as whole pods: weights and number of hits per step whose mean is the asked share."""
     mix: list[tuple[float, dict[str, int]]] = [(1.0, {})]
     for step, share in dict(whatif.hits).items():
-        pods = len(run.chains[run.index[step]]) if step in run.index else 0
+        pods = len(run.chains_of(step))
         whole = math.floor(share * pods + 1e-9)
         rest = max(0.0, share * pods - whole)
         ways = [(1.0 - rest, whole), (rest, whole + 1)] if rest > 1e-9 else [(1.0, whole)]

@@ -103,19 +103,31 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
     if not run.usable:
         return {}
     path = longest_path(run.lengths, run.parents, ordered=True)
-    drag = dict(zip(run.names, drags(path, run.lengths, run.parents), strict=True))
+    single = drags(path, run.lengths, run.parents)
+    drag = {
+        name: single[at[0]] if len(at) == 1 else max(0.0, path.length - _length_without(run, at))
+        for name, at in run.index.items()
+    }
     if not run.limits:
         return {name: drag[name] for name in run.pods}
     # A limit nobody waited for can only lessen a drag; one that bound lets any step hold up any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
     return {
-        name: max(0.0, run.replayed - _without(run, run.index[name])) if waited or drag[name] > 0.0 else 0.0
-        for name in run.pods
+        name: max(0.0, run.replayed - _without(run, name)) if waited or drag[name] > 0.0 else 0.0 for name in run.pods
     }
 
 
-def _without(run: ExecutedRun, step: int) -> float:
+def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
+    """Length of the longest path when the steps at these places take no time."""
+    lengths = list(run.lengths)
+    for place in places:
+        lengths[place] = 0.0
+    return longest_path(lengths, run.parents, ordered=True).length
+
+
+def _without(run: ExecutedRun, step: str) -> float:
     """Makespan without the pods of one step."""
     pieces, lengths = list(run.pieces), list(run.lengths)
-    pieces[step], lengths[step] = (), 0.0
+    for place in run.index[step]:
+        pieces[place], lengths[place] = (), 0.0
     return simulate(run.names, run.parents, pieces, lengths, run.ranks, run.limits) + run.tail

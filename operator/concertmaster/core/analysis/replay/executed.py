@@ -12,29 +12,18 @@ import math
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from concertmaster.core.analysis.graph import LONGEST
+from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, Row, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowGraph
 
-# Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
-CLOCK_TOLERANCE = 2.0
 # A scheduler with room binds a pod within seconds; a longer wait means that the cluster was full or had to grow.
 FULL_CLUSTER_SECONDS = 10.0
 # A replay this share off the very run it is built from obeys limits that run did not have, as after a changed template.
 SAME_RUN = 0.1
-
-
-class Row(NamedTuple):
-    """One execution that ran: its position in the record, when its pod came into being and when it ended."""
-
-    position: int
-    begin: float
-    end: float
-    execution: StepExecution
 
 
 def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
@@ -88,19 +77,20 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         grouped[layout.index[row.execution.step]].append(row)
     limits = (*locks, *layout.limits)
     free = _slot_free(rows, limits)
+    placed = places(layout, grouped)
 
     parents: list[tuple[int, ...]] = []
     chains: list[tuple[tuple[Attempt, ...], ...]] = []
     pods: dict[str, int] = {}
     done: list[float] = []
-    for name, waits, own in zip(layout.names, layout.waits, grouped, strict=True):
+    for name, waits, own in zip(placed.names, placed.waits, placed.rows, strict=True):
         binding = waits
         if own and waits:
             latest = own[0].begin - start + CLOCK_TOLERANCE
             loose = [p for p in waits if done[p] > latest]
             if loose:
                 binding = tuple([p for p in waits if p not in loose])
-                why = ", ".join([layout.names[p] for p in loose])
+                why = ", ".join(dict.fromkeys([placed.names[p] for p in loose]))
                 problems.append(f"step {name!r} began before {why} ended: in this run it did not wait for it")
         ready = max([done[p] for p in binding]) if binding else 0.0
         items = tuple([_chain(attempts, start, ready, free) for attempts in _items(own)])
@@ -110,22 +100,22 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
             done.append(ready)
             continue
         done.append(max([chain[-1].finished for chain in items]))
-        pods[name] = sum([len(chain) for chain in items])
+        pods[name] = pods.get(name, 0) + sum([len(chain) for chain in items])
     shared = min([chain[0].lag for items in chains for chain in items])
     limits = (*limits, *_capacity(chains, shared))
     pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
     lengths = tuple([max([chain_length(chain) for chain in items], default=0.0) for items in pieces])
-    first = [own[0].begin if own else math.inf for own in grouped]
+    first = [own[0].begin if own else math.inf for own in placed.rows]
     ranks = [0] * len(first)
     for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
         ranks[step] = rank
-    replayed = simulate(layout.names, parents, pieces, lengths, ranks, limits) + end - last
+    replayed = simulate(placed.names, parents, pieces, lengths, ranks, limits) + end - last
     if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
         why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
         return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), (), daemons)
     return ExecutedRun(
         run=run.run,
-        names=layout.names,
+        names=tuple(placed.names),
         parents=tuple(parents),
         chains=tuple(chains),
         done=tuple(done),
@@ -133,14 +123,14 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         lengths=lengths,
         ranks=tuple(ranks),
         pods=pods,
-        index=layout.index,
+        index=placed.index,
         limits=limits,
         shared_lag=shared,
         tail=end - last,
         makespan=end,
         replayed=replayed,
         usable=True,
-        problems=tuple(problems),
+        problems=tuple(dict.fromkeys(problems)),
     )
 
 

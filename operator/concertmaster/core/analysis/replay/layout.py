@@ -19,13 +19,16 @@ Taken = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The steps in topological order; ``waits[i]`` are the positions step i may have to wait for."""
+    """The steps in topological order; ``waits[i]`` are the positions step i may have to wait for, and ``shared[i]`` how many
+    fan-outs each of them lies in together with it (None: not declared). ``places`` is ``index`` in the form of a run."""
 
     names: tuple[str, ...]
     waits: tuple[tuple[int, ...], ...]
     index: Mapping[str, int]
     limits: tuple[Limit, ...]
     problems: tuple[str, ...]
+    shared: tuple[tuple[int | None, ...], ...]
+    places: Mapping[str, tuple[int, ...]]
 
 
 def taken(run: RunRecord) -> Taken:
@@ -66,7 +69,23 @@ def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()
     waits = tuple(
         tuple(dict.fromkeys(index[p] for p in before[n] if index.get(p, len(names)) < index[n])) for n in names
     )
-    return Layout(names, waits, index, _declared_limits(graph), tuple(problems))
+    shared = tuple(
+        tuple(_shared_items(specs[names[i]], specs[names[p]]) for p in above) for i, above in enumerate(waits)
+    )
+    places = {name: (i,) for name, i in index.items()}
+    return Layout(names, waits, index, _declared_limits(graph), tuple(problems), shared, places)
+
+
+def _shared_items(one: StepSpec, other: StepSpec) -> int | None:
+    """How many fan-outs two steps lie in together; None where the engine's names do not tell."""
+    if not one.path or not other.path:
+        return None
+    number = 0
+    for mine, theirs in zip(one.path, other.path, strict=False):
+        if mine != theirs:
+            break
+        number += mine.items != ()
+    return number
 
 
 def _declared_limits(graph: WorkflowGraph) -> tuple[Limit, ...]:

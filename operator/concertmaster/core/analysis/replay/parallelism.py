@@ -74,5 +74,5 @@ def enough_parallelism(
 
 def _width(run: ExecutedRun, step: str | None) -> int:
     if step is not None:
-        return len(run.chains[run.index[step]]) if step in run.index else 0
+        return len(run.chains_of(step))
     return sum(len(chains) for chains in run.chains)

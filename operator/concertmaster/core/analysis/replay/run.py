@@ -64,7 +64,8 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExecutedRun:
-    """One run, ready for replay. Step positions are a topological order of ``names``.
+    """One run, ready for replay. Positions are a topological order of ``names``; a step whose items go their own ways
+    through a fan-out has one for each item, and ``index`` has them all.
 
     ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in the order they began,
     each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
@@ -83,7 +84,7 @@ class ExecutedRun:
     lengths: tuple[float, ...] = ()
     ranks: tuple[int, ...] = ()
     pods: Mapping[str, int] = field(default_factory=dict)
-    index: Mapping[str, int] = field(default_factory=dict)
+    index: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     shared_lag: float = 0.0
     tail: float = 0.0
@@ -91,3 +92,7 @@ class ExecutedRun:
     replayed: float = float("nan")
     usable: bool = False
     problems: tuple[str, ...] = ()
+
+    def chains_of(self, step: str) -> tuple[tuple[Attempt, ...], ...]:
+        """All fan-out items of a step; empty for one that did not run."""
+        return tuple([chain for place in self.index.get(step, ()) for chain in self.chains[place]])

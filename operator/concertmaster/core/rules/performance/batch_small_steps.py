@@ -41,7 +41,8 @@ def _pods(runs: Sequence[ExecutedRun]) -> dict[str, _Pods]:
     work: dict[str, list[float]] = {}
     overhead: dict[str, list[float]] = {}
     for run in runs:
-        for name, chains in zip(run.names, run.chains, strict=True):
+        for name in run.index:
+            chains = run.chains_of(name)
             if chains:
                 counts.setdefault(name, []).append(len(chains))
             for a in (a for chain in chains for a in chain):

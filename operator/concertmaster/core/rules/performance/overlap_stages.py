@@ -28,9 +28,9 @@ def _by_item(chains: _Chains) -> dict[str, Sequence[Attempt]] | None:
 def _factor(run: ExecutedRun, first: str, second: str) -> float | None:
     """How much shorter the second stage's work would be, as its factor, without the barrier; None when the stages do not
     have the same items, or something else (a limit) holds pods back."""
-    if first not in run.index or second not in run.index or run.limits:
-        return None
-    before, after = (_by_item(run.chains[run.index[n]]) for n in (first, second))
+    if first not in run.index or len(run.index.get(second, ())) != 1 or run.limits:
+        return None  # more than one place: each item waits for its own already
+    before, after = (_by_item(run.chains_of(n)) for n in (first, second))
     if before is None or after is None or before.keys() != after.keys() or len(before) < 3:
         return None
     spent = {item: sum(a.total for a in chain) for item, chain in after.items()}
@@ -61,7 +61,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if gains is None:
             continue
         share, seconds = gains
-        items = len(runs[-1].chains[runs[-1].index[spec.name]])
+        items = len(runs[-1].chains_of(spec.name))
         yield Finding(
             step=spec.name,
             action=f"Let each item of {spec.name} start when its own {first} is done",

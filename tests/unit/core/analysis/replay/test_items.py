@@ -1,0 +1,114 @@
+"""Items of a fan-out that go through several steps on their own: edges, critical chain and replay follow the items."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, step_drag
+from concertmaster.core.model import NameSegment, RunRecord, Source, StepExecution, StepSpec, WorkflowGraph
+from tests.support.builders import run_record
+from tests.support.core.oracle_runs import BEGIN, KEY
+
+FAN = NameSegment(".fan", None)
+# Seconds of extract, clean and seal by item: the last item is slow in its first step only.
+ITEMS = {"0:a": (10, 20, 5), "1:b": (15, 5, 5), "2:c": (100, 10, 5)}
+LOAD = 30
+
+
+def graph(*, declared: bool = True) -> WorkflowGraph:
+    def path(name: str) -> tuple[NameSegment, ...]:
+        return (FAN, NameSegment(f".{name}")) if declared else ()
+
+    return WorkflowGraph(
+        (
+            StepSpec("fan.extract", fan_out=True, path=path("extract")),
+            StepSpec("fan.clean", ("fan.extract",), fan_out=True, path=path("clean")),
+            StepSpec("fan.seal", ("fan.clean",), fan_out=True, path=path("seal")),
+            StepSpec("load", ("fan.seal",), path=(NameSegment(".load"),) if declared else ()),
+        )
+    )
+
+
+def execution(step: str, item: str | None, begin: float, seconds: float) -> StepExecution:
+    at = BEGIN + begin
+    return StepExecution(step, item, created=at, scheduled=at, started=at, finished=at + seconds)
+
+
+def run(items: dict[str, tuple[int, int, int]] = ITEMS, *, without: tuple[str, str] | None = None) -> RunRecord:
+    """Each item goes its own way; ``load`` follows the last. ``without``: a (step, item) that did not run."""
+    rows, last = [], 0.0
+    for item, parts in items.items():
+        now = 0.0
+        for step, seconds in zip(("fan.extract", "fan.clean", "fan.seal"), parts, strict=True):
+            if (step, item) != without:
+                rows.append(execution(step, item, now, seconds))
+                now += seconds
+        last = max(last, now)
+    rows.append(execution("load", None, last, LOAD))
+    end = BEGIN + last + LOAD
+    return run_record(rows, workflow=KEY, start=BEGIN, end=end, source=Source.LIVE)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_critical_chain_is_that_of_the_slowest_item(declared: bool) -> None:
+    replayed = executed(run(), graph(declared=declared))
+    chain = [(a.step, a.item) for a in critical_chain(replayed)]
+    assert chain == [("fan.extract", "2:c"), ("fan.clean", "2:c"), ("fan.seal", "2:c"), ("load", None)]
+    assert replayed.problems == ()
+    assert replayed.replayed == replayed.makespan == 145
+
+
+def test_every_step_of_the_chain_is_critical_and_its_drag_is_by_item() -> None:
+    shares = critical_share([run()], graph())
+    assert {step: share.share for step, share in shares.items()} == dict.fromkeys(shares, 1.0)
+    drag = step_drag(executed(run(), graph()))
+    # Without extract the longest item takes 25 seconds instead of 115; without clean item c still takes 105.
+    assert drag == {"fan.extract": 90.0, "fan.clean": 10.0, "fan.seal": 5.0, "load": 30.0}
+
+
+def test_a_what_if_on_one_step_moves_each_item_by_its_own_time() -> None:
+    replayed = executed(run(), graph())
+    assert replay(replayed, WhatIf.scale_step("fan.extract", 0.5)) == 95.0
+    assert replay(replayed, WhatIf.scale_step("fan.clean", 0.0)) == 135.0
+
+
+def test_a_step_that_did_not_run_for_an_item_passes_on_what_it_waits_for() -> None:
+    replayed = executed(run(without=("fan.clean", "2:c")), graph())
+    assert [(a.step, a.item) for a in critical_chain(replayed)][:2] == [("fan.extract", "2:c"), ("fan.seal", "2:c")]
+    assert replay(replayed, WhatIf.scale_step("fan.extract", 0.0)) == 55.0
+
+
+def test_fan_outs_beside_each_other_stay_a_barrier_whatever_their_items_are_called() -> None:
+    """Two loops over the same list: the second one waits for all of the first."""
+    spec = WorkflowGraph(
+        (
+            StepSpec("first", fan_out=True, path=(NameSegment(".first", None),)),
+            StepSpec("second", ("first",), fan_out=True, path=(NameSegment(".second", None),)),
+        )
+    )
+    rows = [execution("first", i, 0, s) for i, s in (("0:a", 10), ("1:b", 60))]
+    rows += [execution("second", i, 60, 20) for i in ("0:a", "1:b")]
+    record = run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 80, source=Source.LIVE)
+    assert [(a.step, a.item) for a in critical_chain(executed(record, spec))][0] == ("first", "1:b")
+    assert replay(executed(record, spec), WhatIf.scale_step("second", 2.0)) == 100.0
+
+
+def test_nested_fan_outs_wait_for_the_items_they_share() -> None:
+    """Inside each outer item an inner loop follows a step of that item: the inner pods wait for their outer item only."""
+    outer = NameSegment(".fan", None)
+    spec = WorkflowGraph(
+        (
+            StepSpec("fan.split", fan_out=True, path=(outer, NameSegment(".split"))),
+            StepSpec("fan.part", ("fan.split",), fan_out=True, path=(outer, NameSegment(".part", None))),
+            StepSpec("fan.join", ("fan.part",), fan_out=True, path=(outer, NameSegment(".join"))),
+        )
+    )
+    rows = []
+    for item, wait in (("0:a", 10), ("1:b", 80)):
+        rows.append(execution("fan.split", item, 0, wait))
+        rows += [execution("fan.part", f"{item} / {n}", wait, 20 + 10 * n) for n in range(2)]
+        rows.append(execution("fan.join", item, wait + 30, 5))
+    record = run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 115, source=Source.LIVE)
+    chain = [(a.step, a.item) for a in critical_chain(executed(record, spec))]
+    assert chain == [("fan.split", "1:b"), ("fan.part", "1:b / 1"), ("fan.join", "1:b")]
+    assert step_drag(executed(record, spec)) == {"fan.split": 70.0 + 10.0, "fan.part": 30.0, "fan.join": 5.0}
