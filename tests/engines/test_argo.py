@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from concertmaster.core.analysis.replay import critical_chain, executed
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.engines.argo.live import workflow_of
 from tests.support.engines.argo_runs import ADHOC, Definitions, Run
@@ -21,6 +22,14 @@ def test_fan_out_over_items(run: Run) -> None:
 @about("fan-param")
 def test_fan_out_over_a_parameter(run: Run) -> None:
     assert [e.item for e in run.record.steps if e.step == "each"] == ["0:a.csv", "1:b.csv", "2:c.csv"]
+
+
+@about("fan-chain")
+def test_items_that_go_through_several_steps_on_their_own(run: Run, definitions: Definitions) -> None:
+    replayed = executed(run.record, definitions[run.key].graph)
+    chain = [(a.step, a.item) for a in critical_chain(replayed)]
+    assert chain == [("part.extract", "2:16"), ("part.clean", "2:16"), ("part.seal", "2:16"), ("load", None)]
+    assert replayed.problems == ()
 
 
 @about("fan-sequence")
