@@ -5,7 +5,7 @@ when nothing is declared, ``assign`` puts every pod into one step of one run, ``
 """
 
 from concertmaster.engines.assign import assign
-from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, ended
+from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions
 from concertmaster.engines.common.placing import UNKNOWN_STEP, Assignment, Unassigned
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
@@ -36,6 +36,7 @@ __all__ = [
     "define",
     "define_all",
     "end_alone",
+    "end_mark",
     "ended",
     "from_durations",
     "infer_definitions",

@@ -34,6 +34,22 @@ def ended(raw: Mapping[str, Any]) -> bool:
     return kind is not None and kind.ended(KubeObject.of(raw))
 
 
+def end_mark(raw: Mapping[str, Any]) -> str:
+    """What tells one end of a run from another: a retried run (``argo retry``, a Job or PipelineRun resumed) keeps its uid
+    and ends again. Never raises."""
+    status = raw.get("status")
+    if not isinstance(status, Mapping):
+        return ""
+    conditions = status.get("conditions")
+    moments = [
+        f"{c.get('type')} {c.get('lastTransitionTime')}"
+        for c in (conditions if isinstance(conditions, list) else ())
+        if isinstance(c, Mapping) and c.get("status") == "True" and c.get("lastTransitionTime")
+    ]
+    ends = (str(status.get(name)) for name in ("phase", "finishedAt", "completionTime", "endTime"))
+    return "|".join((*ends, *sorted(moments)))
+
+
 def children(raw: Mapping[str, Any]) -> Children | None:
     """What to list besides the object itself; None when the object says everything."""
     kind = run_kind(raw)

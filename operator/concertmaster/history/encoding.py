@@ -46,15 +46,19 @@ def decode_execution(body: bytes) -> StepExecution:
 
 def encode_record(record: RunRecord) -> bytes:
     """One live run record, its executions included, as bytes."""
-    head = [record.start, record.end, record.outcome.value, record.source.value, record.fingerprint, dict(record.extra)]
+    known = (record.start, record.end, record.outcome.value, record.source.value, record.fingerprint)
+    head: list[object] = [*known, dict(record.extra)]
+    if record.pauses:
+        head.append([list(pause) for pause in record.pauses])
     return _deflate([head, [_execution_row(e) for e in record.steps]])
 
 
 def decode_record(body: bytes, key: WorkflowKey, run: str) -> RunRecord:
     """The record that ``encode_record`` wrote."""
-    (start, end, outcome, source, mark, extra), rows = _inflate(body)
+    (start, end, outcome, source, mark, extra, *more), rows = _inflate(body)
+    pauses = tuple((float(a), float(b)) for a, b in more[0]) if more else ()
     steps = tuple(_execution(r) for r in rows)
-    return RunRecord(key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra)
+    return RunRecord(key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses)
 
 
 def _execution_row(e: StepExecution) -> list[Any]:

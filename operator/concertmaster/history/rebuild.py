@@ -18,6 +18,7 @@ from concertmaster.core.model import (
     StepExecution,
     WorkflowDefinition,
     WorkflowKey,
+    without_pauses,
 )
 from concertmaster.engines import build_runs, span
 
@@ -41,7 +42,7 @@ def rebuild(
     others = [e for e in rows if not _within(e, live)]
     before = build_runs(key, run, others, definition, as_of=as_of) if others else []
     taken = {r.run for r in before}
-    joined = join(live, own)
+    joined = without_pauses(join(live, own))
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
     return sorted([*before, joined], key=lambda r: (r.start or 0.0, r.run))
@@ -53,6 +54,17 @@ def same_run(one: RunRecord, other: RunRecord) -> bool:
         return True
     first, second = (one, other) if one.start <= other.start else (other, one)
     return first.end is None or (second.start or 0.0) <= first.end + _SLACK
+
+
+def retried(before: RunRecord, record: RunRecord) -> RunRecord:
+    """``record`` of a run that had ended as ``before`` and went on after that, with the time nothing ran as a pause."""
+    if record.start is None or before.end is None or record.start > before.end:
+        return record  # another run of the name
+    pauses = [p for p in before.pauses if record.start < p[0]]
+    later = [e.created for e in record.steps if e.created is not None and e.created > before.end]
+    if later and before.outcome is Outcome.FAILED:
+        pauses.append((before.end, min(later)))
+    return replace(record, pauses=tuple(pauses))
 
 
 def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from concertmaster.core.model import RunRecord, Source, StepExecution, WorkflowKey
 from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
-from concertmaster.history.rebuild import same_run
+from concertmaster.history.rebuild import retried, same_run
 
 _CHUNK = 500  # values per query
 T = TypeVar("T")
@@ -110,18 +110,22 @@ def write_record(db: sqlite3.Connection, record: RunRecord, lost: list[str]) -> 
 
     The mere end of a run does not replace a record of its steps, nor what the metrics say of it what the engine said.
     """
+    name = (make_id(db, record.workflow), record.run)
+    same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", name).fetchone()
+    known = None
+    if same is not None and same[0] != encode_record(record):
+        decode = partial(decode_record, key=record.workflow, run=record.run)
+        known = _readable(decode, same[0], f"{record.workflow}/{record.run}", lost)
+        record = retried(known, record) if known is not None else record
     ended = record.end if record.end is not None else record.start  # of a failed Job the metrics tell no end
-    row = (make_id(db, record.workflow), record.run, ended, encode_record(record))
-    same = db.execute("SELECT body FROM records WHERE workflow = ? AND run = ?", row[:2]).fetchone()
-    if same is not None and same[0] == row[3]:
+    body = encode_record(record)
+    if same is not None and same[0] == body:
         return False
     if same is not None and not record.steps:
-        name = f"{record.workflow}/{record.run}"
-        known = _readable(partial(decode_record, key=record.workflow, run=record.run), same[0], name, lost)
         better = known is not None and (known.steps or (known.source, record.source) == (Source.LIVE, Source.HISTORY))
         if known is not None and better and same_run(known, record):
             return False
-    db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", row)
+    db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", (*name, ended, body))
     return True
 
 

@@ -49,13 +49,13 @@ ARGO: dict[str, tuple[Row, ...]] = {
         .sum           | sum  |         | 0 | Succeeded | each
     """),
     "fan-chain": rows("""
-        .part(0:2).extract | part.extract | 0:2 | 0 | Succeeded | 
+        .part(0:2).extract | part.extract | 0:2 | 0 | Succeeded |
         .part(0:2).clean | part.clean | 0:2 | 0 | Succeeded | part.extract
         .part(0:2).seal | part.seal | 0:2 | 0 | Succeeded | part.clean
-        .part(1:3).extract | part.extract | 1:3 | 0 | Succeeded | 
+        .part(1:3).extract | part.extract | 1:3 | 0 | Succeeded |
         .part(1:3).clean | part.clean | 1:3 | 0 | Succeeded | part.extract
         .part(1:3).seal | part.seal | 1:3 | 0 | Succeeded | part.clean
-        .part(2:16).extract | part.extract | 2:16 | 0 | Succeeded | 
+        .part(2:16).extract | part.extract | 2:16 | 0 | Succeeded |
         .part(2:16).clean | part.clean | 2:16 | 0 | Succeeded | part.extract
         .part(2:16).seal | part.seal | 2:16 | 0 | Succeeded | part.clean
         .load | load | | 0 | Succeeded | part.seal

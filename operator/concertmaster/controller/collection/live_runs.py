@@ -20,7 +20,7 @@ from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Heartbeat, Seen
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, ended, run_kind
+from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, end_mark, ended, run_kind
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.depth import TooDeep, check_depth
@@ -90,7 +90,7 @@ class LiveRuns:
     def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
         """Whether this is a finished run of an observed workflow that was not read yet."""
         uid = str((obj.get("metadata") or {}).get("uid", ""))
-        if self._pending.knows(uid):
+        if self._pending.knows(uid, end_mark(obj)):
             return False
         try:
             check_depth(obj)
@@ -102,7 +102,7 @@ class LiveRuns:
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
         """Let a wanted run wait for its turn."""
-        self._pending.put(ObjectRef.of(resource, obj), packed)
+        self._pending.put(ObjectRef.of(resource, obj), packed, end_mark(obj))
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class LiveRuns:
         path = kind.resource.path(namespace)
         for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
             if self.wants(kind.resource, obj):
-                self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj))
+                self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj), end_mark(obj))
 
     # --- notes --------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Finished runs that wait to be read: packed as they were seen, within a budget of memory.
 
 An object may be deleted seconds after its run has ended, so the last state seen is kept until it is read. Beyond the
-budget only its name is kept, and it is listed again when its turn comes. Which runs were read is remembered by uid,
-because a watch brings the same object again after every reconnect.
+budget only its name is kept, and it is listed again when its turn comes. Which runs were read is remembered by uid and
+end, because a watch brings the same object again after every reconnect, and a retried run ends once more.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ REMEMBERED = 20_000
 
 @dataclass(slots=True)
 class Waiting:
-    """One finished run. ``packed`` None: it must be asked for again. ``tries``: readings that found parts missing."""
+    """One finished run. ``packed`` None: it must be asked for again. ``mark``: which of its ends it is. ``tries``: readings
+    that found parts missing."""
 
     ref: ObjectRef
     packed: bytes | None
+    mark: str = ""
     tries: int = 0
 
     def unpack(self) -> dict[str, Any] | None:
@@ -53,29 +55,35 @@ class Pending:
         self._most_runs = most_runs
         self._lock = threading.Lock()
         self._waiting: dict[str, Waiting] = {}
-        self._read: dict[str, None] = {}
+        self._read: dict[str, str] = {}  # uid -> the end that was read
         self._bytes = 0
         self.refused = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def knows(self, uid: str) -> bool:
-        """Whether that run waits or was read already."""
+    def knows(self, uid: str, mark: str) -> bool:
+        """Whether that end of the run waits or was read already."""
         with self._lock:
-            return not uid or uid in self._read or uid in self._waiting
+            return not uid or self._known(uid) == mark
 
-    def put(self, ref: ObjectRef, packed: bytes) -> None:
-        """Let a run wait. When too many do, it is refused and counted."""
+    def _known(self, uid: str) -> str | None:
+        waiting = self._waiting.get(uid)
+        return waiting.mark if waiting is not None else self._read.get(uid)
+
+    def put(self, ref: ObjectRef, packed: bytes, mark: str) -> None:
+        """Let a run wait, in place of an earlier end of it. When too many do, it is refused and counted."""
         with self._lock:
-            if ref.uid in self._read or ref.uid in self._waiting:
+            if self._known(ref.uid) == mark:
                 return
+            if (earlier := self._waiting.get(ref.uid)) is not None:
+                self._drop(earlier)
             if len(self._waiting) >= self._most_runs:
                 self.refused += 1
                 return
             fits = self._bytes + len(packed) <= self._most_bytes
             self._bytes += len(packed) if fits else 0
-            self._waiting[ref.uid] = Waiting(ref, packed if fits else None)
+            self._waiting[ref.uid] = Waiting(ref, packed if fits else None, mark)
 
     def some(self, most: int, *, again: bool) -> list[Waiting]:
         """The oldest runs; those already tried only with ``again``."""
@@ -86,7 +94,7 @@ class Pending:
         """It was read and stored, or there is nothing to be had of it."""
         with self._lock:
             self._drop(waiting)
-            self._read[waiting.ref.uid] = None
+            self._read[waiting.ref.uid] = waiting.mark
             while len(self._read) > REMEMBERED:
                 del self._read[next(iter(self._read))]
 
@@ -104,6 +112,8 @@ class Pending:
             self._read.clear()
 
     def _drop(self, waiting: Waiting) -> None:
-        gone = self._waiting.pop(waiting.ref.uid, None)
-        if gone is not None and gone.packed is not None:
-            self._bytes -= len(gone.packed)
+        if self._waiting.get(waiting.ref.uid) is not waiting:
+            return  # a later end of it took its place while it was read
+        del self._waiting[waiting.ref.uid]
+        if waiting.packed is not None:
+            self._bytes -= len(waiting.packed)

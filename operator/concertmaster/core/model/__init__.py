@@ -20,7 +20,7 @@ from concertmaster.core.model.engines import EngineTraits, ObjectKind, Patchable
 from concertmaster.core.model.enums import Category, Level, Severity, Verdict
 from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
-from concertmaster.core.model.runs import ITEM_JOIN, Outcome, RunRecord, Source, StepExecution
+from concertmaster.core.model.runs import ITEM_JOIN, Outcome, RunRecord, Source, StepExecution, without_pauses
 
 __all__ = [
     "ITEM_JOIN",
@@ -53,4 +53,5 @@ __all__ = [
     "WorkflowDefinition",
     "WorkflowGraph",
     "WorkflowKey",
+    "without_pauses",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from concertmaster.core.model.definitions import WorkflowKey
@@ -11,6 +11,9 @@ from concertmaster.core.model.facts import ContainerFact
 
 ITEM_JOIN = " / "
 """Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
+
+
+_TIMES = ("ready", "created", "scheduled", "started", "finished")
 
 
 class Source(StrEnum):
@@ -79,7 +82,11 @@ class StepExecution:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid where known)."""
+    """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid where known).
+
+    ``pauses``: (from, to) between a failed end and the retry of the same run; nobody waited for anything in them. They
+    are no part of the run's time: see ``without_pauses``.
+    """
 
     workflow: WorkflowKey
     run: str
@@ -90,6 +97,7 @@ class RunRecord:
     steps: tuple[StepExecution, ...]
     fingerprint: str | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
+    pauses: tuple[tuple[float, float], ...] = ()
 
     @property
     def makespan(self) -> float | None:
@@ -103,3 +111,33 @@ class RunRecord:
         """Longest wait of the run's pods for a node, in seconds; None when no pod tells it."""
         waits = [e.scheduled - e.created for e in self.steps if e.scheduled is not None and e.created is not None]
         return max(0.0, *waits) if waits else None
+
+
+def without_pauses(record: RunRecord) -> RunRecord:
+    """The run as if each retry had followed at once: what lies before a pause moves towards its end, so that the run's
+    own end stays true."""
+    for begin, end in sorted(record.pauses):
+        idle = max(0.0, end - begin)
+        record = replace(
+            record,
+            start=_moved(record.start, begin, idle),
+            end=_moved(record.end, begin, idle),
+            steps=tuple(_step_moved(e, begin, idle) for e in record.steps),
+        )
+    return replace(record, pauses=()) if record.pauses else record
+
+
+def _moved(moment: float | None, until: float, by: float) -> float | None:
+    return moment + by if moment is not None and moment <= until else moment
+
+
+def _step_moved(e: StepExecution, until: float, by: float) -> StepExecution:
+    """An execution that ended before the pause, moved; one that began after it stays."""
+    begin = next((t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None), None)
+    if begin is None or begin > until:
+        return replace(e, ready=_moved(e.ready, until, by)) if e.ready is not None else e
+    times = {name: _moved(getattr(e, name), until, by) for name in _TIMES}
+    containers = tuple(
+        replace(c, started=_moved(c.started, until, by), finished=_moved(c.finished, until, by)) for c in e.containers
+    )
+    return replace(e, **times, containers=containers)  # type: ignore[arg-type]

@@ -217,6 +217,27 @@ def test_the_same_object_again_is_not_read_again(world: World) -> None:
     assert world.counts == ["complete"]
 
 
+def test_a_retried_run_is_read_again_when_it_ends_once_more(world: World) -> None:
+    failed = etl_run(phase="Failed", finishedAt="2025-10-09T09:00:00Z")
+    assert world.see(WORKFLOWS, failed)
+    world.live.read()
+    assert [r.outcome for r in world.runs(ETL)] == [Outcome.FAILED]
+    assert not world.see(WORKFLOWS, failed)
+    retried = etl_run(phase="Succeeded", finishedAt="2025-10-09T11:00:00Z")
+    assert world.see(WORKFLOWS, retried)
+    world.live.read()
+    assert [r.outcome for r in world.runs(ETL)] == [Outcome.SUCCEEDED]
+    assert not world.see(WORKFLOWS, retried)
+
+
+def test_a_later_end_that_comes_while_the_first_one_waits_takes_its_place(world: World) -> None:
+    assert world.see(WORKFLOWS, etl_run(phase="Failed", finishedAt="2025-10-09T09:00:00Z"))
+    assert world.see(WORKFLOWS, etl_run(phase="Succeeded", finishedAt="2025-10-09T11:00:00Z"))
+    assert len(world.pending) == 1
+    world.live.read()
+    assert [r.outcome for r in world.runs(ETL)] == [Outcome.SUCCEEDED]
+
+
 def test_a_compressed_node_table_is_read(world: World) -> None:
     control = Controller(NESTED, "etl-x7k2z")
     nodes = control.execute()

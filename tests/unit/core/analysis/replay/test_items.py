@@ -89,7 +89,7 @@ def test_fan_outs_beside_each_other_stay_a_barrier_whatever_their_items_are_call
     rows = [execution("first", i, 0, s) for i, s in (("0:a", 10), ("1:b", 60))]
     rows += [execution("second", i, 60, 20) for i in ("0:a", "1:b")]
     record = run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 80, source=Source.LIVE)
-    assert [(a.step, a.item) for a in critical_chain(executed(record, spec))][0] == ("first", "1:b")
+    assert next((a.step, a.item) for a in critical_chain(executed(record, spec))) == ("first", "1:b")
     assert replay(executed(record, spec), WhatIf.scale_step("second", 2.0)) == 100.0
 
 
