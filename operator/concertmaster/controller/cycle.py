@@ -199,7 +199,7 @@ class Cycle:
         now: float,
         record: CycleLog,
     ) -> None:
-        tallies = facts_by_policy(subjects)
+        tallies = facts_by_policy(subjects, self._collector.reports)
         updates: list[StatusUpdate] = []
         for view in snapshot.book.views:
             self._health.heartbeat("policies")
@@ -214,7 +214,7 @@ class Cycle:
                 discovered=snapshot.discovered.get(view.ref, 0),
                 changes_in_flight=changed.in_flight.get(view.ref, 0),
                 blocked=changed.blocked.get(view.ref, {}),
-                obstacles=snapshot.obstacles.get(view.ref, ()),
+                obstacles=(*snapshot.obstacles.get(view.ref, ()), *(tally.strays if tally else ())),
             )
             status = policy_status(
                 view,

@@ -45,7 +45,8 @@ class SourceReport:
     its end yet, run again soon; ``unread``: the workflows concerned, with the oldest moment read so far (unix seconds).
     ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
     users' own queries, by the workflow they belong to. ``strays``: sentences on pods that belong to no run although they
-    seem to, by namespace and engine.
+    seem to, by the workflow they seem to be of; ``namespace_strays``: on those that fit no single one, by namespace and
+    engine.
     """
 
     source: str
@@ -60,7 +61,8 @@ class SourceReport:
     changed: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)
     query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
-    strays: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
+    strays: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
+    namespace_strays: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
 
 
 class Sources(Protocol):

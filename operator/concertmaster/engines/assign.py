@@ -22,17 +22,19 @@ def assign(
     definitions: Iterable[WorkflowDefinition],
     *,
     job_owners: Mapping[tuple[str, str], tuple[str, str]] | None = None,
+    recognised: Mapping[tuple[str, str], WorkflowKey] | None = None,
 ) -> Assignment:
     """Place finished or vanished pods into runs of the given workflows.
 
     Idempotent and independent of the order of ``facts`` and ``definitions``; facts of one uid are merged first. A pod
     that a declared graph selects belongs to that graph, whoever owns it. ``job_owners`` maps (namespace, Job name) to
-    its owner's (kind, name), where that is known. Items and attempts that need the whole run are numbered by
-    ``build_run``.
+    its owner's (kind, name), where that is known. ``recognised`` maps (namespace, run) to the workflow other pods of the
+    run were placed in: with it the result does not depend on which pods come together either. Items and attempts that
+    need the whole run are numbered by ``build_run``.
     """
     known = sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
     of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
-    context = Context(job_owners or {})
+    context = Context(job_owners or {}, recognised or {})
     merged = merge_facts(facts)
     groups: dict[str, list[PodFact]] = {}
     for fact in merged:
@@ -63,14 +65,20 @@ def _rejected(fact: PodFact) -> Rejected:
 def _grouped(placements: Sequence[Placement]) -> Assignment:
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
     rejected: dict[str, list[str]] = {}
-    strays: dict[tuple[str, EngineTraits], dict[str, str]] = {}
+    strays: dict[WorkflowKey, dict[str, str]] = {}
+    nobodys: dict[tuple[str, EngineTraits], dict[str, str]] = {}
+    undecided: list[PodFact] = []
     for p in placements:
         if isinstance(p, Placed):
             placed.setdefault(p.key, {}).setdefault(p.run, []).append(p.execution)
         else:
             rejected.setdefault(p.reason, []).append(f"{p.fact.namespace}/{p.fact.pod}")
-            if p.of is not None:
-                strays.setdefault((p.fact.namespace, p.of), {}).setdefault(p.reason, p.fact.pod)
+            for key in p.near:
+                strays.setdefault(key, {}).setdefault(p.reason, p.fact.pod)
+            if p.near:
+                undecided.append(p.fact)
+            elif p.of is not None:
+                nobodys.setdefault((p.fact.namespace, p.of), {}).setdefault(p.reason, p.fact.pod)
     executions = {
         key: {
             run: tuple(sorted(rows, key=lambda e: (begin(e), e.pod or "", e.uid or "")))
@@ -82,4 +90,4 @@ def _grouped(placements: Sequence[Placement]) -> Assignment:
         reason: Unassigned(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
         for reason, pods in sorted(rejected.items())
     }
-    return Assignment(executions, unassigned, strays)
+    return Assignment(executions, unassigned, strays, nobodys, tuple(undecided))

@@ -102,7 +102,8 @@ def test_pods_that_seem_to_be_of_a_run_are_told_from_those_of_other_workflows() 
         PodFact("a", "o", "4", owner_kind="Workflow", owner_name="others-1"),
         PodFact("a", "l", "5", owner_kind="TaskRun", labels={"tekton.dev/pipelineRun": "others"}),
     ]
-    assert {place: dict(reasons) for place, reasons in assign(facts, []).strays.items()} == {
+    assert assign(facts, []).strays == {}
+    assert {place: dict(reasons) for place, reasons in assign(facts, []).namespace_strays.items()} == {
         ("a", GRAPH): {"it has no owner and no step selects it": "n"},
         ("a", ARGO): {"pod of a Workflow whose name is unknown": "q"},
         ("a", TEKTON): {

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.controller.collection.stable_findings import StableFindings
+from concertmaster.controller.collection.placement import Placement
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
-from concertmaster.core.model import EngineTraits, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric
-from concertmaster.engines import assign, job_ends
+from concertmaster.engines import job_ends
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
@@ -82,7 +82,7 @@ class MetricsSources:
         self._connect = connect
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
-        self._strays: dict[str, StableFindings[tuple[str, EngineTraits]]] = {}
+        self._placements: dict[str, Placement] = {}
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
 
     def names(self) -> Sequence[str]:
@@ -106,8 +106,8 @@ class MetricsSources:
         before = client.requests
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
-        strays = self._strays.setdefault(demand.source, StableFindings())
-        strays.keep_only({(d.key.namespace, d.engine) for d in demand.workflows})
+        placement = self._placements.setdefault(demand.source, Placement())
+        placement.keep_only(demand.workflows)
         ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
         self._queries.begin()
         try:
@@ -139,7 +139,8 @@ class MetricsSources:
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
             query_problems=self._queries.problems(demand.workflows),
-            strays=strays.all,
+            strays=placement.strays,
+            namespace_strays=placement.namespace_strays,
         )
 
     def extras(
@@ -256,16 +257,10 @@ class MetricsSources:
             log.info("source %s: %s", reading.demand.source, warning)
         gaps.learn(found, present=present)
         definitions = reading.definitions(namespaces)
-        placed = assign(found.facts, definitions, job_owners=found.job_owners)
+        placed = self._placements[reading.demand.source].place(found, definitions, present=present)
         ends = job_ends(found.jobs, definitions, placed.executions)
         for reason, pods in placed.unassigned.items():
             reading.unassigned[reason] += pods.count
-        strays = self._strays[reading.demand.source]
-        engines = {d.key: d.engine for d in definitions}
-        for place in {(key.namespace, engines[key]) for key in placed.executions} | set(placed.strays):
-            reasons = placed.strays.get(place, {})
-            learn = strays.learn if present else strays.add
-            learn(place, {why: f"pods belong to no run: {why}, as {pod}" for why, pod in reasons.items()})
         if placed.executions or ends:
             reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
 

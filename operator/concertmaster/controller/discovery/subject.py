@@ -15,7 +15,7 @@ from concertmaster.controller.discovery.definitions import Definitions, Resolved
 from concertmaster.controller.discovery.policies import PolicyBook, as_document, unknown_source
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Target, Targets
-from concertmaster.controller.interfaces import CollectionRequest
+from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.controller.registry import Entry
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
@@ -110,8 +110,11 @@ def _metrics(reason: Reason, message: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, reason, message)
 
 
-def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]:
-    """How many profiles each policy governs and loses, and what they point at."""
+def facts_by_policy(
+    subjects: Iterable[Subject], reports: Mapping[str, SourceReport] | None = None
+) -> dict[PolicyRef, PolicyTally]:
+    """How many profiles each policy governs and loses, what they point at, and what ``reports`` say of pods in their
+    namespaces that fit no single workflow."""
     found: dict[PolicyRef, PolicyTally] = {}
     for s in subjects:
         if s.policy is None:
@@ -125,6 +128,10 @@ def facts_by_policy(subjects: Iterable[Subject]) -> dict[PolicyRef, PolicyTally]
         tally.headlines += s.entry.status.headlines
         tally.minor += s.entry.status.minor
         tally.problems.update(dict.fromkeys(s.policy.problems))
+        report = (reports or {}).get(s.source)
+        if report is not None and s.resolved.definition is not None:
+            place = (s.entry.namespace, s.resolved.definition.engine)
+            tally.strays.update(dict.fromkeys(report.namespace_strays.get(place, ())))
         ref = s.profile.spec.workflow_ref if s.profile is not None else None
         if ref is not None:
             tally.targets.add((ref.api_version, ref.kind, s.entry.namespace))
@@ -142,3 +149,4 @@ class PolicyTally:
     problems: dict[str, None] = field(default_factory=dict)
     headlines: list[Headline] = field(default_factory=list)
     minor: int = 0
+    strays: dict[str, None] = field(default_factory=dict)

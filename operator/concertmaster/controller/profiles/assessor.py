@@ -292,4 +292,4 @@ class Assessor:
 
 
 def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
-    return report.strays.get((definition.key.namespace, definition.engine), ()) if report is not None else ()
+    return report.strays.get(definition.key, ()) if report is not None else ()

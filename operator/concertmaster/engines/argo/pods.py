@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import PodFact, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model import PodFact, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.nodes import Match, NodeNames
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution
@@ -45,18 +45,20 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         else:
             yield Rejected(fact, "pod of a Workflow whose name is unknown", ARGO)
     for (namespace, run), pods in sorted(runs.items()):
-        yield from _place_run(run, pods, candidates.get(namespace, []))
+        yield from _place_run(run, pods, candidates.get(namespace, []), context.recognised.get((namespace, run)))
 
 
-def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinition]) -> Iterator[Placement]:
+def _place_run(
+    run: str, pods: list[PodFact], candidates: list[WorkflowDefinition], recognised: WorkflowKey | None
+) -> Iterator[Placement]:
     names = {f.uid: argo_pod_name(run, f.pod) for f in pods}
-    labelled = _by_label(pods, candidates)
+    labelled = _by_label(pods, candidates) or next((d for d in candidates if d.key == recognised), None)
     if labelled is not None:
         yield from _in_definition(run, pods, names, labelled, NodeNames(run, labelled))
         return
     best: tuple[tuple[int, int], WorkflowDefinition, NodeNames] | None = None
     loose: list[WorkflowDefinition] = []
-    tried = False
+    tried: list[WorkflowDefinition] = []
     for definition in candidates:
         if definition.graph.inferred:
             if any(selects_run(definition, "Workflow", run, f.labels) for f in pods):
@@ -67,10 +69,10 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
             continue
         known = NodeNames(run, definition)
         hits = sum(1 for f in pods if _confirms(run, prefix, names[f.uid], known))
-        tried = True
+        tried.append(definition)
         if hits and (best is None or (hits, len(prefix)) > best[0]):
             best = ((hits, len(prefix)), definition, known)
-        elif not hits and _only_dynamic(definition) and _templates_fit(run, prefix, names.values(), definition):
+        elif not hits and _made_from(run, prefix) and _all_dynamic(names.values(), definition):
             loose.append(definition)
     if best is not None:
         yield from _in_definition(run, pods, names, best[1], best[2])
@@ -78,7 +80,8 @@ def _place_run(run: str, pods: list[PodFact], candidates: list[WorkflowDefinitio
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
         reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
-        yield from (Rejected(f, reason, ARGO if tried else None) for f in pods)
+        near = tuple(d.key for d in tried)
+        yield from (Rejected(f, reason, ARGO if tried else None, near) for f in pods)
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
@@ -109,15 +112,11 @@ def _made_from(run: str, prefix: str) -> bool:
     return run == prefix or stripped in (generated_base(run), scheduled_base(run))
 
 
-def _only_dynamic(definition: WorkflowDefinition) -> bool:
-    """Whether no node name at all can be computed: every step fans out over items only known at run time."""
-    return all(any(s.items is None for s in step.path) for step in definition.graph.steps if not step.on_exit)
-
-
-def _templates_fit(run: str, prefix: str, names: Iterable[ArgoPodName | None], definition: WorkflowDefinition) -> bool:
-    templates = [s.template or "" for s in definition.graph.steps]
-    fits = all(n is not None and not n.root and any(n.may_be(t) for t in templates) for n in names)
-    return fits and _made_from(run, prefix)
+def _all_dynamic(names: Iterable[ArgoPodName | None], definition: WorkflowDefinition) -> bool:
+    """Whether every pod may be of a step that fans out over items only known at run time: no hash can confirm those, and a
+    long fan-out brings looks with nothing else in them."""
+    templates = [s.template or "" for s in definition.graph.steps if any(p.items is None for p in s.path)]
+    return all(n is not None and not n.root and any(n.may_be(t) for t in templates) for n in names)
 
 
 def _in_definition(

@@ -32,12 +32,13 @@ class Rejected:
     """One pod that belongs to no known workflow, and why (the reason is counted, so it names no pod).
 
     ``of`` is the engine whose runs may lack it: something is wrong with the pod or its labels. None: a workflow nobody
-    observes is the ordinary case.
+    observes is the ordinary case. ``near``: workflows whose name its run's name fits.
     """
 
     fact: PodFact
     reason: str
     of: EngineTraits | None = None
+    near: tuple[WorkflowKey, ...] = ()
 
 
 Placement = Placed | Rejected
@@ -45,9 +46,11 @@ Placement = Placed | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What else is known while placing. ``job_owners``: (namespace, Job) to its owner's (kind, name)."""
+    """What else is known while placing. ``job_owners``: (namespace, Job) to its owner's (kind, name). ``recognised``:
+    (namespace, run) to its workflow, for runs of which other pods were placed before."""
 
     job_owners: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    recognised: Mapping[tuple[str, str], WorkflowKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,16 @@ class Unassigned:
 class Assignment:
     """Executions by workflow and run name, each list in order of creation, and what found no place.
 
-    ``strays``: by namespace and engine, the reasons why pods that seem to be of its runs are not, with one such pod.
+    ``strays``: by workflow, the reasons why pods that seem to be of its runs are not, with one such pod;
+    ``namespace_strays``: the same for pods that fit no single workflow, by namespace and engine. ``undecided`` are the
+    pods of runs that other pods may show to be of a workflow.
     """
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
     unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
-    strays: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
+    strays: Mapping[WorkflowKey, Mapping[str, str]] = field(default_factory=dict)
+    namespace_strays: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
+    undecided: tuple[PodFact, ...] = ()
 
     @property
     def pods(self) -> int:

@@ -214,10 +214,10 @@ def test_what_was_read_is_not_read_again(reader: Reader, world: World) -> None:
 
 
 def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, world: World) -> None:
-    place = ("demo", cronjob("etl").engine)
+    key = cronjob("etl").key
     reader.read("etl")
-    reader.sources._strays["default"].learn(place, {"odd": "pods belong to no run"})
-    assert reader.read("etl").strays == {place: ("pods belong to no run",)}
+    reader.sources._placements["default"]._strays.learn(key, {"odd": "pods belong to no run"})
+    assert reader.read("etl").strays == {key: ("pods belong to no run",)}
     assert reader.read("other", namespace="elsewhere").strays == {}
     assert reader.read("etl").strays == {}
 

@@ -1,0 +1,81 @@
+"""Placing pods look by look as if all of them had come at once.
+
+A long fan-out is read in several looks, and some of them hold no pod that proves whose run it is. So a run once
+recognised stays recognised, and pods whose run is not recognised yet wait, in bounded number, for one that proves it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from concertmaster.controller.collection.stable_findings import StableFindings
+from concertmaster.core.model import EngineTraits, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import Assignment, assign
+from concertmaster.prometheus.collect.reading import Collection
+
+MOST_RUNS = 20_000  # recognised runs remembered
+MOST_PODS = 5_000  # pods that wait for their run to be recognised
+
+Run = tuple[str, str]  # namespace and name
+
+
+class Placement:
+    """Places the pods of one source, and keeps what is unusual about them."""
+
+    def __init__(self) -> None:
+        self._recognised: OrderedDict[Run, WorkflowKey] = OrderedDict()
+        self._held: OrderedDict[str, PodFact] = OrderedDict()  # by uid, oldest first
+        self._strays: StableFindings[WorkflowKey] = StableFindings()
+        self._nobodys: StableFindings[tuple[str, EngineTraits]] = StableFindings()
+
+    @property
+    def strays(self) -> dict[WorkflowKey, tuple[str, ...]]:
+        """Sentences on pods that belong to no run although they seem to, by workflow."""
+        return self._strays.all
+
+    @property
+    def namespace_strays(self) -> dict[tuple[str, EngineTraits], tuple[str, ...]]:
+        """The same where no single workflow is concerned, by namespace and engine."""
+        return self._nobodys.all
+
+    def keep_only(self, definitions: Sequence[WorkflowDefinition]) -> None:
+        """Forget what concerns workflows nobody observes any more."""
+        keys = {d.key for d in definitions}
+        self._strays.keep_only(keys)
+        self._nobodys.keep_only({(d.key.namespace, d.engine) for d in definitions})
+        for run in [run for run, key in self._recognised.items() if key not in keys]:
+            del self._recognised[run]
+
+    def place(self, found: Collection, definitions: Sequence[WorkflowDefinition], *, present: bool) -> Assignment:
+        """The pods of one look in their places, with those that waited for it. ``present``: the look reached about now."""
+        present_runs = {(f.namespace, f.owner_name) for f in found.facts}
+        waiting = [f for f in self._held.values() if (f.namespace, f.owner_name) in present_runs]
+        placed = assign([*found.facts, *waiting], definitions, job_owners=found.job_owners, recognised=self._recognised)
+        for fact in waiting:
+            del self._held[fact.uid]
+        for fact in placed.undecided:
+            self._held[fact.uid] = fact
+        while len(self._held) > MOST_PODS:
+            self._held.popitem(last=False)
+        for key, runs in placed.executions.items():
+            for run in runs:
+                self._recognised[key.namespace, run] = key
+                self._recognised.move_to_end((key.namespace, run))
+        while len(self._recognised) > MOST_RUNS:
+            self._recognised.popitem(last=False)
+        self._learn(placed, definitions, present=present)
+        return placed
+
+    def _learn(self, placed: Assignment, definitions: Sequence[WorkflowDefinition], *, present: bool) -> None:
+        engines = {d.key: d.engine for d in definitions}
+        learn = self._strays.learn if present else self._strays.add
+        for key in {*placed.executions, *placed.strays}:
+            learn(key, _sentences(placed.strays.get(key, {})))
+        note = self._nobodys.learn if present else self._nobodys.add
+        for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_strays):
+            note(place, _sentences(placed.namespace_strays.get(place, {})))
+
+
+def _sentences(reasons: Mapping[str, str]) -> dict[str, str]:
+    return {why: f"pods belong to no run: {why}, as {pod}" for why, pod in reasons.items()}
