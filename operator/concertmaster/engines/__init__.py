@@ -4,10 +4,11 @@
 when nothing is declared, ``assign`` puts every pod into one step of one run, ``build_runs`` makes run records.
 """
 
+from concertmaster.core.model import UNKNOWN_STEP
 from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions
-from concertmaster.engines.common.placing import UNKNOWN_STEP, Assignment, Unassigned
+from concertmaster.engines.common.placing import Assignment, Unassigned
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.graph.steps import from_durations
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph

@@ -313,6 +313,7 @@ class Bed:
         seed: int = 1,
         end: float | None = None,
         spread: float = 0.05,
+        step: str = "job",
         **more: Any,
     ) -> None:
         """``count`` hourly runs up to ``end`` (default: now), beside those that are there."""
@@ -321,7 +322,7 @@ class Bed:
         for i, length in enumerate(noisy(seed, count, seconds, spread)):
             start = last - (count - i) * 3600.0
             found = one_run(len(rows), start, length, **more)
-            rows.append(replace(found, steps=tuple(replace(e, step="job") for e in found.steps)))
+            rows.append(replace(found, steps=tuple(replace(e, step=step) for e in found.steps)))
 
 
 __all__ = [

@@ -101,7 +101,7 @@ class Verifier:
         touched = self._touched(context, change, definition)
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied + 1.0, window, change)
-        steps = _changed(change, definition)
+        steps = _changed(change, definition, runs)
         result = verify(
             change.aim,
             runs,
@@ -164,9 +164,9 @@ def marked(change: WorkflowChangeView, fingerprint: str) -> Transition:
     return Transition(None, fields={"plan": {**plan, "target": target}})
 
 
-def _changed(change: WorkflowChangeView, definition: WorkflowDefinition) -> tuple[str, ...]:
-    """The steps whose containers' fields it sets (several where a template or Task is run twice) and the one it is about;
-    none for a change of the whole workflow."""
+def _changed(change: WorkflowChangeView, definition: WorkflowDefinition, runs: BeforeAfter) -> tuple[str, ...]:
+    """The steps whose containers' fields it sets (several where a template or Task is run twice, rounds of a recursion
+    included) and the one it is about; none for a change of the whole workflow."""
     steps, pointers = definition.graph.steps, tuple(values_written(change.operations("patch") or ()))
     about = step_of(change.recommendation, [s.name for s in steps])
     fields = {
@@ -177,4 +177,7 @@ def _changed(change: WorkflowChangeView, definition: WorkflowDefinition) -> tupl
         and c.holder == change.task
         and any(p.startswith(f"{c.resources_pointer}/") for p in pointers)
     }
-    return tuple(s.name for s in steps if s.name == about or any(c.place in fields for c in s.containers))
+    touched = [s.name for s in steps if s.name == about or any(c.place in fields for c in s.containers)]
+    names = sorted({e.step for run in (*runs.before, *runs.after) for e in run.steps}.difference(s.name for s in steps))
+    declared = ((name, definition.graph.declaring(name)) for name in names)
+    return (*touched, *(name for name, spec in declared if spec is not None and spec.name in touched))

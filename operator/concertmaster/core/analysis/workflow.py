@@ -17,7 +17,7 @@ from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.usage import ContainerUsage, container_usage
 from concertmaster.core.changepoint import Detection, detect
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
 
@@ -141,7 +141,7 @@ def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, St
 
 def _step(
     name: str,
-    spec: StepSpec | None,
+    graph: WorkflowGraph,
     rows: Sequence[tuple[RunRecord, StepExecution]],
     path: CriticalShare | None,
 ) -> StepAnalysis:
@@ -167,7 +167,7 @@ def _step(
     inputs = [v for v in sizes if v is not None] if all(v is not None for v in sizes) and sizes else None
     return StepAnalysis(
         step=name,
-        spec=spec,
+        spec=graph.step(name),
         executions=len(rows),
         runs=len({r.run for r, _ in rows}),
         ran=len({r.run for r, e in rows if e.outcome not in (Outcome.SKIPPED, Outcome.CACHED)}),
@@ -175,7 +175,7 @@ def _step(
         waiting=summarize(waiting),
         starting=summarize(starting),
         failures=summarize_failures((r.run, e) for r, e in rows),
-        containers=container_usage(spec, rows),
+        containers=container_usage(graph.declaring(name), rows),
         path=path,
         trend=detect([v[0] for v in series], [v[1] for v in series], inputs=inputs),
         marks=Marks(),
@@ -217,7 +217,7 @@ def analyze(
     on_path = critical_share(replayable, definition.graph)
     names = [s.name for s in definition.graph.steps]
     names += sorted(name for name in by_step if name not in set(names))
-    bare = [_step(name, definition.graph.step(name), by_step.get(name, []), on_path.get(name)) for name in names]
+    bare = [_step(name, definition.graph, by_step.get(name, []), on_path.get(name)) for name in names]
     means = summarize([s.duration.mean for s in bare])
     steps = tuple(replace(s, marks=_marks(s, means, options)) for s in bare)
     makespan = summarize([r.makespan for r in good if r.makespan is not None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core.model.engines import EngineTraits
@@ -19,6 +19,9 @@ class WorkflowKey:
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
+
+UNKNOWN_STEP = "template:"
+"""Prefix of the step of a pod whose template is known but whose step is not."""
 
 TASK = "Task"  # the one kind of object besides a workflow's own whose fields its steps take and a change may set
 
@@ -143,6 +146,34 @@ class WorkflowGraph:
     def step(self, name: str) -> StepSpec | None:
         """The step of that name, or None."""
         return next((s for s in self.steps if s.name == name), None)
+
+    def declaring(self, name: str) -> StepSpec | None:
+        """The step whose template the executions called ``name`` ran: the step of that name; for a later round of a
+        recursion (``again.again.work``) the one it repeats, for a pod known by its template only the one that declares it.
+        None where that is not one."""
+        exact = self.step(name)
+        if exact is not None:
+            return exact
+        if name.startswith(UNKNOWN_STEP):
+            template = name.removeprefix(UNKNOWN_STEP)
+            return _same_fields([s for s in self.steps if s.template is not None and s.template == template])
+        parts = name.split(".")
+        repeated = [
+            s for s in self.steps if s.name.rpartition(".")[2] == parts[-1] and _within(s.name.split("."), parts)
+        ]
+        return _same_fields(repeated)
+
+
+def _within(few: Sequence[str], many: Sequence[str]) -> bool:
+    """Whether ``few`` are among ``many`` in this order."""
+    rest = iter(many)
+    return all(part in rest for part in few)
+
+
+def _same_fields(steps: Sequence[StepSpec]) -> StepSpec | None:
+    """The first of steps whose containers are declared in the same places; None where the places differ."""
+    places = {tuple(c.place for c in s.containers) for s in steps}
+    return steps[0] if len(places) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

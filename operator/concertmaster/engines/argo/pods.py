@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import PodFact, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import UNKNOWN_STEP, PodFact, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.nodes import Match, NodeNames
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import execution
@@ -21,7 +21,7 @@ from concertmaster.engines.common.names import (
     generated_base,
     scheduled_base,
 )
-from concertmaster.engines.common.placing import UNKNOWN_STEP, Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
 from concertmaster.engines.common.runs import nearest, selects_run
 from concertmaster.engines.common.selectors import label_value
 

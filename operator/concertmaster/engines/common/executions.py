@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import fields, replace
 from typing import Any
 
-from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
-from concertmaster.engines.common.placing import QUERIED, UNKNOWN_STEP
+from concertmaster.core.model import UNKNOWN_STEP, ContainerFact, Outcome, PodFact, StepExecution
+from concertmaster.engines.common.placing import QUERIED
 
 _FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # reported before a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)

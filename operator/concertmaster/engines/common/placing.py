@@ -10,10 +10,6 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 
-UNKNOWN_STEP = "template:"
-"""Prefix of the step of a pod whose template is known but whose step is not."""
-
-
 QUERIED = "query:"
 """Prefix of the uid of an execution that comes from a duration query instead of a pod."""
 

@@ -54,3 +54,12 @@ def test_what_was_verified_is_known_to_the_next_step() -> None:
     known = sizing_history({}, [line])
     assert known.verified == {("right-size", CPU): "1200m", ("right-size", MEMORY): "640Mi"}
     assert known.left_out == {}
+
+
+def test_a_kill_in_a_later_round_of_a_recursion_rolls_it_back() -> None:
+    """The round has a name no step of the graph has; the field governs it all the same."""
+    bed = made()
+    later(bed, 1, reason="OOMKilled", step="again.job")
+    done = bed.one()
+    assert (done.verdict, done.status["restored"]) == (Verdict.WORSE, True)
+    assert "again.job" in done.status["harmedSteps"]

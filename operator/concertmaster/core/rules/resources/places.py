@@ -40,7 +40,8 @@ def places(analysis: Analysis) -> Iterator[Place]:
             key = container.place or f"{step.step} {container.name}"
             groups.setdefault(key, []).append((step, container))
     for members in groups.values():
-        first = max(members, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
+        declared = [m for m in members if m[0].spec is not None] or members
+        first = max(declared, key=lambda m: m[0].path.drag if m[0].path is not None else 0.0)
         others = tuple(s.step for s, _ in members if s is not first[0])
         yield Place(first[0], _merged([c for _, c in members]) if others else first[1], others)
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.resources.places import places
 from concertmaster.engines import define
-from tests.support.builders import MI, NOW
+from tests.support.builders import MI, NOW, definition, step
 from tests.support.core.rules_world import Manifest, Pod, Work, argo, history, noise, scene, task
 from tests.support.core.scenarios import measured
 
@@ -105,3 +106,30 @@ def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
     found = [(p.container.place, {p.step.step, *p.others}) for p in places(analyze(of, runs, now=NOW))]
     pointer = "/spec/steps/0/computeResources"
     assert found == [(f"/Task/compile{pointer}", {"a", "b"}), (f"/Task/deploy{pointer}", {"c"})]
+
+
+@pytest.mark.parametrize("later", ["again.work", "template:work"])
+def test_later_rounds_of_a_recursion_count_for_the_size_of_its_template(later: str) -> None:
+    """Live objects name a round by its tasks, pods alone by the template."""
+    found = scene(
+        argo(task("work")), 42, lambda _: {"work": Pod(100.0, containers=measured(memory_sampled_peak=250 * MI))}
+    )
+
+    def repeated(run: RunRecord) -> RunRecord:
+        (first,) = run.steps
+        usage = tuple(replace(c, memory_sampled_peak=500.0 * MI) for c in first.containers)
+        return replace(
+            run, steps=(first, replace(first, step=later, pod="later", uid=f"{first.uid}-2", containers=usage))
+        )
+
+    item = replace(found, runs=tuple(repeated(run) for run in found.runs)).one("right-size")
+    assert "peaked at 500Mi of 1Gi" in item.because
+    assert {int(row.new.removesuffix("Mi")) >= 500 for row in item.items} == {True}
+    assert item.edits
+
+
+def test_a_round_that_may_be_of_two_templates_is_nobodys() -> None:
+    graph = definition(step("a.work", index=1), step("b.work", index=2)).graph
+    assert graph.declaring("c.again.work") is None
+    assert graph.declaring("a.again.work") == graph.step("a.work")
+    assert graph.declaring("b.work") == graph.step("b.work")
