@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.core.changes.admission.limits import Container, Pod, PodChange, refusals
+from concertmaster.core.changes.admission.limits import Pod, PodChange, refusals
+from concertmaster.core.changes.admission.pods import as_declared
 from concertmaster.core.changes.plan import plan
-from concertmaster.core.model import Edit
-from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model import Edit, StepSpec
 from concertmaster.engines import PATCHABLE
+from concertmaster.engines.common.manifest import Problems, pod_containers
+from concertmaster.engines.common.pod_level import pod_level
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, Rejected
@@ -54,20 +56,30 @@ AMOUNTS = (None, "250m", "800m", "1500m")
 MEMORY = (None, ("512Mi", None), ("512Mi", "2Gi"))
 
 
-def shapes() -> list[list[dict[str, Any]]]:
-    """Resources of the containers of pods: every combination for one, and some for two."""
+Resources = dict[str, Any]
+
+
+def shapes() -> list[tuple[list[Resources], Resources | None]]:
+    """Resources of the containers of pods: every combination for one, and some for two; and of some pods as a whole."""
     single = []
     for request, limit, memory in itertools.product(AMOUNTS, AMOUNTS, MEMORY):
         requests = {"cpu": request, "memory": memory[0] if memory else None}
         bounds = {"cpu": limit, "memory": memory[1] if memory else None}
         parts = {"requests": requests, "limits": bounds}
         single.append({side: {r: v for r, v in rows.items() if v} for side, rows in parts.items()})
-    return [[one] for one in single] + [[one, single[12]] for one in single[::3]]
+    plain = [[one] for one in single] + [[one, single[12]] for one in single[::3]]
+    levels: list[Resources] = [
+        {"requests": {"cpu": "1"}},
+        {"requests": {"cpu": "1500m", "memory": "1Gi"}, "limits": {"cpu": "1500m", "memory": "1Gi"}},
+        {"requests": {"memory": "512Mi"}, "limits": {"cpu": "1"}},
+    ]
+    return [(one, None) for one in plain] + [(one, levels[n % 3]) for n, one in enumerate(plain[::2])]
 
 
-def known(resources: dict[str, Any]) -> Container:
-    amounts = {side: {r: quantity(v) or 0.0 for r, v in resources[side].items()} for side in ("requests", "limits")}
-    return Container("main", amounts["requests"], amounts["limits"])
+def pod_of(spec: dict[str, Any]) -> Pod:
+    """The pod as the operator reads it off a definition."""
+    rows = pod_containers(spec, "spec", Problems(), at=None)
+    return as_declared(StepSpec("a", containers=rows, pod=pod_level(spec, rows, "spec", Problems(), at=None)))
 
 
 def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: str) -> None:
@@ -92,9 +104,9 @@ def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: st
                 wait_for("the quota to be counted", counted)
             ranges, quotas = list(reader._ranges(place)), list(reader._quotas(place))
             assert ranges or quotas
-            for containers in shapes():
+            for containers, level in shapes():
                 rows = [{"name": f"c{i}", "image": "example/a:1", "resources": one} for i, one in enumerate(containers)]
-                spec = {"containers": rows, "serviceAccountName": "trial"}
+                spec = {"containers": rows, "serviceAccountName": "trial", **({"resources": level} if level else {})}
                 pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "trial"}, "spec": spec}
                 try:
                     client.request("POST", PODS.path(place), query={"dryRun": "All"}, body=pod)
@@ -102,14 +114,14 @@ def test_no_pod_that_the_server_refuses_is_taken(cluster: Cluster, namespace: st
                 except (Forbidden, Rejected) as error:
                     answer = str(error)
                 none = Pod((), complete=False)
-                change = PodChange(none, Pod(tuple(known(one) for one in containers)), count_before=0)
+                change = PodChange(none, pod_of(spec), count_before=0)
                 computed = refusals([change], ranges, quotas)
                 asked += 1
                 refused_by_server += bool(answer)
                 if answer and not computed:
-                    falsely_open.append((name, containers, answer))
+                    falsely_open.append((name, containers, level, answer))
                 if computed and not answer:
-                    falsely_closed.append((name, containers, computed[0].message))
+                    falsely_closed.append((name, containers, level, computed[0].message))
     finally:
         cluster.run_kubectl("delete", "namespace", *places.values(), "--wait=false")
     assert refused_by_server > 100

@@ -12,6 +12,7 @@ from concertmaster.controller.changes.status import verification_fields
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.attribution import harmed_steps
 from concertmaster.core.changes.before_after import BeforeAfter, silent
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
@@ -135,7 +136,9 @@ class Verifier:
         if definition is None:
             return BeforeAfter((), ())
         until = context.data_until or context.now
-        runs = self._history.runs(definition, limit=_MOST_RUNS, since=applied - window, as_of=until)
+        runs = with_pods(
+            definition, self._history.runs(definition, limit=_MOST_RUNS, since=applied - window, as_of=until)
+        )[1]
         control_group = [
             c for c in context.changes if c.applied is not None and (change is None or c.uid != change.uid)
         ]

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from concertmaster.core.model import ContainerFact, ContainerSpec, Outcome, RunRecord, StepExecution, StepSpec
+from concertmaster.core.analysis.pod_level import governed
+from concertmaster.core.model import POD, ContainerFact, ContainerSpec, Outcome, RunRecord, StepExecution, StepSpec
 
 # Containers the engines add to every pod; their size is not the workflow author's.
 _EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
@@ -146,9 +147,12 @@ def container_usage(
                 by_run[run.run] = (run.end if run.end is not None else execution.finished or 0.0, [])
             by_run[run.run][1].append((fact, execution))
             newest[fact.name] = fact
-    declared = {c.name: c for c in spec.containers} if spec else {}
+    declared = {c.name: c for c in spec.sized} if spec else {}
+    of_pod = governed(spec.pod) if spec else frozenset[str]()
     return tuple(
-        _container(name, declared.get(name), newest[name], by_run) for name, by_run in sorted(per_container.items())
+        _container(name, declared.get(name), newest[name], by_run, of_pod)
+        for name, by_run in sorted(per_container.items())
+        if name == POD or len(of_pod) < 2
     )
 
 
@@ -157,22 +161,25 @@ def _container(
     declared: ContainerSpec | None,
     newest: ContainerFact,
     by_run: dict[str, tuple[float, list[tuple[ContainerFact, StepExecution]]]],
+    of_pod: frozenset[str] = frozenset(),
 ) -> ContainerUsage:
     rows = [row for _, rows_of_run in by_run.values() for row in rows_of_run]
     ambiguous = sum(1 for fact, _ in rows if fact.ambiguous)
     unsampled = sum(1 for fact, _ in rows if not fact.ambiguous and fact.memory_peak is None)
     now = declared if declared is not None else newest
+    has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
+    covered = rows if has["memory"] else []  # where memory is another's, nothing of it is missing here
     return ContainerUsage(
         name=name,
         image=(declared.image if declared else None) or newest.image,
-        cpu_request=now.cpu_request,
-        cpu_limit=now.cpu_limit,
-        memory_request=now.memory_request,
-        memory_limit=now.memory_limit,
+        cpu_request=now.cpu_request if has["cpu"] else None,
+        cpu_limit=now.cpu_limit if has["cpu"] else None,
+        memory_request=now.memory_request if has["memory"] else None,
+        memory_limit=now.memory_limit if has["memory"] else None,
         place=declared.place if declared else None,
         executions=len(rows),
         ambiguous=ambiguous,
-        unsampled=unsampled,
-        coverage=(len(rows) - ambiguous - unsampled) / len(rows) if rows else None,
+        unsampled=unsampled if covered else 0,
+        coverage=(len(rows) - ambiguous - unsampled) / len(rows) if covered else None,
         runs=tuple(_run_usage(time, rows_of_run) for time, rows_of_run in sorted(by_run.values(), key=lambda v: v[0])),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core.analysis.cost import CostSummary, summarize_cost
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
+from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import CriticalShare, ExecutedRun, critical_share, time_split
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
@@ -210,7 +211,7 @@ def analyze(
     policy = policy or Policy()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
-    finished = _finished(runs, options, now)
+    definition, finished = with_pods(definition, _finished(runs, options, now))
     good = [r for r in finished if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
     by_step = _executions(finished)
     replayable = tuple(prepare(good, definition.graph))

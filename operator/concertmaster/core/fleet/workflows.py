@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.summary import Floats
@@ -127,7 +128,7 @@ def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: 
     """A workflow as the others see it. Runs and pods of unknown times are left out; a pod without a request reserves
     what it was seen to use."""
     found = []
-    for run in runs:
+    for run in with_pods(definition, runs)[1]:
         if run.start is None or run.end is None:
             continue
         cores = memory = 0.0

@@ -45,7 +45,7 @@ def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPat
     containers = {
         c.resources_pointer: c
         for s in definition.graph.steps
-        for c in s.containers
+        for c in s.sized
         if c.resources_pointer is not None and c.holder == holder
     }
     guards: dict[str, str] = {}
@@ -69,7 +69,7 @@ def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSp
     match = _TEMPLATE.match(pointer)
     if match:
         for step in definition.graph.steps:
-            places = [step.pointer, *(c.resources_pointer for c in step.containers)]
+            places = [step.pointer, *(c.resources_pointer for c in step.sized)]
             heads = [m["head"] for m in (_TEMPLATE.match(p) for p in places if p is not None) if m is not None]
             if match["head"] in heads and step.template:
                 return {f"{match['head']}/name": step.template}
@@ -80,7 +80,7 @@ def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSp
     name = engine.container_name(container.name)
     guards = {}
     called = engine.caller.match(owner) if engine.caller is not None else None
-    caller = next((s.name for s in definition.graph.steps if container in s.containers), None)
+    caller = next((s.name for s in definition.graph.steps if container in s.sized), None)
     if called is not None and caller is not None:
         guards[f"{called[0]}/name"] = caller
     if name is not None and owner.rpartition("/")[2].isdigit():

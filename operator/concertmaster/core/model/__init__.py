@@ -6,6 +6,7 @@ replaced by zero, because a recommendation based on an invented zero is worse th
 """
 
 from concertmaster.core.model.definitions import (
+    POD,
     TASK,
     UNKNOWN_STEP,
     ContainerSpec,
@@ -25,6 +26,7 @@ from concertmaster.core.model.runs import ITEM_JOIN, Outcome, RunRecord, Source,
 
 __all__ = [
     "ITEM_JOIN",
+    "POD",
     "TASK",
     "UNKNOWN_STEP",
     "Category",

@@ -23,6 +23,9 @@ class WorkflowKey:
 UNKNOWN_STEP = "template:"
 """Prefix of the step of a pod whose template is known but whose step is not."""
 
+POD = "pod"
+"""What figures call a pod as a whole, where its resources are set at pod level."""
+
 TASK = "Task"  # the one kind of object besides a workflow's own whose fields its steps take and a change may set
 
 
@@ -50,6 +53,8 @@ class ContainerSpec:
     init: bool = False
     empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds
     holder: str | None = None
+    # of a pod as a whole: by resource, what its containers request together and the API server asks of it at least
+    least: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def place(self) -> str | None:
@@ -102,6 +107,7 @@ class StepSpec:
     parallelism: int | None = None  # limit on this step's own fan-out
     ordering_only: tuple[str, ...] = ()  # dependencies that carry no data reference
     containers: tuple[ContainerSpec, ...] = ()
+    pod: ContainerSpec | None = None  # pod-level resources: they take the place of the containers' where they are set
     has_timeout: bool | None = None
     timeout_seconds: float | None = None
     retry_limit: int | None = None
@@ -119,6 +125,11 @@ class StepSpec:
     declared: Mapping[str, object] = field(default_factory=dict)  # its fields that advice is about, as written
     task_pointer: str | None = None  # JSON pointer of the dag task that calls it directly
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
+
+    @property
+    def sized(self) -> tuple[ContainerSpec, ...]:
+        """All that may have requests: its containers, and the pod as a whole where that has some."""
+        return self.containers if self.pod is None else (*self.containers, self.pod)
 
 
 @dataclass(frozen=True, slots=True)

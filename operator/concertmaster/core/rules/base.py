@@ -170,7 +170,7 @@ def resource_edits(
     step: StepSpec | None, container: ContainerUsage, values: Mapping[tuple[str, str], str]
 ) -> tuple[Edit, ...]:
     """Edits that set requests or limits, keyed by (section, resource); none without a definition to write to."""
-    spec = next((c for c in step.containers if c.name == container.name), None) if step else None
+    spec = next((c for c in step.sized if c.name == container.name), None) if step else None
     if spec is None:
         return ()
     edits = (commands.resource_edit(spec, resource, value, section) for (section, resource), value in values.items())

@@ -222,6 +222,7 @@ class Expansion:
             parallelism=place.limit,
             ordering_only=tuple(w for w, data in waits.items() if not data),
             containers=leaf.containers if leaf else (),
+            pod=leaf.pod if leaf else None,
             has_timeout=leaf.has_timeout if leaf else None,
             timeout_seconds=leaf.timeout_seconds if leaf else None,
             retry_limit=leaf.retry_limit if leaf else None,

@@ -25,6 +25,7 @@ from concertmaster.engines.common.manifest import (
     text,
     whole,
 )
+from concertmaster.engines.common.pod_level import pod_level
 
 _LEAVES = ("container", "script", "containerSet", "resource", "data", "suspend", "http", "plugin")
 _PODLESS = frozenset({"suspend", "http", "plugin"})
@@ -152,6 +153,7 @@ class Leaf:
     """What one leaf template runs. ``retry_limit``: 0 without retries, None when unlimited or only known at run time."""
 
     containers: tuple[ContainerSpec, ...] = ()
+    pod: ContainerSpec | None = None
     retry_limit: int | None = 0
     timeout_seconds: float | None = None
     has_timeout: bool = False
@@ -169,8 +171,10 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
     retry = templates.retries(body)
     limits = [templates.value(body, "timeout"), templates.value(body, "activeDeadlineSeconds")]
     known = [t for t in (seconds(v, f"{where} timeout", problems) for v in limits) if t is not None]
+    containers = _containers(called, templates, where)
     return Leaf(
-        containers=_containers(called, templates, where),
+        containers=containers,
+        pod=None if kind in _PODLESS else _pod_level(called, containers, templates, where),
         retry_limit=0 if retry is None else whole(retry.get("limit"), f"{where}.retryStrategy.limit", problems),
         timeout_seconds=min(known, default=None),
         has_timeout=any(v not in (None, "") for v in limits),
@@ -212,6 +216,24 @@ def resources_patched(called: Called, templates: Templates) -> bool:
     """Whether a podSpecPatch sets resources: it is applied last, so the template's own figures do not hold."""
     patches = (templates.spec.get("podSpecPatch"), templates.value(called.body, "podSpecPatch"))
     return any(isinstance(p, str) and "resources" in p for p in patches)
+
+
+def _pod_level(
+    called: Called, containers: tuple[ContainerSpec, ...], templates: Templates, where: str
+) -> ContainerSpec | None:
+    """Resources of the template's pods as a whole: its own, else those of templateDefaults, else the workflow's."""
+    base = None if called.at is None or resources_patched(called, templates) else called.at
+    defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", templates.problems)
+    whole_spec = None if base is None else templates.at
+    places = (
+        (called.body, base),
+        (defaults, None if whole_spec is None else f"{whole_spec}/templateDefaults"),
+        (templates.spec, whole_spec),
+    )
+    for spec, at in places:
+        if spec.get("podResources") is not None:
+            return pod_level(spec, containers, where, templates.problems, at=at, field="podResources")
+    return None
 
 
 def _containers(called: Called, templates: Templates, where: str) -> tuple[ContainerSpec, ...]:

@@ -23,6 +23,7 @@ from concertmaster.engines.common.manifest import (
     whole,
 )
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.pod_level import pod_level
 from concertmaster.engines.jobs.traits import JOB
 
 STEP = "job"
@@ -74,13 +75,16 @@ def job_step(spec: Mapping[str, Any], problems: Problems, *, at: str, patchable:
     limit = per_index if per_index is not None else whole(spec.get("backoffLimit"), "backoffLimit", problems)
     deadline = seconds(spec.get("activeDeadlineSeconds"), "activeDeadlineSeconds", problems)
     fan_out = width != 1
+    here = f"{at}/template/spec" if patchable else None
+    containers = pod_containers(pod, "template.spec", problems, at=here)
     return StepSpec(
         name=name,
         depends_on=depends_on,
         fan_out=fan_out,
         width=width if fan_out else None,
         parallelism=(parallelism if parallelism is not None else 1) if fan_out else None,
-        containers=pod_containers(pod, "template.spec", problems, at=f"{at}/template/spec" if patchable else None),
+        containers=containers,
+        pod=pod_level(pod, containers, "template.spec", problems, at=here),
         has_timeout=deadline is not None,
         timeout_seconds=deadline,
         retry_limit=6 if limit is None else limit,  # Kubernetes' default

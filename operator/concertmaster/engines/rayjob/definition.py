@@ -23,6 +23,7 @@ from concertmaster.engines.common.manifest import (
     whole,
 )
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.pod_level import pod_level
 from concertmaster.engines.rayjob.traits import RAYJOB
 
 HEAD, SUBMITTER = "head", "submitter"
@@ -81,4 +82,5 @@ def _step(name: str, group: object, where: str, retries: int, problems: Problems
     template = mapping(mapping(group, where, problems).get("template"), f"{where}.template", problems)
     pod = mapping(template.get("spec"), f"{where}.template.spec", problems)
     containers = pod_containers(pod, f"{where}.template.spec", problems, at=None)
-    return StepSpec(name, containers=containers, retry_limit=retries, memoized=False, **more)
+    whole_pod = pod_level(pod, containers, f"{where}.template.spec", problems, at=None)
+    return StepSpec(name, containers=containers, pod=whole_pod, retry_limit=retries, memoized=False, **more)

@@ -53,12 +53,17 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """The containers of one pod; not ``complete``: only those that are known."""
+    """The containers of one pod; not ``complete``: only those that are known. ``level``: what is set for it as a whole."""
 
     containers: tuple[Container, ...]
     complete: bool = True
+    level: Container | None = None
 
     def total(self, of: str) -> dict[str, float]:
+        """What it asks for, of ``requests`` or ``limits``: as a whole, else all its containers together."""
+        return {**self.together(of), **(getattr(self.level, of) if self.level is not None else {})}
+
+    def together(self, of: str) -> dict[str, float]:
         """What all its containers ask for together, of ``requests`` or ``limits``."""
         sums: dict[str, float] = {}
         first: dict[str, float] = {}
@@ -143,11 +148,35 @@ def _limited(pod: Pod, ranges: Sequence[LimitRange]) -> Iterator[Refusal]:
                 )
                 whose = f" that LimitRange {setter} sets where none is written" if setter is not None else ""
                 yield Refusal("LimitRange" if setter is not None else "AboveLimit", f"{amounts}{whose}")
+    if pod.level is not None:
+        yield from _beside(pod, pod.level)
     if pod.complete or len(pod.containers) == 1:
         for limits in ranges:
             if limits.scope == "Pod":
                 known = limits if pod.complete else replace(limits, least={}, ratio={})
                 yield from _within(known, pod.total("requests"), pod.total("limits"))
+
+
+def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:
+    """The containers against what the pod has as a whole: their requests together, each limit by itself."""
+    for resource, amount in pod.together("requests").items():
+        most = level.requests.get(resource)
+        if most is not None and amount > most * _UP:
+            text = f"the containers request {_show(resource, amount)} of {resource} together"
+            yield Refusal(
+                "AbovePod", f"{text}, more than the {_show(resource, most)} of their pod (pod-level resources)"
+            )
+    for container in pod.containers:
+        for resource, amount in container.limits.items():
+            most = level.limits.get(resource)
+            if most is not None and amount > most * _UP:
+                text = f"the {resource} limit {_show(resource, amount)} of a container is above the"
+                yield Refusal("AbovePod", f"{text} {_show(resource, most)} of its pod (pod-level resources)")
+    for resource, limit in level.limits.items():
+        request = level.requests.get(resource, 0.0)
+        if request > limit * _UP:
+            text = f"{resource} {_show(resource, request)} of the pod is above its limit {_show(resource, limit)}"
+            yield Refusal("AboveLimit", text)
 
 
 def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[Refusal]:
@@ -188,7 +217,7 @@ def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[
 
 def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
     """A quota asks every container for what it counts."""
-    for quota in quotas if pod.complete else ():
+    for quota in quotas if pod.complete and pod.level is None else ():
         for resource in quota.hard:
             side, kind = ("limits", resource.removeprefix("limits.")) if "." in resource else ("requests", resource)
             if kind != "pods" and any(kind not in getattr(c, side) for c in pod.containers):

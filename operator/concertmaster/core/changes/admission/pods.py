@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.changes.admission.limits import Container, Pod, PodChange
@@ -64,9 +65,15 @@ def _settings(plan: Plan) -> dict[tuple[str, str | None], float]:
 
 
 def _pod(step: StepSpec, definition: WorkflowDefinition, settings: Mapping[tuple[str, str | None], float]) -> Pod:
-    own = [_container(c, settings) for c in step.containers]
-    injected = [Container(name, init=init) for name, init in definition.engine.injected_containers]
-    return Pod((*own, *injected))
+    pod = as_declared(step, settings)
+    injected = tuple(Container(name, init=init) for name, init in definition.engine.injected_containers)
+    return replace(pod, containers=(*pod.containers, *injected))
+
+
+def as_declared(step: StepSpec, settings: Mapping[tuple[str, str | None], float] | None = None) -> Pod:
+    """The pod a step declares, with what ``settings`` change of it (by pointer and Task)."""
+    level = None if step.pod is None else _container(step.pod, settings or {})
+    return Pod(tuple(_container(c, settings or {}) for c in step.containers), level=level)
 
 
 def _container(spec: ContainerSpec, settings: Mapping[tuple[str, str | None], float]) -> Container:
@@ -99,12 +106,17 @@ def pod_trials(
 
 def _manifest(pod: Pod) -> dict[str, Any]:
     spec: dict[str, Any] = {"restartPolicy": "Never", "containers": []}
+    if pod.level is not None:
+        spec["resources"] = _resources(pod.level)
     for number, container in enumerate(pod.containers):
-        sides = {"requests": container.requests, "limits": container.limits}
-        resources = {side: {r: resource_amount(r, v) for r, v in rows.items()} for side, rows in sides.items() if rows}
-        one = {"name": f"c{number}", "image": "example/trial:1", "resources": resources}
+        one = {"name": f"c{number}", "image": "example/trial:1", "resources": _resources(container)}
         spec.setdefault("initContainers" if container.init else "containers", []).append(one)
     return spec
+
+
+def _resources(container: Container) -> dict[str, dict[str, str]]:
+    sides = {"requests": container.requests, "limits": container.limits}
+    return {side: {r: resource_amount(r, v) for r, v in rows.items()} for side, rows in sides.items() if rows}
 
 
 def _pod_spec(raw: Mapping[str, Any], pointer: str) -> Mapping[str, Any] | None:

@@ -41,12 +41,22 @@ def pods_within(quotas: Iterable[ResourceQuota], steps: Iterable[StepSpec]) -> t
 
 def _pod(step: StepSpec) -> dict[str, float]:
     rows = [c for c in step.containers if not c.init]
-    return {
+    sums = {
         "cpu": sum(c.cpu_request or c.cpu_limit or 0.0 for c in rows),
         "memory": sum(c.memory_request or c.memory_limit or 0.0 for c in rows),
         "limits.cpu": sum(c.cpu_limit or 0.0 for c in rows),
         "limits.memory": sum(c.memory_limit or 0.0 for c in rows),
     }
+    pod = step.pod
+    if pod is not None:
+        level = {
+            "cpu": pod.cpu_request,
+            "memory": pod.memory_request,
+            "limits.cpu": pod.cpu_limit,
+            "limits.memory": pod.memory_limit,
+        }
+        sums |= {k: v for k, v in level.items() if v is not None}
+    return sums
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:

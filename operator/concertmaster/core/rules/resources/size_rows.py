@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import Edit, Interval
+from concertmaster.core.model import POD, Edit, Interval
 from concertmaster.core.model.policy import Range
 from concertmaster.core.rules.base import Evidence, mean_interval, median, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
@@ -67,7 +67,7 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
     another rule is about."""
     for place in places(evidence.analysis):
         spec = place.step.spec
-        if spec is not None and spec.containers and all(c.name != place.container.name for c in spec.containers):
+        if spec is not None and spec.containers and all(c.name != place.container.name for c in spec.sized):
             continue  # something else puts it into the pod: there is no field to set
         if size_guard(place.container, evidence.analysis.options) is not None:
             continue
@@ -93,10 +93,11 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     target = max(size.automatic_request, enough, _HEADROOM * peak)
     if current is None:
         target = at_most(min(target, _FIRST * peak), container.memory_limit, 1.0)
+    target = max(target, _least(place, "memory"))
     new = _inside(plain_memory(target), evidence.analysis.policy.apply.bounds.memory)
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:
         new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
-    if new is None or new < peak:
+    if new is None or new < max(peak, _least(place, "memory")):
         return None
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
@@ -125,8 +126,9 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         target = max(target, _LIMITED * peak)
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
+    target = max(target, _least(place, "cpu"))
     new = _inside(round_cpu(target), evidence.analysis.policy.apply.bounds.cpu)
-    if new is None:
+    if new is None or new < _least(place, "cpu"):
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
@@ -167,6 +169,18 @@ def _inside(size: float | None, limits: Range) -> float | None:
     if size is None or limits.min > limits.max:
         return None
     return min(max(size, limits.min), limits.max)
+
+
+def _least(place: Place, resource: str) -> float:
+    """What the API server asks of the request of a pod as a whole: no less than its containers request together, and, where
+    its limit moves with it, no less than the largest limit of one. 0 for a container."""
+    spec = place.step.spec
+    if spec is None or spec.pod is None or place.container.name != POD:
+        return 0.0
+    together = spec.pod.least.get(resource, 0.0)
+    if not _guaranteed(place.container):
+        return together
+    return max(together, *(getattr(c, f"{resource}_limit") or 0.0 for c in spec.containers))
 
 
 def _guaranteed(container: ContainerUsage) -> bool:

@@ -1,0 +1,120 @@
+"""Runs whose pods have resources as a whole: the pod takes the place of its containers for these resources.
+
+The metrics know containers only. What the scheduler reserves, what a run costs, and what a size is about is the request of
+the pod wherever it has one, so its figures are put together here and taken from its containers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import POD, ContainerFact, ContainerSpec, RunRecord, StepExecution, WorkflowDefinition
+
+_CPU = ("cpu_request", "cpu_limit", "cpu_seconds", "cpu_sampled_seconds", "cpu_peak_cores", "throttled_share")
+_MEMORY = ("memory_request", "memory_limit", "memory_sampled_peak", "memory_kernel_peak", "samples", "expected_samples")
+_OF = {"cpu": (*_CPU, "cpu_waiting_seconds"), "memory": _MEMORY}
+_OOM = "OOMKilled"
+
+
+def governed(pod: ContainerSpec | None) -> frozenset[str]:
+    """The resources that a pod has as a whole: cpu, memory, both or none."""
+    return frozenset(r for r in _OF if pod is not None and getattr(pod, f"{r}_request") is not None)
+
+
+def with_pods(
+    definition: WorkflowDefinition, runs: Sequence[RunRecord]
+) -> tuple[WorkflowDefinition, tuple[RunRecord, ...]]:
+    """Definition and runs with figures of whole pods where the definition has pod-level resources. The least that the API
+    server asks of such a request counts containers that the engine adds."""
+    pods = {s.name: s.pod for s in definition.graph.steps if s.pod is not None}
+    if not pods:
+        return definition, tuple(runs)
+    least: dict[str, dict[str, float]] = {}
+    changed = []
+    for run in runs:
+        steps = []
+        for e in run.steps:
+            pod = pods.get(e.step)
+            if pod is not None and e.containers:
+                amounts = {r: _together(e.containers, f"{r}_request") for r in governed(pod)}
+                least[e.step] = {r: a for r, a in amounts.items() if a}
+                e = _whole(e, pod)
+            steps.append(e)
+        changed.append(replace(run, steps=tuple(steps)))
+    specs = tuple(
+        s if s.pod is None else replace(s, pod=replace(s.pod, least=_larger(s.pod.least, least.get(s.name, {}))))
+        for s in definition.graph.steps
+    )
+    return replace(definition, graph=replace(definition.graph, steps=specs)), tuple(changed)
+
+
+def _larger(a: Any, b: Any) -> dict[str, float]:
+    return {r: max(a.get(r, 0.0), b.get(r, 0.0)) for r in {*a, *b}}
+
+
+def _together(containers: Iterable[ContainerFact], name: str) -> float:
+    rows = [(c.init, getattr(c, name) or 0.0) for c in containers]
+    return max(math.fsum(v for init, v in rows if not init), max((v for init, v in rows if init), default=0.0))
+
+
+def _whole(execution: StepExecution, spec: ContainerSpec) -> StepExecution:
+    """The execution with its pod beside its containers, which lose what the pod has."""
+    if any(c.name == POD for c in execution.containers):
+        return execution  # a container of that name: figures cannot be told apart
+    resources = governed(spec)
+    nothing = {name: None for r in resources for name in _OF[r]}
+    members = tuple(replace(c, **nothing) for c in execution.containers)  # type: ignore[arg-type]
+    return replace(execution, containers=(*members, _pod(execution.containers, spec, resources)))
+
+
+def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: frozenset[str]) -> ContainerFact:
+    rows = [c for c in containers if not c.init]
+    own: dict[str, Any] = {}
+    if "cpu" in resources:
+        own |= {
+            "cpu_request": spec.cpu_request,
+            "cpu_limit": spec.cpu_limit,
+            "cpu_seconds": _sum(c.cpu_seconds for c in rows),
+            "cpu_sampled_seconds": _most(c.cpu_sampled_seconds for c in rows),
+            "cpu_peak_cores": _sum(c.cpu_peak_cores for c in rows),
+            "throttled_share": _most(c.throttled_share for c in rows if c.cpu_limit is None),
+            "cpu_waiting_seconds": _most(c.cpu_waiting_seconds for c in rows),
+        }
+    killed = any(c.reason == _OOM and c.memory_limit is None for c in rows)
+    if "memory" in resources:
+        sampled = [c for c in rows if c.samples or c.memory_sampled_peak is not None]
+        own |= {
+            "memory_request": spec.memory_request,
+            "memory_limit": spec.memory_limit,
+            "memory_sampled_peak": _largest(containers, "memory_sampled_peak"),
+            "memory_kernel_peak": _largest(containers, "memory_kernel_peak"),
+            "samples": max((c.samples for c in sampled if c.samples is not None), default=None),
+            "expected_samples": max((c.expected_samples for c in rows if c.expected_samples is not None), default=None),
+            "reason": _OOM if killed and spec.memory_limit is not None else None,
+        }
+    return ContainerFact(
+        POD,
+        started=min((c.started for c in rows if c.started is not None), default=None),
+        finished=_most(c.finished for c in rows),
+        ambiguous=any(c.ambiguous for c in rows),
+        **own,
+    )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return math.fsum(known) if known else None
+
+
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((v for v in values if v is not None), default=None)
+
+
+def _largest(containers: Sequence[ContainerFact], name: str) -> float | None:
+    """No more than this: the containers' peaks need not have been at one time."""
+    together = _sum(getattr(c, name) for c in containers if not c.init)
+    before = _most(getattr(c, name) for c in containers if c.init)
+    return _most((together, before))

@@ -1,0 +1,50 @@
+"""Resources of a pod as a whole (``resources`` of a pod's spec, ``podResources`` of an Argo template).
+
+Where they are set for a resource, they and not the containers' requests are what the scheduler reserves, what quotas count
+and what a run costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import POD, ContainerSpec
+from concertmaster.engines.common.manifest import Problems, container
+
+_RESOURCES = ("cpu", "memory")
+
+
+def pod_level(
+    spec: Mapping[str, Any],
+    containers: Iterable[ContainerSpec],
+    where: str,
+    problems: Problems,
+    *,
+    at: str | None,
+    field: str = "resources",
+) -> ContainerSpec | None:
+    """What ``field`` of ``spec`` (JSON pointer ``at``) sets for the pod of these containers; None where it sets nothing.
+
+    A request that is missing beside a limit is filled in as the API server does: with what the containers request
+    together, else with the limit.
+    """
+    if not isinstance(spec.get(field), Mapping):
+        return None
+    pod = container({field: spec[field]}, where, problems, at=at, name=POD, resources_field=field)
+    rows = tuple(containers)
+    least = {r: amount for r in _RESOURCES if (amount := _together(rows, f"{r}_request"))}
+    written = pod.resources.get("requests", {})
+    filled = {
+        f"{r}_request": least[r]
+        for r in _RESOURCES
+        if r in least and r not in written and getattr(pod, f"{r}_limit") is not None
+    }
+    pod = replace(pod, least=least, **filled)  # type: ignore[arg-type]
+    return pod if pod.cpu_request is not None or pod.memory_request is not None else None
+
+
+def _together(containers: Iterable[ContainerSpec], name: str) -> float:
+    rows = [(c.init, getattr(c, name) or 0.0) for c in containers]
+    return max(sum(v for init, v in rows if not init), max((v for init, v in rows if init), default=0.0))
