@@ -90,6 +90,10 @@ bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, reque
 	@$(BIN)/python -m benchmarks.fleet
 	@$(BIN)/python -m benchmarks.page
 
+bench-advice: $(READY) ## planted problems and healthy workflows: what is recommended, and how it ranks (about 10 minutes)
+	@nice -n 5 $(BIN)/python -m benchmarks.advice
+	@$(BIN)/python -m benchmarks.page
+
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.campaigns
 	@$(BIN)/python -m benchmarks.moved
@@ -104,4 +108,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-loop test-chart test-docs bench bench-fleet bench-changes lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes lock clean

@@ -1,0 +1,115 @@
+"""Planted problems of failures, limits and objectives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.advice.law import HOUR, MI
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized, wide
+from concertmaster.core.model.policy import Objectives, Policy, Quantiles
+
+
+def out_of_memory(rng: Rng, flow: Flow) -> Plant:
+    """A memory limit that some runs exceed."""
+    own = flow.step("transform")
+    limit = round(own.peak * rng.uniform(1.03, 1.07) / MI) * MI
+    bad = flow.having("transform", peak_cv=0.05, memory_limit=limit, memory_request=limit, retries=0)
+    mended = bad.having("transform", memory_limit=None)
+    number = sized("transform", "limits.memory", own.peak * 1.12, own.peak * 2.2)
+    return Plant(
+        "oom", bad, mended, ("memory-request",), "transform", "failed_runs", also=("right-size",), number=number
+    )
+
+
+def leak(rng: Rng, flow: Flow) -> Plant:
+    """A peak that grows until the limit kills."""
+    own = flow.step("enrich")
+    growth = float(rng.uniform(0.04, 0.06))
+    limit = round(own.peak * 0.93 / MI) * MI
+    bad = flow.having("enrich", peak_growth=growth, peak_cv=0.02, memory_limit=limit, memory_request=limit, retries=0)
+    mended = bad.having("enrich", memory_limit=None)
+    number = sized("enrich", "limits.memory", own.peak, own.peak * 2.5)
+    also = ("right-size", "objective-at-risk")
+    return Plant("memory-ramp", bad, mended, ("memory-request",), "enrich", "failed_runs", also=also, number=number)
+
+
+def flaky(rng: Rng, flow: Flow) -> Plant:
+    """Accidents that a second try would mend, and no retry."""
+    bad = flow.having("load", transient=float(rng.uniform(0.06, 0.15)), retries=0)
+    mended = bad.having("load", retries=2)
+    return Plant("flaky", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))
+
+
+def flaky_fan_out(rng: Rng, flow: Flow) -> Plant:
+    """One of many items fails now and then, and is not tried again."""
+    bad = wide(flow, int(rng.integers(8, 20)), transient=float(rng.uniform(0.008, 0.015)), retries=0)
+    mended = bad.having("transform", retries=2)
+    return Plant("flaky-item", bad, mended, ("retry-policy",), "transform", "failed_runs", also=("objective-at-risk",))
+
+
+def hang(rng: Rng, flow: Flow) -> Plant:
+    """A step that hangs now and then, without a limit."""
+    bad = flow.having("extract", hang=float(rng.uniform(0.04, 0.08)), hang_seconds=4 * HOUR, timeout=None)
+    mended = bad.having("extract", hang=0.0)
+    also = ("variance", "bottleneck")
+    return Plant("hang", bad, mended, ("timeout",), "extract", "run_minutes", also=also, bound=True)
+
+
+def tight(rng: Rng, flow: Flow) -> Plant:
+    """A time limit that kills healthy executions."""
+    own = flow.step("transform")
+    bad = flow.having("transform", cv=0.15, timeout=float(round(own.seconds * 1.2)), retries=0)
+    mended = bad.having("transform", timeout=None)
+    return Plant("timeout-tight", bad, mended, ("timeout",), "transform", "failed_runs", also=("objective-at-risk",))
+
+
+def broken_since(rng: Rng, flow: Flow) -> Plant:
+    """Every run fails at one step since a day or two."""
+    bad = flow.having("load", since=float(rng.uniform(1, 3)), then_broken=1.0, retries=0)
+    mended = bad.having("load", then_broken=0.0)
+    also = ("objective-at-risk",)
+    return Plant("broken", bad, mended, ("failing-step",), "load", "failed_runs", also=also, bound=True)
+
+
+def failure_rate(rng: Rng, flow: Flow) -> Plant:
+    """Since some days a third of the runs fail, whatever is tried."""
+    bad = flow.having("enrich", since=float(rng.uniform(2.5, 5)), then_broken=float(rng.uniform(0.25, 0.4)), retries=1)
+    mended = bad.having("enrich", then_broken=0.0)
+    rules = ("objective-at-risk", "failing-step", "degradation")
+    return Plant("failure-rate", bad, mended, rules, None, "", also=("retry-policy",))
+
+
+def growth(rng: Rng, flow: Flow) -> Plant:
+    """Runs grow week by week towards their objective."""
+    flow = replace(flow, every=2 * HOUR, noise=0.04)
+    flow = replace(flow, steps=tuple(replace(s, growth=float(rng.uniform(0.018, 0.024))) for s in flow.steps))
+    whole = _chain(flow)
+    policy = Policy(objectives=Objectives(duration=Quantiles(p95=whole * 1.15)))
+    mended = replace(flow, steps=tuple(replace(s, growth=0.0) for s in flow.steps))
+    rules = ("objective-at-risk",)
+    return Plant("growth", flow, mended, rules, None, "", also=("degradation",), policy=policy)
+
+
+def missed(rng: Rng, flow: Flow) -> Plant:
+    """A duration objective missed because of one long step."""
+    flow = flow.having("transform", seconds=2400.0)
+    policy = Policy(objectives=Objectives(duration=Quantiles(p95=_chain(flow) * 0.75)))
+    mended = flow.having("transform", seconds=1200.0)
+    rules = ("split-long-step", "bottleneck", "cpu-request")
+    also = ("parallel-steps", "degradation")
+    return Plant(
+        "objective-missed", flow, mended, rules, "transform", "run_minutes", also=also, policy=policy, bound=True
+    )
+
+
+def _chain(flow: Flow) -> float:
+    """Seconds of the longest way through the steps, by their medians."""
+    ends: dict[str, float] = {}
+    for s in flow.steps:
+        ends[s.name] = max((ends[d] for d in s.after), default=0.0) + s.seconds + s.start + s.wait + 0.5
+    return max(ends.values())
+
+
+KINDS: tuple[Kind, ...] = (
+    out_of_memory, leak, flaky, flaky_fan_out, hang, tight, broken_since, failure_rate, growth, missed,
+)  # fmt: skip

@@ -1,0 +1,189 @@
+"""Planted problems that cost run time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.advice.law import DAY, HOUR, Sidecar
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized, wide
+
+MINUTES = "run_minutes"
+
+
+def throttled(rng: Rng, flow: Flow) -> Plant:
+    """A CPU limit below what the step would use."""
+    own = flow.step("transform")
+    limit = round(own.cpu * float(rng.uniform(0.5, 0.75)), 2)
+    bad = flow.having("transform", cpu_limit=limit, cpu_request=min(own.cpu_request, limit))
+    number = sized("transform", "limits.cpu", limit * 1.2, own.cpu * 1.8)
+    return Plant(
+        "throttled", bad, flow, ("cpu-request",), "transform", MINUTES, also=("degradation",), number=number, bound=True
+    )
+
+
+def starved(rng: Rng, flow: Flow) -> Plant:
+    """Full nodes and a request far too small: the step waits for CPU."""
+    own = flow.step("transform")
+    share = float(rng.uniform(0.3, 0.45))
+    bad = flow.having("transform", waits_cpu=share, cpu_request=round(own.cpu * (1 - share) * 0.4, 2))
+    return Plant("starved", bad, flow, ("cpu-request",), "transform", MINUTES, also=("right-size",), bound=True)
+
+
+def narrow(rng: Rng, flow: Flow) -> Plant:
+    """Too few pods at a time."""
+    items = int(rng.integers(10, 24))
+    mended = wide(flow, items)
+    bad = replace(mended, parallelism=int(rng.integers(2, 4)))
+    return Plant("parallelism-low", bad, mended, ("parallelism",), None, MINUTES)
+
+
+def crowded(rng: Rng, flow: Flow) -> Plant:
+    """Many pods at once on nodes that have room for few."""
+    flow = wide(flow, int(rng.integers(16, 28)), seconds=120.0)
+    bad = replace(flow, capacity=int(rng.integers(3, 5)))
+    also = ("straggler", "split-long-step")
+    return Plant("crowded", bad, flow, ("parallelism", "queue-time"), None, MINUTES, also=also, bound=True)
+
+
+def degraded(rng: Rng, flow: Flow) -> Plant:
+    """One step slower since a date."""
+    days, factor = float(rng.uniform(3, 9)), float(rng.uniform(1.5, 2.2))
+    flow = flow.having("transform", seconds=600.0)
+    bad = flow.having("transform", since=days, factor=factor)
+    return Plant("degraded", bad, flow, ("degradation",), "transform", MINUTES, also=("split-long-step",))
+
+
+def straggler(rng: Rng, flow: Flow) -> Plant:
+    """One item of a fan-out takes a multiple of the others."""
+    flow = wide(flow, int(rng.integers(6, 12)))
+    bad = flow.having("transform", uneven=float(rng.uniform(2.5, 4)))
+    mended = flow.having("transform", uneven=1.25)
+    return Plant("straggler", bad, mended, ("straggler",), "transform", MINUTES)
+
+
+def slow_node(rng: Rng, flow: Flow) -> Plant:
+    """One of the nodes is much slower."""
+    flow = wide(flow, int(rng.integers(5, 9)))
+    bad = replace(flow, slow_nodes=1, nodes=5, slow_factor=float(rng.uniform(1.6, 2.0)))
+    return Plant(
+        "slow-node", bad, replace(bad, slow_factor=1.0), ("node-skew",), None, MINUTES, also=("straggler", "variance")
+    )
+
+
+def locked(rng: Rng, flow: Flow) -> Plant:
+    """Two branches take turns at one mutex."""
+    flow = replace(flow, engine="argo").having("validate", seconds=500.0).having("enrich", seconds=520.0)
+    bad = flow.having("validate", lock="db").having("enrich", lock="db")
+    return Plant("lock", bad, flow, ("queue-time", "bottleneck", "parallelism", "lock-wait"), None, MINUTES, bound=True)
+
+
+def pending(rng: Rng, flow: Flow) -> Plant:
+    """Pods wait for nodes for minutes."""
+    wait = float(rng.uniform(120, 260))
+    bad = replace(flow, steps=tuple(replace(s, wait=wait) for s in flow.steps))
+    return Plant("pending", bad, flow, ("queue-time",), None, MINUTES, also=("batch-small-steps",), bound=True)
+
+
+def pulling(rng: Rng, flow: Flow) -> Plant:
+    """Large images are pulled again and again."""
+    start = float(rng.uniform(90, 180))
+    bad = replace(flow, steps=tuple(replace(s, start=start) for s in flow.steps))
+    return Plant("image-pull", bad, flow, ("queue-time",), None, MINUTES, also=("batch-small-steps",), bound=True)
+
+
+def cacheable(rng: Rng, flow: Flow) -> Plant:
+    """A step computes the same again."""
+    flow = replace(flow, engine="argo", noise=0.03).having("extract", seconds=900.0, keys=int(rng.integers(4, 9)))
+    hit = 1 - flow.step("extract").keys / (14 * DAY / flow.every)
+    mended = flow.having("extract", seconds=900.0 * (1 - hit))
+    return Plant("cacheable", flow, mended, ("cache-step",), "extract", MINUTES, also=("split-long-step",))
+
+
+def false_edge(rng: Rng, flow: Flow) -> Plant:
+    """Two steps one after the other without need."""
+    flow = replace(flow, engine=str(rng.choice(["argo", "tekton"])))
+    flow = flow.having("enrich", seconds=600.0).having("validate", seconds=550.0)
+    bad = flow.having("enrich", after=("validate", "transform"), loose=("validate",))
+    return Plant("false-edge", bad, flow, ("parallel-steps",), "enrich", MINUTES)
+
+
+def tiny_items(rng: Rng, flow: Flow) -> Plant:
+    """A fan-out of pods that take longer to start than to work, few at a time."""
+    flow = replace(wide(flow, int(rng.integers(24, 40)), seconds=5.0, start=25.0), parallelism=4)
+    mended = flow.having("transform", items=4, seconds=40.0)
+    return Plant(
+        "tiny-items", flow, mended, ("batch-small-steps",), "transform", MINUTES, also=("parallelism", "queue-time")
+    )
+
+
+def tiny_chain(rng: Rng, flow: Flow) -> Plant:
+    """Small steps in a row, each in a pod of its own."""
+    names = ["a", "b", "c", "d"]
+    steps = tuple(
+        replace(flow.steps[0], name=n, after=(names[i - 1],) if i else (), seconds=float(rng.uniform(4, 9)), start=30.0)
+        for i, n in enumerate(names)
+    )
+    last = replace(flow.step("load"), after=("d",), seconds=90.0)
+    bad = replace(flow, steps=(*steps, last), every=HOUR)
+    mended = replace(bad, steps=(replace(steps[0], seconds=sum(s.seconds for s in steps), name="d"), last))
+    return Plant("tiny-chain", bad, mended, ("batch-small-steps",), "a", MINUTES, also=("queue-time",))
+
+
+def long_step(rng: Rng, flow: Flow) -> Plant:
+    """One busy pod works for most of the run."""
+    flow = flow.having("transform", seconds=float(rng.uniform(4000, 6000)), cpu=0.95, cpu_request=1.15)
+    mended = flow.having("transform", seconds=flow.step("transform").seconds / 4)
+    return Plant("long-step", flow, mended, ("split-long-step",), "transform", MINUTES, bound=True)
+
+
+def late_sidecar(rng: Rng, flow: Flow) -> Plant:
+    """A sidecar that outlives its step."""
+    flow = replace(flow, engine="argo")
+    steps = tuple(replace(s, sidecar=Sidecar(cpu_request=0.06), sidecar_late=90.0) for s in flow.steps)
+    mended = tuple(replace(s, sidecar_late=0.0) for s in steps)
+    return Plant(
+        "sidecar-late", replace(flow, steps=steps), replace(flow, steps=mended), ("sidecar-overhead",), None, MINUTES
+    )
+
+
+def varying(rng: Rng, flow: Flow) -> Plant:
+    """A step whose time nobody can rely on."""
+    flow = flow.having("transform", seconds=700.0)
+    bad = flow.having("transform", cv=float(rng.uniform(0.8, 1.1)))
+    return Plant(
+        "variance", bad, flow, ("variance",), "transform", MINUTES, also=("timeout", "split-long-step"), bound=True
+    )
+
+
+def io_bound(rng: Rng, flow: Flow) -> Plant:
+    """A step that is stalled on the disk."""
+    share = float(rng.uniform(0.5, 0.7))
+    flow = flow.having("transform", seconds=900.0, cpu=0.15, cpu_request=0.2)
+    bad = flow.having("transform", waits_io=share)
+    mended = flow.having("transform", seconds=900.0 * (1 - share))
+    return Plant("io-bound", bad, mended, ("io-bound",), "transform", MINUTES, bound=True)
+
+
+def barrier(rng: Rng, flow: Flow) -> Plant:
+    """Two fan-outs over the same items with a barrier between them."""
+    flow = replace(flow, engine="argo").having("extract", items=6, cv=0.35, seconds=500.0)
+    bad = flow.having("transform", items=6, cv=0.35, seconds=450.0)
+    mended = bad.having("transform", seconds=450.0 * 0.7)
+    also = ("straggler", "variance")
+    return Plant("barrier", bad, mended, ("overlap-stages",), "transform", MINUTES, also=also, bound=True)
+
+
+def clash(rng: Rng, flow: Flow) -> Plant:
+    """A schedule that meets a large neighbour, and waits for nodes."""
+    flow = replace(flow, engine="cron", every=DAY, begin=2 * HOUR, schedule="0 2 * * *")
+    large = replace(flow.step("extract"), cpu=30.0, cpu_request=36.0, seconds=2400.0)
+    neighbour = replace(flow, name=f"{flow.name}-big", seed=flow.seed + 1, steps=(large,))
+    bad = replace(flow, busy=(2.0, 3.5, float(rng.uniform(400, 600))))
+    also = ("queue-time",)
+    return Plant("clash", bad, flow, ("schedule-clash",), None, MINUTES, also=also, bound=True, others=(neighbour,))
+
+
+KINDS: tuple[Kind, ...] = (
+    throttled, starved, narrow, crowded, degraded, straggler, slow_node, locked, pending, pulling, cacheable, false_edge,
+    tiny_items, tiny_chain, long_step, late_sidecar, varying, io_bound, barrier, clash,
+)  # fmt: skip

@@ -1,0 +1,51 @@
+"""The section of benchmarks/RESULTS.md on planted problems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+RESULT = Path(__file__).parents[1] / "results" / "advice.json"
+
+_MEASURES = (
+    ("recall", "right rule, step, number and interval", ">= 95 %"),
+    ("precision", "published recommendations that are right", ">= 95 %"),
+    ("healthy_with_items", "healthy workflows with an item", "<= 1 %"),
+    ("top_five_in_seven", "true five most valuable within the first seven", "100 %"),
+)
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """What the last `make bench-advice` measured, as lines of the page."""
+    out = [
+        "",
+        "## Planted problems and healthy workflows (`make bench-advice`)",
+        "",
+        f"{result['planted']} planted problems of {result['kinds']} kinds and {result['healthy']} healthy workflows over"
+        f" {result['seeds']} seeds, from a generator with laws of its own.",
+        "",
+        "| measure | | target | measured |",
+        "|---|---|---|---|",
+    ]
+    out += [f"| {name} | {what} | {target} | {100 * result[name]:.1f} % |" for name, what, target in _MEASURES]
+    out += [
+        "",
+        "| kind | planted | found | right step | right number | interval | wrong beside it |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, row in result["kinds_table"].items():
+        cells = (row[c] for c in ("planted", "found", "step", "number", "interval", "wrong"))
+        out.append(f"| {kind} | " + " | ".join(str(c) for c in cells) + " |")
+    return out
+
+
+def plain(result: dict[str, Any]) -> str:
+    """The same for a terminal."""
+    head = [f"{name}: {100 * result[name]:.1f} % ({what}, {target})" for name, what, target in _MEASURES]
+    weak = [f"{k}: {row}" for k, row in result["kinds_table"].items() if _weak(row)]
+    rest = [f"on healthy workflows: {result['healthy_items']}", f"wrong: {result['wrong']}"]
+    return "\n".join([*head, *weak, *rest])
+
+
+def _weak(row: dict[str, int]) -> bool:
+    return row["wrong"] > 0 or any(row[c] < row["planted"] for c in ("found", "step", "number", "interval"))

@@ -1,0 +1,172 @@
+"""How the recommendations answer planted problems, what they say of healthy workflows, and how they rank."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.advice.law import NOW, Flow
+from benchmarks.advice.plant import Plant
+from benchmarks.advice.truth import Worth, runs_of, worth
+from concertmaster.core.fleet.materiality import value
+from concertmaster.core.model import Interval, Recommendation
+from concertmaster.core.model.policy import Policy, Pricing
+from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_of
+
+_TOLERANCE = {"money": 0.25, "run_minutes": 0.15, "failed_runs": 0.15}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One planted problem and what was said of it. None: nothing to compare."""
+
+    kind: str
+    workflow: str
+    found: bool
+    step: bool
+    number: bool | None
+    interval: bool | None
+    truth: float
+    published: tuple[str, ...]
+    wrong: tuple[str, ...]
+    note: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether rule, step, number and interval are right."""
+        return self.found and self.step and self.number is not False and self.interval is not False
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen of one seed."""
+
+    answers: list[Answer] = field(default_factory=list)
+    healthy: int = 0
+    items: list[str] = field(default_factory=list)  # rules of items on healthy workflows
+    touched: int = 0  # healthy workflows with an item
+    ranks: list[tuple[float, str, str]] = field(default_factory=list)  # value as recommended, workflow, id
+
+
+def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[AnalysisResult, dict[str, str]]:
+    """The product's recommendations for a workflow of this law."""
+    own, runs = runs_of(flow)
+    fleet = None
+    if others:
+        rows = [(own.definition, runs)]
+        for other in others:
+            found, past = runs_of(other)
+            rows.append((found.definition, past))
+        fleet = fleet_of(rows, NOW)
+    result = analyze_workflow(own.definition, runs, policy, profile=flow.name, now=NOW, fleet=fleet)
+    return result, own.names
+
+
+def judge(plant: Plant, tally: Tally) -> Answer:
+    """Play, analyse and compare."""
+    result, names = analyse(plant.flow, plant.policy, plant.others)
+    truth = worth(plant)
+    tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
+    answers = [r for r in result.recommendations if r.rule in plant.rules]
+    step = names.get(plant.step) if plant.step else None
+    placed = [r for r in answers if step is None or _about(r, step)]
+    best = next(iter(placed or answers), None)
+    allowed = {*plant.rules, *plant.also}
+    wrong = [r for r in result.recommendations if r.rule not in allowed]
+    wrong += [r for r in answers if plant.step and r not in placed]
+    right, seen = _covers(best, plant, truth)
+    answer = Answer(
+        plant.kind,
+        plant.flow.name,
+        bool(answers),
+        bool(placed),
+        None if best is None or plant.number is None else plant.number(best),
+        right,
+        truth.value(plant.measure),
+        tuple(r.id for r in result.recommendations),
+        tuple(r.id for r in wrong),
+        seen or ", ".join(r.id for r in result.minor if r.rule in plant.rules),
+    )
+    tally.answers.append(answer)
+    return answer
+
+
+def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:
+    """What is said of a workflow that needs nothing."""
+    result, _ = analyse(flow, Policy())
+    tally.healthy += 1
+    tally.touched += bool(result.recommendations)
+    tally.items += [r.rule for r in result.recommendations]
+    tally.ranks += [(value(r.impact, Pricing()), flow.name, r.id) for r in result.recommendations]
+    return result.recommendations
+
+
+def _about(item: Recommendation, step: str) -> bool:
+    return item.step == step or any(i.step == step for i in item.items) or step in item.id.split(".")[1:]
+
+
+def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bool | None, str]:
+    """Whether the promise holds the truth, and both as words."""
+    if best is None or not plant.measure:
+        return None, ""
+    promised: Interval | None = getattr(best.impact, plant.measure)
+    real = float(getattr(truth, plant.measure))
+    if promised is None:
+        return False, f"nothing promised, truth {real:.1f}"
+    slack = _TOLERANCE[plant.measure]
+    low, high = promised.low * (1 - slack), promised.high * (1 + slack)
+    words = f"{promised.low:.1f} {promised.likely:.1f} {promised.high:.1f}, truth {real:.1f}"
+    return (0.3 * promised.likely if plant.bound else low) <= real <= high, words
+
+
+def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[str]]:
+    """How many of the workflows whose problems are most valuable are among the first ranked, of how many; and the missed."""
+    real = sorted(tally.answers, key=lambda a: -a.truth)[:wanted]
+    ranked = sorted(tally.ranks, key=lambda r: (-round(r[0], 2), r[1], r[2]))
+    shown = {workflow for _, workflow, _ in ranked[:first]}
+    missed = [f"{a.kind} ({a.truth:.0f})" for a in real if a.workflow not in shown]
+    return len(real) - len(missed), len(real), missed
+
+
+def summary(tallies: Sequence[Tally]) -> dict[str, Any]:
+    """The figures of all seeds together."""
+    answers = [a for t in tallies for a in t.answers]
+    published = sum(len(a.published) for a in answers) + sum(len(t.items) for t in tallies)
+    wrong = sum(len(a.wrong) for a in answers) + sum(len(t.items) for t in tallies)
+    healthy = sum(t.healthy for t in tallies)
+    tops = [top(t) for t in tallies]
+    return {
+        "seeds": len(tallies),
+        "kinds": len({a.kind for a in answers}),
+        "planted": len(answers),
+        "healthy": healthy,
+        "recall": _share(sum(a.right for a in answers), len(answers)),
+        "found": _share(sum(a.found and a.step for a in answers), len(answers)),
+        "precision": _share(published - wrong, published),
+        "healthy_with_items": _share(sum(t.touched for t in tallies), healthy),
+        "top_five_in_seven": _share(sum(n for n, _, _ in tops), sum(m for _, m, _ in tops)),
+        "kinds_table": _table(answers),
+        "healthy_items": dict(Counter(i for t in tallies for i in t.items).most_common()),
+        "wrong": dict(Counter(f"{a.kind}: {w.partition('.')[0]}" for a in answers for w in a.wrong).most_common()),
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
+def _table(answers: Iterable[Answer]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = defaultdict(
+        lambda: dict.fromkeys(("planted", "found", "step", "number", "interval", "wrong"), 0)
+    )
+    for a in answers:
+        row = table[a.kind]
+        row["planted"] += 1
+        row["found"] += a.found
+        row["step"] += a.found and a.step
+        row["number"] += a.found and a.number is not False
+        row["interval"] += a.found and a.interval is not False
+        row["wrong"] += len(a.wrong)
+    return dict(sorted(table.items()))
