@@ -166,7 +166,8 @@ class WorkflowChangeStatus(ApiModel):
     harmed_steps: tuple[Line160, ...] = Field(
         default=(),
         max_length=100,
-        description="Steps that the change harmed, by kills, failures or run time: right-size leaves them out from then on.",
+        description="Steps that the change harmed, by kills, failures or run time, else all that it changed: right-size "
+        "leaves them out from then on.",
         examples=[["transform"]],
     )
     measured: Effect | None = Field(

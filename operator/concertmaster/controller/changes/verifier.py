@@ -115,7 +115,8 @@ class Verifier:
             silence=silent(runs, definition, applied=applied, until=context.data_until or applied),
         )
         if result.verdict is Verdict.WORSE:
-            result = replace(result, harmed=harmed_steps(runs, steps))
+            # Pods that were never created show nothing: then all of the change is to blame.
+            result = replace(result, harmed=harmed_steps(runs, steps) or steps)
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the proof: {result.reason}"
             result = replace(result, reason=text)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Edit, Recommendation, SizeItem
 from concertmaster.core.model.enums import Verdict
-from tests.support.controller.change_steps import later
+from tests.support.controller.change_steps import HOUR, later
 from tests.support.controller.changes_bed import CPU, MEMORY, Bed, cheaper
 
 
@@ -41,6 +41,19 @@ def test_a_kill_rolls_back_all_of_it_and_names_the_step() -> None:
     assert line is not None
     assert line.stayed == ()
     assert sizing_history({}, [line]).excluded("job", "main", "cpu")
+
+
+def test_a_rollback_that_no_step_shows_leaves_out_all_that_was_changed() -> None:
+    """The API server refused every pod: there are no runs, and the same sizes must not be advised again at once."""
+    bed = made()
+    for _ in range(2):
+        bed.run(HOUR)
+    done = bed.one()
+    assert (done.verdict, done.status["restored"], bed.cpu()) == (Verdict.WORSE, True, "2")
+    line = done.line()
+    assert line is not None
+    known = sizing_history({}, [line])
+    assert all(known.excluded("job", "main", r) for r in ("cpu", "memory"))
 
 
 def test_what_was_verified_is_known_to_the_next_step() -> None:
