@@ -18,6 +18,7 @@ from concertmaster.engines.common.manifest import Problems, mapping, sequence, s
 MAX_ITEMS = 20_000  # names beyond this many are not computed; the fan-out then counts as one of unknown names
 
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
+_TAG = re.compile(r"\{\{\s*(=.*?|[A-Za-z][^{}]*)\s*\}\}", re.DOTALL)  # what Argo may fill in; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
 
 
@@ -56,9 +57,9 @@ def _listed(items: Any, parameters: Mapping[str, str]) -> FanOut:
     if len(items) > MAX_ITEMS:
         return FanOut(None, len(items))
     names = [item_name(i, _substituted(item, parameters)) for i, item in enumerate(items)]
-    if any("{{" in name for name in names):
+    if any(_TAG.search(name) for name in names):
         return FanOut(None, len(items))
-    return FanOut(tuple(names), len(items), assumed=any("{{" in json.dumps(item, default=str) for item in items))
+    return FanOut(tuple(names), len(items), assumed=any(_TAG.search(json.dumps(item, default=str)) for item in items))
 
 
 def _param(value: str, where: str, parameters: Mapping[str, str], problems: Problems) -> FanOut:

@@ -58,6 +58,16 @@ def test_any_workflow_is_recognised_from_its_pods_alone(spec: dict[str, Any], sa
     compare(nodes, facts, placed(facts, the_definition(spec)))
 
 
+@pytest.mark.parametrize("item", ["{{", "}}", "{{}}", "a{{b", {"k": "{{"}])
+def test_braces_that_are_no_variable_are_text(item: object) -> None:
+    task = {"name": "work", "template": "run", "withItems": [item, "x"]}
+    spec = spec_of({"dag": {"tasks": [task]}}, leaf("run"))
+    for version in (1, 2):
+        nodes = Controller(spec, RUN).execute()
+        facts = pods(nodes, RUN, version=version)
+        compare(nodes, facts, placed(facts, the_definition(spec)))
+
+
 def test_items_only_known_at_run_time_keep_step_and_attempts() -> None:
     """Two attempts of one unknown item have the same hash before "(0)" and "(1)"."""
     items = [{"file": f"part {n}"} for n in range(20)]
