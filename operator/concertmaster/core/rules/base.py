@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.analysis.usage import ContainerUsage
@@ -47,6 +48,13 @@ class Evidence:
     quotas: tuple[ResourceQuota, ...] = ()
     shared: Rows | None = None
     sizing: SizingHistory = field(default_factory=SizingHistory)
+
+    @property
+    def misses_duration(self) -> bool:
+        """Whether an objective about the run time is missed."""
+        return any(
+            o.verdict is ObjectiveResult.MISSED and o.name.startswith("duration") for o in self.analysis.objectives
+        )
 
     @property
     def objectives(self) -> Objectives:

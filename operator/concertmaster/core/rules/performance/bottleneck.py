@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
-from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.replay import CriticalShare, WhatIf
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.model import Category, Finding, Level
@@ -59,7 +58,6 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
     predicted = evidence.gain(WhatIf.scale_step(step.step, 0.5))
     if predicted.seconds is None or predicted.share is None or predicted.seconds.likely <= 0:
         return None
-    slow = any(o.verdict is ObjectiveResult.MISSED and o.name.startswith("duration") for o in analysis.objectives)
     return Finding(
         step=step.step,
         action=f"Shorten {evidence.title(step.step)} first; {_remedy(step)}",
@@ -74,8 +72,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         expected=f"at half its time: {gain_sentence(predicted.share, predicted.seconds)}",
         confidence=min(0.9, path.share),
         # Half its time is a measure of the step, no prediction of a remedy: it counts where an objective asks for it.
-        gain_seconds=predicted.seconds if slow else None,
-        gain_share=predicted.share if slow else None,
+        gain_seconds=predicted.seconds if evidence.misses_duration else None,
+        gain_share=predicted.share if evidence.misses_duration else None,
         evidence=(
             f"drag {text.duration(path.drag)} per run on average",
             f"on the critical path in {text.percent(path.share)} of {predicted.runs_used} replayed runs",

@@ -73,8 +73,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             proposed=f"{parts} pods",
             expected=f"at most {gain_sentence(share, seconds)}, if the work divides evenly",
             confidence=0.4,
-            gain_seconds=seconds,
-            gain_share=share,
+            # Whether the work divides at all is not known: a bound, which counts where an objective asks for it.
+            gain_seconds=seconds if evidence.misses_duration else None,
+            gain_share=share if evidence.misses_duration else None,
             evidence=(
                 f"replayed with {parts} equal parts, each with a start of its own; more parts gain less than 3 % more",
             ),

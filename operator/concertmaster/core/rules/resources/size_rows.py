@@ -23,6 +23,9 @@ _GIB = 1024.0**3
 _HOUR = 3600.0
 _FIRST = 1.25  # largest first request, in largest peaks: the cost model gives short steps more room than one needs
 _HEADROOM = 1.15  # least room above the largest peak, as the Vertical Pod Autoscaler and KRR leave it
+# A request is lowered where its largest use stays below this part of the target utilisation. Between that and the target
+# lies what a healthy workflow's rhythm and growth need; a trim there is work for little.
+_FAR_BELOW = 2 / 3
 _LIMITED = 1.2  # room above the largest peak where the limit moves with the request: beyond it the container is killed
 # A request lowered on so many runs goes in one step, with that room above the largest: a mean of CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
@@ -99,7 +102,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
     if new is None or new < max(peak, _least(place, "memory")):
         return None
-    healthy = evidence.objectives.efficient_utilization[1]
+    healthy = _FAR_BELOW * evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
     return SizeRow(
@@ -132,7 +135,7 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    healthy = evidence.objectives.efficient_utilization[0]
+    healthy = _FAR_BELOW * evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None
     runs = len(means)
@@ -157,7 +160,7 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
 
 
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:
-    """Whether a request is off: far above what is used (``used``: the request at the target utilisation), or below what is
+    """Whether a request is off: far above what is used (``used``: the largest request that is not), or below what is
     ``enough``, and by at least the share ``least``."""
     if abs(new / current - 1) < least:
         return False

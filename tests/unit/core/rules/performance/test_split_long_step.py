@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, noise, scene, task
 from tests.support.core.scenarios import etl, measured
 
 
 def test_the_fewest_parts_that_gain_nearly_as_much() -> None:
-    item = scenarios.split_long_step().one("split-long-step")
+    missed = Objectives(duration=Quantiles(p95=600.0))
+    item = replace(scenarios.split_long_step(), objectives=missed).one("split-long-step")
     assert item.id == "split-long-step.transform"
     # 8 parts: 1200 s become 150 s of work beside the same start
     assert item.proposed == "8 pods"
@@ -18,6 +22,12 @@ def test_the_fewest_parts_that_gain_nearly_as_much() -> None:
     assert item.gain_seconds.likely == pytest.approx(1200 * 7 / 8, rel=0.05)
     assert item.expected.startswith("at most ")
     assert "93 % of the run" in item.because
+
+
+def test_without_a_missed_objective_it_is_a_bound_and_no_prediction() -> None:
+    item = scenarios.split_long_step().one("split-long-step")
+    assert item.gain_seconds is None
+    assert item.minor
 
 
 def test_waiting_steps_fan_outs_and_short_steps_are_silent() -> None:

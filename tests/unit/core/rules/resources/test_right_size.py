@@ -119,7 +119,13 @@ def test_all_that_is_off_is_one_table_one_sum_and_one_patch() -> None:
 
 def test_use_at_the_target_is_healthy_and_small_differences_are_left_alone() -> None:
     assert sized([spec("a", 0)], {"a": fact(cpu_seconds=72.0, memory_sampled_peak=780 * MI)}) == []
-    assert sized([spec("a", 0)], {"a": fact(cpu_seconds=60.0)}) != []
+    assert sized([spec("a", 0)], {"a": fact(cpu_seconds=40.0)}) != []
+
+
+@pytest.mark.parametrize("used", [50, 60, 70, 80, 90, 95])
+def test_a_workflow_that_uses_half_to_nearly_all_of_what_it_requests_is_healthy(used: int) -> None:
+    facts = fact(cpu_seconds=float(used), memory_sampled_peak=used / 100 * 1024 * MI)
+    assert sized([spec("a", 0)], {"a": facts}) == []
 
 
 def test_applying_it_ends_it() -> None:
