@@ -34,7 +34,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     groups: dict[str | None, list[SizeRow]] = {}
     left_out = _left_out(evidence)
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
-    for row in rows(evidence, least, held_back):
+    off = list(rows(evidence, least, held_back))
+    if not any(row.clear for row in off):
+        return  # healthy: what is used is near enough to the target
+    for row in off:
         holder = row.edits[0].holder if row.edits else None
         groups.setdefault(holder, []).append(row)
     for holder, found in groups.items():

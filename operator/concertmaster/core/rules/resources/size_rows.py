@@ -23,8 +23,8 @@ _GIB = 1024.0**3
 _HOUR = 3600.0
 _FIRST = 1.25  # largest first request, in largest peaks: the cost model gives short steps more room than one needs
 _HEADROOM = 1.15  # least room above the largest peak, as the Vertical Pod Autoscaler and KRR leave it
-# A request is lowered where its largest use stays below this part of the target utilisation. Between that and the target
-# lies what a healthy workflow's rhythm and growth need; a trim there is work for little.
+# A request is clearly too large where its largest use stays below this part of the target utilisation. Between that and
+# the target lies what a healthy workflow's rhythm and growth need: a trim there comes with others, and is no reason for one.
 _FAR_BELOW = 2 / 3
 _LIMITED = 1.2  # room above the largest peak where the limit moves with the request: beyond it the container is killed
 # A request lowered on so many runs goes in one step, with that room above the largest: a mean of CPU use hides its bursts.
@@ -35,7 +35,7 @@ SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 class SizeRow:
     """One request to set. Cores or bytes; ``old`` None: not set. ``peak`` is the largest use of a run. ``saving`` is money a
     month, negative where more is requested; ``freed`` amount-hours less reserved per run. ``slower``: by how much the step
-    may take longer on a full node, 0 to 1."""
+    may take longer on a full node, 0 to 1. ``clear``: reason enough for a change by itself."""
 
     place: Place
     resource: str
@@ -48,6 +48,7 @@ class SizeRow:
     saving: Interval | None = None
     freed: float = 0.0
     slower: float = 0.0
+    clear: bool = True
 
     @property
     def title(self) -> str:
@@ -102,7 +103,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
     if new is None or new < max(peak, _least(place, "memory")):
         return None
-    healthy = _FAR_BELOW * evidence.objectives.efficient_utilization[1]
+    healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
     return SizeRow(
@@ -114,6 +115,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         len(container.runs),
         size.coverage_confidence,
         _edits(place, "memory", text.memory_quantity(new), new, current, peak),
+        clear=_clear(current, new, peak / (_FAR_BELOW * healthy)),
     )
 
 
@@ -135,7 +137,7 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    healthy = _FAR_BELOW * evidence.objectives.efficient_utilization[0]
+    healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None
     runs = len(means)
@@ -149,6 +151,7 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         runs,
         min(0.9, runs / (runs + 5.0)),
         _edits(place, "cpu", text.cpu_quantity(new), new, current, peak),
+        clear=_clear(current, new, peak / (_FAR_BELOW * healthy)),
         slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
     )
 
@@ -160,11 +163,16 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
 
 
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:
-    """Whether a request is off: far above what is used (``used``: the largest request that is not), or below what is
+    """Whether a request is off: above what is used (``used``: the request at the target utilisation), or below what is
     ``enough``, and by at least the share ``least``."""
     if abs(new / current - 1) < least:
         return False
     return current > used if new < current else enough > current
+
+
+def _clear(current: float | None, new: float, most: float) -> bool:
+    """Whether a row is reason enough for a change: no request, too small a one, or one above ``most``."""
+    return current is None or new > current or current > most
 
 
 def _inside(size: float | None, limits: Range) -> float | None:
