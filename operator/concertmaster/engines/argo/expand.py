@@ -16,11 +16,17 @@ from concertmaster.engines.argo.items import FanOut, fan_out
 from concertmaster.engines.argo.references import global_reads, global_writes, mounts, references, shared_volumes
 from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf, read_locks
+from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.manifest import mapping, text, whole
 
-MAX_STEPS = 2_000
 MAX_CALLS = 10_000
 MAX_DEPTH = 40
+MAX_EDGES = 200_000
+MAX_NAMES = 4_000_000  # characters in the item names of all fan-outs
+_BEYOND = (
+    f"the graph has more than {MAX_STEPS:,} steps, {MAX_EDGES:,} edges or {MAX_CALLS:,} calls of templates: "
+    "the rest is left out; split the workflow"
+)
 _EDGES = ("dependencies", "depends")
 
 Waits = dict[str, bool]
@@ -56,6 +62,10 @@ class Expansion:
         self.notes: dict[str, None] = {}
         self._shared = shared_volumes(templates.spec)
         self._mounted: dict[tuple[str, str], frozenset[str]] = {}
+        self._handed: dict[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {}
+        self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all steps that wait for the same
+        self._edge_count = 0
+        self._names = 0
         self._calls = 0
 
     def root(self, called: Called) -> tuple[str, ...]:
@@ -90,8 +100,8 @@ class Expansion:
             self.problems.add(f"{where}: templates are nested deeper than {MAX_DEPTH}: the rest is left out")
             return tuple(waits)
         self._calls += 1
-        if self._calls > MAX_CALLS or len(self.steps) >= MAX_STEPS:
-            self.problems.add(f"the graph has more than {MAX_STEPS} steps or {MAX_CALLS} calls: the rest is left out")
+        if self._calls > MAX_CALLS or self._full:
+            self.problems.add(_BEYOND)
             return tuple(waits)
         inner = replace(
             place,
@@ -115,6 +125,9 @@ class Expansion:
         awaited: set[str] = set()
         limit = whole(called.body.get("parallelism"), f"{where} parallelism", self.problems)
         for task in tasks:
+            if self._full:
+                self.problems.add(_BEYOND)
+                break
             callee = callees[task.name]
             before = self._edges(task, callee, callees, ends)
             awaited |= set(before)
@@ -128,26 +141,39 @@ class Expansion:
             open_ends = [t.name for t in tasks if t.group == max(last)]
         else:
             open_ends = [t.name for t in tasks if t.name not in awaited]
-        return tuple(dict.fromkeys(e for name in open_ends for e in ends[name])) if tasks else tuple(waits)
+        return tuple(dict.fromkeys(e for name in open_ends for e in ends.get(name, ()))) if tasks else tuple(waits)
+
+    @property
+    def _full(self) -> bool:
+        return len(self.steps) >= MAX_STEPS or self._edge_count > MAX_EDGES
 
     def _edges(
         self, task: Task, callee: Called | None, callees: Mapping[str, Called | None], done: Mapping[str, object]
     ) -> Waits:
         """Siblings ``task`` waits for: those it declares and those it reads from; the value marks data edges."""
         reads = references(task.raw)
-        globals_read = global_reads({**task.raw, "inline": callee.body if callee else None})
+        globals_read = global_reads(task.raw) | (self._handing(callee)[0] if callee else frozenset())
         out: Waits = {}
         for name, chosen in task.before.items():
             above = callees.get(name)
             shares = (
                 self._shared and callee is not None and above is not None and self._mounts(callee) & self._mounts(above)
             )
-            hands_over = above is not None and bool(globals_read & global_writes(above.body))
+            hands_over = above is not None and bool(globals_read & self._handing(above)[1])
             out[name] = chosen or name in reads or bool(shares) or hands_over
         for name in sorted(reads):
             if name in done and name != task.name:
                 out[name] = True
         return out
+
+    def _handing(self, called: Called) -> tuple[frozenset[str], frozenset[str]]:
+        """Global outputs that a template reads and writes."""
+        frame = (called.scope, called.name)
+        found = self._handed.get(frame) if called.name else None
+        if found is None:
+            found = global_reads({"inline": called.body}), global_writes(called.body)
+            self._handed[frame] = found
+        return found
 
     def _mounts(self, called: Called, depth: int = 0) -> frozenset[str]:
         """Shared volumes mounted by a template or anything it calls (a few levels down)."""
@@ -164,7 +190,7 @@ class Expansion:
 
     def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
         """Write out one task with its fan-out, exit handler and hooks."""
-        spread = fan_out(task.raw, task.where, self.parameters, self.problems)
+        spread = self._spread(task)
         retried = callee is not None and self.templates.retries(callee.body) is not None
         prefix = f"[{task.group}]." if task.group is not None else "."
         items = () if spread is None else spread.items
@@ -185,6 +211,16 @@ class Expansion:
             ends = self._call(callee, here, behind, task.where)
         return (*ends, *self._hooks(task, here, ends, scope))
 
+    def _spread(self, task: Task) -> FanOut | None:
+        """The fan-out of a task; beyond MAX_NAMES the names of its items count as unknown."""
+        spread = fan_out(task.raw, task.where, self.parameters, self.problems)
+        if spread is None or not spread.items:
+            return spread
+        if self._names > MAX_NAMES:
+            return replace(spread, items=None)
+        self._names += sum(len(name) for name in spread.items)
+        return replace(spread, items=None) if self._names > MAX_NAMES else spread
+
     def _hooks(self, task: Task, here: _Place, ends: tuple[str, ...], scope: str) -> list[str]:
         hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))
         if task.raw.get("onExit"):
@@ -201,8 +237,8 @@ class Expansion:
         return out
 
     def _leaf(self, called: Called, place: _Place, waits: Waits, where: str, known: bool = True) -> tuple[str, ...]:
-        if len(self.steps) >= MAX_STEPS:
-            self.problems.add(f"the graph has more than {MAX_STEPS} steps or {MAX_CALLS} calls: the rest is left out")
+        if self._full:
+            self.problems.add(_BEYOND)
             return tuple(waits)
         name = ".".join(place.key) or called.name or "main"
         if name in self.steps:
@@ -213,14 +249,16 @@ class Expansion:
             self.notes.setdefault(
                 f"Step {name} runs template {called.name} of {called.scope}: change its resources there."
             )
+        self._edge_count += len(waits)
+        ordering_only = tuple(w for w, data in waits.items() if not data)
         self.steps[name] = StepSpec(
             name=name,
-            depends_on=tuple(waits),
+            depends_on=self._waits.setdefault(tuple(waits), tuple(waits)),
             template=called.name or None,
             fan_out=place.fan_out,
             width=place.width if place.fan_out else None,
             parallelism=place.limit,
-            ordering_only=tuple(w for w, data in waits.items() if not data),
+            ordering_only=self._waits.setdefault(ordering_only, ordering_only),
             containers=leaf.containers if leaf else (),
             pod=leaf.pod if leaf else None,
             has_timeout=leaf.has_timeout if leaf else None,

@@ -15,6 +15,7 @@ from typing import Any
 
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 
+MAX_TEXT = 1_000_000  # characters that defaults of parameters may add to a task's items; beyond, they are not put in
 MAX_ITEMS = 20_000  # names beyond this many are not computed; the fan-out then counts as one of unknown names
 
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
@@ -50,15 +51,22 @@ def fan_out(task: Mapping[str, Any], where: str, parameters: Mapping[str, str], 
 
 def substitute(value: str, parameters: Mapping[str, str]) -> str:
     """``value`` with every ``{{workflow.parameters.x}}`` that has a default replaced by it."""
+    if "{{" not in value or sum(len(parameters.get(n, "")) for n in _PARAMETER.findall(value)) > MAX_TEXT:
+        return value
     return _PARAMETER.sub(lambda m: parameters.get(m.group(1), m.group(0)), value)
 
 
 def _listed(items: Any, parameters: Mapping[str, str]) -> FanOut:
     if len(items) > MAX_ITEMS:
         return FanOut(None, len(items))
-    names = [item_name(i, _substituted(item, parameters)) for i, item in enumerate(items)]
-    if any(_TAG.search(name) for name in names):
-        return FanOut(None, len(items))
+    names: list[str] = []
+    size = 0
+    for i, item in enumerate(items):
+        name = item_name(i, _substituted(item, parameters))
+        size += len(name)
+        if _TAG.search(name) or size > MAX_TEXT:
+            return FanOut(None, len(items))
+        names.append(name)
     return FanOut(tuple(names), len(items), assumed=any(_TAG.search(json.dumps(item, default=str)) for item in items))
 
 

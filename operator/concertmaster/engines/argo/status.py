@@ -15,10 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.manifest import Problems, flag, mapping, sequence, text, timestamp
 
-MAX_NODES_BYTES = 256 * 1024**2
+MAX_NODES_BYTES = 32 * 1024**2
 """A node table larger than this is not unpacked; 10,000 nodes take about 10 MB."""
+MAX_NODES_MEMORY = 192 * 1024**2
+"""Nor is one decoded that would take more memory than this; 10,000 nodes take about 50 MB."""
 
 COMPOSITE = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"})
 _PARENTHESES = re.compile(r"\((\d+)(?::([^()]*))?\)")
@@ -123,7 +126,16 @@ def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
         unpacker = zlib.decompressobj(wbits=31)
         unpacked = unpacker.decompress(raw, MAX_NODES_BYTES)
         if unpacker.unconsumed_tail:
-            problems.add(f"status.compressedNodes unpacks to more than {MAX_NODES_BYTES // 1024**2} MB: it is not read")
+            problems.add(
+                f"status.compressedNodes unpacks to more than {MAX_NODES_BYTES // 1024**2} MB: the steps of this run are "
+                "only known from the metrics"
+            )
+            return {}
+        if decoded_bytes(unpacked) > MAX_NODES_MEMORY:
+            problems.add(
+                "status.compressedNodes holds too many values to be decoded: the steps of this run are only known from the "
+                "metrics"
+            )
             return {}
         return mapping(json.loads(unpacked), "status.compressedNodes", problems)
     except (binascii.Error, zlib.error, ValueError, RecursionError) as error:

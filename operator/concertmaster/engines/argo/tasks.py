@@ -6,14 +6,15 @@ template runs its groups one after the other. What is wrong with them (cycles, u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.engines.argo.references import parse_depends
 from concertmaster.engines.argo.templates import Called
+from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.manifest import Problems, mapping, pointer, sequence, text
-from concertmaster.engines.common.ordering import find_cycle
+from concertmaster.engines.common.ordering import in_order
 
 
 @dataclass(slots=True)
@@ -47,6 +48,9 @@ def _dag(called: Called, where: str, problems: Problems) -> list[Task]:
         if task.name in tasks:
             problems.add(f"template {called.name!r} has two tasks {task.name!r}: the first one is used")
             continue
+        if len(tasks) >= MAX_STEPS:
+            problems.add(_too_many(called.name))
+            break
         tasks[task.name] = task
     for task in tasks.values():
         _declared(task, tasks, called.name, problems)
@@ -93,30 +97,23 @@ def _targeted(tasks: dict[str, Task], target: str | None, template: str, problem
 
 def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[Task]:
     """Topological order, declaration order among equals; edges that close a cycle are dropped and named."""
-    out: dict[str, Task] = {}
-    left = dict(tasks)
-    while left:
-        ready = [t for t in left.values() if all(b in out for b in t.before)]
-        if not ready:
-            cycle = find_cycle({n: list(t.before) for n, t in left.items()})
-            problems.add(f"template {template!r} has a cycle: {' -> '.join(cycle)}")
-            task = left[cycle[0]]
-            task.before = {b: c for b, c in task.before.items() if b not in left}
-            continue
-        for task in ready:
-            out[task.name] = task
-            del left[task.name]
-    return list(out.values())
+
+    def broken(cycle: Sequence[str], done: Mapping[str, None]) -> None:
+        problems.add(f"template {template!r} has a cycle: {' -> '.join(cycle)}")
+        task = tasks[cycle[0]]
+        task.before = {b: c for b, c in task.before.items() if b in done}
+
+    return [tasks[name] for name in in_order({n: t.before for n, t in tasks.items()}, broken)]
 
 
 def _groups(called: Called, where: str, problems: Problems) -> list[Task]:
     """Steps of a steps template: each waits for the whole group before it."""
     out: dict[str, Task] = {}
-    above: list[str] = []
+    above: dict[str, bool] = {}  # one for all steps of a group
     for g, raw_group in enumerate(sequence(called.body.get("steps"), f"{where}.steps", problems)):
         group = raw_group.get("steps") if isinstance(raw_group, Mapping) and "steps" in raw_group else raw_group
         rows = [group] if isinstance(group, Mapping) else sequence(group, f"{where}.steps[{g}]", problems)
-        names: list[str] = []
+        names: dict[str, bool] = {}
         for s, raw in enumerate(rows):
             at = None if called.at is None else called.at + pointer("steps", g, s)
             task = _named(raw, f"{where}.steps[{g}][{s}]", at, problems)
@@ -125,11 +122,18 @@ def _groups(called: Called, where: str, problems: Problems) -> list[Task]:
             if task.name in out:
                 problems.add(f"template {called.name!r} has two steps {task.name!r}: the first one is used")
                 continue
-            task.group, task.before = g, dict.fromkeys(above, False)
+            if len(out) >= MAX_STEPS:
+                problems.add(_too_many(called.name))
+                return list(out.values())
+            task.group, task.before = g, above
             out[task.name] = task
-            names.append(task.name)
+            names[task.name] = False
         above = names or above
     return list(out.values())
+
+
+def _too_many(template: str) -> str:
+    return f"template {template!r} has more than {MAX_STEPS:,} tasks: the rest is left out; split it"
 
 
 def _named(raw: object, where: str, at: str | None, problems: Problems) -> Task | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
@@ -18,29 +19,60 @@ def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[St
         if name in step.depends_on:
             problems.add(f"step {name!r} depends on itself")
         left[name] = replace(step, depends_on=tuple(d for d in step.depends_on if d in steps and d != name))
-    out: dict[str, StepSpec] = {}
+
+    def broken(cycle: Sequence[str], done: Mapping[str, None]) -> None:
+        problems.add(f"the graph has a cycle: {' -> '.join(cycle)}")
+        step = left[cycle[0]]
+        left[cycle[0]] = replace(step, depends_on=tuple(d for d in step.depends_on if d in done))
+
+    return tuple(left[name] for name in in_order({n: s.depends_on for n, s in left.items()}, broken))
+
+
+def in_order(
+    before: Mapping[str, Iterable[str]], broken: Callable[[Sequence[str], Mapping[str, None]], None]
+) -> list[str]:
+    """Names in a topological order, in linear time; names that can start together keep their order in ``before``.
+
+    Where a cycle keeps all others waiting, its first name no longer waits for any that is left: ``broken`` gets the
+    cycle, that name at both ends, and the names placed so far.
+    """
+    place = {name: i for i, name in enumerate(before)}
+    behind: dict[str, list[str]] = {}
+    waits: dict[str, int] = {}
+    for name, above in before.items():
+        known = {b for b in above if b in place}
+        waits[name] = len(known)
+        for other in known:
+            behind.setdefault(other, []).append(name)
+    done: dict[str, None] = {}
+    left = dict.fromkeys(before)
+    ready = [name for name, n in waits.items() if n == 0]
     while left:
-        ready = [s for s in left.values() if all(d in out for d in s.depends_on)]
         if not ready:
-            cycle = find_cycle({n: s.depends_on for n, s in left.items()})
-            problems.add(f"the graph has a cycle: {' -> '.join(cycle)}")
-            step = left[cycle[0]]
-            left[cycle[0]] = replace(step, depends_on=tuple(d for d in step.depends_on if d not in left))
-            continue
-        for step in ready:
-            out[step.name] = left.pop(step.name)
-    return tuple(out.values())
+            cycle = _cycle(before, left)
+            broken(cycle, done)
+            ready, waits[cycle[0]] = [cycle[0]], 0
+        following = []
+        for name in ready:
+            done[name] = None
+            del left[name]
+            for other in behind.get(name, ()):
+                waits[other] -= 1
+                if waits[other] == 0 and other in left:
+                    following.append(other)
+        ready = sorted(following, key=place.__getitem__)
+    return list(done)
 
 
-def find_cycle(before: Mapping[str, Sequence[str]]) -> list[str]:
+def _cycle(before: Mapping[str, Iterable[str]], left: Mapping[str, None]) -> list[str]:
     """One cycle among nodes none of which can start (each waits for another of them), first node repeated at the end."""
-    name = next(iter(before))
+    name = next(iter(left))
     walk: list[str] = []
     seen: dict[str, int] = {}
     while name not in seen:
         seen[name] = len(walk)
         walk.append(name)
-        name = next(b for b in before[name] if b in before)
+        name = next(b for b in before[name] if b in left)
     cycle = walk[seen[name] :]
     return [*reversed(cycle), cycle[-1]]
 
@@ -50,12 +82,17 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
     last pod had failed (or vanished) by then, else it opens a chain. Several chains become items "0", "1" ..."""
     ordered = sorted(rows, key=lambda e: (begin(e), e.uid or ""))
     chains: list[list[StepExecution]] = []
+    ending: list[tuple[float, int]] = []  # end of the last pod of each chain that failed, and the chain's number
+    ended: list[int] = []  # of these, the chains whose end is past
     for e in ordered:
-        open_chain = next((c for c in chains if _retried_by(c[-1], e)), None)
-        if open_chain is None:
-            chains.append([e])
-        else:
-            open_chain.append(e)
+        while ending and ending[0][0] <= begin(e) + 1.0:
+            heapq.heappush(ended, heapq.heappop(ending)[1])
+        number = heapq.heappop(ended) if ended else len(chains)
+        if number == len(chains):
+            chains.append([])
+        chains[number].append(e)
+        if e.finished is not None and e.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            heapq.heappush(ending, (e.finished, number))
     several = len(chains) > 1
     return [
         replace(e, item=(str(n) if item is None else f"{item}{ITEM_JOIN}{n}") if several else item, attempt=a)
@@ -68,8 +105,3 @@ def begin(e: StepExecution) -> float:
     """When an execution began, as well as that is known; unknown sorts last."""
     times = [t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None]
     return min(times, default=float("inf"))
-
-
-def _retried_by(before: StepExecution, after: StepExecution) -> bool:
-    ended = before.finished is not None and before.finished <= begin(after) + 1.0
-    return ended and before.outcome in (Outcome.FAILED, Outcome.UNKNOWN)

@@ -36,7 +36,8 @@ def read_run(
     obj = KubeObject.of(raw)
     status, problems = obj.status, obj.problems
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
-    steps = [replace(e, ready=_ready(e, steps, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
+    ends = {(e.item, e.attempt): e.finished for e in reversed(steps)}
+    steps = [replace(e, ready=_ready(e, ends, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
     outcome, reason, at = _outcome(status, problems)
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
@@ -53,12 +54,14 @@ def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, pr
     return replace(execution(fact, STEP, item, beside=sidecars), exit_code=code)
 
 
-def _ready(e: StepExecution, steps: Sequence[StepExecution], status: Mapping[str, Any]) -> float | None:
+def _ready(
+    e: StepExecution, ends: Mapping[tuple[str | None, int], float | None], status: Mapping[str, Any]
+) -> float | None:
     """First attempts are ready when the Job starts (also when parallelism holds them back), later ones when the one
     before them has ended."""
     if e.attempt == 0:
         return timestamp(status.get("startTime"))
-    return next((o.finished for o in steps if (o.item, o.attempt) == (e.item, e.attempt - 1)), None)
+    return ends.get((e.item, e.attempt - 1))
 
 
 def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.manifest import (
     Problems,
     fingerprint,
@@ -50,6 +51,9 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     awaited_ready: set[str] = set()
     for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
         where = f"spec.replicatedJobs[{i}]"
+        if len(steps) >= MAX_STEPS:
+            problems.add(f"spec.replicatedJobs has more than {MAX_STEPS:,} entries: the rest is left out")
+            break
         row = mapping(raw, where, problems)
         name = text(row.get("name"), f"{where}.name", problems)
         if name is None:

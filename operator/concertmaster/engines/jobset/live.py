@@ -44,7 +44,12 @@ def read_run(
     own = [p for p in pods if _is_of(p, obj)]
     steps = settle([_execution(p, obj.name, declared, problems) for p in own], declared)
     begun = timestamp(obj.meta.get("creationTimestamp"))
-    steps = [_linked(e, specs, steps, begun) for e in steps]
+    latest: dict[str, float] = {}
+    for e in steps:
+        reached = None if e.step not in specs else e.started if specs[e.step].daemon else e.finished
+        if reached is not None:
+            latest[e.step] = max(reached, latest.get(e.step, reached))
+    steps = [_linked(e, specs, latest, begun) for e in steps]
     outcome, reason, at = _outcome(obj.status, problems)
     restarts = whole(obj.status.get("restarts"), "status.restarts", problems) or 0
     if restarts:
@@ -72,14 +77,22 @@ def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, 
 
 
 def _linked(
-    e: StepExecution, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution], begun: float | None
+    e: StepExecution, specs: Mapping[str, StepSpec], latest: Mapping[str, float], begun: float | None
 ) -> StepExecution:
-    """The execution with what it waited for: the steps it depends on, or the attempt before it."""
+    """The execution with what it waited for: the steps it depends on (``latest``: when each was reached), or the attempt
+    before it."""
     if e.attempt:
         return replace(e, after=(e.step,))
     after = specs[e.step].depends_on if e.step in specs else ()
-    awaited = [o.started if specs[o.step].daemon else o.finished for o in steps if o.step in after]
-    return replace(e, after=after, ready=max((t for t in (begun, *awaited) if t is not None), default=None))
+    times = [begun, *(latest.get(name) for name in after)]
+    return replace(e, after=after, ready=max((t for t in times if t is not None), default=None))
+
+
+def _by_step(steps: Sequence[StepExecution]) -> dict[str, list[StepExecution]]:
+    out: dict[str, list[StepExecution]] = {}
+    for e in steps:
+        out.setdefault(e.step, []).append(e)
+    return out
 
 
 def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
@@ -102,11 +115,13 @@ def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepEx
         name = text(row.get("name"), "replicatedJobsStatus[].name", problems) or ""
         jobs[name] = tuple(whole(row.get(k), k, problems) or 0 for k in ("succeeded", "failed"))
     replicas = count_replicas(obj.spec, problems)
+    by_step = _by_step(steps)
+    started = {name for name, rows in by_step.items() if any(e.started is not None for e in rows)}
 
     def begun(spec: StepSpec) -> bool:
         """Whether its Jobs were made: what it depends on was ready or complete, as is asked."""
         return all(
-            any(e.step == name and e.started is not None for e in steps)
+            name in started
             if name in specs and specs[name].daemon
             else jobs.get(name, (0, 0))[0] >= replicas.get(name, 1)
             for name in spec.depends_on
@@ -115,7 +130,7 @@ def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepEx
     lost = []
     for name, spec in specs.items():
         succeeded, failed = jobs.get(name, (0, 0))
-        mine = [e for e in steps if e.step == name]
+        mine = by_step.get(name, [])
         good = sum(e.outcome is Outcome.SUCCEEDED for e in mine)
         running = succeeded + failed < replicas.get(name, 1) and begun(spec)
         if running or good < succeeded or len(mine) < succeeded + failed:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.engines.common.bounds import MAX_STEPS
 from concertmaster.engines.common.manifest import (
     Problems,
     Resolve,
@@ -73,10 +74,10 @@ class _Reader:
 
     def tasks(self, spec: Mapping[str, Any], section: str, behind: tuple[str, ...]) -> dict[str, StepSpec]:
         """Steps of ``spec.tasks`` or ``spec.finally`` (which waits for all steps ``behind``), by name."""
-        rows = [
-            (i, mapping(raw, f"spec.{section}[{i}]", self.problems))
-            for i, raw in enumerate(sequence(spec.get(section), f"spec.{section}", self.problems))
-        ]
+        listed = sequence(spec.get(section), f"spec.{section}", self.problems)
+        if len(listed) > MAX_STEPS:
+            self.problems.add(f"spec.{section} has more than {MAX_STEPS:,} tasks: the rest is left out")
+        rows = [(i, mapping(raw, f"spec.{section}[{i}]", self.problems)) for i, raw in enumerate(listed[:MAX_STEPS])]
         bindings = {str(r.get("name")): _bound(r) for _, r in rows}
         out: dict[str, StepSpec] = {}
         for i, row in rows:

@@ -1,0 +1,195 @@
+"""Hostile but valid objects are bounded before anything is built of them, and what is left out is said."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.engines.argo.live import read_run
+from concertmaster.engines.common.bounds import decoded_bytes
+from concertmaster.engines.define import define
+from concertmaster.engines.jobs.live import read_run as read_job
+
+LEAF = {"name": "leaf", "container": {"image": "x"}}
+
+
+@contextmanager
+def frugal(seconds: float, mebibytes: float) -> Iterator[None]:
+    """The block takes no more than that. Tracing memory makes it about four times slower than it is."""
+    tracemalloc.start()
+    begun = time.process_time()
+    try:
+        yield
+        spent, peak = time.process_time() - begun, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert spent < seconds
+    assert peak < mebibytes * 2**20
+
+
+def workflow(templates: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"namespace": "n", "name": "w"},
+        "spec": {"entrypoint": "main", "templates": [LEAF, *templates], **spec},
+    }
+
+
+def task(name: str, template: str = "leaf", **more: Any) -> dict[str, Any]:
+    return {"name": name, "template": template, **more}
+
+
+def defined(raw: dict[str, Any]) -> WorkflowDefinition:
+    found = define(raw)
+    assert found is not None
+    return found
+
+
+def two_wide_groups() -> dict[str, Any]:
+    return workflow([{"name": "main", "steps": [[task(f"{g}{i}") for i in range(4_000)] for g in "ab"]}])
+
+
+def many_small_groups() -> dict[str, Any]:
+    groups = [[task(f"s{i}-{j}") for j in range(100)] for i in range(140)]
+    return workflow([{"name": "main", "steps": groups}])
+
+
+def reversed_chain() -> dict[str, Any]:
+    rows = [task(f"t{i}", dependencies=[f"t{i + 1}"] if i < 7_999 else []) for i in range(8_000)]
+    return workflow([{"name": "main", "dag": {"tasks": rows}}])
+
+
+def cycles() -> dict[str, Any]:
+    rows = [task(f"t{i}", dependencies=[f"t{i ^ 1}"]) for i in range(8_000)]
+    return workflow([{"name": "main", "dag": {"tasks": rows}}])
+
+
+def wide_callee() -> dict[str, Any]:
+    wide = {"name": "wide", "dag": {"tasks": [task(f"t{i}", "missing") for i in range(3_000)]}}
+    return workflow([wide, {"name": "main", "steps": [[task(f"a{i}", "wide")] for i in range(3_000)]}])
+
+
+def pipeline() -> dict[str, Any]:
+    rows = [
+        {"name": f"t{i}", "taskRef": {"name": "x"}, "runAfter": [f"t{i + 1}"] if i < 7_999 else []}
+        for i in range(8_000)
+    ]
+    meta = {"namespace": "n", "name": "w"}
+    return {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": rows}}
+
+
+def job_set() -> dict[str, Any]:
+    rows = [
+        {"name": f"t{i}", "dependsOn": [{"name": f"t{i + 1}", "status": "Complete"}] if i < 7_999 else []}
+        for i in range(8_000)
+    ]
+    meta = {"namespace": "n", "name": "w"}
+    spec = {"replicatedJobs": rows}
+    return {"apiVersion": "jobset.x-k8s.io/v1alpha2", "kind": "JobSet", "metadata": meta, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    "make", [two_wide_groups, many_small_groups, reversed_chain, cycles, wide_callee, pipeline, job_set]
+)
+def test_a_definition_of_thousands_of_steps_is_read_in_part_and_says_so(make: Callable[[], dict[str, Any]]) -> None:
+    raw = make()
+    with frugal(seconds=8, mebibytes=60):
+        graph = defined(raw).graph
+    assert 0 < len(graph.steps) <= 2_000
+    assert "the rest is left out" in graph.problems[0]
+
+
+def test_steps_that_wait_for_the_same_share_one_list() -> None:
+    raw = workflow([{"name": "main", "steps": [[task(f"{g}{i}") for i in range(400)] for g in "ab"]}])
+    graph = defined(raw).graph
+    assert (len(graph.steps), graph.problems) == (800, ())
+    second = [s for s in graph.steps if s.name.startswith("b")]
+    assert len({id(s.depends_on) for s in second}) == 1
+
+
+def test_defaults_of_parameters_do_not_multiply() -> None:
+    items = ["{{workflow.parameters.p}}"] * 100
+    raw = workflow(
+        [{"name": "main", "steps": [[task(f"a{i}", withItems=items) for i in range(100)]]}],
+        arguments={"parameters": [{"name": "p", "value": "x" * 500_000}]},
+    )
+    with frugal(seconds=8, mebibytes=60):
+        graph = defined(raw).graph
+    assert [s.width for s in graph.steps] == [100] * 100
+
+
+def test_a_chain_of_steps_in_any_order_is_put_in_order() -> None:
+    rows = [task(f"t{i}", dependencies=[f"t{i + 1}"] if i < 999 else []) for i in range(1_000)]
+    graph = defined(workflow([{"name": "main", "dag": {"tasks": rows}}])).graph
+    assert [s.name for s in graph.steps] == [f"t{i}" for i in reversed(range(1_000))]
+    assert graph.problems == ()
+
+
+@pytest.mark.parametrize(
+    "table",
+    ['{"a":[' + ",".join(["[]"] * 13_000_000) + "]}", '{"a":[' + ",".join(["[]"] * 6_000_000) + "]}"],
+    ids=["39 MB", "18 MB of empty lists"],
+)
+def test_a_small_compressed_table_of_much_is_not_decoded(table: str) -> None:
+    packed = base64.b64encode(gzip.compress(table.encode())).decode()
+    raw = {"metadata": {"name": "r"}, "status": {"phase": "Succeeded", "compressedNodes": packed}}
+    assert len(packed) < 60_000
+    with frugal(seconds=8, mebibytes=70):
+        run = read_run(raw, WorkflowKey("n", "WorkflowTemplate", "w"))
+    assert not run.complete
+    assert "only known from the metrics" in run.problems[0]
+
+
+def test_a_table_of_ten_thousand_nodes_is_decoded() -> None:
+    node = {
+        "displayName": "step", "type": "Pod", "phase": "Succeeded", "templateName": "leaf", "hostNodeName": "node-1",
+        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:00Z", "progress": "1/1",
+        "inputs": {"parameters": [{"name": f"p{n}", "value": "x" * 40} for n in range(6)]},
+        "resourcesDuration": {"cpu": 3, "memory": 20}, "outputs": {"exitCode": "0", "artifacts": [{"name": "main-logs"}]},
+    }  # fmt: skip
+    table = {f"r-{i}": {**node, "id": f"r-{i}", "name": f"r.s{i}"} for i in range(10_000)}
+    packed = base64.b64encode(gzip.compress(json.dumps(table).encode())).decode()
+    run = read_run(
+        {"metadata": {"name": "r"}, "status": {"phase": "Succeeded", "compressedNodes": packed}},
+        WorkflowKey("n", "WorkflowTemplate", "w"),
+    )
+    assert (len(run.record.steps), run.problems) == (10_000, ())
+
+
+def test_the_estimate_is_not_below_what_decoding_takes() -> None:
+    documents = ["[" + ",".join(["[]"] * 100_000) + "]", json.dumps({str(i): {} for i in range(100_000)}),
+                 json.dumps([{"a": 1.5, "b": "x"}] * 50_000)]  # fmt: skip
+    for document in documents:
+        tracemalloc.start()
+        found = json.loads(document)
+        taken = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert found
+        assert decoded_bytes(document.encode()) >= taken
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_job_of_twenty_thousand_pods_takes_seconds(phase: str) -> None:
+    state = {"terminated": {"exitCode": 1, "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:00Z"}}
+    pods = [
+        {
+            "metadata": {"name": f"j-{i}", "uid": f"u{i}", "creationTimestamp": f"2026-01-01T0{i // 3600}:00:00Z"},
+            "status": {"phase": phase, "containerStatuses": [{"name": "c", "state": state}]},
+        }
+        for i in range(20_000)
+    ]
+    raw = {"metadata": {"name": "j"}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}
+    begun = time.process_time()
+    run = read_job(raw, pods, WorkflowKey("n", "Job", "j"))
+    assert time.process_time() - begun < 10
+    assert len(run.record.steps) == 20_000
