@@ -17,11 +17,12 @@ from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import from_durations
 from concertmaster.engines.common.placing import QUERIED
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import BadQuery, MetricsError
+from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 
 _DAY = 86400.0
 _LONGEST = 31 * _DAY  # the fence allows no longer span
 _OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
+_LONGEST_REST = 2 * 3600.0  # seconds
 _RUN = "run"
 _STEP = "step"
 
@@ -34,6 +35,17 @@ class DurationsRead:
     more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A workflow whose queries failed is left alone until then, each time twice as long."""
+
+    until: float
+    seconds: float
+
+
+_AWAKE = _Rest(0.0, 60.0)
+
+
 class UserQueries:
     """Runs users' queries within a number per cycle. ``begin`` starts a new cycle."""
 
@@ -43,6 +55,7 @@ class UserQueries:
         self._left = most
         self._known: dict[tuple[WorkflowKey, str], set[tuple[str, str]]] = {}
         self._problems: dict[WorkflowKey, str] = {}
+        self._rests: dict[tuple[WorkflowKey, str | None], _Rest] = {}  # by workflow and what its queries were
 
     def begin(self) -> None:
         """A new cycle: the full number of queries may be asked again."""
@@ -59,13 +72,15 @@ class UserQueries:
     ) -> DurationsRead:
         """Read the durations that came in since the last time, and those of the past newest first.
 
-        Raises MetricsError when the source itself fails; what is wrong with one query is kept in ``problems``.
+        Whatever goes wrong with a query concerns its author alone and is kept in ``problems``; what the store refused or
+        did not answer in time is not asked again at once.
         """
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
         for definition in definitions:
             asking = [s for s in definition.graph.steps if s.duration_query]
-            if not asking:
+            author = (definition.key, definition.fingerprint)
+            if not asking or now < self._rests.get(author, _AWAKE).until:
                 continue
             self._problems.pop(definition.key, None)
             try:
@@ -78,8 +93,14 @@ class UserQueries:
                         if self._store(definition, step.name, found, until):
                             read.changed.add(definition.key)
                     self._mark(client.source.name, definition, since, until)
-            except BadQuery as error:
+            except QueryRefused as error:  # nothing was sent
                 self._problems[definition.key] = str(error)
+            except MetricsError as error:
+                self._problems[definition.key] = str(error)
+                seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _LONGEST_REST)
+                self._rests[author] = _Rest(now + seconds, seconds)
+            else:
+                self._rests.pop(author, None)
         return read
 
     def _ask(

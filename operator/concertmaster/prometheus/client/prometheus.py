@@ -55,17 +55,25 @@ class PrometheusClient:
         self.close()
 
     def instant(
-        self, query: str, at: float, *, limit: int | None = None, name: str = "query", whole: bool = True
+        self,
+        query: str,
+        at: float,
+        *,
+        limit: int | None = None,
+        name: str = "query",
+        whole: bool = True,
+        of_user: bool = False,
     ) -> Vector:
         """Evaluate ``query`` at ``at`` (unix seconds).
 
         ``limit`` bounds the number of series (the source's maxElements when None); reaching it raises Truncated.
         With ``whole`` an answer that carries warnings raises Partial; without, they are in the result's ``warnings``.
-        ``name`` stands for the query in messages.
+        ``name`` stands for the query in messages. A query ``of_user`` concerns its author alone: its failures are not held
+        against the source.
         """
         bound = self.source.max_elements if limit is None else limit
         params = {"query": query, **self._params(), "time": f"{at:.3f}", "limit": str(bound)}
-        envelope = self._ask(name, "POST", "/api/v1/query", params)
+        envelope = self._ask(name, "POST", "/api/v1/query", params, counts=not of_user)
         answer = self._read(lambda: vector(envelope))
         self._check(envelope, len(answer) + answer.dropped, bound, whole)
         return answer
@@ -80,10 +88,10 @@ class PrometheusClient:
         # The store gives up a little before we do, so that it can say why.
         return {**self.source.query_params, "timeout": f"{round(self.source.timeout_seconds * 950)}ms"}
 
-    def _ask(self, name: str, method: str, path: str, params: Mapping[str, str]) -> Envelope:
+    def _ask(self, name: str, method: str, path: str, params: Mapping[str, str], *, counts: bool = True) -> Envelope:
         self.requests += 1
         self._transport.name = name
-        return self._transport.ask(method, path, params)
+        return self._transport.ask(method, path, params, counts=counts)
 
     def _status(self, what: str) -> dict[str, str]:
         try:

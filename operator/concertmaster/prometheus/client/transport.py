@@ -83,8 +83,11 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         """Source and query, for messages."""
         return f"source {self._source.name} ({_address(self._source.url)}), {self.name}"
 
-    def ask(self, method: str, path: str, params: Mapping[str, str]) -> Envelope:
-        """Send one logical request with all its attempts; the envelope of a successful answer, or a MetricsError."""
+    def ask(self, method: str, path: str, params: Mapping[str, str], *, counts: bool = True) -> Envelope:
+        """Send one logical request with all its attempts; the envelope of a successful answer, or a MetricsError.
+
+        ``counts``: a failure says something about the source. That of a user's own query says nothing to anybody else.
+        """
         begin = self._tools.monotonic()
         blocked = self._breaker.blocked(begin)
         if blocked > 0:
@@ -103,12 +106,15 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 tools=self._tools,
             )
         except _Again as failure:
-            self._breaker.failed(self._tools.monotonic())
+            if counts:
+                self._breaker.failed(self._tools.monotonic())
             raise failure.error from None
         except TimedOut:
-            self._breaker.failed(self._tools.monotonic())
+            if counts:
+                self._breaker.failed(self._tools.monotonic())
             raise
-        self._breaker.succeeded()
+        if counts:
+            self._breaker.succeeded()
         return envelope
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str], deadline: float) -> Envelope:

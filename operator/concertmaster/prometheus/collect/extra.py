@@ -48,7 +48,7 @@ def run_values(
         label=source.labels.user_metrics.get("namespace", "namespace"),
         where=name,
     )
-    answer = client.instant(text, at, limit=MOST_RUNS, name=name)
+    answer = client.instant(text, at, limit=MOST_RUNS, name=name, of_user=True)
     labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}
     nameless = 0

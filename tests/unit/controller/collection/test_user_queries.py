@@ -16,7 +16,7 @@ from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinitio
 from concertmaster.core.model.enums import Per
 from concertmaster.core.model.policy import ExtraMetric
 from concertmaster.engines import define
-from concertmaster.prometheus.client.errors import SourceUnreachable
+from concertmaster.prometheus.client.errors import MetricsError, Partial, SourceUnreachable, TimedOut, TooLarge
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.settings.source import LabelNames
 from tests.support.builders import run_record
@@ -45,7 +45,10 @@ class FakeClient:
     asked: list[str] = field(default_factory=list)
     error: Exception | None = None
 
-    def instant(self, query: str, at: float, *, limit: int | None = None, name: str = "", whole: bool = True) -> Vector:
+    def instant(
+        self, query: str, at: float, *, limit: int | None = None, name: str = "", of_user: bool = False
+    ) -> Vector:
+        assert of_user
         if self.error is not None:
             raise self.error
         self.asked.append(query)
@@ -162,12 +165,30 @@ def test_a_mended_query_loses_its_problem(keeper: HistoryProvider) -> None:
     assert queries.problems([mended]) == {}
 
 
-def test_a_source_that_is_down_is_the_source_s_problem(keeper: HistoryProvider) -> None:
-    client = FakeClient(durations_at({}), error=SourceUnreachable("refused"))
-    queries, definition = UserQueries(keeper, 10), graph()
-    with pytest.raises(SourceUnreachable):
-        read(queries, client, definition)
-    assert queries.problems([definition]) == {}
+@pytest.mark.parametrize(
+    "error", [TimedOut("too slow"), Partial("the store warns"), TooLarge("a million series"), SourceUnreachable("cut")]
+)
+def test_what_goes_wrong_with_a_query_is_its_authors_problem_and_rests(
+    keeper: HistoryProvider, error: MetricsError
+) -> None:
+    queries, client = UserQueries(keeper, 10), FakeClient(durations_at({"r1": NOW - 100}), error=error)
+    read(queries, client, graph())
+    assert queries.problems([graph()]) == {graph().key: str(error)}
+    client.error = None
+    read(queries, client, graph(), now=NOW + 60)
+    assert client.asked == []
+    assert queries.problems([graph()]) == {graph().key: str(error)}
+    read(queries, client, graph(), now=NOW + 180)
+    assert client.asked != []
+    assert queries.problems([graph()]) == {}
+
+
+def test_a_changed_query_is_asked_at_once(keeper: HistoryProvider) -> None:
+    queries, client = UserQueries(keeper, 10), FakeClient(durations_at({}), error=TimedOut("too slow"))
+    read(queries, client, graph())
+    client.error = None
+    read(queries, client, graph(QUERY.replace("max", "min")), now=NOW + 60)
+    assert client.asked != []
 
 
 KEY = WorkflowKey("demo", "CronJob", "etl")

@@ -433,6 +433,16 @@ def test_a_refused_query_does_not_trip_the_breaker(store: Store) -> None:
     assert len(store.asked) == 3
 
 
+def test_failures_of_users_queries_leave_the_source_open_to_everybody_else(store: Store) -> None:
+    store.script = [failure(503, "", "too slow")]
+    asking = client(store, breaker=Breaker(threshold=1))
+    for _ in range(3):
+        with pytest.raises(SourceUnreachable, match="answers 503"):
+            asking.instant("slow", 1.0, of_user=True)
+    store.script = [vector(ONE)]
+    assert len(asking.instant("up", 1.0)) == 1
+
+
 def test_what_a_store_says_about_itself(store: Store) -> None:
     answers = {
         "/api/v1/status/buildinfo": success({"version": "3.1.0"}),
