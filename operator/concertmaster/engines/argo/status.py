@@ -10,11 +10,11 @@ import base64
 import binascii
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.engines.argo.packed import PackedError, unpack
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.manifest import Problems, flag, mapping, sequence, text, timestamp
 
@@ -120,17 +120,8 @@ def _node(identity: str, raw: Mapping[str, Any], run: str, problems: Problems) -
 
 
 def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
-    """The node table from base64 of gzip; later controllers may pack it in other ways, which is named."""
     try:
-        raw = base64.b64decode(str(packed), validate=True)
-        unpacker = zlib.decompressobj(wbits=31)
-        unpacked = unpacker.decompress(raw, MAX_NODES_BYTES)
-        if unpacker.unconsumed_tail:
-            problems.add(
-                f"status.compressedNodes unpacks to more than {MAX_NODES_BYTES // 1024**2} MB: the steps of this run are "
-                "only known from the metrics"
-            )
-            return {}
+        unpacked = unpack(base64.b64decode(str(packed), validate=True), MAX_NODES_BYTES)
         if decoded_bytes(unpacked) > MAX_NODES_MEMORY:
             problems.add(
                 "status.compressedNodes holds too many values to be decoded: the steps of this run are only known from the "
@@ -138,6 +129,9 @@ def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
             )
             return {}
         return mapping(json.loads(unpacked), "status.compressedNodes", problems)
-    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
-        problems.add(f"status.compressedNodes cannot be read ({type(error).__name__}): only gzip is understood")
+    except (PackedError, binascii.Error, ValueError, RecursionError) as error:
+        why = error if isinstance(error, PackedError) else type(error).__name__
+        problems.add(
+            f"status.compressedNodes cannot be read: {why}; the steps of this run are only known from the metrics"
+        )
         return {}

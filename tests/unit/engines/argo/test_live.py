@@ -6,9 +6,12 @@ import base64
 import gzip
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,11 +65,12 @@ def test_any_run_is_read_exactly(spec: dict[str, Any], salt: int) -> None:
     compare(control.execute(), read(control.workflow()))
 
 
-def test_a_compressed_node_table() -> None:
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress, brotli.compress])
+def test_a_compressed_node_table(pack: Callable[[bytes], bytes]) -> None:
     control = Controller(NESTED, RUN)
     nodes = control.execute()
     raw = control.workflow()
-    packed = base64.b64encode(gzip.compress(json.dumps(raw["status"].pop("nodes")).encode())).decode()
+    packed = base64.b64encode(pack(json.dumps(raw["status"].pop("nodes")).encode())).decode()
     raw["status"]["compressedNodes"] = packed
     compare(nodes, read(raw))
 
