@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.degraded_runs import find_degraded
@@ -41,6 +41,7 @@ def test_detect_never_raises(values: list[float | None], times: list[float | Non
 
 
 @given(anything)
+@example([1e150, 1e-300, 1e-300])
 @settings(deadline=None)
 def test_summary_keeps_its_order(values: list[float | None]) -> None:
     s = summarize(values)
@@ -83,6 +84,7 @@ def test_degraded_never_raises(runs: int, steps: int, data: st.DataObject) -> No
 
 
 @given(seeds, st.floats(1e-6, 1e6))
+@example(238, 8.0)
 @settings(max_examples=40, deadline=None)
 def test_the_unit_does_not_matter(seed: int, factor: float) -> None:
     values = series(seed)

@@ -44,7 +44,7 @@ def assign(
         if engine.name in groups:
             placements += engine.place(groups[engine.name], of_engine[engine.name], context)
     placements += [_rejected(fact) for fact in groups.get(_NOBODY, ())]
-    return _grouped(placements)
+    return _grouped(placements, known)
 
 
 def _engine_of(fact: PodFact, definitions: Mapping[str, Sequence[WorkflowDefinition]], context: Context) -> str:
@@ -62,7 +62,10 @@ def _rejected(fact: PodFact) -> Rejected:
     return Rejected(fact, "it has no owner and no step selects it", GRAPH)
 
 
-def _grouped(placements: Sequence[Placement]) -> Assignment:
+def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition]) -> Assignment:
+    neighbours: dict[tuple[str, EngineTraits], list[WorkflowKey]] = {}
+    for definition in known:
+        neighbours.setdefault((definition.key.namespace, definition.engine), []).append(definition.key)
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
     rejected: dict[str, list[str]] = {}
     strays: dict[WorkflowKey, dict[str, str]] = {}
@@ -78,7 +81,11 @@ def _grouped(placements: Sequence[Placement]) -> Assignment:
             if p.near:
                 undecided.append(p.fact)
             elif p.of is not None:
-                nobodys.setdefault((p.fact.namespace, p.of), {}).setdefault(p.reason, p.fact.pod)
+                place = (p.fact.namespace, p.of)
+                keys = neighbours.get(place, [])
+                (strays.setdefault(keys[0], {}) if len(keys) == 1 else nobodys.setdefault(place, {})).setdefault(
+                    p.reason, p.fact.pod
+                )
     executions = {
         key: {
             run: tuple(sorted(rows, key=lambda e: (begin(e), e.pod or "", e.uid or "")))

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import ContainerFact, Outcome, PodFact, StepExecution
+from concertmaster.core.model import (
+    ContainerFact,
+    Outcome,
+    PodFact,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.common.executions import merge_facts
@@ -110,6 +118,18 @@ def test_pods_that_seem_to_be_of_a_run_are_told_from_those_of_other_workflows() 
             "no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline": "t"
         },
     }
+
+
+def test_pods_without_their_marks_are_the_matter_of_the_only_workflow_of_the_engine() -> None:
+    facts = [PodFact("a", "t", "3", owner_kind="TaskRun", owner_name="t")]
+    one, other = (
+        WorkflowDefinition(WorkflowKey("a", "Pipeline", n), TEKTON, WorkflowGraph(())) for n in ("one", "other")
+    )
+    why = {"no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline": "t"}
+    assert assign(facts, [one]).strays == {one.key: why}
+    assert assign(facts, [one]).namespace_strays == {}
+    assert assign(facts, [one, other]).strays == {}
+    assert assign(facts, [one, other]).namespace_strays == {("a", TEKTON): why}
 
 
 def test_examples_are_few_however_many_pods_there_are() -> None:

@@ -58,10 +58,11 @@ class _Density:
 
     def __init__(self, sample: Floats, width: float) -> None:
         middle = float(np.median(sample))
-        low = max(float(sample.min()), middle - REACH * width) - 4.0 * width
+        step = width / FINE
+        # Half a step more puts the least value into the middle of its cell: on the edge, rounding would choose the cell.
+        low = max(float(sample.min()), middle - REACH * width) - 4.0 * width - 0.5 * step
         high = min(float(sample.max()), middle + REACH * width) + 4.0 * width
         self._width = width
-        step = width / FINE
         kernel = np.exp(-0.5 * (np.arange(-4 * FINE, 4 * FINE + 1) / FINE) ** 2)
         # A width far below the values' own rounding leaves less than the kernel between the ends.
         count = max(int((high - low) / step) + 1, kernel.size)

@@ -79,7 +79,8 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
     extreme = scale > 1e150 or 0 < scale < 1e-150
     unit = math.ldexp(1.0, math.frexp(scale)[1] - 1) if extreme else 1.0
     scaled = data / unit
-    # Rounding may push the mean of equal values beyond them; a mean outside its sample would only puzzle readers.
+    # Rounding may push the mean of equal values beyond them, and scaling very small ones to zero; a mean or percentile
+    # outside its sample would only puzzle readers.
     low, high = float(data.min()), float(data.max())
     mean = min(max(float(scaled.mean()) * unit, low), high)
     variance = cv = None
@@ -88,7 +89,7 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
         with np.errstate(over="ignore"):
             variance = float(np.float64(spread * unit) ** 2)
         cv = spread * unit / mean if mean > 0 else None
-    p50, p95, p99 = (float(q) * unit for q in np.quantile(scaled, PERCENTILES))
+    p50, p95, p99 = (min(max(float(q) * unit, low), high) for q in np.quantile(scaled, PERCENTILES))
     return Summary(n, mean, low, high, variance, p50, p95, p99, cv)
 
 

@@ -62,7 +62,8 @@ class Unassigned:
 class Assignment:
     """Executions by workflow and run name, each list in order of creation, and what found no place.
 
-    ``strays``: by workflow, the reasons why pods that seem to be of its runs are not, with one such pod;
+    ``strays``: by workflow, the reasons why pods that seem to be of its runs are not, with one such pod (they seem to
+    be of the only workflow of their engine in the namespace);
     ``namespace_strays``: the same for pods that fit no single workflow, by namespace and engine. ``undecided`` are the
     pods of runs that other pods may show to be of a workflow.
     """
