@@ -6,15 +6,16 @@ pods are in the history, so that both ways end at the same workflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.core.model import EngineTraits, Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines.base import RunKind
+from concertmaster.engines.base import PODS, RunKind
 from concertmaster.engines.common.manifest import mapping, sequence
 from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.pods import reduced_pod
 from concertmaster.engines.common.runs import nearest, selects_run
 from concertmaster.engines.live import LiveRun
 from concertmaster.engines.registry import ENGINES, by_run, by_traits, run_kind
@@ -26,12 +27,20 @@ class Children:
 
     kind: str
     selector: str
+    reduce: Callable[[dict[str, Any]], dict[str, Any]]
+    """What reading a run needs of one of them."""
 
 
 def ended(raw: Mapping[str, Any]) -> bool:
     """Whether a run is over, by its status alone. Never raises."""
     kind = run_kind(raw)
     return kind is not None and kind.ended(KubeObject.of(raw))
+
+
+def _reduced(raw: dict[str, Any]) -> dict[str, Any]:
+    """An object without the parts of its metadata that may be large."""
+    meta = {k: v for k, v in raw["metadata"].items() if k not in ("managedFields", "annotations")}
+    return {**raw, "metadata": meta}
 
 
 def end_mark(raw: Mapping[str, Any]) -> str:
@@ -55,7 +64,8 @@ def children(raw: Mapping[str, Any]) -> Children | None:
     kind = run_kind(raw)
     if kind is None or kind.children is None:
         return None
-    return Children(kind.children.kind, kind.child_selector(KubeObject.of(raw)))
+    reduce = reduced_pod if kind.children is PODS else _reduced
+    return Children(kind.children.kind, kind.child_selector(KubeObject.of(raw)), reduce)
 
 
 class Claims:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import urllib3
 from kubernetes.client import ApiClient, Configuration
@@ -24,10 +24,14 @@ from kubernetes.client.exceptions import ApiException
 from concertmaster import __version__
 from concertmaster.kube.configuration import Connection, connection_of, load_configuration, one_line
 from concertmaster.kube.errors import Busy, Expired, KubeError, Stopped, Unauthorized, Unreachable, from_status
+from concertmaster.kube.pages import Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
+
+T = TypeVar("T")
 
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
+_NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -138,17 +142,21 @@ class KubeClient:
             query["labelSelector"] = label_selector
         while True:
             try:
-                page = self.request("GET", path, query=query, accept=METADATA_ONLY if metadata_only else None)
+                page = self._request(
+                    "GET", path, _decode_page, query=query, accept=METADATA_ONLY if metadata_only else None
+                )
             except Expired as error:
                 if not error.continue_token or error.continue_token == query.get("continue"):
                     raise
                 query["continue"] = error.continue_token
                 continue
-            yield from page.get("items") or ()
-            token = (page.get("metadata") or {}).get("continue")
-            if not token:
+            try:
+                yield from page
+            except ValueError as error:
+                raise Busy(f"GET {path}: {_NOT_JSON}", status=200) from error
+            if not page.token:
                 return
-            query["continue"] = token
+            query["continue"] = page.token
 
     def request(
         self,
@@ -161,12 +169,25 @@ class KubeClient:
         accept: str | None = None,
     ) -> dict[str, Any]:
         """Send one request, repeating it on transient faults within the deadline; KubeError when it fails for good."""
+        return self._request(method, path, _decode, query=query, body=body, content_type=content_type, accept=accept)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        decode: Callable[[int, bytes, Mapping[str, str], str], T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str | None = None,
+    ) -> T:
         what = f"{method} {path}"
 
-        def attempt() -> dict[str, Any]:
+        def attempt() -> T:
             if self._stop.is_set():
                 raise Stopped(f"{what}: the operator is stopping")
-            return self._send(method, path, query, body, content_type, accept, what)
+            return decode(*self._send(method, path, query, body, content_type, accept, what), what)
 
         limits = self._limits
         return retrying(
@@ -186,7 +207,7 @@ class KubeClient:
         content_type: str,
         accept: str | None,
         what: str,
-    ) -> dict[str, Any]:
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         headers = {"Accept": accept or "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type
@@ -211,7 +232,7 @@ class KubeClient:
         finally:
             if self._observer is not None:
                 self._observer(method, status, time.perf_counter() - begun)
-        return _decode(status, payload, answer.headers, what)
+        return status, payload, answer.headers
 
 
 def _worth(error: Exception, tries: int) -> float | None:
@@ -229,7 +250,7 @@ def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) 
         document = None
     if 200 <= status < 300:
         if not isinstance(document, dict):
-            raise Busy(f"{what}: the answer is not JSON (a proxy in between, or it was cut short)", status=status)
+            raise Busy(f"{what}: {_NOT_JSON}", status=status)
         return document
     details = document if isinstance(document, dict) else {}
     text = str(details.get("message") or payload[:200].decode("utf-8", "replace"))
@@ -241,6 +262,16 @@ def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) 
         retry_after=_seconds(headers.get("Retry-After")),
         continue_token=str((details.get("metadata") or {}).get("continue") or ""),
     )
+
+
+def _decode_page(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> Page:
+    if 200 <= status < 300:
+        try:
+            return Page(payload)
+        except ValueError as error:
+            raise Busy(f"{what}: {_NOT_JSON}", status=status) from error
+    _decode(status, payload, headers, what)
+    raise Busy(f"{what}: HTTP status {status} is not expected", status=status)
 
 
 def _seconds(header: str | None) -> float | None:

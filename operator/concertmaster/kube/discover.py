@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.kube.client import KubeClient
+from concertmaster.kube.client import CHUNK, KubeClient
 from concertmaster.kube.depth import check_depth
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource
+
+_PAGE = 25  # whole objects: each may be a megabyte and a half
 
 
 class ProblemKind(StrEnum):
@@ -75,7 +77,8 @@ def scan(
     problems: list[Problem] = []
     for place in places:
         try:
-            for item in client.items(resource.path(place), metadata_only=metadata_only):
+            chunk = CHUNK if metadata_only else _PAGE
+            for item in client.items(resource.path(place), metadata_only=metadata_only, chunk=chunk):
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
                 seen += 1
                 try:

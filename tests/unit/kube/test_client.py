@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,33 @@ def load_like(url: str):  # type: ignore[no-untyped-def]
     configuration = Configuration()
     configuration.host = url
     return configuration
+
+
+def test_objects_of_a_page_are_decoded_one_by_one() -> None:
+    heavy = [{"metadata": {"name": f"w{i}"}, "spec": [[] for _ in range(60_000)]} for i in range(25)]
+    tracemalloc.start()
+    try:
+        with serving([Answer(raw=json.dumps({"items": heavy, "metadata": {}}).encode())]) as (_, client):
+            heavy.clear()
+            tracemalloc.reset_peak()
+            assert sum(len(obj["spec"]) for obj in client.items(PODS)) == 25 * 60_000
+            peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20  # all at once are 100 MiB
+
+
+@pytest.mark.parametrize(
+    "text", ['{"items":[{"n":1},{"n":2}],"metadata":{"continue":""}}',
+             ' { "metadata" : {} , "items" : [ {"n":1} , {"n":2} ] } ', '{"kind":"List","items":null}', '{"items":[]}', "{}"]
+)  # fmt: skip
+def test_pages_are_read_however_they_are_written(text: str) -> None:
+    expected = json.loads(text).get("items") or []
+    with serving([Answer(raw=text.encode())]) as (_, client):
+        assert list(client.items(PODS)) == expected
+
+
+@pytest.mark.parametrize("text", ['{"items":[{"n":1},}', '{"items":[{"n":1} {"n":2}]}', '["items"]'])
+def test_a_page_that_is_no_json_is_an_error(text: str) -> None:
+    with serving([Answer(raw=text.encode())]) as (_, client), pytest.raises(errors.Busy, match="not JSON"):
+        list(client.items(PODS))

@@ -7,6 +7,7 @@ finished runs and once per cycle. Nothing is ever written to these objects.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,10 @@ log = logging.getLogger("concertmaster.live")
 
 MOST_AT_ONCE = 50  # runs per turn in the cycle's thread
 LONGEST_TURN = 10.0  # seconds
+MOST_STEPS_AT_ONCE = 20_000  # of the runs of one turn: they are held until they are stored
 MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
+MOST_CHILDREN_BYTES = 32 << 20  # the same, of what is looked at in them
+_CHILDREN_PAGE = 100
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
 
@@ -133,12 +137,14 @@ class LiveRuns:
         """Read some of the waiting runs; True when it is worth going on at once."""
         begun = self._clock()
         read: list[_Read] = []
+        steps = 0
         for waiting in self._pending.some(MOST_AT_ONCE, again=again):
-            if read and self._clock() - begun >= LONGEST_TURN:
+            if read and (self._clock() - begun >= LONGEST_TURN or steps >= MOST_STEPS_AT_ONCE):
                 break
             heartbeat("live")
             try:
                 read.append(self._record(waiting))
+                steps += len(read[-1].record.steps) if read[-1].record is not None else 0
             except Stopped:
                 raise
             except KubeError as error:  # the server is away: what waits goes on waiting
@@ -200,9 +206,14 @@ class LiveRuns:
         if wanted is None or kind is None or kind.children is None:
             return [], ""
         found: list[dict[str, Any]] = []
+        size = 0
         try:
-            for item in self._client.items(kind.children.path(ref.namespace), label_selector=wanted.selector):
-                found.append(item)
+            path = kind.children.path(ref.namespace)
+            for item in self._client.items(path, label_selector=wanted.selector, chunk=_CHILDREN_PAGE):
+                found.append(wanted.reduce(item))
+                size += len(json.dumps(found[-1]))
+                if size > MOST_CHILDREN_BYTES:
+                    return [], f"its {kind.children.plural} are larger than {MOST_CHILDREN_BYTES >> 20} MB"
                 if len(found) > MOST_CHILDREN:
                     return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
         except Forbidden:

@@ -8,6 +8,34 @@ from typing import Any
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 
+_METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp")
+_STATUS = ("phase", "reason", "startTime")
+_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_CONTAINER = ("name", "image", "restartCount", "state", "lastState")
+
+
+def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
+    """A live Pod with what ``read_pod`` looks at: a tenth of it. Never raises for what it contains."""
+    ignored = Problems()
+    meta, spec, status = (mapping(raw.get(part), part, ignored) for part in ("metadata", "spec", "status"))
+    conditions = sequence(status.get("conditions"), "conditions", ignored)
+    return {
+        "metadata": {k: meta[k] for k in _METADATA if k in meta},
+        "spec": {"nodeName": spec.get("nodeName")},
+        "status": {
+            **{k: status[k] for k in _STATUS if k in status},
+            **{
+                k: [
+                    {part: row[part] for part in _CONTAINER if row.get(part)} if isinstance(row, Mapping) else row
+                    for row in sequence(status[k], k, ignored)
+                ]
+                for k in _CONTAINERS
+                if k in status
+            },
+            "conditions": [c for c in conditions if isinstance(c, Mapping) and c.get("type") == "PodScheduled"],
+        },
+    }
+
 
 def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int | None]:
     """A live Pod as the metrics would describe it, and the first exit code that is not zero (0 when all are)."""

@@ -266,6 +266,22 @@ def test_a_job_is_read_with_its_pods(world: World) -> None:
     ]
 
 
+def test_of_pods_only_what_is_read_is_held(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    bulky = {f"note-{i}": "x" * 1_000 for i in range(10)}
+    for name in ("a", "b"):
+        pod = live_pod(name, 2, 20)
+        pod["metadata"] = {**pod["metadata"], "annotations": bulky, "managedFields": [bulky]}
+        world.client.add(PODS, {**pod, "spec": {**pod.get("spec", {}), "containers": [bulky]}})
+    monkeypatch.setattr(module, "MOST_CHILDREN_BYTES", 5_000)
+    assert world.see(JOBS, backup_run(succeeded=2))
+    world.live.read()
+    (run,) = world.runs(BACKUP)
+    assert len(run.steps) == 2
+    monkeypatch.setattr(module, "MOST_CHILDREN_BYTES", 500)
+    assert world.see(JOBS, backup_run("backup-29333334", succeeded=2))
+    assert "its pods are larger than 0 MB" in world.look().notes[0]
+
+
 def test_a_pipeline_run_is_read_with_its_task_runs(world: World) -> None:
     for raw in RUNS:
         world.client.add(TASK_RUNS, {**raw, "metadata": {**raw["metadata"], "uid": raw["metadata"]["name"]}})
@@ -454,6 +470,16 @@ def test_a_turn_is_bounded_in_runs_and_in_time(world: World) -> None:
     assert len(world.runs(ETL)) == module.MOST_AT_ONCE
     assert world.live.read() is False
     assert len(world.runs(ETL)) == module.MOST_AT_ONCE + 20
+
+
+def test_a_turn_ends_with_the_steps_it_may_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_STEPS_AT_ONCE", 2)
+    for i in range(3):
+        world.see(WORKFLOWS, etl_run(f"etl-{i}"))
+    assert world.live.read()
+    assert len(world.runs(ETL)) == 1
+    world.live.read()
+    assert len(world.runs(ETL)) == 2
 
 
 def test_a_turn_ends_when_its_time_is_over(world: World) -> None:

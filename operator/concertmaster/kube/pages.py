@@ -1,0 +1,61 @@
+"""Pages of a list, decoded object by object: a page of definitions of a megabyte each takes twenty times that as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+
+
+class Page:
+    """The text of one page. ``token`` is where the next one begins, known when all items were taken; empty for none."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises ValueError for what is no JSON object as a whole; what is wrong inside is found on the way."""
+        self._text = payload.decode()
+        if not (self._is("{", 0) and self._text.rstrip().endswith("}")):
+            raise ValueError("no JSON object, or one cut short")
+        self.token = ""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The objects in order; each is gone with its caller's last reference. Raises ValueError for what is no JSON."""
+        at = self._expect("{", 0)
+        while not self._is("}", at):
+            key, at = self._value(at)
+            at = self._expect(":", at)
+            if key == "items" and self._is("[", at):
+                at = self._expect("[", at)
+                while not self._is("]", at):
+                    item, at = self._value(at)
+                    yield item
+                    at = self._after(at, "]")
+                at = self._expect("]", at)
+            else:
+                value, at = self._value(at)
+                if key == "metadata" and isinstance(value, dict):
+                    self.token = str(value.get("continue") or "")
+            at = self._after(at, "}")
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self._text, at)
+        return found.end() if found is not None else at
+
+    def _is(self, sign: str, at: int) -> bool:
+        return self._text.startswith(sign, self._skip(at))
+
+    def _expect(self, sign: str, at: int) -> int:
+        at = self._skip(at)
+        if not self._text.startswith(sign, at):
+            raise ValueError(f"{sign!r} expected at character {at}")
+        return at + len(sign)
+
+    def _after(self, at: int, end: str) -> int:
+        """Behind the comma, or at the end of the list or object."""
+        return at if self._is(end, at) else self._expect(",", at)
+
+    def _value(self, at: int) -> tuple[Any, int]:
+        return _DECODER.raw_decode(self._text, self._skip(at))
