@@ -389,3 +389,33 @@ def test_two_releases_live_side_by_side(bed: Bed, place: str) -> None:
     assert sorted(crds(bed)) == list(OURS)
     assert left_behind(bed)
     bed.cluster.kubectl("delete", "namespace", other, "--wait=false")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        ([], [], "all namespaces"),
+        ([], ["PLACE"], "all namespaces"),
+        (["PLACE", "default"], [], "PLACE, default"),
+        (["PLACE", "default"], ["kube-public", "default"], "default"),
+        (["PLACE"], ["default"], None),
+    ],
+)
+def test_a_release_that_would_write_against_another_is_not_installed(
+    bed: Bed, place: str, first: list[str], second: list[str], overlap: str | None
+) -> None:
+    def values(namespaces: list[str]) -> dict[str, Any]:
+        return {"sources": [source(URL)], "namespaces": [n.replace("PLACE", place) for n in namespaces]}
+
+    def install_second() -> None:
+        more = values(second) | {"fullnameOverride": "another", "crds": {"enabled": False}}
+        bed.helm("install", "second", str(CHART), "-n", place, "--dry-run=server", values=more)
+
+    bed.install("cm", place, values(first))
+    if overlap is None:
+        install_second()
+    else:
+        named = overlap.replace("PLACE", place)
+        with pytest.raises(HelmError, match=f"release cm in namespace {place} looks after {named} already"):
+            install_second()
+    bed.helm("upgrade", "cm", str(CHART), "-n", place, values=values(first))  # no overlap with itself

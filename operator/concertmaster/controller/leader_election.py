@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ log = logging.getLogger("concertmaster.turn")
 
 # A renewal must fail well before the lease is over, and the farewell must fit into the time a pod has to stop.
 LIMITS = ClientLimits(connect=2.0, read=3.0, deadline=5.0, attempts=2)
+_WRITES_UNTIL = 2 / 3  # of the lease's duration after it was renewed; Kubernetes' own components stop there, too
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -56,7 +59,11 @@ def _read(file: Path) -> str:
 
 
 class LeaderElection:
-    """The right to work. ``active`` is told 1 while it is held and 0 while standing still."""
+    """The right to work. ``active`` is told 1 while it is held and 0 while standing still.
+
+    As in client-go, a lease counts from before the request that renewed it. Others may take it over once it is ``lasts``
+    seconds old; this operator stops writing at two thirds of that, and ends when it is over.
+    """
 
     def __init__(
         self,
@@ -67,6 +74,7 @@ class LeaderElection:
         heartbeat: Callable[[str], None],
         every: float = 10.0,
         lasts: int = 30,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._where = where
@@ -74,12 +82,20 @@ class LeaderElection:
         self._beat = heartbeat
         self._every = every
         self._lease = Lease(client, where.namespace, where.name, where.identity, lasts=lasts)
+        self._lasts = lasts
+        self._clock = clock
+        self._renewed = -math.inf
+        self._alone = False  # without the right to use leases nobody else is expected
+
+    def holds(self) -> bool:
+        """Whether nobody else can have taken over: asked before every write, from any thread."""
+        return self._alone or self._clock() - self._renewed < _WRITES_UNTIL * self._lasts
 
     async def acquire(self) -> None:
         """Return when this operator may work. Without the right to use leases it may at once, and says so."""
         told = ""
         while True:
-            found = await asyncio.to_thread(self._lease.take)
+            found = await self._take()
             if found.standing is LeaseState.FORBIDDEN:
                 log.warning("a second operator would not be noticed: %s", found.message)
             if found.standing in (LeaseState.HELD, LeaseState.FORBIDDEN):
@@ -94,15 +110,28 @@ class LeaderElection:
             await asyncio.sleep(self._every / 2)
 
     async def renew(self) -> None:
-        """Renew for ever. Raises TurnLost when another operator has the lease."""
+        """Renew for ever. Raises LeadershipLost when another operator has the lease, or may have it by now."""
+        pause = self._every
         while True:
-            await asyncio.sleep(self._every)
-            found = await asyncio.to_thread(self._lease.take)
+            await asyncio.sleep(pause)
+            found = await self._take()
+            pause = self._every if found.standing is LeaseState.HELD or self._alone else self._every / 5
             if found.standing is LeaseState.OTHER:
                 self._active(0)
                 raise LeadershipLost(f"{found.holder} took over the lease {self._where.namespace}/{self._where.name}")
             if found.standing is LeaseState.UNKNOWN:
                 log.warning("the lease could not be renewed: %s", found.message)
+                if not self._alone and self._clock() - self._renewed >= self._lasts:
+                    self._active(0)
+                    raise LeadershipLost(f"the lease was not renewed for {self._lasts} s: {found.message}")
+
+    async def _take(self) -> LeaseResult:
+        begun = self._clock()
+        found = await asyncio.to_thread(self._lease.take)
+        if found.standing is LeaseState.HELD:
+            self._renewed = begun
+        self._alone = found.standing is LeaseState.FORBIDDEN or (self._alone and found.standing is LeaseState.UNKNOWN)
+        return found
 
     async def release(self) -> None:
         """Give the lease back."""

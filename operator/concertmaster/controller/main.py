@@ -117,6 +117,8 @@ class Operator:
             for note in prerequisites.notes:
                 log.warning("%s", note)
             election = await self._elect(stack, stopping)
+            if election is not None:
+                client.guard_writes(election.holds)
             log.info(
                 "started",
                 extra={

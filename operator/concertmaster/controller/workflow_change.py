@@ -66,6 +66,11 @@ class WorkflowChangeView:
         return self.ref.uid
 
     @property
+    def version(self) -> str:
+        """Its resourceVersion as it was read."""
+        return str((self.raw.get("metadata") or {}).get("resourceVersion") or "")
+
+    @property
     def namespace(self) -> str:
         """Its namespace, which is its profile's."""
         return self.ref.namespace or ""

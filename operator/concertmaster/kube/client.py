@@ -23,12 +23,22 @@ from kubernetes.client.exceptions import ApiException
 
 from concertmaster import __version__
 from concertmaster.kube.configuration import Connection, connection_of, load_configuration, one_line
-from concertmaster.kube.errors import Busy, Expired, KubeError, Stopped, Unauthorized, Unreachable, from_status
+from concertmaster.kube.errors import (
+    Busy,
+    Expired,
+    KubeError,
+    NotLeader,
+    Stopped,
+    Unauthorized,
+    Unreachable,
+    from_status,
+)
 from concertmaster.kube.pages import Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
 
+_REVIEWS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")  # questions that are asked by POST
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
 _NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
@@ -71,6 +81,7 @@ class KubeClient:
         self._stop = stop or threading.Event()
         self._observer = observer
         self._tools = Tools(monotonic=clock, sleep=self._stop.wait)
+        self._may_write: Callable[[], bool] = lambda: True
 
     @classmethod
     def connect(
@@ -93,6 +104,11 @@ class KubeClient:
     def close(self) -> None:
         """Give the connections back."""
         self._api.close()
+
+    def guard_writes(self, may_write: Callable[[], bool]) -> None:
+        """Ask ``may_write`` before every request that changes something, each attempt of it included; while it says no, the
+        request raises NotLeader instead of being sent."""
+        self._may_write = may_write
 
     def connection(self) -> Connection:
         """The present credentials; a rotated token file or an expired login is read again."""
@@ -187,6 +203,8 @@ class KubeClient:
         def attempt() -> T:
             if self._stop.is_set():
                 raise Stopped(f"{what}: the operator is stopping")
+            if method != "GET" and not path.startswith(_REVIEWS) and not self._may_write():
+                raise NotLeader(f"{what}: not sent, because the lease was not renewed in time")
             return decode(*self._send(method, path, query, body, content_type, accept, what), what)
 
         limits = self._limits

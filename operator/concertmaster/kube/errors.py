@@ -77,6 +77,10 @@ class Stopped(KubeError):
     """The operator is stopping; the request was not made or not repeated."""
 
 
+class NotLeader(KubeError):
+    """Another operator may have taken over, so nothing was written."""
+
+
 _BY_STATUS: dict[int, type[KubeError]] = {
     401: Unauthorized,
     403: Forbidden,

@@ -228,10 +228,62 @@ def test_an_api_server_that_is_away_does_not_end_the_holder(server: OneLease) ->
     assert asyncio.run(scenario())
 
 
+def test_writing_ends_at_two_thirds_of_the_lease_and_the_process_with_it(server: OneLease) -> None:
+    clock, told = Clock(), list[float]()
+    mine = LeaderElection(
+        server, WHERE, active=told.append, heartbeat=lambda _: None, every=0.02, lasts=30, clock=clock
+    )
+    assert not mine.holds()
+
+    async def scenario() -> None:
+        await mine.acquire()
+        server.error = Unreachable("no answer")
+        renewing = asyncio.create_task(mine.renew())
+        for after, holds in ((19.9, True), (20.0, False), (29.9, False)):
+            clock.now = 1000.0 + after
+            await asyncio.sleep(0.1)
+            assert mine.holds() is holds
+            assert not renewing.done()
+        clock.now = 1030.0
+        await asyncio.wait_for(renewing, 2)
+
+    with pytest.raises(LeadershipLost, match="was not renewed for 30 s: no answer"):
+        asyncio.run(scenario())
+    assert told == [1, 0]
+
+
+def test_a_slow_renewal_counts_from_before_it_was_sent(server: OneLease) -> None:
+    clock = Clock()
+    mine = LeaderElection(server, WHERE, active=lambda _: None, heartbeat=lambda _: None, lasts=30, clock=clock)
+
+    def answer_late() -> None:
+        clock.now += 4
+
+    asyncio.run(mine.acquire())
+    server.between = answer_late
+    asyncio.run(mine.acquire())
+    clock.now += 15.9
+    assert mine.holds()
+    clock.now += 0.1
+    assert not mine.holds()
+
+
+def test_a_renewal_after_a_pause_gives_the_right_to_write_back(server: OneLease) -> None:
+    clock = Clock()
+    mine = LeaderElection(server, WHERE, active=lambda _: None, heartbeat=lambda _: None, lasts=30, clock=clock)
+    asyncio.run(mine.acquire())
+    clock.now += 25  # the process was stopped, or the API server away
+    assert not mine.holds()
+    asyncio.run(mine.acquire())
+    assert mine.holds()
+
+
 def test_without_the_right_it_works_and_says_so(server: OneLease, caplog: pytest.LogCaptureFixture) -> None:
     server.error = Forbidden("may not get leases", status=403)
     told = list[float]()
     with caplog.at_level(logging.WARNING):
-        asyncio.run(asyncio.wait_for(turn(server, told, []).acquire(), 2))
+        mine = turn(server, told, [])
+        asyncio.run(asyncio.wait_for(mine.acquire(), 2))
     assert told == [1]
+    assert mine.holds()
     assert "a second operator would not be noticed: may not get leases" in caplog.text

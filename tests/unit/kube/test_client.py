@@ -165,6 +165,20 @@ def test_nothing_is_sent_once_stopping() -> None:
         assert client.get(PODS) == {}
 
 
+def test_whoever_may_have_been_succeeded_asks_and_reads_but_writes_nothing() -> None:
+    lease = [True, False, False]
+    answers = [failure(503, "ServiceUnavailable"), Answer(body={"kind": "Pod"}), Answer(body={"kind": "Review"})]
+    with serving(answers) as (server, client):
+        client.guard_writes(lambda: lease.pop(0))
+        with pytest.raises(errors.NotLeader, match="the lease was not renewed in time"):
+            client.patch(f"{PODS}/p", {})  # refused between two attempts of one write
+        with pytest.raises(errors.NotLeader):
+            client.create(PODS, {})
+        assert client.get(PODS) == {"kind": "Pod"}
+        assert client.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}) == {"kind": "Review"}
+        assert [r.method for r in server.requests] == ["PATCH", "GET", "POST"]
+
+
 def test_stopping_ends_the_pause_between_attempts() -> None:
     stop = threading.Event()
     limits = ClientLimits(first_pause=30.0, longest_pause=30.0, deadline=120.0)

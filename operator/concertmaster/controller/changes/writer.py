@@ -24,7 +24,7 @@ from concertmaster.core.changes.reconcile import TargetState, target_state
 from concertmaster.history import HistoryError
 from concertmaster.kube.apply import PatchOutcome, WriteResult, patch_object
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.errors import KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import ObjectRef, target_resource
 
@@ -159,6 +159,7 @@ class ChangeWriter:
     def _write(self, change: WorkflowChangeView, status: Mapping[str, Any]) -> WorkflowChangeView | None:
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": change.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": change.version},
             *([{"op": "test", "path": "/status/phase", "value": change.phase}] if change.phase else []),
             {"op": "add", "path": "/status", "value": status},
         ]
@@ -168,6 +169,12 @@ class ChangeWriter:
             raise
         except NotFound:
             return None  # deleted: the journal knows what to do
+        except Rejected as error:
+            fresh = self.fresh(change)
+            # Written by somebody else since: read anew in the next cycle.
+            if fresh is not None and fresh.version == change.version:
+                self.problems.append(f"{change.ref}: its status cannot be written: {error}")
+            return None
         except KubeError as error:
             self.problems.append(f"{change.ref}: its status cannot be written: {error}")
             return None

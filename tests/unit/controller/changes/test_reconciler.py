@@ -716,6 +716,26 @@ def test_a_touch_in_the_last_moment_only_delays() -> None:
     assert bed.cpu() == "1500m"
 
 
+def test_a_status_that_another_operator_wrote_meanwhile_is_read_again_and_not_overwritten() -> None:
+    bed = approved(Bed(mode="Approve"))
+    path, written = bed.one().ref.path, []
+
+    def other(at: str) -> None:
+        if at.startswith(path) and not written:
+            written.append(at)
+            change = bed.client.objects[path]
+            change["metadata"]["resourceVersion"] = "other"
+            change["status"]["observedGeneration"] = 77
+
+    bed.client.before_write = other
+    bed.run()
+    assert written
+    assert bed.one().status["observedGeneration"] == 77
+    assert (bed.cpu(), bed.problems) == ("2", [])
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
 @pytest.mark.parametrize("value", ["3", "2"])
 def test_a_foreign_edit_of_the_field_during_the_proof_ends_it(value: str) -> None:
     bed = applied()
