@@ -18,6 +18,7 @@ from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric, Policy
 from concertmaster.core.rules import Fleet, FleetMember
+from concertmaster.history import Evidence
 
 Heartbeat = Callable[[str], None]
 
@@ -98,6 +99,9 @@ class History(Protocol):
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
+
+    def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
+        """What an analysis of the same ``runs`` would rest on, for much less than reading them."""
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         """Drop what nobody looks at: per workflow all but the newest runs (number) of the last seconds (window)."""

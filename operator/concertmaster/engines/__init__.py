@@ -15,10 +15,11 @@ from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
-from concertmaster.engines.runs import build_run, build_runs
+from concertmaster.engines.runs import LOST_SECONDS, build_run, build_runs, decided_at
 
 __all__ = [
     "ENGINES",
+    "LOST_SECONDS",
     "PATCHABLE",
     "UNKNOWN_STEP",
     "Assignment",
@@ -34,6 +35,7 @@ __all__ = [
     "by_object",
     "children",
     "complete",
+    "decided_at",
     "define",
     "define_all",
     "end_alone",

@@ -81,6 +81,14 @@ def build_run(
     )
 
 
+def decided_at(run: RunRecord, as_of: float) -> float | None:
+    """When a run that is going on may count as over without any further fact: the next moment after ``as_of`` (both unix
+    seconds up to which facts are complete). None: it is over already."""
+    if run.outcome is not Outcome.RUNNING or run.end is None:
+        return None
+    return next((run.end + wait for wait in (QUIET_SECONDS, LOST_SECONDS) if run.end + wait > as_of), None)
+
+
 def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
     """The last attempt of every step and item."""
     last: dict[tuple[str, str | None], StepExecution] = {}

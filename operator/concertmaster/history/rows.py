@@ -81,6 +81,24 @@ def pods_of_runs(
     return out
 
 
+def bodies_of_runs(
+    db: sqlite3.Connection, number: int, runs: Sequence[str]
+) -> tuple[dict[str, list[bytes]], dict[str, float | None]]:
+    """The rows of each of ``runs`` as they stand in the file, in a fixed order, and when the newest of them ended."""
+    found: dict[str, list[bytes]] = {run: [] for run in runs}
+    ends: dict[str, float | None] = {}
+    for part in _chunks(runs):
+        for table, order in (("pods", "uid"), ("records", "run")):
+            query = (
+                f"SELECT run, ended, body FROM {table} WHERE workflow = ? AND run IN ({_marks(part)}) ORDER BY {order}"
+            )
+            for run, ended, body in db.execute(query, (number, *part)):
+                found[run].append(body)
+                known = ends.get(run)
+                ends[run] = ended if known is None else max(known, ended) if ended is not None else known
+    return found, ends
+
+
 def records_of_runs(
     db: sqlite3.Connection, number: int, key: WorkflowKey, runs: Sequence[str], lost: list[str]
 ) -> dict[str, RunRecord]:

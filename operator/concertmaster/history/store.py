@@ -17,6 +17,7 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution, Workflow
 from concertmaster.engines import merge_executions
 from concertmaster.history import rows
 from concertmaster.history.errors import HistoryReadOnly, translate, translated
+from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.rebuild import rebuild
 from concertmaster.history.schema import open_copy, open_database
 
@@ -183,7 +184,8 @@ class Store:
         definition: WorkflowDefinition | None = None,
         as_of: float | None = None,
     ) -> list[RunRecord]:
-        """Run records, oldest first: at most the ``limit`` newest, those that ended at or after ``since``.
+        """Run records, oldest first: at most the ``limit`` newest that are over and those going on, of those that ended at
+        or after ``since``.
 
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
         ``engines.build_run``).
@@ -192,7 +194,7 @@ class Store:
             number = rows.known_id(self._db, key)
             if number is None:
                 return []
-            names = rows.newest(self._db, number, limit, since)
+            names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
             pods = rows.pods_of_runs(self._db, number, names, self._lost)
             live = rows.records_of_runs(self._db, number, key, names, self._lost)
             query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
@@ -201,7 +203,26 @@ class Store:
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
         records = [_fingerprinted(r, marks) for r in records if since is None or r.end is None or r.end >= since]
         records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
-        return records if limit is None else records[-limit:] if limit > 0 else []
+        return records if limit is None else newest_finished(records, limit) if limit > 0 else []
+
+    def evidence(
+        self, key: WorkflowKey, *, limit: int, since: float, definition: WorkflowDefinition, as_of: float
+    ) -> Evidence:
+        """What an analysis of ``runs`` would rest on, without rebuilding those that ended long ago."""
+        with self._lock, translated(self.path):
+            number = rows.known_id(self._db, key)
+            if number is None:
+                return Evidence()
+            return evidence(
+                self._db,
+                number,
+                key,
+                limit=limit,
+                since=since,
+                definition=definition,
+                as_of=as_of,
+                lost=self._lost,
+            )
 
     def keys(self) -> list[WorkflowKey]:
         """Workflows with any history, in a fixed order."""

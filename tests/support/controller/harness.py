@@ -17,6 +17,8 @@ from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.policy import ExtraMetric
+from concertmaster.engines import decided_at
+from concertmaster.history import Evidence
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import (
@@ -94,6 +96,12 @@ class FakeHistory:
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         return self.runs_of.get(definition.key.name, [])
+
+    def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
+        runs = self.runs_of.get(definition.key.name, [])
+        over = [r for r in runs if r.outcome is not Outcome.RUNNING]
+        due = [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
+        return Evidence(repr(over), min(due, default=None))
 
     def reopen(self) -> str:
         return self.trouble

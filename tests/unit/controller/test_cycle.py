@@ -13,7 +13,7 @@ from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
-from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, report, resource, run
+from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 ETL = WorkflowKey("demo", "CronJob", "etl")
@@ -76,6 +76,7 @@ def test_two_profiles_of_one_workflow_both_learn_of_new_runs(bed: Bed) -> None:
     bed.profile("second")
     bed.run()
     bed.analyzer.cases.clear()
+    bed.history.runs_of["etl"].append(run("etl", 9))
     bed.sources.changed.add(ETL)
     bed.run(seconds=INTERVAL)
     assert {c.profile.metadata.name for c in bed.analyzer.cases} == {"etl", "second"}
@@ -131,15 +132,37 @@ def test_every_input_of_an_analysis_makes_it_run_again(bed: Bed, change: str) ->
     assert len(bed.analyzer.cases) == 1
 
 
-def test_a_run_that_goes_on_is_looked_at_until_it_is_over(bed: Bed) -> None:
+def test_a_finished_run_is_analysed_once_however_many_pods_came_before(bed: Bed) -> None:
     bed.history.runs_of["etl"].append(run("etl", 9, Outcome.RUNNING))
     bed.run()
-    bed.run(seconds=INTERVAL)
+    for _ in range(3):  # pods of the run that is going on
+        bed.sources.changed.add(ETL)
+        bed.run(seconds=INTERVAL)
+    assert len(bed.analyzer.cases) == 1
     bed.history.runs_of["etl"][-1] = run("etl", 9)
+    bed.sources.changed.add(ETL)
     bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 3
+    assert len(bed.analyzer.cases) == 2
     bed.run(seconds=INTERVAL)
-    assert len(bed.analyzer.cases) == 3
+    assert len(bed.analyzer.cases) == 2
+
+
+def test_a_pod_without_a_trace_does_not_have_its_workflow_analysed_in_every_cycle(bed: Bed) -> None:
+    """The run waits a day for its missing pod. Nothing happens meanwhile, and then it counts as over without a new fact."""
+    bed.history.runs_of["etl"].append(run("etl", 9, Outcome.RUNNING))
+    hours = 5 * 3600.0
+    for cycle in range(4):
+        bed.sources.reports["default"] = report(data_until=NOW + cycle * INTERVAL)
+        bed.run(seconds=INTERVAL)
+    assert len(bed.analyzer.cases) == 1
+    for _ in range(4):
+        bed.run(seconds=hours)
+    analyses = len(bed.analyzer.cases)
+    assert analyses <= 4  # the hours that pass have it made anew, the run does not
+    bed.sources.reports["default"] = report(data_until=NOW + 86_400.0)
+    bed.history.runs_of["etl"][-1] = run("etl", 9, Outcome.UNKNOWN)
+    bed.run(seconds=INTERVAL)
+    assert len(bed.analyzer.cases) == analyses + 1
 
 
 def test_a_source_that_is_down_stops_nobody_else(bed: Bed) -> None:

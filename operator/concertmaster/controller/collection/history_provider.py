@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.history import HistoryDamaged, HistoryError, HistoryFull, HistoryReadOnly, Store
+from concertmaster.history import Evidence, HistoryDamaged, HistoryError, HistoryFull, HistoryReadOnly, Store
 
 log = logging.getLogger("concertmaster.history")
 
@@ -75,9 +75,18 @@ class HistoryProvider:
         self.store.close()
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
-        """See ``ports.History``."""
+        """See ``interfaces.History``."""
         try:
             return self.store.runs(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
+        except HistoryDamaged as error:
+            log.error("%s", error)
+            self.renew()
+            raise
+
+    def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
+        """See ``interfaces.History``."""
+        try:
+            return self.store.evidence(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
         except HistoryDamaged as error:
             log.error("%s", error)
             self.renew()
@@ -88,7 +97,7 @@ class HistoryProvider:
         return self.store.watermark("", f"dropped:{key}") or 0.0
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
-        """See ``ports.History``."""
+        """See ``interfaces.History``."""
         known = self.store.keys()
         for key in known:
             if key not in keep:

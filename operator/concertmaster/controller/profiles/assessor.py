@@ -27,31 +27,19 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.remembered import Remembered
 from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.limits import ResourceQuota
-from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
-from concertmaster.history import HistoryError
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.history import Evidence, HistoryError
 from concertmaster.kube.writer import StatusUpdate
 
 log = logging.getLogger("concertmaster.analysis")
 
 REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
-
-
-@dataclass(slots=True)
-class _Memory:
-    inputs: int
-    ready: ConditionUpdate
-    objectives: ConditionUpdate
-    at: float
-    lasts: float  # seconds until it is looked at again although nothing is known to have changed
-    query_problem: str = ""
-    candidates: tuple[Candidate, ...] = ()
-    body: str | None = None  # what the server holds of it; None until it was written
-    status: StatusView | None = None  # the same, for when somebody empties it
 
 
 @dataclass(slots=True)
@@ -71,7 +59,7 @@ class Assessor:
         self._history = history
         self._analyzer = analyzer
         self._definitions = Definitions()
-        self._memory: dict[str, _Memory] = {}
+        self._memory: dict[str, Remembered] = {}
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures: dict[str, str] = {}
         self._details = details or Details()
@@ -182,13 +170,12 @@ class Assessor:
         case = Case(subject.profile, policy, definition, (), now, until, missing, fleet, notes, quotas)
         edition, revision = subject.resolved.edition, self._revisions[definition.key]
         others, own = self._fleet.edition_for(definition.key), self.learned.changes(subject.entry)
-        inputs = hash(
-            (subject.entry.spec_text, repr(policy), edition, missing, notes, revision, others, own, repr(quotas))
-        )
-        if self._holds_still(subject, inputs, now):
-            return known
+        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, others, own, repr(quotas)))
         try:
-            return self._analyzed(subject, case, inputs, known, tally)
+            evidence = self._news(subject, case, inputs)
+            if evidence is None:
+                return known
+            return self._analyzed(subject, case, (inputs, revision, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
             return replace(known, failure=self._failed(subject.entry, error))
@@ -213,19 +200,28 @@ class Assessor:
             data_until=report.data_until if report is not None else None,
         )
 
-    def _holds_still(self, subject: Subject, inputs: int, now: float) -> bool:
-        """Whether the last analysis stands: same inputs, not too old, and the server holds what it said."""
-        remembered = self._memory.get(subject.entry.uid)
-        return (
-            remembered is not None
-            and remembered.inputs == inputs
-            and remembered.body is not None
-            and remembered.body == subject.entry.status.body
-            and now - remembered.at < remembered.lasts
+    def _news(self, subject: Subject, case: Case, inputs: int) -> Evidence | None:
+        """What an analysis would rest on now; None when the last one stands. Pods of a run that is not over are none."""
+        remembered, revision = self._memory.get(subject.entry.uid), self._revisions[case.definition.key]
+        stands = remembered is not None and remembered.stands(subject.entry, inputs, case.now)
+        if remembered is not None and stands and remembered.undisturbed(revision, _as_of(case)):
+            return None
+        analysis = case.policy.analysis
+        evidence = self._history.evidence(
+            case.definition, limit=analysis.max_runs, since=case.now - analysis.window_seconds, as_of=_as_of(case)
         )
+        if remembered is not None and stands and evidence.digest == remembered.evidence.digest:
+            remembered.revision, remembered.evidence = revision, evidence
+            return None
+        return evidence
 
     def _analyzed(
-        self, subject: Subject, case: Case, inputs: int, known: ProfileOutcome, tally: CycleCounts
+        self,
+        subject: Subject,
+        case: Case,
+        inputs: tuple[int, int, Evidence],
+        known: ProfileOutcome,
+        tally: CycleCounts,
     ) -> ProfileOutcome:
         """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
         analysis = case.policy.analysis
@@ -233,7 +229,7 @@ class Assessor:
             case.definition,
             limit=analysis.max_runs,
             since=case.now - analysis.window_seconds,
-            as_of=case.data_until if case.data_until is not None else case.now,
+            as_of=_as_of(case),
         )
         available = known.metrics.status is True
         if not runs and not available:
@@ -258,11 +254,9 @@ class Assessor:
             self._details.put(entry.namespace, entry.name, entry.uid, advice.detail)
         if advice.member is not None:
             self._fleet.learn(advice.member, waits=advice.waits)
-        # A run that was still going on is over some time after its last pod ended, without any further fact.
-        lasts = 0.0 if any(r.outcome is Outcome.RUNNING for r in runs) else REANALYZE_AFTER
-        lasts = lasts if advice.lasts is None else min(lasts, advice.lasts)
-        self._memory[subject.entry.uid] = _Memory(
-            inputs, advice.ready, advice.objectives, case.now, lasts, problem, advice.candidates
+        lasts = REANALYZE_AFTER if advice.lasts is None else min(REANALYZE_AFTER, advice.lasts)
+        self._memory[subject.entry.uid] = Remembered(
+            *inputs, advice.ready, advice.objectives, case.now, lasts, problem, advice.candidates
         )
         return replace(
             known,
@@ -289,6 +283,11 @@ class Assessor:
             self._failures[entry.uid] = fault
             log.error("analysis of %s failed", entry.ref, exc_info=error)
         return text
+
+
+def _as_of(case: Case) -> float:
+    """Until when facts are complete."""
+    return case.data_until if case.data_until is not None else case.now
 
 
 def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:

@@ -80,10 +80,12 @@ def test_new_runs_of_others_are_news_once_an_hour(bed: Bed) -> None:
     bed.run(seconds=2.0)
     analysed(bed)
     calm = WorkflowKey("demo", "CronJob", "calm")
-    for _ in range(5):
+    for number in range(5):
+        bed.history.runs_of["calm"].append(run("calm", 10 + number))
         bed.sources.changed.add(calm)
         bed.run(seconds=INTERVAL)
         assert analysed(bed) == ["calm"]
+    bed.history.runs_of["calm"].append(run("calm", 20))
     bed.sources.changed.add(calm)
     assert bed.run(seconds=EVERY) is True
     bed.run(seconds=2.0)

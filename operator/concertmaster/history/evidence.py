@@ -1,0 +1,77 @@
+"""What an analysis of a workflow rests on, told without making it: a digest of the runs that are over.
+
+Pods of a run that is still going on change nothing that was said of the others. The rows are hashed as they stand in the
+file; only runs that may still be going on are put together, to find out whether they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import LOST_SECONDS, decided_at
+from concertmaster.history import rows
+from concertmaster.history.rebuild import rebuild
+
+GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """``digest``: of the runs that are over. ``due``: the next moment (unix seconds up to which facts are complete) at
+    which a run that is going on may count as over without any further fact; None: none is going on."""
+
+    digest: str = ""
+    due: float | None = None
+
+
+def evidence(
+    db: sqlite3.Connection,
+    number: int,
+    key: WorkflowKey,
+    *,
+    limit: int,
+    since: float,
+    definition: WorkflowDefinition,
+    as_of: float,
+    lost: list[str],
+) -> Evidence:
+    """The evidence of the newest ``limit`` finished runs that ended at or after ``since``."""
+    names = rows.newest(db, number, limit + GOING_ON, since)
+    bodies, ends = rows.bodies_of_runs(db, number, names)
+    recent = [n for n in names if (end := ends.get(n)) is None or as_of - end < LOST_SECONDS]
+    pods = rows.pods_of_runs(db, number, recent, lost)
+    live = rows.records_of_runs(db, number, key, recent, lost)
+    known = hashlib.blake2b(digest_size=16)
+    due: list[float] = []
+    over = 0
+    for name in names:
+        going = 0
+        if name in pods:
+            runs = rebuild(key, name, pods[name], live.get(name), definition, as_of)
+            due += [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
+            going = sum(r.outcome is Outcome.RUNNING for r in runs)
+            if going == len(runs):
+                continue
+        over += 1
+        if over > limit:
+            break
+        known.update(f"{name}\0{going or ''}\0".encode())
+        for body in bodies[name]:
+            known.update(body)
+    return Evidence(known.hexdigest(), min(due, default=None))
+
+
+def newest_finished(records: list[RunRecord], limit: int) -> list[RunRecord]:
+    """Of ``records``, oldest first, the newest ``limit`` that are over and those still going on."""
+    room = limit
+    chosen: list[RunRecord] = []
+    for record in reversed(records):
+        if record.outcome is not Outcome.RUNNING:
+            if room <= 0:
+                continue
+            room -= 1
+        chosen.append(record)
+    return chosen[::-1]
