@@ -119,13 +119,14 @@ class Shard:
                 self._adopt()
                 answer = self._ask("counters", of_containers.counters(self.scope, window, names))
             assemble.read_usage(answer, self.scope.usage, usage)
+            step = window.step(of_containers.LAST_STEP)
             records = length <= targets.recorded and prompt and not self.scope.usage.renamed
             answer = self._ask("usage", of_containers.usage(self.scope, window, names, records=records))
-            assemble.read_usage(answer, self.scope.usage, usage)
+            assemble.read_usage(answer, self.scope.usage, usage, step=of_containers.LAST_STEP if records else step)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
                 targets = replace(targets, recorded=0)
                 answer = self._ask("usage", of_containers.usage(self.scope, window, names))
-                assemble.read_usage(answer, self.scope.usage, usage)
+                assemble.read_usage(answer, self.scope.usage, usage, step=step)
             self.recorded += records and targets.recorded > 0
             reused |= assemble.read_reused(answer, self.scope.state)
         reused |= _twice(drafts)

@@ -18,22 +18,26 @@ from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
+WHOLE_SECOND = 1.0  # resolution of the times of starts and ends
 _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
 
 
 @dataclass(slots=True)
 class UsageRow:
-    """Everything measured of one start of one container (one cgroup), or of one pod's network."""
+    """Everything measured of one start of one container (one cgroup), or of one pod's network. ``step``: seconds between
+    the moments at which its last sample was sought."""
 
     id: str
     values: dict[str, float] = field(default_factory=dict)
+    step: float = 0.0
 
 
 Usage = dict[tuple[str, str, str], dict[str, UsageRow]]  # (namespace, pod, container) -> id -> row
 
 
-def read_usage(vector: Vector, scheme: LabelScheme, usage: Usage) -> None:
-    """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may tell of the same container."""
+def read_usage(vector: Vector, scheme: LabelScheme, usage: Usage, *, step: float = 0.0) -> None:
+    """Merge a ``counters`` or ``usage`` answer by maximum per id; several windows may tell of the same container.
+    ``step`` is that of the subqueries behind the answer."""
     names = ("__name__", "series", "stat", *scheme.columns("namespace", "pod", "container", "id"))
     for (name, series, stat, namespace, pod, container, cgroup), value in vector.select(*names):
         if stat == "reused":
@@ -43,6 +47,7 @@ def read_usage(vector: Vector, scheme: LabelScheme, usage: Usage) -> None:
         if row is None:
             row = rows[cgroup] = UsageRow(cgroup)
         metric = name or series or stat
+        row.step = max(row.step, step)
         row.values[metric] = max(value, row.values.get(metric, value))
 
 
@@ -231,22 +236,42 @@ def _most(rows: Sequence[UsageRow], metric: str) -> float | None:
 def _sampled(
     rows: Sequence[UsageRow], started: float | None, finished: float | None, interval: float | None
 ) -> float | None:
-    """Wall time the CPU counters cover: from each start to its last sample.
-
-    The time of the last sample is read in steps of a subquery and may lie up to a step before it, which is a large part
-    of a short life. n samples an interval apart span at least n - 1 intervals: a reading that says less is no reading, and
-    the middle of what n samples may span is taken instead.
-    """
+    """Wall time the CPU counters cover: from each start to its last sample."""
     total = 0.0
     for row in rows:
         begin, last = row.values.get("container_start_time_seconds", started), row.values.get("last")
         if begin is None or last is None:
             return None
-        span, samples = max(0.0, last - begin), row.values.get("samples", 0.0)
-        if interval is not None and samples and span <= (samples - 1.0) * interval:
-            span = max(span, min((samples - 0.5) * interval, math.inf if finished is None else finished - begin))
-        total += span
+        life = math.inf if finished is None else max(0.0, finished - begin)
+        total += _until_last(row, max(0.0, last - begin), life, interval)
     return total if rows else None
+
+
+def _until_last(row: UsageRow, span: float, life: float, interval: float | None) -> float:
+    """Seconds from a start to its last sample, from those to the last sample that was found.
+
+    A subquery that steps over more than an interval may step over the last samples: a whole number of them, which is a
+    large part of a short life. n samples reach between n - 1 and n intervals, and a life ends within an interval of its
+    last sample; starts and ends are whole seconds, so that the number which fits both best is taken.
+    """
+    samples = row.values.get("samples", 0.0)
+    if not interval or not samples or row.step <= interval:
+        return span
+    best, missed = 0.0, 0
+    for more in range(math.ceil(row.step / interval) + 1):
+        reached = span + more * interval
+        fit = _overlap(reached - WHOLE_SECOND, (samples - 1.0) * interval, interval)
+        fit *= _overlap(life - reached, 0.0, interval) if life < math.inf else 1.0
+        if fit > best:
+            best, missed = fit, more
+    if not best:  # gaps between samples, or an interval that is not quite the real one
+        missed = min(math.ceil(row.step / interval), max(0, math.ceil(samples - 1.0 - span / interval)))
+    return max(span, min(span + missed * interval, life))
+
+
+def _overlap(begin: float, low: float, width: float) -> float:
+    """How much of the second from ``begin`` lies within ``width`` from ``low``."""
+    return max(0.0, min(begin + WHOLE_SECOND, low + width) - max(begin, low))
 
 
 def _span(begin: float | None, end: float | None) -> float | None:

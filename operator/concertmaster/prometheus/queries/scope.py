@@ -86,6 +86,10 @@ class TimeRange:
         """The window as a range."""
         return f"[{self.length}s]"
 
+    def step(self, finest: int, points: int = 1440) -> int:
+        """The step, in seconds and at least ``finest``, that keeps a subquery over the window at ``points`` points or fewer."""
+        return max(finest, -(-self.length // points))
+
     def subquery(self, *, finest: int, points: int = 1440) -> str:
         """The window as a subquery range, with a step that keeps it at ``points`` points or fewer."""
-        return f"[{self.length}s:{max(finest, -(-self.length // points))}s]"
+        return f"[{self.length}s:{self.step(finest, points)}s]"

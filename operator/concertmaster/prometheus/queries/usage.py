@@ -31,6 +31,8 @@ CPU = "container_cpu_usage_seconds_total"
 
 TAIL = ".tail"
 
+LAST_STEP = 5  # seconds between the moments at which a last sample is sought, in short windows
+
 
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """Totals and kernel peaks per container start, and network totals per pod (rows without ``container``)."""
@@ -67,7 +69,7 @@ def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records:
     def direct(over: TimeRange) -> dict[str, str]:
         return {
             "peak": f"{by} (max_over_time({memory}{over.range}))",
-            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=5)}))",
+            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=LAST_STEP)}))",
             "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
         }
 
