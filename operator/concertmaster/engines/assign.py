@@ -76,7 +76,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
             placed.setdefault(p.key, {}).setdefault(p.run, []).append(p.execution)
         else:
             rejected.setdefault(p.reason, []).append(f"{p.fact.namespace}/{p.fact.pod}")
-            for key in p.near:
+            for key in p.near if p.of is not None else ():
                 strays.setdefault(key, {}).setdefault(p.reason, p.fact.pod)
             if p.near:
                 undecided.append(p.fact)

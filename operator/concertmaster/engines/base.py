@@ -46,8 +46,8 @@ class RunKind:
     ``read`` gets the object, its children, the workflow and its definition, where one is known. ``older`` are further
     API versions that may serve the kind. ``finished_selector`` are labels every finished run has, so that the others
     never leave the server. ``children`` must be listed with a run, by the selector ``child_selector`` gives. ``parts``
-    are kinds that are runs elsewhere, but only a part of this run where it owns them. ``pod_labels`` is where, below
-    ``spec``, the labels stand that its pods will carry besides its own.
+    are kinds that are runs elsewhere, but only a part of this run where it owns them. ``pod_labels`` are the places, below
+    ``spec``, of labels that its pods will carry besides its own (``*``: every entry of a list, each for some of the pods).
     """
 
     object: ObjectKind
@@ -59,7 +59,7 @@ class RunKind:
     children: ObjectKind | None = None
     child_selector: Callable[[KubeObject], str] = lambda obj: ""
     parts: tuple[str, ...] = ()
-    pod_labels: tuple[str, ...] = ()
+    pod_labels: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

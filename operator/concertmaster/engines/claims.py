@@ -6,7 +6,7 @@ pods are in the history, so that both ways end at the same workflow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,7 +108,7 @@ class Claims:
             return origin
         labels = _labels(run, kind)
         selecting = self._selecting.get((engine, run.namespace), ())
-        return nearest(run.name, (d for d in selecting if selects_run(d, name, run.name, labels)))
+        return nearest(run.name, (d for d in selecting if any(selects_run(d, name, run.name, own) for own in labels)))
 
 
 def end_alone(run: LiveRun) -> RunRecord | None:
@@ -145,10 +145,25 @@ def _is_part(run: KubeObject, kind: str) -> bool:
     return any(mapping(o, "ownerReferences[]", run.problems).get("kind") in wholes for o in owners)
 
 
-def _labels(run: KubeObject, kind: RunKind) -> dict[str, str]:
-    """Labels of the run and those its pods get from its spec."""
+def _labels(run: KubeObject, kind: RunKind) -> list[dict[str, str]]:
+    """Labels of the run, and of each of its pods as its spec gives them: history sees those of the pods only."""
     own = mapping(run.meta.get("labels"), "metadata.labels", run.problems)
-    passed_on: Mapping[str, Any] = run.spec if kind.pod_labels else {}
-    for key in kind.pod_labels:
-        passed_on = mapping(passed_on.get(key), key, run.problems)
-    return {str(k): str(v) for k, v in {**own, **passed_on}.items()}
+    found = [{str(k): str(v) for k, v in own.items()}]
+    for path in kind.pod_labels:
+        several = _at(run.spec, path)
+        if "*" not in path:  # all pods carry them
+            found = [{**found[0], **labels} for labels in several] or found
+        else:
+            found += [{**found[0], **labels} for labels in several]
+    return found
+
+
+def _at(value: object, path: Sequence[str]) -> list[dict[str, str]]:
+    """Label maps at ``path``, in which ``*`` stands for every entry of a list. What has another shape is left out."""
+    values = [value]
+    for key in path:
+        if key == "*":
+            values = [entry for v in values if isinstance(v, list) for entry in v]
+        else:
+            values = [v.get(key) for v in values if isinstance(v, Mapping)]
+    return [{str(k): str(v) for k, v in labels.items()} for labels in values if isinstance(labels, Mapping)]

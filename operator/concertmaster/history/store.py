@@ -224,6 +224,16 @@ class Store:
                 lost=self._lost,
             )
 
+    def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:
+        """Workflows by namespace and name of the runs their own objects told of, of these workflows only."""
+        found: dict[tuple[str, str], WorkflowKey] = {}
+        with self._lock, translated(self.path):
+            for key in keys:
+                number = rows.known_id(self._db, key)
+                query = "SELECT run FROM records WHERE workflow = ?"
+                found |= {(key.namespace, run): key for (run,) in self._db.execute(query, (number,))}
+        return found
+
     def keys(self) -> list[WorkflowKey]:
         """Workflows with any history, in a fixed order."""
         with self._lock, translated(self.path):

@@ -82,6 +82,8 @@ def test_a_run_without_a_template_is_picked_by_the_longest_prefix_and_all_labels
     assert claims.of(workflow("x", labels={"team": "data"})) is team
     assert claims.of(workflow("x", spec={"podMetadata": {"labels": {"team": "data"}}})) is team
     assert claims.of(workflow("x", labels={"team": "ml"})) is None
+    of_pods = {"templates": ["odd", {"name": "a"}, {"name": "b", "metadata": {"labels": {"team": "data"}}}]}
+    assert claims.of(workflow("x", spec=of_pods)) is team  # as the history sees it
 
 
 def test_jobs_belong_to_their_cron_job_and_those_of_a_set_to_none() -> None:

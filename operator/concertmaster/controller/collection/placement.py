@@ -47,10 +47,19 @@ class Placement:
         for run in [run for run, key in self._recognised.items() if key not in keys]:
             del self._recognised[run]
 
-    def place(self, found: Collection, definitions: Sequence[WorkflowDefinition], *, present: bool) -> Assignment:
-        """The pods of one look in their places, with those that waited for it. ``present``: the look reached about now."""
-        present_runs = {(f.namespace, f.owner_name) for f in found.facts}
-        waiting = [f for f in self._held.values() if (f.namespace, f.owner_name) in present_runs]
+    def place(
+        self,
+        found: Collection,
+        definitions: Sequence[WorkflowDefinition],
+        *,
+        present: bool,
+        live: Mapping[Run, WorkflowKey] | None = None,
+    ) -> Assignment:
+        """The pods of one reading in their places, with those that waited for it. ``present``: it reached about now.
+        ``live``: runs whose own objects said which workflow selects them, by labels their pods may not carry."""
+        self._recognised.update(live or {})
+        waiting_for = {(f.namespace, f.owner_name) for f in found.facts} | set(live or ())
+        waiting = [f for f in self._held.values() if _runs_of(f) & waiting_for]
         placed = assign([*found.facts, *waiting], definitions, job_owners=found.job_owners, recognised=self._recognised)
         for fact in waiting:
             del self._held[fact.uid]
@@ -75,6 +84,11 @@ class Placement:
         note = self._nobodys.learn if present else self._nobodys.add
         for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_strays):
             note(place, _sentences(placed.namespace_strays.get(place, {})))
+
+
+def _runs_of(fact: PodFact) -> set[tuple[str, str | None]]:
+    """Names by which the run of a pod may be known: its owner's, and those its labels tell."""
+    return {(fact.namespace, name) for name in (fact.owner_name, *fact.labels.values())}
 
 
 def _sentences(reasons: Mapping[str, str]) -> dict[str, str]:

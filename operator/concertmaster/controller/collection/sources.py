@@ -257,7 +257,9 @@ class MetricsSources:
             log.info("source %s: %s", reading.demand.source, warning)
         gaps.learn(found, present=present)
         definitions = reading.definitions(namespaces)
-        placed = self._placements[reading.demand.source].place(found, definitions, present=present)
+        picked = [d.key for d in definitions if d.run_selector]
+        live = self._history.store.live_runs(picked) if picked else {}
+        placed = self._placements[reading.demand.source].place(found, definitions, present=present, live=live)
         ends = job_ends(found.jobs, definitions, placed.executions)
         for reason, pods in placed.unassigned.items():
             reading.unassigned[reason] += pods.count

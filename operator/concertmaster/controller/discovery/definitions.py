@@ -124,6 +124,8 @@ class Definitions:
             resolved = _declared_graph(definition)
         else:
             message = "runs are picked by runSelector; the step graph is inferred from their times"
+            if definition.run_selector:
+                message += "; runs whose object is gone are only known by labels that their pods carry"
             resolved = Resolved(definition, _finding(True, Reason.NO_DEFINITION, message))
         return self._remember(entry, (), (), resolved)
 

@@ -65,7 +65,7 @@ ENGINE = Engine(
             workflow_of=workflow_of,
             read=lambda raw, _, key, definition: read_run(raw, key, definition),
             finished_selector=f"{_COMPLETED}=true",
-            pod_labels=("podMetadata", "labels"),
+            pod_labels=(("podMetadata", "labels"), ("templates", "*", "metadata", "labels")),
         ),
     ),
     companions={

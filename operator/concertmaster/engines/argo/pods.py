@@ -22,7 +22,7 @@ from concertmaster.engines.common.names import (
     scheduled_base,
 )
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.runs import nearest, selects_run
+from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 
 _NO_TEMPLATE = "no known Argo template's name starts the run's name, and no label names one"
@@ -81,7 +81,9 @@ def _place_run(
     else:
         reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
         near = tuple(d.key for d in tried)
-        yield from (Rejected(f, reason, ARGO if tried else None, near) for f in pods)
+        for f in pods:
+            selecting = possible("Workflow", run, f.labels, candidates)
+            yield Rejected(f, reason, ARGO if tried else None, near or selecting)
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:

@@ -28,7 +28,8 @@ class Rejected:
     """One pod that belongs to no known workflow, and why (the reason is counted, so it names no pod).
 
     ``of`` is the engine whose runs may lack it: something is wrong with the pod or its labels. None: a workflow nobody
-    observes is the ordinary case. ``near``: workflows whose name its run's name fits.
+    observes is the ordinary case. ``near``: workflows whose name its run's name fits, or whose runSelector asks
+    for labels that only the run itself may carry.
     """
 
     fact: PodFact

@@ -45,7 +45,7 @@ ENGINE = Engine(
             read=read_run,
             children=PODS,
             child_selector=_pods_of,
-            pod_labels=("template", "metadata", "labels"),
+            pod_labels=(("template", "metadata", "labels"),),
         ),
     ),
     owner_kinds=("Job",),

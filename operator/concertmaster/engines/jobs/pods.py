@@ -21,7 +21,7 @@ from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import pair_retries
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.runs import nearest, selects_run
+from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.definition import STEP
 from concertmaster.engines.jobs.traits import JOB
@@ -41,7 +41,8 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
             continue
         definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, []), context)
         if definition is None:
-            yield Rejected(fact, reason)
+            candidates_of = candidates.get(fact.namespace, [])
+            yield Rejected(fact, reason, near=possible("Job", fact.owner_name, fact.labels, candidates_of))
         else:
             yield Placed(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
 
@@ -73,7 +74,11 @@ def _owner(
     exact = next((d for d in candidates if d.key.kind == "Job" and d.key.name == job), None)
     if exact is not None:
         return exact, ""
+    known = context.recognised.get((fact.namespace, job))
     base = scheduled_base(job)
+    definition = next((d for d in candidates if d.key == known and d.graph.inferred), None)
+    if definition is not None:
+        return definition, ""
     definition = next((d for d in candidates if d.key.kind == "CronJob" and d.key.name == base), None)
     if definition is not None:
         return definition, ""

@@ -40,6 +40,7 @@ ENGINE = Engine(
             children=PODS,
             child_selector=lambda obj: f"{_SET}={obj.name}",
             parts=("Job",),
+            pod_labels=(("replicatedJobs", "*", "template", "spec", "template", "metadata", "labels"),),
         ),
     ),
     owner_kinds=("Job",),

@@ -9,7 +9,7 @@ from concertmaster.core.model import ITEM_JOIN, PodFact, StepExecution, StepSpec
 from concertmaster.core.model.amounts import digits
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.runs import workflow_of_run
+from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import index_of
 
@@ -25,9 +25,11 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     candidates = by_namespace(definitions)
     for fact in facts:
         name = set_of(fact, context) or ""
-        definition = workflow_of_run("JobSet", name, fact.labels, candidates.get(fact.namespace, []))
+        known, recognised = candidates.get(fact.namespace, []), context.recognised.get((fact.namespace, name))
+        definition = workflow_of_run("JobSet", name, fact.labels, known, recognised)
         if definition is None:
-            yield Rejected(fact, "its Job belongs to a JobSet that is not observed")
+            near = possible("JobSet", name, fact.labels, known)
+            yield Rejected(fact, "its Job belongs to a JobSet that is not observed", near=near)
         else:
             yield Placed(definition.key, name, set_execution(fact, name, definition))
 

@@ -13,7 +13,7 @@ from concertmaster.core.model import PodFact, StepSpec, WorkflowDefinition
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.runs import workflow_of_run
+from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.rayjob.definition import HEAD, SUBMITTER
 
@@ -41,9 +41,11 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     for fact in facts:
         submitter = submits(fact, context)
         run = (fact.owner_name or "") if submitter else _run_of_cluster(fact)
-        definition = workflow_of_run("RayJob", run, fact.labels, candidates.get(fact.namespace, []))
+        known, recognised = candidates.get(fact.namespace, []), context.recognised.get((fact.namespace, run))
+        definition = workflow_of_run("RayJob", run, fact.labels, known, recognised)
         if definition is None or not run:
-            yield Rejected(fact, "its RayCluster belongs to no observed RayJob")
+            near = possible("RayJob", run, fact.labels, known) if run else ()
+            yield Rejected(fact, "its RayCluster belongs to no observed RayJob", near=near)
             continue
         step = SUBMITTER if submitter else _group(fact)
         spec = definition.graph.step(step) or StepSpec(step)

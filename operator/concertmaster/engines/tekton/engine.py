@@ -42,6 +42,7 @@ ENGINE = Engine(
             older=("tekton.dev/v1beta1",),
             children=ObjectKind(API, "TaskRun", "taskruns"),
             child_selector=lambda obj: f"{_RUN}={obj.name}",
+            pod_labels=(("taskRunSpecs", "*", "metadata", "labels"),),
         ),
     ),
     companions={"Pipeline": (TASK,)},

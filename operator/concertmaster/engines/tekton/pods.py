@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition
+from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import belongs_to, generated_base
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
-from concertmaster.engines.common.runs import nearest, selects_run
+from concertmaster.engines.common.runs import possible, selected
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.traits import TEKTON
 
@@ -38,21 +38,25 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     for fact in facts:
         known = candidates.get(fact.namespace, [])
         run = label_value(fact.labels, _RUN)
-        read = _labelled(fact, run, known) if run is not None else _named(fact, known)
+        recognised = context.recognised.get((fact.namespace, run or ""))
+        read = _labelled(fact, run, known, recognised) if run is not None else _named(fact, known)
         if read is None:
             if run is not None:
-                yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline")
+                near = possible("PipelineRun", run, fact.labels, known)
+                yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
             else:
                 yield Rejected(fact, _NO_LABELS, TEKTON)
             continue
         yield Placed(read.definition.key, read.run, _execution(fact, read))
 
 
-def _labelled(fact: PodFact, run: str, known: Sequence[WorkflowDefinition]) -> _Read | None:
+def _labelled(
+    fact: PodFact, run: str, known: Sequence[WorkflowDefinition], recognised: WorkflowKey | None
+) -> _Read | None:
     pipeline = label_value(fact.labels, _PIPELINE)
     definition = next((d for d in known if d.key.kind == "Pipeline" and d.key.name == pipeline), None)
     if definition is None:
-        definition = nearest(run, (d for d in known if selects_run(d, "PipelineRun", run, fact.labels)))
+        definition = selected("PipelineRun", run, fact.labels, known, recognised)
     task = label_value(fact.labels, _TASK)
     if definition is None or task is None:
         return None

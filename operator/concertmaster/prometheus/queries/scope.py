@@ -87,7 +87,7 @@ class TimeRange:
         return f"[{self.length}s]"
 
     def step(self, finest: int, points: int = 1440) -> int:
-        """The step, in seconds and at least ``finest``, that keeps a subquery over the window at ``points`` points or fewer."""
+        """The step in seconds, ``finest`` or more, that keeps a subquery over the window at ``points`` points or fewer."""
         return max(finest, -(-self.length // points))
 
     def subquery(self, *, finest: int, points: int = 1440) -> str:

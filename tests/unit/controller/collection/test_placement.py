@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from concertmaster.controller.collection.placement import Placement
-from concertmaster.core.model import PodFact, StepExecution, WorkflowDefinition
+from concertmaster.core.model import (
+    LabelRequirement,
+    PodFact,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowGraph,
+    WorkflowKey,
+)
 from concertmaster.engines import assign
+from concertmaster.engines.argo.traits import ARGO
 from concertmaster.prometheus.collect.collection import Collection
 from tests.support.engines.argo_definitions import spec_of, the_definition
 from tests.support.engines.argo_oracle import Controller, leaf, pods
@@ -34,6 +43,38 @@ LOOP = spec_of(
 
 def collection(facts: Sequence[PodFact]) -> Collection:
     return Collection(0.0, 1.0, tuple(facts))
+
+
+PICKED = WorkflowDefinition(
+    WorkflowKey("data", "WorkflowProfile", "adhoc"),
+    ARGO,
+    WorkflowGraph(inferred=True),
+    run_kind="Workflow",
+    run_prefixes=("adhoc-",),
+    run_selector=(LabelRequirement("app", "In", ("etl",)),),
+)
+
+
+@pytest.mark.parametrize("first", ["pods", "object"])
+def test_runs_selected_by_labels_their_pods_do_not_carry(first: str) -> None:
+    """Labels of a Workflow are not those of its pods: its object says whose run it is, before or after its pods come."""
+    placement, run = Placement(), "adhoc-x7k2z"
+    facts = a_run(run)
+    other = a_run("adhoc-q9q9q")
+    live = {("data", run): PICKED.key}
+    if first == "pods":
+        early = placement.place(collection([*facts, *other]), [PICKED], present=True)
+        assert not early.executions and not placement.strays
+        found = placement.place(collection([]), [PICKED], present=True, live=live)
+    else:
+        found = placement.place(collection([*facts, *other]), [PICKED], present=True, live=live)
+    assert {e.uid for e in found.executions[PICKED.key].pop(run)} == {f.uid for f in facts}
+    assert not found.executions[PICKED.key] and not placement.strays
+
+
+def test_pods_that_carry_another_value_do_not_wait() -> None:
+    facts = [replace(f, labels={"app": "web"}) for f in a_run("adhoc-x7k2z")]
+    assert assign(facts, [PICKED]).undecided == ()
 
 
 def placed(placement: Placement, definition: WorkflowDefinition, looks: Sequence[Sequence[PodFact]]) -> dict[str, str]:
