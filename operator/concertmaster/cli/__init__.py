@@ -22,6 +22,8 @@ COMMANDS = {
         "analyse workflows from a Prometheus or a facts file, without cluster rights",
     ),
     "what-if": ("concertmaster.cli.commands.what_if", "replay the observed runs of a workflow with a change made"),
+    "runs": ("concertmaster.cli.commands.explore.runs", "the runs of a workflow, or one of them in full"),
+    "compare": ("concertmaster.cli.commands.explore.compare", "why one run of a workflow took longer than another"),
     "record": ("concertmaster.cli.commands.record", "write the facts of a time span to a file"),
     "top": ("concertmaster.cli.commands.top", "the most valuable recommendations of all workflows"),
     "list": ("concertmaster.cli.commands.list", "recommendations of the profiles in a namespace"),

@@ -6,10 +6,12 @@ from concertmaster.core.analysis.replay.change import replay
 from concertmaster.core.analysis.replay.critical import (
     CriticalShare,
     TimeSplit,
+    chain_splits,
     critical_chain,
     critical_share,
     step_drag,
     time_split,
+    total_split,
 )
 from concertmaster.core.analysis.replay.executed import executed, prepare
 from concertmaster.core.analysis.replay.parallelism import EnoughParallelism, enough_parallelism
@@ -24,6 +26,7 @@ __all__ = [
     "Limit",
     "TimeSplit",
     "WhatIf",
+    "chain_splits",
     "critical_chain",
     "critical_share",
     "enough_parallelism",
@@ -32,4 +35,5 @@ __all__ = [
     "replay",
     "step_drag",
     "time_split",
+    "total_split",
 ]

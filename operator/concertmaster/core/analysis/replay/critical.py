@@ -6,9 +6,8 @@ gives the time split, and counting steps over runs tells a constant bottleneck f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay.executed import prepare
@@ -27,6 +26,16 @@ class TimeSplit:
     start_up: float = 0.0
     work: float = 0.0
     retry: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All parts together."""
+        return sum(getattr(self, f.name) for f in fields(self))
+
+    @property
+    def waiting(self) -> float:
+        """All parts but work."""
+        return self.total - self.work
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +64,32 @@ def critical_chain(run: ExecutedRun) -> tuple[Attempt, ...]:
     return tuple(reversed(chain))
 
 
+def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
+    """The pods of the critical chain, first to last, each with what it spent its time on. With the run's tail, which
+    is the controller's, the parts add up to the makespan."""
+    chain = critical_chain(run)
+    splits: list[tuple[Attempt, TimeSplit]] = []
+    for before, a in zip((None, *chain), chain, strict=False):
+        if a.failed and a is not chain[-1]:
+            splits.append((a, TimeSplit(retry=a.total)))
+            continue
+        again = before is not None and (before.step, before.item) == (a.step, a.item)
+        lag, back_off = (0.0, a.lag) if again else (a.lag, 0.0)
+        splits.append((a, TimeSplit(lag, a.queued, a.pending, a.starting, a.work, back_off)))
+    return tuple(splits)
+
+
 def time_split(run: ExecutedRun) -> TimeSplit | None:
     """Where the makespan went, along the critical chain; None when the run cannot be replayed."""
     if not run.usable:
         return None
-    chain = critical_chain(run)
-    lost = [a for a in chain if a.failed and a is not chain[-1]]
-    lasting = [a for a in chain if not (a.failed and a is not chain[-1])]
-    back_off = {id(b) for a, b in pairwise(chain) if a.step == b.step and a.item == b.item}
-    return TimeSplit(
-        controller=sum(a.lag for a in lasting if id(a) not in back_off) + run.tail,
-        limit=sum(a.queued for a in lasting),
-        scheduling=sum(a.pending for a in lasting),
-        start_up=sum(a.starting for a in lasting),
-        work=sum(a.work for a in lasting),
-        retry=sum(a.total for a in lost) + sum(a.lag for a in lasting if id(a) in back_off),
-    )
+    return total_split((*(split for _, split in chain_splits(run)), TimeSplit(controller=run.tail)))
+
+
+def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:
+    """The sum, part by part."""
+    splits = tuple(splits)
+    return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) for f in fields(TimeSplit)})
 
 
 def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph) -> Mapping[str, CriticalShare]:

@@ -1,0 +1,120 @@
+"""Runs of a workflow, and what differs between two of them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from concertmaster.api.models.base import ApiModel
+from concertmaster.core.model import Outcome, Source
+
+
+class TimeSplitView(ApiModel):
+    """Seconds along the critical path; the parts add up."""
+
+    controller: float = Field(description="Before the pod was created, and after the last one.")
+    limit: float = Field(description="Queued for a parallelism limit, mutex or semaphore.")
+    scheduling: float = Field(description="From the pod's creation until it was bound to a node.")
+    start_up: float = Field(description="Image pull and init containers.")
+    work: float = Field(description="Main containers.")
+    retry: float = Field(description="Failed attempts and back-off.")
+
+
+class RunSummary(ApiModel):
+    """One run as one line."""
+
+    run: str = Field(description="Name of the run, unique within its workflow.")
+    started: str | None = Field(description="Creation of its first pod, RFC 3339.")
+    ended: str | None = Field(description="End of its last pod, RFC 3339.")
+    outcome: Outcome
+    source: Source = Field(description="Live: from the engine's object; History: from metrics.")
+    duration_seconds: float | None
+    queue_seconds: float | None = Field(description="Longest scheduling latency of a pod.")
+    cost: float | None = Field(description="In the currency of the workflow's policy.")
+    slowest_step: str | None = Field(description="Step with the largest part of the critical path.")
+    slowest_seconds: float | None
+    time_split: TimeSplitView | None = Field(description="null where the pods of the run are not all known.")
+    failed_attempts: int
+    changed: str | None = Field(description="Image, requests or template changed since the run before.")
+
+
+class PodRow(ApiModel):
+    """One pod of a run. Times are seconds after the run's start."""
+
+    step: str
+    item: str | None = Field(description="Fan-out item.")
+    attempt: int
+    outcome: Outcome
+    reason: str | None
+    critical: bool = Field(description="Whether it is on the critical path.")
+    node: str | None
+    image: str | None
+    created: float | None
+    scheduled: float | None
+    started: float | None
+    finished: float | None
+    input_size: float | None
+
+
+class PathPart(ApiModel):
+    """One step of the critical path."""
+
+    step: str
+    seconds: float
+    time_split: TimeSplitView
+
+
+class RunView(RunSummary):
+    """One run in full."""
+
+    template: str | None = Field(description="Fingerprint of the workflow's definition.")
+    critical_path: tuple[PathPart, ...]
+    pods: tuple[PodRow, ...]
+    more_pods: int = Field(default=0, description="Pods beyond those listed; all on the critical path are.")
+    problems: tuple[str, ...] = Field(default=(), description="What could not be put together.")
+
+
+class WorkflowRuns(ApiModel):
+    """The runs of one workflow, newest first."""
+
+    namespace: str
+    kind: str
+    workflow: str
+    currency: str
+    total: int = Field(description="Runs known.")
+    runs: tuple[RunSummary, ...]
+
+
+class DifferenceView(ApiModel):
+    """Something that differs between two runs of a step."""
+
+    kind: str = Field(description="image, requests, limits, node, input, pods, failed attempts, outcome, or a metric.")
+    before: str | None
+    after: str | None
+
+
+class StepComparisonView(ApiModel):
+    """One step of two runs."""
+
+    step: str
+    extra_seconds: float = Field(description="Seconds more on the critical path of the second run.")
+    before: TimeSplitView | None = Field(description="Its part in the critical path; null: not on it.")
+    after: TimeSplitView | None
+    before_seconds: float | None = Field(description="From its first pod's creation to its last pod's end.")
+    after_seconds: float | None
+    differences: tuple[DifferenceView, ...]
+
+
+class RunComparisonView(ApiModel):
+    """Two runs of one workflow."""
+
+    namespace: str
+    kind: str
+    workflow: str
+    before: RunSummary
+    after: RunSummary
+    extra_seconds: float | None
+    before_path: tuple[str, ...] = Field(description="Steps of the critical path, in order.")
+    after_path: tuple[str, ...]
+    template_changed: bool | None
+    steps: tuple[StepComparisonView, ...] = Field(description="Largest difference on the critical path first.")
+    answer: tuple[str, ...] = Field(description="The same in sentences, most important first.")

@@ -1,0 +1,1 @@
+"""Commands that look into runs, and over many workflows at once."""

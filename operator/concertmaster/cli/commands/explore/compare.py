@@ -1,0 +1,48 @@
+"""``concertmaster compare``: why one run took longer than another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from concertmaster.cli import gather, options
+from concertmaster.cli.commands.explore.runs import histories, position
+from concertmaster.cli.errors import UserError
+from concertmaster.core import text
+from concertmaster.report.runs.comparison import comparison_view
+from concertmaster.report.runs.tables import comparison_text
+from concertmaster.report.runs.views import LATEST, TYPICAL
+
+
+@click.command("compare")
+@click.argument("before", metavar="RUN")
+@click.argument("after", metavar="RUN")
+@options.facts_option
+@click.option("--workflow", help="Workflow of the runs. Needed only for latest and typical among several workflows.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def command(
+    before: str,
+    after: str,
+    read: Callable[[], gather.Facts],
+    window: float | None,
+    workflow: str | None,
+    output: str,
+) -> None:
+    """Compare two runs of one workflow: what the second RUN spent its time on that the first did not.
+
+    A RUN is a name, or latest or typical: compare typical latest answers "why was last night slow?".
+    """
+    known = histories(read(), window, [workflow] if workflow else [])
+    chosen = known
+    for name in (before, after):
+        if name not in (LATEST, TYPICAL):
+            chosen = [h for h in chosen if h.find(name) is not None]
+    if not chosen and len(known) > 1:
+        raise UserError(f"no workflow has both runs, {before} and {after}: concertmaster runs WORKFLOW lists them")
+    if len(chosen) > 1:
+        names = text.listing(sorted(str(h.definition.key) for h in chosen), 10)
+        raise UserError(f"several workflows have such runs: {names}; choose one with --workflow")
+    history = (chosen or known)[0]
+    view = comparison_view(history, position(history, before), position(history, after))
+    click.echo(view.model_dump_json(by_alias=True, indent=2) if output == "json" else text.plain(comparison_text(view)))

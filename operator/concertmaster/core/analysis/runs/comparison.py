@@ -1,0 +1,204 @@
+"""Why one run took longer than another.
+
+A makespan is exactly the sum of what happened along the critical path, so the difference of two makespans is exactly the
+difference of these parts, step by step. Beside each step stands what differs about it: image, input, node, requests,
+number of pods, failed attempts. That it differs is a fact; that it is the cause is for the reader to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, time_split, total_split
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
+
+MATERIAL = 0.2  # relative difference of a measured amount (input, throttling) worth naming
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that differs between two runs: ``kind`` is image, requests, limits, node, input, pods, failed attempts,
+    outcome, throttling or an extra metric's name. Amounts are numbers, everything else is text; None: not known."""
+
+    kind: str
+    before: str | float | None
+    after: str | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepComparison:
+    """One step of two runs. ``before`` and ``after``: its part in the critical path, None where it is not on it.
+    ``seconds``: from its first pod's creation to its last pod's end, in both runs."""
+
+    step: str
+    before: TimeSplit | None
+    after: TimeSplit | None
+    seconds: tuple[float | None, float | None]
+    differences: tuple[Difference, ...]
+
+    @property
+    def extra(self) -> float:
+        """Seconds that the second run spent more in this step on its critical path."""
+        return (self.after.total if self.after else 0.0) - (self.before.total if self.before else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """Two runs of one workflow. ``steps``: the largest difference on the critical path first. ``tail``: seconds after the
+    last pod. ``exact``: both could be put together from their pods, so that the differences add up to ``extra``."""
+
+    before: RunRecord
+    after: RunRecord
+    splits: tuple[TimeSplit | None, TimeSplit | None]
+    paths: tuple[tuple[str, ...], tuple[str, ...]]
+    steps: tuple[StepComparison, ...]
+    tail: float
+    template_changed: bool | None
+    exact: bool
+
+    @property
+    def extra(self) -> float | None:
+        """Seconds by which the second run took longer."""
+        if self.before.makespan is None or self.after.makespan is None:
+            return None
+        return self.after.makespan - self.before.makespan
+
+
+def compare_runs(
+    before: RunRecord, after: RunRecord, executed: tuple[ExecutedRun, ExecutedRun], order: Sequence[str] = ()
+) -> RunComparison:
+    """The second run against the first. ``executed``: their graphs; ``order``: the steps as the definition has them."""
+    parts = [_by_step(run) for run in executed]
+    records = (before, after)
+    names = dict.fromkeys([*order, *(e.step for r in records for e in r.steps)])
+    rows = [[[e for e in r.steps if e.step == name] for r in records] for name in names]
+    steps = [
+        StepComparison(
+            name,
+            parts[0].get(name),
+            parts[1].get(name),
+            (_span(old), _span(new)),
+            tuple(_differences(old, new)),
+        )
+        for name, (old, new) in zip(names, rows, strict=True)
+        if old or new
+    ]
+    steps.sort(key=lambda s: -abs(s.extra))
+    both = before.fingerprint is not None and after.fingerprint is not None
+    return RunComparison(
+        before,
+        after,
+        (time_split(executed[0]), time_split(executed[1])),
+        (tuple(parts[0]), tuple(parts[1])),
+        tuple(steps),
+        executed[1].tail - executed[0].tail,
+        before.fingerprint != after.fingerprint if both else None,
+        all(run.usable for run in executed),
+    )
+
+
+def typical_run(runs: Iterable[RunRecord]) -> RunRecord | None:
+    """The succeeded run whose duration is nearest to the median; the newest of several."""
+    good = [r for r in runs if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    if not good:
+        return None
+    middle = median(r.makespan or 0.0 for r in good)
+    return min(reversed(good), key=lambda r: abs((r.makespan or 0.0) - middle))
+
+
+def _by_step(run: ExecutedRun) -> dict[str, TimeSplit]:
+    """The critical path by step, in its order."""
+    parts: dict[str, TimeSplit] = {}
+    for attempt, split in chain_splits(run):
+        known = parts.get(attempt.step)
+        parts[attempt.step] = split if known is None else total_split((known, split))
+    return parts
+
+
+def _span(rows: Sequence[StepExecution]) -> float | None:
+    begun = [t for e in rows if (t := e.created if e.created is not None else e.started) is not None]
+    ended = [e.finished for e in rows if e.finished is not None]
+    return max(0.0, max(ended) - min(begun)) if begun and ended else None
+
+
+def _differences(old: Sequence[StepExecution], new: Sequence[StepExecution]) -> Iterable[Difference]:
+    if not old or not new:
+        yield Difference("pods", float(len(old)), float(len(new)))
+        return
+    texts: tuple[tuple[str, Callable[[Sequence[StepExecution]], str | None]], ...] = (
+        ("image", lambda rows: _containers(rows, lambda c: c.image)),
+        ("requests", lambda rows: _containers(rows, lambda c: _sizes(c.cpu_request, c.memory_request))),
+        ("limits", lambda rows: _containers(rows, lambda c: _sizes(c.cpu_limit, c.memory_limit))),
+        ("node", _nodes),
+        ("outcome", _outcomes),
+    )
+    for kind, read in texts:
+        was, now = read(old), read(new)
+        if was is not None and now is not None and was != now:
+            yield Difference(kind, was, now)
+    counts: tuple[tuple[str, Callable[[Sequence[StepExecution]], float]], ...] = (
+        ("pods", lambda rows: float(len({(e.step, e.item) for e in rows}))),
+        ("failed attempts", lambda rows: float(sum(e.outcome is Outcome.FAILED for e in rows))),
+        ("cached", lambda rows: float(sum(e.outcome is Outcome.CACHED for e in rows))),
+    )
+    for kind, count in counts:
+        if count(old) != count(new):
+            yield Difference(kind, count(old), count(new))
+    names = sorted({name for e in (*old, *new) for name in e.extra})
+    amounts: list[tuple[str, Callable[[StepExecution], float | None]]] = [("input", lambda e: e.input_size)]
+    amounts += [(name, _extra(name)) for name in names]
+    for kind, amount in amounts:
+        one, other = _total(old, amount), _total(new, amount)
+        if _material(one, other):
+            yield Difference(kind, one, other)
+    slow = _throttled(old), _throttled(new)
+    if None not in slow and abs((slow[1] or 0.0) - (slow[0] or 0.0)) >= MATERIAL / 2:
+        yield Difference("throttling", *slow)
+
+
+def _extra(name: str) -> Callable[[StepExecution], float | None]:
+    return lambda e: e.extra.get(name)
+
+
+def _containers(rows: Sequence[StepExecution], read: Callable[[ContainerFact], str | None]) -> str | None:
+    """What the main containers say, with their names where a pod has several; None when nothing is known."""
+    known = {(c.name, value) for e in rows for c in e.containers if not c.init and (value := read(c))}
+    if not known:
+        return None
+    several = len({name for name, _ in known}) > 1
+    return ", ".join(f"{name} {value}" if several else value for name, value in sorted(known))
+
+
+def _sizes(cpu: float | None, memory: float | None) -> str | None:
+    parts = [f"{round(1000 * cpu)}m"] if cpu is not None else []
+    parts += [f"{round(memory / 1024**2)}Mi"] if memory is not None else []
+    return " and ".join(parts) or None
+
+
+def _nodes(rows: Sequence[StepExecution]) -> str | None:
+    """The node of a step with one pod. Fan-outs spread over nodes anew in every run, which says nothing."""
+    nodes = {e.node for e in rows if e.node}
+    return nodes.pop() if len(nodes) == 1 and len({e.item for e in rows}) == 1 else None
+
+
+def _outcomes(rows: Sequence[StepExecution]) -> str | None:
+    known = sorted(
+        {e.outcome.value + (f" ({e.reason})" if e.reason else "") for e in rows if e.outcome is not Outcome.UNKNOWN}
+    )
+    return ", ".join(known) or None
+
+
+def _total(rows: Sequence[StepExecution], read: Callable[[StepExecution], float | None]) -> float | None:
+    known = [value for e in rows if (value := read(e)) is not None]
+    return sum(known) if known else None
+
+
+def _material(old: float | None, new: float | None) -> bool:
+    return old is not None and new is not None and abs(new - old) >= MATERIAL * max(abs(old), abs(new), 1e-12)
+
+
+def _throttled(rows: Sequence[StepExecution]) -> float | None:
+    known = [c.throttled_share for e in rows for c in e.containers if not c.init and c.throttled_share is not None]
+    return max(known) if known else None

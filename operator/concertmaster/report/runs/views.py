@@ -1,0 +1,152 @@
+"""Runs as models: one line each, or one in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from concertmaster.api.views.runs import PathPart, PodRow, RunSummary, RunView, TimeSplitView, WorkflowRuns
+from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.insights import differences
+from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, prepare, time_split, total_split
+from concertmaster.core.analysis.runs.comparison import typical_run
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model.policy import Pricing
+from concertmaster.core.times import iso
+from concertmaster.report.view import number
+
+LATEST = "latest"
+TYPICAL = "typical"
+MOST_PODS = 500  # of one run
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The finished runs of one workflow, oldest first, with their executed graphs."""
+
+    definition: WorkflowDefinition
+    runs: tuple[RunRecord, ...]
+    executed: tuple[ExecutedRun, ...]
+    pricing: Pricing
+
+    @classmethod
+    def of(cls, definition: WorkflowDefinition, runs: Sequence[RunRecord], pricing: Pricing) -> History:
+        """Puts the graphs together."""
+        finished = [r for r in runs if r.end is not None and r.outcome is not Outcome.RUNNING]
+        finished.sort(key=lambda r: (r.end or 0.0, r.run))
+        return cls(definition, tuple(finished), tuple(prepare(finished, definition.graph)), pricing)
+
+    def find(self, run: str) -> int | None:
+        """Where the run of that name is; ``latest`` and ``typical`` are names too."""
+        name: str | None = run
+        if run == LATEST and self.runs:
+            return len(self.runs) - 1
+        if run == TYPICAL:
+            usual = typical_run(self.runs)
+            name = usual.run if usual is not None else None
+        return next((i for i, r in enumerate(self.runs) if r.run == name), None)
+
+
+def workflow_runs(history: History, *, limit: int, offset: int = 0, outcome: Outcome | None = None) -> WorkflowRuns:
+    """One page of the runs, newest first."""
+    chosen = [i for i in reversed(range(len(history.runs))) if outcome in (None, history.runs[i].outcome)]
+    key = history.definition.key
+    return WorkflowRuns(
+        namespace=key.namespace,
+        kind=key.kind,
+        workflow=key.name,
+        currency=history.pricing.currency,
+        total=len(chosen),
+        runs=tuple(summary(history, i) for i in chosen[offset : offset + limit]),
+    )
+
+
+def summary(history: History, at: int) -> RunSummary:
+    """The run at that position as one line."""
+    record, run = history.runs[at], history.executed[at]
+    split, cost = time_split(run), run_cost(record, history.pricing)
+    slowest = max(path_parts(run), key=lambda p: p.seconds, default=None)
+    return RunSummary(
+        run=record.run,
+        started=iso(record.start),
+        ended=iso(record.end),
+        outcome=record.outcome,
+        source=record.source,
+        duration_seconds=number(record.makespan),
+        queue_seconds=number(record.queue_time),
+        cost=number(cost.total) if cost is not None else None,
+        slowest_step=slowest.step if slowest is not None else None,
+        slowest_seconds=slowest.seconds if slowest is not None else None,
+        time_split=split_view(split),
+        failed_attempts=sum(e.outcome is Outcome.FAILED for e in record.steps),
+        changed=(differences(history.runs[at - 1], record) or None) if at > 0 else None,
+    )
+
+
+def run_view(history: History, at: int) -> RunView:
+    """The run at that position in full."""
+    record, run = history.runs[at], history.executed[at]
+    critical = {attempt.source for attempt, _ in chain_splits(run)}
+    order = sorted(range(len(record.steps)), key=lambda i: (_begin(record.steps[i]), record.steps[i].step))
+    shown = order
+    if len(order) > MOST_PODS:
+        rest = [i for i in order if i not in critical][: max(0, MOST_PODS - len(critical))]
+        shown = sorted({*critical, *rest}, key=order.index)
+    start = record.start or 0.0
+    return RunView(
+        **summary(history, at).model_dump(),
+        template=record.fingerprint,
+        critical_path=path_parts(run),
+        pods=tuple(_pod(record.steps[i], start, i in critical) for i in shown),
+        more_pods=len(order) - len(shown),
+        problems=run.problems,
+    )
+
+
+def path_parts(run: ExecutedRun) -> tuple[PathPart, ...]:
+    """The critical path, step by step; pods of one step that follow each other are one part."""
+    parts: list[tuple[str, TimeSplit]] = []
+    for attempt, split in chain_splits(run):
+        if parts and parts[-1][0] == attempt.step:
+            parts[-1] = (attempt.step, total_split((parts[-1][1], split)))
+        else:
+            parts.append((attempt.step, split))
+    return tuple(
+        PathPart(step=step, seconds=number(split.total) or 0.0, time_split=some_split(split)) for step, split in parts
+    )
+
+
+def some_split(split: TimeSplit) -> TimeSplitView:
+    """A time split in rounded seconds."""
+    names = TimeSplitView.model_fields
+    return TimeSplitView.model_validate({name: number(getattr(split, name)) or 0.0 for name in names})
+
+
+def split_view(split: TimeSplit | None) -> TimeSplitView | None:
+    """The same where there is one."""
+    return None if split is None else some_split(split)
+
+
+def _begin(e: StepExecution) -> float:
+    return next((t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None), float("inf"))
+
+
+def _pod(e: StepExecution, start: float, critical: bool) -> PodRow:
+    def after(moment: float | None) -> float | None:
+        return None if moment is None else number(moment - start)
+
+    return PodRow(
+        step=e.step,
+        item=e.item,
+        attempt=e.attempt,
+        outcome=e.outcome,
+        reason=e.reason,
+        critical=critical,
+        node=e.node,
+        image=next((c.image for c in e.containers if not c.init and c.image), None),
+        created=after(e.created),
+        scheduled=after(e.scheduled),
+        started=after(e.started),
+        finished=after(e.finished),
+        input_size=number(e.input_size),
+    )
