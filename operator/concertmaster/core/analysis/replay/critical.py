@@ -30,7 +30,7 @@ class TimeSplit:
     @property
     def total(self) -> float:
         """All parts together."""
-        return sum(getattr(self, f.name) for f in fields(self))
+        return self.controller + self.limit + self.scheduling + self.start_up + self.work + self.retry
 
     @property
     def waiting(self) -> float:
