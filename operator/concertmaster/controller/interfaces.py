@@ -47,7 +47,7 @@ class SourceReport:
     ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
     users' own queries, by the workflow they belong to. ``strays``: sentences on pods that belong to no run although they
     seem to, by the workflow they seem to be of; ``namespace_strays``: on those that fit no single one, by namespace and
-    engine.
+    engine. ``left_out``: sentences on metrics that are too many to be read, by namespace.
     """
 
     source: str
@@ -64,6 +64,7 @@ class SourceReport:
     query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
     strays: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
     namespace_strays: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Sources(Protocol):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.placement import Placement
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Watermarks
@@ -83,6 +84,7 @@ class MetricsSources:
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
         self._placements: dict[str, Placement] = {}
+        self._oversize: dict[str, Oversize] = {}
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
 
     def names(self) -> Sequence[str]:
@@ -108,6 +110,8 @@ class MetricsSources:
         gaps.begin()
         placement = self._placements.setdefault(demand.source, Placement())
         placement.keep_only(demand.workflows)
+        oversize = self._oversize.setdefault(demand.source, Oversize())
+        oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
         ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
         self._queries.begin()
         try:
@@ -141,6 +145,7 @@ class MetricsSources:
             query_problems=self._queries.problems(demand.workflows),
             strays=placement.strays,
             namespace_strays=placement.namespace_strays,
+            left_out=oversize.notes(demand.now),
         )
 
     def extras(
@@ -180,7 +185,10 @@ class MetricsSources:
             groups.setdefault(max(until, horizon), []).append(namespace)
         budget = self._settings.limits.backfill_per_cycle.seconds
         store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
-        for since, namespaces in sorted(groups.items()):
+        oversize = self._oversize[name]
+        for since, namespaces in (
+            (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
+        ):
             labels = labels_in_use(reading.definitions(namespaces))
             position, spent = since, 0.0
             while position < end and not self._stop.is_set():
@@ -219,8 +227,12 @@ class MetricsSources:
             if low > want + _SLACK:
                 top = max(v for k, v in lows.items() if k.namespace == key.namespace and v > want + _SLACK)
                 groups.setdefault(top, set()).add(key.namespace)
-        for top, spaces in sorted(groups.items(), reverse=True):
-            namespaces = sorted(spaces)
+        oversize = self._oversize[demand.source]
+        for top, namespaces in (
+            (mark, group)
+            for mark in sorted(groups, reverse=True)
+            for group in oversize.groups(groups[mark], demand.now)
+        ):
             labels = labels_in_use(reading.definitions(namespaces))
             floor = max(want, top - self._settings.limits.backfill_per_cycle.seconds)
             chunks = backfill(
@@ -235,7 +247,7 @@ class MetricsSources:
             for chunk in chunks:
                 reading.heartbeat("collect")
                 self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
-                marks.lower(lows, spaces, chunk.since, chunk.complete_until)
+                marks.lower(lows, namespaces, chunk.since, chunk.complete_until)
                 if self._stop.is_set():
                     return
         reading.unread = {key: low for key, low in lows.items() if low > want + _SLACK}
@@ -255,6 +267,9 @@ class MetricsSources:
     ) -> None:
         for warning in found.warnings:
             log.info("source %s: %s", reading.demand.source, warning)
+        if found.left_out:
+            log.warning("source %s: %s", reading.demand.source, left_out_of(found.left_out))
+            self._oversize[reading.demand.source].record(found.left_out, reading.demand.now)
         gaps.learn(found, present=present)
         definitions = reading.definitions(namespaces)
         picked = [d.key for d in definitions if d.run_selector]

@@ -164,7 +164,7 @@ class Assessor:
         if (backfill := backfilling(definition, policy, report, now)) is not None and known.ready is None:
             return replace(known, ready=backfill)
         missing = report.missing if report is not None else ()
-        notes = (*self._notes.get(definition.key, ()), *_strays(definition, report))
+        notes = (*self._notes.get(definition.key, ()), *_left_out(definition, report))
         quotas = self._quotas.get(definition.key.namespace, ())
         fleet, until = self._fleet.fleet, known.data_until
         case = Case(subject.profile, policy, definition, (), now, until, missing, fleet, notes, quotas)
@@ -290,5 +290,7 @@ def _as_of(case: Case) -> float:
     return case.data_until if case.data_until is not None else case.now
 
 
-def _strays(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
-    return report.strays.get(definition.key, ()) if report is not None else ()
+def _left_out(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
+    if report is None:
+        return ()
+    return (*report.strays.get(definition.key, ()), *report.left_out.get(definition.key.namespace, ()))

@@ -27,6 +27,17 @@ class CollectOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A span (unix seconds) of one namespace that was given up because the smallest answer is still too large. ``why``
+    names nothing of the namespace's content."""
+
+    namespace: str
+    since: float
+    until: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """What one reading brought: everything that ended in (``since``, ``complete_until``].
 
@@ -43,7 +54,8 @@ class Collection:
     queries: int = 0
     recorded: int = 0
     held: int = 0  # vanished pods not believed yet
-    shards: int = 1
+    shards: int = 1  # with an answer
+    left_out: tuple[LeftOut, ...] = ()
     blind: bool = False  # nothing of the span is in the store: no run seen does not mean that none was there
 
     @property

@@ -1,7 +1,8 @@
 """One reading of a metrics store: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
 
 An answer is used whole or not at all. Every failure, warning or truncation raises, so the caller's watermark stays
-where it was; what a scope holds too much of is asked for again in halves, by namespaces and then by time.
+where it was; what a scope holds too much of is asked for again in halves, by namespaces and then by time. The smallest
+span of one namespace that is still too large is given up, so that nobody else waits for it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import TooLarge
-from concertmaster.prometheus.collect.collection import Collection, CollectOptions
+from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.collect.shard import Shard, window_of
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 
-__all__ = ["CollectOptions", "Collection", "backfill", "collect"]
+__all__ = ["CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
+
+MOST_SPANS = 40  # asked for in one namespace and reading; what is left then is given up
 
 
 def collect(
@@ -42,11 +45,14 @@ def collect(
     reading = _Reading(client, tuple(label_keys), chosen)
     while True:
         try:
-            return reading.over(tuple(sorted(set(namespaces))), since, end)
+            found = reading.over(tuple(sorted(set(namespaces))), since, end)
         except TooLarge:
             if end - since <= chosen.shortest:
                 raise
             end = float(int(since + max(chosen.shortest, (end - since) / 2)))
+        else:
+            _check_any(found)
+            return found
 
 
 def backfill(
@@ -79,6 +85,7 @@ def backfill(
                 raise
             length = max(chosen.shortest, (end - begin) / 2)
             continue
+        _check_any(collection)
         # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
         yield replace(collection, complete_until=end)
         end = begin
@@ -106,26 +113,68 @@ class _Reading:
         )
 
     def over(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
-        """One span, split by namespaces when an answer is too large. Raises TooLarge when that does not help."""
-        scope = replace(self.scope, namespaces=namespaces)
+        """One span, split by namespaces and then by time when an answer is too large. Raises TooLarge where the namespaces
+        are not known either."""
         before = self.client.requests
         try:
-            collection = Shard(self.client, scope, self.label_keys, self.options, since, end).collect()
-            return replace(collection, queries=self.client.requests - before)
+            return replace(self._shard(namespaces, since, end), queries=self.client.requests - before)
         except TooLarge:
-            if len(namespaces) == 1:
+            names = namespaces or self._namespaces(replace(self.scope, namespaces=()), since, end)
+            if not names:
                 raise
-            names = namespaces or self._namespaces(scope, since, end)
-            if len(names) < 2:
-                raise
-        half = len(names) // 2
-        parts = [self.over(names[:half], since, end), self.over(names[half:], since, end)]
-        return replace(_joined(parts), queries=self.client.requests - before)
+        if len(names) == 1:
+            found = self._in_spans(names[0], since, end)
+        else:
+            half = len(names) // 2
+            found = _joined([self.over(names[:half], since, end), self.over(names[half:], since, end)])
+        return replace(found, queries=self.client.requests - before)
+
+    def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
+        scope = replace(self.scope, namespaces=namespaces)
+        return Shard(self.client, scope, self.label_keys, self.options, since, end).collect()
+
+    def _in_spans(self, namespace: str, since: float, end: float) -> Collection:
+        """One namespace, a span after the other. The smallest spans that are still too large are given up, each next one
+        twice as long until an answer fits again: what is refused for hours costs few queries."""
+        shortest = self.options.shortest
+        parts: list[Collection] = []
+        left_out: list[LeftOut] = []
+        position, length, growing = since, (end - since) / 2, False
+        for remaining in range(MOST_SPANS, 0, -1):
+            until = end if remaining == 1 else min(end, float(int(position + max(shortest, length))))
+            try:
+                parts.append(self._shard((namespace,), position, until))
+            except TooLarge as error:
+                if remaining > 1 and not growing and until - position > shortest:
+                    length = (until - position) / 2
+                    continue
+                left_out.append(LeftOut(namespace, position, until, error.what))
+                growing = True
+            else:
+                growing = False
+            length, position = 2 * (until - position), until
+            if position >= end:
+                break
+        waiting = [part.complete_until for part in parts if part.held]  # for pods held back, also in an earlier span
+        whole = _joined(parts) if parts else Collection(since, end, shards=0)
+        return replace(
+            whole, since=since, complete_until=min(waiting, default=end), left_out=tuple(left_out), shards=len(parts)
+        )
 
     def _namespaces(self, scope: QueryScope, since: float, end: float) -> tuple[str, ...]:
         window = window_of(since, end, self.options)
         answer = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
         return tuple(sorted(row[0] for row, _ in answer.select(scope.state.name("namespace"))))
+
+
+def _check_any(found: Collection) -> None:
+    """Raises TooLarge when every namespace was refused: then it is the store's limit that must change."""
+    if not found.shards and len({span.namespace for span in found.left_out}) > 1:
+        raise TooLarge(
+            found.left_out[0].why,
+            where="every namespace, even over the shortest span",
+            remedy="Raise the store's limits or maxElements of the source",
+        )
 
 
 def _joined(parts: Sequence[Collection]) -> Collection:
@@ -140,5 +189,6 @@ def _joined(parts: Sequence[Collection]) -> Collection:
         held=sum(part.held for part in parts),
         recorded=sum(part.recorded for part in parts),
         shards=sum(part.shards for part in parts),
+        left_out=tuple(span for part in parts for span in part.left_out),
         blind=all(part.blind for part in parts),
     )

@@ -22,7 +22,7 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
-from concertmaster.prometheus.collect.reading import Collection, CollectOptions
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
 from concertmaster.settings import Settings, parse
 
@@ -74,6 +74,7 @@ class World:
     error: MetricsError | None = None
     fail_after: int = 1_000
     held_at: float | None = None
+    too_large: frozenset[str] = frozenset()
     looks: list[tuple[str, tuple[str, ...], float, float]] = field(default_factory=list)
 
     def _look(self, kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
@@ -83,7 +84,8 @@ class World:
         self.looks.append((kind, tuple(namespaces), since, until))
         facts = tuple(p for p in self.pods if p.namespace in namespaces and p.finished and since < p.finished <= until)
         end = until if self.held_at is None else max(since, min(until, self.held_at))
-        return Collection(since, end, facts, self.jobs, missing=self.missing)
+        left_out = tuple(LeftOut(n, since, until, "the answer is too large") for n in namespaces if n in self.too_large)
+        return Collection(since, end, facts, self.jobs, missing=self.missing, left_out=left_out)
 
     def collect(
         self, client: Any, *, namespaces: Sequence[str], since: float, until: float, now: float, **_: Any
@@ -320,6 +322,33 @@ def test_namespaces_share_their_queries(reader: Reader, world: World) -> None:
     reader.sources.collect(CollectionRequest("default", definitions, DAY, NOW + 300.0), lambda _: None)
     assert len(world.looks) == 1
     assert len(world.looks[0][1]) == 20
+
+
+def test_a_namespace_that_is_too_large_is_read_apart_and_told_alone(reader: Reader, world: World) -> None:
+    definitions = tuple(cronjob("etl", name) for name in ("huge", "quiet", "small"))
+
+    def read(after: float) -> SourceReport:
+        world.looks.clear()
+        return reader.sources.collect(CollectionRequest("default", definitions, DAY, NOW + after), lambda _: None)
+
+    while read(0.0).more:
+        pass
+    world.too_large = frozenset({"huge"})
+    first = read(300.0)
+    assert [names for _, names, _, _ in world.looks] == [("huge", "quiet", "small")]
+    assert (first.ok, first.data_until) == (True, NOW + 300.0 - DELAY)
+    assert list(first.left_out) == ["huge"]
+    assert "raise the store's limits" in first.left_out["huge"][0]
+    second = read(600.0)
+    assert [names for _, names, _, _ in world.looks] == [("quiet", "small"), ("huge",)]
+    assert second.left_out == first.left_out  # a steady text costs no write
+    world.too_large = frozenset()
+    read(900.0)
+    read(600.0 + 3_900.0)
+    ended = read(600.0 + 4_200.0)
+    assert [names for _, names, _, _ in world.looks] == [("huge", "quiet", "small")]
+    assert " between " in ended.left_out["huge"][0]
+    assert read(2 * DAY).left_out == {}
 
 
 def test_a_damaged_history_is_set_aside_and_filled_again(reader: Reader, world: World, tmp_path: Path) -> None:

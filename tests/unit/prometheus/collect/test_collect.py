@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -176,7 +177,6 @@ FAULTS: list[tuple[str, Reply, type[MetricsError]]] = [
     ("cut", Reply(vector([({}, 1)]).body[:50]), Partial),
     ("warnings", vector([], warnings=["store-7 unreachable"]), Partial),
     ("isPartial", vector([], isPartial=True), Partial),
-    ("limit", vector([({"pod": str(n)}, n) for n in range(200)]), TooLarge),
     ("slow", Reply(delay=1.0), TimedOut),
     ("odd", Reply(b"{}"), NotPrometheus),
 ]
@@ -228,44 +228,109 @@ def test_an_empty_store_is_asked_little_and_named(store: Store) -> None:
     assert note.essential
 
 
+TOO_LARGE = [({"uid": str(n)}, n) for n in range(100)]
+
+
+def span(asked: Asked) -> float:
+    """Seconds of the reading that a timeline query belongs to; 0 for other queries."""
+    window = re.search(r"\[(\d+)s\]", asked.query) if "kube_pod_created" in asked.query else None
+    return float(window[1]) - 300 - 120 if window else 0.0
+
+
 def test_a_truncated_answer_is_asked_for_in_halves(store: Store) -> None:
-    def script(asked: Asked) -> Reply:
-        if "kube_pod_created" in asked.query and asked.body["time"] == "1000000.000":
-            return vector([({"uid": str(n)}, n) for n in range(100)])
-        return vector(rows(asked.query))
-
-    store.script = script
+    store.script = lambda asked: vector(TOO_LARGE if span(asked) > 300 else rows(asked.query))
     found = look(client(store, maxElements=100))
-    assert found.complete_until == NOW - 300
-    assert len(found.facts) == 1
+    assert (found.complete_until, found.left_out, found.shards) == (NOW, (), 2)
+    assert {fact.pod for fact in found.facts} == {"run-1-a"}
 
 
-def chunks(store: Store, too_large: str) -> list[tuple[float, float]]:
-    """Spans of a backfill of ten hours (relative to NOW) when timelines over the window ``too_large`` are truncated."""
+@pytest.mark.parametrize("hours", [0.1, 1, 6])
+def test_what_is_too_large_over_the_shortest_span_is_left_out_for_its_namespace_alone(
+    store: Store, hours: float
+) -> None:
+    """One Job of thousands of containers that runs all the time."""
+    spaces = ["etl", *(f"team-{n}" for n in range(7))]
 
     def script(asked: Asked) -> Reply:
-        if "kube_pod_created" in asked.query and too_large in asked.query:
-            return vector([({"uid": str(n)}, n) for n in range(100)])
-        return vector(rows(asked.query))
+        return vector(TOO_LARGE if span(asked) and "team-3" in asked.query else rows(asked.query))
 
     store.script = script
-    found = backfill(
-        client(store, maxElements=100),
-        namespaces=["etl"],
-        since=NOW - 36_000,
-        until=NOW,
-        now=NOW + 60,
-        options=CollectOptions(),
+    found = collect(
+        client(store, maxElements=100), namespaces=spaces, since=NOW - hours * 3600, until=NOW, now=NOW + 60
     )
+    assert found.complete_until == NOW
+    assert {fact.pod for fact in found.facts} == {"run-1-a"}
+    assert {left.namespace for left in found.left_out} == {"team-3"}
+    assert (found.left_out[0].since, found.left_out[-1].until) == (NOW - hours * 3600, NOW)
+    assert all(a.until == b.since for a, b in pairwise(found.left_out))
+    assert found.left_out[0].until - found.left_out[0].since <= 60
+    asked = Counter((asked.query, asked.body["time"]) for asked in store.asked)
+    assert max(asked.values()) == 1  # the same is never asked again
+    assert found.queries < 150
+
+
+def test_spans_of_a_namespace_that_fit_are_read_beside_those_that_do_not(store: Store) -> None:
+    """The large Job ended within one minute: nothing but that minute is lost."""
+    bad = NOW - 1_800.0
+
+    def script(asked: Asked) -> Reply:
+        end, length = float(asked.body["time"]), span(asked)
+        return vector(TOO_LARGE if length and end - length < bad <= end else rows(asked.query))
+
+    store.script = script
+    found = collect(client(store, maxElements=100), namespaces=["etl"], since=NOW - 3_600, until=NOW, now=NOW + 60)
+    assert found.complete_until == NOW
+    assert sum(left.until - left.since for left in found.left_out) <= 240
+    (first, *_) = found.left_out
+    assert first.since < bad
+    assert found.queries < 200
+
+
+def test_a_store_that_refuses_everybody_loses_nothing(store: Store) -> None:
+    store.script = lambda asked: vector(TOO_LARGE)
+    asking = client(store, maxElements=100)
+    with pytest.raises(TooLarge, match="Raise the store's limits or maxElements"):
+        collect(asking, namespaces=["a", "b"], since=NOW - 600, until=NOW, now=NOW + 60)
+    with pytest.raises(TooLarge):
+        next(backfill(asking, namespaces=["a", "b"], since=NOW - 600, until=NOW, now=NOW + 60))
+
+
+def chunks(store: Store, longest: float, namespaces: Sequence[str]) -> list[Collection]:
+    """A backfill of ten hours when timelines over more than ``longest`` seconds are truncated, and names over any."""
+
+    def script(asked: Asked) -> Reply:
+        names = asked.query.startswith("count by (namespace)")
+        return vector(TOO_LARGE if names or span(asked) > longest else rows(asked.query))
+
+    store.script = script
+    return list(
+        backfill(
+            client(store, maxElements=100),
+            namespaces=namespaces,
+            since=NOW - 36_000,
+            until=NOW,
+            now=NOW + 60,
+            options=CollectOptions(),
+        )
+    )
+
+
+def ends(found: Sequence[Collection]) -> list[tuple[float, float]]:
     return [(chunk.since - NOW, chunk.complete_until - NOW) for chunk in found]
 
 
 def test_backfill_goes_backwards_without_gaps(store: Store) -> None:
-    assert chunks(store, "never") == [(-21_600, 0), (-36_000, -21_600)]
+    assert ends(chunks(store, 99_999, ["etl"])) == [(-21_600, 0), (-36_000, -21_600)]
 
 
-def test_a_chunk_that_is_too_large_is_halved_and_later_ones_grow_again(store: Store) -> None:
-    found = chunks(store, f"[{21_600 + 120 + 300}s]")
+def test_a_namespace_that_is_too_large_is_read_in_parts_of_its_chunk(store: Store) -> None:
+    found = chunks(store, 10_800, ["etl"])
+    assert ends(found) == [(-21_600, 0), (-36_000, -21_600)]
+    assert [(chunk.shards, chunk.left_out) for chunk in found] == [(2, ()), (2, ())]
+
+
+def test_a_chunk_of_unknown_namespaces_that_is_too_large_is_halved_and_later_ones_grow_again(store: Store) -> None:
+    found = ends(chunks(store, 10_800, []))
     assert found[0] == (-10_800, 0)
     assert found[-1][0] == -36_000
     assert all(newer[0] == older[1] for newer, older in pairwise(found))
