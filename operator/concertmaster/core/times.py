@@ -26,6 +26,11 @@ def iso(seconds: float | None) -> str | None:
     return None if seconds is None or not math.isfinite(seconds) else format_time(seconds)
 
 
+def weekend(seconds: float) -> bool:
+    """Whether it is a Saturday or Sunday in UTC."""
+    return int(seconds // 86400.0 + 3) % 7 >= 5  # the epoch began on a Thursday
+
+
 def to_minute(seconds: float, *, weekday: bool = False) -> str:
     """For sentences: ``2027-01-31 00:00 UTC``, after the name of the day when ``weekday``."""
     return utc(seconds).strftime("%A %Y-%m-%d %H:%M UTC" if weekday else "%Y-%m-%d %H:%M UTC")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from concertmaster.core.stats.summary import Floats
+from concertmaster.core.times import weekend
 
 HOUR = 3600.0
 DAY = 86400.0
@@ -162,18 +163,14 @@ def _starts(
     apart = span >= 14 * DAY
     counts: dict[tuple[bool, int], int] = {}
     for t in begins.tolist():
-        key = (apart and _weekend(t), int(t % DAY // HOUR))
+        key = (apart and weekend(t), int(t % DAY // HOUR))
         counts[key] = counts.get(key, 0) + 1
     days = span / DAY
     of = {False: days * (5 / 7 if apart else 1.0), True: days * 2 / 7}
     found = []
     for k in range(hours):
         t = first + k * HOUR
-        key = (apart and _weekend(t), int(t % DAY // HOUR))
+        key = (apart and weekend(t), int(t % DAY // HOUR))
         if key in counts:
             found.append((t, counts[key] / of[key[0]]))
     return found
-
-
-def _weekend(time: float) -> bool:
-    return int(time // DAY + 3) % 7 >= 5  # the epoch began on a Thursday

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from concertmaster.core.model import Category, Recommendation
+from concertmaster.core.model import Category, Recommendation, Severity
 
 # Rules that describe a state; a rule that names a remedy for the same step is what to follow.
 _DESCRIBE = ("bottleneck",)
@@ -28,17 +28,26 @@ _CAUSES = (
     ("parallelism", "queue-time"),
     ("schedule-clash", "queue-time"),
 )
+# Of these the left rule says all there is to say about the same step: the right one is merged into it.
+_SAME = (
+    ("timeout", "variance"),
+    ("timeout", "retry-policy"),
+    ("node-skew", "variance"),
+    ("straggler", "variance"),
+    ("cpu-request", "variance"),
+    ("degradation", "variance"),
+)
 _SIZES = ("cpu-request", "memory-request")
 
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """The recommendations without contradictions, in the order given."""
-    return _point(_overlaps(_explained(_one_per_field(_sidecars(_hopeless(ranked))))))
+    return _point(_overlaps(_explained(_merged(_one_per_field(_sidecars(_hopeless(ranked)))))))
 
 
 def _hopeless(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """Where every run fails at a step, trying once more repeats the failure: no advice on retries for that step."""
-    failing = {r.step for r in ranked if r.rule == "failing-step"}
+    failing = {r.step for r in ranked if r.rule == "failing-step" and r.severity is Severity.CRITICAL}
     return [r for r in ranked if not (r.rule == "retry-policy" and r.step in failing)]
 
 
@@ -64,6 +73,25 @@ def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:
             owner[edit.place] = len(kept)
         kept.append(item)
     return kept
+
+
+def _merged(items: Sequence[Recommendation]) -> list[Recommendation]:
+    """A symptom of a step goes where another recommendation has its cause, and becomes evidence of that."""
+    out = list(items)
+    for item in items:
+        causes = [a for a, b in _SAME if b == item.rule]
+        at = next((n for n, o in enumerate(out) if o.rule in causes and o.step == item.step and _causes(o, item)), None)
+        if at is not None and item.step is not None:
+            out[at] = replace(out[at], evidence=(*out[at].evidence, item.because))
+            out.remove(item)
+    return out
+
+
+def _causes(cause: Recommendation, symptom: Recommendation) -> bool:
+    """Whether it does: failures come from what promises fewer of them, lost time from what promises to save it."""
+    if symptom.rule == "retry-policy":
+        return cause.failures_avoided is not None
+    return cause.gain_share is not None
 
 
 def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:

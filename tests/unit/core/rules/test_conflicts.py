@@ -125,3 +125,20 @@ def test_waiting_is_explained_by_the_clash_of_schedules() -> None:
     ids = [r.id for r in found]
     assert ids.index("schedule-clash") < ids.index("queue-time")
     assert "first see schedule-clash" in found[ids.index("queue-time")].action
+
+
+def test_a_symptom_of_the_same_step_is_merged_into_what_treats_it() -> None:
+    (kept,) = resolve([item("timeout", gain_share=GAIN), item("variance", gain_share=GAIN)])
+    assert kept.rule == "timeout"
+    assert kept.evidence[-1] == "it took 5m in 42 runs (14d)"
+    assert len(resolve([item("timeout"), item("variance", gain_share=GAIN)])) == 2, "no time promised, none explained"
+    assert len(resolve([item("timeout", "fetch", gain_share=GAIN), item("variance", gain_share=GAIN)])) == 2
+    (limit,) = resolve([item("timeout", failures_avoided=GAIN), item("retry-policy")])
+    assert limit.rule == "timeout"
+
+
+def test_retries_are_only_hopeless_where_every_run_fails() -> None:
+    often = item("failing-step", severity=Severity.MEDIUM)
+    assert [r.rule for r in resolve([often, item("retry-policy")])] == ["failing-step", "retry-policy"]
+    always = item("failing-step", severity=Severity.CRITICAL)
+    assert [r.rule for r in resolve([always, item("retry-policy")])] == ["failing-step"]

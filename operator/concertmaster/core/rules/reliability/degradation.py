@@ -17,7 +17,10 @@ from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range, upper_median
 from concertmaster.core.stats.summary import summarize
-from concertmaster.core.times import to_minute
+from concertmaster.core.times import to_minute, weekend
+
+_DAY = 86400.0
+_HOURS = 2 * 3600.0  # apart: the same time of the day
 
 
 def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
@@ -94,6 +97,31 @@ def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
     return ""
 
 
+def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float | None:
+    """How many times as long the runs after take as those before that began at the same time of the day, on working days or
+    weekends alike: the median ratio. Where too few have their like, any time of such days counts; None without such days."""
+    for same in (_same_time, _same_days):
+        ratios = []
+        for run in after:
+            like = [r.makespan for r in before if r.makespan and same(r.start, run.start)]
+            if run.makespan and like:
+                ratios.append(run.makespan / upper_median(like))
+        if len(ratios) >= max(3, len(after) / 2):
+            return upper_median(ratios)
+    return None
+
+
+def _same_days(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and weekend(one) == weekend(other)
+
+
+def _same_time(one: float | None, other: float | None) -> bool:
+    if one is None or other is None or not _same_days(one, other):
+        return False
+    apart = abs(one - other) % _DAY
+    return min(apart, _DAY - apart) <= _HOURS
+
+
 def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
     """The first duration objective that the runs before the change met and those after it miss, as ``p95 of 30m00s``."""
     old, new = summarize(before), summarize(after)
@@ -120,8 +148,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not before or not after:
         return
     was, now = upper_median(before), upper_median(after)
-    if now <= was:
-        return
+    alike = like_for_like(
+        [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
+    )
+    if now <= was or alike is None or alike - 1 < least:
+        return  # a busier hour or a working day is no change of the workflow
     found = _culprit(analysis, point.time)
     grown = _grown(analysis, point.time) if found is None else None
     name = found[0].step if found else grown[0] if grown else None
@@ -136,7 +167,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if grown
         else "; no single step explains it"
     )
-    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (point.low, point.ratio, point.high)))
+    low, likely, high = min(point.low, alike), min(point.ratio, alike), point.high
+    share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (low, likely, high)))
     rate = analysis.cost.runs_per_month
     weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
     broken = _broken(evidence.objectives, before, after)

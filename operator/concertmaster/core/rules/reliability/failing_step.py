@@ -1,4 +1,5 @@
-"""``failing-step``: every run of late fails at the same step. That is no flakiness: no retry and no size will mend it.
+"""``failing-step``: runs fail at one step, and no retry and no size will mend it: every run of late, more of them since a
+day, or many all along though they are tried again.
 
 Said is what a person needs to begin: which step, with which reason and exit code, since when, what changed at that time,
 and what each failing run throws away. Runs that fail now and then belong to ``retry-policy``, those out of memory to
@@ -14,12 +15,14 @@ from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
 from concertmaster.core.analysis.insights import differences
-from concertmaster.core.model import Category, Finding, Level, Outcome, RunRecord, Severity, StepExecution
+from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median, share_interval
+from concertmaster.core.rules.reliability.repeated import Repeated, repeated
 from concertmaster.core.times import to_minute
 
 _CHANCE = 0.05  # that runs which only fail now and then fail so often in a row
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # have a rule, and a remedy, of their own
+_ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # the step is not to blame
 
 
 def _streak(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
@@ -39,6 +42,11 @@ def _culprits(run: RunRecord) -> dict[str, StepExecution]:
     for e in failed:
         executions.setdefault(e.step, e)
     return executions
+
+
+def _tolerated(runs: Sequence[RunRecord]) -> set[str]:
+    """Steps at which runs that succeeded failed too."""
+    return {name for r in runs if r.outcome is Outcome.SUCCEEDED for name in _culprits(r)}
 
 
 def _chance(streak: int, before: Sequence[RunRecord]) -> float:
@@ -62,7 +70,12 @@ def _when(time: float | None) -> str:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation when the newest runs all failed at the same step."""
+    """One recommendation when the newest runs all failed at the same step, else one for each step at which many do."""
+    found = list(_always(evidence))
+    yield from found or _often(evidence)
+
+
+def _always(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     streak, before = _streak(analysis.runs)
     if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
@@ -70,7 +83,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if _chance(len(streak), before) > _CHANCE:
         return
     each = [_culprits(r) for r in streak]
-    tolerated = {name for r in before if r.outcome is Outcome.SUCCEEDED for name in _culprits(r)}
+    tolerated = _tolerated(before)
     common = [name for name in each[-1] if name not in tolerated and all(name in found for found in each)]
     if not common:
         return
@@ -79,6 +92,63 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if sum(classify(e) in _OTHERS for e in failures) > len(failures) / 2:
         return
     yield _finding(evidence, step, streak, before, failures)
+
+
+def _retried(runs: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:
+    """By step, the retries seen and how many of them helped."""
+    chains: dict[tuple[str, str, str | None], list[StepExecution]] = {}
+    for run in runs:
+        for e in run.steps:
+            if e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+                chains.setdefault((run.run, e.step, e.item), []).append(e)
+    counts: dict[str, tuple[int, int]] = {}
+    for (_, step, _), rows in chains.items():
+        tried, helped = counts.get(step, (0, 0))
+        good = any(e.outcome is Outcome.SUCCEEDED for e in rows)
+        counts[step] = (tried + len(rows) - 1, helped + (good and len(rows) > 1))
+    return counts
+
+
+def _often(evidence: Evidence) -> Iterator[Finding]:
+    analysis = evidence.analysis
+    if not analysis.enough:
+        return
+    culprits = {r.run: _culprits(r) for r in analysis.runs if r.outcome is Outcome.FAILED}
+    tolerated = _tolerated(analysis.runs)
+    for found in repeated(analysis.runs, culprits, _retried(analysis.runs)):
+        if found.step in tolerated:
+            continue
+        own = sum(classify(e) not in _ELSEWHERE for e in found.failures)
+        if own > len(found.failures) / 2:
+            yield _frequent(evidence, found)
+
+
+def _frequent(evidence: Evidence, found: Repeated) -> Finding:
+    name, reason = evidence.title(found.step), _reason(found.failures)
+    avoided = share_interval(found.failed, found.of)
+    usual = found.earlier / found.before if found.before else 0.0
+    if avoided is not None:
+        avoided = Interval(*(max(0.0, v - usual) for v in (avoided.low, avoided.likely, avoided.high)))
+    since = f" since {_when(found.since)}" if found.since is not None else ""
+    earlier = f", {found.earlier} of the {found.before} before" if found.before else ""
+    tried = f"; {found.helped} of {text.count(found.retries, 'retry', 'retries')} helped" if found.retries else ""
+    pods = median([e.duration or 0.0 for e in found.failures]) or 0.0
+    message = next((e.message for e in reversed(found.failures) if e.message), None)
+    return Finding(
+        step=found.step,
+        action=f"Mend {name}: {found.failed} of {text.count(found.of, 'run')} failed there with {reason}{since}",
+        because=f"{found.failed} of {text.count(found.of, 'run')} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
+        otherwise=f"{text.percent(found.failed / found.of)} of the runs keep failing at {name}, each after {text.duration(pods)}",
+        current=f"{text.percent(found.failed / found.of)} of the runs fail there",
+        proposed=f"{text.percent(usual)} of the runs, as before" if found.before else "runs that succeed",
+        expected=f"{text.percent(found.failed / found.of - usual)} of the runs no longer fail",
+        confidence=0.8,
+        failures_avoided=avoided,
+        evidence=(
+            f"newest failure: pod {found.failures[-1].pod or 'unknown'}, ended {_when(found.failures[-1].finished)}",
+            *((f"its message: {message[:200]}",) if message else ()),
+        ),
+    )
 
 
 def _finding(

@@ -20,6 +20,7 @@ from concertmaster.core.rules.resources.places import shared
 
 _LEAST = 60.0  # seconds: a slow pull of an image must not end a step that takes two
 _HUNG = 2.0  # times the limit its siblings call for: a slow execution is no hang
+_MOST_HUNG = 0.2  # of the executions: what happens more often is how the step works
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +70,35 @@ def _finding(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
     return found if found.seconds is None else replace(found, seconds=max(_LEAST, found.seconds))
 
 
+def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]] | None:
+    """The limit that the usual executions call for, and those that hung: the most that stand together far beyond it. Several
+    hangs must not hide each other."""
+    values, good = sorted(row.all), sorted(row.good)
+    for count in range(min(max(1, round(_MOST_HUNG * len(values))), len(values)), 0, -1):
+        least = values[-count]
+        if count < len(values) and least < _HUNG * values[-count - 1]:
+            continue
+        found = _finding(evidence, [v for v in good if v < least])
+        if found.seconds is not None and least >= _HUNG * found.seconds:
+            return found, values[-count:]
+    return None
+
+
 def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     """An execution far beyond what its siblings call for, on a step without a limit (or with one that let it pass)."""
-    if not row.all:
+    apart = _apart(evidence, row)
+    if apart is None:
         return None
-    longest = max(row.all)
-    others = sorted(row.good)
-    if others and others[-1] >= longest:
-        others.pop()
-    found = _finding(evidence, others)
-    if found.seconds is None or longest < _HUNG * found.seconds:
+    found, beyond_it = apart
+    if found.seconds is None or (row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= found.seconds):
         return None
-    if row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= found.seconds:
-        return None
-    hung = sum(v >= _HUNG * found.seconds for v in row.all)
+    hung, longest = len(beyond_it), beyond_it[-1]
     name = evidence.title(row.step.step)
     edits = _edit(evidence, row.spec, found.seconds)
     now = row.spec.timeout_seconds
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
     share = share_interval(min(hung, runs), runs)
-    beyond = sum(v - found.seconds for v in row.all if v >= _HUNG * found.seconds) / max(1, hung)
+    beyond = sum(v - found.seconds for v in beyond_it) / hung
     gain = Interval(share.low * beyond, share.likely * beyond, share.high * beyond) if share is not None else None
     return Finding(
         step=row.step.step,

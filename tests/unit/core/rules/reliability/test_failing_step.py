@@ -99,3 +99,30 @@ def test_a_failure_that_successful_runs_have_too_is_not_what_ends_the_others() -
     assert replace(found, runs=tolerated).one("failing-step").id == "failing-step.load"
     nothing_else = tuple(replace(r, steps=tuple(e for e in r.steps if e.step != "load")) for r in tolerated)
     assert replace(found, runs=nothing_else).advice("failing-step") == []
+
+
+def test_more_failures_since_a_day_are_reported_though_some_runs_succeed() -> None:
+    item = made({i: "Error" for i in range(25, 42) if i % 3}).one("failing-step")
+    assert item.id == "failing-step.transform"
+    assert item.action.startswith("Mend transform: 12 of 17 runs failed there with Error since 2025-10-0")
+    assert "0 of the 25 before" in item.because
+    assert item.failures_avoided is not None
+    assert 0.4 < item.failures_avoided.low < 12 / 17 < item.failures_avoided.high
+
+
+def test_failures_that_are_over_are_not_reported() -> None:
+    assert made({i: "Error" for i in range(10, 24) if i % 3}).advice("failing-step") == []
+
+
+def test_failures_that_retries_do_not_help_are_reported_as_they_are() -> None:
+    value = noise()
+
+    def work(i: int) -> Work:
+        tried = Pod(value(300), failures=((200.0, "Error"), (200.0, "Error")), fails="Error")
+        return {"extract": value(60), "transform": tried if i % 5 == 0 else value(300), "load": value(30)}
+
+    item = scene(etl(), 42, work).one("failing-step")
+    assert "9 of 42 runs failed at transform" in item.because
+    assert "0 of 18 retries helped" in item.because
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.likely == pytest.approx(9 / 42)

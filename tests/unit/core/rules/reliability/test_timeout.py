@@ -64,3 +64,13 @@ def test_the_headroom_is_a_setting_and_few_runs_are_silent() -> None:
     assert tight < wide
     few = replace(base, runs=base.runs[:8], options=AnalysisSettings(min_runs=5))
     assert few.advice("timeout") == []
+
+
+def test_several_hangs_do_not_hide_each_other() -> None:
+    value = noise()
+    of = argo(task("a"), task("b", "a"))
+    hung = {9: 9000.0, 20: 12000.0, 31: 15000.0}
+    found = scene(of, 42, lambda i: {"a": hung.get(i, value(60)), "b": value(60)}).advice("timeout")
+    item = next(r for r in found if r.id == "timeout.a")
+    assert "3 of 42 executions hung, the longest for 4h10m" in item.because
+    assert int(item.edits[0].proposed or "") < 300
