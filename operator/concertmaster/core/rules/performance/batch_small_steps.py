@@ -17,6 +17,7 @@ from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 
 _SIZES = (2, 4, 8, 16, 32)
+_SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
 _NO_LONGER = -0.02  # a run 2 % longer is not told apart from one that is not
 
 
@@ -114,6 +115,7 @@ def _rows(graph: WorkflowGraph, pods: dict[str, _Pods], least: float) -> Iterato
         if s.name in pods
         and pods[s.name].items == 1
         and pods[s.name].share >= least
+        and pods[s.name].work <= _SMALL
         and not s.on_exit
         and not s.conditional
     }
@@ -167,7 +169,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
     pods = _pods(runs)
     for own in pods.values():
-        if own.items >= 4 and own.share >= least:
+        if own.items >= 4 and own.share >= least and own.work <= _SMALL:
             found = _batch(evidence, runs, own)
             if found is not None:
                 yield found

@@ -64,14 +64,15 @@ def _cause(stalled: float | None, rate: float | None) -> tuple[str, str]:
 def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Finding | None:
     cores = median([r.cores for r in rows]) or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
-    # Against one core, or the request where that is smaller: a single thread cannot use more than one.
-    busy = cores / min(1.0, sum(requests)) if requests else cores
+    stalled = median([r.stalled for r in rows if r.stalled is not None])
+    # Against one core, or the request where that is smaller: a single thread cannot use more than one. Where the disk is
+    # seen to hold it up, a small request is no sign that it works.
+    seen = stalled is not None and stalled >= _STALLED
+    busy = cores / min(1.0, sum(requests)) if requests and not seen else cores
     if busy > evidence.settings.number("maxCpuPercent", 30.0) / 100:
         return None
-    stalled = median([r.stalled for r in rows if r.stalled is not None])
     rate = median([r.rate for r in rows if r.rate is not None])
-    on_disk = stalled is not None and stalled >= _STALLED
-    left = 1.0 - stalled if on_disk and stalled is not None else min(1.0, cores)
+    left = 1.0 - stalled if seen and stalled is not None else min(1.0, cores)
     gains = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
     if gains is None:
         return None

@@ -22,6 +22,9 @@ from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.stats.summary import summarize
 
+_ONE_SIDED = 1.2816  # 90 % confidence
+_SURE = 0.75  # of the threshold: what the spread must reach surely, while the spread itself reaches all of it
+
 
 def _longest(by_run: ByRun) -> dict[str, StepExecution]:
     """The slowest execution of each run: the one the run waits for."""
@@ -77,6 +80,11 @@ def _steady(
     return found, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
 
 
+def _at_least(cv: float, count: int) -> float:
+    """The coefficient of variation that so many values show with 90 % confidence: a few runs spread by accident."""
+    return cv * max(0.0, 1.0 - _ONE_SIDED * math.sqrt((0.5 + cv**2) / count))
+
+
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
     analysis = evidence.analysis
     longest = _longest(by_run)
@@ -85,6 +93,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
     threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
     middle = median([e.duration or 0.0 for e in rows])
     if len(rows) < 10 or summary.cv is None or summary.cv <= threshold or not middle:
+        return None
+    if _at_least(summary.cv, len(rows)) <= threshold * _SURE:
         return None
     explained = _by_size(rows)
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:

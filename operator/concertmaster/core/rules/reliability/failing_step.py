@@ -127,6 +127,7 @@ def _frequent(evidence: Evidence, found: Repeated) -> Finding:
     name, reason = evidence.title(found.step), _reason(found.failures)
     avoided = share_interval(found.failed, found.of)
     usual = found.earlier / found.before if found.before else 0.0
+    share, rate = found.failed / found.of, f"{found.failed} of {text.count(found.of, 'run')}"
     if avoided is not None:
         avoided = Interval(*(max(0.0, v - usual) for v in (avoided.low, avoided.likely, avoided.high)))
     since = f" since {_when(found.since)}" if found.since is not None else ""
@@ -136,12 +137,12 @@ def _frequent(evidence: Evidence, found: Repeated) -> Finding:
     message = next((e.message for e in reversed(found.failures) if e.message), None)
     return Finding(
         step=found.step,
-        action=f"Mend {name}: {found.failed} of {text.count(found.of, 'run')} failed there with {reason}{since}",
-        because=f"{found.failed} of {text.count(found.of, 'run')} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
-        otherwise=f"{text.percent(found.failed / found.of)} of the runs keep failing at {name}, each after {text.duration(pods)}",
-        current=f"{text.percent(found.failed / found.of)} of the runs fail there",
+        action=f"Mend {name}: {rate} failed there with {reason}{since}",
+        because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
+        otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
+        current=f"{text.percent(share)} of the runs fail there",
         proposed=f"{text.percent(usual)} of the runs, as before" if found.before else "runs that succeed",
-        expected=f"{text.percent(found.failed / found.of - usual)} of the runs no longer fail",
+        expected=f"{text.percent(share - usual)} of the runs no longer fail",
         confidence=0.8,
         failures_avoided=avoided,
         evidence=(

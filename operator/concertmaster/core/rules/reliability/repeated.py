@@ -17,8 +17,8 @@ _HELPED = 0.1  # share of retries that helped
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: all along), ``earlier`` of ``before``
-    until then. ``retries`` were tried on them, of which ``helped`` helped."""
+    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: all along), ``earlier`` of
+    ``before`` until then. ``retries`` were tried on them, of which ``helped`` helped."""
 
     step: str
     failures: tuple[StepExecution, ...]

@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level, SizeItem
+from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import (
     Evidence,
     Rule,
@@ -51,7 +52,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     limit = round_cpu(container.cpu_limit * factor)
     if limit is None:
         return None
-    predicted = evidence.gain(WhatIf.more_cpu(step.step, limit / container.cpu_limit))
+    predicted = _lifted(evidence, step.step, share, limit / container.cpu_limit)
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
     edits = resource_edits(step.spec, container, {("limits", "cpu"): proposed})
     gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
@@ -89,9 +90,24 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         edits=edits,
         evidence=(
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
-            "gain replayed with only the throttled share of the step faster",
+            "gain replayed with only the throttled share of the step faster; its upper end with all throttled time gone, its"
+            " lower end with half of the likely gain, since how much CPU it would use has not been seen",
         ),
     )
+
+
+def _lifted(evidence: Evidence, step: str, share: float, factor: float) -> Gain:
+    """What ``factor`` times the limit gains. A throttled period does not tell how much CPU it lacked: between half of what
+    Amdahl's law gives for the throttled share, and no throttled time left."""
+    found = evidence.gain(WhatIf.more_cpu(step, factor))
+    most = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
+    parts = []
+    for likely, high in ((found.seconds, most.seconds), (found.share, most.share)):
+        if likely is None or high is None:
+            return found
+        low = min(likely.low, _SURELY * likely.likely)
+        parts.append(Interval(low, likely.likely, max(likely.high, high.high)))
+    return replace(found, seconds=parts[0], share=parts[1])
 
 
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:

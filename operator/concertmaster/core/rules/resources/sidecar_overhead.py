@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
-from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepSpec
+from concertmaster.core.analysis.replay import critical_chain
+from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, StepSpec
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
@@ -68,6 +69,12 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     return sidecars
 
 
+def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
+    """Seconds per run that pods on the critical path stay alive after their step."""
+    chains = [critical_chain(run) for run in evidence.analysis.executed if run.usable]
+    return mean_interval([late * sum(a.step in own.steps for a in chain) for chain in chains])
+
+
 def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     analysis = evidence.analysis
     per_run, rate = analysis.cost.per_run, analysis.cost.runs_per_month
@@ -100,6 +107,8 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         gains.append(f"up to {text.money(reserved, currency)} less per run")
     if lingering:
         gains.append(f"{text.duration(late)} shorter life of each of {own.pods} pods")
+    slower = _slower(evidence, own, late) if lingering else None
+    makespan = analysis.makespan.mean
     todo = "request less for it" if not lingering else "let it end with the step"
     return Finding(
         step=next(iter(own.steps)) if len(own.steps) == 1 else None,
@@ -118,6 +127,10 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         expected=" and ".join(gains),
         confidence=0.7,
         saving_per_month=saving,
+        gain_seconds=slower,
+        gain_share=Interval(*(v / makespan for v in (slower.low, slower.likely, slower.high)))
+        if slower and makespan
+        else None,
         evidence=(f"steps: {text.listing(sorted(own.steps), 5)}",),
     )
 

@@ -1,6 +1,6 @@
-"""``queue-time``: how much of the run is waiting for a node or for a pod to start, and what makes it so.
+"""``queue-time``: how much of the run is waiting for a node, for a pod to start or for a lock, and what makes it so.
 
-Only waiting on the critical path counts: a pod that waits beside a longer step delays nobody. The two kinds have
+Only waiting on the critical path counts: a pod that waits beside a longer step delays nobody. The kinds have
 different cures. Waiting for a node is about room: smaller requests, other hours, more nodes. Starting is about
 images and volumes.
 """
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
+from concertmaster.core.model import Category, Finding, Interval, Level
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, median
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -114,8 +114,51 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     )
 
 
+def _locked(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
+    """Waiting for a mutex or semaphore: the time between a step's dependencies and its pod, beyond what others need."""
+    analysis = evidence.analysis
+    locks = {s.name: s.locks for s in analysis.definition.graph.steps if s.locks}
+    if not locks:
+        return None
+    usual = median([a.lag for run in runs for cs in run.chains for c in cs for a in c if a.step not in locks]) or 0.0
+    steps: dict[str, float] = {}
+    waits: list[float] = []
+    for run in runs:
+        found = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
+        waits.append(sum(found.values()))
+        for step, wait in found.items():
+            steps[step] = steps.get(step, 0.0) + wait / len(runs)
+    spans = sum(run.makespan for run in runs) / len(runs)
+    seconds = mean_interval(waits)
+    least = evidence.settings.number("minSharePercent", 10.0) / 100
+    if not steps or seconds is None or seconds.low <= 0 or seconds.likely < least * spans:
+        return None
+    share = Interval(*(v / spans for v in (seconds.low, seconds.likely, seconds.high)))
+    worst = max(steps, key=lambda n: (steps[n], n))
+    name, lock = evidence.title(worst), text.listing([n.rpartition("/")[2] for n in locks[worst]])
+    return Finding(
+        step=worst,
+        about="lock",
+        action=f"Hold the lock {lock} shorter, or let more than one have it; {name} waits for it",
+        because=(
+            f"{text.percent(share.likely)} of the run time, {text.duration(seconds.likely)} per run, is waiting for {lock}"
+            f" on the critical path {evidence.runs(len(runs))}, {text.duration(steps[worst])} of it at {name}"
+        ),
+        otherwise=f"steps that could run side by side keep taking turns, {text.duration(seconds.likely)} of each run",
+        current=f"{text.duration(median(waits))} per run (median)",
+        proposed="none on the critical path",
+        expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=tuple(
+            f"{n}: {text.duration(v)} per run" for n, v in sorted(steps.items(), key=lambda kv: -kv[1]) if v >= 1.0
+        ),
+    )
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for waiting, one for starting, each when it is a notable part of the run."""
+    """One recommendation for waiting, one for starting, one for locks, each when it is a notable part of the run."""
     runs = [run for run in evidence.analysis.executed if run.usable]
     if not evidence.analysis.enough or not runs:
         return
@@ -123,6 +166,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         finding = _finding(evidence, runs, field)
         if finding is not None:
             yield finding
+    locked = _locked(evidence, runs)
+    if locked is not None:
+        yield locked
 
 
 RULE = Rule(

@@ -47,5 +47,7 @@ def test_long_items_and_forks_are_silent() -> None:
     value = noise()
     wide = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}})
     assert scene(wide, 20, lambda _: {"check": [value(200) for _ in range(8)]}).advice("batch-small-steps") == []
+    slow = {"check": [Pod(value(200), startup=300.0) for _ in range(8)]}
+    assert scene(wide, 20, lambda _: slow).advice("batch-small-steps") == []
     fork = argo(task("a"), task("b", "a"), task("c", "a"))
     assert scene(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).advice("batch-small-steps") == []

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, Work, noise, scene
-from tests.support.core.scenarios import etl, measured
+from tests.support.core.scenarios import etl, measured, resources
 
 
 def test_stalls_on_the_disk_bound_the_gain() -> None:
@@ -43,3 +43,17 @@ def test_busy_steps_unknown_cpu_and_short_steps_are_silent() -> None:
         return {"extract": value(60), "transform": Pod(value(300), containers=unknown), "load": value(30)}
 
     assert scene(etl(), 20, work).advice("io-bound") == []
+
+
+def test_a_small_request_is_no_sign_of_work_where_the_disk_stalls() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        busy = measured(
+            cpu_request=0.2, cpu_seconds=0.1 * seconds, cpu_sampled_seconds=seconds, io_waiting_seconds=0.6 * seconds
+        )
+        return {"extract": value(60), "transform": Pod(seconds, containers=busy), "load": value(30)}
+
+    item = scene(etl(transform=resources(requests={"cpu": "200m", "memory": "1Gi"})), 20, work).one("io-bound")
+    assert "stalled on the disk 60 % of the time" in item.because

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.support.builders import MI, container
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, Scene, Work, scene
@@ -49,6 +51,8 @@ def test_a_sidecar_that_keeps_the_pod() -> None:
     item = _lingering(30.0).one("sidecar-overhead")
     assert "keeps pods alive 30s after the step has ended" in item.because
     assert "let it end with the step" in item.action
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(90)  # each of three steps in a row
 
 
 def test_cheap_and_punctual_sidecars_are_silent() -> None:
