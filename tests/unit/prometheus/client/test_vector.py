@@ -1,0 +1,97 @@
+"""Answers of the store: plain vectors are read by a faster way, and it makes no difference to what is read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.prometheus.client import vector as reader
+from concertmaster.prometheus.client.vector import Malformed, NotWhole, Vector, decode, vector
+
+LABELS = st.dictionaries(st.sampled_from(["a", "b", "c", "pod", "id"]), st.text(max_size=5), max_size=4)
+NUMBERS = st.sampled_from(["1", "-2.5", "1e9", "NaN", "+Inf", "0", "garbage", ""])
+SAMPLES = st.tuples(st.sampled_from([1.5, 1760000000, 1760000000.123]), NUMBERS)
+ELEMENTS = st.one_of(
+    st.fixed_dictionaries({"metric": LABELS, "value": SAMPLES}),
+    st.fixed_dictionaries({"metric": LABELS}, optional={"histogram": st.just([1, {"count": "1"}])}),
+)
+
+
+def body(result: object, **more: object) -> bytes:
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}, **more}).encode()
+
+
+def told(content: bytes, way: Any) -> tuple[Any, ...]:
+    try:
+        envelope = way(content)
+        found = vector(envelope)
+    except Malformed as error:
+        return (type(error), str(error))
+    flags = (envelope.status, envelope.warnings, envelope.infos, envelope.partial)
+    return (*flags, found.columns, found.rows, list(found.values), found.dropped, found.warnings, found.infos)
+
+
+@given(st.lists(ELEMENTS, max_size=8), st.lists(st.text(max_size=5), max_size=2), st.booleans())
+def test_both_ways_read_the_same(result: list[Any], warnings: list[str], partial: bool) -> None:
+    content = body(result, warnings=warnings, isPartial=partial)
+    assert told(content, decode) == told(content, reader._decode_any)
+
+
+def test_a_plain_vector_takes_the_faster_way() -> None:
+    found = decode(body([{"metric": {"pod": "x"}, "value": [1, "2"]}]))
+    assert isinstance(found.data, Vector)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        body([{"metric": {"pod": 7}, "value": [1, "2"]}]),
+        body([{"metric": {"pod": "x"}, "value": [1, 2]}]),
+        body([{"metric": {"pod": "x"}, "value": ["1", "2"]}]),
+        body([{"metric": None, "value": [1, "2"]}]),
+        body([{"metric": {"pod": "x"}, "histogram": [1, {"count": "1"}]}]),
+        body([7]),
+        body({"metric": {}}),
+        body([], warnings=None),
+        body([{"metric": {"pod": "x"}, "value": [1, "2"]}])[:-9],
+        body([{"metric": {"pod": "x"}, "value": [1, "2"]}]).replace(b"x", b"\xff"),
+        body([{"metric": {"pod": "x"}, "value": [1, "2"]}]).replace(b"x", b"\\ud800"),
+        b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}',
+        b'{"status":"success","data":{"resultType":"matrix","result":[]}}',
+        b'{"status":"error","errorType":"bad_data","error":"no"}',
+        b'{"status":"success"}',
+        b"<html>",
+        b"",
+        b"[" * 100_000,
+        b'{"status":"success","data":{"resultType":"vector","result":[' + b"[" * 100_000,
+    ],
+)
+def test_what_is_odd_is_said_as_the_standard_library_finds_it(content: bytes) -> None:
+    assert told(content, decode) == told(content, reader._decode_any)
+
+
+def test_a_body_that_was_cut_off_is_told_from_another_service() -> None:
+    with pytest.raises(NotWhole):
+        decode(body([{"metric": {"pod": "x"}, "value": [1, "2"]}])[:-1])
+    with pytest.raises(Malformed, match="no status"):
+        decode(b'{"kind":"Status"}')
+
+
+def test_label_sets_of_different_size_fill_the_same_columns() -> None:
+    found = vector(
+        decode(
+            body(
+                [
+                    {"metric": {}, "value": [1, "1"]},
+                    {"metric": {"a": "x"}, "value": [1, "2"]},
+                    {"metric": {"b": "y", "a": "z"}, "value": [1, "3"]},
+                ]
+            )
+        )
+    )
+    assert found.columns == ("a", "b")
+    assert found.rows == (("", ""), ("x", ""), ("z", "y"))
