@@ -7,19 +7,16 @@ written. This package is the only importer of sqlite3.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import merge_executions
 from concertmaster.history import rows
-from concertmaster.history.errors import HistoryReadOnly, translate, translated
+from concertmaster.history.database import Database
+from concertmaster.history.errors import translated
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.rebuild import rebuild
-from concertmaster.history.schema import open_copy, open_database
 
 _REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 
@@ -47,32 +44,8 @@ class Stats:
     unreadable: int
 
 
-class Store:
+class Store(Database):
     """One history file. Safe to use from several threads of one process."""
-
-    def __init__(self, path: str, *, copy: bool = False) -> None:
-        """Open ``path`` (":memory:" for none), creating or rebuilding it. ``recovered`` is a sentence for people when a
-        damaged file was set aside, or a copy lacks something. Raises HistoryError and its kinds.
-
-        ``copy``: work in memory on what the file holds, while its place cannot be written. Facts can be read anew from the
-        metrics and are taken; the journal cannot, and refuses to be written.
-        """
-        self.path = path
-        self._copy = copy
-        self._lock = threading.RLock()
-        self._db, self.recovered = open_copy(path) if copy else open_database(path)
-        self._lost: list[str] = []  # rows whose bytes could not be read
-
-    def close(self) -> None:
-        """Close the file; further calls fail."""
-        with self._lock:
-            self._db.close()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     # --- writing
 
@@ -119,29 +92,6 @@ class Store:
         with self._transaction():
             for key, fingerprint in fingerprints.items():
                 rows.note_fingerprint(self._db, key, fingerprint, at)
-
-    def write_journal(self, key: str, body: str, at: float) -> None:
-        """Keep ``body`` under ``key`` at ``at`` (unix seconds), on the disk before this returns."""
-        self._must_last()
-        with self._lock, translated(self.path):
-            self._db.execute("PRAGMA synchronous = FULL")  # what is lost with the power could never be taken back
-            try:
-                with self._transaction():
-                    self._db.execute("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (key, body, at))
-            finally:
-                self._db.execute("PRAGMA synchronous = NORMAL")
-
-    def drop_journal(self, key: str) -> None:
-        """Forget an entry of the journal."""
-        self._must_last()
-        with self._transaction():
-            self._db.execute("DELETE FROM journal WHERE key = ?", (key,))
-
-    def journal(self, prefix: str = "") -> dict[str, str]:
-        """The journal's entries whose key begins with ``prefix``, oldest first."""
-        with self._lock, translated(self.path):
-            rows = self._db.execute("SELECT key, body FROM journal ORDER BY at, key").fetchall()
-        return {str(key): str(body) for key, body in rows if str(key).startswith(prefix)}
 
     def forget(self, key: WorkflowKey) -> int:
         """Delete everything about a workflow; returns the number of pods deleted."""
@@ -266,31 +216,6 @@ class Store:
             )
 
     # --- inside
-
-    def _must_last(self) -> None:
-        if self._copy:
-            raise HistoryReadOnly(
-                f"history {self.path} cannot be written: what must outlast this process is not begun."
-            )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield
-                    self._db.execute("COMMIT")
-                except BaseException:
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise translate(error, self.path) from error
-
-    def _shrink(self) -> None:
-        with self._lock, translated(self.path):
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
 
     def _set_watermark(self, source: str, shard: str, until: float) -> None:
         self._db.execute(
