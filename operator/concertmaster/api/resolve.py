@@ -1,6 +1,6 @@
 """What a policy says once every default is filled in and the profile is merged over it. Pure.
 
-Only a profile's objectives and extra metrics are merged over the policy, leaf by leaf.
+Of a profile, objectives and extra metrics are merged over the policy, leaf by leaf; its inputs come before the policy's.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from typing import TypeVar
 
 from concertmaster.api.models.analysis import AnalysisSpec
 from concertmaster.api.models.apply import ApplySpec
-from concertmaster.api.models.common import ExtraMetricSpec
+from concertmaster.api.models.common import ExtraMetricSpec, InputSpec
 from concertmaster.api.models.objectives import DurationByType, ObjectivesSpec, QuantileObjective, TargetUtilization
 from concertmaster.api.models.policy import OptimizationPolicySpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, ref
+from concertmaster.core.model import InputSource
 from concertmaster.core.model.enums import ApplyMode, RuleMode
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import (
     AnalysisSettings,
     ApplySettings,
     Bounds,
     ChangeWindow,
-    ExtraMetric,
     Materiality,
     Objectives,
     Policy,
@@ -63,6 +64,7 @@ def resolve(
         pricing=pricing,
         rules={rule.name: RuleSettings(rule.mode is RuleMode.ENABLED, dict(rule.settings)) for rule in spec.rules},
         extra_metrics=tuple(_extra_metric(metric) for metric in metrics.values()),
+        inputs=tuple(_input(i) for i in (*(profile.spec.inputs if profile is not None else ()), *spec.inputs)),
         apply=_apply(spec.apply, mode),
         problems=(*problems, *unpriced),
         notes=notes,
@@ -86,7 +88,11 @@ def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
 
 
 def _extra_metric(spec: ExtraMetricSpec) -> ExtraMetric:
-    return ExtraMetric(spec.name, spec.query, spec.per, spec.unit)
+    return ExtraMetric(spec.name, spec.query, spec.per, spec.unit, spec.role)
+
+
+def _input(spec: InputSpec) -> InputSource:
+    return InputSource(spec.unit, spec.step, spec.parameter, spec.annotation, spec.env, spec.json_path)
 
 
 def _objectives(base: ObjectivesSpec, over: ObjectivesSpec | None) -> tuple[Objectives, tuple[str, ...]]:

@@ -16,7 +16,8 @@ from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.policy import ExtraMetric, Policy
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.history import Evidence
 

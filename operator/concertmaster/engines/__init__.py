@@ -12,6 +12,7 @@ from concertmaster.engines.common.placing import Assignment, Unassigned
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
 from concertmaster.engines.graph.steps import from_durations
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
+from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
@@ -50,5 +51,6 @@ __all__ = [
     "run_kind",
     "span",
     "trigger",
+    "with_inputs",
     "with_triggers",
 ]

@@ -19,6 +19,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.placing import Context, Placement
+from concertmaster.engines.inputs import Values, of_annotations
 from concertmaster.engines.live import LiveRun
 
 Raw = Mapping[str, Any]
@@ -48,6 +49,7 @@ class RunKind:
     never leave the server. ``children`` must be listed with a run, by the selector ``child_selector`` gives. ``parts``
     are kinds that are runs elsewhere, but only a part of this run where it owns them. ``pod_labels`` are the places, below
     ``spec``, of labels that its pods will carry besides its own (``*``: every entry of a list, each for some of the pods).
+    ``values`` gives the texts in which the size of its input may stand.
     """
 
     object: ObjectKind
@@ -60,6 +62,7 @@ class RunKind:
     child_selector: Callable[[KubeObject], str] = lambda obj: ""
     parts: tuple[str, ...] = ()
     pod_labels: tuple[tuple[str, ...], ...] = ()
+    values: Values = of_annotations
 
 
 @dataclass(frozen=True, slots=True)

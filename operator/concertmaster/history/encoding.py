@@ -48,8 +48,10 @@ def encode_record(record: RunRecord) -> bytes:
     """One live run record, its executions included, as bytes."""
     known = (record.start, record.end, record.outcome.value, record.source.value, record.fingerprint)
     head: list[object] = [*known, dict(record.extra)]
-    if record.pauses:
+    if record.pauses or record.input_size is not None:
         head.append([list(pause) for pause in record.pauses])
+    if record.input_size is not None:
+        head.append(record.input_size)
     return _deflate([head, [_execution_row(e) for e in record.steps]])
 
 
@@ -57,8 +59,9 @@ def decode_record(body: bytes, key: WorkflowKey, run: str) -> RunRecord:
     """The record that ``encode_record`` wrote."""
     (start, end, outcome, source, mark, extra, *more), rows = _inflate(body)
     pauses = tuple((float(a), float(b)) for a, b in more[0]) if more else ()
+    size = more[1] if len(more) > 1 else None
     steps = tuple(_execution(r) for r in rows)
-    return RunRecord(key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses)
+    return RunRecord(key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size)
 
 
 def _execution_row(e: StepExecution) -> list[Any]:

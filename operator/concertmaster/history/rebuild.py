@@ -84,7 +84,15 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     outcome = runs[at].outcome
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING):
         outcome = end.outcome
-    return [replace(r, outcome=outcome) if i == at else r for i, r in enumerate(runs)]
+    return [_sized(replace(r, outcome=outcome), end.input_size) if i == at else r for i, r in enumerate(runs)]
+
+
+def _sized(run: RunRecord, size: float | None) -> RunRecord:
+    """``run`` with the size of its input, where the end of it is all that was read live."""
+    if size is None:
+        return run
+    steps = tuple(e if e.input_size is not None else replace(e, input_size=size) for e in run.steps)
+    return replace(run, steps=steps, input_size=size)
 
 
 def _began_with(run: RunRecord, end: RunRecord) -> bool:

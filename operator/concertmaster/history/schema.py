@@ -44,6 +44,13 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
     ("CREATE TABLE journal (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",),
     # Nobody asked which workflows changed: what a cycle wrote, it knows.
     ("DROP TABLE counters", "ALTER TABLE workflows DROP COLUMN changed"),
+    # What users' queries said of a run, beyond the retention of the metrics. Step "" is the run as a whole.
+    (
+        """CREATE TABLE amounts (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT NOT NULL, metric TEXT NOT NULL, step TEXT NOT NULL, value REAL NOT NULL,
+            PRIMARY KEY (workflow, run, metric, step)) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.metrics import ByRun, with_metrics
 from concertmaster.engines import merge_executions
-from concertmaster.history import rows
+from concertmaster.history import amounts, rows
 from concertmaster.history.database import Database
 from concertmaster.history.errors import translated
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
@@ -82,6 +84,12 @@ class Store(Database):
                 self._set_watermark(*watermark)
             return Added(new, changed, frozenset(touched))
 
+    def add_amounts(self, key: WorkflowKey, values: Mapping[ExtraMetric, ByRun]) -> None:
+        """Keep what users' queries say of the runs of a workflow, by run and step; values of metrics that are not among
+        ``values`` are forgotten."""
+        with self._transaction():
+            amounts.keep(self._db, rows.make_id(self._db, key), values)
+
     def set_watermark(self, source: str, shard: str, until: float) -> None:
         """Facts of this source and shard are complete up to ``until`` (unix seconds)."""
         with self._transaction():
@@ -116,6 +124,7 @@ class Store(Database):
                 for run in rows.names(self._db, number) - recent:
                     gone += self._db.execute("DELETE FROM pods WHERE workflow = ? AND run = ?", (number, run)).rowcount
                     self._db.execute("DELETE FROM records WHERE workflow = ? AND run = ?", (number, run))
+                amounts.keep_only(self._db, number, recent)
                 # names are reused: what is long past goes even where the name is still in use
                 old = "DELETE FROM pods WHERE workflow = ? AND ended < ?"
                 gone += self._db.execute(old, (number, before - _REUSED_NAME_SLACK)).rowcount
@@ -149,9 +158,11 @@ class Store(Database):
             live = rows.records_of_runs(self._db, number, key, names, self._lost)
             query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
             marks = self._db.execute(query, (number,)).fetchall()
+            values = amounts.read(self._db, number, definition.metrics if definition is not None else ())
         records = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of)]
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
-        records = [_fingerprinted(r, marks) for r in records if since is None or r.end is None or r.end >= since]
+        records = [r for r in records if since is None or r.end is None or r.end >= since]
+        records = [with_metrics(_fingerprinted(r, marks), values) for r in records]
         records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
         return records if limit is None else newest_finished(records, limit) if limit > 0 else []
 

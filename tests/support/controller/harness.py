@@ -16,7 +16,7 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.policy import ExtraMetric
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
 from concertmaster.history import Evidence
 from concertmaster.kube.access import AccessChecker

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,8 @@ def test_records_come_back_as_they_went_in(
 ) -> None:
     facts = {"start": 1.5, "end": end, "outcome": outcome, "fingerprint": mark, "extra": {"tokens": 5.0}}
     record = run_record(rows, workflow=KEY, source=Source.LIVE, **facts)  # type: ignore[arg-type]
-    assert encoding.decode_record(encoding.encode_record(record), KEY, "r") == record
+    for kept in (record, replace(record, input_size=7e9), replace(record, pauses=((1.0, 2.0),), input_size=0.0)):
+        assert encoding.decode_record(encoding.encode_record(kept), KEY, "r") == kept
 
 
 def test_every_field_of_the_vocabulary_is_kept() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -15,12 +15,13 @@ from concertmaster.api.models.base import (
     Line80,
     Line1000,
     ShortName,
+    StepName,
     Timestamp,
     rule,
     schema,
 )
 from concertmaster.core.model import LabelRequirement
-from concertmaster.core.model.enums import Per
+from concertmaster.core.model.enums import InputUnit, MetricRole, Per
 
 # A query without the window would find nothing once a run has ended; the operator fills in the run's own span.
 WINDOW_RULE = rule(
@@ -35,6 +36,23 @@ Query = Annotated[
     str,
     StringConstraints(min_length=1, max_length=2048),
     Field(json_schema_extra=schema(unit="PromQL", rules=[WINDOW_RULE])),
+]
+
+
+EnvName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_][-._A-Za-z0-9]*$", min_length=1, max_length=128),
+    Field(json_schema_extra=schema(forms="the name of an environment variable")),
+]
+ParameterName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*$", min_length=1, max_length=128),
+    Field(json_schema_extra=schema(forms="the name of a parameter")),
+]
+JsonPath = Annotated[
+    str,
+    StringConstraints(pattern=r"^\{?\.[^\r\n]+$", min_length=2, max_length=256),
+    Field(json_schema_extra=schema(forms="a JSONPath that begins with a dot")),
 ]
 
 
@@ -119,8 +137,74 @@ class ExtraMetricSpec(ApiModel):
         "confined to the profile's namespace.",
         examples=["sum by (run, step) (last_over_time(llm_tokens_total[$window]))"],
     )
+    role: MetricRole | None = Field(
+        default=None,
+        description="What the value measures. InputSize: size of the input, to compare runs at equal input and to size by"
+        " input. Tokens, Cost (in the pricing's currency), CacheHits (lookups answered from a cache, percent), Errors,"
+        " Items (pieces of work): used by budgets, objectives, cost and the rules about caching and batching.",
+        examples=["InputSize"],
+        json_schema_extra=schema(default="a number of its own, for budgets and unit prices"),
+    )
     unit: Line80 | None = Field(
         default=None, description="Unit of the value, used in sentences and reports.", examples=["tokens"]
+    )
+
+
+_INPUT_RULES = [
+    rule(
+        "[has(self.parameter), has(self.annotation), has(self.env), has(self.jsonPath)].filter(x, x).size() == 1",
+        "exactly one of parameter, annotation, env and jsonPath must be set",
+    )
+]
+
+
+class InputSpec(ApiModel):
+    """Where the object of a run holds the size of its input, as a number or a quantity such as 1.5Gi."""
+
+    model_config = ConfigDict(json_schema_extra=schema(rules=_INPUT_RULES))
+
+    annotation: LabelKey | None = Field(
+        default=None,
+        description="Annotation of the run (of a Job also of its pods) that holds the size.",
+        examples=["example.com/input-bytes"],
+    )
+    env: EnvName | None = Field(
+        default=None,
+        description="Environment variable, with a literal value, in the pod template of a Job or JobSet.",
+        examples=["INPUT_BYTES"],
+    )
+    json_path: JsonPath | None = Field(
+        default=None,
+        description="JSONPath into the run's object; several numbers add up.",
+        examples=[".metadata.annotations['example.com/input-bytes']"],
+    )
+    parameter: ParameterName | None = Field(
+        default=None,
+        description="Argo parameter or Tekton param. A step's own value, such as the one of a fan-out item or a task's"
+        " result passed on, wins over the run's.",
+        examples=["input-bytes"],
+    )
+    step: StepName | None = Field(
+        default=None,
+        description="Step whose input this is.",
+        examples=["transform"],
+        json_schema_extra=schema(default="every step without an entry of its own"),
+    )
+    unit: InputUnit = Field(
+        default=InputUnit.BYTES,
+        description="What the size counts: bytes, or things such as rows or files.",
+        examples=["Count"],
+    )
+
+
+def inputs_field() -> Any:
+    """``spec.inputs`` of profiles and policies."""
+    return Field(
+        default=(),
+        max_length=20,
+        description="Where runs say how large their input is. Runs are then compared at equal input, and memory is sized by"
+        " input. Read from live runs; an extra metric with role InputSize wins.",
+        examples=[[{"parameter": "input-bytes"}]],
     )
 
 

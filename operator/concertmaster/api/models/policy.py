@@ -12,8 +12,10 @@ from concertmaster.api.models.base import ApiModel, Line80, Line400, Resource, S
 from concertmaster.api.models.common import (
     Condition,
     ExtraMetricSpec,
+    InputSpec,
     LabelSelector,
     conditions_field,
+    inputs_field,
     observed_generation_field,
 )
 from concertmaster.api.models.kinds import TargetKind, TargetVersion
@@ -78,6 +80,7 @@ class OptimizationPolicySpec(ApiModel):
         examples=[[{"name": "tokens", "query": "sum by (run) (last_over_time(llm_tokens_total[$window]))"}]],
         json_schema_extra=schema(list_map="name"),
     )
+    inputs: tuple[InputSpec, ...] = inputs_field()
     metrics_source: ShortName = Field(
         default="default",
         description="Name of a metrics source of the operator's configuration. Never a URL.",

@@ -19,7 +19,7 @@ from concertmaster.api.models.base import (
     rule,
     schema,
 )
-from concertmaster.api.models.common import ExtraMetricSpec, LabelSelector, Query
+from concertmaster.api.models.common import ExtraMetricSpec, InputSpec, LabelSelector, Query, inputs_field
 from concertmaster.api.models.kinds import RUNS, TARGETS, RunKind, RunVersion, TargetKind, TargetVersion, pair_rule
 from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
@@ -200,6 +200,7 @@ class WorkflowProfileSpec(ApiModel):
         description="A workflow of any engine, described by its steps.",
         examples=[{"podRunLabel": "example.com/run", "steps": [{"name": "extract"}]}],
     )
+    inputs: tuple[InputSpec, ...] = inputs_field()
     objectives: ObjectivesSpec | None = Field(
         default=None,
         description="Objectives of this workflow; each value given here replaces the policy's.",

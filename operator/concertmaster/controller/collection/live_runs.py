@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
@@ -20,8 +20,18 @@ from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKin
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Heartbeat, Seen
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Claims, LiveRun, as_in_history, children, end_alone, end_mark, ended, run_kind
+from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import (
+    Claims,
+    LiveRun,
+    as_in_history,
+    children,
+    end_alone,
+    end_mark,
+    ended,
+    run_kind,
+    with_inputs,
+)
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.depth import TooDeep, check_depth
@@ -38,6 +48,10 @@ MOST_CHILDREN_BYTES = 32 << 20  # the same, of what is looked at in them
 _CHILDREN_PAGE = 100
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
+
+
+Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
+"""A workflow and where its input sizes stand: runs are read again when either is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,7 @@ class LiveRuns:
         self._pending = Pending() if pending is None else pending
         self._clock = clock
         self._claims = Claims()
-        self._covered: frozenset[WorkflowKey] = frozenset()
+        self._covered: frozenset[Covered] = frozenset()
         self._changed: set[WorkflowKey] = set()
         self._notes: dict[str, None] = {}
         self._findings: StableFindings[WorkflowKey] = StableFindings()
@@ -121,9 +135,9 @@ class LiveRuns:
                 self._store = self._keeper.store
                 self._pending.forget()
             self._watch = Watch(self._kinds.present, self._watch.edition + renewed)
-            self._covered = self._claims.keys
+            self._covered = self._reading(definitions)
         else:
-            self._catch_up(heartbeat)
+            self._catch_up(self._reading(definitions), heartbeat)
         self.follow(self._watch)
         self.read(heartbeat, again=True)
         changed, self._changed = frozenset(self._changed), set()
@@ -184,21 +198,20 @@ class LiveRuns:
         name, key = waiting.ref.name, definition.key
         try:
             parts, missing = self._children(waiting.ref, raw)
-            found = kind.read(raw, parts, definition.key, definition)
-            if found.complete:
-                return _Read(
-                    waiting, as_in_history(found.record, definition), key=key, problems=_problems(name, found.problems)
-                )
+            run = kind.read(raw, parts, definition.key, definition)
+            record, unread = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
+            run = replace(run, record=record, problems=(*run.problems, *unread))
+            if run.complete:
+                record = as_in_history(record, definition)
+                return _Read(waiting, record, key=key, problems=_problems(name, run.problems))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
             self._note(text)
             return _Read(waiting, key=key, problems=_problems(name, (text,)))
-        why = self._note_missing(waiting.ref, found, missing)
+        why = self._note_missing(waiting.ref, run, missing)
         whole = children(raw) is None
-        return _Read(
-            waiting, end_alone(found), whole, key, _problems(name, found.problems or (f"of run {name} {why}",))
-        )
+        return _Read(waiting, end_alone(run), whole, key, _problems(name, run.problems or (f"of run {name} {why}",)))
 
     def _children(self, ref: ObjectRef, raw: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
         """TaskRuns or pods of a run, and why there are none where that is known."""
@@ -230,14 +243,19 @@ class LiveRuns:
                 return {**item, "apiVersion": ref.resource.api_version, "kind": ref.resource.kind}
         return None
 
-    def _catch_up(self, heartbeat: Heartbeat) -> None:
-        """Runs that had ended before their workflow got a profile: the watch has brought them and they were passed."""
-        new = self._claims.keys - self._covered
-        covered = set(self._claims.keys & self._covered)
+    @staticmethod
+    def _reading(definitions: Sequence[WorkflowDefinition]) -> frozenset[Covered]:
+        return frozenset((d.key, d.inputs) for d in definitions)
+
+    def _catch_up(self, observed: frozenset[Covered], heartbeat: Heartbeat) -> None:
+        """Runs that had ended before their workflow got a profile, or its ``spec.inputs``: the watch has brought them and
+        they were passed."""
+        new = observed - self._covered
+        covered = set(observed & self._covered)
         if new:  # also a workflow whose history was dropped and which has a profile again
             self._pending.forget()
         for kind in self._watch.kinds:
-            for namespace in sorted({k.namespace for k in new}):
+            for namespace in sorted({k.namespace for k, _ in new}):
                 heartbeat("live")
                 try:
                     self._list(kind, namespace)
@@ -245,7 +263,7 @@ class LiveRuns:
                     raise
                 except KubeError as error:
                     self._note(f"finished runs in namespace {namespace} are not known yet: {error}")
-                    new -= {k for k in new if k.namespace == namespace}
+                    new -= {n for n in new if n[0].namespace == namespace}
         self._covered = frozenset(covered | new)
 
     def _list(self, kind: ServedRunKind, namespace: str) -> None:

@@ -22,7 +22,7 @@ from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Watermarks
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.policy import ExtraMetric
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import job_ends
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError

@@ -1,21 +1,25 @@
 """Users' own queries: durations of steps without pods, and extra metrics of runs. Fenced, bounded, never trusted.
 
 A duration is stored when it is first seen, as an execution of its step, so that the run outlives the series. Extra
-metrics are asked for when a workflow is analysed, over its whole window: one query per metric tells all runs, and what
-the store has forgotten is unknown rather than zero. A query that is refused concerns its author and nobody else.
+metrics are asked for when a workflow is analysed, over its whole window: one query per metric tells all runs. What it
+says of a run is kept in the history, so that it outlives the series as well. A query that is refused concerns its author
+and nobody else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import Per
-from concertmaster.core.model.policy import ExtraMetric
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.metrics import ByRun, with_metrics
 from concertmaster.engines import from_durations
 from concertmaster.engines.common.placing import QUERIED
+from concertmaster.history import HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 
@@ -196,14 +200,18 @@ class UserQueries:
 
         problem = ""
         at = float(int(now - client.source.delay_seconds))
+        names = {r.run for r in runs}
+        read: dict[ExtraMetric, ByRun] = {}
         for metric in metrics:
             name = f"extraMetrics {metric.name}"
             try:
                 check(metric.query, where=name)
                 if not runs:
                     continue
+                read[metric] = {}
                 if self._left < 1:
-                    return runs, "more queries of users than limits.extraQueriesPerCycle allows; raise it or wait"
+                    problem = "more queries of users than limits.extraQueriesPerCycle allows; raise it or wait"
+                    continue
                 self._left -= 1
                 found = run_values(
                     client,
@@ -218,23 +226,11 @@ class UserQueries:
             except MetricsError as error:
                 problem = problem or str(error)
                 continue
-            runs = [_with_values(run, metric, found.values) for run in runs]
-        return runs, problem
-
-
-def _with_values(run: RunRecord, metric: ExtraMetric, values: dict[tuple[str, str], float]) -> RunRecord:
-    """A run with one metric's values; what is told per step also adds up to the run."""
-    if metric.per is Per.RUN:
-        value = values.get((run.run, ""))
-        return run if value is None else replace(run, extra={**run.extra, metric.name: value})
-    mine = {step: value for (name, step), value in values.items() if name == run.run}
-    if not mine:
-        return run
-    first: set[str] = set()
-    steps: list[StepExecution] = []
-    for execution in run.steps:  # the value is the step's, not each pod's: it goes to the first execution
-        if execution.step in mine and execution.step not in first:
-            first.add(execution.step)
-            execution = replace(execution, extra={**execution.extra, metric.name: mine[execution.step]})
-        steps.append(execution)
-    return replace(run, steps=tuple(steps), extra={**run.extra, metric.name: sum(mine.values())})
+            for (run, step), value in found.values.items():
+                if run in names:
+                    read[metric].setdefault(run, {})[step] = value
+        if not runs:
+            return runs, problem
+        with suppress(HistoryError):  # they are read again the next time; that nothing can be written is said elsewhere
+            self._keeper.store.add_amounts(definition.key, read)
+        return [with_metrics(r, read) for r in runs], problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -75,6 +75,9 @@ def resolve_subject(
         return Subject(entry, None, None, (), Resolved(None, finding), "")
     policy, losers = book.resolve(profile)
     resolved = definitions.resolve(entry, targets)
+    if resolved.definition is not None and (policy.inputs or policy.extra_metrics):
+        own = replace(resolved.definition, inputs=policy.inputs, metrics=policy.extra_metrics)
+        resolved = replace(resolved, definition=own)
     source = policy.metrics_source
     refusal = None
     if source not in sources.names():

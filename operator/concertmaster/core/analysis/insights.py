@@ -142,8 +142,7 @@ def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
 
 
 def _input(run: RunRecord) -> float:
-    sizes = [e.input_size for e in run.steps if e.input_size is not None]
-    return sum(sizes) if sizes else math.nan
+    return run.input_total if run.input_total is not None else math.nan
 
 
 def mean_split(runs: Sequence[ExecutedRun]) -> TimeSplit | None:

@@ -123,7 +123,7 @@ def comparable(found: BeforeAfter) -> Sizes:
     """What makes runs comparable: the input size where all runs tell it, else the number of items they worked on
     (attempts left out, or a change that causes retries would explain its own harm)."""
     runs = (*found.before, *found.after)
-    inputs = {r.run: sum(e.input_size for e in r.steps if e.input_size is not None) for r in runs}
+    inputs = {r.run: r.input_total or 0.0 for r in runs}
     if runs and all(size > 0 for size in inputs.values()):
         return inputs
     return {r.run: float(len({(e.step, e.item) for e in r.steps})) for r in runs}

@@ -19,8 +19,9 @@ from concertmaster.core.model.definitions import (
     WorkflowKey,
 )
 from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
-from concertmaster.core.model.enums import Category, Level, Severity, Verdict
+from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, Severity, Verdict
 from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
+from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import ITEM_JOIN, Outcome, RunRecord, Source, StepExecution, without_pauses
 
@@ -37,10 +38,13 @@ __all__ = [
     "Finding",
     "GroupLimit",
     "Impact",
+    "InputSource",
+    "InputUnit",
     "Interval",
     "JobFact",
     "LabelRequirement",
     "Level",
+    "MetricRole",
     "NameSegment",
     "ObjectKind",
     "Outcome",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core.model.engines import EngineTraits
+from concertmaster.core.model.inputs import ExtraMetric, InputSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,8 @@ class WorkflowDefinition:
     series_run_label: str | None = None  # the same for the results of duration queries
     pointer: str | None = None  # JSON pointer of the part that describes a run ("/spec", "/spec/workflowSpec" ...)
     declared: Mapping[str, object] = field(default_factory=dict)  # fields of the whole that advice is about, as written
+    inputs: tuple[InputSource, ...] = ()  # where its run objects hold the size of their input
+    metrics: tuple[ExtraMetric, ...] = ()  # what users' queries say of its runs
 
     @property
     def holders(self) -> tuple[str, ...]:

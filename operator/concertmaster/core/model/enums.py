@@ -78,6 +78,24 @@ class RuleMode(StrEnum):
     DISABLED = "Disabled"
 
 
+class MetricRole(StrEnum):
+    """What an extra metric measures, so that rules and reports can use it."""
+
+    INPUT_SIZE = "InputSize"
+    TOKENS = "Tokens"
+    COST = "Cost"
+    CACHE_HITS = "CacheHits"
+    ERRORS = "Errors"
+    ITEMS = "Items"
+
+
+class InputUnit(StrEnum):
+    """What the size of an input counts."""
+
+    BYTES = "Bytes"
+    COUNT = "Count"
+
+
 class Per(StrEnum):
     """What one value of an extra metric belongs to."""
 

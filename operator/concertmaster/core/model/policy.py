@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame, Per
+from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame
+from concertmaster.core.model.inputs import ExtraMetric, InputSource
 
 SCORE_WEIGHTS: Mapping[str, int] = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
 TARGET_CPU_UTILIZATION = 0.70
@@ -157,16 +158,6 @@ def _number(value: str | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtraMetric:
-    """A number per run (or per step of a run) from a query of the user's own; the query contains ``$window``."""
-
-    name: str
-    query: str
-    per: Per = Per.RUN
-    unit: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Range:
     """Least and most a change may set: cores, bytes or pods at a time."""
 
@@ -242,6 +233,7 @@ class Policy:
     pricing: Pricing = field(default_factory=Pricing)
     rules: Mapping[str, RuleSettings] = field(default_factory=dict)
     extra_metrics: tuple[ExtraMetric, ...] = ()
+    inputs: tuple[InputSource, ...] = ()
     apply: ApplySettings = ApplySettings()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

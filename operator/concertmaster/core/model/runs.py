@@ -85,7 +85,8 @@ class RunRecord:
     """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid where known).
 
     ``pauses``: (from, to) between a failed end and the retry of the same run; nobody waited for anything in them. They
-    are no part of the run's time: see ``without_pauses``.
+    are no part of the run's time: see ``without_pauses``. ``input_size``: of the run as a whole, in the unit its source
+    declares; a step's own is with its executions.
     """
 
     workflow: WorkflowKey
@@ -98,6 +99,16 @@ class RunRecord:
     fingerprint: str | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
     pauses: tuple[tuple[float, float], ...] = ()
+    input_size: float | None = None
+
+    @property
+    def input_total(self) -> float | None:
+        """Size of what the run worked on: its own where it is known, else the sum of its steps' (attempts at the same item
+        count once); None when unknown."""
+        if self.input_size is not None:
+            return self.input_size
+        sizes = {(e.step, e.item): e.input_size for e in self.steps if e.input_size is not None}
+        return sum(sizes.values()) if sizes else None
 
     @property
     def makespan(self) -> float | None:

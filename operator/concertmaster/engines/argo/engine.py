@@ -7,7 +7,7 @@ from typing import Any
 
 from concertmaster.core.model import ObjectKind, PodFact, WorkflowKey
 from concertmaster.engines.argo.definition import define, trigger
-from concertmaster.engines.argo.live import read_run, workflow_of
+from concertmaster.engines.argo.live import read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
 from concertmaster.engines.argo.traits import API, ARGO
@@ -66,6 +66,7 @@ ENGINE = Engine(
             read=lambda raw, _, key, definition: read_run(raw, key, definition),
             finished_selector=f"{_COMPLETED}=true",
             pod_labels=(("podMetadata", "labels"), ("templates", "*", "metadata", "labels")),
+            values=lambda raw, _: run_values(raw),
         ),
     ),
     companions={

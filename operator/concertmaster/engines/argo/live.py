@@ -21,6 +21,7 @@ from concertmaster.engines.argo.status import Node, read_nodes
 from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
 from concertmaster.engines.live import LiveRun, live_run
 
 _OUTCOMES = {
@@ -64,7 +65,7 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     """
     obj = KubeObject.of(raw)
     nodes = read_nodes(obj.status, obj.name, obj.problems)
-    first_version = obj.text_at(obj.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
+    first_version = _first_version(obj)
     links = Links(nodes)
     executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, definition, first_version)]
     return live_run(
@@ -77,6 +78,33 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
         fingerprint=None if obj.spec.get("workflowTemplateRef") else fingerprint([material(obj.spec), []]),
         complete=bool(nodes),
     )
+
+
+def run_values(raw: Mapping[str, Any]) -> RunValues:
+    """Parameters and annotations of a Workflow, and the parameters of each of its pods. What the template declares holds
+    where the run sets nothing."""
+    obj = KubeObject.of(raw)
+    stored = mapping(obj.status.get("storedWorkflowTemplateSpec"), "storedWorkflowTemplateSpec", obj.problems)
+    parameters: dict[str, str] = {}
+    for spec in (stored, obj.spec):
+        parameters |= _parameters(spec.get("arguments"))
+    nodes = read_nodes(obj.status, obj.name, obj.problems)
+    first_version = _first_version(obj)
+    pods = {
+        _pod(n, obj.name, first_version): NamedValues(parameters=_parameters(n.raw.get("inputs")))
+        for n in nodes.values()
+        if n.kind == "Pod"
+    }
+    return RunValues(NamedValues(parameters=parameters, annotations=annotations_of(raw)), pods)
+
+
+def _parameters(holder: object) -> dict[str, str]:
+    return parameters_of(holder.get("parameters"), "parameters") if isinstance(holder, Mapping) else {}
+
+
+def _first_version(obj: KubeObject) -> bool:
+    """Whether the run's pods are named by the scheme of Argo before 3.2."""
+    return obj.text_at(obj.meta, "annotations", f"{_LABEL}pod-name-format") == "v1"
 
 
 def _executions(

@@ -7,8 +7,9 @@ from concertmaster.engines.base import PODS, ChartSwitch, Engine, RunKind
 from concertmaster.engines.common.manifest import mapping
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.inputs import of_pods
 from concertmaster.engines.jobs.definition import STEP, define
-from concertmaster.engines.jobs.live import read_run, workflow_of
+from concertmaster.engines.jobs.live import pod_templates, read_run, workflow_of
 from concertmaster.engines.jobs.pods import INDEX_LABEL, place, settle
 from concertmaster.engines.jobs.traits import JOB, RUN
 
@@ -46,6 +47,7 @@ ENGINE = Engine(
             children=PODS,
             child_selector=_pods_of,
             pod_labels=(("template", "metadata", "labels"),),
+            values=of_pods(pod_templates),
         ),
     ),
     owner_kinds=("Job",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +44,12 @@ def read_run(
     run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
     # A failed Job has no completion time.
     return replace(run, reason=reason, finished=at if run.finished is None else run.finished)
+
+
+def pod_templates(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The pod template of a Job."""
+    obj = KubeObject.of(raw)
+    yield mapping(obj.spec.get("template"), "spec.template", obj.problems)
 
 
 def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, problems: Problems) -> StepExecution:

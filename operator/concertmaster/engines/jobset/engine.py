@@ -7,9 +7,10 @@ from concertmaster.engines.base import PODS, ChartSwitch, Engine, RunKind
 from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.selectors import label_value
+from concertmaster.engines.inputs import of_pods
 from concertmaster.engines.jobs.pods import INDEX_LABEL, settle
 from concertmaster.engines.jobset.definition import define
-from concertmaster.engines.jobset.live import read_run, workflow_of
+from concertmaster.engines.jobset.live import pod_templates, read_run, workflow_of
 from concertmaster.engines.jobset.pods import LABELS, place, set_of
 from concertmaster.engines.jobset.traits import JOBSET, RUN
 
@@ -41,6 +42,7 @@ ENGINE = Engine(
             child_selector=lambda obj: f"{_SET}={obj.name}",
             parts=("Job",),
             pod_labels=(("replicatedJobs", "*", "template", "spec", "template", "metadata", "labels"),),
+            values=of_pods(pod_templates),
         ),
     ),
     owner_kinds=("Job",),

@@ -6,7 +6,7 @@ set that was restarted is never whole here. The Jobs themselves are not read: th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +62,14 @@ def read_run(
     complete = bool(steps) and not restarts and not lost
     run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)
     return replace(run, reason=reason, started=begun, finished=at)
+
+
+def pod_templates(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The pod templates of a JobSet."""
+    obj = KubeObject.of(raw)
+    for row in sequence(obj.spec.get("replicatedJobs"), "spec.replicatedJobs", obj.problems):
+        job = mapping(mapping(row, "replicatedJobs[]", obj.problems).get("template"), "template", obj.problems)
+        yield mapping(mapping(job.get("spec"), "spec", obj.problems).get("template"), "template", obj.problems)
 
 
 def _is_of(pod: Mapping[str, Any], obj: KubeObject) -> bool:

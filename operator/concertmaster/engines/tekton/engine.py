@@ -8,7 +8,7 @@ from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.definition import define, tasks_of
-from concertmaster.engines.tekton.live import read_run, workflow_of
+from concertmaster.engines.tekton.live import read_run, run_values, workflow_of
 from concertmaster.engines.tekton.pods import LABELS, place
 from concertmaster.engines.tekton.traits import API, TEKTON
 
@@ -43,6 +43,7 @@ ENGINE = Engine(
             children=ObjectKind(API, "TaskRun", "taskruns"),
             child_selector=lambda obj: f"{_RUN}={obj.name}",
             pod_labels=(("taskRunSpecs", "*", "metadata", "labels"),),
+            values=run_values,
         ),
     ),
     companions={"Pipeline": (TASK,)},

@@ -14,6 +14,7 @@ from typing import Any
 from concertmaster.core.model import ContainerFact, Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text, timestamp
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
 from concertmaster.engines.live import LiveRun, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
@@ -69,6 +70,23 @@ def read_run(
         fingerprint=fingerprint([own]) if own else None,
         complete=bool(steps) and present >= set(tasks),
     )
+
+
+def run_values(raw: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]]) -> RunValues:
+    """Parameters and annotations of a PipelineRun, and of each TaskRun by its pod: there, results of other tasks have
+    taken the place of the references to them."""
+    obj = KubeObject.of(raw)
+    pods = {}
+    for task_run in task_runs:
+        part = KubeObject.of(task_run)
+        retried = sequence(part.status.get("retriesStatus"), "retriesStatus", part.problems)
+        for status in (part.status, *(mapping(s, "retriesStatus", part.problems) for s in retried)):
+            pods[str(status.get("podName"))] = _named(part)
+    return RunValues(_named(obj), pods)
+
+
+def _named(obj: KubeObject) -> NamedValues:
+    return NamedValues(parameters_of(obj.spec.get("params"), "params"), annotations_of(obj.raw))
 
 
 def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Problems) -> Iterator[StepExecution]:

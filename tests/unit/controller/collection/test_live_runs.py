@@ -22,7 +22,7 @@ from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.interfaces import Seen
 from concertmaster.core.analysis.workflow import analyze
-from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinition
+from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
 from concertmaster.engines import assign
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
@@ -333,6 +333,22 @@ def test_a_profile_made_later_gets_the_runs_that_had_ended_before(world: World) 
     world.client.selected.clear()
     world.look(BACKUP, BUILD, ETL, other)
     assert world.client.selected == []
+
+
+def test_inputs_named_later_are_read_off_the_runs_that_still_exist(world: World) -> None:
+    """Their sizes get into the history, of the run and of its steps; a text that is no size is said."""
+    for name, size in (("etl-1", "1.5Gi"), ("etl-2", "much")):
+        raw = world.client.add(WORKFLOWS, etl_run(name))
+        raw["spec"]["arguments"] = {"parameters": [{"name": "size", "value": size}]}
+        assert world.see(WORKFLOWS, raw)
+    world.live.read()
+    assert [run.input_total for run in world.runs(ETL)] == [None, None]
+    sized = replace(ETL, inputs=(InputSource(parameter="size"),))
+    seen = world.look(sized, BACKUP, BUILD)
+    assert {run.run: run.input_size for run in world.runs(ETL)} == {"etl-1": 1.5 * 2**30, "etl-2": None}
+    assert {e.input_size for run in world.runs(ETL) if run.run == "etl-1" for e in run.steps} == {1.5 * 2**30}
+    assert 'parameter size of run etl-2 is "much", neither a number nor a quantity' in str(seen.by_workflow[ETL.key])
+    assert world.look(sized, BACKUP, BUILD) == replace(seen, changed=frozenset())
 
 
 def test_a_list_that_fails_for_a_new_profile_is_tried_again(world: World) -> None:

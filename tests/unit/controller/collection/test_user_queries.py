@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import pytest
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.enums import Per
-from concertmaster.core.model.policy import ExtraMetric
+from concertmaster.core.model.enums import MetricRole, Per
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import define
 from concertmaster.prometheus.client.errors import MetricsError, Partial, SourceUnreachable, TimedOut, TooLarge
 from concertmaster.prometheus.client.vector import Vector
@@ -223,6 +223,41 @@ def test_a_metric_per_step_belongs_to_the_step_once_and_adds_up(keeper: HistoryP
     (found,), _ = extras(keeper, client, metric, record("r1"))
     assert [dict(e.extra) for e in found.steps] == [{"tokens": 5.0}, {}, {"tokens": 7.0}]
     assert found.extra == {"tokens": 12.0}
+
+
+def test_an_input_size_is_the_run_s_and_its_steps_and_outlives_the_series(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric("bytes", "max by (run) (last_over_time(input_bytes[$window]))", role=MetricRole.INPUT_SIZE)
+    rows = {"r1": 5e9, "r2": 7e9, "of-somebody-else": 1.0}
+    client = FakeClient(lambda since, until: [((run,), size) for run, size in rows.items()])
+    found, _ = extras(keeper, client, metric, record("r1"), record("r2"))
+    assert [(r.input_size, {e.input_size for e in r.steps}, r.extra) for r in found] == [
+        (5e9, {5e9}, {}),
+        (7e9, {7e9}, {}),
+    ]
+    keeper.store.add({graph().key: {"r1": [StepExecution("train", uid="a", finished=NOW)]}})
+    asking = replace(graph(), metrics=(metric,))
+    assert [r.input_size for r in keeper.store.runs(graph().key, definition=asking)] == [5e9]
+    other = replace(metric, query="max by (run) (last_over_time(other_bytes[$window]))")
+    renamed = replace(graph(), metrics=(other,))
+    assert [r.input_size for r in keeper.store.runs(graph().key, definition=renamed)] == [None]
+    extras(keeper, FakeClient(lambda since, until: []), other, record("r1"))
+    assert [r.input_size for r in keeper.store.runs(graph().key, definition=asking)] == [None], "forgotten"
+
+
+def test_an_input_size_of_a_step_is_that_of_its_first_item(keeper: HistoryProvider) -> None:
+    columns, rows = ("run", "step"), [(("r1", "a"), 5.0), (("r1", "b"), 7.0)]
+    metric = ExtraMetric(
+        "rows", "max by (run, step) (last_over_time(rows[$window]))", per=Per.STEP, role=MetricRole.INPUT_SIZE
+    )
+    steps = [StepExecution("a", item=item, attempt=n) for item, n in (("0", 0), ("0", 1), ("1", 0))]
+    found, _ = extras(
+        keeper,
+        FakeClient(lambda since, until: rows, columns),
+        metric,
+        run_record([*steps, StepExecution("b")], run="r1"),
+    )
+    assert [e.input_size for e in found[0].steps] == [5.0, 5.0, None, 7.0]
+    assert (found[0].input_size, found[0].input_total) == (None, 12.0)
 
 
 def test_a_refused_metric_is_told_even_before_there_are_runs(keeper: HistoryProvider) -> None:

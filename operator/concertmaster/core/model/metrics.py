@@ -1,0 +1,60 @@
+"""What users' own numbers per run or step say of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from concertmaster.core.model.enums import MetricRole, Per
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.runs import RunRecord, StepExecution
+
+ByRun = dict[str, dict[str, float]]
+"""Run to step ("" for the run as a whole) to value."""
+
+
+def with_metrics(run: RunRecord, values: Mapping[ExtraMetric, ByRun]) -> RunRecord:
+    """``run`` with what each metric says of it; what is told of single steps comes last."""
+    for metric in sorted(values, key=lambda m: m.per is Per.STEP):
+        run = with_values(run, metric, values[metric].get(run.run, {}))
+    return run
+
+
+def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]) -> RunRecord:
+    """``run`` with the values of one metric by step ("" for the run as a whole).
+
+    What is told per step also adds up to the run. With the role InputSize the values are sizes of inputs instead.
+    """
+    if not values:
+        return run
+    if metric.role is MetricRole.INPUT_SIZE:
+        return _sized(run, values)
+    if "" in values:
+        return replace(run, extra={**run.extra, metric.name: values[""]})
+    first: set[str] = set()
+    steps: list[StepExecution] = []
+    for execution in run.steps:  # the value is the step's, not each pod's: it goes to the first execution
+        if execution.step in values and execution.step not in first:
+            first.add(execution.step)
+            execution = replace(execution, extra={**execution.extra, metric.name: values[execution.step]})
+        steps.append(execution)
+    return replace(run, steps=tuple(steps), extra={**run.extra, metric.name: sum(values.values())})
+
+
+def _sized(run: RunRecord, values: Mapping[str, float]) -> RunRecord:
+    """The size of the run is that of each of its steps. A step's own is one number however many items it has: it goes to all
+    attempts of the first of them."""
+    values = {step: value for step, value in values.items() if value >= 0}
+    if "" in values:
+        steps = tuple(replace(e, input_size=values[""]) for e in run.steps)
+        return replace(run, steps=steps, input_size=values[""])
+    items: dict[str, str | None] = {}
+    for e in run.steps:
+        items.setdefault(e.step, e.item)
+    return replace(
+        run,
+        steps=tuple(
+            replace(e, input_size=values[e.step] if e.item == items[e.step] else None) if e.step in values else e
+            for e in run.steps
+        ),
+    )

@@ -1,0 +1,92 @@
+"""JSONPath as kubectl writes it, as far as finding one field of an object needs it.
+
+Fields (``.a.b``, ``.a\\.b`` or ``['a.b']``), indexes (``[0]``, ``[-1]``), all elements (``[*]``) and a comparison that picks
+elements of a list (``[?(@.name=="size")]``). Anything else is refused with the place it begins at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+Part = Callable[[Any], Iterator[Any]]
+
+_FIELD = re.compile(r"\.((?:\\.|[^.\[\\])+)")
+_QUOTED = re.compile(r"\[(?:'([^']*)'|\"([^\"]*)\")\]")
+_INDEX = re.compile(r"\[(-?\d{1,9})\]")
+_ALL = re.compile(r"\[\*\]|\.\*(?=[.\[]|$)")
+_FILTER = re.compile(r"\[\?\(@\.([-\w]+)\s*==\s*(?:'([^']*)'|\"([^\"]*)\")\)\]")
+
+
+class JsonPathError(ValueError):
+    """A path that cannot be read."""
+
+
+def find(path: str, document: object) -> list[Any]:
+    """All values ``path`` leads to; empty where there are none. Raises JsonPathError for a path that cannot be read."""
+    values = [document]
+    for part in _parts(path):
+        values = [below for value in values for below in part(value)]
+    return values
+
+
+@lru_cache(maxsize=256)
+def _parts(path: str) -> tuple[Part, ...]:
+    text = path.strip()
+    if text.startswith("{") and text.endswith("}"):
+        text = text[1:-1].strip()
+    text = text.removeprefix("$")
+    parts: list[Part] = []
+    at = 0
+    while at < len(text):
+        for pattern, make in _KINDS:
+            if match := pattern.match(text, at):
+                parts.append(make(match))
+                at = match.end()
+                break
+        else:
+            raise JsonPathError(f"JSONPath {path!r} cannot be read from {text[at : at + 20]!r} on")
+    return tuple(parts)
+
+
+def _field(name: str) -> Part:
+    def below(value: Any) -> Iterator[Any]:
+        if isinstance(value, Mapping) and name in value:
+            yield value[name]
+
+    return below
+
+
+def _element(index: int) -> Part:
+    def below(value: Any) -> Iterator[Any]:
+        if isinstance(value, list) and -len(value) <= index < len(value):
+            yield value[index]
+
+    return below
+
+
+def _each(value: Any) -> Iterator[Any]:
+    if isinstance(value, list):
+        yield from value
+    elif isinstance(value, Mapping):
+        yield from value.values()
+
+
+def _equal(name: str, wanted: str) -> Part:
+    def below(value: Any) -> Iterator[Any]:
+        for element in value if isinstance(value, list) else ():
+            if isinstance(element, Mapping) and name in element and str(element[name]) == wanted:
+                yield element
+
+    return below
+
+
+_KINDS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Part]], ...] = (
+    (_ALL, lambda match: _each),
+    (_FIELD, lambda match: _field(re.sub(r"\\(.)", r"\1", match.group(1)))),
+    (_QUOTED, lambda match: _field(match.group(1) if match.group(1) is not None else match.group(2))),
+    (_INDEX, lambda match: _element(int(match.group(1)))),
+    (_FILTER, lambda match: _equal(match.group(1), match.group(2) if match.group(2) is not None else match.group(3))),
+)

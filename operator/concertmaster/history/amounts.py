@@ -1,0 +1,45 @@
+"""Values of extra metrics in the history: what users' queries said of each run, kept when the metrics have forgotten it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.metrics import ByRun
+
+_OF_WORKFLOW = "SELECT metric, run, step, value FROM amounts WHERE workflow = ?"
+
+
+def keep(db: sqlite3.Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> None:
+    """Keep the values of all metrics of a workflow, and forget those of others; a value read later holds."""
+    known = {(m, run, step): value for m, run, step, value in db.execute(_OF_WORKFLOW, (number,))}
+    for gone in {m for m, _, _ in known} - {m.identity for m in values}:
+        db.execute("DELETE FROM amounts WHERE workflow = ? AND metric = ?", (number, gone))
+    db.executemany(
+        "INSERT OR REPLACE INTO amounts VALUES (?, ?, ?, ?, ?)",
+        [
+            (number, run, metric.identity, step, value)
+            for metric, of_runs in values.items()
+            for run, of_run in of_runs.items()
+            for step, value in of_run.items()
+            if known.get((metric.identity, run, step)) != value
+        ],
+    )
+
+
+def keep_only(db: sqlite3.Connection, number: int, runs: set[str]) -> None:
+    """Forget all runs but these."""
+    names = {run for (run,) in db.execute("SELECT DISTINCT run FROM amounts WHERE workflow = ?", (number,))}
+    for gone in names - runs:
+        db.execute("DELETE FROM amounts WHERE workflow = ? AND run = ?", (number, gone))
+
+
+def read(db: sqlite3.Connection, number: int, metrics: Iterable[ExtraMetric]) -> dict[ExtraMetric, ByRun]:
+    """The values of those of ``metrics`` that have any."""
+    query = "SELECT run, step, value FROM amounts WHERE workflow = ? AND metric = ?"
+    values: dict[ExtraMetric, ByRun] = {}
+    for metric in metrics:
+        for run, step, value in db.execute(query, (number, metric.identity)):
+            values.setdefault(metric, {}).setdefault(run, {})[step] = value
+    return values
