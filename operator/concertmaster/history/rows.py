@@ -9,9 +9,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from concertmaster.core.model import RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.engines import merge_executions
 from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
 from concertmaster.history.rebuild import retried, same_run
 
+_REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 _CHUNK = 500  # values per query
 T = TypeVar("T")
 
@@ -121,6 +123,36 @@ def write_pod(db: sqlite3.Connection, key: WorkflowKey, run: str, e: StepExecuti
         "run = excluded.run, begun = excluded.begun, ended = excluded.ended, body = excluded.body",
         (e.uid, make_id(db, key), run, min(times, default=None), max(times, default=None), encode_execution(e)),
     )
+
+
+def merge_pods(
+    db: sqlite3.Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: list[str]
+) -> tuple[int, int, set[WorkflowKey]]:
+    """Write pods of runs, each merged with what is known of it: how many are new, how many say more, and of whom."""
+    known = pods_by_uid(db, [e.uid or "" for e, _, _ in given], lost)
+    touched: set[WorkflowKey] = set()
+    new = changed = 0
+    for e, key, run in given:
+        before = known.get(e.uid or "")
+        merged = merge_executions(e if before is None else before[2], e)
+        if before is not None and before[:2] == (key, run) and merged == before[2]:
+            continue
+        touched |= {key} if before is None else {key, before[0]}
+        new, changed = new + (before is None), changed + (before is not None)
+        known[e.uid or ""] = (key, run, merged)
+        write_pod(db, key, run, merged)
+    return new, changed, touched
+
+
+def keep_only(db: sqlite3.Connection, number: int, runs: set[str], before: float) -> int:
+    """Delete all runs of a workflow but these, and what ended long ``before`` (unix seconds); how many pods that were."""
+    gone = 0
+    for run in names(db, number) - runs:
+        gone += db.execute("DELETE FROM pods WHERE workflow = ? AND run = ?", (number, run)).rowcount
+        db.execute("DELETE FROM records WHERE workflow = ? AND run = ?", (number, run))
+    # names are reused: what is long past goes even where the name is still in use
+    old = "DELETE FROM pods WHERE workflow = ? AND ended < ?"
+    return gone + db.execute(old, (number, before - _REUSED_NAME_SLACK)).rowcount
 
 
 def write_record(db: sqlite3.Connection, record: RunRecord, lost: list[str]) -> bool:

@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
-from concertmaster.engines import merge_executions
 from concertmaster.history import amounts, rows
 from concertmaster.history.database import Database
 from concertmaster.history.errors import translated
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.rebuild import rebuild
-
-_REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +64,7 @@ class Store(Database):
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         with self._transaction():
-            known = rows.pods_by_uid(self._db, [e.uid or "" for e, _, _ in given], self._lost)
-            touched: set[WorkflowKey] = set()
-            new = changed = 0
-            for e, key, run in given:
-                before = known.get(e.uid or "")
-                merged = merge_executions(e if before is None else before[2], e)
-                if before is not None and before[:2] == (key, run) and merged == before[2]:
-                    continue
-                touched |= {key} if before is None else {key, before[0]}
-                new, changed = new + (before is None), changed + (before is not None)
-                known[e.uid or ""] = (key, run, merged)
-                rows.write_pod(self._db, key, run, merged)
+            new, changed, touched = rows.merge_pods(self._db, given, self._lost)
             touched |= {r.workflow for r in records if rows.write_record(self._db, r, self._lost)}
             if watermark is not None:
                 self._set_watermark(*watermark)
@@ -121,13 +107,8 @@ class Store(Database):
                 number = rows.make_id(self._db, key)
                 most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
                 recent = set(rows.newest(self._db, number, most, before))
-                for run in rows.names(self._db, number) - recent:
-                    gone += self._db.execute("DELETE FROM pods WHERE workflow = ? AND run = ?", (number, run)).rowcount
-                    self._db.execute("DELETE FROM records WHERE workflow = ? AND run = ?", (number, run))
+                gone += rows.keep_only(self._db, number, recent, before)
                 amounts.keep_only(self._db, number, recent)
-                # names are reused: what is long past goes even where the name is still in use
-                old = "DELETE FROM pods WHERE workflow = ? AND ended < ?"
-                gone += self._db.execute(old, (number, before - _REUSED_NAME_SLACK)).rowcount
         if gone:
             self._shrink()
         return gone
