@@ -36,11 +36,29 @@ def ask(
     kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str], context: str | None = None
 ) -> tuple[dict[str, Any], str]:
     """The operator's document about a profile, empty with a sentence on why it could not be had and what to do."""
+    return _ask(kubeconfig, raw, operator, context, "", "recommendations")
+
+
+def ask_days(
+    kubeconfig: Path | None, raw: Mapping[str, Any], operator: tuple[str, str], context: str | None = None
+) -> dict[str, Any]:
+    """The daily rows the operator keeps of a profile's workflow, empty where it cannot be asked or is older."""
+    return _ask(kubeconfig, raw, operator, context, "/days", "days")[0]
+
+
+def _ask(
+    kubeconfig: Path | None,
+    raw: Mapping[str, Any],
+    operator: tuple[str, str],
+    context: str | None,
+    part: str,
+    holds: str,
+) -> tuple[dict[str, Any], str]:
     meta = raw["metadata"]
     namespace, service = operator
     path = (
         f"/api/v1/namespaces/{quote(namespace, safe='')}/services/{quote(service, safe='')}:http/proxy"
-        f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}"
+        f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
     )
     try:
         client = KubeClient.connect(kubeconfig, context=context, limits=_LIMITS)
@@ -50,7 +68,7 @@ def ask(
             client.close()
     except KubeError as error:
         return {}, _why(error, namespace, service)
-    if not isinstance(answer.get("recommendations"), list):
+    if not isinstance(answer.get(holds), list):
         return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
     return answer, ""
 

@@ -55,6 +55,7 @@ class Assembly:
         for owner in s.cluster_template_owners:
             owners.setdefault(owner.name, set()).add(owner.namespace)
         history = HistoryProvider(s.history_path)
+        self.details.history = history
         sources = MetricsSources(s, history, stop=stop)
         live, runs = self._live(history, worker) if s.live else (None, None)
         assessor = Assessor(sources, history, analyze_profile, self.details)

@@ -16,6 +16,7 @@ from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.daily import Adoption, Baseline, DailyRow
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import Fleet, FleetMember
@@ -93,6 +94,15 @@ class Sources(Protocol):
         """``runs`` with the values of users' extra metrics, and what is wrong with a query (empty: nothing)."""
 
 
+@dataclass(frozen=True, slots=True)
+class LongTermFigures:
+    """What an analysis says that is kept when its runs are pruned."""
+
+    rows: Sequence[DailyRow] = ()
+    baseline: Baseline | None = None
+    adoptions: Sequence[Adoption] = ()
+
+
 class History(Protocol):
     """The run records of all workflows."""
 
@@ -104,6 +114,12 @@ class History(Protocol):
 
     def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
         """What an analysis of the same ``runs`` would rest on, for much less than reading them."""
+
+    def recorded(self, key: WorkflowKey) -> float:
+        """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""
+
+    def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
+        """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         """Drop what nobody looks at: per workflow all but the newest runs (number) of the last seconds (window)."""
@@ -154,6 +170,7 @@ class Case:
     notes: tuple[str, ...] = ()
     quotas: tuple[ResourceQuota, ...] = ()
     past: Past = field(default_factory=Past)
+    recorded: float = 0.0  # end of the newest run that the daily rows count
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +198,7 @@ class ProfileAnalysis:
     detail: bytes = b""
     member: FleetMember | None = None
     waits: bool = False
+    figures: LongTermFigures = field(default_factory=LongTermFigures)
     lasts: float | None = None  # seconds after which it says something else without any further fact
 
 

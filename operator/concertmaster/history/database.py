@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from concertmaster.history.daily import DailyTables
 from concertmaster.history.errors import HistoryReadOnly, translate, translated
 from concertmaster.history.schema import open_copy, open_database
 
@@ -27,6 +28,7 @@ class Database:
         self._lock = threading.RLock()
         self._db, self.recovered = open_copy(path) if copy else open_database(path)
         self._lost: list[str] = []  # rows whose bytes could not be read
+        self.daily = DailyTables(self._db, self._transaction, self._reading)
 
     def close(self) -> None:
         """Close the file; further calls fail."""
@@ -86,6 +88,11 @@ class Database:
                     raise
             except sqlite3.Error as error:
                 raise translate(error, self.path) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, translated(self.path):
+            yield
 
     def _shrink(self) -> None:
         with self._lock, translated(self.path):

@@ -51,6 +51,29 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             run TEXT NOT NULL, metric TEXT NOT NULL, step TEXT NOT NULL, value REAL NOT NULL,
             PRIMARY KEY (workflow, run, metric, step)) WITHOUT ROWID""",
     ),
+    # What stays for 400 days when the runs are pruned: milliseconds, millionths of a currency unit, days since 1970.
+    (
+        """CREATE TABLE step_names (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            step INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (workflow, step)) WITHOUT ROWID""",
+        """CREATE TABLE daily (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            step INTEGER NOT NULL, day INTEGER NOT NULL, count INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+            failed INTEGER NOT NULL, timed INTEGER NOT NULL, seconds INTEGER, p50 INTEGER, p95 INTEGER, cost INTEGER,
+            wasted INTEGER, queue INTEGER, score INTEGER, until REAL NOT NULL,
+            PRIMARY KEY (workflow, step, day)) WITHOUT ROWID""",
+        """CREATE TABLE daily_metrics (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            step INTEGER NOT NULL, day INTEGER NOT NULL, metric TEXT NOT NULL, amount REAL NOT NULL,
+            PRIMARY KEY (workflow, step, day, metric)) WITHOUT ROWID""",
+        """CREATE TABLE baselines (
+            workflow INTEGER PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE, at REAL NOT NULL,
+            runs INTEGER NOT NULL, p50 REAL, p95 REAL, success REAL, cost REAL, score INTEGER)""",
+        """CREATE TABLE adoptions (
+            workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, recommendation TEXT NOT NULL,
+            state TEXT NOT NULL, first REAL NOT NULL, since REAL NOT NULL, money REAL, minutes REAL, failures REAL,
+            by TEXT, verdict TEXT, measured REAL, PRIMARY KEY (workflow, recommendation)) WITHOUT ROWID""",
+    ),
 )
 
 
@@ -115,6 +138,21 @@ def _copied(path: str, way: str) -> sqlite3.Connection | None:
         memory.close()
         raise
     return memory
+
+
+def connect_readonly(path: str) -> sqlite3.Connection:
+    """A connection that only reads, for a file that may be in use. Raises HistoryError for one of another version."""
+    connection = _connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise HistoryError(f"{path} is no history of Concertmaster.")
+        have = connection.execute("SELECT max(version) FROM migrations").fetchone()[0]
+        if have != len(MIGRATIONS):
+            raise HistoryError(f"history {path} has schema {have}; this version reads schema {len(MIGRATIONS)}.")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 class _Unsound(Exception):

@@ -9,7 +9,15 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import Case, CollectionRequest, Heartbeat, ProfileAnalysis, Seen, SourceReport
+from concertmaster.controller.interfaces import (
+    Case,
+    CollectionRequest,
+    Heartbeat,
+    LongTermFigures,
+    ProfileAnalysis,
+    Seen,
+    SourceReport,
+)
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
@@ -93,6 +101,13 @@ class FakeHistory:
     runs_of: dict[str, list[RunRecord]] = field(default_factory=dict)
     tidied: list[dict[WorkflowKey, tuple[int, float]]] = field(default_factory=list)
     trouble: str = ""
+    figures: dict[WorkflowKey, LongTermFigures] = field(default_factory=dict)
+
+    def recorded(self, key: WorkflowKey) -> float:
+        return max((row.until for row in self.figures[key].rows), default=0.0) if key in self.figures else 0.0
+
+    def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
+        self.figures[key] = figures
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         return self.runs_of.get(definition.key.name, [])

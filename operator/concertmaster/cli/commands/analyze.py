@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,16 +20,22 @@ from concertmaster.api.resolve import resolve
 from concertmaster.cli import gather, options
 from concertmaster.cli.errors import UserError
 from concertmaster.core import pipeline, text
+from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.admission.quotas import quota_of
-from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.policy import Policy
+from concertmaster.history import HistoryError
+from concertmaster.history.daily import open_readonly
 from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
 from concertmaster.report import trends as trend_report
+
+Rows = Callable[[WorkflowKey], Sequence[DailyRow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +45,14 @@ class ExaminedWorkflow:
     result: pipeline.AnalysisResult
     runs: tuple[RunRecord, ...]
 
-    def trends(self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo) -> list[Trends]:
-        """Trends for each length of period."""
+    def trends(
+        self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo, history: Rows = lambda _: ()
+    ) -> list[Trends]:
+        """Trends for each length of period, those before the facts out of the ``history``."""
         span: dict[str, Any] = {"since": facts.since, "until": facts.until, "blind": facts.blind}
-        return [trends(self.runs, p, zone, **span, pricing=self.result.analysis.pricing) for p in lengths]
+        seen = [trends(self.runs, p, zone, **span, pricing=self.result.analysis.pricing) for p in lengths]
+        rows = history(self.result.analysis.definition.key)
+        return [extended(each, rows, zone, since=facts.since, until=facts.until) for each in seen]
 
 
 def _zone(context: click.Context, parameter: click.Parameter, value: str) -> ZoneInfo:
@@ -67,6 +78,12 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
     "--trends", "with_trends", is_flag=True, help="Trends by hour, day, week and month instead of advice; in JSON both."
 )
 @click.option(
+    "--history",
+    "history_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="History file of the operator, or a copy: trends reach up to 400 days back, beyond the metrics.",
+)
+@click.option(
     "--period",
     "periods",
     multiple=True,
@@ -89,6 +106,7 @@ def command(
     min_runs: int | None,
     output: str,
     with_trends: bool,
+    history_file: Path | None,
     periods: tuple[str, ...],
     zone: ZoneInfo,
 ) -> None:
@@ -97,6 +115,8 @@ def command(
     Without --definitions the graphs are inferred from the observed times, which is said beside the result.
     """
     with_trends = with_trends or bool(periods)
+    if history_file is not None and not with_trends:
+        raise click.UsageError("--history is read for trends: add --trends")
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     facts = read()
@@ -104,16 +124,31 @@ def command(
     if not workflows:
         raise UserError(_nothing(facts, names))
     lengths = [p for p in Period if not periods or p.value in periods]
+    rows = _history(history_file)
     if with_trends and output != "json":
-        click.echo(text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone), zone) for f in workflows)))
+        click.echo(
+            text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone, rows), zone) for f in workflows))
+        )
         return
     views = [results.view(f.result) for f in workflows]
     if with_trends:
         for view, f in zip(views, workflows, strict=True):
             view["trends"] = trend_report.document(
-                f.trends(facts, lengths, zone), zone, zone.key, f.result.analysis.pricing.currency
+                f.trends(facts, lengths, zone, rows), zone, zone.key, f.result.analysis.pricing.currency
             )
     click.echo(_render(views, output), nl=output != "markdown")
+
+
+def _history(file: Path | None) -> Rows:
+    """The daily rows of a history file by workflow; none without a file. Raises UserError."""
+    if file is None:
+        return lambda _: ()
+    try:
+        with open_readonly(str(file)) as history:
+            everything = {key: history.rows(key, step=None) for key in history.fleet()}
+    except HistoryError as error:
+        raise UserError(str(error)) from None
+    return lambda key: everything.get(key, [])
 
 
 def _trends_text(workflow: ExaminedWorkflow, each: Sequence[Trends], zone: ZoneInfo) -> str:

@@ -14,7 +14,7 @@ from concertmaster.cli import cluster_options, details, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import Planner
 from concertmaster.core import text
-from concertmaster.report import fleet
+from concertmaster.report import daily, fleet
 
 _LABELS = (
     ("because", "Because"),
@@ -94,6 +94,11 @@ def command(
             click.echo("\n".join(planner.lines(item)))
     for result in made:
         click.echo(text.plain("\n".join(carried_out(result))))
+    if recommendation is None and not trouble:
+        currency = str((detail.get("cost") or {}).get("currency") or "USD")
+        days = details.ask_days(kubeconfig, raw, where, context).get("days") or ()
+        if months := daily.months_table(daily.rows(days), currency):
+            click.echo(f"Trend by month:\n\n{months}\n")
     if trouble:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""

@@ -10,7 +10,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
 from concertmaster.history import Evidence, HistoryDamaged, HistoryError, HistoryFull, HistoryReadOnly, Store
 
 log = logging.getLogger("concertmaster.history")
@@ -92,6 +94,25 @@ class HistoryProvider:
             self.renew()
             raise
 
+    def recorded(self, key: WorkflowKey) -> float:
+        """See ``interfaces.History``."""
+        return self.store.daily.recorded(key)
+
+    def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
+        """See ``interfaces.History``."""
+        try:
+            self.store.daily.record(key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions)
+        except HistoryError as error:
+            log.warning("the daily rows of %s were not written: %s", key, error)
+
+    def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
+        """Daily rows of a workflow or a step. Safe to call from any thread."""
+        return self.store.daily.rows(key, step=step)
+
+    def baseline(self, key: WorkflowKey) -> Baseline | None:
+        """The workflow as it was first analysed. Safe to call from any thread."""
+        return self.store.daily.baseline(key)
+
     def dropped_at(self, key: WorkflowKey) -> float:
         """When the history of a workflow was last dropped (unix seconds, 0 for never)."""
         return self.store.watermark("", f"dropped:{key}") or 0.0
@@ -109,3 +130,4 @@ class HistoryProvider:
             newest = self.store.stats().newest
             before = min(now, newest if newest is not None else now) - longest
             self.store.prune(max_runs={key: runs for key, (runs, _) in keep.items()}, before=before)
+            self.store.daily.prune(int((before + longest) // DAY_SECONDS))

@@ -246,12 +246,14 @@ class Assessor:
             )
         before = self._memory.get(subject.entry.uid)
         declared = "" if before is not None and known.query_problem == before.query_problem else known.query_problem
-        advice = self._analyzer(replace(case, runs=runs, past=self._past(subject)))
+        recorded = self._history.recorded(case.definition.key)
+        advice = self._analyzer(replace(case, runs=runs, past=self._past(subject), recorded=recorded))
+        self._history.record(case.definition.key, advice.figures)
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         entry = subject.entry
         if advice.detail:
-            self._details.put(entry.namespace, entry.name, entry.uid, advice.detail)
+            self._details.put(entry.namespace, entry.name, entry.uid, advice.detail, subject.key)
         if advice.member is not None:
             self._fleet.learn(advice.member, waits=advice.waits)
         lasts = REANALYZE_AFTER if advice.lasts is None else min(REANALYZE_AFTER, advice.lasts)

@@ -9,6 +9,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_book import speaks
+from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changes.verification import scheduled
@@ -66,6 +67,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         detail.encode(detail.document(results.view(result), case.profile.metadata.name, memory)),
         fleet_member(case.definition, case.runs, case.now),
         _waits(result),
+        long_term_figures(case, result, memory),
         lasts,
     )
 

@@ -13,14 +13,31 @@ import threading
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Protocol
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow
+from concertmaster.report import daily
+from concertmaster.report.detail import encode
 
 MOST_BYTES = 64 * 1024 * 1024  # packed; about 10,000 workflows
+
+
+class LongTermHistory(Protocol):
+    """The daily rows of the history. Called from any thread."""
+
+    def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
+        """Rows of a workflow, or of one of its steps, oldest first."""
+
+    def baseline(self, key: WorkflowKey) -> Baseline | None:
+        """The workflow as it was first analysed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     uid: str
     packed: bytes
+    key: WorkflowKey | None = None
 
 
 class Details:
@@ -31,10 +48,11 @@ class Details:
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str], _Kept] = {}  # in the order of the analyses
         self._bytes = 0
+        self.history: LongTermHistory | None = None  # set once it is open
 
-    def put(self, namespace: str, name: str, uid: str, document: bytes) -> None:
+    def put(self, namespace: str, name: str, uid: str, document: bytes, key: WorkflowKey | None = None) -> None:
         """Keep a document; the ones that were not renewed for longest make room."""
-        kept = _Kept(uid, zlib.compress(document, 6))
+        kept = _Kept(uid, zlib.compress(document, 6), key)
         with self._lock:
             self._drop((namespace, name))
             if len(kept.packed) > self._most:
@@ -46,11 +64,22 @@ class Details:
 
     def get(self, namespace: str, name: str, uid: str) -> bytes | None:
         """The document, for those who know the uid; None as well when there is none."""
+        kept = self._of(namespace, name, uid)
+        return zlib.decompress(kept.packed) if kept is not None else None
+
+    def days(self, namespace: str, name: str, uid: str, step: str = RUN) -> bytes | None:
+        """The daily rows of the profile's workflow or of one of its steps, for those who know the uid. Raises
+        HistoryError."""
+        kept = self._of(namespace, name, uid)
+        if kept is None or kept.key is None or self.history is None:
+            return None
+        baseline = self.history.baseline(kept.key) if step == RUN else None
+        return encode(daily.view(self.history.daily(kept.key, step), step, baseline))
+
+    def _of(self, namespace: str, name: str, uid: str) -> _Kept | None:
         with self._lock:
             kept = self._kept.get((namespace, name))
-        if kept is None or not hmac.compare_digest(kept.uid.encode(), uid.encode()):
-            return None
-        return zlib.decompress(kept.packed)
+        return kept if kept is not None and hmac.compare_digest(kept.uid.encode(), uid.encode()) else None
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forget profiles that are gone."""

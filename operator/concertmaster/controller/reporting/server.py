@@ -19,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.telemetry import CONTENT_TYPE, Telemetry
+from concertmaster.history import HistoryError
 
 _HEADERS = 10.0  # seconds a client may take to send a request, and an idle connection stays open
 
@@ -58,6 +59,7 @@ class Server:
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
                 web.get("/api/v1/namespaces/{namespace}/workflowprofiles/{name}", self._profile),
+                web.get("/api/v1/namespaces/{namespace}/workflowprofiles/{name}/days", self._days),
             ]
         )
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
@@ -126,6 +128,18 @@ class Server:
             return web.json_response(_UNKNOWN, status=404, headers=_SAFE)
         return web.Response(body=found, content_type="application/json", headers=_SAFE)
 
+    async def _days(self, request: web.Request) -> web.Response:
+        """The daily rows of a profile's workflow, or with ``step`` of that step."""
+        place, query = request.match_info, request.query
+        who = (place["namespace"], place["name"], query.get("uid", ""), query.get("step", ""))
+        try:
+            found = await asyncio.to_thread(self._details.days, *who)
+        except HistoryError:
+            return web.json_response(_UNREADABLE, status=503, headers=_SAFE)
+        if found is None:
+            return web.json_response(_UNKNOWN, status=404, headers=_SAFE)
+        return web.Response(body=found, content_type="application/json", headers=_SAFE)
+
 
 _SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _UNKNOWN = {
@@ -135,4 +149,9 @@ _UNKNOWN = {
     "code": 404,
     "reason": "NotFound",
     "message": "no analysis of such a profile is kept",
+}
+_UNREADABLE = _UNKNOWN | {
+    "code": 503,
+    "reason": "ServiceUnavailable",
+    "message": "the history cannot be read at present; the operator's log has the reason",
 }

@@ -16,7 +16,10 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.report import detail
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow
+from concertmaster.history import HistoryError
+from concertmaster.report import daily, detail
 from concertmaster.report.result import view as view_of
 from tests.support.core.cases import cases
 
@@ -132,3 +135,46 @@ def test_the_document_is_cut_to_size_and_says_so() -> None:
     assert len(found["recommendations"]) + found["moreRecommendations"] == 2000
     assert len(found["steps"]) + found["moreSteps"] == 500
     assert found["recommendations"][0]["id"] == "r0"
+
+
+class Recorded:
+    """A history with one row a day of two steps."""
+
+    def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
+        if step not in (RUN, "load"):
+            return []
+        return [DailyRow(20410 + n, step, 3, 2, 1, 2, 120.0, 55.0, 65.0, cost=1.5, score=80) for n in range(2)]
+
+    def baseline(self, key: WorkflowKey) -> Baseline | None:
+        return Baseline(1e9, 12, 60.0, 70.0, 1.0, 0.5, 90)
+
+
+def test_who_knows_the_uid_gets_the_daily_rows() -> None:
+    details = Details()
+    details.history = Recorded()
+    details.put("demo", "etl", UID, b"{}", WorkflowKey("demo", "CronJob", "etl"))
+    at = "/api/v1/namespaces/demo/workflowprofiles/etl/days"
+    status, _, body = served(details, lambda root: get(f"{root}{at}?uid={UID}"))
+    document = json.loads(body)
+    assert status == 200
+    assert document["baseline"]["p95Seconds"] == 70.0
+    assert document["days"][0] == {
+        "day": "2025-11-18", "runs": 3, "succeeded": 2, "failed": 1, "timed": 2, "meanSeconds": 60.0, "p50Seconds": 55.0,
+        "p95Seconds": 65.0, "cost": 1.5, "wastedCost": None, "queueSeconds": None, "metrics": {}, "score": 80,
+    }  # fmt: skip
+    assert daily.rows(document["days"]) == Recorded().daily(WorkflowKey("", "", ""))
+    _, _, body = served(details, lambda root: get(f"{root}{at}?uid={UID}&step=load"))
+    assert json.loads(body)["step"] == "load"
+    assert served(details, lambda root: get(f"{root}{at}?uid=wrong"))[0] == 404
+
+
+def test_a_history_that_cannot_be_read_is_unavailable() -> None:
+    class Broken(Recorded):
+        def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
+            raise HistoryError("damaged")
+
+    details = Details()
+    details.history = Broken()
+    details.put("demo", "etl", UID, b"{}", WorkflowKey("demo", "CronJob", "etl"))
+    path = f"/api/v1/namespaces/demo/workflowprofiles/etl/days?uid={UID}"
+    assert served(details, lambda root: get(f"{root}{path}"))[0] == 503

@@ -1,0 +1,82 @@
+"""What of an analysis is kept when its runs are pruned: daily rows, the first figures, the state of recommendations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from concertmaster.controller.interfaces import Case, LongTermFigures
+from concertmaster.core.analysis.daily.rows import daily_rows
+from concertmaster.core.lifecycle.history import RecommendationHistory
+from concertmaster.core.model import Impact, Interval, Outcome
+from concertmaster.core.model.daily import Adoption, Baseline
+from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.pipeline import AnalysisResult
+
+
+def long_term_figures(case: Case, result: AnalysisResult, memory: RecommendationHistory) -> LongTermFigures:
+    """The rows of the days in the window, the baseline if the runs are enough for one, and every recommendation."""
+    analysis = result.analysis
+    options = analysis.options
+    covered = case.now - options.window_seconds
+    ends = [r.end for r in case.runs if r.end is not None and r.outcome is not Outcome.RUNNING]
+    if len(ends) >= options.max_runs:
+        covered = max(covered, min(ends))
+    rows = daily_rows(
+        case.runs,
+        analysis.pricing,
+        covered=covered,
+        recorded=case.recorded,
+        until=case.now,
+        complete=case.data_until,
+        score=analysis.score.total,
+    )
+    return LongTermFigures(rows, _baseline(result), _adoptions(result, memory))
+
+
+def _baseline(result: AnalysisResult) -> Baseline | None:
+    analysis = result.analysis
+    if not analysis.enough:
+        return None
+    return Baseline(
+        analysis.now,
+        len(analysis.runs),
+        analysis.makespan.p50,
+        analysis.makespan.p95,
+        analysis.success_rate,
+        analysis.cost.per_run.total if analysis.cost.per_run is not None else None,
+        analysis.score.total,
+    )
+
+
+def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Adoption]:
+    """The standings, then what was implemented, which says more about the same recommendation. Latest first."""
+    impacts = {r.id: r.impact for r in result.recommendations}
+    found: dict[str, Adoption] = {}
+    for s in memory.standings:
+        gain = impacts.get(s.id, Impact())
+        found[s.id] = Adoption(
+            s.id,
+            s.state.value,
+            s.since,
+            s.since,
+            money=_likely(gain.money),
+            minutes=_likely(gain.run_minutes),
+            failures=_likely(gain.failed_runs),
+        )
+    for o in memory.outcomes:
+        known = found.get(o.id, Adoption(o.id, "", o.since, o.since))
+        if known.state == RecommendationState.ACTIVE.value and known.since > o.since:
+            continue  # recommended again since
+        found[o.id] = replace(
+            known,
+            state="RolledBack" if o.undone else RecommendationState.IMPLEMENTED.value,
+            since=o.since,
+            by=o.by,
+            verdict=o.verdict.value if o.verdict is not None else None,
+            measured=o.measured.likely if o.measured is not None else None,
+        )
+    return sorted(found.values(), key=lambda a: (-a.since, a.recommendation))
+
+
+def _likely(amount: Interval | None) -> float | None:
+    return amount.likely if amount is not None else None

@@ -1,0 +1,1 @@
+"""Daily rows: what stays of runs when they are pruned, and trends made of it."""

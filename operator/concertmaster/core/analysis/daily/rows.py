@@ -1,0 +1,154 @@
+"""Runs as daily rows, and daily rows put together.
+
+Sums of rows are exact. Quantiles of rows put together are the mean of the rows' quantiles weighted by their durations'
+number: rows keep no sample, and for one workflow days are alike enough that this is within a few percent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from concertmaster.core.analysis.cost import execution_cost, run_cost
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
+from concertmaster.core.model.policy import Pricing
+from concertmaster.core.stats.summary import summarize
+
+STEPS = 100
+"""Steps of one workflow that get rows of their own, those that took most time first."""
+METRICS = 10
+"""Users' metrics of one row that are kept."""
+
+
+def daily_rows(
+    runs: Sequence[RunRecord],
+    pricing: Pricing,
+    *,
+    covered: float,
+    recorded: float = 0.0,
+    until: float,
+    complete: float | None = None,
+    score: int | None = None,
+) -> list[DailyRow]:
+    """Rows of the days on which ``runs`` ended, up to ``until``. All runs since ``covered`` are at hand: days that began
+    later are counted anew. Of earlier days only what ended after ``recorded``, the last run that rows count already, is
+    new, and it is added once the metrics are ``complete`` up to its end (None: up to ``until``), since an added run is
+    never read again. ``score`` is the present one and belongs to the last day. Moments are unix seconds."""
+    by_day: dict[int, list[RunRecord]] = {}
+    for run in runs:
+        if run.end is None or run.end > until or run.outcome is Outcome.RUNNING:
+            continue
+        day = int(run.end // DAY_SECONDS)
+        if day * DAY_SECONDS >= covered or recorded < run.end <= (until if complete is None else complete):
+            by_day.setdefault(day, []).append(run)
+    rows = []
+    today = int(until // DAY_SECONDS)
+    for day, ended in sorted(by_day.items()):
+        last = max(r.end or 0.0 for r in ended)
+        whole = day * DAY_SECONDS >= covered
+        for row in (_of_runs(day, ended, pricing), *_of_steps(day, ended, pricing)):
+            final = score if row.step == RUN and day == today else None
+            rows.append(replace(row, until=last, whole=whole, score=final))
+    return rows
+
+
+def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
+    """Rows of one step, or of the runs, as one row dated as the first; None without any."""
+    ordered = sorted(rows, key=lambda r: (r.day, r.until))
+    if not ordered:
+        return None
+    metrics: dict[str, float] = {}
+    for row in ordered:
+        for name, amount in row.metrics.items():
+            metrics[name] = metrics.get(name, 0.0) + amount
+    return DailyRow(
+        ordered[0].day,
+        ordered[0].step,
+        sum(r.count for r in ordered),
+        sum(r.succeeded for r in ordered),
+        sum(r.failed for r in ordered),
+        sum(r.timed for r in ordered),
+        math.fsum(r.seconds for r in ordered),
+        _weighted([(r.p50, r.timed) for r in ordered]),
+        _weighted([(r.p95, r.timed) for r in ordered]),
+        _sum(r.cost for r in ordered),
+        _sum(r.wasted for r in ordered),
+        _sum(r.queue for r in ordered),
+        metrics,
+        next((r.score for r in reversed(ordered) if r.score is not None), None),
+        max(r.until for r in ordered),
+        all(r.whole for r in ordered),
+    )
+
+
+def _of_runs(day: int, runs: Sequence[RunRecord], pricing: Pricing) -> DailyRow:
+    costs = [c for c in (run_cost(r, pricing) for r in runs) if c is not None]
+    row = _row(day, RUN, [r.outcome for r in runs], [r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED])
+    return replace(
+        row,
+        cost=_sum(c.total for c in costs),
+        wasted=_sum(c.wasted for c in costs),
+        queue=_sum(r.queue_time for r in runs),
+        metrics=_metrics(r.extra for r in runs),
+    )
+
+
+def _of_steps(day: int, runs: Sequence[RunRecord], pricing: Pricing) -> list[DailyRow]:
+    by_step: dict[str, list[StepExecution]] = {}
+    for run in runs:
+        for e in run.steps:
+            if e.outcome not in (Outcome.SKIPPED, Outcome.RUNNING):
+                by_step.setdefault(e.step, []).append(e)
+    rows = [_of_step(day, step, executions, pricing) for step, executions in by_step.items()]
+    return sorted(rows, key=lambda r: (-r.seconds, r.step))[:STEPS]
+
+
+def _of_step(day: int, step: str, executions: Sequence[StepExecution], pricing: Pricing) -> DailyRow:
+    costs = [c for c in (execution_cost(e, pricing) for e in executions) if c is not None]
+    durations = [e.duration for e in executions if e.outcome is Outcome.SUCCEEDED]
+    row = _row(day, step, [e.outcome for e in executions], durations)
+    waits = (e.scheduled - e.created for e in executions if e.scheduled is not None and e.created is not None)
+    return replace(
+        row,
+        cost=_sum(c.total for c in costs),
+        wasted=_sum(c.wasted for c in costs),
+        queue=_sum(max(0.0, wait) for wait in waits),
+        metrics=_metrics(e.extra for e in executions),
+    )
+
+
+def _row(day: int, step: str, outcomes: Sequence[Outcome], durations: Sequence[float | None]) -> DailyRow:
+    known = [d for d in durations if d is not None]
+    summary = summarize(known)
+    return DailyRow(
+        day,
+        step,
+        len(outcomes),
+        sum(o in (Outcome.SUCCEEDED, Outcome.CACHED) for o in outcomes),
+        sum(o is Outcome.FAILED for o in outcomes),
+        len(known),
+        math.fsum(known),
+        summary.p50,
+        summary.p95,
+    )
+
+
+def _metrics(extras: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for extra in extras:
+        for name, amount in extra.items():
+            totals[name] = totals.get(name, 0.0) + amount
+    return dict(sorted(totals.items())[:METRICS])
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return math.fsum(known) if known else None
+
+
+def _weighted(values: Sequence[tuple[float | None, int]]) -> float | None:
+    known = [(v, n) for v, n in values if v is not None and n > 0]
+    total = sum(n for _, n in known)
+    return math.fsum(v * n for v, n in known) / total if total else None

@@ -1,0 +1,77 @@
+"""Trends beyond the runs at hand: the daily rows of a history stand in for days of which the runs are pruned.
+
+Rows are of UTC days and cannot be cut anew: a row counts in the period of the time zone that holds its noon. Rows keep no
+sample, so that periods made of them are shown and not tested against each other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
+from itertools import pairwise
+
+from concertmaster.core.analysis.daily.rows import combine
+from concertmaster.core.analysis.periods import Period, boundaries
+from concertmaster.core.analysis.trends import Bucket, Difference, PeriodSeries, Trends
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
+from concertmaster.core.stats.summary import Summary
+
+
+def extended(trends: Trends, rows: Sequence[DailyRow], zone: tzinfo, *, since: float, until: float) -> Trends:
+    """``trends`` (of runs that ended from ``since`` to ``until``, unix seconds) with the periods before, out of ``rows`` of
+    all steps. A period that the runs cover from end to end stays as it is. Hours are not extended."""
+    older = [r for r in rows if r.start < until]
+    if not older or trends.period is Period.HOURLY:
+        return trends
+    steps = dict.fromkeys([*trends.steps, *(r.step for r in older if r.step != RUN)])
+    first = min(r.start for r in older)
+    edges = boundaries(min(first, since), until, trends.period, zone)
+    series = {
+        step: _series(trends.steps.get(step), edges, [r for r in older if r.step == step], first, until)
+        for step in steps
+    }
+    runs = [r for r in older if r.step == RUN]
+    return Trends(trends.period, _series(trends.workflow, edges, runs, first, until), series)
+
+
+def _series(
+    seen: PeriodSeries | None, edges: Sequence[float], rows: Iterable[DailyRow], first: float, until: float
+) -> PeriodSeries:
+    by_start: Mapping[float, Bucket] = {b.start: b for b in seen.buckets} if seen is not None else {}
+    sorted_in: dict[int, list[DailyRow]] = {}
+    for row in rows:
+        sorted_in.setdefault(bisect_right(edges, row.start + DAY_SECONDS / 2) - 1, []).append(row)
+    buckets = []
+    for at, (start, end) in enumerate(pairwise(edges)):
+        known = by_start.get(start)
+        recorded = combine(sorted_in.get(at, ()))
+        whole = first <= start and end <= until
+        if known is not None and (known.whole or recorded is None or known.total >= recorded.count):
+            buckets.append(known)
+        elif recorded is None:
+            buckets.append(Bucket(start, end, known=start >= first, whole=whole))
+        else:
+            buckets.append(_bucket(recorded, start, end, whole=whole))
+    return PeriodSeries(tuple(buckets), seen.difference if seen is not None else _NOT_COMPARED)
+
+
+def _bucket(row: DailyRow, start: float, end: float, *, whole: bool) -> Bucket:
+    """A period as rows tell it: means and quantiles, no extremes."""
+    figures = {
+        "durationSeconds": Summary(row.timed, row.mean, p50=row.p50, p95=row.p95) if row.timed else None,
+        "queueSeconds": _mean(row.queue, row.count),
+        "cost": _mean(row.cost, row.count),
+        "wastedCost": _mean(row.wasted, row.count),
+        **{f"metric:{name}": _mean(amount, row.count) for name, amount in row.metrics.items()},
+    }
+    known = {name: summary for name, summary in figures.items() if summary is not None}
+    unknown = row.count - row.succeeded - row.failed
+    return Bucket(start, end, True, whole, row.succeeded, row.failed, unknown, known)
+
+
+def _mean(amount: float | None, count: int) -> Summary | None:
+    return Summary(count, amount / count) if amount is not None and count else None
+
+
+_NOT_COMPARED = Difference(None, None, {}, None, "daily rows keep no sample to compare")

@@ -1,0 +1,93 @@
+"""Daily figures: what remains of a workflow's runs when the runs themselves are pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DAY_SECONDS = 86_400.0
+RUN = ""
+"""The ``step`` of a row about the run as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class DailyRow:
+    """One UTC day of a workflow, or of one of its steps; a run counts on the day it ended.
+
+    ``count`` are runs (executions of a step); ``timed`` of them have the durations that ``seconds`` adds up and ``p50`` and
+    ``p95`` (seconds) describe. ``cost`` and ``wasted`` (currency units) and ``queue`` (seconds waited for a node) are
+    sums of the day; ``metrics`` sums of users' own metrics by name, such as tokens. None: unknown. ``score`` is the last
+    one of the day. ``until`` is the end of the newest run counted (unix seconds).
+
+    ``whole``: the row counts everything up to ``until`` and replaces what was recorded of the day. Else it counts only what
+    came after the row recorded before, and is added to it.
+    """
+
+    day: int
+    step: str
+    count: int
+    succeeded: int
+    failed: int
+    timed: int = 0
+    seconds: float = 0.0
+    p50: float | None = None
+    p95: float | None = None
+    cost: float | None = None
+    wasted: float | None = None
+    queue: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    score: int | None = None
+    until: float = 0.0
+    whole: bool = True
+
+    @property
+    def start(self) -> float:
+        """When the day began (unix seconds)."""
+        return self.day * DAY_SECONDS
+
+    @property
+    def mean(self) -> float | None:
+        """Mean duration in seconds."""
+        return self.seconds / self.timed if self.timed else None
+
+    @property
+    def success(self) -> float | None:
+        """Share (0 to 1) that succeeded of those with a known outcome."""
+        known = self.succeeded + self.failed
+        return self.succeeded / known if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A workflow as it was when it was first analysed with enough runs, at ``at`` (unix seconds).
+
+    ``p50`` and ``p95`` are seconds, ``success`` a share, ``cost`` currency units per run; None: unknown.
+    """
+
+    at: float
+    runs: int
+    p50: float | None = None
+    p95: float | None = None
+    success: float | None = None
+    cost: float | None = None
+    score: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What became of one recommendation: its ``state`` since ``since``, first published at ``first`` (unix seconds).
+
+    ``money`` (currency units), ``minutes`` and ``failures`` are the likely gain of a month as last published. ``by`` set it
+    and ``verdict`` says what it brought, where it was implemented. None: unknown.
+    """
+
+    recommendation: str
+    state: str
+    first: float
+    since: float
+    money: float | None = None
+    minutes: float | None = None
+    failures: float | None = None
+    by: str | None = None
+    verdict: str | None = None
+    measured: float | None = None

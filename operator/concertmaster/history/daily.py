@@ -1,0 +1,242 @@
+"""Daily rows, baselines and adoption in the history: small enough to stay when the runs behind them are pruned.
+
+Amounts are stored as whole numbers (milliseconds, millionths of a currency unit), which take SQLite one to five bytes
+where a floating-point number takes eight.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.analysis.daily.rows import combine
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.history.errors import translated
+from concertmaster.history.rows import known_id, make_id
+from concertmaster.history.schema import connect_readonly
+
+KEEP_DAYS = 400
+ADOPTIONS = 200
+"""Recommendations of one workflow of which the state is kept, the latest first."""
+
+_MILLI, _MICRO = 1e3, 1e6
+_COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
+Transaction = Callable[[], AbstractContextManager[None]]
+
+
+class DailyTables:
+    """The long-lived tables of one open history. ``transaction`` begins one, ``read`` guards a query."""
+
+    def __init__(self, db: sqlite3.Connection, transaction: Transaction, read: Transaction) -> None:
+        self._db = db
+        self._transaction = transaction
+        self._read = read
+
+    def record(
+        self,
+        key: WorkflowKey,
+        rows: Sequence[DailyRow],
+        *,
+        baseline: Baseline | None = None,
+        adoptions: Sequence[Adoption] = (),
+    ) -> int:
+        """Record rows (whole ones replace, others add), the baseline where there is none yet, and the states of
+        recommendations. Returns the number of rows written; one that says nothing new is not."""
+        with self._transaction():
+            number = make_id(self._db, key)
+            written = 0
+            if rows:
+                known = {(r.day, r.step): r for r in self._select(number, min(r.day for r in rows), None)}
+                for row in rows:
+                    before = known.get((row.day, row.step))
+                    after = _stored(row, before)
+                    if after != before:
+                        self._write(number, after)
+                        written += 1
+            if baseline is not None:
+                b = baseline
+                values = (number, b.at, b.runs, b.p50, b.p95, b.success, b.cost, b.score)
+                self._db.execute("INSERT OR IGNORE INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._adopt(number, adoptions)
+            return written
+
+    def recorded(self, key: WorkflowKey) -> float:
+        """End of the newest run that the rows of a workflow count (unix seconds, 0 for none)."""
+        with self._read():
+            number = known_id(self._db, key)
+            query = "SELECT max(until) FROM daily WHERE workflow = ? AND step = 0"
+            row = self._db.execute(query, (number,)).fetchone()
+            return float(row[0]) if row is not None and row[0] is not None else 0.0
+
+    def rows(self, key: WorkflowKey, *, since: int = 0, step: str | None = RUN) -> list[DailyRow]:
+        """Rows from the day ``since`` on, oldest first: of the runs, of one step, or of all (None)."""
+        with self._read():
+            number = known_id(self._db, key)
+            return [] if number is None else self._select(number, since, step)
+
+    def fleet(self, *, since: int = 0) -> dict[WorkflowKey, list[DailyRow]]:
+        """Rows of the runs of all workflows from the day ``since`` on, also of workflows that are gone."""
+        with self._read():
+            query = (
+                f"SELECT namespace, kind, name, {_COLUMNS} FROM daily JOIN workflows ON id = workflow "
+                "WHERE step = 0 AND day >= ? ORDER BY namespace, kind, name, day"
+            )
+            out: dict[WorkflowKey, list[DailyRow]] = {}
+            for namespace, kind, name, *values in self._db.execute(query, (since,)):
+                out.setdefault(WorkflowKey(namespace, kind, name), []).append(_row(RUN, values, {}))
+            return out
+
+    def baseline(self, key: WorkflowKey) -> Baseline | None:
+        """The workflow as it was first analysed."""
+        with self._read():
+            query = "SELECT at, runs, p50, p95, success, cost, score FROM baselines WHERE workflow = ?"
+            row = self._db.execute(query, (known_id(self._db, key),)).fetchone()
+            return None if row is None else Baseline(*row)
+
+    def adoptions(self) -> dict[WorkflowKey, list[Adoption]]:
+        """What became of the recommendations of all workflows, by the time they were first published."""
+        with self._read():
+            query = (
+                "SELECT namespace, kind, w.name, recommendation, state, first, since, money, minutes, failures, a.by, "
+                "verdict, measured FROM adoptions a JOIN workflows w ON w.id = a.workflow ORDER BY first, recommendation"
+            )
+            out: dict[WorkflowKey, list[Adoption]] = {}
+            for namespace, kind, name, *values in self._db.execute(query):
+                out.setdefault(WorkflowKey(namespace, kind, name), []).append(Adoption(*values))
+            return out
+
+    def prune(self, today: int) -> int:
+        """Delete what is older than ``KEEP_DAYS`` days, and workflows of which nothing is left. Returns the rows."""
+        oldest = today - KEEP_DAYS
+        with self._transaction():
+            one = self._db.execute
+            gone = one("DELETE FROM daily WHERE day < ?", (oldest,)).rowcount
+            one("DELETE FROM daily_metrics WHERE day < ?", (oldest,))
+            one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
+            one(
+                "DELETE FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM pods WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM records WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM fingerprints WHERE workflow = id)"
+            )
+            return gone
+
+    # --- inside
+
+    def _select(self, number: int, since: int, step: str | None) -> list[DailyRow]:
+        names = dict(self._db.execute("SELECT step, name FROM step_names WHERE workflow = ?", (number,)))
+        names[0] = RUN
+        place = next((n for n, name in names.items() if name == step), -1) if step is not None else None
+        only, args = ("", (number, since)) if place is None else (" AND step = ?", (number, since, place))
+        metrics: dict[tuple[int, int], dict[str, float]] = {}
+        query = f"SELECT step, day, metric, amount FROM daily_metrics WHERE workflow = ? AND day >= ?{only}"
+        for of, day, metric, amount in self._db.execute(query, args):
+            metrics.setdefault((of, day), {})[metric] = amount
+        query = f"SELECT step, {_COLUMNS} FROM daily WHERE workflow = ? AND day >= ?{only} ORDER BY day, step"
+        found = self._db.execute(query, args).fetchall()
+        return [_row(names.get(of, "?"), values, metrics.get((of, values[0]), {})) for of, *values in found]
+
+    def _write(self, number: int, row: DailyRow) -> None:
+        place = self._step(number, row.step)
+        marks = ",".join("?" * (2 + len(_COLUMNS.split(","))))
+        self._db.execute(
+            f"INSERT OR REPLACE INTO daily (workflow, step, {_COLUMNS}) VALUES ({marks})",
+            (number, place, *_values(row)),
+        )
+        spot = (number, place, row.day)
+        self._db.execute("DELETE FROM daily_metrics WHERE workflow = ? AND step = ? AND day = ?", spot)
+        for metric, amount in row.metrics.items():
+            self._db.execute("INSERT INTO daily_metrics VALUES (?, ?, ?, ?, ?)", (*spot, metric, amount))
+
+    def _step(self, number: int, step: str) -> int:
+        """Number of a step within its workflow; 0 is the run as a whole."""
+        if step == RUN:
+            return 0
+        query = "SELECT step FROM step_names WHERE workflow = ? AND name = ?"
+        row = self._db.execute(query, (number, step)).fetchone()
+        if row is not None:
+            return int(row[0])
+        query = "SELECT coalesce(max(step), 0) + 1 FROM step_names WHERE workflow = ?"
+        place = int(self._db.execute(query, (number,)).fetchone()[0])
+        self._db.execute("INSERT INTO step_names VALUES (?, ?, ?)", (number, place, step))
+        return place
+
+    def _adopt(self, number: int, adoptions: Sequence[Adoption]) -> None:
+        query = (
+            "INSERT INTO adoptions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (workflow, recommendation) "
+            "DO UPDATE SET state = excluded.state, since = excluded.since, money = coalesce(excluded.money, money), "
+            "minutes = coalesce(excluded.minutes, minutes), failures = coalesce(excluded.failures, failures), "
+            "by = coalesce(excluded.by, by), verdict = coalesce(excluded.verdict, verdict), "
+            "measured = coalesce(excluded.measured, measured)"
+        )
+        for a in adoptions[:ADOPTIONS]:
+            values = (a.recommendation, a.state, a.first, a.since, a.money, a.minutes, a.failures, a.by, a.verdict)
+            self._db.execute(query, (number, *values, a.measured))
+        if adoptions:
+            self._db.execute(
+                "DELETE FROM adoptions WHERE workflow = ?1 AND recommendation NOT IN "
+                "(SELECT recommendation FROM adoptions WHERE workflow = ?1 ORDER BY since DESC LIMIT ?2)",
+                (number, ADOPTIONS),
+            )
+
+
+@contextmanager
+def open_readonly(path: str) -> Iterator[DailyTables]:
+    """The long-lived tables of a file that another process may be writing; nothing can be recorded. Raises HistoryError."""
+
+    @contextmanager
+    def read() -> Iterator[None]:
+        with translated(path):
+            yield
+
+    with translated(path), closing(connect_readonly(path)) as db:
+        yield DailyTables(db, read, read)
+
+
+def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:
+    """The row as it is to be stored, in the precision of the table."""
+    if before is None:
+        after = row
+    elif row.whole:
+        after = replace(row, score=row.score if row.score is not None else before.score)
+    elif row.until > before.until:
+        after = combine([before, row]) or row
+    else:
+        after = before
+    return _row(after.step, _values(after), after.metrics)
+
+
+def _values(row: DailyRow) -> list[Any]:
+    """The row in the order of ``_COLUMNS``."""
+    times = [None if v is None else round(v * _MILLI) for v in (row.seconds, row.p50, row.p95)]
+    money = [None if v is None else round(v * _MICRO) for v in (row.cost, row.wasted)]
+    queue = None if row.queue is None else round(row.queue * _MILLI)
+    counts = [row.day, row.count, row.succeeded, row.failed, row.timed]
+    return [*counts, *times, *money, queue, row.score, row.until]
+
+
+def _row(step: str, values: Sequence[Any], metrics: Mapping[str, float]) -> DailyRow:
+    day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until = values
+    milli = [None if v is None else v / _MILLI for v in (p50, p95, queue)]
+    money = [None if v is None else v / _MICRO for v in (cost, wasted)]
+    return DailyRow(
+        day,
+        step,
+        count,
+        succeeded,
+        failed,
+        timed,
+        (seconds or 0) / _MILLI,
+        p50=milli[0],
+        p95=milli[1],
+        cost=money[0],
+        wasted=money[1],
+        queue=milli[2],
+        metrics=dict(metrics),
+        score=score,
+        until=until,
+    )

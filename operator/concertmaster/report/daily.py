@@ -1,0 +1,107 @@
+"""Daily rows as plain data, and put together by month as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.analysis.daily.rows import combine
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
+from concertmaster.report.tables import table
+from concertmaster.report.view import View, number
+
+MONTHS = 13
+
+
+def view(rows: Sequence[DailyRow], step: str, baseline: Baseline | None = None) -> View:
+    """What is served of a workflow (``step`` empty) or of a step."""
+    first = None
+    if baseline is not None:
+        first = {
+            "at": datetime.fromtimestamp(baseline.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "runs": baseline.runs,
+            "p50Seconds": number(baseline.p50),
+            "p95Seconds": number(baseline.p95),
+            "successRate": number(baseline.success, 4),
+            "costPerRun": number(baseline.cost),
+            "score": baseline.score,
+        }
+    return {"step": step, "timeZone": "UTC", "baseline": first, "days": [_day(row) for row in rows]}
+
+
+def rows(days: Sequence[Mapping[str, Any]]) -> list[DailyRow]:
+    """The rows of the workflow that ``view`` served."""
+    out = []
+    for d in days:
+        start = datetime.fromisoformat(str(d["day"])).replace(tzinfo=UTC).timestamp()
+        timed = int(d["timed"])
+        out.append(
+            DailyRow(
+                int(start // DAY_SECONDS),
+                RUN,
+                int(d["runs"]),
+                int(d["succeeded"]),
+                int(d["failed"]),
+                timed,
+                timed * float(d["meanSeconds"] or 0.0),
+                p50=d["p50Seconds"],
+                p95=d["p95Seconds"],
+                cost=d["cost"],
+                wasted=d["wastedCost"],
+                queue=d["queueSeconds"],
+                score=d["score"],
+            )
+        )
+    return out
+
+
+def _day(row: DailyRow) -> View:
+    return {
+        "day": _date(row).date().isoformat(),
+        "runs": row.count,
+        "succeeded": row.succeeded,
+        "failed": row.failed,
+        "timed": row.timed,
+        "meanSeconds": number(row.mean),
+        "p50Seconds": number(row.p50),
+        "p95Seconds": number(row.p95),
+        "cost": number(row.cost),
+        "wastedCost": number(row.wasted),
+        "queueSeconds": number(row.queue),
+        "metrics": {name: number(amount) for name, amount in row.metrics.items()},
+        "score": row.score,
+    }
+
+
+def by_month(rows: Sequence[DailyRow]) -> list[tuple[str, DailyRow]]:
+    """The rows of each calendar month (UTC) as one, oldest first."""
+    ordered = sorted(rows, key=lambda r: r.day)
+    months = [(label, combine(same)) for label, same in groupby(ordered, key=lambda r: _date(r).strftime("%Y-%m"))]
+    return [(label, row) for label, row in months if row is not None]
+
+
+def months_table(rows: Sequence[DailyRow], currency: str) -> str:
+    """The newest months, one line each; empty without rows."""
+    months = by_month(rows)[-MONTHS:]
+    if not months:
+        return ""
+    header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "WASTED", "WAITED", "SCORE"]
+    return table(header, [[label, *_cells(row)] for label, row in months])
+
+
+def _cells(row: DailyRow) -> list[str]:
+    return [
+        str(row.count),
+        "-" if row.success is None else text.percent(row.success).replace(" ", ""),
+        *("-" if v is None else text.duration(v) for v in (row.p50, row.p95)),
+        *("-" if v is None else f"{v:.2f}" for v in (row.cost, row.wasted)),
+        "-" if row.queue is None else text.duration(row.queue),
+        "-" if row.score is None else str(row.score),
+    ]
+
+
+def _date(row: DailyRow) -> datetime:
+    return datetime.fromtimestamp(row.start, UTC)

@@ -1,0 +1,95 @@
+"""What the analysis of a profile leaves behind for the time after its runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.resolve import resolve
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis
+from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.controller.registry import StatusView
+from concertmaster.core.model.daily import RUN
+from concertmaster.history import HistoryFull
+from tests.support.builders import DAY, NOW
+from tests.support.core.cases import POLICY, cases
+
+CASE = next(c for c in cases() if c.name == "over-requested")
+KEY = CASE.definition.key
+
+
+def analyzed(*, runs: Any = CASE.runs, most: int | None = None, **more: Any) -> ProfileAnalysis:
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
+    meta = {"name": "etl", "namespace": KEY.namespace}
+    profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
+    policy = resolve(None, POLICY)
+    if most is not None:
+        policy = replace(policy, analysis=replace(policy.analysis, max_runs=most))
+    return analyze_profile(Case(profile, policy, CASE.definition, runs, NOW, NOW, **more))
+
+
+def test_every_run_of_the_window_is_in_the_row_of_its_day() -> None:
+    figures = analyzed().figures
+    whole = [r for r in figures.rows if r.step == RUN]
+    assert sum(r.count for r in whole) == len(CASE.runs)
+    assert {r.step for r in figures.rows} == {RUN, "extract", "transform", "load"}
+    today = int(NOW // DAY)
+    assert [r.score is not None for r in whole] == [r.day == today for r in whole]
+    assert figures.baseline is not None
+    assert (figures.baseline.at, figures.baseline.runs) == (NOW, len(CASE.runs))
+
+
+def test_runs_beyond_those_at_hand_are_not_taken_for_whole_days() -> None:
+    """Only the newest 20 runs are read: the day that holds the oldest of them began before."""
+    newest = CASE.runs[-20:]
+    rows = [r for r in analyzed(runs=newest, most=20).figures.rows if r.step == RUN]
+    oldest = min(r.end or 0.0 for r in newest)
+    assert [r.whole for r in rows] == [r.start >= oldest for r in rows]
+    again = analyzed(runs=newest, most=20, recorded=max(r.until for r in rows)).figures.rows
+    assert all(r.whole for r in again)
+
+
+def test_too_few_runs_make_no_baseline() -> None:
+    assert analyzed(runs=CASE.runs[:2]).figures.baseline is None
+
+
+def test_recommendations_are_followed_with_what_they_are_worth() -> None:
+    first = analyzed()
+    adopted = {a.recommendation: a for a in first.figures.adoptions}
+    assert adopted["right-size"].state == "Active"
+    assert adopted["right-size"].money is not None and adopted["right-size"].money > 0
+    memory = StatusView.of(first.document).memory
+    gone = analyzed(runs=[], past=Past(memory)).figures.adoptions
+    assert {a.recommendation for a in gone} >= set(adopted)
+
+
+def test_the_history_keeps_them_over_a_restart(tmp_path: Path) -> None:
+    path = str(tmp_path / "history.db")
+    keeper = HistoryProvider(path)
+    keeper.record(KEY, analyzed().figures)
+    keeper.close()
+    keeper = HistoryProvider(path)
+    rows = keeper.daily(KEY)
+    assert sum(r.count for r in rows) == len(CASE.runs)
+    assert keeper.recorded(KEY) == rows[-1].until
+    assert keeper.baseline(KEY) is not None
+    keeper.tidy({}, NOW)
+    assert keeper.daily(KEY) == rows  # also without a profile
+
+
+def test_a_full_disk_does_not_stop_the_analysis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = HistoryProvider(str(tmp_path / "history.db"))
+
+    def full(*_: Any, **__: Any) -> int:
+        raise HistoryFull("no room")
+
+    monkeypatch.setattr(keeper.store.daily, "record", full)
+    keeper.record(KEY, analyzed().figures)
+    assert "no room" in caplog.text

@@ -1,0 +1,186 @@
+"""Daily rows: exact sums, idempotent, small, and still there when the runs are gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from concertmaster.core.analysis.daily.rows import combine, daily_rows
+from concertmaster.core.model import Outcome, RunRecord, WorkflowKey
+from concertmaster.core.model.daily import DAY_SECONDS as DAY
+from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.policy import Pricing
+from concertmaster.history import Store
+from concertmaster.history.daily import KEEP_DAYS
+from concertmaster.history.schema import MIGRATIONS
+from tests.support.builders import container, run_record
+from tests.support.data.history_rows import KEY, ran
+
+PRICES = Pricing()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(str(tmp_path / "history.db")) as found:
+        yield found
+
+
+def run_on(day: float, number: int = 0, seconds: float = 100.0, outcome: Outcome = Outcome.SUCCEEDED) -> RunRecord:
+    """A run of one step that begins some minutes into the day."""
+    at = day * DAY + 600.0 * (number + 1)
+    main = container(cpu_request=1.0, cpu_seconds=seconds / 2)
+    step = ran(f"{day}-{number}", at, scheduled=at + 5, started=at + 10, finished=at + seconds, outcome=outcome,
+               containers=(main,), extra={"tokens": 7.0})  # fmt: skip
+    return replace(
+        run_record((step,), workflow=KEY, run=f"r{day}-{number}", start=at, end=at + seconds, outcome=outcome),
+        extra={"tokens": 7.0},
+    )
+
+
+def rows_of(
+    runs: list[RunRecord], covered: float = 0.0, recorded: float = 0.0, score: int | None = 80
+) -> list[DailyRow]:
+    return daily_rows(runs, PRICES, covered=covered, recorded=recorded, until=30 * DAY, score=score)
+
+
+def test_a_day_has_a_row_of_its_runs_and_one_of_each_step(store: Store) -> None:
+    runs = [run_on(3, 0), run_on(3, 1, 200.0), run_on(3, 2, 50.0, Outcome.FAILED), run_on(4)]
+    assert store.daily.record(KEY, rows_of(runs)) == 4
+    day, other = store.daily.rows(KEY)
+    assert (day.day, day.count, day.succeeded, day.failed, day.timed) == (3, 3, 2, 1, 2)
+    assert (day.seconds, day.p50, day.mean, day.success) == (300.0, 150.0, 150.0, 2 / 3)
+    assert day.queue == 15.0
+    assert day.metrics == {"tokens": 21.0}
+    assert day.cost is not None and day.wasted is not None and 0 < day.wasted < day.cost
+    assert day.until == runs[2].end
+    assert (other.day, other.count) == (4, 1)
+    (step, _) = store.daily.rows(KEY, step="a")
+    assert (step.step, step.count, step.seconds, step.queue, step.metrics) == ("a", 3, 280.0, 15.0, {"tokens": 21.0})
+    assert len(store.daily.rows(KEY, step=None)) == 4
+    assert store.daily.rows(KEY, since=4) == [other]
+    assert store.daily.rows(KEY, step="b") == []
+
+
+def test_recording_again_writes_nothing(store: Store) -> None:
+    rows = rows_of([run_on(3), run_on(3, 1), run_on(29)])
+    store.daily.record(KEY, rows)
+    assert store.daily.record(KEY, rows) == 0
+
+
+def test_a_day_that_is_seen_as_a_whole_again_is_replaced_and_its_score_stays(store: Store) -> None:
+    early = daily_rows([run_on(3)], PRICES, covered=0.0, until=3.5 * DAY, score=70)
+    store.daily.record(KEY, early)
+    store.daily.record(KEY, rows_of([run_on(3), run_on(3, 1)]))
+    (row,) = store.daily.rows(KEY)
+    assert (row.count, row.score) == (2, 70)
+
+
+def test_a_day_with_more_runs_than_are_kept_is_counted_as_runs_arrive(store: Store) -> None:
+    """Of 90 runs of a day the newest 20 are at hand whenever 10 new ones have ended."""
+    runs = [run_on(3, n, 100.0 + n) for n in range(90)]
+    for end in range(10, 91, 10):
+        at_hand = runs[max(0, end - 20) : end]
+        covered = (at_hand[0].end or 0.0) if end > 20 else 0.0
+        store.daily.record(KEY, rows_of(at_hand, covered, store.daily.recorded(KEY)))
+    (row,) = store.daily.rows(KEY)
+    assert (row.count, row.succeeded, row.metrics) == (90, 90, {"tokens": 630.0})
+    assert row.seconds == sum(100.0 + n for n in range(90))
+    assert row.p50 == pytest.approx(144.5, rel=0.02)
+    (step,) = store.daily.rows(KEY, step="a")
+    assert step.count == 90
+
+
+def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: Store) -> None:
+    store.add({KEY: {"r1": [ran("1", 3 * DAY)]}})
+    store.note_definitions({KEY: "f"}, 1.0)
+    store.daily.record(KEY, rows_of(store.runs(KEY)))
+    store.prune(max_runs=200, before=20 * DAY)
+    assert store.runs(KEY) == []
+    assert [r.day for r in store.daily.rows(KEY)] == [3]
+    store.forget(KEY)
+    assert store.keys() == []
+    assert [r.day for r in store.daily.rows(KEY)] == [3]
+    assert store.daily.fleet() == {KEY: store.daily.rows(KEY)}
+
+
+def test_rows_are_deleted_after_400_days_and_a_workflow_with_nothing_left(store: Store) -> None:
+    store.daily.record(KEY, rows_of([run_on(3), run_on(9)]))
+    assert store.daily.prune(KEEP_DAYS + 5) == 2
+    assert [r.day for r in store.daily.rows(KEY)] == [9]
+    assert store.daily.prune(KEEP_DAYS + 10) == 2
+    assert sqlite3.connect(store.path).execute("SELECT count(*) FROM workflows").fetchone() == (0,)
+
+
+def test_the_first_baseline_stays(store: Store) -> None:
+    assert store.daily.baseline(KEY) is None
+    first = Baseline(5.0, 12, 100.0, 200.0, 0.9, 0.25, 77)
+    store.daily.record(KEY, [], baseline=first)
+    store.daily.record(KEY, [], baseline=Baseline(9.0, 30))
+    assert store.daily.baseline(KEY) == first
+
+
+def test_adoption_keeps_what_a_later_state_does_not_repeat(store: Store) -> None:
+    store.daily.record(KEY, [], adoptions=[Adoption("timeout.a", "Active", 5.0, 5.0, 12.5, 30.0)])
+    done = Adoption("timeout.a", "Implemented", 9.0, 8.0, by="kubectl", verdict="Improved", measured=-0.2)
+    store.daily.record(KEY, [], adoptions=[done])
+    assert store.daily.adoptions() == {KEY: [replace(done, first=5.0, money=12.5, minutes=30.0)]}
+
+
+def test_adoptions_of_one_workflow_are_bounded(store: Store) -> None:
+    for n in range(5):
+        store.daily.record(KEY, [], adoptions=[Adoption(f"r{n}.{m}", "Active", n, n) for m in range(100)])
+    assert len(store.daily.adoptions()[KEY]) == 200
+
+
+def test_a_row_takes_less_than_300_bytes(tmp_path: Path) -> None:
+    """With everything a row can hold, 200 workflows of 4 steps over 30 days, on the disk after a checkpoint."""
+    path = tmp_path / "history.db"
+    with Store(str(path)) as store:
+        template = rows_of([run_on(3, n, 3600.0 + 7.77 * n) for n in range(24)])
+        whole, step = template
+        for w in range(200):
+            key = WorkflowKey("team-data-platform", "WorkflowTemplate", f"nightly-aggregation-{w}")
+            days = [replace(whole, day=day) for day in range(30)]
+            days += [replace(step, step=f"aggregate-partition-{s}", day=day) for s in range(4) for day in range(30)]
+            store.daily.record(key, days)
+    number = 200 * 30 * 5
+    assert path.stat().st_size / number < 300
+
+
+def test_a_file_of_the_version_before_gets_the_tables(tmp_path: Path) -> None:
+    path = str(tmp_path / "history.db")
+    with Store(path) as store:
+        store.add({KEY: {"r1": [ran("1")]}})
+    with sqlite3.connect(path) as raw:
+        for table in ("daily", "daily_metrics", "step_names", "baselines", "adoptions"):
+            raw.execute(f"DROP TABLE {table}")
+        raw.execute("DELETE FROM migrations WHERE version = ?", (len(MIGRATIONS),))
+    with Store(path) as store:
+        assert store.daily.record(KEY, rows_of(store.runs(KEY))) == 2
+        assert len(store.daily.rows(KEY)) == 1
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT max(version) FROM migrations").fetchone() == (len(MIGRATIONS),)
+
+
+def test_unknown_amounts_stay_unknown(store: Store) -> None:
+    bare = replace(run_on(3), steps=(ran("1", 3 * DAY),), extra={})
+    store.daily.record(KEY, rows_of([bare]))
+    (row,) = store.daily.rows(KEY)
+    assert (row.cost, row.wasted, row.queue, row.metrics) == (None, None, None, {})
+
+
+def test_running_runs_and_those_to_come_are_not_counted() -> None:
+    going = replace(run_on(3), outcome=Outcome.RUNNING)
+    assert rows_of([going, run_on(31)]) == []
+
+
+def test_combining_weighs_quantiles_by_durations() -> None:
+    a, b = (DailyRow(d, RUN, n, n, 0, n, 10.0 * n, p, p, cost=1.0) for d, n, p in ((1, 1, 10.0), (2, 3, 20.0)))
+    both = combine([b, a])
+    assert both is not None
+    assert (both.day, both.count, both.p50, both.cost, both.seconds) == (1, 4, 17.5, 2.0, 40.0)
+    assert combine([]) is None
