@@ -27,7 +27,7 @@ class SizingPolicy:
 
     def allocate(self, input_bytes: float | None, preset_bytes: float) -> float | None:
         """As a function of input size where that is known before the start, else the quantity written into the template."""
-        size = memory_request(self._peaks, self._durations, inputs=self._inputs)
+        size = memory_request(self._peaks, self._durations, inputs=self._inputs, current_request=preset_bytes)
         if input_bytes is not None and size.model is not None:
             return size.model.request(input_bytes)
         return size.quantity

@@ -79,7 +79,7 @@ def test_no_data_make_the_models_raise(rows: list[tuple[float, float]], queries:
 def test_memory_scales_when_its_cost_stays_the_same(rows: list[tuple[float, float, float]], factor: float) -> None:
     """Twice the memory for half the time costs the same byte-seconds, so the request doubles."""
     u, t, _ = (np.array(c) for c in zip(*rows, strict=True))
-    options = MemoryOptions(floor=0.0)
+    options = MemoryOptions(floor=0.0, strict_from=math.inf)
     one = memory_request(u, t, options=options).request
     other = memory_request(u * factor, t / factor, options=options).request
     assert one is not None and other is not None
@@ -121,10 +121,10 @@ def test_below_the_largest_peak_the_failure_bound_holds(rows: list[tuple[float, 
 def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[tuple[float, float, float]]) -> None:
     """At the price of failures included, no level between the peaks and twice the largest is expected to cost less."""
     u, t = [r[0] for r in rows], [r[1] for r in rows]
-    options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf)
+    options = MemoryOptions(failure_price=0.0, failure_bound=1.0, floor=0.0, drift_z=math.inf, strict_from=math.inf)
     request = memory_request(u, t, options=options).request
     levels = np.array([request, np.quantile(u, 0.7), max(u), 1.5 * max(u)], dtype=np.float64)
-    then, *now = fit_loss(np.array(u), np.array(u), np.array(t), options).waste(levels)
+    then, *now = fit_loss(np.zeros(len(u)), np.array(u), np.array(t), options, is_factor=False).waste(levels)
     # The grid of levels beyond the largest peak is coarse for very wide tails.
     assert all(then <= waste * 1.05 + 1.0 for waste in now)
 

@@ -1,8 +1,10 @@
 """Memory request as a function of input size, where the input explains the peak.
 
-Three candidates compete: no input at all, a straight line, and the largest peak among the nearest inputs seen (which follows
-any shape, steps and saturation included). Each is judged by what it would have cost on runs it did not see, with the same
-loss that chooses a single request, so the choice between them has no parameter of its own.
+Four candidates compete: no input at all, a straight line, a straight line on logarithms (a power of the input), and the
+largest peak among the nearest inputs seen (which follows any shape, steps and saturation included). Each is judged by what
+it would have cost on runs it did not see, with the same loss and the same failure bound that choose a single request, so the
+choice between them has no parameter of its own. A margin on a prediction is bytes on top or a factor: noise that grows with
+the size needs the one, noise that does not the other.
 """
 
 from __future__ import annotations
@@ -20,21 +22,27 @@ from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
 NEIGHBOURS = 3
 # A line may leave the range of the peaks seen by this factor, not more: fits over narrow inputs explode outside them.
 RANGE = 2.0
-# Fewer runs cannot tell three models apart.
+# Fewer runs cannot tell the models apart.
 MIN_RUNS = 10
 # A function of the input is harder to use than one number; it has to save at least this share of the loss.
 WORTH = 0.1
+# The best of several on the same runs looks better than it is: only this share of the failure bound may be used up.
+OPTIMISM = 0.7
+LARGEST = 2.0**60
 
 
 @dataclass(frozen=True, slots=True)
 class InputModel:
-    """Request over input size (bytes in, bytes out): max(floor, prediction + margin).
+    """Request over input size (bytes in, bytes out): the prediction and the ``margin`` on it, a factor where ``is_factor``.
 
-    The prediction is a line, intercept + slope * input, or, when there are ``inputs`` (ascending), the largest of the peaks
-    at the nearest inputs seen. From ``largest_input`` on it grows by ``beyond`` bytes per byte. It stays within ``low`` and
-    ``high``. ``waste``: expected byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
+    ``kind``: ``line``: intercept + slope * input; ``power``: the same on logarithms; ``nearest``: the largest of the
+    ``peaks`` at the nearest of the ``inputs`` seen (ascending). From ``largest_input`` on line and neighbours grow by
+    ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``, requests above ``floor``; where a prediction is
+    larger than ``high``, the request is at least ``fallback``. ``waste``: expected byte-seconds per run. ``failure_share``:
+    expected share of failing attempts, 0 to 1.
     """
 
+    kind: str
     intercept: float
     slope: float
     beyond: float
@@ -42,39 +50,49 @@ class InputModel:
     low: float
     high: float
     margin: float
+    is_factor: bool
     floor: float
+    fallback: float
     waste: float
     failure_share: float
     inputs: tuple[float, ...]
     peaks: tuple[float, ...]
 
-    @property
-    def kind(self) -> str:
-        """``line`` or ``nearest``."""
-        return "nearest" if self.inputs else "line"
-
     def request(self, input_size: float) -> float:
         """Memory request (bytes) for one input size (bytes); a size that is not finite gets the largest request."""
-        if not math.isfinite(input_size):
-            return max(self.floor, self.high + self.margin)
+        predicted = self._predicted(input_size) if math.isfinite(input_size) else math.inf
+        held = min(max(predicted, self.low), self.high)
+        size = held * self.margin if self.is_factor else held + self.margin
+        least = self.fallback if predicted > self.high else self.floor
+        return min(max(least, self.floor, size), LARGEST)
+
+    def _predicted(self, input_size: float) -> float:
+        if self.kind == "power":
+            return math.exp(min(700.0, self.intercept + self.slope * math.log1p(max(0.0, input_size))))
         seen = min(input_size, self.largest_input)
-        if self.inputs:
+        if self.kind == "nearest":
             place = bisect_left(self.inputs, seen)
             around = range(max(0, place - NEIGHBOURS), min(len(self.inputs), place + NEIGHBOURS))
             nearest = sorted(around, key=lambda i: abs(self.inputs[i] - seen))[:NEIGHBOURS]
             predicted = max(self.peaks[i] for i in nearest)
         else:
             predicted = self.intercept + self.slope * seen
-        predicted += (input_size - seen) * self.beyond
-        return max(self.floor, min(max(predicted, self.low), self.high) + self.margin)
+        return predicted + (input_size - seen) * self.beyond
 
 
 def fit_by_input(
-    inputs: Floats, peaks: Floats, durations: Floats, single_loss: float, floor: float, prices: Prices
+    inputs: Floats,
+    peaks: Floats,
+    durations: Floats,
+    single_loss: float,
+    floor: float,
+    prices: Prices,
+    current_request: float | None = None,
 ) -> InputModel | None:
-    """The better of line and neighbours, or None when neither beats one number, whose expected loss is ``single_loss``.
+    """The best of line, power and neighbours, or None when none beats one number, whose expected loss is ``single_loss``.
 
-    All arrays of one length; peaks > 0, durations >= 0; runs whose input is unknown (NaN) or negative are left out.
+    ``current_request``: bytes, what holds for inputs so large that a prediction would be a guess. All arrays of one length;
+    peaks > 0, durations >= 0; runs whose input is unknown (NaN) or negative are left out.
     """
     known = np.isfinite(inputs) & (inputs >= 0.0)
     x, u, t = inputs[known], peaks[known], durations[known]
@@ -82,32 +100,38 @@ def fit_by_input(
         return None
     low, high = float(u.min()) / RANGE, float(u.max()) * RANGE
     intercept, slope, line = _line_without_each(x, u)
+    log_intercept, log_slope, logs = _line_without_each(np.log1p(x), np.log(u))
     order = np.argsort(x, kind="stable")
     nearest = np.empty_like(u)
     nearest[order] = _nearest_without_each(x[order], u[order])
-    best: tuple[float, bool, float, Loss] | None = None
-    for local, predicted in ((False, np.clip(line, low, high)), (True, nearest)):
-        loss = fit_loss(u - predicted, u, t, prices)
-        margin, total = loss.best(prices)
-        if best is None or total < best[0]:
-            best = (total, local, margin, loss)
+    best: tuple[float, str, float, Loss] | None = None
+    for kind, predicted in (("line", line), ("power", np.exp(np.clip(logs, -700.0, 700.0))), ("nearest", nearest)):
+        for is_factor in (False, True):
+            held = np.clip(predicted, low, high)
+            loss = fit_loss(held, u, t, prices, is_factor=is_factor, share=OPTIMISM)
+            margin, total = loss.best(prices)
+            if best is None or total < best[0]:
+                best = (total, kind, margin, loss)
     if best is None or not best[0] < (1.0 - WORTH) * single_loss:
         return None
-    _, local, margin, loss = best
+    _, kind, margin, loss = best
     at = np.array([margin])
     return InputModel(
-        intercept,
-        slope,
+        kind,
+        log_intercept if kind == "power" else intercept,
+        log_slope if kind == "power" else slope,
         _slope_of_upper_half(x[order], u[order]),
         float(x.max()),
         low,
         high,
         margin,
+        loss.is_factor,
         floor,
+        0.0 if current_request is None or not math.isfinite(current_request) else current_request,
         float(loss.waste(at)[0]),
-        float(loss.tail.exceedance(at)[0]),
-        tuple(x[order].tolist()) if local else (),
-        tuple(u[order].tolist()) if local else (),
+        float(loss.failing(at)[0]),
+        tuple(x[order].tolist()) if kind == "nearest" else (),
+        tuple(u[order].tolist()) if kind == "nearest" else (),
     )
 
 

@@ -5,6 +5,7 @@ The loss is explained in waste.py, the chance of a larger peak in tail.py, growt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,24 +20,31 @@ from concertmaster.core.sizing.waste import fit_loss
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks beyond an exbibyte are no memory figures; the cut keeps sums of squares finite.
 LARGEST = 2.0**60
+# So many runs more than three, and the request of the authors has no say any more.
+TRUSTED_RUNS = 5.0
+# Growth is not carried on beyond this many times the largest peak.
+LARGEST_RISE = 4.0
+# Share of all runs that the request covers with the confidence stated.
+COVERED_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryOptions:
     """Settings of memory sizing.
 
-    ``min_runs``: fewer usable peaks give no advice. ``failure_bound``: expected share (0 to 1) of failing attempts of a step
-    that a request below the largest peak may reach; 5 % is the error rate the project's objectives start from.
-    ``failure_price``: what a failed attempt costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a
-    cent at list prices. ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes.
+    ``min_runs``: fewer usable peaks give no advice. ``failure_bound``: largest expected share (0 to 1) of failing attempts
+    of a step; where runs take longer than ``strict_from`` seconds it is stricter. ``failure_price``: what a failed attempt
+    costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices. ``retry_factor``:
+    growth of the request after a kill. ``floor``: smallest request, bytes.
     ``drift_z``: one-sided significance of growth, 1 %. ``horizon``: for how long growth is assumed to go on, in lengths of
     the history.
     """
 
     min_runs: int = 3
-    failure_bound: float = 0.05
+    failure_bound: float = 0.01
     failure_price: float = 1.0 * GIB_HOUR
     retry_factor: float = 2.0
+    strict_from: float = 3600.0
     floor: float = 16.0 * 2**20
     drift_z: float = 2.326
     horizon: float = 1.0
@@ -82,12 +90,14 @@ def memory_request(
     durations: Sequence[float] | Floats,
     times: Sequence[float] | Floats | None = None,
     inputs: Sequence[float] | Floats | None = None,
+    current_request: float | None = None,
     options: MemoryOptions | None = None,
 ) -> MemorySize:
     """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given.
 
-    ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable
-    peak (NaN, infinite, not positive) are left out; an unknown duration counts as the median one. Never raises.
+    ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable peak (NaN, infinite, not
+    positive) are left out; an unknown duration counts as the median one. ``current_request``: the one that is set, bytes;
+    with few runs the proposal stays near it. Never raises.
     """
     options = options or MemoryOptions()
     rows = _usable(peaks, durations, times, inputs)
@@ -98,32 +108,52 @@ def memory_request(
     if u.size < needed:
         return MemorySize(None, False, f"{u.size} usable memory peaks, {needed} are needed")
     drifting = rising(u, options.drift_z)
-    growth = growth_per_run(u) if drifting else 0.0
-    expected = carried_forward(u, growth, options.horizon) if growth > 0.0 else u
-    loss = fit_loss(expected, expected, t, options)
+    growth = growth_per_run(np.log(u)) if drifting else 0.0
+    expected = _expected(u, growth, options.horizon)
+    loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
     level, total = loss.best(options)
-    request = max(level, options.floor)
-    at = np.array([request])
+    request = _with_authors(max(level, options.floor), current_request, float(u.max()), u.size)
     above = int((u > request).sum())
     return MemorySize(
         request=request,
         enough=True,
-        reason=_reason(u, t, above, growth, options),
-        coverage_confidence=0.0 if drifting else coverage_confidence(u.size, above, 1.0 - options.failure_bound),
+        reason=_reason(u, t, above, float(expected.max() - u.max())),
+        coverage_confidence=0.0 if drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=float(u.max()),
-        failure_share_bound=float(loss.tail.exceedance(at)[0]),
-        model=None if x is None else fit_by_input(x, u, t, total, options.floor, options),
+        failure_share_bound=float(loss.failing(np.array([request]))[0]),
+        model=None if x is None else fit_by_input(x, u, t, total, options.floor, options, current_request),
         drifting=drifting,
     )
 
 
-def _reason(peaks: Floats, durations: Floats, above: int, growth: float, options: MemoryOptions) -> str:
+def _with_authors(request: float, current: float | None, peak: float, runs: int) -> float:
+    """The request drawn towards the one that is set, which was written by who knows the step.
+
+    Three runs say next to nothing about how far apart peaks can lie, so the request moves all the way only with TRUSTED_RUNS
+    more. What every run stayed within is never raised: a bound that is extrapolated is no better proof than that.
+    """
+    if current is None or not math.isfinite(current) or current < peak:
+        return request
+    if request >= current:
+        return current
+    weight = min(1.0, max(0.0, 1.0 - (runs - 3.0) / TRUSTED_RUNS))
+    return float(request * (current / request) ** weight)
+
+
+def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:
+    """Peaks as they will be when ``growth``, a factor per run on logs, goes on: what inputs drive grows by shares."""
+    if growth <= 0.0:
+        return peaks
+    ahead = np.minimum(carried_forward(np.log(peaks), growth, horizon), math.log(LARGEST_RISE * float(peaks.max())))
+    return np.maximum(peaks, np.exp(ahead))
+
+
+def _reason(peaks: Floats, durations: Floats, above: int, ahead: float) -> str:
     text = f"least expected waste over {peaks.size} runs of {float(np.mean(durations)):.3g} s"
     if above:
         text += f", {above} of which had a larger peak"
-    if growth > 0.0:
-        ahead = growth * peaks.size * options.horizon / 2**20
-        text += f"; peaks grow, room for {ahead:.3g} MiB more is included"
+    if ahead > 0.0:
+        text += f"; peaks grow, room for {ahead / 2**20:.3g} MiB more is included"
     return text
 
 

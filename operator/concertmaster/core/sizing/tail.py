@@ -40,6 +40,11 @@ class Tail:
         """The largest value seen."""
         return float(self.ordered[-1])
 
+    def level_exceeded_by(self, share: float) -> float:
+        """The level from the largest value on that the next value exceeds with probability ``share`` (above 0) at most."""
+        over = math.pow(share * (self.ordered.size + 1.0), -1.0 / self.shape) - 1.0
+        return self.largest + self.excess * max(0.0, over)
+
     def exceedance(self, level: Floats) -> Floats:
         """Probability (0 to 1) that the next value lies above each ``level``, same shape; falls with the level."""
         n = self.ordered.size
@@ -66,11 +71,12 @@ class Tail:
 def fit_tail(values: Floats, scale: float) -> Tail:
     """Tail of at least one finite value. ``scale`` (> 0): size of what is measured, in the unit of the values.
 
-    The square root of the sample size sets how many gaps count, the usual compromise between bias and variance.
+    Twice the square root of the sample size sets how many gaps count: fewer leave the scale uncertain, more measure the body
+    of the distribution instead of its tail.
     """
     ordered = np.sort(values)
     n = int(ordered.size)
-    k = min(n - 1, max(2, round(math.sqrt(n))))
+    k = min(n - 1, max(2, round(2.0 * math.sqrt(n))))
     upper = ordered[::-1][: k + 1]
     gaps = float(np.sum(np.arange(1, k + 1) * (upper[:-1] - upper[1:])))
     return Tail(ordered, k + 1.0, max(_LEAST, gaps + PRIOR_GAP_SHARE * scale))

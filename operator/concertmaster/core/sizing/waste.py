@@ -1,19 +1,26 @@
-"""The level with the least expected loss: memory reserved in vain, attempts burned by kills, and a price per kill.
+"""The level with the least expected loss within the failure bound: memory reserved in vain, attempts burned, kills.
 
 Wastage as a measure comes from Tovar et al. (TPDS 2018) and Witt et al. (2019): every byte-second that was reserved and
-not used, where a killed attempt counts in full. Wastage alone would accept frequent kills for short steps, so a kill also
-has a price of its own. That price is what spreads a failure budget well: room costs next to nothing on short and small
-steps and is given freely there, while long and large steps get just as much as pays.
+not used, where a killed attempt counts in full. Wastage alone would accept frequent kills, so the expected share of failing
+attempts has a bound that no saving buys off, and a kill has a price of its own. That price is what spreads the failures
+that remain: room costs next to nothing on short and small steps and is given freely there.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from concertmaster.core.sizing.tail import Floats, Tail, fit_tail
+
+# A kill costs the time the run took, so the bound of long runs falls with the root of it, down to this share.
+STRICTEST = 0.5
+# Retries that are counted: a fourth one after doubling three times would need eightfold the size.
+RETRIES = 3
+LARGEST_LOG = 600.0  # beyond it there is no float
 
 
 class Prices(Protocol):
@@ -31,49 +38,91 @@ class Prices(Protocol):
     def retry_factor(self) -> float:
         """Growth of the request after a kill."""
 
+    @property
+    def strict_from(self) -> float:
+        """Run time in seconds from which the bound is stricter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Expected loss per run as a function of a level that is added to a prediction.
+    """Expected loss per run as a function of the margin that is put on a prediction.
 
-    ``tail``: distribution of the residuals (peak minus prediction, bytes). ``time_before`` and ``moment_before``: sums of
-    duration and of duration x residual over the residuals in ascending order, with a leading zero. ``burn``: byte-seconds
-    that a failing run loses.
+    The margin is bytes on top or, with ``is_factor``, a factor. ``tail``: distribution of the margins that the runs seen
+    would have needed (of their logs where it is a factor). ``margins``: these, ascending. ``held_before`` and
+    ``used_before``: sums over them, with a leading zero, so that held * margin - used is what is reserved and not used.
+    ``burn``: byte-seconds that a failing run loses. ``bound``: largest accepted share of failing attempts. ``typical``:
+    bytes that a margin on top is put on.
     """
 
+    is_factor: bool
     tail: Tail
-    time_before: Floats
-    moment_before: Floats
+    margins: Floats
+    held_before: Floats
+    used_before: Floats
     burn: float
+    bound: float
+    retry_factor: float
+    typical: float
 
-    def waste(self, level: Floats) -> Floats:
-        """Expected byte-seconds per run that are reserved or burned in vain, at each level (bytes)."""
-        below = np.searchsorted(self.tail.ordered, level, side="right")
-        idle = (level * self.time_before[below] - self.moment_before[below]) / self.tail.ordered.size
-        return np.asarray(np.maximum(idle, 0.0) + self.tail.exceedance(level) * self.burn, dtype=np.float64)
+    def failing(self, margin: Floats) -> Floats:
+        """Expected failing attempts per run with each margin; a run that outgrows its retry as well counts again."""
+        return self._with_retries(margin, self._exceeded(margin))
+
+    def waste(self, margin: Floats) -> Floats:
+        """Expected byte-seconds per run that are reserved or burned in vain, with each margin."""
+        return self._waste(margin, self._exceeded(margin))
 
     def best(self, prices: Prices) -> tuple[float, float]:
-        """Level with the least expected loss and that loss (price included).
-
-        A level below the largest residual counts only while the expected share of failures stays within the bound.
-        """
-        level = self.tail.levels()
-        failing = self.tail.exceedance(level)
-        total = self.waste(level) + prices.failure_price * failing
-        allowed = (failing <= prices.failure_bound) | (level >= self.tail.largest)
+        """Margin with the least expected loss within the bound, and that loss (price included)."""
+        largest, least = self.tail.largest, self.tail.level_exceeded_by(self.bound)
+        # Fine around the bound; the grid of the tail alone is too coarse there.
+        near = largest + (least - largest) * np.linspace(0.9, 1.6, 15)
+        level = np.sort(np.concatenate([self.tail.levels(), near]))
+        margin = np.exp(np.minimum(level, LARGEST_LOG)) if self.is_factor else level
+        exceeded = self.tail.exceedance(level)
+        failing = self._with_retries(margin, exceeded)
+        total = self._waste(margin, exceeded) + prices.failure_price * failing
+        allowed = failing <= self.bound
+        allowed[-1] = True
         chosen = int(np.argmin(np.where(allowed, total, np.inf)))
-        return float(level[chosen]), float(total[chosen])
+        return float(margin[chosen]), float(total[chosen])
+
+    def _exceeded(self, margin: Floats) -> Floats:
+        return self.tail.exceedance(np.log(margin) if self.is_factor else margin)
+
+    def _with_retries(self, margin: Floats, exceeded: Floats) -> Floats:
+        share = exceeded
+        for _ in range(RETRIES - 1):
+            margin = self.retry_factor * (margin + self.typical) - self.typical
+            share = share + self._exceeded(margin)
+        return np.minimum(share, 1.0)
+
+    def _waste(self, margin: Floats, exceeded: Floats) -> Floats:
+        below = np.searchsorted(self.margins, margin, side="right")
+        idle = (margin * self.held_before[below] - self.used_before[below]) / self.margins.size
+        return np.asarray(np.maximum(idle, 0.0) + exceeded * self.burn, dtype=np.float64)
 
 
-def fit_loss(residuals: Floats, peaks: Floats, durations: Floats, prices: Prices) -> Loss:
-    """Loss out of peaks (bytes, > 0), durations (s, >= 0) and residuals: peak minus what a model predicted for that run."""
-    order = np.argsort(residuals, kind="stable")
-    time = durations[order]
-    # A failed attempt runs to its end at worst and holds about the peak; the retry then reserves too much by the factor.
-    burn = prices.retry_factor * float(np.mean(peaks * durations))
+def fit_loss(
+    predicted: Floats, peaks: Floats, durations: Floats, prices: Prices, *, is_factor: bool, share: float = 1.0
+) -> Loss:
+    """Loss out of peaks (bytes, > 0), durations (s, >= 0) and what a model predicted for each run (bytes, >= 0; > 0 where
+    the margin is a factor). ``share``: of the failure bound that may be used up."""
+    margins = peaks / predicted if is_factor else peaks - predicted
+    used = peaks * durations
+    order = np.argsort(margins, kind="stable")
+    margins = margins[order]
+    held = (predicted * durations if is_factor else durations)[order]
+    stricter = min(1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(np.mean(durations))))))
     return Loss(
-        fit_tail(residuals, scale=float(peaks.max())),
-        np.concatenate([[0.0], np.cumsum(time)]),
-        np.concatenate([[0.0], np.cumsum(time * residuals[order])]),
-        burn,
+        is_factor,
+        fit_tail(np.log(margins), scale=1.0) if is_factor else fit_tail(margins, scale=float(peaks.max())),
+        margins,
+        np.concatenate([[0.0], np.cumsum(held)]),
+        np.concatenate([[0.0], np.cumsum(margins * held)]),
+        # A failed attempt runs to its end at worst and holds about the peak; the retry then reserves too much by the factor.
+        prices.retry_factor * float(np.mean(used)),
+        prices.failure_bound * stricter * share,
+        prices.retry_factor,
+        0.0 if is_factor else float(np.median(predicted)),
     )

@@ -12,13 +12,17 @@ from concertmaster.core.sizing import MemoryOptions, memory_request
 from concertmaster.core.sizing.memory import GIB_HOUR
 from concertmaster.core.sizing.tail import coverage_confidence, fit_tail
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, rising
-from concertmaster.core.sizing.waste import fit_loss
+from concertmaster.core.sizing.waste import Loss, fit_loss
 
 GIB = 2.0**30
 
 
 def peaks(n: int, mean: float = 4.0, spread: float = 0.05, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, spread, n) * GIB
+
+
+def _loss(used: np.ndarray, seconds: np.ndarray) -> Loss:
+    return fit_loss(np.zeros(used.size), used, seconds, MemoryOptions(), is_factor=False)
 
 
 def test_a_steady_step_gets_its_largest_peak_and_a_small_margin() -> None:
@@ -52,11 +56,11 @@ def test_a_rare_giant_is_left_to_a_retry_only_within_the_bound() -> None:
     used = np.r_[peaks(98), 40 * GIB, 41 * GIB]
     order = np.random.default_rng(3).permutation(100)
     hours = np.full(100, 3600.0)
-    bold = memory_request(used[order], hours, options=MemoryOptions(failure_bound=0.05))
+    bold = memory_request(used[order], hours, options=MemoryOptions(failure_bound=0.10))
     careful = memory_request(used[order], hours, options=MemoryOptions(failure_bound=0.01))
     assert bold.request is not None and careful.request is not None
     assert bold.request < 6 * GIB
-    assert bold.failure_share_bound is not None and bold.failure_share_bound <= 0.05
+    assert bold.failure_share_bound is not None and bold.failure_share_bound <= 0.10
     assert bold.automatic_request == 41 * GIB
     assert "2 of which had a larger peak" in bold.reason
     assert careful.request >= 41 * GIB
@@ -72,7 +76,7 @@ def test_the_request_wastes_little_of_what_is_reserved_today() -> None:
     used = peaks(50)
     request = memory_request(used, np.full(50, 1800.0)).request
     assert request is not None
-    now, then = fit_loss(used, used, np.full(50, 1800.0), MemoryOptions()).waste(np.array([16 * GIB, request]))
+    now, then = _loss(used, np.full(50, 1800.0)).waste(np.array([16 * GIB, request]))
     assert now == pytest.approx((16 * GIB - used.mean()) * 1800.0, rel=0.01)
     assert then < 0.05 * now
 
@@ -83,7 +87,7 @@ def test_growing_peaks_get_room_for_as_much_growth_again() -> None:
     assert size.drifting
     assert size.coverage_confidence == 0.0
     assert size.request is not None
-    assert 5.9 * GIB < size.request < 7.0 * GIB
+    assert 5.9 * GIB < size.request < 7.5 * GIB
     assert "peaks grow" in size.reason
 
 
@@ -112,7 +116,7 @@ def test_input_size_becomes_the_model_where_it_explains_the_peak() -> None:
     small, large = size.model.request(2 * GIB), size.model.request(18 * GIB)
     assert 2.0 * GIB <= small <= 2.6 * GIB
     assert 10.0 * GIB <= large <= 10.8 * GIB
-    alone = fit_loss(used, used, np.full(60, 1800.0), MemoryOptions()).waste(np.array([size.request]))
+    alone = _loss(used, np.full(60, 1800.0)).waste(np.array([size.request]))
     assert size.model.waste < 0.3 * alone[0]
 
 
@@ -131,6 +135,45 @@ def test_inputs_that_explain_nothing_give_no_model() -> None:
     assert memory_request(peaks(60), np.full(60, 1800.0), inputs=inputs).model is None
     assert memory_request(peaks(60), np.full(60, 1800.0), inputs=np.full(60, np.nan)).model is None
     assert memory_request(peaks(60), np.full(60, 1800.0), inputs=np.full(60, 5.0)).model is None
+
+
+def test_an_input_far_beyond_those_seen_keeps_the_request_that_is_set() -> None:
+    rng = np.random.default_rng(7)
+    inputs = rng.uniform(1, 20, 60) * GIB
+    used = 1.0 * GIB + 0.5 * inputs + rng.normal(0, 0.05, 60) * GIB
+    model = memory_request(used, np.full(60, 1800.0), inputs=inputs, current_request=64 * GIB).model
+    assert model is not None
+    assert model.request(25 * GIB) < 16 * GIB
+    assert model.request(200 * GIB) == 64 * GIB
+    assert model.request(math.nan) == 64 * GIB
+
+
+def test_multiplicative_noise_gets_a_factor_on_a_power_of_the_input() -> None:
+    rng = np.random.default_rng(8)
+    inputs = 10.0 ** rng.uniform(6, 10, 200)
+    used = 5000.0 * inputs**0.7 * np.exp(rng.normal(0, 0.1, 200))
+    model = memory_request(used, np.full(200, 1800.0), inputs=inputs).model
+    assert model is not None and model.kind == "power" and model.is_factor
+    held = [model.request(float(x)) / u for x, u in zip(inputs, used, strict=True)]
+    assert min(held) > 1.0 and np.median(held) < 1.6
+
+
+def test_with_few_runs_the_request_stays_near_the_one_that_is_set() -> None:
+    used = peaks(12)
+    alone = memory_request(used, np.full(12, 1800.0)).request
+    sizes = [memory_request(used[:n], np.full(n, 1800.0), current_request=32 * GIB).request for n in (3, 5, 12)]
+    assert sizes[0] == pytest.approx(32 * GIB)
+    assert sizes[1] is not None and 8 * GIB < sizes[1] < 32 * GIB
+    assert sizes[2] == alone
+
+
+def test_long_runs_have_a_stricter_bound() -> None:
+    used = np.random.default_rng(4).normal(4.0, 1.0, 60).clip(1.0) * GIB
+    options = MemoryOptions(failure_price=0.0)
+    short = memory_request(used, np.full(60, 600.0), options=options)
+    long = memory_request(used, np.full(60, 86400.0), options=options)
+    assert short.failure_share_bound is not None and long.failure_share_bound is not None
+    assert long.failure_share_bound <= 0.005 < short.failure_share_bound <= 0.01
 
 
 def test_an_unknown_input_gets_the_largest_request_of_the_model() -> None:

@@ -27,6 +27,7 @@ def memory_size(container: ContainerUsage) -> MemorySize:
         [r.seconds for r in rows],
         times=[r.time for r in rows],
         inputs=sizes if any(math.isfinite(s) for s in sizes) else None,
+        current_request=container.memory_request,
     )
 
 
