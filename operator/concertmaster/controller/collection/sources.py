@@ -114,6 +114,8 @@ class MetricsSources:
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
         ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
         self._queries.begin()
+        client.beat = lambda: heartbeat("collect")
+        reading.changed |= self._queries.arrived()
         try:
             if demand.due:
                 self._forward(client, reading, gaps)

@@ -1,5 +1,8 @@
 """Users' own queries: durations of steps without pods, and extra metrics of runs. Fenced, bounded, never trusted.
 
+They run beside the cycle (``query_pool``), which waits a few seconds for them: a slow answer is taken up in a later one.
+Namespaces share the number of queries per cycle, and those that waited longest come first.
+
 A duration is stored when it is first seen, as an execution of its step, so that the run outlives the series. Extra
 metrics are asked for when a workflow is analysed, over its whole window: one query per metric tells all runs. What it
 says of a run is kept in the history, so that it outlives the series as well. A query that is refused concerns its author
@@ -8,11 +11,13 @@ and nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric
@@ -26,7 +31,6 @@ from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 _DAY = 86400.0
 _LONGEST = 31 * _DAY  # the fence allows no longer span
 _OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
-_LONGEST_REST = 2 * 3600.0  # seconds
 _RUN = "run"
 _STEP = "step"
 
@@ -40,30 +44,33 @@ class DurationsRead:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rest:
-    """A workflow whose queries failed is left alone until then, each time twice as long."""
+class _Durations:
+    """Seconds by step and run, of runs that ended in one span."""
 
+    since: float
     until: float
-    seconds: float
-
-
-_AWAKE = _Rest(0.0, 60.0)
+    by_step: Mapping[str, dict[str, float]]
 
 
 class UserQueries:
     """Runs users' queries within a number per cycle. ``begin`` starts a new cycle."""
 
-    def __init__(self, keeper: HistoryProvider, most: int) -> None:
+    def __init__(self, keeper: HistoryProvider, most: int, pool: QueryPool | None = None) -> None:
         self._keeper = keeper
-        self._most = most
-        self._left = most
+        self._pool = pool or QueryPool(most)
+        self._cycle = 0
+        self._served: dict[str, int] = {}  # the cycle in which a namespace was last answered
         self._known: dict[tuple[WorkflowKey, str], set[tuple[str, str]]] = {}
         self._problems: dict[WorkflowKey, str] = {}
-        self._rests: dict[tuple[WorkflowKey, str | None], _Rest] = {}  # by workflow and what its queries were
 
     def begin(self) -> None:
         """A new cycle: the full number of queries may be asked again."""
-        self._left = self._most
+        self._cycle += 1
+        self._pool.begin()
+
+    def arrived(self) -> set[WorkflowKey]:
+        """Workflows whose slow queries were answered since the last cycle."""
+        return self._pool.arrived()
 
     def problems(self, definitions: Sequence[WorkflowDefinition]) -> dict[WorkflowKey, str]:
         """What is wrong with duration queries of these workflows, by workflow."""
@@ -81,54 +88,52 @@ class UserQueries:
         """
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
-        for definition in definitions:
-            asking = [s for s in definition.graph.steps if s.duration_query]
-            author = (definition.key, definition.fingerprint)
-            if not asking or now < self._rests.get(author, _AWAKE).until:
+        asking = [d for d in definitions if any(s.duration_query for s in d.graph.steps)]
+        for definition in sorted(asking, key=lambda d: self._served.get(d.key.namespace, 0)):
+            author = Author(definition.key, definition.fingerprint)
+            if self._pool.rest(author, now):
                 continue
-            self._problems.pop(definition.key, None)
             try:
-                for since, until in self._spans(client.source.name, definition, end, now - reach):
-                    if self._left < len(asking):
-                        read.more = True
-                        break
-                    for step in asking:
-                        found = self._ask(client, definition, step.duration_query or "", step.name, since, until)
-                        if self._store(definition, step.name, found, until):
-                            read.changed.add(definition.key)
-                    self._mark(client.source.name, definition, since, until)
+                self._read(client, definition, author, end, now - reach, read)
+            except NotYet:
+                continue
             except QueryRefused as error:  # nothing was sent
                 self._problems[definition.key] = str(error)
             except MetricsError as error:
                 self._problems[definition.key] = str(error)
-                seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _LONGEST_REST)
-                self._rests[author] = _Rest(now + seconds, seconds)
+                self._pool.failed(author, str(error), now)
             else:
-                self._rests.pop(author, None)
+                self._problems.pop(definition.key, None)
+                self._pool.succeeded(author)
+            self._served[definition.key.namespace] = self._cycle
         return read
 
-    def _ask(
+    def _read(
         self,
         client: PrometheusClient,
         definition: WorkflowDefinition,
-        query: str,
-        step: str,
-        since: float,
-        until: float,
-    ) -> dict[str, float]:
-        from concertmaster.prometheus.collect.extra import run_values
+        author: Author,
+        end: float,
+        horizon: float,
+        read: DurationsRead,
+    ) -> None:
+        """One workflow's durations, as far as its share of queries goes. Raises NotYet and MetricsError."""
+        source, queries = client.source.name, {s.name: s.duration_query for s in definition.graph.steps}
+        asked = {step: query for step, query in queries.items() if query}
+        if self._pool.waits(author):
+            self._take(source, definition, self._pool.take(author), read)
+        for since, until in self._spans(source, definition, end, horizon):
+            if not self._pool.may(definition.key.namespace, len(asked)):
+                read.more = True
+                break
+            call = partial(_ask_durations, client, definition, asked, since, until)
+            self._take(source, definition, self._pool.ask(author, call), read)
 
-        self._left -= 1
-        found = run_values(
-            client,
-            query,
-            namespace=definition.key.namespace,
-            at=until,
-            window=until - since + _OVERLAP,
-            run_label=definition.series_run_label or _RUN,
-            name=f"durationQuery of step {step}",
-        )
-        return {run: seconds for (run, _), seconds in found.values.items()}
+    def _take(self, source: str, definition: WorkflowDefinition, found: _Durations, read: DurationsRead) -> None:
+        for step, seconds in found.by_step.items():
+            if self._store(definition, step, seconds, found.until):
+                read.changed.add(definition.key)
+        self._mark(source, definition, found.since, found.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, found: dict[str, float], until: float) -> bool:
         """Keep durations of runs not seen before: a run ended when its duration first appeared."""
@@ -195,7 +200,6 @@ class UserQueries:
         window: float,
     ) -> tuple[Sequence[RunRecord], str]:
         """``runs`` with the metrics' values, and what is wrong with a query (empty: nothing)."""
-        from concertmaster.prometheus.collect.extra import run_values
         from concertmaster.prometheus.guard.fence import check
 
         problem = ""
@@ -204,29 +208,31 @@ class UserQueries:
         read: dict[ExtraMetric, ByRun] = {}
         for metric in metrics:
             name = f"extraMetrics {metric.name}"
+            author = Author(definition.key, metric)
             try:
                 check(metric.query, where=name)
                 if not runs:
                     continue
                 read[metric] = {}
-                if self._left < 1:
+                if why := self._pool.rest(author, now):
+                    problem = problem or why
+                    continue
+                if not self._pool.waits(author) and not self._pool.may(definition.key.namespace, 1):
+                    self._pool.later(definition.key)
                     problem = "more queries of users than limits.extraQueriesPerCycle allows; raise it or wait"
                     continue
-                self._left -= 1
-                found = run_values(
-                    client,
-                    metric.query,
-                    namespace=definition.key.namespace,
-                    at=at,
-                    window=min(window, _LONGEST),
-                    run_label=definition.series_run_label or _RUN,
-                    step_label=_STEP if metric.per is Per.STEP else None,
-                    name=name,
+                values = self._pool.ask(
+                    author, partial(_ask_metric, client, definition, metric, at, min(window, _LONGEST))
                 )
+                self._pool.succeeded(author)
+            except NotYet:
+                continue
             except MetricsError as error:
                 problem = problem or str(error)
+                if not isinstance(error, QueryRefused):
+                    self._pool.failed(author, str(error), now)
                 continue
-            for (run, step), value in found.values.items():
+            for (run, step), value in values.items():
                 if run in names:
                     read[metric].setdefault(run, {})[step] = value
         if not runs:
@@ -234,3 +240,41 @@ class UserQueries:
         with suppress(HistoryError):  # they are read again the next time; that nothing can be written is said elsewhere
             self._keeper.store.add_amounts(definition.key, read)
         return [with_metrics(r, read) for r in runs], problem
+
+
+def _ask_durations(
+    client: PrometheusClient, definition: WorkflowDefinition, queries: Mapping[str, str], since: float, until: float
+) -> _Durations:
+    from concertmaster.prometheus.collect.extra import run_values
+
+    by_step: dict[str, dict[str, float]] = {}
+    for step, query in queries.items():
+        found = run_values(
+            client,
+            query,
+            namespace=definition.key.namespace,
+            at=until,
+            window=until - since + _OVERLAP,
+            run_label=definition.series_run_label or _RUN,
+            name=f"durationQuery of step {step}",
+        )
+        by_step[step] = {run: seconds for (run, _), seconds in found.values.items()}
+    return _Durations(since, until, by_step)
+
+
+def _ask_metric(
+    client: PrometheusClient, definition: WorkflowDefinition, metric: ExtraMetric, at: float, window: float
+) -> dict[tuple[str, str], float]:
+    from concertmaster.prometheus.collect.extra import run_values
+
+    found = run_values(
+        client,
+        metric.query,
+        namespace=definition.key.namespace,
+        at=at,
+        window=window,
+        run_label=definition.series_run_label or _RUN,
+        step_label=_STEP if metric.per is Per.STEP else None,
+        name=f"extraMetrics {metric.name}",
+    )
+    return found.values

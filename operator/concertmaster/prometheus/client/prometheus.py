@@ -43,6 +43,7 @@ class PrometheusClient:
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self.requests = 0  # logical requests answered or failed, for telemetry
+        self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
 
     def close(self) -> None:
         """Give the connections back."""
@@ -90,6 +91,8 @@ class PrometheusClient:
 
     def _ask(self, name: str, method: str, path: str, params: Mapping[str, str], *, counts: bool = True) -> Envelope:
         self.requests += 1
+        if counts:
+            self.beat()
         self._transport.name = name
         return self._transport.ask(method, path, params, counts=counts)
 

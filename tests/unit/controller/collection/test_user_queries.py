@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.query_pool import QueryPool
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import MetricRole, Per
@@ -65,13 +68,13 @@ def _seconds(query: str) -> float:
     return sum(float(n) * units[u] for n, u in re.findall(r"(\d+)([dhms])", found.group(1)))
 
 
-def graph(query: str = QUERY) -> WorkflowDefinition:
+def graph(query: str = QUERY, *, name: str = "g", namespace: str = "demo") -> WorkflowDefinition:
     steps = [{"name": "train", "durationQuery": query}]
     found = define(
         {
             "apiVersion": "concertmaster.dev/v1alpha1",
             "kind": "WorkflowProfile",
-            "metadata": {"name": "g", "namespace": "demo"},
+            "metadata": {"name": name, "namespace": namespace},
             "spec": {"graph": {"steps": steps}},
         }
     )
@@ -189,6 +192,83 @@ def test_a_changed_query_is_asked_at_once(keeper: HistoryProvider) -> None:
     client.error = None
     read(queries, client, graph(QUERY.replace("max", "min")), now=NOW + 60)
     assert client.asked != []
+
+
+def test_one_namespace_does_not_use_up_the_number_of_queries(keeper: HistoryProvider) -> None:
+    greedy = [graph(name=f"g{n}") for n in range(20)]
+    modest = graph(namespace="modest")
+    client, queries = FakeClient(durations_at({})), UserQueries(keeper, 10)
+    for cycle in range(3):
+        read(queries, client, *greedy, modest, now=NOW + 300.0 * cycle)
+    asked = [q for q in client.asked if 'namespace="modest"' in q]
+    assert len(asked) >= 3  # its whole past, while the greedy one goes on reading
+
+
+def test_a_slow_duration_query_is_taken_up_in_a_later_cycle_with_its_own_span(keeper: HistoryProvider) -> None:
+    gate = threading.Event()
+    client = FakeClient(durations_at({"r1": NOW - 100.0, "r2": NOW + 100.0}))
+    rows, client.rows = client.rows, lambda since, until: (gate.wait(20), rows(since, until))[1]  # type: ignore[misc]
+    queries = UserQueries(keeper, 100, impatient())
+    begun = time.monotonic()
+    assert read(queries, client, graph()).changed == set()
+    assert read(queries, client, graph(), now=NOW + 300.0).changed == set()
+    assert time.monotonic() - begun < 2
+    assert queries.problems([graph()]) == {}
+    gate.set()
+    until(lambda: bool(queries.arrived()))
+    assert read(queries, client, graph(), now=NOW + 600.0).changed == {graph().key}
+    assert ends(keeper, graph()) == {"r1": NOW, "r2": NOW + 600.0}
+
+
+def test_a_slow_metric_comes_later_and_calls_for_a_new_analysis(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric(name="tokens", query="sum by (run) (last_over_time(llm_tokens_total[$window]))")
+    gate, value = threading.Event(), [5.0]
+    gate.set()
+    client = FakeClient(lambda *_: (gate.wait(20), [(("r1",), value[0])])[1])  # type: ignore[func-returns-value]
+    queries = UserQueries(keeper, 10, impatient())
+
+    def look() -> tuple[Any, str]:
+        queries.begin()
+        (found,), problem = queries.extras(client, graph(), [metric], [record("r1")], now=NOW, window=DAY)
+        return found.extra.get("tokens"), problem
+
+    assert look() == (5.0, "")
+    gate.clear()
+    value[0] = 7.0
+    assert look() == (None, "")  # what the history has of it is not asked for here
+    assert queries.arrived() == set()
+    gate.set()
+    until(lambda: queries.arrived() == {graph().key})
+    assert queries.arrived() == set()  # said once
+    assert look() == (7.0, "")
+
+
+def test_a_metric_that_failed_rests(keeper: HistoryProvider) -> None:
+    metric = ExtraMetric(name="tokens", query="sum by (run) (last_over_time(llm_tokens_total[$window]))")
+    client, queries = FakeClient(lambda *_: [(("r1",), 5.0)], error=TimedOut("too slow")), UserQueries(keeper, 10)
+
+    def look(now: float) -> str:
+        queries.begin()
+        _, problem = queries.extras(client, graph(), [metric], [record("r1")], now=now, window=DAY)
+        return str(problem)
+
+    assert look(NOW) == "too slow."
+    client.error = None
+    assert look(NOW + 60) == "too slow."
+    assert client.asked == []
+    assert look(NOW + 180) == ""
+
+
+def impatient() -> QueryPool:
+    return QueryPool(100, patience=0.3)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never comes")
 
 
 KEY = WorkflowKey("demo", "CronJob", "etl")

@@ -478,6 +478,15 @@ def test_requests_are_counted_once_whatever_the_attempts(store: Store) -> None:
     assert asking.requests == 1
 
 
+def test_every_query_is_a_sign_of_life_but_those_of_users(store: Store) -> None:
+    store.script = lambda _: vector(ONE)
+    asking, beats = client(store), []
+    asking.beat = lambda: beats.append(1)
+    asking.instant("up", 1.0)
+    asking.instant("up", 1.0, of_user=True)  # in another thread: it says nothing about the loop
+    assert len(beats) == 1
+
+
 def test_a_source_of_a_settings_file_works_as_it_stands(store: Store) -> None:
     settings = parse(f"sources: [{{name: default, url: '{store.url}', extraMatchers: {{cluster: a}}}}]")
     found = settings.source("default")

@@ -1,0 +1,185 @@
+"""Users' queries run beside the cycle: it waits for a quick answer and takes a slow one up in a later cycle.
+
+A query may be legal and take half a minute, and there may be a hundred of them. One namespace has one thread at a time,
+namespaces whose last query was slow share two, and the cycle waits for all of them together for a few seconds at most.
+Namespaces share the number of queries of a cycle, too, and a query that failed rests, each time twice as long.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from concertmaster.core.model import WorkflowKey
+
+THREADS = 4
+SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
+PATIENCE = 2.0  # seconds a cycle waits for one namespace
+PATIENCE_IN_ALL = 10.0  # and for all of them
+_FORGOTTEN = 3600.0  # seconds an answer is held for its author
+_LONGEST_REST = 2 * 3600.0  # seconds
+
+T = TypeVar("T")
+
+
+class NotYet(Exception):
+    """There is no answer yet; it comes in a later cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Whose query it is, and which one of theirs."""
+
+    workflow: WorkflowKey
+    what: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    until: float
+    seconds: float
+    why: str = ""
+
+
+_AWAKE = _Rest(0.0, 60.0)
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    call: Callable[[], T]
+    clock: Callable[[], float]
+    begun: float
+    done: threading.Event = field(default_factory=threading.Event)
+    ended: float = 0.0
+    answer: T | None = None
+    error: Exception | None = None
+    announced: bool = False
+
+    def run(self) -> None:
+        try:
+            self.answer = self.call()
+        except Exception as error:  # noqa: BLE001 - raised again where the answer is taken
+            self.error = error
+        self.ended = self.clock()
+        self.done.set()
+
+
+class QueryPool:
+    """Used by one thread; the calls it is given run in others and must end by themselves."""
+
+    def __init__(self, most: int, *, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+        """``most`` queries per cycle; ``patience``: seconds to wait for one namespace."""
+        self._patience = patience
+        self._most = most
+        self._clock = clock
+        self._asked: Counter[str] = Counter()  # queries of this cycle, by namespace
+        self._asking: tuple[set[str], set[str]] = (
+            set(),
+            set(),
+        )  # namespaces with queries, in the last and in this cycle
+        self._rests: dict[Author, _Rest] = {}
+        self._jobs: dict[Author, _Job[Any]] = {}
+        self._turned_away: set[WorkflowKey] = set()
+        self._slow: set[str] = set()
+        self._waited: Counter[str] = Counter()
+        self._waited_in_all = 0.0
+
+    def begin(self) -> None:
+        """A new cycle: the full number of queries may be asked again."""
+        self._asked.clear()
+        self._asking = (self._asking[1], set())
+        self._waited.clear()
+        self._waited_in_all = 0.0
+        now = self._clock()
+        for author, job in list(self._jobs.items()):
+            if job.done.is_set() and now - job.ended > _FORGOTTEN:
+                del self._jobs[author]
+
+    def arrived(self) -> set[WorkflowKey]:
+        """Workflows worth another look: an answer is there, or a thread that they did not get last time."""
+        found: set[WorkflowKey] = set()
+        for author, job in self._jobs.items():
+            if job.done.is_set() and not job.announced:
+                job.announced = True
+                found.add(author.workflow)
+        busy = {author.workflow.namespace for author, job in self._jobs.items() if not job.done.is_set()}
+        waiting = {workflow for workflow in self._turned_away if workflow.namespace in busy}
+        found |= self._turned_away - waiting
+        self._turned_away = waiting
+        return found
+
+    def may(self, namespace: str, number: int) -> bool:
+        """Whether the namespace's share of the cycle's queries holds so many more. Counts them if it does."""
+        self._asking[1].add(namespace)
+        share = max(1, self._most // len(self._asking[0] | self._asking[1]))
+        asked = self._asked[namespace]
+        if self._asked.total() + number > self._most or (asked and asked + number > share):
+            return False
+        self._asked[namespace] += number
+        return True
+
+    def later(self, workflow: WorkflowKey) -> None:
+        """The workflow found its share used up: it is worth another look in the next cycle."""
+        self._turned_away.add(workflow)
+
+    def rest(self, author: Author, now: float) -> str:
+        """Why the author's query is not asked at present, empty when it may be. ``now`` is unix seconds."""
+        rest = self._rests.get(author, _AWAKE)
+        return rest.why if now < rest.until else ""
+
+    def failed(self, author: Author, why: str, now: float) -> None:
+        """The query was sent and brought nothing: it rests."""
+        seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _LONGEST_REST)
+        self._rests[author] = _Rest(now + seconds, seconds, why)
+
+    def succeeded(self, author: Author) -> None:
+        """The query brought its answer."""
+        self._rests.pop(author, None)
+
+    def waits(self, author: Author) -> bool:
+        """Whether the author's query was sent and its answer was not taken."""
+        return author in self._jobs
+
+    def ask(self, author: Author, call: Callable[[], T]) -> T:
+        """The answer of ``call``, or of the author's call before it that was not taken yet. Raises NotYet, and what the
+        call raised."""
+        if author not in self._jobs:
+            if not self._free(author.workflow.namespace):
+                self._turned_away.add(author.workflow)
+                raise NotYet
+            job = self._jobs[author] = _Job(call, self._clock, self._clock())
+            threading.Thread(target=job.run, name="user-query", daemon=True).start()
+        answer: T = self.take(author)
+        return answer
+
+    def take(self, author: Author) -> Any:
+        """The answer to what was asked before. Raises NotYet, and what the call raised."""
+        job = self._jobs[author]
+        namespace = author.workflow.namespace
+        if not job.done.is_set():
+            begun = self._clock()
+            left = min(self._patience - self._waited[namespace], PATIENCE_IN_ALL - self._waited_in_all)
+            job.done.wait(max(0.0, left))
+            waited = self._clock() - begun
+            self._waited[namespace] += waited  # type: ignore[assignment]
+            self._waited_in_all += waited
+        if not job.done.is_set():
+            raise NotYet
+        del self._jobs[author]
+        (self._slow.add if job.ended - job.begun > self._patience else self._slow.discard)(namespace)
+        if job.error is not None:
+            raise job.error
+        return job.answer
+
+    def _free(self, namespace: str) -> bool:
+        """Whether there is a thread for a query of this namespace."""
+        now = self._clock()
+        running = {author.workflow.namespace: job for author, job in self._jobs.items() if not job.done.is_set()}
+        if namespace in running or len(running) >= THREADS:
+            return False
+        slow = {other for other, job in running.items() if other in self._slow or now - job.begun > self._patience}
+        return namespace not in self._slow or len(slow) < SLOW_THREADS

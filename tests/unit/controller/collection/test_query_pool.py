@@ -1,0 +1,101 @@
+"""Users' queries beside the cycle: how long it waits, and who gets a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from concertmaster.controller.collection.query_pool import (
+    PATIENCE_IN_ALL,
+    SLOW_THREADS,
+    THREADS,
+    Author,
+    NotYet,
+    QueryPool,
+)
+from concertmaster.core.model import WorkflowKey
+
+
+def author(namespace: str, name: str = "etl") -> Author:
+    return Author(WorkflowKey(namespace, "CronJob", name), "query")
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    found = threading.Event()
+    yield found
+    found.set()
+
+
+def ask(pool: QueryPool, who: Author, call: Callable[[], object] = lambda: 1) -> object:
+    try:
+        return pool.ask(who, call)
+    except NotYet:
+        return None
+
+
+def settle(pool: QueryPool, count: int) -> set[WorkflowKey]:
+    found: set[WorkflowKey] = set()
+    for _ in range(200):
+        found |= pool.arrived()
+        if len(found) >= count:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("no answer")
+
+
+def test_a_quick_answer_comes_at_once_and_a_fault_is_raised_where_it_is_taken() -> None:
+    pool = QueryPool(10)
+    assert ask(pool, author("a")) == 1
+
+    def broken() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        pool.ask(author("a"), broken)
+
+
+def test_a_cycle_waits_for_slow_namespaces_a_bounded_time(gate: threading.Event) -> None:
+    pool = QueryPool(10, patience=0.2)
+    begun = time.monotonic()
+    for name in ("one", "two", "three"):  # one thread for each namespace: the second and third find none
+        assert ask(pool, author("slow", name), lambda: gate.wait(20)) is None
+    assert time.monotonic() - begun < 1.0
+    assert PATIENCE_IN_ALL <= 10
+
+
+def test_slow_namespaces_leave_threads_to_the_others(gate: threading.Event) -> None:
+    pool = QueryPool(10, patience=0.05)
+    slow = [f"slow-{n}" for n in range(THREADS + 2)]
+    for name in slow:
+        ask(pool, author(name), lambda: time.sleep(0.1))
+        settle(pool, 1)
+        ask(pool, author(name))
+    for name in slow:
+        ask(pool, author(name), lambda: gate.wait(20))
+    assert sum(pool.waits(author(name)) for name in slow) == SLOW_THREADS
+    assert ask(pool, author("quick")) == 1
+
+
+def test_who_got_no_thread_is_worth_another_look(gate: threading.Event) -> None:
+    pool = QueryPool(10, patience=0.05)
+    ask(pool, author("a", "first"), lambda: gate.wait(20))
+    ask(pool, author("a", "second"))
+    assert pool.arrived() == set()
+    ask(pool, author("a", "second"))
+    gate.set()
+    assert settle(pool, 2) == {author("a", "first").workflow, author("a", "second").workflow}
+    assert ask(pool, author("a", "second")) == 1
+
+
+def test_answers_nobody_takes_are_forgotten() -> None:
+    now = [0.0]
+    pool = QueryPool(10, patience=0.0, clock=lambda: now[0])
+    ask(pool, author("a"), lambda: time.sleep(0.1))
+    settle(pool, 1)
+    now[0] = 4_000.0
+    pool.begin()
+    assert not pool.waits(author("a"))
