@@ -6,13 +6,15 @@ Creating and withdrawing is the caller's business; here is only what should exis
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from concertmaster.api.models.base import GROUP
 from concertmaster.api.models.kinds import TARGETS
+from concertmaster.api.models.policy import ClusterOptimizationPolicy
 from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
 from concertmaster.core.model.policy import PolicyRef
+from concertmaster.engines.registry import CLUSTER_KINDS
 
 MAX_NAME = 63  # a profile's name must fit into a label value
 
@@ -93,12 +95,16 @@ def wanted_kinds(policies: Iterable[AnyPolicy]) -> tuple[tuple[str, str], ...]:
 
 
 def discover(
-    policies: Iterable[AnyPolicy], targets: Iterable[DiscoveryTarget], namespaces: Mapping[str, Mapping[str, str]]
+    policies: Iterable[AnyPolicy],
+    targets: Iterable[DiscoveryTarget],
+    namespaces: Mapping[str, Mapping[str, str]],
+    cluster_owners: Mapping[str, Collection[str]] | None = None,
 ) -> tuple[Discovered, ...]:
     """The profiles that should exist, sorted by namespace and name, each under the best policy that asks for it.
 
     ``namespaces`` are the labels of every namespace the operator watches; targets elsewhere are passed over. A target
-    without a namespace gets a profile in each namespace a policy reaches.
+    without a namespace gets a profile only where ``cluster_owners`` (namespaces by the target's name) or a cluster policy
+    with a namespaceSelector says so: whoever may write a namespace's policy may not list it.
     """
     ordered = [policy for policy in sorted(policies, key=rank) if policy.spec.discover]
     profiles: dict[tuple[str, str], Discovered] = {}
@@ -115,11 +121,39 @@ def discover(
                     namespace in namespaces
                     and (namespace, name) not in profiles
                     and reaches(policy, namespace, namespaces[namespace])
+                    and (target.namespace is not None or _may_show(policy, namespace, target, cluster_owners or {}))
                 ):
                     profiles[namespace, name] = Discovered(
                         namespace, name, copied_labels(target.labels), target, ref(policy), not policy.spec.suspend
                     )
     return tuple(profiles[key] for key in sorted(profiles))
+
+
+def undisclosed(
+    policies: Iterable[AnyPolicy], cluster_owners: Mapping[str, Collection[str]]
+) -> dict[PolicyRef, tuple[str, ...]]:
+    """Policies that ask for cluster-wide targets where none may be shown, with what to do."""
+    owning = {namespace for namespaces in cluster_owners.values() for namespace in namespaces}
+    found: dict[PolicyRef, tuple[str, ...]] = {}
+    for policy in policies:
+        kinds = sorted({entry.kind for entry in policy.spec.discover if entry.kind in CLUSTER_KINDS})
+        if isinstance(policy, ClusterOptimizationPolicy):
+            shown = bool(owning) or policy.spec.namespace_selector is not None
+            cure = "add a namespaceSelector, or name them in clusterTemplateOwners of the operator's configuration"
+        else:
+            shown = policy.metadata.namespace in owning
+            cure = "name this namespace in clusterTemplateOwners of the operator's configuration"
+        if kinds and not shown:
+            found[ref(policy)] = (f"{' and '.join(kinds)} objects are discovered in named namespaces only; {cure}",)
+    return found
+
+
+def _may_show(
+    policy: AnyPolicy, namespace: str, target: DiscoveryTarget, cluster_owners: Mapping[str, Collection[str]]
+) -> bool:
+    """Whether a namespace may learn of a cluster-wide target: the operator's configuration or a cluster policy names it."""
+    chosen = isinstance(policy, ClusterOptimizationPolicy) and policy.spec.namespace_selector is not None
+    return chosen or namespace in cluster_owners.get(target.name, ())
 
 
 def _asks_for(policy: AnyPolicy, target: DiscoveryTarget) -> bool:

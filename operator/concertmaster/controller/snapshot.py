@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover, wanted_kinds
+from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover, undisclosed, wanted_kinds
 from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.policies import PolicyBook
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
@@ -87,8 +87,11 @@ class SnapshotBuilder:
         snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes, quotas=self._quotas())
         if not discovering:
             return snapshot
-        wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces)
-        return self._carry_out(snapshot, discovery.plan(wanted, self._targets, registered.profiles))
+        wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
+        plan = discovery.plan(wanted, self._targets, registered.profiles)
+        hidden = undisclosed(book.parsed, self._owners)
+        obstacles = {p: (*plan.obstacles.get(p, ()), *hidden.get(p, ())) for p in {*plan.obstacles, *hidden}}
+        return self._carry_out(snapshot, replace(plan, obstacles=obstacles))
 
     def _quotas(self) -> dict[str, tuple[ResourceQuota, ...]]:
         """The ResourceQuotas in reach; none where they cannot be read: then nothing is known to bind."""

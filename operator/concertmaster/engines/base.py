@@ -69,7 +69,7 @@ class RunKind:
 class SharedKind:
     """Objects that several workflows may take their steps from: ``users`` is the workflows' kind, ``names`` gives
     the objects of its own namespace that one of them uses (also by remote reference, where that namespace is given); a
-    name with ``$(`` may be any."""
+    name with ``$(`` or ``{{`` may be any."""
 
     kind: str
     users: str
@@ -126,6 +126,9 @@ class Engine:
     inferred_steps: tuple[StepSpec, ...] = ()
     as_in_history: Callable[[RunRecord, WorkflowDefinition], RunRecord] = lambda record, definition: record
     shared: SharedKind | None = None
+    """What a change for a workflow may be for besides the object that defines it."""
+    referenced: tuple[SharedKind, ...] = ()
+    """Objects that define workflows and whose parts others use by reference: these change with them."""
     active_runs: ActiveRuns | None = None
     patches_pods: Callable[[Raw], bool] = lambda raw: False
     """Whether an object sets resources in a place that is applied after the fields a change may set."""

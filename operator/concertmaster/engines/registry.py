@@ -62,6 +62,12 @@ def shared_by(kind: str) -> SharedKind | None:
     return next((e.shared for e in ENGINES if e.shared is not None and e.shared.users == kind), None)
 
 
+def users_of(kind: str) -> tuple[SharedKind, ...]:
+    """Every way in which other workflows may use an object of ``kind``."""
+    ways = (way for e in ENGINES for way in (e.shared, *e.referenced))
+    return tuple(way for way in ways if way is not None and way.kind == kind)
+
+
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:
     """What an object starts that is a mere trigger of another; None for every other object."""
     return next((started for e in ENGINES if (started := e.trigger(raw)) is not None), None)

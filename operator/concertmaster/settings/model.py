@@ -83,7 +83,9 @@ class Settings(Section):
         "it fails running workflows whose template changes) templates are changed only while none of their runs is active.",
     )
     cluster_template_owners: tuple[ClusterTemplateOwner, ...] = Field(
-        (), max_length=1000, description="Owners of cluster-wide templates; others may only recommend."
+        (),
+        max_length=1000,
+        description="Owners of cluster-wide templates: a namespace's own policies discover and change them only there.",
     )
     sources: tuple[Source, ...] = Field(
         max_length=64, description="Metrics stores, at least one. Namespaced users name one, never a URL."

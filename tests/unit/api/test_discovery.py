@@ -16,10 +16,11 @@ from concertmaster.api.discovery import (
     copied_labels,
     discover,
     profile_name,
+    undisclosed,
     wanted_kinds,
 )
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
-from concertmaster.api.policy import AnyPolicy
+from concertmaster.api.policy import AnyPolicy, ref
 
 NAMESPACES = {"etl": {"env": "prod"}, "web": {"env": "dev"}, "ml": {"env": "prod"}}
 TEMPLATES = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}
@@ -84,7 +85,28 @@ def test_a_shared_template_gets_a_profile_in_each_namespace_in_reach() -> None:
     shared = DiscoveryTarget("argoproj.io/v1alpha1", "ClusterWorkflowTemplate", None, "base", {})
     prod = wide(SHARED, namespaceSelector={"matchLabels": {"env": "prod"}})
     assert found([prod], shared) == [("etl", "cwft-base", "c"), ("ml", "cwft-base", "c")]
-    assert found([prod, policy(SHARED)], shared) == [("etl", "cwft-base", "p"), ("ml", "cwft-base", "c")]
+
+
+def test_a_namespace_learns_of_a_cluster_wide_template_only_where_it_is_named() -> None:
+    """Names, labels and steps of what a tenant may not list would reach him through his own policy."""
+    base, other = (
+        DiscoveryTarget("argoproj.io/v1alpha1", "ClusterWorkflowTemplate", None, n, {}) for n in ("base", "x")
+    )
+    mine, everywhere = policy(SHARED), wide(SHARED)
+    assert found([mine, everywhere], base, other) == []
+    owners = {"base": {"etl"}}
+    for asking, name in ((mine, "p"), (everywhere, "c")):
+        shown = discover([asking], [base, other], NAMESPACES, owners)
+        assert [(d.namespace, d.name, d.policy.name) for d in shown] == [("etl", "cwft-base", name)]
+
+
+def test_a_policy_that_may_not_be_shown_cluster_wide_templates_is_told_what_to_do() -> None:
+    mine, everywhere = policy(SHARED, TEMPLATES), wide(SHARED)
+    some = wide(SHARED, name="some", namespaceSelector={"matchLabels": {"env": "prod"}})
+    hidden = undisclosed([mine, everywhere, some, policy(TEMPLATES, name="plain")], {})
+    assert {r.name: "clusterTemplateOwners" in texts[0] for r, texts in hidden.items()} == {"p": True, "c": True}
+    assert undisclosed([mine, everywhere], {"base": {"etl"}}) == {}
+    assert list(undisclosed([mine], {"base": {"ml"}})) == [ref(mine)]
 
 
 def test_the_better_policy_answers_for_a_target_both_ask_for() -> None:

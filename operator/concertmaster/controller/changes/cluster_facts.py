@@ -20,6 +20,7 @@ from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
 from concertmaster.engines import ENGINES, by_object
+from concertmaster.engines.registry import CLUSTER_KINDS, users_of
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected, Stopped
@@ -127,16 +128,21 @@ class FactReader:
                     yield f"{resource.kind} {autoscaler['metadata']['name']} aims at it"
 
     def _sharers(self, plan: Plan, workflow: str) -> Iterator[str]:
-        shared = next((e.shared for e in ENGINES if e.shared is not None and e.shared.kind == plan.target.kind), None)
-        users = target_resource(plan.target.api_version, shared.users) if shared is not None else None
-        if shared is None or users is None:
-            return
-        for user in self._list(users, plan.namespace):
-            name, used = str(user["metadata"]["name"]), shared.names(user, plan.namespace)
-            if name != workflow and plan.target.name in used:
-                yield name
-            elif name != workflow and any("$(" in other for other in used):
-                yield f"{name}, perhaps"
+        """Names of the workflows that use the target too; with their kind where they may be of several."""
+        everywhere = plan.target.kind in CLUSTER_KINDS
+        ways = users_of(plan.target.kind)
+        for way in ways:
+            users = target_resource(plan.target.api_version, way.users)
+            for user in self._list(users, None if everywhere else plan.namespace) if users is not None else ():
+                name, space = str(user["metadata"]["name"]), user["metadata"].get("namespace")
+                if name == workflow and (len(ways) == 1 or way.users == plan.target.kind):
+                    continue
+                used = way.names({**user, "kind": way.users}, plan.namespace)
+                who = f"{way.users} {f'{space}/' if everywhere and space else ''}{name}" if len(ways) > 1 else name
+                if plan.target.name in used:
+                    yield who
+                elif any("$(" in other or "{{" in other for other in used):
+                    yield f"{who}, perhaps"
 
     def _active(self, plan: Plan, namespace: str) -> Iterator[str]:
         engine = by_object({"apiVersion": plan.target.api_version, "kind": plan.target.kind})
@@ -147,7 +153,7 @@ class FactReader:
             if plan.target.name in runs.made_from(run):
                 yield str((run.get("metadata") or {}).get("name"))
 
-    def _list(self, resource: Resource, namespace: str, selector: str | None = None) -> list[dict[str, Any]]:
+    def _list(self, resource: Resource, namespace: str | None, selector: str | None = None) -> list[dict[str, Any]]:
         key = (resource.path(namespace), selector or "")
         if key not in self._lists:
             try:

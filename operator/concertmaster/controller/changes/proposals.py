@@ -15,7 +15,7 @@ from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
-from concertmaster.core.changes.checks_cluster import other_pipelines
+from concertmaster.core.changes.checks_cluster import other_workflows
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.phases import proposed as steps
@@ -145,7 +145,7 @@ class Proposals:
         approved = change.decision == Decision.APPROVE
         situation = self._situation(context, candidate, made, approved=approved)
         results = run_checks(made, situation)
-        sharers = other_pipelines(made, situation.facts) or ""
+        sharers = other_workflows(made, situation.facts) or ""
         step = steps.checked(
             results,
             approved=approved,

@@ -39,24 +39,25 @@ def controllers(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def shared_task(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks for a Task that other Pipelines of the namespace run until a person approved it (the verification covers
-    one Pipeline only), and while the Pipelines cannot be read."""
+    """Blocks for a Task that other Pipelines run, or a template that other workflows refer to, until a person approved it
+    (the verification covers one workflow only), and while those cannot be read."""
     facts = situation.facts
     if facts.sharers is None:
         return blocked("Unknown", f"who else runs {plan.target} is not known: {facts.why('sharers')}")
-    others = other_pipelines(plan, facts)
+    others = other_workflows(plan, facts)
     if others is None:
-        return passed("no other Pipeline runs it")
+        return passed("no other workflow uses it")
     if situation.approved:
         return passed(f"a person approved it although {others}")
     return blocked("Shared", f"{others}; it waits for a decision", waiting=True)
 
 
-def other_pipelines(plan: Plan, facts: ClusterFacts) -> str | None:
-    """Which other Pipelines run the Task and change with it, as a sentence; None when there are none."""
+def other_workflows(plan: Plan, facts: ClusterFacts) -> str | None:
+    """Which other workflows use the target and change with it, as a sentence; None when there are none."""
     if not facts.sharers:
         return None
-    who = f"{count(len(facts.sharers), 'other Pipeline')} ({listing(list(facts.sharers), 5)})"
+    kind = "Pipeline" if plan.target.kind == "Task" else "workflow"
+    who = f"{count(len(facts.sharers), f'other {kind}')} ({listing(list(facts.sharers), 5)})"
     return f"{who} {'runs' if len(facts.sharers) == 1 else 'run'} {plan.target} too and would change with it unproven"
 
 

@@ -41,7 +41,7 @@ class ClusterFacts:
     """The state of the target in the cluster. None: it could not be read, ``unknown`` has the reason by topic.
 
     ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that target it;
-    ``sharers`` are the other Pipelines that run it, where it is a Task. ``pods`` is how many pods of the step may run at
+    ``sharers`` are the other workflows that use it. ``pods`` is how many pods of the step may run at
     a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` the number of
     active runs. ``definition`` says which pods there are, and ``pod_refused`` what the API server answered to a trial of
     the changed pod where it takes the present one.

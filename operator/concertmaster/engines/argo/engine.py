@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from concertmaster.core.model import ObjectKind, PodFact, WorkflowKey
@@ -11,11 +11,12 @@ from concertmaster.engines.argo.live import read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS, as_in_history, place
 from concertmaster.engines.argo.traits import API, ARGO
-from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind
+from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.objects import KubeObject
 
 _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
+_DEFINING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 _COMPLETED = "workflows.argoproj.io/completed"
 
 
@@ -37,6 +38,28 @@ def _made_from(raw: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(name) for name in names if name)
 
 
+def _referenced(cluster: bool) -> Callable[[Mapping[str, Any], str | None], frozenset[str]]:
+    """Names of the templates that an object refers to by ``templateRef``, or that it is made from as a template."""
+
+    def names(raw: Mapping[str, Any], _: str | None) -> frozenset[str]:
+        found: set[str] = set()
+        nodes: list[Any] = [raw.get("spec")]
+        keys = ("templateRef",) if raw.get("kind") == "CronWorkflow" else ("templateRef", "workflowTemplateRef")
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, Mapping):
+                for key in keys:
+                    ref = node.get(key)
+                    if isinstance(ref, Mapping) and bool(ref.get("clusterScope")) is cluster:
+                        found.add(str(ref.get("name")))
+                nodes += node.values()
+            elif isinstance(node, list):
+                nodes += node
+        return frozenset(found)
+
+    return names
+
+
 def patches_pods(raw: Mapping[str, Any]) -> bool:
     """Whether a podSpecPatch anywhere in an object sets resources: it is applied last."""
     nodes: list[Any] = [raw.get("spec")]
@@ -54,7 +77,7 @@ def patches_pods(raw: Mapping[str, Any]) -> bool:
 
 ENGINE = Engine(
     traits=ARGO,
-    defining=("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"),
+    defining=_DEFINING,
     define=lambda raw, resolve, namespace: define(raw, resolve, namespace=namespace),
     place=place,
     settle=link_attempts,
@@ -81,6 +104,10 @@ ENGINE = Engine(
     infer=_infer,
     as_in_history=as_in_history,
     active_runs=ActiveRuns(_WORKFLOW, f"{_COMPLETED}!=true", _made_from),
+    referenced=(
+        *(SharedKind("WorkflowTemplate", user, _referenced(False)) for user in ("WorkflowTemplate", "CronWorkflow")),
+        *(SharedKind("ClusterWorkflowTemplate", user, _referenced(True)) for user in _DEFINING),
+    ),
     patches_pods=patches_pods,
     chart=ChartSwitch("argo", ("WorkflowTemplates", "ClusterWorkflowTemplates", "CronWorkflows")),
     page=("Argo Workflows", "argo.md"),

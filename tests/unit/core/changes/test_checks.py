@@ -83,7 +83,7 @@ WIDER = planned(faster())
         ("owner", "Unknown", "not known", {"owners": None}),
         ("controllers", "OtherController", "VerticalPodAutoscaler v", {"controllers": ("VerticalPodAutoscaler v",)}),
         ("controllers", "Unknown", "list hpa", {"controllers": None, "unknown": {"controllers": "no right to list hpa"}}),
-        ("shared-task", "Shared", "2 other Pipelines (a and b) run", {"sharers": ("a", "b")}),
+        ("shared-task", "Shared", "2 other workflows (a and b) run WorkflowTemplate", {"sharers": ("a", "b")}),
         ("shared-task", "Unknown", "no right", {"sharers": None, "unknown": {"sharers": "no right to list pipelines"}}),
         ("namespace-limits", "Unknown", "cannot be read", {"ranges": None}),
         ("namespace-limits", "Unknown", "cannot be read", {"quotas": None}),
@@ -123,7 +123,7 @@ def test_a_gate_closes_with_reason_and_words(check: str, reason: str, words: str
 def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_not_known_who_does() -> None:
     shared = result_of("shared-task", sharers=("nightly",), approved=True)
     assert shared.passed
-    assert "1 other Pipeline (nightly) runs" in shared.message
+    assert "1 other workflow (nightly) runs WorkflowTemplate" in shared.message
     unknown = result_of("shared-task", sharers=None, approved=True)
     assert (unknown.passed, unknown.waiting) == (False, False)
 

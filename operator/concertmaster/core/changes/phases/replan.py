@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.core.changes.checks_cluster import other_pipelines
+from concertmaster.core.changes.checks_cluster import other_workflows
 from concertmaster.core.changes.fields import Refused, Setting
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.operations import written
@@ -75,4 +75,4 @@ def _edit(edit: Edit, value: Any) -> Edit:
 
 def caution_of(made: Plan, situation: Situation) -> str | None:
     """What a person should know who decides: who else is changed, and how weak the proof will be."""
-    return "; ".join(t for t in (other_pipelines(made, situation.facts), situation.unsure) if t) or None
+    return "; ".join(t for t in (other_workflows(made, situation.facts), situation.unsure) if t) or None
