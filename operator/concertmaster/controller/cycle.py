@@ -233,7 +233,7 @@ class Cycle:
             self._telemetry.policies.labels(state).set(states[state])
 
     def _written(self, entry: Entry, status: Mapping[str, Any]) -> None:
-        self._assessor.holds(entry.uid, StatusView.of(status, entry.ref))
+        self._assessor.memory.published(entry, StatusView.of(status, entry.ref))
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
@@ -248,6 +248,7 @@ class Cycle:
             keep[s.key] = (runs, window)
         try:
             self._history.tidy(keep, now)
+            self._history.keep_analyses_of({s.entry.uid for s in subjects})
         except Exception as error:  # noqa: BLE001 - a full disk must not stop advice
             record.problem(f"tidying the history failed: {error}")
         self._tidied = now

@@ -6,7 +6,7 @@ is behind these seams, so that tests put fakes there and each implementation can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from concertmaster.core.model.daily import Adoption, Baseline, DailyRow
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import Fleet, FleetMember
-from concertmaster.history import Evidence
+from concertmaster.history import Evidence, KeptAnalysis
 
 Heartbeat = Callable[[str], None]
 
@@ -120,6 +120,15 @@ class History(Protocol):
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
+
+    def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
+        """Keep what was found out about a profile for the next process."""
+
+    def analysis(self, uid: str) -> KeptAnalysis | None:
+        """What an earlier process found out about a profile."""
+
+    def keep_analyses_of(self, uids: Collection[str]) -> None:
+        """Forget what was found out about all other profiles."""
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         """Drop what nobody looks at: per workflow all but the newest runs (number) of the last seconds (window)."""

@@ -74,6 +74,13 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             state TEXT NOT NULL, first REAL NOT NULL, since REAL NOT NULL, money REAL, minutes REAL, failures REAL,
             by TEXT, verdict TEXT, measured REAL, PRIMARY KEY (workflow, recommendation)) WITHOUT ROWID""",
     ),
+    # What was said last of each profile, and whether anything came since.
+    (
+        """CREATE TABLE analyses (
+            profile TEXT PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            stale INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
+    ),
 )
 
 

@@ -14,7 +14,7 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution, Workflow
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
 from concertmaster.history import amounts, rows
-from concertmaster.history.database import Database
+from concertmaster.history.analyses import Analyses
 from concertmaster.history.errors import translated
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.rebuild import rebuild
@@ -43,7 +43,7 @@ class Stats:
     unreadable: int
 
 
-class Store(Database):
+class Store(Analyses):
     """One history file. Safe to use from several threads of one process."""
 
     # --- writing
@@ -66,6 +66,7 @@ class Store(Database):
         with self._transaction():
             new, changed, touched = rows.merge_pods(self._db, given, self._lost)
             touched |= {r.workflow for r in records if rows.write_record(self._db, r, self._lost)}
+            self._outdate(touched)
             if watermark is not None:
                 self._set_watermark(*watermark)
             return Added(new, changed, frozenset(touched))

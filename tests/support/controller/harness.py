@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from concertmaster.controller.watchdog import Watchdog
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
-from concertmaster.history import Evidence
+from concertmaster.history import Evidence, KeptAnalysis
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import (
@@ -101,6 +101,8 @@ class FakeHistory:
     runs_of: dict[str, list[RunRecord]] = field(default_factory=dict)
     tidied: list[dict[WorkflowKey, tuple[int, float]]] = field(default_factory=list)
     trouble: str = ""
+    kept: dict[str, bytes] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
     figures: dict[WorkflowKey, LongTermFigures] = field(default_factory=dict)
 
     def recorded(self, key: WorkflowKey) -> float:
@@ -117,6 +119,16 @@ class FakeHistory:
         over = [r for r in runs if r.outcome is not Outcome.RUNNING]
         due = [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
         return Evidence(repr(over), min(due, default=None))
+
+    def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
+        self.kept[uid] = content
+        self.stale.discard(uid)
+
+    def analysis(self, uid: str) -> KeptAnalysis | None:
+        return KeptAnalysis(self.kept[uid], uid in self.stale) if uid in self.kept else None
+
+    def keep_analyses_of(self, uids: Collection[str]) -> None:
+        self.kept = {uid: content for uid, content in self.kept.items() if uid in uids}
 
     def reopen(self) -> str:
         return self.trouble

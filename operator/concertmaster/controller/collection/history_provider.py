@@ -7,13 +7,21 @@ holds, the metrics bring what is new, and every cycle tries the file again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
-from concertmaster.history import Evidence, HistoryDamaged, HistoryError, HistoryFull, HistoryReadOnly, Store
+from concertmaster.history import (
+    Evidence,
+    HistoryDamaged,
+    HistoryError,
+    HistoryFull,
+    HistoryReadOnly,
+    KeptAnalysis,
+    Store,
+)
 
 log = logging.getLogger("concertmaster.history")
 
@@ -112,6 +120,18 @@ class HistoryProvider:
     def baseline(self, key: WorkflowKey) -> Baseline | None:
         """The workflow as it was first analysed. Safe to call from any thread."""
         return self.store.daily.baseline(key)
+
+    def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
+        """See ``interfaces.History``."""
+        self.store.keep_analysis(uid, key, content)
+
+    def analysis(self, uid: str) -> KeptAnalysis | None:
+        """See ``interfaces.History``."""
+        return self.store.analysis(uid)
+
+    def keep_analyses_of(self, uids: Collection[str]) -> None:
+        """See ``interfaces.History``."""
+        self.store.keep_analyses_of(uids)
 
     def dropped_at(self, key: WorkflowKey) -> float:
         """When the history of a workflow was last dropped (unix seconds, 0 for never)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Targets
@@ -37,12 +38,13 @@ Part = tuple[str, str, str, str]  # kind, namespace, name, and what _version say
 class Resolved:
     """The definition (None: there is none to be had now) and the condition TargetResolved.
 
-    ``edition`` tells whether the definition was built anew since it was last seen, without comparing all of it.
+    ``edition`` tells whether the definition or an object it was made of changed since it was last seen, also by another
+    process, without comparing all of it.
     """
 
     definition: WorkflowDefinition | None
     finding: ConditionUpdate
-    edition: int = 0
+    edition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,6 @@ class Definitions:
 
     def __init__(self) -> None:
         self._cache: dict[str, _Cached] = {}
-        self._editions = 0
 
     def resolve(self, entry: Entry, targets: Targets) -> Resolved:
         """The definition of one profile under the present targets."""
@@ -132,8 +133,7 @@ class Definitions:
     def _remember(
         self, entry: Entry, parts: tuple[Part, ...], triggers: tuple[Part, ...], resolved: Resolved
     ) -> Resolved:
-        self._editions += 1
-        resolved = replace(resolved, edition=self._editions)
+        resolved = replace(resolved, edition=fingerprint(resolved.definition, parts, triggers))
         self._cache[entry.uid] = _Cached(entry.spec_text, parts, triggers, resolved)
         return resolved
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.definitions import Definitions
+from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.subject import Subject, resolve_subject
 from concertmaster.controller.interfaces import (
     Analyzer,
@@ -27,9 +28,9 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
-from concertmaster.controller.profiles.remembered import Remembered
+from concertmaster.controller.profiles.remembered import Memory, Remembered, Said
 from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
-from concertmaster.controller.registry import Entry, Snapshot, StatusView
+from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.limits import ResourceQuota
@@ -59,11 +60,11 @@ class Assessor:
         self._history = history
         self._analyzer = analyzer
         self._definitions = Definitions()
-        self._memory: dict[str, Remembered] = {}
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures: dict[str, str] = {}
         self._details = details or Details()
         self._fleet = FleetBook()
+        self.memory = Memory(history, self._fleet, self._details)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
         self._notes: Mapping[WorkflowKey, tuple[str, ...]] = {}
@@ -83,8 +84,7 @@ class Assessor:
         )
         uids = frozenset(s.entry.uid for s in subjects)
         self._definitions.keep_only(uids)
-        for uid in [u for u in self._memory if u not in uids]:
-            del self._memory[uid]
+        self.memory.keep_only(uids)
         for uid in [u for u in self._failures if u not in uids]:
             del self._failures[uid]
         self._fleet.keep_only({s.key for s in subjects})
@@ -99,17 +99,10 @@ class Assessor:
         """What could not be read of the latest live runs, by workflow."""
         self._notes = notes
 
-    def holds(self, uid: str, status: StatusView) -> None:
-        """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
-        that failed and a status somebody emptied are mended alike."""
-        if uid in self._memory:
-            self._memory[uid].body = status.body
-            self._memory[uid].status = status
-
     def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
         """Advice about a profile that sets fields; None until this process analysed it."""
-        known = self._memory.get(uid)
-        return known.candidates if known is not None else None
+        known = self.memory.get(uid)
+        return known.said.candidates if known is not None else None
 
     def updates(
         self,
@@ -136,7 +129,7 @@ class Assessor:
             if update is not None:
                 yield update
             elif outcome.document is not None:
-                self.holds(subject.entry.uid, subject.entry.status)
+                self.memory.published(subject.entry, subject.entry.status)
         heartbeat("fleet")
         self.again = not reading and self._fleet.settle(now)
 
@@ -152,7 +145,7 @@ class Assessor:
             report is not None
             and report.more
             and subject.entry.status.data_until is not None
-            and subject.entry.uid not in self._memory
+            and self._recalled(subject) is None
         )
 
     def _outcome(self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts) -> ProfileOutcome:
@@ -168,14 +161,14 @@ class Assessor:
         quotas = self._quotas.get(definition.key.namespace, ())
         fleet, until = self._fleet.fleet, known.data_until
         case = Case(subject.profile, policy, definition, (), now, until, missing, fleet, notes, quotas)
-        edition, revision = subject.resolved.edition, self._revisions[definition.key]
-        others, own = self._fleet.edition_for(definition.key), self.learned.changes(subject.entry)
-        inputs = hash((subject.entry.spec_text, repr(policy), edition, missing, notes, others, own, repr(quotas)))
+        edition, others = subject.resolved.edition, self._fleet.edition_for(definition.key)
+        own = self.learned.changes(subject.entry)
+        inputs = fingerprint(subject.entry.spec_text, policy, edition, missing, notes, others, own, quotas)
         try:
             evidence = self._news(subject, case, inputs)
             if evidence is None:
                 return known
-            return self._analyzed(subject, case, (inputs, revision, evidence), known, tally)
+            return self._analyzed(subject, case, (inputs, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
             return replace(known, failure=self._failed(subject.entry, error))
@@ -189,20 +182,20 @@ class Assessor:
             metrics = ConditionUpdate(
                 ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet"
             )
-        remembered = self._memory.get(subject.entry.uid)
+        remembered = self._recalled(subject)
         declared = report.query_problems.get(subject.key, "") if report is not None else ""
         return ProfileOutcome(
             subject.resolved.finding,
             metrics,
-            remembered.ready if remembered is not None else None,
-            remembered.objectives if remembered is not None else None,
-            query_problem=declared or (remembered.query_problem if remembered is not None else ""),
+            remembered.said.ready if remembered is not None else None,
+            remembered.said.objectives if remembered is not None else None,
+            query_problem=declared or (remembered.said.query_problem if remembered is not None else ""),
             data_until=report.data_until if report is not None else None,
         )
 
-    def _news(self, subject: Subject, case: Case, inputs: int) -> Evidence | None:
+    def _news(self, subject: Subject, case: Case, inputs: str) -> Evidence | None:
         """What an analysis would rest on now; None when the last one stands. Pods of a run that is not over are none."""
-        remembered, revision = self._memory.get(subject.entry.uid), self._revisions[case.definition.key]
+        remembered, revision = self.memory.get(subject.entry.uid), self._revisions[case.definition.key]
         stands = remembered is not None and remembered.stands(subject.entry, inputs, case.now)
         if remembered is not None and stands and remembered.undisturbed(revision, _as_of(case)):
             return None
@@ -210,8 +203,8 @@ class Assessor:
         evidence = self._history.evidence(
             case.definition, limit=analysis.max_runs, since=case.now - analysis.window_seconds, as_of=_as_of(case)
         )
-        if remembered is not None and stands and evidence.digest == remembered.evidence.digest:
-            remembered.revision, remembered.evidence = revision, evidence
+        if remembered is not None and stands and evidence.digest == remembered.said.evidence.digest:
+            self.memory.confirm(subject.entry, evidence, revision)
             return None
         return evidence
 
@@ -219,7 +212,7 @@ class Assessor:
         self,
         subject: Subject,
         case: Case,
-        inputs: tuple[int, int, Evidence],
+        inputs: tuple[str, Evidence],
         known: ProfileOutcome,
         tally: CycleCounts,
     ) -> ProfileOutcome:
@@ -244,8 +237,10 @@ class Assessor:
                 now=case.now,
                 window=analysis.window_seconds,
             )
-        before = self._memory.get(subject.entry.uid)
-        declared = "" if before is not None and known.query_problem == before.query_problem else known.query_problem
+        before = self.memory.get(subject.entry.uid)
+        declared = (
+            "" if before is not None and known.query_problem == before.said.query_problem else known.query_problem
+        )
         recorded = self._history.recorded(case.definition.key)
         advice = self._analyzer(replace(case, runs=runs, past=self._past(subject), recorded=recorded))
         self._history.record(case.definition.key, advice.figures)
@@ -257,9 +252,9 @@ class Assessor:
         if advice.member is not None:
             self._fleet.learn(advice.member, waits=advice.waits)
         lasts = REANALYZE_AFTER if advice.lasts is None else min(REANALYZE_AFTER, advice.lasts)
-        self._memory[subject.entry.uid] = Remembered(
-            *inputs, advice.ready, advice.objectives, case.now, lasts, problem, advice.candidates
-        )
+        ready, met, edition = advice.ready, advice.objectives, self._fleet.edition_for(case.definition.key)
+        said = Said(*inputs, ready, met, case.now, lasts, problem, advice.candidates, edition)
+        self.memory.put(entry.uid, said, case.definition.key, self._revisions[case.definition.key])
         return replace(
             known,
             ready=advice.ready,
@@ -268,9 +263,12 @@ class Assessor:
             query_problem=declared or problem,
         )
 
+    def _recalled(self, subject: Subject) -> Remembered | None:
+        return self.memory.recall(subject.entry, subject.key, self._revisions[subject.key])
+
     def _past(self, subject: Subject) -> Past:
         """Earlier advice, from the status as the server holds it; from the last one when somebody emptied it."""
-        known = self._memory.get(subject.entry.uid)
+        known = self.memory.get(subject.entry.uid)
         return self.learned.past(
             subject.entry, known.status if known is not None else None, subject.target, subject.held
         )

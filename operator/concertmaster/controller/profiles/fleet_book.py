@@ -37,6 +37,19 @@ class FleetBook:
         (self._waiting.add if waits else self._waiting.discard)(member.key)
         self._changed = True
 
+    def restore(self, member: FleetMember, *, waits: bool, edition: int) -> None:
+        """What an earlier process learned of a workflow, and the edition that it showed to it: no news to anybody."""
+        changed = self._changed
+        self.learn(member, waits=waits)
+        self._changed = changed
+        if edition:
+            self._edition = max(self._edition, edition)
+            self._concerned |= {member.key}
+
+    def member(self, key: WorkflowKey) -> tuple[FleetMember | None, bool]:
+        """What was learned of a workflow."""
+        return self._members.get(key), key in self._waiting
+
     def keep_only(self, keys: Collection[WorkflowKey]) -> None:
         """Forget workflows that nobody describes any more."""
         for key in self._members.keys() - keys:
@@ -50,11 +63,14 @@ class FleetBook:
 
     def settle(self, now: float) -> bool:
         """All workflows were looked at: make a new edition where that is due. True when it concerns somebody."""
-        if not self._changed or now - self._made_at < EVERY:
+        if now - self._made_at < EVERY or not (self._changed or (self.fleet is None and self._members)):
             return False
+        news = self._changed
         self.fleet = Fleet(self._members.values(), across=False)
-        self._edition += 1
+        self._edition += news
         self._made_at, self._changed = now, False
+        if not news:
+            return False  # all of it was restored
         busy = max((h for h in self.fleet.demand(now, HOURS).hours if h.cores > 0), key=lambda h: h.cores, default=None)
         first = busy.by_workflow[0][0] if busy is not None else None
         peak = {key for key in self._members if name_of(key) == first}

@@ -1,22 +1,36 @@
-"""What the last analysis of a profile rested on and said, and whether it still stands."""
+"""What the last analysis of each profile rested on and said, and whether it still stands; kept across restarts.
+
+The history takes a copy of each, which the next process takes for its own. What came into the history since is marked
+there, so that a process that starts on an existing history analyses what has changed and nothing else.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
+import msgspec
+import numpy as np
+
+from concertmaster import __version__
 from concertmaster.api.conditions import ConditionUpdate
-from concertmaster.controller.interfaces import Candidate
+from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.profiles.fleet_book import FleetBook
 from concertmaster.controller.registry import Entry, StatusView
-from concertmaster.history import Evidence
+from concertmaster.controller.reporting.details import Details
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.rules import FleetMember
+from concertmaster.history import Evidence, HistoryError
+
+log = logging.getLogger("concertmaster.analysis")
 
 
-@dataclass(slots=True)
-class Remembered:
-    """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
-    then; most of them change nothing that is over (see ``evidence``)."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one analysis rested on and said. ``inputs``: a fingerprint of everything but the runs, whose is ``evidence``."""
 
-    inputs: int
-    revision: int
+    inputs: str
     evidence: Evidence
     ready: ConditionUpdate
     objectives: ConditionUpdate
@@ -24,19 +38,127 @@ class Remembered:
     lasts: float  # seconds until it is made anew although nothing is known to have changed
     query_problem: str = ""
     candidates: tuple[Candidate, ...] = ()
+    edition: int = 0  # of the fleet, as far as it matters to the workflow
+
+
+@dataclass(slots=True)
+class Remembered:
+    """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
+    then; most of them change nothing that is over (see ``Evidence``)."""
+
+    said: Said
+    key: WorkflowKey
+    revision: int
     body: str | None = None  # what the server holds of it; None until it was written
     status: StatusView | None = None  # the same, for when somebody empties it
 
-    def stands(self, entry: Entry, inputs: int, now: float) -> bool:
+    def stands(self, entry: Entry, inputs: str, now: float) -> bool:
         """Whether it would be made again only for other runs: same inputs, not too old, and the server holds it."""
         return (
-            self.inputs == inputs
+            self.said.inputs == inputs
             and self.body is not None
             and self.body == entry.status.body
-            and now - self.at < self.lasts
+            and now - self.said.at < self.said.lasts
         )
 
     def undisturbed(self, revision: int, as_of: float) -> bool:
         """Whether no pod has come since, and no run that was going on may count as over by now."""
-        due = self.evidence.due
+        due = self.said.evidence.due
         return self.revision == revision and (due is None or as_of < due)
+
+
+class _Row(msgspec.Struct):
+    """What the history keeps of one analysis."""
+
+    version: str
+    body: str
+    said: Said
+    detail: bytes | None
+    runs: bytes | None  # of the fleet's member: rows of four numbers
+    upcoming: tuple[float, ...] = ()
+    waits: bool = False
+
+
+_DECODER = msgspec.msgpack.Decoder(_Row)
+
+
+class Memory:
+    """The last analysis of each profile, by its uid."""
+
+    def __init__(self, history: History, fleet: FleetBook, details: Details) -> None:
+        self._history = history
+        self._fleet = fleet
+        self._details = details
+        self._known: dict[str, Remembered] = {}
+        self._asked: set[str] = set()  # profiles that the history was asked for
+
+    def get(self, uid: str) -> Remembered | None:
+        """What this process remembers of a profile."""
+        return self._known.get(uid)
+
+    def recall(self, entry: Entry, key: WorkflowKey, revision: int) -> Remembered | None:
+        """The same; at the first time what an earlier process left of it, where the server still holds that."""
+        uid = entry.uid
+        if uid not in self._known and uid not in self._asked:
+            self._asked.add(uid)
+            try:
+                self._restore(entry, key, revision)
+            except (HistoryError, msgspec.MsgspecError, ValueError) as error:
+                log.info("the last analysis of %s is made anew: %s", entry.ref, error)
+        return self._known.get(uid)
+
+    def _restore(self, entry: Entry, key: WorkflowKey, revision: int) -> None:
+        kept = self._history.analysis(entry.uid)
+        if kept is None:
+            return
+        row = _DECODER.decode(kept.content)
+        if row.version != __version__ or row.body != entry.status.body:
+            return
+        if row.runs is not None:
+            member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming)
+            self._fleet.restore(member, waits=row.waits, edition=row.said.edition)
+        if row.detail is not None:
+            self._details.restore(entry.namespace, entry.name, entry.uid, row.detail, key)
+        self._known[entry.uid] = Remembered(row.said, key, -1 if kept.stale else revision, row.body, entry.status)
+
+    def put(self, uid: str, said: Said, key: WorkflowKey, revision: int) -> None:
+        """A new analysis, not written yet."""
+        self._known[uid] = Remembered(said, key, revision)
+
+    def confirm(self, entry: Entry, evidence: Evidence, revision: int) -> None:
+        """Nothing that the last analysis rests on has changed by what came since."""
+        known = self._known[entry.uid]
+        known.said, known.revision = replace(known.said, evidence=evidence), revision
+        self._keep(entry, known)
+
+    def published(self, entry: Entry, status: StatusView) -> None:
+        """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
+        that failed and a status somebody emptied are mended alike."""
+        known = self._known.get(entry.uid)
+        if known is None:
+            return
+        known.body, known.status = status.body, status
+        self._keep(entry, known)
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget profiles that are gone."""
+        for uid in [u for u in self._known if u not in uids]:
+            del self._known[uid]
+        self._asked &= set(uids)
+
+    def _keep(self, entry: Entry, known: Remembered) -> None:
+        """Leave it to the next process. A disk that is full costs the next start and nothing else."""
+        member, waits = self._fleet.member(known.key)
+        row = _Row(
+            __version__,
+            known.body or "",
+            known.said,
+            self._details.packed(entry.namespace, entry.name),
+            None if member is None else member.runs.tobytes(),
+            () if member is None else member.upcoming,
+            waits,
+        )
+        try:
+            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(row))
+        except HistoryError as error:
+            log.info("the analysis of %s is not kept for the next start: %s", entry.ref, error)

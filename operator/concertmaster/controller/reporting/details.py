@@ -52,7 +52,17 @@ class Details:
 
     def put(self, namespace: str, name: str, uid: str, document: bytes, key: WorkflowKey | None = None) -> None:
         """Keep a document; the ones that were not renewed for longest make room."""
-        kept = _Kept(uid, zlib.compress(document, 6), key)
+        self.restore(namespace, name, uid, zlib.compress(document, 6), key)
+
+    def packed(self, namespace: str, name: str) -> bytes | None:
+        """A document as it is kept."""
+        with self._lock:
+            kept = self._kept.get((namespace, name))
+        return kept.packed if kept is not None else None
+
+    def restore(self, namespace: str, name: str, uid: str, packed: bytes, key: WorkflowKey | None = None) -> None:
+        """Keep a document that ``packed`` gave."""
+        kept = _Kept(uid, packed, key)
         with self._lock:
             self._drop((namespace, name))
             if len(kept.packed) > self._most:

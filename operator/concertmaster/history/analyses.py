@@ -1,0 +1,49 @@
+"""What was said last of each profile, so that a process that starts does not analyse what has not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.history import rows
+from concertmaster.history.database import Database
+from concertmaster.history.errors import translated
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnalysis:
+    """``content`` is the caller's own. ``stale``: pods or records of the workflow were added or corrected since."""
+
+    content: bytes
+    stale: bool = False
+
+
+class Analyses(Database):
+    """The table of analyses. One row per profile, by its uid."""
+
+    def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
+        """Keep ``content`` as what was found out about a profile from all that the history holds now."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO analyses VALUES (?, ?, 0, ?)", (uid, rows.make_id(self._db, key), content)
+            )
+
+    def analysis(self, uid: str) -> KeptAnalysis | None:
+        """What was kept of a profile."""
+        with self._lock, translated(self.path):
+            row = self._db.execute("SELECT content, stale FROM analyses WHERE profile = ?", (uid,)).fetchone()
+        return None if row is None else KeptAnalysis(bytes(row[0]), bool(row[1]))
+
+    def keep_analyses_of(self, uids: Collection[str]) -> None:
+        """Forget the analyses of all other profiles."""
+        with self._transaction():
+            known = [str(row[0]) for row in self._db.execute("SELECT profile FROM analyses")]
+            self._db.executemany("DELETE FROM analyses WHERE profile = ?", [(u,) for u in known if u not in uids])
+
+    def _outdate(self, workflows: Iterable[WorkflowKey]) -> None:
+        """Something of these workflows changed; part of the caller's transaction."""
+        self._db.executemany(
+            "UPDATE analyses SET stale = 1 WHERE workflow = ? AND stale = 0",
+            [(rows.known_id(self._db, key),) for key in workflows],
+        )

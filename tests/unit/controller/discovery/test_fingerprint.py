@@ -1,0 +1,37 @@
+"""A fingerprint tells equal inputs in every process, and different ones apart."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from concertmaster.controller.discovery.fingerprint import fingerprint
+from concertmaster.core.model.enums import ChangeKind
+from concertmaster.core.model.policy import ApplySettings, Policy, RuleSettings
+
+ROOT = Path(__file__).resolve().parents[4]
+PRINT = "from tests.unit.controller.discovery.test_fingerprint import POLICY, fingerprint; print(fingerprint(POLICY))"
+POLICY = Policy(rules={"b": RuleSettings(True, {"x": "1"}), "a": RuleSettings()}, problems=("p",))
+
+
+def test_processes_agree_whatever_the_order_of_their_sets() -> None:
+    for seed in ("1", "2"):
+        env = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}"}
+        done = subprocess.run(
+            [sys.executable, "-c", PRINT], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == fingerprint(POLICY)
+
+
+def test_the_order_of_a_mapping_is_no_difference_and_everything_else_is() -> None:
+    same = replace(POLICY, rules=dict(reversed(POLICY.rules.items())))
+    assert fingerprint(same) == fingerprint(POLICY)
+    others = (
+        replace(POLICY, problems=()),
+        replace(POLICY, rules={}),
+        replace(POLICY, apply=ApplySettings(allow=frozenset({ChangeKind.RESOURCES}))),
+    )
+    assert len({fingerprint(p) for p in (POLICY, *others)}) == 4
