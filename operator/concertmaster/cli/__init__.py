@@ -24,6 +24,10 @@ COMMANDS = {
     "what-if": ("concertmaster.cli.commands.what_if", "replay the observed runs of a workflow with a change made"),
     "runs": ("concertmaster.cli.commands.explore.runs", "the runs of a workflow, or one of them in full"),
     "compare": ("concertmaster.cli.commands.explore.compare", "why one run of a workflow took longer than another"),
+    "report": (
+        "concertmaster.cli.commands.explore.report",
+        "one file about all workflows over a period, as HTML, Markdown, JSON or CSV",
+    ),
     "record": ("concertmaster.cli.commands.record", "write the facts of a time span to a file"),
     "top": ("concertmaster.cli.commands.top", "the most valuable recommendations of all workflows"),
     "list": ("concertmaster.cli.commands.list", "recommendations of the profiles in a namespace"),

@@ -13,7 +13,8 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """A table as lines."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return lines + ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
 
@@ -54,7 +55,7 @@ def _workflow(view: dict[str, Any]) -> list[str]:
         ]
         for step in view["steps"]
     ]
-    lines += ["", *_table(["Step", "Count", "p50", "p95", "Max", "Drag", "Critical", "Failed", "Marks"], rows), ""]
+    lines += ["", *table(["Step", "Count", "p50", "p95", "Max", "Drag", "Critical", "Failed", "Marks"], rows), ""]
     for position, item in enumerate(view["recommendations"], 1):
         lines += [
             f"{position}. **{item['action']}** (`{item['id']}`, {item['severity']}, risk {item['risk']})",

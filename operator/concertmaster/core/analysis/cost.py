@@ -95,6 +95,17 @@ def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
     )
 
 
+def cost_by_step(runs: Sequence[RunRecord], pricing: Pricing) -> dict[str, float]:
+    """What all executions of each step cost together; steps that could not be priced are left out."""
+    found: dict[str, float] = {}
+    for run in runs:
+        for execution in run.steps:
+            cost = execution_cost(execution, pricing)
+            if cost is not None:
+                found[execution.step] = found.get(execution.step, 0.0) + cost.total
+    return found
+
+
 def runs_per_month(runs: Sequence[RunRecord]) -> float | None:
     """Rate of runs per 30 days from the spacing of their starts; None below two dated runs."""
     starts = sorted(r.start for r in runs if r.start is not None)

@@ -1,0 +1,171 @@
+"""Many workflows: a line each, their sums, and a report over a period."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from concertmaster.api.models.base import ApiModel
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.core.model.enums import ChangePhase, RecommendationState, Verdict
+
+
+class Amounts(ApiModel):
+    """Amounts a month of 30 days."""
+
+    run_hours: float = Field(default=0.0, description="Run time, in hours.")
+    failed_runs: float = 0.0
+    money: dict[str, float] = Field(default_factory=dict, description="By currency.")
+
+
+class WorkflowRow(ApiModel):
+    """One workflow as its profile's status describes it."""
+
+    namespace: str
+    profile: str = Field(description="Name of the WorkflowProfile.")
+    kind: str | None
+    workflow: str | None
+    labels: dict[str, str] = Field(default_factory=dict)
+    ready: bool | None = Field(description="Condition Ready; null: Unknown or not set.")
+    healthy: bool | None = Field(
+        description="Analysed, no objective missed and no recommendation of severity High or Critical; null: not analysed."
+    )
+    score: int | None = Field(description="0 to 100.")
+    runs: int | None = Field(description="Finished runs in the analysis window.")
+    failed_runs: int | None
+    success_percent: float | None
+    p50_seconds: float | None
+    p95_seconds: float | None
+    currency: str | None = Field(description="Of the amounts, where a recommendation names it.")
+    cost_per_run: float | None
+    cost_per_month: float | None = Field(description="At the observed rate of runs.")
+    runs_per_month: float | None
+    impact: float = Field(description="What its Active recommendations are worth a month, on the scale of the pricing.")
+    open: int = Field(description="Active recommendations.")
+    missed: int = Field(description="Objectives missed.")
+    severity: str | None = Field(description="Highest severity of its Active recommendations.")
+    top: str | None = Field(description="The most valuable action.")
+    last_run: str | None
+    data_until: str | None
+
+
+class ObjectiveRow(ApiModel):
+    """One objective of one workflow."""
+
+    namespace: str
+    profile: str
+    name: str
+    verdict: str = Field(description="Met, Missed or Unknown.")
+    text: str
+
+
+class ResultRow(ApiModel):
+    """A recommendation that was implemented, by whomever, and what the runs after it showed."""
+
+    namespace: str
+    profile: str
+    recommendation: str
+    action: str
+    by: str | None = Field(description="Field manager that wrote it, or concertmaster.")
+    since: str | None
+    verdict: Verdict | None = Field(description="null while it is measured.")
+    undone: bool
+    promised: str | None
+    measured: str | None
+    saving: Amounts | None = Field(
+        description="Measured saving a month at the present rate of runs; only of Improved ones."
+    )
+
+
+class ChangeRow(ApiModel):
+    """One WorkflowChange."""
+
+    namespace: str
+    name: str
+    profile: str
+    recommendation: str
+    phase: ChangePhase | None
+    decision: str | None
+    decided_by: str | None
+    waiting: bool = Field(description="Whether it waits for approval.")
+    verdict: Verdict | None
+    restored: bool
+    predicted: str | None
+    measured: str | None
+    patch: str | None = Field(description="JSON Patch of its plan.")
+    created: str | None
+    message: str | None = Field(description="What its newest condition says.")
+
+
+class Degradation(ApiModel):
+    """A workflow or step that takes longer than before."""
+
+    namespace: str
+    profile: str
+    recommendation: str
+    action: str
+    because: str | None
+    impact: str | None
+
+
+class FleetSummary(ApiModel):
+    """The sums over all workflows selected."""
+
+    workflows: int
+    healthy: int
+    unhealthy: int
+    not_analysed: int
+    runs: int
+    failed_runs: int
+    missed_objectives: int
+    recommendations: int
+    minor: int = Field(description="Recommendations below the materiality thresholds.")
+    waiting_changes: int
+    late_runs: int = Field(description="Workflows whose next scheduled run is overdue.")
+    available: Amounts = Field(description="What all Active recommendations are worth.")
+    realised: Amounts = Field(description="What implemented recommendations were measured to save.")
+    cost_per_month: dict[str, float] = Field(description="By currency.")
+
+
+class Adoption(ApiModel):
+    """What became of recommendations."""
+
+    states: dict[RecommendationState, int]
+    results: dict[str, int] = Field(description="Implemented ones by verdict; Measuring: none yet.")
+    rolled_back: int
+    changes: dict[str, int] = Field(description="WorkflowChanges by phase.")
+    waiting: int = Field(description="Changes waiting for approval.")
+
+
+class CostGroup(ApiModel):
+    """Cost of the workflows, or steps, of one group."""
+
+    name: str
+    currency: str
+    workflows: int
+    runs: int
+    cost_per_month: float
+
+
+class PeriodReport(ApiModel):
+    """A report over a period, from the cluster's statuses or from facts."""
+
+    generated: str
+    since: str
+    until: str
+    days: float
+    source: str = Field(description="cluster or facts.")
+    scope: str
+    summary: FleetSummary
+    top: tuple[ListEntry, ...]
+    objectives: tuple[ObjectiveRow, ...] = Field(description="Missed ones first.")
+    degradations: tuple[Degradation, ...]
+    adoption: Adoption
+    results: tuple[ResultRow, ...] = Field(description="Implemented within the period, newest first.")
+    demand: tuple[str, ...]
+    label: str | None = Field(description="Label that costByLabel is about.")
+    cost_by_label: tuple[CostGroup, ...]
+    cost_by_namespace: tuple[CostGroup, ...]
+    cost_by_workflow: tuple[CostGroup, ...]
+    cost_by_step: tuple[CostGroup, ...] = Field(description="Only from facts.")
+    workflows: tuple[WorkflowRow, ...] = Field(description="Most valuable first.")
+    notes: tuple[str, ...]

@@ -1,0 +1,140 @@
+"""``concertmaster report``: one self-contained file about all workflows over a period."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from concertmaster.api.views.fleet import CostGroup, PeriodReport
+from concertmaster.cli import gather, options, profiles
+from concertmaster.cli.commands.analyze import ExaminedWorkflow, examine
+from concertmaster.core.analysis.cost import cost_by_step
+from concertmaster.core.text import listing, plain
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden, KubeError
+from concertmaster.kube.objects import CHANGES
+from concertmaster.report import result as results
+from concertmaster.report.period.document import Scope, period_report
+from concertmaster.report.period.render import FORMATS, document
+from concertmaster.report.workflows.fleet import FleetView
+
+_DAY = 86400.0
+
+
+@click.command("report")
+@options.source_options
+@options.span_options
+@click.option(
+    "--facts",
+    "facts_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File written by concertmaster record, instead of the cluster.",
+)
+@click.option("--days", type=click.FloatRange(1, 400), default=30, show_default=True, help="Length of the period.")
+@click.option("--by", "label", metavar="LABEL", help="Cost by the values of this label, such as team.")
+@click.option("-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data.")
+@click.option("--context", help="Context of the kubeconfig. Default: the current one.")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
+@click.option("-o", "--output", type=click.Choice(FORMATS), default="html", show_default=True)
+@click.option("-f", "--file", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of to stdout.")
+def command(
+    source: options.SourceOptions,
+    span: options.Span,
+    facts_file: Path | None,
+    days: float,
+    label: str | None,
+    selector: str | None,
+    context: str | None,
+    kubeconfig: Path | None,
+    output: str,
+    file: Path | None,
+) -> None:
+    """Report savings available and realised, top actions, degradations, objectives, adoption, demand and cost.
+
+    Reads the statuses in the cluster, or analyses facts or a Prometheus when one is given.
+    """
+    if facts_file is None and not source.named:
+        client = profiles.connect(kubeconfig, context)
+        made = from_cluster(client, span.namespaces, selector, days=days, label=label, now=span.until or time.time())
+    else:
+        span = replace(span, window=span.window or days * _DAY)
+        made = from_facts(options.read_facts(facts_file, source, span), span.window, days=days, label=label)
+    text = document(made, output)
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+        click.echo(f"{file}: {made.summary.workflows} workflows, {made.since[:10]} to {made.until[:10]}", err=True)
+
+
+def from_cluster(
+    client: KubeClient, namespaces: Sequence[str], selector: str | None, *, days: float, label: str | None, now: float
+) -> PeriodReport:
+    """From statuses, with the reader's own rights."""
+    places: Sequence[str | None] = namespaces or [None]
+    found = [p for place in places for p in profiles.each(client, place, selector)]
+    notes = [
+        "Figures of a workflow are those of its policy's analysis window; implemented recommendations are of the period."
+    ]
+    changes: list[dict[str, Any]] = []
+    try:
+        changes = [c for place in places for c in client.items(CHANGES.path(place))]
+    except Forbidden as error:
+        notes.append(f"WorkflowChanges are left out: {error}")
+    except KubeError as error:
+        notes.append(f"WorkflowChanges could not be read: {error}")
+    known = {(p["metadata"].get("namespace"), p["metadata"]["name"]) for p in found}
+    changes = [
+        c
+        for c in changes
+        if (c["metadata"].get("namespace"), ((c.get("spec") or {}).get("profileRef") or {}).get("name")) in known
+    ]
+    where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
+    scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
+    return period_report(FleetView(found, changes, now), scope, notes=notes)
+
+
+def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:
+    """From an analysis made now."""
+    examined = list(examine(facts, window=window))
+    found = [_profile(w) for w in examined]
+    since = max(facts.since, facts.until - days * _DAY)
+    notes = [plain(str(m)) for m in facts.missing]
+    if since > facts.until - days * _DAY:
+        notes.append(f"The facts reach back {(facts.until - facts.since) / _DAY:.1f} of {days:g} days.")
+    notes.append("What was implemented, dismissed or measured is known to the operator only: run without --facts.")
+    places = sorted({str(p["metadata"]["namespace"]) for p in found})
+    scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
+    return period_report(FleetView(found, (), facts.until), scope, steps=_steps(examined), notes=notes)
+
+
+def _profile(workflow: ExaminedWorkflow) -> dict[str, Any]:
+    """The profile that the operator would write."""
+    definition = workflow.result.analysis.definition
+    key = definition.key
+    meta = {"name": workflow.result.profile, "namespace": key.namespace, "labels": dict(definition.labels)}
+    return {"metadata": meta, "spec": {}, "status": results.status(workflow.result)}
+
+
+def _steps(examined: Sequence[ExaminedWorkflow]) -> list[CostGroup]:
+    """Cost a month by step, the most expensive first."""
+    groups = []
+    for workflow in examined:
+        analysis = workflow.result.analysis
+        key, rate, runs = analysis.definition.key, analysis.cost.runs_per_month, len(analysis.runs)
+        for step, cost in cost_by_step(analysis.runs, analysis.pricing).items() if rate is not None else ():
+            groups.append(
+                CostGroup(
+                    name=f"{key.namespace}/{key.name}/{step}",
+                    currency=analysis.pricing.currency,
+                    workflows=1,
+                    runs=runs,
+                    cost_per_month=cost / runs * (rate or 0.0),
+                )
+            )
+    return sorted(groups, key=lambda g: (-g.cost_per_month, g.name))[:50]

@@ -1,0 +1,86 @@
+"""The template environment: autoescape everywhere, undefined names are errors, numbers spelt as in all of our output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.views.fleet import Amounts
+from concertmaster.core import text
+from concertmaster.core.times import to_minute
+from concertmaster.report import impact as impacts
+from concertmaster.report.workflows.rows import moment
+
+HERE = Path(__file__).resolve().parent
+
+
+@cache
+def environment(*folders: Path) -> Environment:
+    """The environment with the templates of these folders beside the shared ones."""
+    made = Environment(
+        loader=FileSystemLoader([*folders, HERE / "templates"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "duration": lambda seconds: "–" if seconds is None else text.duration(seconds),
+        "share": lambda share: "–" if share is None else text.percent(share).replace(" ", ""),
+        "amount": lambda value: "–" if value is None else impacts.number(value),
+        "money": money,
+        "amounts": amounts,
+        "when": when,
+        "impact": impact_line,
+    }
+    return made
+
+
+@cache
+def stylesheet() -> Markup:
+    """The style sheet, to stand inside a document. It is ours: nothing of it comes from a cluster."""
+    return Markup((HERE / "style.css").read_text(encoding="utf-8"))
+
+
+def when(value: str | None) -> str:
+    """A time of a status for people: ``2027-01-31 00:00 UTC``."""
+    at = moment(value)
+    return "–" if at is None else to_minute(at)
+
+
+def money(by_currency: Mapping[str, float] | float | None, currency: str | None = None) -> str:
+    """``12.5 USD``; several currencies side by side."""
+    if by_currency is None:
+        return "–"
+    if not isinstance(by_currency, Mapping):
+        return f"{impacts.number(by_currency)} {currency or 'USD'}"
+    return " + ".join(f"{impacts.number(v)} {k}" for k, v in sorted(by_currency.items())) or "0"
+
+
+def amounts(value: Amounts | None) -> str:
+    """Amounts a month on one line; a dash where there are none."""
+    if value is None:
+        return "–"
+    parts = [f"{impacts.number(value.run_hours)} run-hours"] if value.run_hours > 0 else []
+    parts += [f"{impacts.number(value.failed_runs)} failed runs"] if value.failed_runs > 0 else []
+    parts += [money(value.money)] if value.money else []
+    return ", ".join(parts) or "–"
+
+
+def impact_line(entry: ListEntry) -> str:
+    """What a recommendation is worth a month, on one line."""
+    unit = str(entry.interval.unit if entry.interval is not None else "").partition("/")[0]
+    found = impacts.of_amounts(entry.impact.model_dump(by_alias=True))
+    return impacts.line(found, unit if unit.isupper() else "USD")
+
+
+def render(template: str, *folders: Path, **context: Any) -> str:
+    """A document."""
+    return environment(*folders).get_template(template).render(**context)

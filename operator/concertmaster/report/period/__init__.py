@@ -1,0 +1,1 @@
+"""The report over a period: one model, printed as HTML, Markdown, JSON or CSV."""

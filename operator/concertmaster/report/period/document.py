@@ -1,0 +1,91 @@
+"""The model of a report over a period, from statuses of profiles and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from concertmaster.api.views.fleet import CostGroup, PeriodReport, WorkflowRow
+from concertmaster.core.times import iso
+from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.report.workflows.rows import moment
+
+TOP = 10
+MOST_WORKFLOWS = 10_000
+MOST_GROUPS = 50
+_DAY = 86400.0
+UNLABELLED = "(no label)"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a report is about. ``since`` and ``until`` in unix seconds; ``source`` is cluster or facts."""
+
+    since: float
+    until: float
+    source: str
+    text: str
+    label: str | None = None
+
+
+def period_report(
+    view: FleetView, scope: Scope, *, steps: Sequence[CostGroup] = (), notes: Iterable[str] = ()
+) -> PeriodReport:
+    """The report. ``steps``: cost by component, where it is known."""
+    rows = view.page(limit=MOST_WORKFLOWS)
+    results = [r for r in view.results if (at := moment(r.since)) is None or at >= scope.since]
+    label = scope.label
+    return PeriodReport(
+        generated=iso(view.now) or "",
+        since=iso(scope.since) or "",
+        until=iso(scope.until) or "",
+        days=round((scope.until - scope.since) / _DAY, 2),
+        source=scope.source,
+        scope=scope.text,
+        summary=view.summary,
+        top=tuple(view.top(TOP)),
+        objectives=tuple(view.objectives),
+        degradations=tuple(view.degradations),
+        adoption=view.adoption,
+        results=tuple(results),
+        demand=tuple(_demand(view)),
+        label=label,
+        cost_by_label=groups(rows, lambda r: r.labels.get(label, UNLABELLED)) if label else (),
+        cost_by_namespace=groups(rows, lambda r: r.namespace),
+        cost_by_workflow=groups(rows, lambda r: f"{r.namespace}/{r.workflow or r.profile}"),
+        cost_by_step=tuple(steps),
+        workflows=tuple(rows),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> tuple[CostGroup, ...]:
+    """Cost a month by group, the most expensive first; workflows of unknown cost are counted and add nothing."""
+    found: dict[tuple[str, str], list[WorkflowRow]] = {}
+    for row in rows:
+        found.setdefault((name(row), row.currency or "USD"), []).append(row)
+    made = [
+        CostGroup(
+            name=group,
+            currency=currency,
+            workflows=len(members),
+            runs=sum(r.runs or 0 for r in members),
+            cost_per_month=sum(r.cost_per_month or 0.0 for r in members),
+        )
+        for (group, currency), members in found.items()
+    ]
+    made.sort(key=lambda g: (-g.cost_per_month, g.name))
+    return tuple(made[:MOST_GROUPS])
+
+
+def _demand(view: FleetView) -> Iterable[str]:
+    """The busiest hours ahead, as the rule demand-forecast words them."""
+    for profile in view.profiles:
+        meta, status = profile["metadata"], profile.get("status") or {}
+        for line in status.get("insights") or ():
+            sentence = str(line).removesuffix(" (demand-forecast)")
+            if sentence != line:
+                yield f"{meta.get('namespace')}/{meta.get('name')}: {sentence}"
+        for item in status.get("recommendations") or ():
+            if str(item.get("id", "")).partition(".")[0] == "demand-forecast":
+                yield f"{meta.get('namespace')}/{meta.get('name')}: {item.get('action')}: {item.get('because')}"

@@ -1,0 +1,145 @@
+"""A report over a period as one self-contained HTML file, as Markdown, JSON or CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+
+from concertmaster import __version__
+from concertmaster.api.views.fleet import PeriodReport, WorkflowRow
+from concertmaster.core import text
+from concertmaster.report.html.environment import amounts, impact_line, money, render, stylesheet, when
+from concertmaster.report.markdown import table
+
+FORMATS = ("html", "md", "json", "csv")
+
+
+def document(report: PeriodReport, form: str) -> str:
+    """The report in one of the ``FORMATS``."""
+    return {"html": html, "md": markdown, "json": json_text, "csv": csv_text}[form](report)
+
+
+def html(report: PeriodReport) -> str:
+    """One file that loads nothing and runs no script."""
+    style = stylesheet()
+    digest = base64.b64encode(hashlib.sha256(str(style).encode()).digest()).decode()
+    return render("report.html", r=report, style=style, style_hash=digest, version=__version__)
+
+
+def json_text(report: PeriodReport) -> str:
+    """The model itself."""
+    return report.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+_COLUMNS = (
+    "namespace",
+    "profile",
+    "kind",
+    "workflow",
+    "score",
+    "runs",
+    "failed_runs",
+    "success_percent",
+    "p50_seconds",
+    "p95_seconds",
+    "runs_per_month",
+    "cost_per_run",
+    "cost_per_month",
+    "currency",
+    "open",
+    "missed",
+    "severity",
+    "impact",
+    "top",
+    "last_run",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_text(report: PeriodReport) -> str:
+    """One line per workflow. A cell that a spreadsheet would take for a formula is quoted: names come from tenants."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    label = [report.label] if report.label else []
+    writer.writerow([*label, *_COLUMNS])
+    for row in report.workflows:
+        writer.writerow([_cell(v) for v in ([row.labels.get(report.label, "")] if report.label else [])] + _cells(row))
+    return out.getvalue()
+
+
+def _cells(row: WorkflowRow) -> list[object]:
+    return [_cell(getattr(row, name)) for name in _COLUMNS]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        value = text.plain(value)
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    return "" if value is None else value
+
+
+def markdown(report: PeriodReport) -> str:
+    """For merge requests, tickets and wikis."""
+    s = report.summary
+    lines = [
+        f"# Workflow report, {report.since[:10]} to {report.until[:10]}",
+        "",
+        f"{report.scope}. Generated {when(report.generated)}. Amounts are a month of 30 days.",
+        "",
+        *(f"> {note}" for note in report.notes),
+        f"- Workflows: {s.workflows} ({s.healthy} healthy, {s.not_analysed} with insufficient data)",
+        f"- Savings available: {amounts(s.available)}",
+        f"- Savings realised (measured): {amounts(s.realised)}",
+        f"- Cost a month: {money(s.cost_per_month)}",
+        f"- Objectives missed: {s.missed_objectives}",
+        f"- Changes waiting for approval: {s.waiting_changes}",
+    ]
+    top = [
+        (f"{e.namespace}/{e.workflow or e.profile}", e.action, impact_line(e), e.severity.value if e.severity else "–")
+        for e in report.top
+    ]
+    lines += _section("Ten most valuable actions", ["Workflow", "Action", "Impact", "Severity"], top)
+    lines += _section(
+        "Degradations",
+        ["Workflow", "Action", "Because"],
+        [(f"{d.namespace}/{d.profile}", d.action, d.because or "–") for d in report.degradations],
+    )
+    lines += _section(
+        "Objectives",
+        ["Workflow", "Objective", "Figures"],
+        [(f"{o.namespace}/{o.profile}", o.name, o.text) for o in report.objectives[:100]],
+    )
+    lines += _section(
+        "Implemented recommendations",
+        ["Since", "Workflow", "Action", "Verdict", "Measured", "Saving a month"],
+        [
+            (
+                when(r.since),
+                f"{r.namespace}/{r.profile}",
+                r.action,
+                "rolled back" if r.undone else r.verdict.value if r.verdict else "measuring",
+                r.measured or "–",
+                amounts(r.saving),
+            )
+            for r in report.results
+        ],
+    )
+    if report.demand:
+        lines += ["", "## Demand forecast", "", *(f"- {text.plain(line)}" for line in report.demand)]
+    for title, found in (
+        (f"label {report.label}", report.cost_by_label),
+        ("namespace", report.cost_by_namespace),
+        ("workflow", report.cost_by_workflow),
+        ("step", report.cost_by_step),
+    ):
+        rows = [(g.name, g.workflows, g.runs, money(g.cost_per_month, g.currency)) for g in found]
+        lines += _section(f"Cost by {title}", [title.capitalize(), "Workflows", "Runs", "Cost a month"], rows)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    found = [[text.plain(str(cell)) for cell in row] for row in rows]
+    return ["", f"## {title}", "", *table(header, found)] if found else []

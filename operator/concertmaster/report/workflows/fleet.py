@@ -1,0 +1,212 @@
+"""All workflows a reader may see, at one moment: rows, sums, and the pages of a sorted and filtered list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.views.fleet import (
+    Adoption,
+    Amounts,
+    ChangeRow,
+    Degradation,
+    FleetSummary,
+    ObjectiveRow,
+    ResultRow,
+    WorkflowRow,
+)
+from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.fleet.ranking import Headline, Totals, ranked, totals
+from concertmaster.core.model.enums import ChangePhase, RecommendationState, Severity
+from concertmaster.core.model.policy import Pricing
+from concertmaster.report import fleet
+from concertmaster.report.workflows import rows
+
+Raw = Mapping[str, Any]
+_SEVERITIES = [s.value for s in Severity]
+
+
+def _or_last(value: float | None) -> tuple[bool, float]:
+    return (value is None, -(value or 0.0))
+
+
+SORT: dict[str, Callable[[WorkflowRow], Any]] = {
+    "impact": lambda r: -r.impact,
+    "name": lambda r: (r.workflow or r.profile,),
+    "namespace": lambda r: r.namespace,
+    "score": lambda r: (r.score is None, r.score or 0),
+    "success": lambda r: (r.success_percent is None, r.success_percent or 0.0),
+    "p95": lambda r: _or_last(r.p95_seconds),
+    "cost": lambda r: _or_last(r.cost_per_month),
+    "open": lambda r: -r.open,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which workflows: by namespace, label (``key=value`` or ``key``), kind, least severity, and text in the name."""
+
+    namespace: str = ""
+    label: str = ""
+    kind: str = ""
+    severity: str = ""
+    text: str = ""
+
+    def __call__(self, row: WorkflowRow) -> bool:
+        key, equals, value = self.label.partition("=")
+        return (
+            self.namespace in ("", row.namespace)
+            and (not key or (row.labels.get(key) == value if equals else key in row.labels))
+            and self.kind in ("", row.kind)
+            and (self.severity not in _SEVERITIES or self._severe(row))
+            and self.text.lower() in f"{row.namespace}/{row.workflow or ''} {row.profile}".lower()
+        )
+
+    def _severe(self, row: WorkflowRow) -> bool:
+        return row.severity is not None and _SEVERITIES.index(row.severity) >= _SEVERITIES.index(self.severity)
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """Profiles and changes as read from the API server. ``now`` in unix seconds."""
+
+    profiles: Sequence[Raw]
+    changes: Sequence[Raw]
+    now: float
+
+    @cached_property
+    def rows(self) -> list[WorkflowRow]:
+        """One line per profile, in the order of the profiles."""
+        return [rows.workflow_row(p) for p in self.profiles]
+
+    def chosen(self, wanted: Filter) -> FleetView:
+        """Only the workflows that pass the filter, and their changes."""
+        profiles = [p for p, row in zip(self.profiles, self.rows, strict=True) if wanted(row)]
+        names = {(str(p["metadata"].get("namespace")), str(p["metadata"].get("name"))) for p in profiles}
+        changes = [
+            c for c, row in zip(self.changes, self.change_rows, strict=True) if (row.namespace, row.profile) in names
+        ]
+        return FleetView(profiles, changes, self.now)
+
+    def page(
+        self, sort: str = "impact", *, offset: int = 0, limit: int = 50, reverse: bool = False
+    ) -> list[WorkflowRow]:
+        """One page of the sorted list."""
+        key = SORT.get(sort, SORT["impact"])
+        order = sorted(self.rows, key=lambda r: (r.namespace, r.workflow or "", r.profile))
+        order.sort(key=key, reverse=reverse)
+        return order[offset : offset + limit]
+
+    @cached_property
+    def headlines(self) -> list[Headline]:
+        """Active recommendations of all workflows."""
+        return [h for p in self.profiles for h in fleet.headlines(p)]
+
+    def top(self, limit: int = 10) -> list[ListEntry]:
+        """The most valuable recommendations."""
+        order = ranked(self.headlines, Pricing())[:limit]
+        by_name = {(str(p["metadata"].get("namespace") or ""), str(p["metadata"]["name"])): p for p in self.profiles}
+        found = []
+        for h in order:
+            entry = next((e for e in rows.active(by_name[h.namespace, h.profile]) if e.id == h.id), None)
+            found += [entry] if entry is not None else []
+        return found
+
+    @cached_property
+    def change_rows(self) -> list[ChangeRow]:
+        """WorkflowChanges, in the order read."""
+        return [rows.change_row(c) for c in self.changes]
+
+    @property
+    def waiting(self) -> list[ChangeRow]:
+        """Those that wait for approval, oldest first."""
+        return sorted((c for c in self.change_rows if c.waiting), key=lambda c: (c.created or "", c.namespace, c.name))
+
+    @cached_property
+    def objectives(self) -> list[ObjectiveRow]:
+        """Missed ones first."""
+        found = [o for p in self.profiles for o in rows.objective_rows(p)]
+        order = [ObjectiveResult.MISSED, ObjectiveResult.UNKNOWN, ObjectiveResult.MET]
+        return sorted(found, key=lambda o: (order.index(ObjectiveResult(o.verdict)), o.namespace, o.profile, o.name))
+
+    @cached_property
+    def degradations(self) -> list[Degradation]:
+        """What takes longer than before."""
+        return [d for p in self.profiles for d in rows.degradations(p)]
+
+    @cached_property
+    def results(self) -> list[ResultRow]:
+        """Implemented recommendations, newest first; and changes of the operator that no status lists any more."""
+        found = [r for p in self.profiles for r in rows.result_rows(p)]
+        return sorted(found, key=lambda r: r.since or "", reverse=True)
+
+    @property
+    def late(self) -> list[tuple[WorkflowRow, float]]:
+        """Workflows whose next scheduled run is overdue, and since when."""
+        pairs = [(row, rows.late_since(p, self.now)) for p, row in zip(self.profiles, self.rows, strict=True)]
+        return sorted(((row, since) for row, since in pairs if since is not None), key=lambda pair: pair[1])
+
+    @cached_property
+    def totals(self) -> Totals:
+        """What all Active recommendations are worth."""
+        return totals(self.headlines)
+
+    @cached_property
+    def summary(self) -> FleetSummary:
+        """The sums."""
+        worth = self.totals
+        cost: dict[str, float] = {}
+        for row in self.rows:
+            currency = row.currency or "USD"
+            cost[currency] = cost.get(currency, 0.0) + (row.cost_per_month or 0.0)
+        return FleetSummary(
+            workflows=len(self.rows),
+            healthy=sum(r.healthy is True for r in self.rows),
+            unhealthy=sum(r.healthy is False for r in self.rows),
+            not_analysed=sum(r.healthy is None for r in self.rows),
+            runs=sum(r.runs or 0 for r in self.rows),
+            failed_runs=sum(r.failed_runs or 0 for r in self.rows),
+            missed_objectives=sum(r.missed for r in self.rows),
+            recommendations=worth.recommendations,
+            minor=fleet.minor_count(self.profiles),
+            waiting_changes=len(self.waiting),
+            late_runs=len(self.late),
+            available=Amounts(run_hours=worth.run_hours, failed_runs=worth.failed_runs, money=worth.money),
+            realised=added(r.saving for r in self.results),
+            cost_per_month={k: v for k, v in sorted(cost.items()) if v > 0},
+        )
+
+    @cached_property
+    def adoption(self) -> Adoption:
+        """What became of recommendations."""
+        states = Counter(e.state for p in self.profiles for e in rows.recommendations(p) if e.state is not None)
+        verdicts = Counter(
+            r.verdict.value if r.verdict is not None else "Measuring" for r in self.results if not r.undone
+        )
+        phases = Counter((c.phase or ChangePhase.PROPOSED).value for c in self.change_rows)
+        undone = {(r.namespace, r.profile, r.recommendation) for r in self.results if r.undone}
+        undone |= {(c.namespace, c.profile, c.recommendation) for c in self.change_rows if c.restored}
+        return Adoption(
+            states={s: states.get(s, 0) for s in RecommendationState},
+            results=dict(sorted(verdicts.items())),
+            rolled_back=len(undone),
+            changes=dict(sorted(phases.items())),
+            waiting=len(self.waiting),
+        )
+
+
+def added(amounts: Iterable[Amounts | None]) -> Amounts:
+    """The sum of amounts, leaving out unknown ones."""
+    known = [a for a in amounts if a is not None]
+    money: dict[str, float] = {}
+    for currency, amount in (pair for a in known for pair in a.money.items()):
+        money[currency] = money.get(currency, 0.0) + amount
+    return Amounts(
+        run_hours=sum(a.run_hours for a in known),
+        failed_runs=sum(a.failed_runs for a in known),
+        money=dict(sorted(money.items())),
+    )

@@ -1,0 +1,267 @@
+"""One profile or change as a row. Statuses are text for people; whatever a hand may have made of one is survived."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.views.fleet import Amounts, ChangeRow, Degradation, ObjectiveRow, ResultRow, WorkflowRow
+from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.model.enums import ChangePhase, Severity, Verdict
+from concertmaster.core.times import parse_time
+from concertmaster.report import fleet
+from concertmaster.report import impact as impacts
+
+MONTH = 30 * 86400.0
+_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)")
+_OBJECTIVE = re.compile(rf"(.{{1,80}}?): ({'|'.join(r.value for r in ObjectiveResult)})\b")
+_EFFECT = re.compile(r"(Duration|Cost|Failures) ([+-]?[0-9]+(?:\.[0-9]+)?) ?%")
+_SEVERITIES = [s.value for s in Severity]
+_SERIOUS = ("High", "Critical")
+Raw = Mapping[str, Any]
+
+
+def seconds_of(shown: object) -> float | None:
+    """``21m04s`` in seconds; None for anything else."""
+    if not isinstance(shown, str) or not (parts := _PART.findall(shown)) or _PART.sub("", shown):
+        return None
+    return sum(float(amount) * _UNIT[unit] for amount, unit in parts)
+
+
+def workflow_row(profile: Raw) -> WorkflowRow:
+    """One profile."""
+    meta, status = _map(profile, "metadata"), _map(profile, "status")
+    summary, runs = _map(status, "summary"), _map(status, "runs")
+    kind, _, name = str(summary.get("target") or "").partition("/")
+    ref = _map(_map(profile, "spec"), "workflowRef")
+    entries = list(active(profile))
+    missed = sum(o.verdict == ObjectiveResult.MISSED for o in objective_rows(profile))
+    severities = [e.severity.value for e in entries if e.severity is not None]
+    analysed = bool(summary)
+    serious = missed > 0 or any(s in _SERIOUS for s in severities)
+    cost, rate = _number(summary.get("costPerRun")), runs_per_month(profile)
+    return WorkflowRow(
+        namespace=str(meta.get("namespace") or ""),
+        profile=str(meta.get("name") or ""),
+        kind=kind or (str(ref["kind"]) if ref.get("kind") else None),
+        workflow=name or (str(ref["name"]) if ref.get("name") else None),
+        labels={str(k): str(v) for k, v in _map(meta, "labels").items()},
+        ready=condition(profile, "Ready"),
+        healthy=not serious if analysed else None,
+        score=_integer(status.get("score")),
+        runs=_integer(runs.get("observed")),
+        failed_runs=_integer(runs.get("failed")),
+        success_percent=_number(summary.get("successPercent")),
+        p50_seconds=seconds_of(summary.get("p50")),
+        p95_seconds=seconds_of(summary.get("p95")),
+        currency=currency(profile),
+        cost_per_run=cost,
+        cost_per_month=cost * rate if cost is not None and rate is not None else None,
+        runs_per_month=rate,
+        impact=_number(summary.get("impact")) or 0.0,
+        open=_integer(summary.get("open")) or 0,
+        missed=missed,
+        severity=max(severities, key=_SEVERITIES.index, default=None),
+        top=str(summary["top"]) if summary.get("top") else None,
+        last_run=_text(runs.get("lastEnd")),
+        data_until=_text(status.get("dataUntil")),
+    )
+
+
+def recommendations(profile: Raw) -> Iterator[ListEntry]:
+    """All recommendations of its status."""
+    status = _map(profile, "status")
+    for item in (*_list(status, "recommendations"), *_list(status, "remaining")):
+        if item.get("id"):
+            try:
+                yield ListEntry.model_validate(fleet.entry(profile, item))
+            except ValueError:
+                continue  # edited by hand
+
+
+def active(profile: Raw) -> Iterator[ListEntry]:
+    """Those that are Active."""
+    return (e for e in recommendations(profile) if e.state == "Active")
+
+
+def objective_rows(profile: Raw) -> list[ObjectiveRow]:
+    """Its objectives."""
+    meta, rows = _map(profile, "metadata"), []
+    for line in _map(profile, "status").get("objectives") or ():
+        match = _OBJECTIVE.match(str(line))
+        if match is not None:
+            rows.append(
+                ObjectiveRow(
+                    namespace=str(meta.get("namespace") or ""),
+                    profile=str(meta.get("name") or ""),
+                    name=match[1],
+                    verdict=match[2],
+                    text=str(line)[match.start(2) :],
+                )
+            )
+    return rows
+
+
+def degradations(profile: Raw) -> Iterator[Degradation]:
+    """What takes longer than before, by its recommendations."""
+    status = _map(profile, "status")
+    impact = {
+        str(i.get("id")): i.get("impact") for i in (*_list(status, "recommendations"), *_list(status, "remaining"))
+    }
+    for e in active(profile):
+        if e.id.partition(".")[0] == "degradation":
+            yield Degradation(
+                namespace=e.namespace,
+                profile=e.profile,
+                recommendation=e.id,
+                action=e.action,
+                because=e.because,
+                impact=_text(impact.get(e.id)),
+            )
+
+
+def result_rows(profile: Raw) -> list[ResultRow]:
+    """What became of recommendations that were implemented, newest first."""
+    meta, row = _map(profile, "metadata"), workflow_row(profile)
+    rows = []
+    for item in _list(_map(profile, "status"), "results"):
+        verdict, undone = _verdict(item.get("verdict")), item.get("undone") is True
+        measured = _text(item.get("measured"))
+        rows.append(
+            ResultRow(
+                namespace=str(meta.get("namespace") or ""),
+                profile=str(meta.get("name") or ""),
+                recommendation=str(item.get("id") or ""),
+                action=str(item.get("action") or item.get("id") or ""),
+                by=_text(item.get("by")),
+                since=_text(item.get("since")),
+                verdict=verdict,
+                undone=undone,
+                promised=_text(item.get("promised")),
+                measured=measured,
+                saving=saving(row, measured) if verdict is Verdict.IMPROVED and not undone else None,
+            )
+        )
+    return rows
+
+
+def saving(row: WorkflowRow, measured: str | None) -> Amounts | None:
+    """A measured relative effect as an amount a month: the workflow takes (1 - share) of what it took before."""
+    match = _EFFECT.search(measured or "")
+    if match is None or row.runs_per_month is None:
+        return None
+    share = min(0.99, max(0.0, -float(match[2]) / 100.0))
+    factor = share / (1.0 - share)
+    if match[1] == "Duration" and row.p50_seconds is not None:
+        return Amounts(run_hours=row.p50_seconds / 3600.0 * row.runs_per_month * factor)
+    if match[1] == "Cost" and row.cost_per_month is not None:
+        return Amounts(money={row.currency or "USD": row.cost_per_month * factor})
+    if match[1] == "Failures" and row.success_percent is not None:
+        return Amounts(failed_runs=(100.0 - row.success_percent) / 100.0 * row.runs_per_month * factor)
+    return None
+
+
+def change_row(change: Raw) -> ChangeRow:
+    """One WorkflowChange."""
+    meta, spec, status = _map(change, "metadata"), _map(change, "spec"), _map(change, "status")
+    phase = str(status.get("phase") or "")
+    known = ChangePhase(phase) if phase in set(ChangePhase) else None
+    found = [c for c in _list(status, "conditions") if c.get("message")]
+    newest = max(found, key=lambda c: str(c.get("lastTransitionTime") or ""), default=None)
+    return ChangeRow(
+        namespace=str(meta.get("namespace") or ""),
+        name=str(meta.get("name") or ""),
+        profile=str(_map(spec, "profileRef").get("name") or ""),
+        recommendation=str(spec.get("recommendation") or ""),
+        phase=known,
+        decision=_text(spec.get("decision")),
+        decided_by=_text(spec.get("decidedBy")),
+        waiting=known in (None, ChangePhase.PROPOSED) and not spec.get("decision"),
+        verdict=_verdict(status.get("verdict")),
+        restored=status.get("restored") is True,
+        predicted=_text(_map(status, "predicted").get("text")),
+        measured=_text(_map(status, "measured").get("text")),
+        patch=_text(_map(status, "plan").get("patch")),
+        created=_text(meta.get("creationTimestamp")),
+        message=_text(newest.get("message")) if newest is not None else None,
+    )
+
+
+def runs_per_month(profile: Raw) -> float | None:
+    """Rate of runs from the first to the last of the analysis window."""
+    runs = _map(_map(profile, "status"), "runs")
+    first, last, count = (
+        moment(runs.get("firstStart")),
+        moment(runs.get("lastEnd")),
+        _integer(runs.get("observed")) or 0,
+    )
+    if first is None or last is None or count < 2 or last <= first:
+        return None
+    return (count - 1) / (last - first) * MONTH
+
+
+def late_since(profile: Raw, now: float) -> float | None:
+    """Since when the next scheduled run is overdue (unix seconds): its time has passed by more than half an hour or the
+    usual duration of a run, and data reaches beyond that."""
+    status = _map(profile, "status")
+    due, until = moment(_map(status, "runs").get("nextExpected")), moment(status.get("dataUntil"))
+    if due is None:
+        return None
+    usual = seconds_of(_map(status, "summary").get("p95")) or 0.0
+    limit = due + max(1800.0, usual)
+    return due if limit < now and (until is None or until > limit) else None
+
+
+def condition(raw: Raw, kind: str) -> bool | None:
+    """Whether a condition is True or False; None when it is Unknown or absent."""
+    for item in _list(_map(raw, "status"), "conditions"):
+        if item.get("type") == kind:
+            return {"True": True, "False": False}.get(str(item.get("status")))
+    return None
+
+
+def currency(profile: Raw) -> str | None:
+    """The currency that its recommendations name."""
+    status = _map(profile, "status")
+    lines = [i.get("impact") for i in (*_list(status, "recommendations"), *_list(status, "remaining"))]
+    return next((found for line in lines if (found := impacts.currency(line))), None)
+
+
+def moment(value: object) -> float | None:
+    """A time of a status in unix seconds."""
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _verdict(value: object) -> Verdict | None:
+    return Verdict(value) if isinstance(value, str) and value in set(Verdict) else None
+
+
+def _map(raw: Raw, key: str) -> Raw:
+    found = raw.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _list(raw: Raw, key: str) -> list[Raw]:
+    found = raw.get(key)
+    return [i for i in found if isinstance(i, Mapping)] if isinstance(found, list | tuple) else []
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value)) if value is not None else None
+    except ValueError:
+        return None
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value not in (None, "") else None

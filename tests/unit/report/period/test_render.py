@@ -1,0 +1,101 @@
+"""The report over a period in its four forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from concertmaster.api.views.fleet import PeriodReport
+from concertmaster.core.times import parse_time
+from concertmaster.report.period.document import Scope, period_report
+from concertmaster.report.period.render import FORMATS, document
+from concertmaster.report.workflows.fleet import FleetView
+from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result
+
+NOW = parse_time("2027-01-31T01:00:00Z")
+
+
+def report(*profiles: Raw, changes: tuple[Raw, ...] = ()) -> PeriodReport:
+    scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
+    return period_report(FleetView(profiles, changes, NOW), scope, notes=["one", "one"])
+
+
+class Elements(HTMLParser):
+    """All elements of a document with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_is_one_file_that_loads_nothing_and_runs_nothing() -> None:
+    html = document(report(profile(), changes=(change(),)), "html")
+    elements = Elements(html).found
+    assert not {tag for tag, _ in elements} & {"script", "link", "img", "iframe", "object", "form", "base"}
+    assert not [a for _, attributes in elements for a in attributes if a.startswith("on") or a in ("src", "style")]
+    assert "url(" not in html
+    assert "default-src 'none'" in html
+    assert "12.5 USD" in html
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_hostile_texts_stay_text(form: str) -> None:
+    text = document(report(*hostile()), form)
+    if form == "html":
+        assert not {tag for tag, _ in Elements(text).found} & {"script", "img", "svg"}
+        assert "&lt;script&gt;" in text
+        assert "{{ 7 * 7 }}" in text
+    if form == "md":
+        assert "\x00" not in text
+    if form == "csv":
+        assert len(list(csv.reader(io.StringIO(text)))) == len(hostile()) + 1
+
+
+def test_a_cell_is_never_a_formula() -> None:
+    top = {"target": "=HYPERLINK(1)/@SUM(A1)", "top": "-2+3"}
+    rows = list(csv.DictReader(io.StringIO(document(report(profile(summary=top)), "csv"))))
+    assert rows[0]["kind"].startswith("'=")
+    assert rows[0]["workflow"].startswith("'@")
+    assert rows[0]["top"].startswith("'-")
+    assert rows[0]["team"] == "data"
+
+
+def test_json_is_the_model() -> None:
+    made = report(profile(), profile(1, results=[result()]))
+    assert PeriodReport.model_validate_json(document(made, "json")) == made
+    assert {g.name: g.cost_per_month for g in made.cost_by_label} == pytest.approx({"data": 30.0, "ml": 30.0})
+    assert made.summary.realised.money == pytest.approx({"USD": 30.0})
+    assert made.notes == ("one",)
+
+
+def test_only_results_of_the_period_are_listed() -> None:
+    old = result(id="right-size.old", since="2026-12-01T00:00:00Z")
+    assert [r.recommendation for r in report(profile(results=[result(), old])).results] == ["right-size.transform"]
+
+
+def test_degradations_and_the_demand_forecast_are_named() -> None:
+    slow = recommendation(
+        id="degradation.search", action="Investigate regression in search", impact="3 run-hours a month"
+    )
+    made = report(profile(recommendations=[slow], insights=["Plan for 5 cores (demand-forecast)"]))
+    assert [d.action for d in made.degradations] == ["Investigate regression in search"]
+    assert made.demand == ("etl/nightly-0: Plan for 5 cores",)
+    text = document(made, "md")
+    assert "## Degradations" in text
+    assert "- etl/nightly-0: Plan for 5 cores" in text
+
+
+def test_ten_thousand_workflows_make_a_file_that_opens() -> None:
+    made = report(*(profile(i) for i in range(10_000)))
+    html = document(made, "html")
+    assert len(html) < 1_000_000
+    assert re.search(r"9500 more; the CSV and JSON forms have all", html)
+    assert len(made.top) == 10

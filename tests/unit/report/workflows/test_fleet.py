@@ -1,0 +1,110 @@
+"""Statuses of many workflows as rows and sums."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core.times import parse_time
+from concertmaster.report.workflows.fleet import Filter, FleetView
+from concertmaster.report.workflows.rows import result_rows, seconds_of, workflow_row
+from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result
+
+NOW = parse_time("2027-01-31T01:00:00Z")
+
+
+def view(*profiles: Raw, changes: tuple[Raw, ...] = (), now: float = NOW) -> FleetView:
+    return FleetView(profiles, changes, now)
+
+
+@pytest.mark.parametrize(
+    ("shown", "seconds"),
+    [
+        ("21m04s", 1264.0),
+        ("2h05m", 7500.0),
+        ("850ms", 0.85),
+        ("3.2s", 3.2),
+        ("3d04h", 273600.0),
+        ("unknown", None),
+        (5, None),
+    ],
+)
+def test_durations_of_a_status_are_read_back(shown: object, seconds: float | None) -> None:
+    assert seconds_of(shown) == seconds
+
+
+def test_a_status_becomes_a_row() -> None:
+    row = workflow_row(profile())
+    assert (row.namespace, row.kind, row.workflow, row.labels["team"]) == (
+        "etl",
+        "WorkflowTemplate",
+        "nightly-0",
+        "data",
+    )
+    assert (row.p50_seconds, row.success_percent, row.open, row.severity) == (1200.0, 96.7, 1, "Medium")
+    assert row.runs_per_month == pytest.approx(60.0)  # 28 intervals in 14 days
+    assert row.cost_per_month == pytest.approx(30.0)
+    assert row.healthy is True
+    assert workflow_row(profile(objectives=["success: Missed, 80 % of 99 %"])).healthy is False
+    assert workflow_row(profile(recommendations=[recommendation(severity="High")])).healthy is False
+
+
+@pytest.mark.parametrize("status", [None, {}, {"recommendations": [{"id": 3}], "results": [{"id": "x"}], "runs": {}}])
+def test_whatever_a_hand_made_of_a_status_is_survived(status: object) -> None:
+    broken = profile() | {"status": status}
+    found = view(broken)
+    assert found.summary.workflows == 1
+    assert found.summary.not_analysed == 1
+    assert found.rows[0].healthy is None
+
+
+def test_sums_over_the_fleet() -> None:
+    found = view(profile(0), profile(1, results=[result()]), changes=(change(),))
+    assert found.summary.workflows == 2
+    assert found.summary.available.money == {"USD": 25.0}
+    assert found.summary.cost_per_month == pytest.approx({"USD": 60.0})
+    assert found.summary.waiting_changes == 1
+    assert found.adoption.results == {"Improved": 1}
+
+
+def test_a_measured_saving_is_what_the_present_cost_would_be_without_it() -> None:
+    (row,) = result_rows(profile(results=[result()]))
+    assert row.saving is not None
+    assert row.saving.money == pytest.approx({"USD": 30.0})  # half was saved: as much again would be paid
+    (row,) = result_rows(profile(results=[result(measured="Duration -20 % (-25 to -15 %)")]))
+    assert row.saving is not None
+    assert row.saving.run_hours == pytest.approx(20 / 60 * 60 * 0.25)
+    for more in ({"verdict": "Same"}, {"undone": True}, {"measured": "nothing"}):
+        (row,) = result_rows(profile(results=[result(**more)]))
+        assert row.saving is None
+
+
+def test_filters_leave_changes_of_other_workflows_out() -> None:
+    found = view(profile(0), profile(1), profile(2, namespace="ml"), changes=(change(), change(1, profile="nightly-1")))
+    assert [r.profile for r in found.chosen(Filter(label="team=ml")).rows] == ["nightly-1"]
+    assert [c.name for c in found.chosen(Filter(label="team=ml")).waiting] == ["change-1"]
+    assert len(found.chosen(Filter(namespace="ml")).rows) == 1
+    assert len(found.chosen(Filter(text="NIGHTLY-2")).rows) == 1
+    assert len(found.chosen(Filter(severity="High")).rows) == 0
+    assert len(found.chosen(Filter(severity="Medium", kind="WorkflowTemplate")).rows) == 3
+
+
+def test_pages_are_sorted_and_stable() -> None:
+    profiles = [profile(i, score=i) for i in range(30)]
+    found = view(*profiles)
+    assert [r.score for r in found.page("score", limit=3)] == [0, 1, 2]
+    assert [r.score for r in found.page("score", limit=3, reverse=True)] == [29, 28, 27]
+    assert [r.profile for r in found.page("nonsense", offset=28)] == [r.profile for r in found.page()][28:]
+
+
+def test_a_run_is_late_when_its_schedule_passed_and_data_reaches_beyond() -> None:
+    due = parse_time("2027-02-01T00:00:00Z")
+    seen = "2027-02-01T03:00:00Z"
+    assert not view(profile(dataUntil=seen), now=due + 600).late
+    assert [row.profile for row, _ in view(profile(dataUntil=seen), now=due + 3600).late] == ["nightly-0"]
+    assert not view(profile(), now=due + 3600).late, "data that ends before the run was due says nothing"
+
+
+def test_hostile_texts_are_data() -> None:
+    found = view(*hostile())
+    assert found.summary.workflows == len(found.rows) == 7
+    assert found.summary.missed_objectives > 0
