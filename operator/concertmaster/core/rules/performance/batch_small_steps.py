@@ -18,6 +18,7 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median,
 
 _SIZES = (2, 4, 8, 16, 32)
 _SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
+_MOST_OF = 0.9  # of the best gain: what the smallest batch must bring
 _NO_LONGER = -0.02  # a run 2 % longer is not told apart from one that is not
 
 
@@ -64,7 +65,7 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
     shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
     if shorter:
         best = max(t[2] for t in shorter)
-        size, found, _ = next(t for t in shorter if t[2] >= best - 0.02)
+        size, found, _ = next(t for t in shorter if t[2] >= _MOST_OF * best)
         return size, found, True
     same = [t for t in tried if t[2] >= _NO_LONGER]
     return (same[-1][0], same[-1][1], False) if same else None

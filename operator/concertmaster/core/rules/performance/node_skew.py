@@ -1,7 +1,8 @@
 """``node-skew``: the same steps take longer on some nodes than on others.
 
 Every execution is compared with the median of its own step, so that a node which happens to get the long steps is not
-blamed for them. Nodes of one pool, told by their names, are looked at together as well: an older machine type shows in
+blamed for them, and executions of one run are compared with each other first, so that a run with more to do is no fault of
+the nodes it met. Nodes of one pool, told by their names, are looked at together as well: an older machine type shows in
 all of them.
 """
 
@@ -11,15 +12,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from concertmaster.core import text
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled
-from concertmaster.core.stats.effects import LARGE, cliffs_delta
+from concertmaster.core.stats.grouped import grouped_shift
 
 _LEAST = 8  # executions on each side
+_CHANCE = 0.001  # that any of the nodes looks so slow though none is
 _NOISE = 10.0  # seconds below which start-up and clocks blur the comparison
 
 
@@ -59,6 +59,13 @@ def _pool(node: str) -> str:
     return node.rpartition("-")[0]
 
 
+def _by_run(rows: list[_Row]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row.run, []).append(row.relative)
+    return found
+
+
 def _slowest(rows: list[_Row], least: float) -> _Slow | None:
     """The pool, else the node, that is clearly slower than the rest."""
     nodes = {r.node for r in rows}
@@ -69,13 +76,13 @@ def _slowest(rows: list[_Row], least: float) -> _Slow | None:
             groups[f"{pool}-*"] = members
     found: list[_Slow] = []
     for name, members in groups.items():
-        inside = np.array([r.relative for r in rows if r.node in members])
-        outside = np.array([r.relative for r in rows if r.node not in members])
-        if inside.size < _LEAST or outside.size < _LEAST:
+        inside = [r for r in rows if r.node in members]
+        outside = [r for r in rows if r.node not in members]
+        if len(inside) < _LEAST or len(outside) < _LEAST:
             continue
-        ratio = math.exp(float(np.median(inside) - np.median(outside)))
-        if ratio >= 1 + least and cliffs_delta(inside, outside) >= LARGE:
-            found.append(_Slow(name, members, ratio, inside.size, outside.size))
+        shift = grouped_shift(_by_run(inside), _by_run(outside))
+        if shift is not None and shift.shift >= math.log1p(least) and shift.p_value * len(groups) < _CHANCE:
+            found.append(_Slow(name, members, math.exp(shift.shift), len(inside), len(outside)))
     # The larger group first: a slow pool explains its nodes.
     return max(found, key=lambda s: (s.inside * math.log(s.ratio), s.name), default=None)
 

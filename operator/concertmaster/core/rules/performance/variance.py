@@ -23,7 +23,6 @@ from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.stats.summary import summarize
 
 _ONE_SIDED = 1.2816  # 90 % confidence
-_SURE = 0.75  # of the threshold: what the spread must reach surely, while the spread itself reaches all of it
 
 
 def _longest(by_run: ByRun) -> dict[str, StepExecution]:
@@ -92,9 +91,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
     summary = summarize([e.duration for e in rows])
     threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
     middle = median([e.duration or 0.0 for e in rows])
-    if len(rows) < 10 or summary.cv is None or summary.cv <= threshold or not middle:
-        return None
-    if _at_least(summary.cv, len(rows)) <= threshold * _SURE:
+    if len(rows) < 10 or summary.cv is None or not middle or _at_least(summary.cv, len(rows)) <= threshold:
         return None
     explained = _by_size(rows)
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:

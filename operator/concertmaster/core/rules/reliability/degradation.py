@@ -20,6 +20,8 @@ from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
 
 _DAY = 86400.0
+_CHANCE = 0.0005  # that a series without any change shows so clear a one: nobody is sent after less
+_CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen cannot be more unlikely, however large the change
 _HOURS = 2 * 3600.0  # apart: the same time of the day
 
 
@@ -29,7 +31,13 @@ def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None
         return None
     last = points[-1]
     up = last.direction is Direction.UP and math.isfinite(last.ratio) and last.ratio - 1 >= least
-    return last if up else None
+    return last if up and (1.0 - last.confidence < _CHANCE or _errors(last) >= _CLEAR) else None
+
+
+def _errors(point: ChangePoint) -> float:
+    """Size of a change in its standard errors, from the 95 % interval."""
+    width = math.log(point.ratio / point.low) if 0 < point.low < point.ratio else 0.0
+    return 1.96 * math.log(point.ratio) / width if width > 0 else math.inf
 
 
 def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[float, float] | None:

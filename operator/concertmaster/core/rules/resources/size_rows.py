@@ -25,7 +25,7 @@ _FIRST = 1.25  # largest first request, in largest peaks: the cost model gives s
 _HEADROOM = 1.15  # least room above the largest peak, as the Vertical Pod Autoscaler and KRR leave it
 # A request is clearly too large where its largest use stays below this part of the target utilisation. Between that and
 # the target lies what a healthy workflow's rhythm and growth need: a trim there comes with others, and is no reason for one.
-_FAR_BELOW = 2 / 3
+_FAR_BELOW = 0.6
 _LIMITED = 1.2  # room above the largest peak where the limit moves with the request: beyond it the container is killed
 # A request lowered on so many runs goes in one step, with that room above the largest: a mean of CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
@@ -115,7 +115,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         len(container.runs),
         size.coverage_confidence,
         _edits(place, "memory", text.memory_quantity(new), new, current, peak),
-        clear=_clear(current, new, peak / (_FAR_BELOW * healthy)),
+        clear=_clear(current, peak / (1 + least), peak / (_FAR_BELOW * healthy)),
     )
 
 
@@ -151,7 +151,7 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         runs,
         min(0.9, runs / (runs + 5.0)),
         _edits(place, "cpu", text.cpu_quantity(new), new, current, peak),
-        clear=_clear(current, new, peak / (_FAR_BELOW * healthy)),
+        clear=_clear(current, typical, peak / (_FAR_BELOW * healthy)),
         slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
     )
 
@@ -170,9 +170,9 @@ def _differs(current: float, new: float, least: float, *, used: float, enough: f
     return current > used if new < current else enough > current
 
 
-def _clear(current: float | None, new: float, most: float) -> bool:
-    """Whether a row is reason enough for a change: no request, too small a one, or one above ``most``."""
-    return current is None or new > current or current > most
+def _clear(current: float | None, enough: float, most: float) -> bool:
+    """Whether a row is reason enough for a change: no request, one below what is ``enough``, or one above ``most``."""
+    return current is None or current < enough or current > most
 
 
 def _inside(size: float | None, limits: Range) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Work, noise, scene
+from tests.support.core.rules_world import Work, argo, noise, scene, task
 from tests.support.core.scenarios import etl
 
 
@@ -29,3 +29,12 @@ def test_working_days_after_a_weekend_are_no_degradation() -> None:
     week = scene(etl(), count, work, every=every)
     assert week.analysis().trend.points, "the case must tempt the rule"
     assert week.advice("degradation") == []
+
+
+@pytest.mark.parametrize("seed", [1048, 1902])
+def test_a_change_that_chance_brings_about_is_silent(seed: int) -> None:
+    """One in 400 series without a change shows one that is significant by itself: nobody is sent after it."""
+    value = noise(seed, spread=0.4)
+    steady = scene(argo(task("a")), 42, lambda _: {"a": value(300)})
+    assert steady.analysis().trend.points, "the case must tempt the rule"
+    assert steady.advice("degradation") == []

@@ -32,11 +32,11 @@ def test_a_request_suits_every_step_that_runs_the_template() -> None:
     def work(_: int) -> Work:
         return {
             "small": Pod(value(100), containers=measured(memory_sampled_peak=100 * MI)),
-            "large": Pod(value(100), containers=measured(memory_sampled_peak=500 * MI)),
+            "large": Pod(value(100), containers=measured(memory_sampled_peak=440 * MI)),
         }
 
     item = scene(_twice(), 42, work).one("right-size")
-    assert "peaked at 500Mi of 1Gi" in item.because
+    assert "peaked at 440Mi of 1Gi" in item.because
     assert "use the same template" in item.because
     (row,) = item.items
     assert int(row.new.removesuffix("Mi")) >= 500
@@ -117,13 +117,13 @@ def test_later_rounds_of_a_recursion_count_for_the_size_of_its_template(later: s
 
     def repeated(run: RunRecord) -> RunRecord:
         (first,) = run.steps
-        usage = tuple(replace(c, memory_sampled_peak=500.0 * MI) for c in first.containers)
+        usage = tuple(replace(c, memory_sampled_peak=440.0 * MI) for c in first.containers)
         return replace(
             run, steps=(first, replace(first, step=later, pod="later", uid=f"{first.uid}-2", containers=usage))
         )
 
     item = replace(found, runs=tuple(repeated(run) for run in found.runs)).one("right-size")
-    assert "peaked at 500Mi of 1Gi" in item.because
+    assert "peaked at 440Mi of 1Gi" in item.because
     assert {int(row.new.removesuffix("Mi")) >= 500 for row in item.items} == {True}
     assert item.edits
 
