@@ -94,6 +94,10 @@ bench-advice: $(READY) ## planted problems and healthy workflows: what is recomm
 	@nice -n 5 $(BIN)/python -m benchmarks.advice
 	@$(BIN)/python -m benchmarks.page
 
+chaos: $(READY) ## hostile objects, noisy neighbours, failing stores against an operator with 512 MiB (about 30 minutes)
+	@nice -n 5 $(BIN)/python -m benchmarks.chaos
+	@$(BIN)/python -m benchmarks.page
+
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.campaigns
 	@$(BIN)/python -m benchmarks.moved
@@ -108,4 +112,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes chaos lock clean

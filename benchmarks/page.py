@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks import campaigns, fleet, loop, moved
 from benchmarks.advice import report as advice
+from benchmarks.chaos import report as chaos
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
@@ -53,8 +54,8 @@ def page(result: dict[str, Any]) -> str:
 
 
 def _campaigns() -> list[str]:
-    """What the last `make bench-changes` and `make bench-advice` measured, as lines of the page."""
-    parts = [part for part in (campaigns, moved, loop, advice) if part.RESULT.is_file()]
+    """What the last `make bench-changes`, `make bench-advice` and `make chaos` measured, as lines of the page."""
+    parts = [part for part in (campaigns, moved, loop, advice, chaos) if part.RESULT.is_file()]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 

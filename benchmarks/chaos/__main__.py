@@ -1,0 +1,46 @@
+"""``python -m benchmarks.chaos [CAMPAIGN ...]``: run campaigns and write what they measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.chaos import noisy, poison, stores
+from benchmarks.chaos.report import RESULT
+from concertmaster.kube.depth import allow_deep_documents
+
+CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "poison": poison.measure,
+    "noisy": noisy.measure,
+    "stores": stores.measure,
+}
+
+
+def main() -> int:
+    """Each campaign replaces its own part of the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("campaigns", nargs="*", choices=[*CAMPAIGNS, []], metavar="CAMPAIGN", help=", ".join(CAMPAIGNS))
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for name in options.campaigns or CAMPAIGNS:
+        begun = time.monotonic()
+        print(f"{name} (seed {options.seed})", flush=True)
+        found = CAMPAIGNS[name](options.seed) | {"seed": options.seed, "took_s": round(time.monotonic() - begun)}
+        print(json.dumps(found, indent=1), flush=True)
+        known = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+        RESULT.write_text(json.dumps(dict(sorted((known | {name: found}).items())), indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    allow_deep_documents()  # what is planted is deeper than what a main thread's stack takes
+    ended: list[int] = []
+    worker = threading.Thread(target=lambda: ended.append(main()))
+    worker.start()
+    worker.join()
+    sys.exit(ended[0] if ended else 1)

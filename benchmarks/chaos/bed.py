@@ -1,0 +1,208 @@
+"""Healthy workflows in a real API server and a real Prometheus, and an operator in a control group of the chart's size."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fleet import AHEAD, DAY, NAMESPACE, ROOT, lives, template
+from concertmaster.engines import ENGINES
+from testbed.cgroups import Cgroup, CgroupUsage, group_name, unusable
+from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane
+from testbed.lives import Grid
+from testbed.openmetrics import render
+from testbed.process import Process, TemporaryDirectory, free_port, http_ok
+from testbed.prometheus import PrometheusServer
+
+LIMIT = 512 * 2**20  # bytes: resources.limits.memory of the chart
+HEALTHY, STEPS, RUNS, DAYS = 50, 4, 8, 2
+INTERVAL = 10.0
+
+
+def kinds() -> Iterator[dict[str, Any]]:
+    """CustomResourceDefinitions of every kind the engines read, which take everything: the worst an API server may store."""
+    listed = {
+        (kind.group, kind.kind): kind
+        for engine in ENGINES
+        for kind in (
+            *engine.traits.kinds,
+            *(k for run in engine.run_kinds for k in (run.object, run.children) if k is not None),
+        )
+        if kind.group not in ("", "batch", "concertmaster.dev")
+    }
+    for kind in listed.values():
+        anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        yield {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{kind.plural}.{kind.group}"},
+            "spec": {
+                "group": kind.group,
+                "scope": "Namespaced" if kind.namespaced else "Cluster",
+                "names": {"kind": kind.kind, "plural": kind.plural, "singular": kind.kind.lower()},
+                "versions": [
+                    {"name": kind.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+                ],
+            },
+        }
+
+
+@dataclass
+class World:
+    """A cluster with ``HEALTHY`` workflows in namespace ``fleet`` and their past in a store."""
+
+    cluster: Cluster
+    prometheus: PrometheusServer
+    directory: Path
+    end: float
+    connections: threading.local = field(default_factory=threading.local)
+
+    def create(self, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
+        """Send an object as it is; status and the beginning of the answer. From any thread."""
+        if not hasattr(self.connections, "mine"):
+            context = ssl.create_default_context(cafile=str(self.cluster.ca_file))
+            address = self.cluster.server.removeprefix("https://")
+            self.connections.mine = http.client.HTTPSConnection(address, timeout=60, context=context)
+        connection: http.client.HTTPSConnection = self.connections.mine
+        headers = {"Authorization": f"Bearer {self.cluster.tokens['admin']}", "Content-Type": "application/json"}
+        try:
+            connection.request("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers)
+            answer = connection.getresponse()
+            said = answer.read()[:300].decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()  # the next request opens it anew
+            return 0, str(error)
+        return answer.status, said if answer.status >= 300 else ""
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace that the cluster policy reaches."""
+        meta = {"name": name, "labels": {"chaos": "yes"}}
+        self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+
+    def profiles(self, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+        """The profiles of a namespace as they are."""
+        return list(self.cluster.get("wfp", "-n", namespace)["items"])
+
+    def advised(self) -> int:
+        """How many healthy workflows have a score."""
+        return sum(bool((item.get("status") or {}).get("score")) for item in self.profiles())
+
+
+@contextmanager
+def world(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> Iterator[World]:
+    """The cluster and the store, without an operator."""
+    end = time.time() + AHEAD
+    with TemporaryDirectory("concertmaster-chaos-") as directory, ControlPlane(progress=progress) as plane:
+        prometheus = PrometheusServer(progress=progress)
+        past = list(lives(HEALTHY, STEPS, RUNS, end, DAYS))
+        prometheus.load_openmetrics(render(past, Grid(end - DAYS * DAY, end)))
+        with prometheus:
+            cluster = plane.cluster
+            cluster.kubectl("apply", "--server-side", f"-f{ROOT / 'crds'}")
+            cluster.apply(*kinds())
+            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            found = World(cluster, prometheus, directory, end)
+            found.namespace(NAMESPACE)
+            cluster.apply(*(template(f"w{n:03}", STEPS) for n in range(HEALTHY)))
+            cluster.apply(
+                {
+                    "apiVersion": "concertmaster.dev/v1alpha1",
+                    "kind": "ClusterOptimizationPolicy",
+                    "metadata": {"name": "baseline"},
+                    "spec": {"discover": list(discover), "namespaceSelector": {"matchLabels": {"chaos": "yes"}}},
+                }
+            )
+            yield found
+
+
+@dataclass
+class Operator:
+    """A running operator in its control group."""
+
+    process: Process
+    port: int
+    log: Path
+    group: Cgroup | None
+    began: float
+
+    def cycles(self) -> list[dict[str, Any]]:
+        """The log's line of each finished cycle."""
+        return [line for line in self.lines() if line.get("msg") == "cycle"]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Every line of the log that is JSON."""
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return [line for line in found if isinstance(line, dict)]
+
+    def memory(self) -> dict[str, float]:
+        """MiB: resident now and at most, and what the group had at most with the files it read (None without group)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
+        usage = self.usage()
+        return {
+            "rss_mib": round(int(found["VmRSS"]) / 1024),
+            "peak_rss_mib": round(int(found["VmHWM"]) / 1024),
+            **({"group_peak_mib": round(usage.peak / 2**20)} if usage is not None else {}),
+        }
+
+    def usage(self) -> CgroupUsage | None:
+        """What the control group has used."""
+        return self.group.usage() if self.group is not None else None
+
+    def alive(self) -> bool:
+        """Whether the process is the one that was started and its liveness probe passes."""
+        return self.process.running and http_ok(f"http://127.0.0.1:{self.port}/healthz", timeout=10)
+
+    def wait_cycles(self, count: int, seconds: float) -> list[dict[str, Any]]:
+        """``count`` further cycles, fewer when the time is over or the process ended."""
+        had, until = len(self.cycles()), time.monotonic() + seconds
+        while len(self.cycles()) < had + count and time.monotonic() < until and self.process.running:
+            time.sleep(0.5)
+        return self.cycles()[had : had + count]
+
+
+@contextmanager
+def operator(
+    world: World, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT
+) -> Iterator[Operator]:
+    """The operator as a process of its own; without control groups its memory is measured and not limited."""
+    port, log = free_port(), world.directory / f"{name}.log"
+    config = world.directory / f"{name}.yaml"
+    stores = sources or [{"name": "default", "url": world.prometheus.url, "delaySeconds": 5}]
+    settings = {
+        "interval": f"{INTERVAL:.0f}s",
+        "historyPath": str(world.directory / f"{name}.db"),
+        "listen": {"address": "127.0.0.1", "port": port},
+        "limits": {"backfill": f"{DAYS}d"},
+        "sources": list(stores),
+    }
+    config.write_text(json.dumps(settings))
+    group = Cgroup(group_name(name), memory=limit) if unusable() is None else None
+    argv = [sys.executable, "-m", "concertmaster", "run", "--config", str(config)]
+    paths = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(world.cluster.kubeconfig())}
+    process = Process(name, group.command(argv) if group else argv, log=log, env=os.environ | paths)
+    process.start()
+    try:
+        process.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+        yield Operator(process, port, log, group, time.monotonic())
+    finally:
+        process.stop()
+        if group is not None:
+            group.remove()

@@ -1,0 +1,142 @@
+"""Another tenant's queries fail in every way, and his Jobs are too large for the store: what do the others notice?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from statistics import median
+from typing import Any
+
+from benchmarks.chaos.bed import HEALTHY, Operator, World, operator, world
+from benchmarks.chaos.corpus import ARGO
+from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy, rows
+
+SPACE = "noisy"
+CYCLES = 3  # measured in each state
+AUTHORS = 5  # profiles with queries of their own
+_MINE = "noise_seconds"
+
+
+def _slow(seconds: float, then: Callable[[], Answer]) -> Fault:
+    def fault(query: str) -> Answer | None:
+        if _MINE not in query:
+            return None
+        time.sleep(seconds)
+        return then()
+
+    return fault
+
+
+def _good() -> Answer:
+    return rows([({"run": f"r{n}"}, "100") for n in range(5)])
+
+
+def _too_large(query: str) -> Answer | None:
+    """The store refuses to read the pods of the noisy namespace, whoever asks for them."""
+    if "kube_pod_created" in query and SPACE in query:
+        return error(422, "execution", "query processing would load too many samples into memory in query execution")
+    return None if _MINE not in query else _good()
+
+
+_MILLION = rows([({"run": f"noisy-{n}"}, "1") for n in range(1_000_000)])
+FAULTS: dict[str, Fault] = {
+    "warns": _slow(0.0, lambda: rows([({"run": "r0"}, "1")], warnings=["noisy store-7 of tenant unreachable"])),
+    "times out": _slow(0.0, lambda: error(503, "timeout", "query timed out in noisy expression")),
+    "is truncated": _slow(0.0, lambda: Answer(body=b'{"status":"success","data":{"noisy":', cut=True)),
+    "takes 29 s": _slow(29.0, _good),
+    "returns a million series": _slow(0.0, lambda: _MILLION),
+    "has pods of too many samples": _too_large,
+}
+
+
+def measure(seed: int = 1) -> dict[str, Any]:
+    """The campaign. ``seed`` orders nothing here: every fault comes once."""
+    del seed
+    found: dict[str, Any] = {"healthy": HEALTHY, "cycles": CYCLES, "faults": {}}
+    with world(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed, proxy(bed.prometheus.url) as store:
+        bed.namespace(SPACE)
+        bed.cluster.apply(*(_profile(n) for n in range(AUTHORS)))
+        store.fault = _slow(0.0, _good)
+        sources = [{"name": "default", "url": store.url, "delaySeconds": 5}]
+        with operator(bed, sources, name="noisy") as op:
+            _settle(bed, op)
+            found["quiet"] = _observe(bed, op)
+            for name, fault in FAULTS.items():
+                found["faults"][name] = _noise(bed, op, store, name, fault)
+            found["again_quiet"] = _after(bed, op, store)
+            found |= {"restarts": 0 if op.process.running else 1, **op.memory()}
+    return found
+
+
+def _profile(n: int) -> dict[str, Any]:
+    """A declared graph whose durations are asked for by a query of its owner's."""
+    query = f'max by (run) (last_over_time({_MINE}{{profile="p{n}"}}[$window]))'
+    return {
+        "apiVersion": "concertmaster.dev/v1alpha1",
+        "kind": "WorkflowProfile",
+        "metadata": {"name": f"p{n}", "namespace": SPACE},
+        "spec": {
+            "graph": {"steps": [{"name": "a", "durationQuery": query}]},
+            "extraMetrics": [{"name": "tokens", "query": query.replace("max", "min", 1)}],
+        },
+    }
+
+
+def _settle(bed: World, op: Operator) -> None:
+    until = time.monotonic() + 420
+    while bed.advised() < HEALTHY and time.monotonic() < until:
+        time.sleep(2)
+    op.wait_cycles(2, 120)
+
+
+def _noise(bed: World, op: Operator, store: Proxy, name: str, fault: Fault) -> dict[str, Any]:
+    store.fault = fault
+    op.wait_cycles(1, 300)  # the one under way
+    seen = _observe(bed, op)
+    print(f"  {name}: {seen}", flush=True)
+    return seen
+
+
+def _after(bed: World, op: Operator, store: Proxy) -> dict[str, Any]:
+    store.fault = _slow(0.0, _good)
+    op.wait_cycles(1, 300)
+    return _observe(bed, op)
+
+
+def _observe(bed: World, op: Operator) -> dict[str, Any]:
+    """Cycle times, and what stands in the conditions of the others."""
+    cycles = op.wait_cycles(CYCLES, 90.0 * CYCLES)
+    others, own = bed.profiles(), bed.profiles(SPACE)
+    foreign = sum("nois" in json.dumps(item.get("status") or {}) for item in others)
+    return {
+        "cycle_s": round(median(c["seconds"] for c in cycles), 2) if cycles else None,
+        "longest_s": max((c["seconds"] for c in cycles), default=None),
+        "foreign_text": foreign,
+        "others_available": sum(_available(item) for item in others),
+        "own_explained": sum(not _available(item) for item in own),
+        "alive": op.alive(),
+    }
+
+
+def _available(item: Mapping[str, Any]) -> bool:
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "MetricsAvailable" and c["status"] == "True" for c in conditions)
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The section of the page."""
+    yield f"### Noisy neighbour: {found['healthy']} workflows of one tenant while another's queries fail"
+    yield ""
+    yield "| the other tenant | median cycle, s | longest, s | conditions with foreign text | workflows with metrics |"
+    yield "|---|---|---|---|---|"
+    for name, row in (("is quiet", found["quiet"]), *found["faults"].items(), ("is quiet again", found["again_quiet"])):
+        yield (
+            f"| {name} | {row['cycle_s']} | {row['longest_s']} | {row['foreign_text']}"
+            f" | {row['others_available']} of {found['healthy']} |"
+        )
+    yield ""
+    yield (
+        f"{AUTHORS} profiles with a durationQuery and an extra metric each; {found['cycles']} cycles in each state;"
+        f" restarts: {found['restarts']}, peak memory {found['peak_rss_mib']} MiB."
+    )

@@ -1,0 +1,140 @@
+"""Hostile objects beside healthy workflows: are these advised as before, and does the operator stay within its memory?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from benchmarks.chaos.bed import HEALTHY, LIMIT, Operator, World, operator, world
+from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, victim
+
+_PATIENCE = 420.0  # seconds for an operator to advise all healthy workflows
+KINDS = [
+    {"apiVersion": api, "kind": kind}
+    for api, kind in (
+        (ARGO, "WorkflowTemplate"),
+        (ARGO, "ClusterWorkflowTemplate"),
+        (ARGO, "CronWorkflow"),
+        (TEKTON, "Pipeline"),
+        ("batch/v1", "CronJob"),
+    )
+]
+
+
+def measure(seed: int = 1) -> dict[str, Any]:
+    """The campaign; ``seed`` is for the others, the corpus is always the same."""
+    del seed
+    with world(discover=KINDS) as bed:
+        with operator(bed, name="healthy") as op:
+            alone = _until_advised(bed, op)
+        for item in bed.profiles():
+            bed.cluster.kubectl("delete", "wfp", "-n", item["metadata"]["namespace"], item["metadata"]["name"])
+        accepted, refused = _plant(bed)
+        with operator(bed, name="poisoned") as op:
+            poisoned = _until_advised(bed, op)
+            poisoned["later_cycles_s"] = [c["seconds"] for c in op.wait_cycles(3, 300)]
+            large = sum(bed.create(item.path, item.body)[0] == 201 for item in bulk())
+            poisoned["with_bulk_s"] = [c["seconds"] for c in op.wait_cycles(3, 400)]
+            poisoned |= _survival(op)
+            said = _said(bed)
+    return {
+        "healthy": HEALTHY,
+        "limit_mib": LIMIT >> 20,
+        "hostile": accepted,
+        "refused_by_api_server": refused,
+        "children": 20_000,
+        "bulk": large,
+        "alone": alone,
+        "poisoned": poisoned,
+        "said": said,
+    }
+
+
+def _plant(bed: World) -> tuple[int, dict[str, int]]:
+    """Create everything hostile; how many objects the API server took, and the status for those it did not."""
+    bed.namespace(SPACE)
+    bed.cluster.apply(victim(), namespace=SPACE)
+    refused: dict[str, int] = {}
+    accepted = 0
+    for item in corpus():
+        status, text = bed.create(item.path, item.body)
+        accepted += status == 201
+        if status != 201:
+            refused[item.name] = status
+            print(f"  {item.name}: {status} {text[:150]}", flush=True)
+    with ThreadPoolExecutor(8) as pool:
+        made = sum(status == 201 for status, _ in pool.map(lambda c: bed.create(*c), children()))
+    print(f"  {accepted} hostile objects, {made} of a crowd", flush=True)
+    return accepted, refused
+
+
+def _until_advised(bed: World, op: Operator) -> dict[str, Any]:
+    """Until every healthy workflow has a score: cycles, seconds, probes that failed on the way."""
+    failed = 0
+    while (advised := bed.advised()) < HEALTHY and time.monotonic() - op.began < _PATIENCE and op.process.running:
+        failed += not op.alive()
+        time.sleep(1)
+    cycles = op.cycles()
+    return {
+        "advised": advised,
+        "seconds": round(time.monotonic() - op.began),
+        "cycles": len(cycles) + 1,
+        "failed_probes": failed,
+        "longest_cycle_s": round(max((c["seconds"] for c in cycles), default=0.0), 1),
+        **op.memory(),
+    }
+
+
+def _survival(op: Operator) -> dict[str, Any]:
+    usage = op.usage()
+    return {
+        "restarts": 0 if op.process.running else 1,
+        "ready": op.alive(),
+        "failed_cycles": sum("failed as a whole" in str(line.get("msg")) for line in op.lines()),
+        "oom_kills": usage.oom_kills if usage is not None else None,
+        **op.memory(),
+    }
+
+
+def _said(bed: World) -> dict[str, int]:
+    """What profiles of hostile objects say: how many are analysed, how many name what is left out, how many are mute."""
+    found = {"analyzed": 0, "explained": 0, "mute": 0}
+    for item in bed.profiles(SPACE):
+        found[_verdict(item)] += 1
+    return found
+
+
+def _verdict(item: Mapping[str, Any]) -> str:
+    conditions = {c["type"]: c for c in (item.get("status") or {}).get("conditions") or ()}
+    if any(c["status"] == "False" and c["type"] in ("Ready", "TargetResolved") for c in conditions.values()):
+        return "explained"
+    return "analyzed" if conditions else "mute"
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The section of the page."""
+    alone, poisoned, said = found["alone"], found["poisoned"], found["said"]
+    yield f"### Poison corpus: {found['hostile']} hostile objects beside {found['healthy']} healthy workflows"
+    yield ""
+    yield "| | healthy alone | with the corpus |"
+    yield "|---|---|---|"
+    for name, key in (
+        ("healthy workflows advised", "advised"),
+        ("cycles until then", "cycles"),
+        ("seconds until then", "seconds"),
+        ("failed liveness probes", "failed_probes"),
+        ("peak memory, MiB", "peak_rss_mib"),
+    ):
+        yield f"| {name} | {alone[key]} | {poisoned[key]} |"
+    ends = ", ".join(str(poisoned[key]) for key in ("restarts", "oom_kills", "failed_cycles"))
+    yield f"| restarts, OOM kills, failed cycles | - | {ends} |"
+    yield ""
+    later, bulky = (max(poisoned[k], default=0.0) for k in ("later_cycles_s", "with_bulk_s"))
+    yield (
+        f"The operator ran in a control group of {found['limit_mib']} MiB. A PipelineRun with {found['children']:,}"
+        f" TaskRuns was there too; at the end {found['bulk']} templates of 1.2 MB each came on top. Later cycles took up"
+        f" to {later:.1f} s, with the large templates {bulky:.1f} s. Of the profiles of hostile objects"
+        f" {said['analyzed']} were analysed, {said['explained']} name what is left out, {said['mute']} say nothing."
+    )

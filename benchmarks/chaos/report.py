@@ -1,0 +1,21 @@
+"""The section of benchmarks/RESULTS.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos import noisy, poison, stores
+
+RESULT = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
+
+
+def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the last `make chaos` measured."""
+    parts = {"poison": poison.lines, "noisy": noisy.lines, "stores": stores.lines}
+    out = ["", "## Chaos (`make chaos`)"]
+    for name, part in parts.items():
+        if name in found:
+            out += ["", *part(found[name])]
+    return out
