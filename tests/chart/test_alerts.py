@@ -15,6 +15,13 @@ from tests.support.chart.bed import Helm, find
 MINUTES = 500  # longer than the longest any rule looks back
 STUCK, NOW = f"60x{MINUTES}", f"0+60x{MINUTES}"
 NEVER, ALWAYS, OFTEN = f"0x{MINUTES}", f"1x{MINUTES}", f"0+1x{MINUTES}"
+WORKFLOW = 'namespace="data",kind="CronJob",workflow="etl"'
+MET = f'concertmaster_workflow_objective_met{{{WORKFLOW},objective="duration p95"}}'
+WITHIN = f'concertmaster_workflow_objective_met{{{WORKFLOW},objective="cost per run"}}'
+RATIO = f"concertmaster_workflow_degradation_ratio{{{WORKFLOW}}}"
+FAILURES = f"concertmaster_workflow_consecutive_failures{{{WORKFLOW}}}"
+LATE = f"concertmaster_workflow_run_late{{{WORKFLOW}}}"
+SAVING = f'concertmaster_workflow_saving{{{WORKFLOW},currency="USD"}}'
 HEALTHY = {
     'concertmaster_build_info{version="1"}': ALWAYS,
     "concertmaster_last_success_timestamp_seconds": NOW,
@@ -29,6 +36,12 @@ HEALTHY = {
     'concertmaster_changes_restored_total{ground="Worse"}': NEVER,
     "concertmaster_changes_orphaned": NEVER,
     'concertmaster_active{pod="a"}': ALWAYS,
+    MET: ALWAYS,
+    WITHIN: ALWAYS,
+    RATIO: f"1.04x{MINUTES}",
+    FAILURES: f"2x{MINUTES}",
+    LATE: NEVER,
+    SAVING: f"99x{MINUTES}",
 }
 CASES: dict[str, dict[str, str]] = {
     "": {},
@@ -44,6 +57,12 @@ CASES: dict[str, dict[str, str]] = {
     "ConcertmasterChangesOrphaned": {"concertmaster_changes_orphaned": ALWAYS},
     "ConcertmasterStandsStill": {'concertmaster_active{pod="a"}': NEVER},
     "ConcertmasterTwice": {'concertmaster_active{pod="b"}': NEVER},
+    "ConcertmasterObjectiveMissed": {MET: NEVER},
+    "ConcertmasterBudgetExceeded": {WITHIN: NEVER},
+    "ConcertmasterWorkflowDegraded": {RATIO: f"1.3x{MINUTES}"},
+    "ConcertmasterWorkflowFailing": {FAILURES: f"3x{MINUTES}"},
+    "ConcertmasterRunLate": {LATE: f"0x{MINUTES - 1} 1"},
+    "ConcertmasterSavingsWaiting": {SAVING: f"120x{MINUTES}"},
 }
 
 
@@ -91,3 +110,15 @@ def test_every_alert_is_played(rules: dict[str, Any]) -> None:
 
 def test_a_wrong_expectation_is_noticed(rules: dict[str, Any], tmp_path: Path) -> None:
     assert "ConcertmasterTwice" in firing(rules, HEALTHY, ["ConcertmasterTwice"], tmp_path)
+
+
+def test_an_alert_on_a_workflow_names_it(rules: dict[str, Any]) -> None:
+    (group,) = (g for g in rules["groups"] if g["name"] == "concertmaster.workflows")
+    for rule in group["rules"]:
+        assert "{{ $labels.namespace }}/{{ $labels.workflow }}" in rule["annotations"]["summary"], rule["alert"]
+
+
+def test_a_passing_regression_or_miss_is_no_alert(rules: dict[str, Any], tmp_path: Path) -> None:
+    """Half of what the rule waits for: one slow run moves a change point for one analysis."""
+    short = f"1.04x{MINUTES - 15} 1.3x14"
+    assert firing(rules, HEALTHY | {RATIO: short, MET: f"1x{MINUTES - 30} 0x29"}, [], tmp_path) == ""

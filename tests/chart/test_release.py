@@ -147,6 +147,8 @@ def test_everything_switched_on_is_accepted_by_the_api_server(bed: Bed, place: s
     assert {json.loads(text)["uid"] for text in dashboards.values()} == {
         "concertmaster-fleet",
         "concertmaster-workflow",
+        "concertmaster-changes",
+        "concertmaster-operator",
     }
     assert bed.cluster.get("configmap", "cm-more", "-n", place)["data"] == {"a": "b"}
     bed.remove("cm", place)

@@ -26,6 +26,7 @@ from concertmaster.core.model.policy import (
     Bounds,
     ChangeWindow,
     Materiality,
+    MetricsSettings,
     Objectives,
     Policy,
     Pricing,
@@ -58,6 +59,7 @@ def resolve(
     return Policy(
         source=ref(policy) if policy is not None else None,
         suspended=spec.suspend,
+        metrics=MetricsSettings(spec.metrics.per_workflow, spec.metrics.steps),
         metrics_source=spec.metrics_source,
         analysis=_analysis(spec.analysis),
         objectives=objectives,

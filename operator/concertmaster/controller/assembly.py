@@ -22,6 +22,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.loop import Worker
 from concertmaster.controller.prerequisites import Prerequisites
 from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.details import Details
@@ -58,7 +59,8 @@ class Assembly:
         self.details.history = history
         sources = MetricsSources(s, history, stop=stop)
         live, runs = self._live(history, worker) if s.live else (None, None)
-        assessor = Assessor(sources, history, analyze_profile, self.details)
+        outputs = Outputs(history, self.details, self.telemetry.workflows)
+        assessor = Assessor(sources, history, analyze_profile, outputs)
         events = EventRecorder(self.client, instance=os.environ.get("POD_NAME") or socket.gethostname())
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
         cycle = Cycle(

@@ -21,6 +21,7 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import Fleet, FleetMember
 from concertmaster.history import Evidence, KeptAnalysis
+from concertmaster.report.workflow_series import Sample
 
 Heartbeat = Callable[[str], None]
 
@@ -208,6 +209,7 @@ class ProfileAnalysis:
     member: FleetMember | None = None
     waits: bool = False
     figures: LongTermFigures = field(default_factory=LongTermFigures)
+    samples: tuple[Sample, ...] = ()  # of time series, where its policy asks for them
     lasts: float | None = None  # seconds after which it says something else without any further fact
 
 

@@ -58,6 +58,26 @@ class RuleSpec(ApiModel):
     )
 
 
+class MetricsSpec(ApiModel):
+    """Series about single workflows on the operator's /metrics."""
+
+    per_workflow: bool = Field(
+        default=False,
+        description="Serve run time, success, score, cost, waste, savings, objectives and late runs of each workflow, for "
+        "at most 5000 workflows of the operator; about 25 series each.",
+        examples=[True],
+    )
+    steps: int = Field(
+        default=5,
+        ge=0,
+        le=20,
+        description="Steps of a workflow with series of their own, those with the most critical-path time first; 7 series "
+        "each.",
+        examples=[10],
+        json_schema_extra=schema(unit="steps, 0 to 20"),
+    )
+
+
 class OptimizationPolicySpec(ApiModel):
     """What is wanted of the workflows in reach, and what the operator may do about it."""
 
@@ -81,6 +101,11 @@ class OptimizationPolicySpec(ApiModel):
         json_schema_extra=schema(list_map="name"),
     )
     inputs: tuple[InputSpec, ...] = inputs_field()
+    metrics: MetricsSpec = Field(
+        default=MetricsSpec(),
+        description="Series about single workflows on the operator's /metrics.",
+        examples=[{"perWorkflow": True}],
+    )
     metrics_source: ShortName = Field(
         default="default",
         description="Name of a metrics source of the operator's configuration. Never a URL.",

@@ -28,10 +28,10 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
+from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.remembered import Memory, Remembered, Said
 from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
 from concertmaster.controller.registry import Entry, Snapshot
-from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
@@ -55,16 +55,16 @@ class CycleCounts:
 class Assessor:
     """Keeps what was learned about each profile between cycles."""
 
-    def __init__(self, sources: Sources, history: History, analyzer: Analyzer, details: Details | None = None) -> None:
+    def __init__(self, sources: Sources, history: History, analyzer: Analyzer, outputs: Outputs | None = None) -> None:
         self._sources = sources
         self._history = history
         self._analyzer = analyzer
         self._definitions = Definitions()
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures: dict[str, str] = {}
-        self._details = details or Details()
+        self._outputs = outputs or Outputs(history)
         self._fleet = FleetBook()
-        self.memory = Memory(history, self._fleet, self._details)
+        self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
         self._notes: Mapping[WorkflowKey, tuple[str, ...]] = {}
@@ -88,7 +88,7 @@ class Assessor:
         for uid in [u for u in self._failures if u not in uids]:
             del self._failures[uid]
         self._fleet.keep_only({s.key for s in subjects})
-        self._details.keep_only(uids)
+        self._outputs.keep_only(uids)
         return subjects
 
     def record_changes(self, changed: Iterable[WorkflowKey]) -> None:
@@ -243,12 +243,10 @@ class Assessor:
         )
         recorded = self._history.recorded(case.definition.key)
         advice = self._analyzer(replace(case, runs=runs, past=self._past(subject), recorded=recorded))
-        self._history.record(case.definition.key, advice.figures)
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         entry = subject.entry
-        if advice.detail:
-            self._details.put(entry.namespace, entry.name, entry.uid, advice.detail, subject.key)
+        self._outputs.keep(entry, subject.key, advice)
         if advice.member is not None:
             self._fleet.learn(advice.member, waits=advice.waits)
         lasts = REANALYZE_AFTER if advice.lasts is None else min(REANALYZE_AFTER, advice.lasts)

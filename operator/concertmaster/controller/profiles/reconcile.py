@@ -25,7 +25,7 @@ from concertmaster.core.rules import RULES, settings_problems
 from concertmaster.core.schedule import next_run
 from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
-from concertmaster.report import detail
+from concertmaster.report import detail, workflow_series
 from concertmaster.report import result as results
 from concertmaster.report.recommendation_log import decision
 
@@ -68,6 +68,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         fleet_member(case.definition, case.runs, case.now),
         _waits(result),
         long_term_figures(case, result, memory),
+        workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),
         lasts,
     )
 

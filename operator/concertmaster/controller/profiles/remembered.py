@@ -17,8 +17,8 @@ from concertmaster import __version__
 from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.profiles.fleet_book import FleetBook
+from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry, StatusView
-from concertmaster.controller.reporting.details import Details
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.history import Evidence, HistoryError
@@ -77,6 +77,7 @@ class _Row(msgspec.Struct):
     runs: bytes | None  # of the fleet's member: rows of four numbers
     upcoming: tuple[float, ...] = ()
     waits: bool = False
+    series: dict[str, str] = {}
 
 
 _DECODER = msgspec.msgpack.Decoder(_Row)
@@ -85,10 +86,10 @@ _DECODER = msgspec.msgpack.Decoder(_Row)
 class Memory:
     """The last analysis of each profile, by its uid."""
 
-    def __init__(self, history: History, fleet: FleetBook, details: Details) -> None:
+    def __init__(self, history: History, fleet: FleetBook, outputs: Outputs) -> None:
         self._history = history
         self._fleet = fleet
-        self._details = details
+        self._outputs = outputs
         self._known: dict[str, Remembered] = {}
         self._asked: set[str] = set()  # profiles that the history was asked for
 
@@ -117,8 +118,7 @@ class Memory:
         if row.runs is not None:
             member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming)
             self._fleet.restore(member, waits=row.waits, edition=row.said.edition)
-        if row.detail is not None:
-            self._details.restore(entry.namespace, entry.name, entry.uid, row.detail, key)
+        self._outputs.restore(entry, key, row.detail, row.series)
         self._known[entry.uid] = Remembered(row.said, key, -1 if kept.stale else revision, row.body, entry.status)
 
     def put(self, uid: str, said: Said, key: WorkflowKey, revision: int) -> None:
@@ -153,10 +153,11 @@ class Memory:
             __version__,
             known.body or "",
             known.said,
-            self._details.packed(entry.namespace, entry.name),
+            self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),
             () if member is None else member.upcoming,
             waits,
+            self._outputs.series.lines(entry.uid),
         )
         try:
             self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(row))

@@ -118,7 +118,8 @@ class Server:
         return web.Response(text="ok\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._telemetry.render(), headers={"Content-Type": CONTENT_TYPE})
+        body = await asyncio.to_thread(self._telemetry.render)  # with series of 5,000 workflows tens of megabytes
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _profile(self, request: web.Request) -> web.Response:
         """The last analysis of a profile in full; errors in the form of the Kubernetes API, which clients can read."""

@@ -1,6 +1,7 @@
 """What the operator tells about itself: /metrics and one JSON object per log line.
 
-Metrics carry no label per object, so their number does not grow with the cluster. Log lines pass a filter that removes
+The operator's own metrics carry no label per object, so their number does not grow with the cluster; series of workflows
+are opt-in and capped (``workflow_series``). Log lines pass a filter that removes
 what looks like a credential, because texts of other libraries end up in them.
 """
 
@@ -21,6 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from concertmaster import __version__
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
+from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.changes.ledger import Ledger
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -90,6 +92,7 @@ class Telemetry:
             f"{name}_active", "1 while this operator works, 0 while it stands still for another one.", registry=r
         )
         self.changes = ChangesTelemetry(r)
+        self.workflows = WorkflowSeries()
         build = Gauge(f"{name}_build_info", "Always 1; the version is a label.", ["version"], registry=r)
         build.labels(__version__).set(1)
         ProcessCollector(namespace=name, registry=r)
@@ -141,7 +144,7 @@ class Telemetry:
 
     def render(self) -> bytes:
         """The exposition text."""
-        return generate_latest(self.registry)
+        return generate_latest(self.registry) + self.workflows.render().encode()
 
 
 _SECRETS = (

@@ -217,6 +217,14 @@ class ApplySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Whether the operator serves series of the workflow, and of how many of its steps."""
+
+    per_workflow: bool = False
+    steps: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Everything in force for one workflow.
 
@@ -228,6 +236,7 @@ class Policy:
     source: PolicyRef | None = None
     suspended: bool = False
     metrics_source: str = "default"
+    metrics: MetricsSettings = MetricsSettings()
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     objectives: Objectives = field(default_factory=Objectives)
     pricing: Pricing = field(default_factory=Pricing)

@@ -12,10 +12,16 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import Case, Past, ProfileAnalysis
+from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
-from concertmaster.controller.registry import StatusView
+from concertmaster.controller.registry import Entry, StatusView
+from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model.daily import RUN
+from concertmaster.core.model.policy import MetricsSettings
 from concertmaster.history import HistoryFull
+from concertmaster.kube.objects import PROFILES, ObjectRef
+from concertmaster.report.workflow_series import Sample
 from tests.support.builders import DAY, NOW
 from tests.support.core.cases import POLICY, cases
 
@@ -23,14 +29,18 @@ CASE = next(c for c in cases() if c.name == "over-requested")
 KEY = CASE.definition.key
 
 
-def analyzed(*, runs: Any = CASE.runs, most: int | None = None, **more: Any) -> ProfileAnalysis:
+def case(*, runs: Any = CASE.runs, most: int | None = None, **more: Any) -> Case:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
     meta = {"name": "etl", "namespace": KEY.namespace}
     profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
     policy = resolve(None, POLICY)
     if most is not None:
         policy = replace(policy, analysis=replace(policy.analysis, max_runs=most))
-    return analyze_profile(Case(profile, policy, CASE.definition, runs, NOW, NOW, **more))
+    return Case(profile, policy, CASE.definition, runs, NOW, NOW, **more)
+
+
+def analyzed(**more: Any) -> ProfileAnalysis:
+    return analyze_profile(case(**more))
 
 
 def test_every_run_of_the_window_is_in_the_row_of_its_day() -> None:
@@ -93,3 +103,24 @@ def test_a_full_disk_does_not_stop_the_analysis(
     monkeypatch.setattr(keeper.store.daily, "record", full)
     keeper.record(KEY, analyzed().figures)
     assert "no room" in caplog.text
+
+
+def test_series_are_made_where_the_policy_asks_for_them() -> None:
+    assert analyzed().samples == ()
+    policy = replace(resolve(None, POLICY), metrics=MetricsSettings(per_workflow=True, steps=1))
+    found = analyze_profile(replace(case(), policy=policy)).samples
+    assert {"score", "saving", "duration_seconds"} <= {s.family for s in found}
+    assert len({s.labels[0] for s in found if s.family.startswith("step_")}) == 1
+
+
+def test_an_analysis_reaches_history_details_and_series(tmp_path: Path) -> None:
+    keeper, details, series = HistoryProvider(str(tmp_path / "history.db")), Details(), WorkflowSeries()
+    outputs = Outputs(keeper, details, series)
+    entry = Entry(ObjectRef(PROFILES, "demo", "etl", "u-1"), 1, "1", 0.0, {}, "{}")
+    outputs.keep(entry, KEY, replace(analyzed(), samples=(Sample("score", 80.0),)))
+    assert keeper.daily(KEY)
+    assert details.get("demo", "etl", "u-1")
+    assert 'workflow="nightly-etl"' in series.render()
+    outputs.keep_only([])
+    assert series.render() == ""
+    assert details.get("demo", "etl", "u-1") is None

@@ -77,7 +77,7 @@ def test_what_changes_and_details_need_is_there_without_an_analysis(before: Bed)
     uid = after.client.objects[PROFILES.path("demo", "etl")]["metadata"]["uid"]
     assessor = after.cycle._assessor
     assert assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
-    assert assessor._details.get("demo", "etl", uid) == b'{"a": 1}'
+    assert assessor._outputs.details.get("demo", "etl", uid) == b'{"a": 1}'
     member, waits = assessor._fleet.member(ETL)
     assert waits
     assert member is not None

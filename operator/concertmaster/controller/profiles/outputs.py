@@ -1,0 +1,38 @@
+"""Where an analysis goes besides the status: daily rows into the history, details to the HTTP side, series to /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from concertmaster.controller.interfaces import History, ProfileAnalysis
+from concertmaster.controller.registry import Entry
+from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.workflow_series import WorkflowSeries
+from concertmaster.core.model import WorkflowKey
+
+
+class Outputs:
+    """Hands each analysis on; nothing here decides anything."""
+
+    def __init__(self, history: History, details: Details | None = None, series: WorkflowSeries | None = None) -> None:
+        self._history = history
+        self.details = details or Details()
+        self.series = series or WorkflowSeries()
+
+    def keep(self, entry: Entry, key: WorkflowKey, analysis: ProfileAnalysis) -> None:
+        """Keep what an analysis of the profile said."""
+        self._history.record(key, analysis.figures)
+        if analysis.detail:
+            self.details.put(entry.namespace, entry.name, entry.uid, analysis.detail, key)
+        self.series.put(entry.uid, key, analysis.samples)
+
+    def restore(self, entry: Entry, key: WorkflowKey, detail: bytes | None, series: Mapping[str, str]) -> None:
+        """Take over what an earlier process left, as ``Details.packed`` and ``WorkflowSeries.lines`` gave it."""
+        if detail is not None:
+            self.details.restore(entry.namespace, entry.name, entry.uid, detail, key)
+        self.series.restore(entry.uid, key, series)
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget profiles that are gone; the history does so in its own time."""
+        self.details.keep_only(uids)
+        self.series.keep_only(uids)
