@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _MI = 1024.0**2
+BYTES = "bytes"  # the unit of sizes of inputs that are not things counted
 
 
 def duration(seconds: float | None) -> str:
@@ -62,6 +63,17 @@ def memory(size: float | None) -> str:
         return f"{mebibytes:.0f}Mi" if mebibytes >= 10 else f"{mebibytes:.1f}Mi"
     gibibytes = mebibytes / 1024
     return f"{gibibytes:.0f}Gi" if abs(gibibytes - round(gibibytes)) < 1e-9 else f"{gibibytes:.1f}Gi"
+
+
+def input_size(size: float | None, unit: str) -> str:
+    """The size of an input: ``1.2 GB`` of bytes, ``12,000 rows`` of anything counted."""
+    if size is None or not math.isfinite(size):
+        return "unknown"
+    if unit != BYTES:
+        return f"{size:,.3g} {unit}" if 0 < abs(size) < 100 else f"{size:,.0f} {unit}"
+    power = next((p for p in (4, 3, 2, 1) if size >= 1000**p * 0.9995), 0)
+    shown = f"{size / 1000**power:.3g}"
+    return f"{shown} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def cpu_quantity(cores: float) -> str:

@@ -36,6 +36,11 @@ def to_minute(seconds: float, *, weekday: bool = False) -> str:
     return utc(seconds).strftime("%A %Y-%m-%d %H:%M UTC" if weekday else "%Y-%m-%d %H:%M UTC")
 
 
+def day(seconds: float) -> str:
+    """For sentences about what lies ahead: ``2027-01-31``."""
+    return utc(seconds).strftime("%Y-%m-%d")
+
+
 def parse_time(text: str) -> float:
     """An RFC 3339 time; one without zone is UTC. Raises ValueError with the text when it is none."""
     try:

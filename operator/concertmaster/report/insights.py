@@ -8,10 +8,10 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
-from concertmaster.core.analysis.insights import ChangeEffect, Insights, SlowRuns
+from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.times import iso
+from concertmaster.core.times import iso, to_minute
 from concertmaster.report.view import number
 
 
@@ -62,14 +62,31 @@ def _split(split: TimeSplit) -> str | None:
 
 
 def _input(effect: InputEffect) -> str:
-    usual, large = text.memory(effect.usual_input), text.memory(effect.largest_input)
-    memory = (
-        f", peak memory {text.memory(effect.memory[0])} and {text.memory(effect.memory[1])}" if effect.memory else ""
+    at = [text.input_size(size, effect.unit) for size in (effect.usual_input, effect.largest_input)]
+    rows = [
+        (label, [shown(v) for v in values])
+        for label, values, shown in (
+            ("run time", effect.seconds, text.duration),
+            ("peak memory", effect.memory, text.memory),
+        )
+        if values is not None
+    ]
+    followed = "; ".join(
+        f"{label} {usual} at the usual {at[0]}, {most} at the largest {at[1]}" for label, (usual, most) in rows
     )
+    sizes = ", ".join(f"{text.memory_quantity(m)} up to {text.input_size(s, effect.unit)}" for s, m in effect.sizes)
     return (
-        f"{effect.step} follows its input ({text.count(effect.executions, 'execution')}):"
-        f" {text.duration(effect.seconds[0])} at the usual {usual},"
-        f" {text.duration(effect.seconds[1])} at the largest {large}{memory}"
+        f"{effect.step} follows its input ({text.count(effect.executions, 'execution')}): {followed}"
+        f"{f' (request {sizes})' if sizes else ''}"
+    )
+
+
+def _growth(growth: InputGrowth) -> str:
+    before, after = (text.input_size(size, growth.unit) for size in growth.inputs)
+    return (
+        f"Runs take {text.duration(growth.seconds[1])} instead of {text.duration(growth.seconds[0])} since"
+        f" {to_minute(growth.time)} because their input grew from {before} to {after} (medians); at equal input they are as"
+        " fast as before"
     )
 
 
@@ -95,6 +112,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     split = _split(insights.split) if insights.split is not None else None
     lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in insights.slow[:3]]
+    lines += [_growth(insights.growth)] if insights.growth is not None else []
     lines += [_input(effect) for effect in insights.inputs[:2]]
     lines += [_width(effect) for effect in insights.widths[:2]]
     for name, outlook in insights.risks:
@@ -128,6 +146,25 @@ def view(insights: Insights) -> dict[str, Any]:
         "timeSplitSeconds": {f.name: number(getattr(insights.split, f.name)) for f in fields(insights.split)}
         if insights.split is not None
         else None,
+        "inputGrowth": {
+            "since": iso(insights.growth.time),
+            "unit": insights.growth.unit,
+            "seconds": [number(s) for s in insights.growth.seconds],
+            "inputs": [number(s) for s in insights.growth.inputs],
+        }
+        if insights.growth is not None
+        else None,
+        "inputs": [
+            {
+                "step": e.step,
+                "unit": e.unit,
+                "usual": number(e.usual_input),
+                "largest": number(e.largest_input),
+                "seconds": [number(s) for s in e.seconds] if e.seconds is not None else None,
+                "memoryRequests": [{"upTo": number(size), "bytes": number(request, 12)} for size, request in e.sizes],
+            }
+            for e in insights.inputs
+        ],
         "slowRuns": [
             {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)}
             for s in insights.slow

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Edit, Interval, Recommendation
-from concertmaster.core.stats.summary import Summary
+from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.times import iso
 
 View = dict[str, Any]
@@ -84,7 +84,18 @@ def _container(container: ContainerUsage) -> View:
     }
 
 
-def _step(step: StepAnalysis) -> View:
+def _input(step: StepAnalysis, unit: str) -> View | None:
+    """Sizes of what the step worked on, one per run; None where they are not known."""
+    sizes = max(
+        ([r.input_size for r in c.runs if r.input_size is not None] for c in step.containers), key=len, default=[]
+    )
+    if not sizes:
+        return None
+    seen = summarize(sizes)
+    return {"unit": unit, "runs": seen.count, "p50": number(seen.p50, 12), "max": number(seen.maximum, 12)}
+
+
+def _step(step: StepAnalysis, unit: str) -> View:
     return {
         "name": step.step,
         "dependsOn": list(step.spec.depends_on) if step.spec else [],
@@ -105,6 +116,7 @@ def _step(step: StepAnalysis) -> View:
             "underAllocated": step.marks.under_allocated,
         },
         "trend": _trend(step.trend),
+        "input": _input(step, unit),
         "containers": [_container(c) for c in step.containers],
     }
 
@@ -203,7 +215,7 @@ def workflow_view(
             {"name": p.name, "weight": p.weight, "value": number(p.value, 3), "why": p.why}
             for p in analysis.score.parts
         ],
-        "steps": [_step(s) for s in analysis.steps],
+        "steps": [_step(s, analysis.policy.input_unit(s.step)) for s in analysis.steps],
         "recommendations": [recommendation_view(r) for r in recommendations],
         "minor": [recommendation_view(r) for r in minor],
     }

@@ -121,6 +121,9 @@ def _figures(step: dict[str, Any]) -> str:
         parts.append(f"{shown}, {text.duration(seconds['min'])} to {text.duration(seconds['max'])}")
     if step["dragSeconds"] is not None:
         parts.append(f"drag {text.duration(step['dragSeconds'])}")
+    if (given := step.get("input")) is not None:
+        usual, largest = (text.input_size(given[name], given["unit"]) for name in ("p50", "max"))
+        parts.append(f"input {usual} in the median of {text.count(given['runs'], 'run')}, at most {largest}")
     if step["failedExecutions"]:
         parts.append(f"{step['failedExecutions']} failed")
     return "; ".join(parts)

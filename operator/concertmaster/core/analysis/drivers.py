@@ -6,30 +6,39 @@ numbers of pods differ where a fan-out or a Job's parallelism was not always the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
+from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.stats.regression import fit_memory, fit_runtime
+from concertmaster.core.sizing import MemorySize, levels, memory_request
+from concertmaster.core.sizing.trend import growth_per_run, rising
+from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
 
 LEAST_RUNS = 8
 # A choice between numbers of pods is worth a sentence from this much difference on.
 LEAST_DIFFERENCE = 0.1
+_YEAR = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class InputEffect:
-    """Run time (s) and peak memory (bytes) of a step at its usual and at its largest input (bytes). Memory is None where it
-    does not follow the input."""
+    """Run time (s) and peak memory (bytes) of a step at its usual and at its largest input, in ``unit``; None for the one
+    that does not follow the input. ``sizes``: memory requests by input, see ``memory_by_input``."""
 
     step: str
     usual_input: float
     largest_input: float
-    seconds: tuple[float, float]
+    seconds: tuple[float, float] | None
     memory: tuple[float, float] | None
     executions: int
+    unit: str = "bytes"
+    sizes: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,56 @@ def _rows(runs: Sequence[RunRecord], step: str) -> list[StepExecution]:
     return [e for r in runs for e in r.steps if e.step == step and e.outcome is Outcome.SUCCEEDED]
 
 
+def memory_size(container: ContainerUsage) -> MemorySize:
+    """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
+    rows = _sampled(container)
+    inputs = _inputs(rows)
+    return memory_request(
+        [_peak(r) for r in rows],
+        [r.seconds for r in rows],
+        times=[r.time for r in rows],
+        inputs=inputs if any(math.isfinite(size) for size in inputs) else None,
+        current_request=container.memory_request,
+    )
+
+
+def memory_by_input(container: ContainerUsage, headroom: float) -> tuple[tuple[float, float], ...]:
+    """Requests (bytes) by input: (largest input, request), ascending; ``headroom`` is the least room above a peak, 0 to 1.
+    Empty where one request does, or where inputs are not known."""
+    model = memory_size(container).model
+    if model is None:
+        return ()
+    rows = _sampled(container)
+    return levels(model, np.array(_inputs(rows)), np.array([_peak(r) for r in rows]), headroom)
+
+
+def _sampled(container: ContainerUsage) -> list[RunUsage]:
+    return [r for r in container.runs if r.memory_peak is not None]
+
+
+def _inputs(rows: Sequence[RunUsage]) -> list[float]:
+    return [math.nan if r.input_size is None else r.input_size for r in rows]
+
+
+def _peak(run: RunUsage) -> float:
+    return max(run.memory_peak or 0.0, (run.memory_floor or 0.0) if run.oom_killed else 0.0)
+
+
+def memory_lasts_until(container: ContainerUsage, request: float) -> float | None:
+    """When (unix seconds) growing peaks will reach ``request`` (bytes), if they go on as in the recent runs; None while
+    they do not grow, or when that is more than a year ahead."""
+    rows = _sampled(container)
+    peaks = np.array([_peak(r) for r in rows])
+    if len(rows) < LEAST_RUNS or not rising(peaks, EXPLAINED_Z):
+        return None
+    growth, recent = growth_per_run(peaks), peaks[-max(LEAST_RUNS // 2, len(rows) // 4) :]
+    seconds = (rows[-1].time - rows[0].time) / (len(rows) - 1)
+    if growth <= 0.0 or seconds <= 0.0:
+        return None
+    left = max(0.0, request - float(recent.max())) / growth * seconds
+    return rows[-1].time + left if left <= _YEAR else None
+
+
 def input_effect(runs: Sequence[RunRecord], step: str) -> InputEffect | None:
     """How the step follows its input; None when it does not, or when too few inputs are known."""
     rows = [e for e in _rows(runs, step) if e.input_size is not None and e.duration is not None]
@@ -54,20 +113,20 @@ def input_effect(runs: Sequence[RunRecord], step: str) -> InputEffect | None:
         return None
     inputs = [e.input_size or 0.0 for e in rows]
     fit = fit_runtime(inputs, [e.duration or 0.0 for e in rows])
-    if not fit.enough or not fit.explained:
-        return None
     ends = [median(inputs), max(inputs)]
-    seconds = fit.predict(ends)
+    seconds = fit.predict(ends) if fit.enough and fit.explained else None
     peaks = [
         (e.input_size or 0.0, max(m)) for e in rows if (m := [c.memory_peak for c in e.containers if c.memory_peak])
     ]
     memory = fit_memory([x for x, _ in peaks], [float(y) for _, y in peaks])
     sizes = memory.predict(ends) if memory.enough and memory.explained else None
+    if seconds is None and sizes is None:
+        return None
     return InputEffect(
         step,
         ends[0],
         ends[1],
-        (float(seconds[0]), float(seconds[1])),
+        (float(seconds[0]), float(seconds[1])) if seconds is not None else None,
         (float(sizes[0]), float(sizes[1])) if sizes is not None else None,
         len(rows),
     )

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from statistics import median
 
 from concertmaster.core.analysis.degraded_runs import find_degraded
-from concertmaster.core.analysis.drivers import InputEffect, WidthEffect, input_effect, width_effect
+from concertmaster.core.analysis.drivers import InputEffect, WidthEffect, input_effect, memory_by_input, width_effect
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
-from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
+from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.stats.comparison import Comparison, compare
@@ -28,6 +28,7 @@ from concertmaster.core.stats.summary import Summary
 _UNKNOWN = math.nan
 # Share of a usual run that slow runs must lose to be worth a sentence: with few runs smaller groups may be chance.
 MIN_EXTRA = 0.2
+LEAST_GROWTH = 1.1  # of the run time, as the rule degradation takes it by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,17 @@ class ChangeEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class InputGrowth:
+    """Runs that take longer because they are given more: since when (unix seconds), their median seconds and input before
+    and after; at equal input nothing changed."""
+
+    time: float
+    seconds: tuple[float, float]
+    inputs: tuple[float, float]
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Insights:
     """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
     a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``inputs`` and
@@ -63,6 +75,7 @@ class Insights:
     inputs: tuple[InputEffect, ...]
     widths: tuple[WidthEffect, ...]
     risks: tuple[tuple[str, ObjectiveForecast], ...]
+    growth: InputGrowth | None = None
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -73,10 +86,41 @@ def insights(analysis: Analysis) -> Insights:
         change=last_change(good),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis.executed),
-        inputs=tuple(effect for s in analysis.steps if (effect := input_effect(good, s.step)) is not None),
+        inputs=tuple(effect for s in analysis.steps if (effect := _input_effect(analysis, s, good)) is not None),
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(good, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
+        growth=input_growth(analysis, good),
     )
+
+
+def _input_effect(analysis: Analysis, step: StepAnalysis, runs: Sequence[RunRecord]) -> InputEffect | None:
+    effect = input_effect(runs, step.step)
+    if effect is None:
+        return None
+    headroom = analysis.options.memory_headroom
+    sizes = max((memory_by_input(c, headroom) for c in step.containers), key=lambda rows: rows[-1:], default=())
+    return replace(effect, unit=analysis.policy.input_unit(step.step), sizes=sizes)
+
+
+def input_growth(analysis: Analysis, runs: Sequence[RunRecord]) -> InputGrowth | None:
+    """Why runs take longer that are no slower; None where they do not, or where inputs are not known."""
+    if not analysis.trend.adjusted or _rose(analysis.trend):
+        return None
+    seen = detect([r.end for r in runs], [r.makespan for r in runs])
+    if not _rose(seen):
+        return None
+    time = seen.points[-1].time
+    sides = [[r for r in runs if ((r.end or 0.0) >= time) is after] for after in (False, True)]
+    seconds = [median(r.makespan or 0.0 for r in side) for side in sides]
+    inputs = [median(r.input_total or 0.0 for r in side) for side in sides]
+    if inputs[1] <= inputs[0]:
+        return None
+    return InputGrowth(time, (seconds[0], seconds[1]), (inputs[0], inputs[1]), analysis.policy.input_unit())
+
+
+def _rose(detection: Detection) -> bool:
+    """Whether the last change went up by what counts."""
+    return any(p.direction is Direction.UP and p.ratio >= LEAST_GROWTH for p in detection.points[-1:])
 
 
 def _longest(run: RunRecord, step: str) -> float | None:

@@ -226,7 +226,9 @@ def analyze(
     cost = summarize_cost(finished, pricing)
     succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in finished)
     failed = sum(r.outcome is Outcome.FAILED for r in finished)
-    trend = detect([r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good])
+    trend = detect(
+        [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good], inputs=[r.input_total for r in good]
+    )
     verdicts = evaluate_objectives(
         policy.objectives,
         finished,

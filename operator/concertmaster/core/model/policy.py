@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, Level, OnSame
+from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, InputUnit, Level, MetricRole, OnSame
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 
 SCORE_WEIGHTS: Mapping[str, int] = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
@@ -246,6 +246,14 @@ class Policy:
     apply: ApplySettings = ApplySettings()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def input_unit(self, step: str | None = None) -> str:
+        """What the size of a step's input counts: ``bytes``, or the name of things."""
+        for metric in self.extra_metrics:
+            if metric.role is MetricRole.INPUT_SIZE:
+                return metric.unit or "bytes"
+        sources = [s for s in self.inputs if s.step in (None, step)]
+        return "items" if sources and sources[0].unit is InputUnit.COUNT else "bytes"
 
     def rule(self, name: str) -> RuleSettings:
         """The rule's settings; a rule nobody mentions is enabled without settings."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concertmaster.core.sizing.by_input import InputModel
+from concertmaster.core.sizing.by_input import InputModel, levels
 from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, cpu_request
 from concertmaster.core.sizing.memory import MemoryOptions, MemorySize, memory_request
 from concertmaster.core.sizing.quantities import MIB, MILLI, at_most, plain_memory, round_cpu, round_memory
@@ -17,6 +17,7 @@ __all__ = [
     "MemorySize",
     "at_most",
     "cpu_request",
+    "levels",
     "memory_request",
     "plain_memory",
     "round_cpu",

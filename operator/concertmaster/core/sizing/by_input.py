@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
 from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
 
@@ -22,6 +23,9 @@ from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
 NEIGHBOURS = 3
 # A line may leave the range of the peaks seen by this factor, not more: fits over narrow inputs explode outside them.
 RANGE = 2.0
+MOST_LEVELS = 4
+# Levels nearer to each other than this factor are one.
+LEAST_APART = 1.25
 # Fewer runs cannot tell the models apart.
 MIN_RUNS = 10
 # A function of the input is harder to use than one number; it has to save at least this share of the loss.
@@ -78,6 +82,40 @@ class InputModel:
         else:
             predicted = self.intercept + self.slope * seen
         return predicted + (input_size - seen) * self.beyond
+
+
+def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) -> tuple[tuple[float, float], ...]:
+    """Memory requests by input, as few as people can use: (largest input, request), both bytes, ascending.
+
+    One level for each doubling of the request; those with the fewest runs join the next larger one. A level never lies below
+    the model's request nor below ``headroom`` (a share) above a peak seen at an input it covers. Empty where one level is
+    left: then one request does.
+    """
+    known = np.isfinite(inputs) & (inputs >= 0.0)
+    order = np.argsort(inputs[known], kind="stable")
+    x, u = inputs[known][order], peaks[known][order]
+    needs = np.array([model.request(size) for size in x.tolist()])
+    needs = np.maximum.accumulate(np.maximum(needs, u * (1.0 + headroom)))
+    found = [[2.0**k, int((np.ceil(np.log2(needs)) == k).sum())] for k in np.unique(np.ceil(np.log2(needs)))]
+    while len(found) > MOST_LEVELS:
+        del found[min(range(len(found) - 1), key=lambda i: found[i][1])]
+    rows: list[tuple[float, float]] = []
+    for top, _ in found:
+        within = needs <= top
+        request = plain_memory(min(top, float(needs[within].max())))
+        if request is not None and (not rows or request >= LEAST_APART * rows[-1][1]):
+            rows.append((_plain_input(float(x[within].max())), request))
+        elif request is not None:
+            rows[-1] = (_plain_input(float(x[within].max())), request)
+    return tuple(rows) if len(rows) > 1 else ()
+
+
+def _plain_input(size: float) -> float:
+    """``size`` rounded up to two digits."""
+    if size <= 0.0:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(size)) - 1)
+    return math.ceil(size / step * (1.0 - 1e-9)) * step
 
 
 def fit_by_input(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -368,16 +367,3 @@ def test_a_slowdown_that_breaks_an_objective_says_which(target: float | None, br
     item = scene.one("degradation")
     assert (item.objective == "duration p95 of 8m00s") is broken
     assert ("objective p95 of 8m00s is missed, which the runs before met" in item.otherwise) is broken
-
-
-def test_larger_inputs_are_told_from_a_slower_step() -> None:
-    value, chance = world.noise(spread=0.03), random.Random(5)
-
-    def work(i: int) -> world.Work:
-        size = (2e6 if i >= 28 else 1e6) * chance.lognormvariate(0, 0.2)
-        return {"extract": 60.0, "transform": world.Pod(value(300 * size / 1e6), size=size), "load": 30.0}
-
-    item = world.scene(scenarios.etl(), 42, work).one("degradation")
-    assert item.id == "degradation.transform"
-    assert item.action.startswith("Plan for larger inputs of transform")
-    assert re.search(r"as its inputs grew to [12]\.\d times the size", item.because)

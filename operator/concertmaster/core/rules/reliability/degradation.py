@@ -2,7 +2,8 @@
 
 Fires on an upward change point of the makespan by more than ``minIncreasePercent`` that still stands. The step whose own
 change lies nearest in time and explains most of the seconds is named, and so is a change of the template or image between
-the last run before and the first run after.
+the last run before and the first run after. Where input sizes are known, what they explain is taken out first: runs that
+take longer because they are given more to do are no degradation (see ``analysis.insights``).
 """
 
 from __future__ import annotations
@@ -63,26 +64,6 @@ def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, floa
             rise = medians[1] - medians[0]
             if best is None or rise > best[2] - best[1]:
                 best = (step, *medians)
-    return best
-
-
-def _grown(analysis: Analysis, time: float) -> tuple[str, float, float, float] | None:
-    """The step with the largest rise whose inputs grew across the change: name, medians before and after, growth of the
-    inputs as a factor. Its own trend, with inputs taken out, has no change there."""
-    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED]
-    best: tuple[str, float, float, float] | None = None
-    for step in analysis.steps:
-        sizes: tuple[list[float], list[float]] = ([], [])
-        for run in good:
-            known = [e.input_size for e in run.steps if e.step == step.step and e.input_size]
-            if known and run.end is not None:
-                sizes[run.end >= time].append(max(known))
-        medians = _step_medians(good, step.step, time)
-        if medians is None or min(len(s) for s in sizes) < 3 or medians[1] <= medians[0]:
-            continue
-        growth = upper_median(sizes[1]) / upper_median(sizes[0])
-        if growth >= 1.1 and (best is None or medians[1] - medians[0] > best[2] - best[1]):
-            best = (step.step, *medians, growth)
     return best
 
 
@@ -162,17 +143,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if now <= was or alike is None or alike - 1 < least:
         return  # a busier hour or a working day is no change of the workflow
     found = _culprit(analysis, point.time)
-    grown = _grown(analysis, point.time) if found is None else None
-    name = found[0].step if found else grown[0] if grown else None
+    name = found[0].step if found else None
     action = f"Find out what changed {'in ' + name if name else 'in this workflow'} around {to_minute(point.time)}"
-    if grown is not None:
-        action = f"Plan for larger inputs of {grown[0]}, which make runs longer since {to_minute(point.time)}"
     blame = (
         f": {name} went from {text.duration(found[1])} to {text.duration(found[2])}"
         if found
-        else f": {grown[0]} went from {text.duration(grown[1])} to {text.duration(grown[2])} as its inputs grew to"
-        f" {grown[3]:.1f} times the size"
-        if grown
         else "; no single step explains it"
     )
     low, likely, high = min(point.low, alike), min(point.ratio, alike), point.high

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from concertmaster.core import text
+from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits, share_interval
-from concertmaster.core.rules.resources.places import places
+from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.size_rows import unseen
-from concertmaster.core.rules.resources.sizes import memory_size, size_guard
+from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
 from concertmaster.core.sizing import plain_memory
 
 _AFTER_KILL = 1.5  # times the limit a run was killed at
 
 
-def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
+def _finding(evidence: Evidence, place: Place) -> Finding | None:
+    step, container = place.step, place.container
     options, killed = evidence.analysis.options, sum(r.oom_killed for r in container.runs)
     if not killed or size_guard(container, options) is not None:
         return None
@@ -69,7 +71,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
             for section, old in (("requests", current), ("limits", container.memory_limit))
         ),
         edits=edits,
-        evidence=_evidence(container, size.coverage_confidence),
+        evidence=(*_evidence(container, size.coverage_confidence), *memory_outlook(evidence, place, request)),
     )
 
 
@@ -102,7 +104,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):
-        finding = _finding(evidence, place.step, place.container)
+        finding = _finding(evidence, place)
         if finding is not None:
             yield place.described(finding)
 

@@ -16,6 +16,7 @@ from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, SizeRow, rows
+from concertmaster.core.rules.resources.sizes import memory_outlook
 
 _NAMED = 3  # rows told in sentences; the table has all
 _CPU_RUNS = 10  # for a CPU request: too little of it slows a step and kills nothing
@@ -98,6 +99,7 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], l
         evidence=(
             f"the largest peak of each run over {text.count(runs, 'run')}; sizes never fall below it",
             "a request used to its target share, or off by less than minChangePercent, is left alone",
+            *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.place, r.new)),
             *left_out,
         ),
         automatic=any(r.edits and r.old is not None and not r.limited for r in ordered),

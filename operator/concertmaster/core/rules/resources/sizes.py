@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from concertmaster.core import text
+from concertmaster.core.analysis.drivers import memory_by_input, memory_lasts_until
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.sizing import CpuSize, MemorySize, cpu_request, memory_request
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.resources.places import Place
+from concertmaster.core.sizing import CpuSize, cpu_request
+from concertmaster.core.times import day
 
 
 def _floats(values: Iterable[float | None]) -> list[float]:
     """Unknown values as NaN, which the sizing methods read as missing."""
     return [math.nan if v is None else v for v in values]
-
-
-def memory_size(container: ContainerUsage) -> MemorySize:
-    """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
-    rows = [r for r in container.runs if r.memory_peak is not None]
-    peaks = [max(r.memory_peak or 0.0, (r.memory_floor or 0.0) if r.oom_killed else 0.0) for r in rows]
-    sizes = _floats(r.input_size for r in rows)
-    return memory_request(
-        peaks,
-        [r.seconds for r in rows],
-        times=[r.time for r in rows],
-        inputs=sizes if any(math.isfinite(s) for s in sizes) else None,
-        current_request=container.memory_request,
-    )
 
 
 def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
@@ -43,6 +33,26 @@ def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
         current_request=container.cpu_request,
         current_limit=container.cpu_limit,
     )
+
+
+def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator[str]:
+    """What a memory request means for inputs to come: requests by input where memory follows it, and until when the
+    proposed one holds where peaks grow."""
+    step, container = place.step.step, place.container
+    unit, headroom = evidence.analysis.policy.input_unit(step), evidence.analysis.options.memory_headroom
+    if levels := memory_by_input(container, headroom):
+        (size, memory), *more = [(text.input_size(size, unit), text.memory_quantity(m)) for size, m in levels]
+        others = "".join(f", {m} up to {size}" for size, m in more)
+        known = sum(r.input_size is not None for r in container.runs)
+        yield (
+            f"memory of {evidence.title(step)} follows its input ({text.count(known, 'run')}): {memory} up to {size} of"
+            f" input{others}"
+        )
+    if (until := memory_lasts_until(container, request)) is not None:
+        yield (
+            f"peaks of {evidence.title(step)} grow from run to run: at this rate {text.memory_quantity(request)} lasts until"
+            f" about {day(until)}"
+        )
 
 
 def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | None:
