@@ -66,13 +66,13 @@ def two_kinds(i: int) -> float:
 def test_memory_that_follows_its_input_is_sized_by_input() -> None:
     found = analyzed(two_kinds, peak=lambda size: 250 * MI + 0.2 * size)
     (line,) = [e for e in right_size(found).evidence if "follows its input" in e]
-    assert line == "memory of transform follows its input (60 runs): 576Mi up to 970 MB of input, 1984Mi up to 7.9 GB"
-    assert any("(request 576Mi up to 970 MB, 1984Mi up to 7.9 GB)" in s for s in result.view(found)["insightSentences"])
+    assert line == "memory of transform follows its input (60 runs): 480Mi up to 970 MB of input, 1984Mi up to 7.9 GB"
+    assert any("(request 480Mi up to 970 MB, 1984Mi up to 7.9 GB)" in s for s in result.view(found)["insightSentences"])
 
 
 def test_things_counted_have_their_name() -> None:
     found = analyzed(lambda i: two_kinds(i) / 1e6, peak=lambda size: 250 * MI + 0.2e6 * size, policy=ROWS)
-    assert any(e.endswith("576Mi up to 970 rows of input, 1984Mi up to 7,900 rows") for e in right_size(found).evidence)
+    assert any(e.endswith("480Mi up to 970 rows of input, 1984Mi up to 7,900 rows") for e in right_size(found).evidence)
     items = Policy(inputs=(InputSource(InputUnit.COUNT, parameter="n"),))
     assert items.input_unit("transform") == "items"
 
