@@ -6,6 +6,7 @@ triggers, or the profile itself.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,11 +25,14 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import CLUSTER_KINDS, trigger
 from concertmaster.kube.discover import Problem, ProblemKind
 
+log = logging.getLogger("concertmaster.discovery")
+
 _REASONS = {
     ProblemKind.KIND_MISSING: Reason.KIND_MISSING,
     ProblemKind.NOT_FOUND: Reason.NOT_FOUND,
     ProblemKind.FORBIDDEN: Reason.FORBIDDEN,
     ProblemKind.UNAVAILABLE: Reason.TARGET_UNAVAILABLE,
+    ProblemKind.UNREADABLE: Reason.UNSUPPORTED,
 }
 
 Part = tuple[str, str, str, str]  # kind, namespace, name, and what _version says of it
@@ -60,9 +64,25 @@ class Definitions:
 
     def __init__(self) -> None:
         self._cache: dict[str, _Cached] = {}
+        self._faults: dict[str, str] = {}  # logged already, by profile
 
     def resolve(self, entry: Entry, targets: Targets) -> Resolved:
-        """The definition of one profile under the present targets."""
+        """The definition of one profile under the present targets. What nobody thought of in one object concerns its own
+        profile."""
+        try:
+            return self._resolve(entry, targets)
+        except Exception as error:
+            fault = f"{type(error).__name__}: {str(error)[:200]}"
+            if self._faults.get(entry.uid) != fault:
+                self._faults[entry.uid] = fault
+                log.exception("reading the workflow of %s failed", entry.ref)
+            message = (
+                f"the workflow cannot be read and is left out ({type(error).__name__}); the operator's log has the details, "
+                "please report it"
+            )
+            return Resolved(None, _finding(False, Reason.UNSUPPORTED, message))
+
+    def _resolve(self, entry: Entry, targets: Targets) -> Resolved:
         ref = reference(entry)
         if ref is None:
             return self._own(entry)
@@ -111,6 +131,7 @@ class Definitions:
         """Forget profiles that are gone."""
         for uid in [u for u in self._cache if u not in uids]:
             del self._cache[uid]
+        self._faults = {uid: fault for uid, fault in self._faults.items() if uid in uids}
 
     def _own(self, entry: Entry) -> Resolved:
         """A profile that describes its workflow itself."""
