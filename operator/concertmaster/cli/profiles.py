@@ -8,12 +8,13 @@ from typing import Any
 
 from concertmaster.api.discovery import KIND_SHORT
 from concertmaster.cli.errors import UserError
-from concertmaster.core.times import parse_time
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import PROFILES
-from concertmaster.report.recommendation_log import decision
+from concertmaster.report.workflows.merged import decisions, recommendations
+
+__all__ = ["connect", "decisions", "default_namespace", "each", "entry", "ids", "read", "recommendations"]
 
 
 def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:
@@ -66,21 +67,6 @@ def each(client: KubeClient, namespace: str | None, selector: str | None = None)
         raise UserError("the kind WorkflowProfile is not installed in this cluster") from None
     except KubeError as error:
         raise UserError(str(error)) from None
-
-
-def recommendations(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recommendations of a profile's status: those described in full, then those in short."""
-    status = raw.get("status") or {}
-    return [*(status.get("recommendations") or ()), *(status.get("remaining") or ())]
-
-
-def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
-    """Its dismissals that are in force, id to the words in which a status describes them."""
-    return {
-        str(d["recommendation"]): decision(str(d["reason"]), d.get("expirationTime"))
-        for d in (raw.get("spec") or {}).get("dismissals") or ()
-        if d.get("expirationTime") is None or parse_time(str(d["expirationTime"])) > now
-    }
 
 
 def ids(raw: Mapping[str, Any]) -> list[str]:

@@ -30,13 +30,15 @@ _KEPT = (
     "objectives",
     "score",
     "scoreParts",
+    "insights",
     "insightSentences",
 )
 
 
-def document(view: View, profile: str, memory: RecommendationHistory | None = None) -> View:
+def document(view: View, profile: str, memory: RecommendationHistory | None = None, recent: View | None = None) -> View:
     """What is served about a profile, from the view of its analysis. The steps with the largest drag stay. ``memory``
-    says where each recommendation is in its life; one that it does not know is carried out already and left out."""
+    says where each recommendation is in its life; one that it does not know is carried out already and left out.
+    ``recent``: the newest runs (see ``runs.served``)."""
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
     detail: View = {
         "profile": profile,
@@ -46,9 +48,12 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
         else _described(view["recommendations"], memory),
         "minor": list(view["minor"]),
         "steps": steps[:STEPS],
+        "recent": dict(recent) if recent is not None else None,
         "moreRecommendations": 0,
         "moreSteps": max(0, len(steps) - STEPS),
     }
+    while detail["recent"] and detail["recent"]["runs"] and len(encode(detail)) > MOST_BYTES:
+        detail["recent"] = {**detail["recent"], "runs": detail["recent"]["runs"][:-1]}
     while detail["minor"] and len(encode(detail)) > MOST_BYTES:
         detail["minor"].pop()
     for part, count in (("steps", "moreSteps"), ("recommendations", "moreRecommendations")):

@@ -77,11 +77,22 @@ def _container(container: ContainerUsage) -> View:
         "memoryLimitBytes": number(container.memory_limit, 12),
         "memoryPeakBytes": number(max(peaks), 12) if peaks else None,
         "memoryUtilization": number(container.memory_utilization, 4),
+        "cpuSpread": _spread(means),
+        "memorySpread": _spread(peaks),
         "oomKilledRuns": sum(r.oom_killed for r in container.runs),
         "executions": container.executions,
         "coverage": number(container.coverage, 4),
         "ambiguous": container.ambiguous,
     }
+
+
+def _spread(values: Sequence[float]) -> list[float | None] | None:
+    """Least, quartiles and largest of the runs' values; None without any."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return [number(ordered[round(share * last)], 6) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
 
 
 def _input(step: StepAnalysis, unit: str) -> View | None:

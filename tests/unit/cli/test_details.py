@@ -7,6 +7,7 @@ import pytest
 from concertmaster.cli import details
 from concertmaster.cli.commands.explain import describe
 from concertmaster.cli.errors import UserError
+from concertmaster.kube import operator_service
 from concertmaster.kube.errors import Busy, Forbidden, NotFound
 from tests.support.builders import NOW
 
@@ -74,7 +75,7 @@ def test_evidence_confidence_and_the_figures_of_the_step_are_printed() -> None:
     ],
 )
 def test_every_failure_says_what_to_do(error: Exception, wanted: str) -> None:
-    assert wanted in details._why(error, "ops", "cm")  # type: ignore[arg-type]
+    assert wanted in operator_service.why(error, "ops", "cm")  # type: ignore[arg-type]
 
 
 def test_the_place_comes_from_option_variable_or_default(monkeypatch: pytest.MonkeyPatch) -> None:

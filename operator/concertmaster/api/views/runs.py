@@ -23,36 +23,51 @@ class RunSummary(ApiModel):
     """One run as one line."""
 
     run: str = Field(description="Name of the run, unique within its workflow.")
-    started: str | None = Field(description="Creation of its first pod, RFC 3339.")
-    ended: str | None = Field(description="End of its last pod, RFC 3339.")
+    started: str | None = Field(default=None, description="Creation of its first pod, RFC 3339.")
+    ended: str | None = Field(default=None, description="End of its last pod, RFC 3339.")
     outcome: Outcome
     source: Source = Field(description="Live: from the engine's object; History: from metrics.")
-    duration_seconds: float | None
-    queue_seconds: float | None = Field(description="Longest scheduling latency of a pod.")
-    cost: float | None = Field(description="In the currency of the workflow's policy.")
-    slowest_step: str | None = Field(description="Step with the largest part of the critical path.")
-    slowest_seconds: float | None
-    time_split: TimeSplitView | None = Field(description="null where the pods of the run are not all known.")
+    duration_seconds: float | None = None
+    queue_seconds: float | None = Field(default=None, description="Longest scheduling latency of a pod.")
+    cost: float | None = Field(default=None, description="In the currency of the workflow's policy.")
+    slowest_step: str | None = Field(default=None, description="Step with the largest part of the critical path.")
+    slowest_seconds: float | None = None
+    time_split: TimeSplitView | None = Field(
+        default=None, description="null where the pods of the run are not all known."
+    )
     failed_attempts: int
-    changed: str | None = Field(description="Image, requests or template changed since the run before.")
+    changed: str | None = Field(default=None, description="Image, requests or template changed since the run before.")
+
+
+class ContainerRow(ApiModel):
+    """One main container of a pod."""
+
+    name: str
+    image: str | None = None
+    cpu_request: float | None = Field(default=None, description="Cores.")
+    memory_request: float | None = Field(default=None, description="Bytes.")
+    cpu_limit: float | None = None
+    memory_limit: float | None = None
+    throttled_share: float | None = Field(default=None, description="0 to 1.")
 
 
 class PodRow(ApiModel):
     """One pod of a run. Times are seconds after the run's start."""
 
     step: str
-    item: str | None = Field(description="Fan-out item.")
-    attempt: int
+    item: str | None = Field(default=None, description="Fan-out item.")
+    attempt: int = 0
     outcome: Outcome
-    reason: str | None
-    critical: bool = Field(description="Whether it is on the critical path.")
-    node: str | None
-    image: str | None
-    created: float | None
-    scheduled: float | None
-    started: float | None
-    finished: float | None
-    input_size: float | None
+    reason: str | None = None
+    critical: bool = Field(default=False, description="Whether it is on the critical path.")
+    node: str | None = None
+    containers: tuple[ContainerRow, ...] = ()
+    created: float | None = None
+    scheduled: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    input_size: float | None = Field(default=None, description="Bytes.")
+    extra: dict[str, float] = Field(default_factory=dict, description="Extra metrics.")
 
 
 class PathPart(ApiModel):
@@ -66,11 +81,23 @@ class PathPart(ApiModel):
 class RunView(RunSummary):
     """One run in full."""
 
-    template: str | None = Field(description="Fingerprint of the workflow's definition.")
+    template: str | None = Field(default=None, description="Fingerprint of the workflow's definition.")
+    tail_seconds: float = Field(default=0.0, description="From the end of the last pod to the end of the run.")
     critical_path: tuple[PathPart, ...]
     pods: tuple[PodRow, ...]
     more_pods: int = Field(default=0, description="Pods beyond those listed; all on the critical path are.")
     problems: tuple[str, ...] = Field(default=(), description="What could not be put together.")
+
+
+class RecentRuns(ApiModel):
+    """What the operator serves of the runs of a workflow."""
+
+    currency: str
+    typical: str | None = Field(description="Name of the typical run: the succeeded one nearest to the median.")
+    runs: tuple[RunView, ...] = Field(description="The newest runs and the typical one, newest first.")
+    series: tuple[tuple[float, float, Outcome], ...] = Field(
+        description="End (unix seconds), duration in seconds and outcome of all finished runs of the window, oldest first."
+    )
 
 
 class WorkflowRuns(ApiModel):

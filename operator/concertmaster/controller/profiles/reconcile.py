@@ -28,6 +28,7 @@ from concertmaster.engines import complete
 from concertmaster.report import detail, workflow_series
 from concertmaster.report import result as results
 from concertmaster.report.recommendation_log import decision
+from concertmaster.report.runs.served import recent_runs
 
 _STEPLESS = frozenset(rule.name for rule in RULES if not rule.steps)
 _WAITS = 10.0  # seconds for a node, half of the runs: less is no clash
@@ -64,7 +65,9 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         ready(case, result),
         objectives(case, result),
         candidates(result, away),
-        detail.encode(detail.document(results.view(result), case.profile.metadata.name, memory)),
+        detail.encode(
+            detail.document(results.view(result), case.profile.metadata.name, memory, recent_runs(result.analysis))
+        ),
         fleet_member(case.definition, case.runs, case.now),
         _waits(result),
         long_term_figures(case, result, memory),

@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 
-from concertmaster.api.views.runs import DifferenceView, RunComparisonView, RunSummary, StepComparisonView
+from concertmaster.api.views.runs import DifferenceView, RunComparisonView, RunSummary, RunView, StepComparisonView
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import TimeSplit
-from concertmaster.core.analysis.runs.comparison import Difference, RunComparison, StepComparison, compare_runs
+from concertmaster.core.analysis.runs.comparison import (
+    Difference,
+    ObservedRun,
+    RunComparison,
+    StepComparison,
+    compare_runs,
+)
+from concertmaster.core.model import WorkflowKey
+from concertmaster.report.runs.served import observed
 from concertmaster.report.runs.views import History, split_view, summary
 from concertmaster.report.view import number
 
@@ -26,17 +34,25 @@ _SHARE = 0.1  # of the whole difference, which a step must make up to be named
 
 def comparison_view(history: History, before: int, after: int) -> RunComparisonView:
     """The runs at two positions, the second against the first."""
-    graphs = (history.executed[before], history.executed[after])
+    one, other = (ObservedRun.of(history.runs[i], history.executed[i]) for i in (before, after))
     order = [s.name for s in history.definition.graph.steps]
-    compared = compare_runs(history.runs[before], history.runs[after], graphs, order)
-    key = history.definition.key
-    one, other = summary(history, before), summary(history, after)
+    return _view(
+        compare_runs(one, other, order), history.definition.key, summary(history, before), summary(history, after)
+    )
+
+
+def compared_views(key: WorkflowKey, before: RunView, after: RunView) -> RunComparisonView:
+    """The same for two runs that the operator served."""
+    return _view(compare_runs(observed(key, before), observed(key, after)), key, before, after)
+
+
+def _view(compared: RunComparison, key: WorkflowKey, one: RunSummary, other: RunSummary) -> RunComparisonView:
     return RunComparisonView(
         namespace=key.namespace,
         kind=key.kind,
         workflow=key.name,
-        before=one,
-        after=other,
+        before=RunSummary.model_validate(one.model_dump()),
+        after=RunSummary.model_validate(other.model_dump()),
         extra_seconds=number(compared.extra),
         before_path=compared.paths[0],
         after_path=compared.paths[1],

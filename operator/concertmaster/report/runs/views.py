@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from concertmaster.api.views.runs import PathPart, PodRow, RunSummary, RunView, TimeSplitView, WorkflowRuns
+from concertmaster.api.views.runs import (
+    ContainerRow,
+    PathPart,
+    PodRow,
+    RunSummary,
+    RunView,
+    TimeSplitView,
+    WorkflowRuns,
+)
 from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.analysis.insights import differences
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, prepare, time_split, total_split
@@ -83,19 +91,21 @@ def summary(history: History, at: int) -> RunSummary:
     )
 
 
-def run_view(history: History, at: int) -> RunView:
-    """The run at that position in full."""
+def run_view(history: History, at: int, *, most_pods: int = MOST_PODS) -> RunView:
+    """The run at that position in full, with all pods of its critical path and at most ``most_pods`` others."""
     record, run = history.runs[at], history.executed[at]
     critical = {attempt.source for attempt, _ in chain_splits(run)}
     order = sorted(range(len(record.steps)), key=lambda i: (_begin(record.steps[i]), record.steps[i].step))
     shown = order
-    if len(order) > MOST_PODS:
-        rest = [i for i in order if i not in critical][: max(0, MOST_PODS - len(critical))]
-        shown = sorted({*critical, *rest}, key=order.index)
+    if len(order) > most_pods:
+        rest = [i for i in order if i not in critical][: max(0, most_pods - len(critical))]
+        chosen = {*critical, *rest}
+        shown = [i for i in order if i in chosen]
     start = record.start or 0.0
     return RunView(
         **summary(history, at).model_dump(),
         template=record.fingerprint,
+        tail_seconds=number(run.tail) or 0.0 if run.usable else 0.0,
         critical_path=path_parts(run),
         pods=tuple(_pod(record.steps[i], start, i in critical) for i in shown),
         more_pods=len(order) - len(shown),
@@ -143,10 +153,23 @@ def _pod(e: StepExecution, start: float, critical: bool) -> PodRow:
         reason=e.reason,
         critical=critical,
         node=e.node,
-        image=next((c.image for c in e.containers if not c.init and c.image), None),
+        containers=tuple(
+            ContainerRow(
+                name=c.name,
+                image=c.image,
+                cpu_request=number(c.cpu_request),
+                memory_request=number(c.memory_request, 12),
+                cpu_limit=number(c.cpu_limit),
+                memory_limit=number(c.memory_limit, 12),
+                throttled_share=number(c.throttled_share, 4),
+            )
+            for c in e.containers
+            if not c.init
+        ),
         created=after(e.created),
         scheduled=after(e.scheduled),
         started=after(e.started),
         finished=after(e.finished),
-        input_size=number(e.input_size),
+        input_size=number(e.input_size, 12),
+        extra=dict(e.extra),
     )

@@ -18,6 +18,22 @@ MATERIAL = 0.2  # relative difference of a measured amount (input, throttling) w
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedRun:
+    """A run with its critical path: each step's part in it, in order. ``tail``: seconds after the last pod. ``split`` is
+    None where not all pods of the run are known."""
+
+    record: RunRecord
+    path: tuple[tuple[str, TimeSplit], ...]
+    split: TimeSplit | None
+    tail: float = 0.0
+
+    @classmethod
+    def of(cls, record: RunRecord, run: ExecutedRun) -> ObservedRun:
+        """From the executed graph of the run."""
+        return cls(record, tuple((a.step, split) for a, split in chain_splits(run)), time_split(run), run.tail)
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Something that differs between two runs: ``kind`` is image, requests, limits, node, input, pods, failed attempts,
     outcome, throttling or an extra metric's name. Amounts are numbers, everything else is text; None: not known."""
@@ -66,12 +82,10 @@ class RunComparison:
         return self.after.makespan - self.before.makespan
 
 
-def compare_runs(
-    before: RunRecord, after: RunRecord, executed: tuple[ExecutedRun, ExecutedRun], order: Sequence[str] = ()
-) -> RunComparison:
-    """The second run against the first. ``executed``: their graphs; ``order``: the steps as the definition has them."""
-    parts = [_by_step(run) for run in executed]
-    records = (before, after)
+def compare_runs(before: ObservedRun, after: ObservedRun, order: Sequence[str] = ()) -> RunComparison:
+    """The second run against the first. ``order``: the steps as the definition has them."""
+    records = (before.record, after.record)
+    parts = [_by_step(run) for run in (before, after)]
     names = dict.fromkeys([*order, *(e.step for r in records for e in r.steps)])
     rows = [[[e for e in r.steps if e.step == name] for r in records] for name in names]
     steps = [
@@ -86,16 +100,15 @@ def compare_runs(
         if old or new
     ]
     steps.sort(key=lambda s: -abs(s.extra))
-    both = before.fingerprint is not None and after.fingerprint is not None
+    templates = [r.fingerprint for r in records]
     return RunComparison(
-        before,
-        after,
-        (time_split(executed[0]), time_split(executed[1])),
+        *records,
+        (before.split, after.split),
         (tuple(parts[0]), tuple(parts[1])),
         tuple(steps),
-        executed[1].tail - executed[0].tail,
-        before.fingerprint != after.fingerprint if both else None,
-        all(run.usable for run in executed),
+        after.tail - before.tail,
+        None if None in templates else templates[0] != templates[1],
+        before.split is not None and after.split is not None,
     )
 
 
@@ -108,12 +121,11 @@ def typical_run(runs: Iterable[RunRecord]) -> RunRecord | None:
     return min(reversed(good), key=lambda r: abs((r.makespan or 0.0) - middle))
 
 
-def _by_step(run: ExecutedRun) -> dict[str, TimeSplit]:
+def _by_step(run: ObservedRun) -> dict[str, TimeSplit]:
     """The critical path by step, in its order."""
     parts: dict[str, TimeSplit] = {}
-    for attempt, split in chain_splits(run):
-        known = parts.get(attempt.step)
-        parts[attempt.step] = split if known is None else total_split((known, split))
+    for step, split in run.path:
+        parts[step] = total_split((parts[step], split)) if step in parts else split
     return parts
 
 

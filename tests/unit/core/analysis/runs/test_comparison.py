@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.replay import executed
-from concertmaster.core.analysis.runs.comparison import RunComparison, compare_runs, typical_run
+from concertmaster.core.analysis.runs.comparison import ObservedRun, RunComparison, compare_runs, typical_run
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from tests.support.builders import container, run, step
 
@@ -21,7 +21,8 @@ USUAL = {"extract": 60.0, "train": 600.0, "check": 100.0, "publish": 30.0}
 
 
 def compared(before: RunRecord, after: RunRecord) -> RunComparison:
-    return compare_runs(before, after, (executed(before, GRAPH), executed(after, GRAPH)), [s.name for s in GRAPH.steps])
+    runs = [ObservedRun.of(r, executed(r, GRAPH)) for r in (before, after)]
+    return compare_runs(*runs, order=[s.name for s in GRAPH.steps])
 
 
 def test_a_slower_step_with_another_image_is_named_first() -> None:

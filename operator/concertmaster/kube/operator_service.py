@@ -1,0 +1,50 @@
+"""What the operator serves, asked for through the API server: its service proxy needs no port-forward or second login."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from concertmaster.kube.client import ClientLimits, KubeClient
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
+
+LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
+
+
+def ask(
+    client: KubeClient,
+    operator: tuple[str, str],
+    profile: Mapping[str, Any],
+    part: str = "",
+    holds: str = "recommendations",
+) -> tuple[dict[str, Any], str]:
+    """The operator's document about a profile, or ``part`` of it, which holds a list of that name; empty with a sentence on
+    why it could not be had and what to do. ``operator``: namespace and name of its Service."""
+    meta = profile["metadata"]
+    namespace, service = operator
+    path = (
+        f"/api/v1/namespaces/{quote(namespace, safe='')}/services/{quote(service, safe='')}:http/proxy"
+        f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
+    )
+    try:
+        answer = client.get(path, {"uid": str(meta["uid"])})
+    except KubeError as error:
+        return {}, why(error, namespace, service)
+    if not isinstance(answer.get(holds), list):
+        return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
+    return answer, ""
+
+
+def why(error: KubeError, namespace: str, service: str) -> str:
+    """What kept the operator from answering, and what to do."""
+    if isinstance(error, Forbidden):
+        return (
+            f"you have no right to reach it; ask for: kubectl create rolebinding -n {namespace} explain"
+            f" --role={service}-explain --user=YOU"
+        )
+    if isinstance(error, NotFound) and f'services "{service}" not found' in str(error):
+        return f"there is no Service {service} in namespace {namespace}; name it with --operator NAMESPACE/SERVICE"
+    if isinstance(error, NotFound):
+        return "it has not analysed this profile since it started; wait for its next cycle"
+    return str(error)
