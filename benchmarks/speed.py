@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller.interfaces import Case
+from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import gain
@@ -25,8 +28,10 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.sizing import memory_request
 from concertmaster.engines.argo.traits import ARGO
+from concertmaster.history import Store
 
 DAY = 86400.0
 NOW = 1.76e9
@@ -47,13 +52,15 @@ def layered(steps: int, width: int) -> WorkflowGraph:
     return WorkflowGraph(tuple(specs))
 
 
-def runs_of(graph: WorkflowGraph, count: int, seed: int = 1) -> tuple[WorkflowDefinition, list[RunRecord]]:
-    """A workflow with daily runs of that graph and log-normal step times."""
+def runs_of(
+    graph: WorkflowGraph, count: int, seed: int = 1, every: float = DAY / 3
+) -> tuple[WorkflowDefinition, list[RunRecord]]:
+    """A workflow with a run of that graph ``every`` so many seconds and log-normal step times."""
     chance = random.Random(seed)
     key = WorkflowKey("bench", "WorkflowTemplate", "w")
     found = []
     for i in range(count):
-        start = NOW - (count - i) * DAY / 3
+        start = NOW - (count - i) * every
         ends: dict[str, float] = {}
         rows = []
         for spec in graph.steps:
@@ -108,6 +115,22 @@ def _workflow() -> Callable[[], object]:
     return call
 
 
+def _status() -> Callable[[], object]:
+    """What a cycle does for a workflow of which a run ended: runs out of the history, and a status document."""
+    definition, runs = runs_of(layered(10, 4), 200, every=DAY / 15)
+    store = Store(":memory:")
+    store.add({definition.key: {run.run: run.steps for run in runs}})
+    meta = {"namespace": "bench", "name": "w"}
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "w"}
+    profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
+
+    def call() -> object:
+        found = store.runs(definition.key, limit=200, since=NOW - 14 * DAY, definition=definition, as_of=NOW)
+        return analyze_profile(Case(profile, Policy(), definition, found, NOW, NOW))
+
+    return call
+
+
 def _critical_path() -> Callable[[], object]:
     graph = layered(2122, 40)
     chance = random.Random(2)
@@ -134,6 +157,7 @@ def measure() -> list[dict[str, Any]]:
     """What was measured, the goal and the median, in milliseconds."""
     cases = (
         ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 25.0, _workflow(), 20),
+        ("a status from the history (10 steps, 200 runs)", 40.0, _status(), 11),
         ("critical path of 2,122 tasks", 50.0, _critical_path(), 20),
         ("change points on 200 values", 2.0, _changes(), 50),
         ("memory size of a step from 200 runs", 1.0, _sizing(), 50),

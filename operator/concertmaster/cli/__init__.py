@@ -68,6 +68,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point. Errors a user can mend are one line on stderr and exit status 1; a wrong call exits with 2."""
+    # Matrices of a few hundred rows: threads of the linear algebra wait for each other ten times as long as they work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     name = "kubectl concertmaster" if "kubectl" in os.path.basename(sys.argv[0]) else "concertmaster"  # noqa: PTH119
     try:
         cli(prog_name=name, standalone_mode=False)

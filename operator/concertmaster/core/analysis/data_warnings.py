@@ -25,10 +25,14 @@ def data_warnings(definition: WorkflowDefinition, runs: Sequence[RunRecord], now
 def _clocks(runs: Sequence[RunRecord]) -> str:
     """Nodes stamp the start of containers, the control plane their creation: a start before it is a clock behind."""
     behind: dict[str, list[float]] = {}
-    for e in (e for run in runs for e in run.steps):
-        gap = _early(e)
-        if gap > CLOCK_SECONDS:
-            behind.setdefault(e.node or "an unknown node", []).append(gap)
+    for run in runs:
+        for e in run.steps:
+            if e.started is None:
+                continue
+            for made in (e.created, e.scheduled):
+                if made is not None and made - e.started > CLOCK_SECONDS:
+                    behind.setdefault(e.node or "an unknown node", []).append(_early(e))
+                    break
     if not behind:
         return ""
     worst = max(behind, key=lambda node: max(behind[node]))

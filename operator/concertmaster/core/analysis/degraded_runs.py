@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from concertmaster.core.stats.effects import LARGE, cliffs_delta
 from concertmaster.core.stats.modes import gaps
+from concertmaster.core.stats.robust import median
 from concertmaster.core.stats.summary import Floats, as_floats
 
 MIN_RUNS = 20  # below that a second mode cannot be distinguished from chance
@@ -113,8 +114,8 @@ def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, s
             slow, usual = known & (seconds > gap), known & (seconds <= gap)
             if slow.sum() < smallest or slow.sum() > usual.sum():
                 continue
-            step_loses = float(np.median(seconds[slow]) - np.median(seconds[usual]))
-            run_loses = float(np.median(total[slow]) - np.median(total[usual]))
+            step_loses = median(seconds[slow]) - median(seconds[usual])
+            run_loses = median(total[slow]) - median(total[usual])
             if run_loses >= PASSED_ON * step_loses and cliffs_delta(total[slow], total[usual]) >= LARGE:
                 flags.append(slow)
                 harmless.discard(column)
@@ -140,17 +141,17 @@ def _problem(
     harmless: set[int],
     known: NDArray[np.intp],
 ) -> SlowRuns:
-    usual = float(np.median(total[normal]))
+    usual = median(total[normal])
     slow = []
     for column, name in enumerate(steps):
         inside, outside = table[group, column], table[normal, column]
         inside, outside = inside[np.isfinite(inside)], outside[np.isfinite(outside)]
         if column in harmless or inside.size < MIN_PROBLEM or outside.size < MIN_PROBLEM:
             continue
-        seconds, before = float(np.median(inside)), float(np.median(outside))
+        seconds, before = median(inside), median(outside)
         effect = cliffs_delta(inside, outside)
         if effect >= LARGE and seconds >= MIN_SLOWER * before and seconds - before >= MIN_EXTRA * usual:
             slow.append(SlowStep(name, seconds, before, effect))
     slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
     runs = tuple(int(run) for run in known[group])
-    return SlowRuns(runs, tuple(slow), float(np.median(total[group])) - usual)
+    return SlowRuns(runs, tuple(slow), median(total[group]) - usual)

@@ -7,7 +7,7 @@ numbers of pods differ where a fan-out or a Job's parallelism was not always the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -52,8 +52,8 @@ class WidthEffect:
     usual_seconds: float
 
 
-def _rows(runs: Sequence[RunRecord], step: str) -> list[StepExecution]:
-    return [e for r in runs for e in r.steps if e.step == step and e.outcome is Outcome.SUCCEEDED]
+Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
+"""By step, its succeeded executions of each run that has any."""
 
 
 def memory_size(container: ContainerUsage) -> MemorySize:
@@ -106,9 +106,24 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
     return rows[-1].time + left if left <= _YEAR else None
 
 
-def input_effect(runs: Sequence[RunRecord], step: str) -> InputEffect | None:
+def succeeded(runs: Sequence[RunRecord]) -> Succeeded:
+    """All steps in one pass over the runs."""
+    found: dict[str, list[list[StepExecution]]] = {}
+    for run in runs:
+        own: dict[str, list[StepExecution]] = {}
+        for e in run.steps:
+            if e.outcome is Outcome.SUCCEEDED:
+                own.setdefault(e.step, []).append(e)
+        for step, rows in own.items():
+            found.setdefault(step, []).append(rows)
+    return found
+
+
+def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
     """How the step follows its input; None when it does not, or when too few inputs are known."""
-    rows = [e for e in _rows(runs, step) if e.input_size is not None and e.duration is not None]
+    rows = [
+        e for of_run in by_step.get(step, ()) for e in of_run if e.input_size is not None and e.duration is not None
+    ]
     if len(rows) < LEAST_RUNS:
         return None
     inputs = [e.input_size or 0.0 for e in rows]
@@ -132,16 +147,14 @@ def input_effect(runs: Sequence[RunRecord], step: str) -> InputEffect | None:
     )
 
 
-def width_effect(runs: Sequence[RunRecord], step: str) -> WidthEffect | None:
+def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     """The number of pods that pays, when runs used different ones and it makes a difference; else None."""
-    points: list[tuple[int, float]] = []
-    for run in runs:
-        rows = [e for e in _rows([run], step) if e.started is not None and e.finished is not None]
-        if rows:
-            points.append((len(rows), max(e.finished or 0.0 for e in rows) - min(e.started or 0.0 for e in rows)))
-    widths = tuple(sorted({n for n, _ in points}))
-    if len(points) < LEAST_RUNS or len(widths) < 2:
+    timed = [[e for e in rows if e.started is not None and e.finished is not None] for rows in by_step.get(step, ())]
+    timed = [rows for rows in timed if rows]
+    widths = tuple(sorted({len(rows) for rows in timed}))
+    if len(timed) < LEAST_RUNS or len(widths) < 2:
         return None
+    points = [(len(rows), max(e.finished or 0.0 for e in rows) - min(e.started or 0.0 for e in rows)) for rows in timed]
     model = fit_scaleout([float(n) for n, _ in points], [t for _, t in points])
     usual = round(median(n for n, _ in points))
     candidates = sorted({*widths, *(n for n in (2, 4, 8, 16, 32, 64) if n <= 2 * widths[-1])})

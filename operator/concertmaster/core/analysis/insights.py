@@ -12,7 +12,15 @@ from dataclasses import dataclass, fields, replace
 from statistics import median
 
 from concertmaster.core.analysis.degraded_runs import find_degraded
-from concertmaster.core.analysis.drivers import InputEffect, WidthEffect, input_effect, memory_by_input, width_effect
+from concertmaster.core.analysis.drivers import (
+    InputEffect,
+    Succeeded,
+    WidthEffect,
+    input_effect,
+    memory_by_input,
+    succeeded,
+    width_effect,
+)
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
@@ -81,20 +89,21 @@ class Insights:
 def insights(analysis: Analysis) -> Insights:
     """All of it, from the succeeded runs of the analysis."""
     good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    by_step = succeeded(good)
     return Insights(
         slow=_slow(good, [s.step for s in analysis.steps]),
         change=last_change(good),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis.executed),
-        inputs=tuple(effect for s in analysis.steps if (effect := _input_effect(analysis, s, good)) is not None),
-        widths=tuple(seen for s in analysis.steps if (seen := width_effect(good, s.step)) is not None),
+        inputs=tuple(effect for s in analysis.steps if (effect := _input_effect(analysis, s, by_step)) is not None),
+        widths=tuple(seen for s in analysis.steps if (seen := width_effect(by_step, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
         growth=input_growth(analysis, good),
     )
 
 
-def _input_effect(analysis: Analysis, step: StepAnalysis, runs: Sequence[RunRecord]) -> InputEffect | None:
-    effect = input_effect(runs, step.step)
+def _input_effect(analysis: Analysis, step: StepAnalysis, by_step: Succeeded) -> InputEffect | None:
+    effect = input_effect(by_step, step.step)
     if effect is None:
         return None
     headroom = analysis.options.memory_headroom
@@ -123,15 +132,20 @@ def _rose(detection: Detection) -> bool:
     return any(p.direction is Direction.UP and p.ratio >= LEAST_GROWTH for p in detection.points[-1:])
 
 
-def _longest(run: RunRecord, step: str) -> float | None:
-    spans = [e.span for e in run.steps if e.step == step and e.span is not None]
-    return max(spans) if spans else None
+def _longest(run: RunRecord) -> dict[str, float]:
+    """Seconds of the longest execution of each step."""
+    longest: dict[str, float] = {}
+    for e in run.steps:
+        span = e.span
+        if span is not None and span >= longest.get(e.step, span):
+            longest[e.step] = span
+    return longest
 
 
 def _slow(runs: Sequence[RunRecord], steps: Sequence[str]) -> tuple[SlowRuns, ...]:
     if not runs or not steps:
         return ()
-    table = [[_longest(run, step) for step in steps] for run in runs]
+    table = [[longest.get(step) for step in steps] for longest in map(_longest, runs)]
     totals = [run.makespan or math.nan for run in runs]
     least = MIN_EXTRA * median(totals)
     return tuple(
@@ -141,7 +155,10 @@ def _slow(runs: Sequence[RunRecord], steps: Sequence[str]) -> tuple[SlowRuns, ..
     )
 
 
-def _signature(run: RunRecord) -> tuple[str | None, frozenset[tuple[str, str, str | None, float | None, float | None]]]:
+_Signature = tuple[str | None, frozenset[tuple[str, str, str | None, float | None, float | None]]]
+
+
+def _signature(run: RunRecord) -> _Signature:
     """What of a run a person may have changed: its template, and image and requests of its containers."""
     return run.fingerprint, frozenset(
         (e.step, c.name, c.image, c.cpu_request, c.memory_request)
@@ -153,7 +170,12 @@ def _signature(run: RunRecord) -> tuple[str | None, frozenset[tuple[str, str, st
 
 def differences(old: RunRecord, new: RunRecord) -> str:
     """What a person changed between two runs, as words; empty when nothing is known to differ."""
-    before, after = _signature(old), _signature(new)
+    return _between(_signature(old), _signature(new))
+
+
+def _between(before: _Signature, after: _Signature) -> str:
+    if before == after:
+        return ""
     known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
     parts = []
     for step, name in sorted(known):
@@ -170,7 +192,8 @@ def differences(old: RunRecord, new: RunRecord) -> str:
 
 def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
     """The latest change between two neighbouring runs (oldest first), judged on all runs since the one before it."""
-    places = [i for i in range(1, len(runs)) if differences(runs[i - 1], runs[i])]
+    signatures = [_signature(run) for run in runs]
+    places = [i for i in range(1, len(runs)) if _between(signatures[i - 1], signatures[i])]
     if not places:
         return None
     at = places[-1]

@@ -18,7 +18,7 @@ from concertmaster.core.analysis.pattern import workflow_type
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
-from concertmaster.core.stats.comparison import MIN_RUNS, compare_amounts
+from concertmaster.core.stats.comparison import MIN_RUNS, direction
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary
 
@@ -69,7 +69,7 @@ def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) ->
     half = len(known) // 2
     if half < MIN_RUNS:
         return Trend.UNKNOWN
-    verdict = compare_amounts(known[:half], known[half:]).verdict
+    verdict = direction(known[:half], known[half:])
     if verdict not in (Verdict.WORSE, Verdict.IMPROVED):
         return Trend.STEADY
     return Trend.BETTER if (verdict is Verdict.IMPROVED) == smaller_is_better else Trend.WORSE

@@ -69,7 +69,8 @@ class StepExecution:
         """Seconds from start to finish of the main containers, or None when an end is unknown."""
         if self.started is None or self.finished is None:
             return None
-        return max(0.0, self.finished - self.started)
+        seconds = self.finished - self.started
+        return seconds if seconds > 0.0 else 0.0
 
     @property
     def span(self) -> float | None:
@@ -77,7 +78,8 @@ class StepExecution:
         begin = self.created if self.created is not None else self.started
         if begin is None or self.finished is None:
             return None
-        return max(0.0, self.finished - begin)
+        seconds = self.finished - begin
+        return seconds if seconds > 0.0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

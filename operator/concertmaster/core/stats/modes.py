@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from concertmaster.core.stats.robust import median, quantiles
 from concertmaster.core.stats.summary import Floats
 
 GRID = 512
@@ -38,17 +39,17 @@ def gaps(values: Floats, depth: float = DEPTH) -> list[float]:
 
 
 def _bandwidth(logs: Floats, values: Floats) -> float:
-    low, middle, high = np.quantile(logs, (0.25, 0.5, 0.75))
-    spread = min(float(logs.std()), float(high - low) / 1.34 or math.inf)
+    low, middle, high = quantiles(logs, (0.25, 0.5, 0.75))
+    spread = min(float(logs.std()), (high - low) / 1.34 or math.inf)
     distinct = np.unique(values)
-    resolution = float(np.median(np.diff(distinct))) / math.exp(float(middle)) if distinct.size > 1 else 0.0
+    resolution = median(np.diff(distinct)) / math.exp(middle) if distinct.size > 1 else 0.0
     silverman = float(0.9 * spread * logs.size**-0.2)
     return max(silverman, 0.6 * min(resolution, 1.0), SMALLEST_BANDWIDTH)
 
 
 def _density(logs: Floats, bandwidth: float) -> tuple[Floats, Floats]:
     """Grid and unnormalised density over all but the most extreme 0.1 % on both sides."""
-    low, high = (float(q) for q in np.quantile(logs, (0.001, 0.999)))
+    low, high = quantiles(logs, (0.001, 0.999))
     edges = np.linspace(low - 4.0 * bandwidth, high + 4.0 * bandwidth, GRID + 1)
     counts = np.histogram(logs, edges)[0].astype(np.float64)
     width = float(edges[1] - edges[0])

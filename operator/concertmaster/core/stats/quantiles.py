@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
@@ -27,6 +28,7 @@ def student_tail(t: float, df: float) -> float:
     return half if t >= 0 else 1.0 - half
 
 
+@lru_cache(maxsize=1024)  # a hundred evaluations of the tail for each, and few different ones
 def student_quantile(p: float, df: float) -> float:
     """The p-quantile of Student's t with ``df`` degrees of freedom, to about 1e-10."""
     if not 0.0 <= p <= 1.0 or not df > 0:

@@ -51,17 +51,7 @@ class CriticalShare:
 
 def critical_chain(run: ExecutedRun) -> tuple[Attempt, ...]:
     """The pods that determined the observed makespan, first to last."""
-    if not run.usable:
-        return ()
-    done = run.done
-    step = max(range(len(done)), key=done.__getitem__)
-    chain: list[Attempt] = []
-    while step >= 0:
-        rows = run.chains[step]
-        if rows:
-            chain.extend(reversed(max(rows, key=lambda row: row[-1].finished)))
-        step = max(run.parents[step], key=done.__getitem__, default=-1)
-    return tuple(reversed(chain))
+    return run.critical
 
 
 def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
@@ -83,7 +73,21 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
     """Where the makespan went, along the critical chain; None when the run cannot be replayed."""
     if not run.usable:
         return None
-    return total_split((*(split for _, split in chain_splits(run)), TimeSplit(controller=run.tail)))
+    lag = queued = pending = starting = work = retry = 0.0
+    chain = run.critical
+    before: Attempt | None = None
+    for a in chain:
+        if a.failed and a is not chain[-1]:
+            retry += a.total
+        else:
+            if before is not None and before.step == a.step and before.item == a.item:
+                retry += a.lag
+            else:
+                lag += a.lag
+            queued, pending = queued + a.queued, pending + a.pending
+            starting, work = starting + a.starting, work + a.work
+        before = a
+    return TimeSplit(lag + run.tail, queued, pending, starting, work, retry)
 
 
 def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:

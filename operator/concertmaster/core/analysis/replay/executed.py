@@ -16,7 +16,7 @@ from dataclasses import replace
 from concertmaster.core.analysis.graph import LONGEST
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, Row, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
-from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun, Limit
+from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowGraph
 
@@ -104,7 +104,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     shared = min([chain[0].lag for items in chains for chain in items])
     limits = (*limits, *_capacity(chains, shared))
     pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
-    lengths = tuple([max([chain_length(chain) for chain in items], default=0.0) for items in pieces])
+    lengths = tuple([_longest(items) for items in pieces])
     first = [own[0].begin if own else math.inf for own in placed.rows]
     ranks = [0] * len(first)
     for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
@@ -130,8 +130,31 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         makespan=end,
         replayed=replayed,
         usable=True,
+        critical=_critical(done, chains, parents),
         problems=tuple(dict.fromkeys(problems)),
     )
+
+
+def _critical(
+    done: Sequence[float], chains: Sequence[Sequence[tuple[Attempt, ...]]], parents: Sequence[Sequence[int]]
+) -> tuple[Attempt, ...]:
+    """From the step that ended last, each time to the one that was waited for longest."""
+    step = max(range(len(done)), key=done.__getitem__)
+    found: list[Attempt] = []
+    while step >= 0:
+        rows = chains[step]
+        if rows:
+            last = rows[0] if len(rows) == 1 else max(rows, key=lambda row: row[-1].finished)
+            found.extend(reversed(last))
+        step = max(parents[step], key=done.__getitem__, default=-1)
+    found.reverse()
+    return tuple(found)
+
+
+def _longest(items: Sequence[Chain]) -> float:
+    if len(items) == 1:
+        return chain_length(items[0])
+    return max([chain_length(chain) for chain in items], default=0.0)
 
 
 def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:

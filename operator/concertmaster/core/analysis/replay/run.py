@@ -71,8 +71,9 @@ class ExecutedRun:
     each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
     ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form of the simulation;
     ``ranks``: the steps' order by their first pod; ``pods``: how many each had. ``shared_lag``: least controller lag of
-    a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``replayed``
-    is what the unchanged replay gives. Not ``usable``: ``problems`` says why, and the rest is empty.
+    a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``critical``
+    are the pods that determined it, first to last; ``replayed`` is what the unchanged replay gives. Not ``usable``:
+    ``problems`` says why, and the rest is empty.
     """
 
     run: str
@@ -91,6 +92,7 @@ class ExecutedRun:
     makespan: float = float("nan")
     replayed: float = float("nan")
     usable: bool = False
+    critical: tuple[Attempt, ...] = ()
     problems: tuple[str, ...] = ()
 
     def chains_of(self, step: str) -> tuple[tuple[Attempt, ...], ...]:

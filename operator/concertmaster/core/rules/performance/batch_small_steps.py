@@ -45,11 +45,14 @@ def _pods(runs: Sequence[ExecutedRun]) -> dict[str, _Pods]:
     for run in runs:
         for name in run.index:
             chains = run.chains_of(name)
-            if chains:
-                counts.setdefault(name, []).append(len(chains))
-            for a in (a for chain in chains for a in chain):
-                work.setdefault(name, []).append(a.work)
-                overhead.setdefault(name, []).append(a.pending + a.starting)
+            if not chains:
+                continue
+            counts.setdefault(name, []).append(len(chains))
+            works, overheads = work.setdefault(name, []), overhead.setdefault(name, [])
+            for chain in chains:
+                for a in chain:
+                    works.append(a.work)
+                    overheads.append(a.pending + a.starting)
     return {
         n: _Pods(n, int(median(counts[n]) or 0), median(work[n]) or 0.0, median(overhead[n]) or 0.0) for n in counts
     }

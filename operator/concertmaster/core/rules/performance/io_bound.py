@@ -13,7 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.usage import mean_cores
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level, StepExecution
+from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 
 _MIB = 1024.0**2
@@ -32,6 +32,8 @@ class _Seen:
 
 def _seen(execution: StepExecution) -> _Seen | None:
     seconds = execution.duration
+    if len(execution.containers) == 1:
+        return _seen_alone(execution.containers[0], seconds)
     main = [c for c in execution.containers if not c.init]
     cores = [v for v in (mean_cores(c, seconds) for c in main) if v is not None]
     if not seconds or not cores or any(c.ambiguous for c in main):
@@ -42,6 +44,18 @@ def _seen(execution: StepExecution) -> _Seen | None:
         sum(cores),
         min(1.0, max(stalls) / seconds) if stalls else None,
         sum(sizes) / seconds if sizes else None,
+    )
+
+
+def _seen_alone(container: ContainerFact, seconds: float | None) -> _Seen | None:
+    """The same of a pod with one container, which most have."""
+    cores = mean_cores(container, seconds)
+    if not seconds or cores is None or container.init or container.ambiguous:
+        return None
+    stalled, read, written = container.io_waiting_seconds, container.fs_read_bytes, container.fs_write_bytes
+    moved = None if read is None and written is None else (read or 0.0) + (written or 0.0)
+    return _Seen(
+        cores, None if stalled is None else min(1.0, stalled / seconds), moved / seconds if moved is not None else None
     )
 
 

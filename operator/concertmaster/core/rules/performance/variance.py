@@ -27,7 +27,9 @@ _ONE_SIDED = 1.2816  # 90 % confidence
 
 def _longest(by_run: ByRun) -> dict[str, StepExecution]:
     """The slowest execution of each run: the one the run waits for."""
-    return {run: max(rows, key=lambda e: e.duration or 0.0) for run, rows in by_run.items()}
+    return {
+        run: rows[0] if len(rows) == 1 else max(rows, key=lambda e: e.duration or 0.0) for run, rows in by_run.items()
+    }
 
 
 def _by_size(rows: Sequence[StepExecution]) -> float | None:

@@ -103,6 +103,9 @@ def _retried(runs: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:
                 chains.setdefault((run.run, e.step, e.item), []).append(e)
     counts: dict[str, tuple[int, int]] = {}
     for (_, step, _), rows in chains.items():
+        if len(rows) == 1:
+            counts.setdefault(step, (0, 0))
+            continue
         tried, helped = counts.get(step, (0, 0))
         good = any(e.outcome is Outcome.SUCCEEDED for e in rows)
         counts[step] = (tried + len(rows) - 1, helped + (good and len(rows) > 1))

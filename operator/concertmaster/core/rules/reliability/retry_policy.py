@@ -34,6 +34,9 @@ _HOPELESS = 0.1  # a retry that helps less often than this
 _SEEN = 10  # retries below which nothing is said about their success
 
 
+_AT_ONCE = Chain((True,))
+
+
 @dataclass(slots=True)
 class _Attempts:
     """The attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
@@ -55,11 +58,17 @@ def _collect(runs: tuple[RunRecord, ...]) -> dict[str, _Attempts]:
         for e in run.steps:
             if e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
                 groups.setdefault((e.step, e.item), []).append(e)
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         for (step, _), rows in groups.items():
+            if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # what nearly all of them are
+                own = found.setdefault(step, _Attempts())
+                counts[step] = counts.get(step, 0) + 1
+                own.seconds += rows[0].duration or 0.0
+                own.chains.append(_AT_ONCE)
+                continue
             rows.sort(key=lambda e: (e.attempt, e.started or 0.0))
             own = found.setdefault(step, _Attempts())
-            counts[step] += 1
+            counts[step] = counts.get(step, 0) + 1
             own.seconds += sum(e.duration or 0.0 for e in rows)
             classes = [c for c in (classify(e) for e in rows) if c is not None]
             if FailureClass.OOM in classes:
