@@ -188,7 +188,7 @@ def summary(rows: Sequence[Campaign], kinds: Sequence[str] = KINDS) -> dict[str,
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as lines of benchmarks/RESULTS.md."""
     found, runs = result["summary"], result["summary"]["runs_to_verdict"]
-    by_rule = "; ".join(f"{rule} {p} % of {n}" for rule, (p, n) in found["inside_by_rule"].items())
+    by_rule = "; ".join(f"{rule} {p}% of {n}" for rule, (p, n) in found["inside_by_rule"].items())
     return [
         "",
         f"## Changes through the whole loop ({found['campaigns']} simulated campaigns; `make bench-changes`)",
@@ -198,11 +198,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         "| what | must | measured |",
         "|---|---|---|",
-        f"| measured effect inside the promised 90 % interval | 80 to 98 % | {found['inside_percent']} % of"
+        f"| measured effect inside the promised 90% interval | 80 to 98% | {found['inside_percent']}% of"
         f" {found['inside_of']} ({by_rule}) |",
-        f"| good changes taken back | <= 5 % | {found['false_restores_percent']} % |",
-        f"| changes that came with 20 % longer work caught | >= 90 % | {found['slower_caught_percent']} % |",
-        f"| changes that came with memory kills caught | - | {found['kills_caught_percent']} % |",
+        f"| good changes taken back | <= 5% | {found['false_restores_percent']}% |",
+        f"| changes that came with 20% longer work caught | >= 90% | {found['slower_caught_percent']}% |",
+        f"| changes that came with memory kills caught | - | {found['kills_caught_percent']}% |",
         f"| runs to the verdict (median): faster, cheaper, slower, kills | - | {runs['faster']}, {runs['cheaper']},"
         f" {runs['slower']}, {runs['kills']} |",
     ]

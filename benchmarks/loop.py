@@ -56,17 +56,17 @@ def figures(found: Sequence[Outcome]) -> dict[str, Any]:
 
 def _told(found: Mapping[str, Any]) -> list[str]:
     """The cells of one column."""
-    by_rule = "; ".join(f"{rule} {p} % of {n}" for rule, (p, n) in found["inside_by_rule"].items())
+    by_rule = "; ".join(f"{rule} {p}% of {n}" for rule, (p, n) in found["inside_by_rule"].items())
 
     def each(key: str) -> str:
         return ", ".join("-" if found[key][k] is None else str(found[key][k]) for k in KINDS)
 
     return [
-        f"{found['inside_percent']} % of {found['inside_of']} ({by_rule})",
-        f"{found['false_restores_percent']} %",
-        f"{found['slower_caught_percent']} %",
-        f"{found['kills_caught_percent']} %",
-        f"{found['starved_faster_percent']} %",
+        f"{found['inside_percent']}% of {found['inside_of']} ({by_rule})",
+        f"{found['false_restores_percent']}%",
+        f"{found['slower_caught_percent']}%",
+        f"{found['kills_caught_percent']}%",
+        f"{found['starved_faster_percent']}%",
         each("runs_to_verdict"),
         each("minutes_to_verdict"),
         each("undecided"),
@@ -78,9 +78,9 @@ def lines(result: dict[str, Any]) -> list[str]:
     batches = result["batches"]
     kinds = ", ".join(KINDS)
     heads = [
-        ("measured effect inside the promised 90 % interval", "80 to 98 %"),
-        ("good changes taken back", "<= 5 %"),
-        ("changes that made the run 20 % longer caught in time", ">= 90 %"),
+        ("measured effect inside the promised 90% interval", "80 to 98%"),
+        ("good changes taken back", "<= 5%"),
+        ("changes that made the run 20% longer caught in time", ">= 90%"),
         ("changes after which pods were killed for memory caught", "-"),
         ("starved steps proven faster", "-"),
         (f"runs to the verdict (median): {kinds}", "-"),

@@ -266,7 +266,7 @@ class Outcome:
         measured = "unknown" if c.measured is None else f"{100 * c.measured:.1f}"
         return (
             f"{c.kind} {c.rule} {c.verdict}{' restored' if c.restored else ''} after {c.runs} runs and"
-            f" {self.seconds:.0f} s: promised {promised} %, measured {measured} % on {self.measured_runs} runs;"
+            f" {self.seconds:.0f} s: promised {promised}%, measured {measured}% on {self.measured_runs} runs;"
             f" {self.said}"
         )
 

@@ -101,9 +101,9 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The result as lines of benchmarks/RESULTS.md."""
     told = {0.8: "a fifth faster", 1.0: "as before", 1.25: "a quarter slower"}
     rows = [
-        f"| {told.get(row['factor'], row['factor'])} ({row['campaigns']}) | {row['without']['inside']} %,"
-        f" {row['with']['inside']} % | {row['without']['false']} %, {row['with']['false']} % |"
-        f" {row['without']['caught']} %, {row['with']['caught']} % |"
+        f"| {told.get(row['factor'], row['factor'])} ({row['campaigns']}) | {row['without']['inside']}%,"
+        f" {row['with']['inside']}% | {row['without']['false']}%, {row['with']['false']}% |"
+        f" {row['without']['caught']}%, {row['with']['caught']}% |"
         for row in result["summary"]
     ]
     return [

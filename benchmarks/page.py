@@ -26,7 +26,7 @@ def page(result: dict[str, Any]) -> str:
         "# Results",
         "",
         f"Written by `make bench` at commit {about['commit']} on {about['date']}, Python {about['python']}, numpy"
-        f" {about['numpy']}. Default settings only. Cells read value [90 % interval] @ side figure; a peer counts only if it"
+        f" {about['numpy']}. Default settings only. Cells read value [90% interval] @ side figure; a peer counts only if it"
         " keeps the limits of the target; * marks a peer's recorded figure.",
         "",
         f"## Accuracy ({result['accuracy']['set']} part of each set)",

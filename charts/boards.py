@@ -152,7 +152,7 @@ CHANGES = (
         ("sum(increase(concertmaster_changes_failed_total[1d]))", "failed"),
     ]),
     Panel("Plans kept back by gates", "In the last cycle; explain prints every gate of a recommendation.", [
-        ("sum by (gate) (concertmaster_changes_refused) > 0", "{{gate}}"),
+        ("sum by (check) (concertmaster_changes_refused) > 0", "{{check}}"),
     ]),
     Panel("Time to the verdict", "From the write of a change; 90th percentile and median of a week.", [
         ("histogram_quantile(0.9, sum by (le) (increase(concertmaster_changes_verdict_seconds_bucket[7d])))", "90th"),

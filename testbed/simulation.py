@@ -12,7 +12,7 @@ Annotations (all optional; amounts are Kubernetes quantities; they describe the 
 - `sim/pressure-percent`: what the kernel's pressure figures say of the time spent waiting for CPU; 100.
 - `sim/burst-cpu`, `sim/burst-percent`: with a CPU request below the first, the run takes so much longer: it has bursts
   that no sample shows.
-- `sim/memory-peak`: working set at its peak; 64Mi. It grows evenly from a tenth to all of it over the first 80 % of the
+- `sim/memory-peak`: working set at its peak; 64Mi. It grows evenly from a tenth to all of it over the first 80% of the
   run; at the memory limit the container is OOM-killed, with `sim/crowded: "true"` (a node short of memory) at the request.
 - `sim/jitter-percent`, `sim/memory-jitter-percent`: spread of duration and peak, evenly up to this much up or down,
   drawn from the pod's uid (so that both readers of the annotations draw the same).

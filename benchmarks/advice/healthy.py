@@ -9,7 +9,7 @@ from benchmarks.advice.plant import Flow, Rng, base, fitted
 
 
 def healthy(rng: Rng, name: str) -> Flow:
-    """One workflow; CV 3 to 40 %, requests used to 50 to 95 %."""
+    """One workflow; CV 3 to 40%, requests used to 50 to 95%."""
     engine = str(rng.choice(["argo", "cron", "tekton", "cronjob"]))
     every = float(rng.choice([1, 2, 3, 4, 6, 12, 24])) * HOUR
     flow = base(rng, name, every=every, engine=engine)

@@ -8,10 +8,10 @@ from typing import Any
 RESULT = Path(__file__).parents[1] / "results" / "advice.json"
 
 _MEASURES = (
-    ("recall", "right rule, step, number and interval", ">= 95 %"),
-    ("precision", "published recommendations that are right", ">= 95 %"),
-    ("healthy_with_items", "healthy workflows with an item", "<= 1 %"),
-    ("top_five_in_seven", "true five most valuable within the first seven", "100 %"),
+    ("recall", "right rule, step, number and interval", ">= 95%"),
+    ("precision", "published recommendations that are right", ">= 95%"),
+    ("healthy_with_items", "healthy workflows with an item", "<= 1%"),
+    ("top_five_in_seven", "true five most valuable within the first seven", "100%"),
 )
 
 
@@ -27,7 +27,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         "| measure | | target | measured |",
         "|---|---|---|---|",
     ]
-    out += [f"| {name} | {what} | {target} | {100 * result[name]:.1f} % |" for name, what, target in _MEASURES]
+    out += [f"| {name} | {what} | {target} | {100 * result[name]:.1f}% |" for name, what, target in _MEASURES]
     out += [
         "",
         "| kind | planted | found | right step | right number | interval | wrong beside it |",
@@ -41,7 +41,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def plain(result: dict[str, Any]) -> str:
     """The same for a terminal."""
-    head = [f"{name}: {100 * result[name]:.1f} % ({what}, {target})" for name, what, target in _MEASURES]
+    head = [f"{name}: {100 * result[name]:.1f}% ({what}, {target})" for name, what, target in _MEASURES]
     weak = [f"{k}: {row}" for k, row in result["kinds_table"].items() if _weak(row)]
     rest = [f"on healthy workflows: {result['healthy_items']}", f"wrong: {result['wrong']}"]
     return "\n".join([*head, *weak, *rest])

@@ -53,7 +53,7 @@ CASES: dict[str, dict[str, str]] = {
     "ConcertmasterCyclesFailing": {'concertmaster_failures_total{stage="cycle"}': OFTEN},
     "ConcertmasterStatusRefused": {'concertmaster_status_writes_total{kind="profile",outcome="rejected"}': OFTEN},
     "ConcertmasterRightsMissing": {'concertmaster_kubernetes_requests_total{verb="GET",code="403"}': OFTEN},
-    "ConcertmasterChangeTakenBack": {'concertmaster_changes_restored_total{ground="Worse"}': OFTEN},
+    "ConcertmasterChangeRolledBack": {'concertmaster_changes_restored_total{ground="Worse"}': OFTEN},
     "ConcertmasterChangesOrphaned": {"concertmaster_changes_orphaned": ALWAYS},
     "ConcertmasterStandsStill": {'concertmaster_active{pod="a"}': NEVER},
     "ConcertmasterTwice": {'concertmaster_active{pod="b"}': NEVER},

@@ -323,7 +323,7 @@ def test_a_second_replica_stands_still(bed: Bed, place: str, prometheus: Prometh
         with deployed(bed, "cm", place, tmp_path / "b", pod="cm-b") as second:
             line = wait_for(
                 "the second to say so",
-                lambda: [x for x in second.read() if "standing still: cm-a holds the lease" in x["msg"]],
+                lambda: [x for x in second.read() if "standby: cm-a holds the lease" in x["msg"]],
             )
             assert len(line) == 1
             first.next_cycles(1)

@@ -133,7 +133,7 @@ def test_repeated_inputs_are_found_and_new_ones_are_not(
     # and an entry is not renewed by a hit.
     assert item["action"] == "Keep the results of fetch for 12h"
     assert item["because"].startswith("9 of its 12 executions with known inputs repeat those of an earlier one")
-    assert "75 %" in item["because"]
+    assert "75%" in item["because"]
     assert (
         '1/memoize","value":{"key":"get-{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}","maxAge":"12h"'
         in item["how"]

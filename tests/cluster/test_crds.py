@@ -204,7 +204,7 @@ STATUS = {
             "category": "Performance",
             "current": "500m",
             "effort": "Low",
-            "expected": "12 to 19 %, likely 15 % (4m10s) of each run",
+            "expected": "12 to 19%, likely 15% (4m10s) of each run",
             "how": "kubectl concertmaster explain nightly cpu-request.train",
             "id": "cpu-request.train",
             "otherwise": "runs stay 4m10s longer than they need to be",
@@ -224,7 +224,7 @@ STATUS = {
         "p95": "34m10s",
         "successPercent": "96.7",
         "target": "CronJob/nightly",
-        "top": "train: cpu 500m -> 2, 15 % faster",
+        "top": "train: cpu 500m -> 2, 15% faster",
     },
 }
 
@@ -254,7 +254,7 @@ def test_kubectl_get_answers_by_itself(api: Cluster, described: str) -> None:
         "OPEN": "1",
         "IMPACT": "120",
         "READY": "True",
-        "TOP": "train: cpu 500m -> 2, 15 % faster",
+        "TOP": "train: cpu 500m -> 2, 15% faster",
     }
     (wide,) = table(api.kubectl("get", "wfp", "-n", described, "-o", "wide"))
     assert (wide["RUNS"], wide["POLICY"]) == ("30", "OptimizationPolicy/team-data")
@@ -362,7 +362,7 @@ def test_the_phase_and_the_verdict_are_closed_lists(api: Cluster, namespace: str
     patch = ("patch", "wfc", CHANGE["metadata"]["name"], "-n", namespace, "--subresource=status", "--type=merge", "-p")
     api.kubectl(*patch, json.dumps({"status": {"phase": "Verifying", "verdict": "Improved", "restored": False}}))
     assert "Unsupported value" in refusal(api, *patch, json.dumps({"status": {"phase": "Done"}}))
-    assert "without the sign" in refusal(api, *patch, json.dumps({"status": {"measured": {"likely": "15 %"}}}))
+    assert "without the sign" in refusal(api, *patch, json.dumps({"status": {"measured": {"likely": "15%"}}}))
 
 
 # Left out: what is finer than the server keeps for resources (1m).

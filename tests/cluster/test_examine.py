@@ -102,7 +102,7 @@ def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePro
 
 def test_an_empty_store_fails_what_advice_needs(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus().url)
-    assert checks["metrics store"].mark is Mark.OK
+    assert checks["metrics source"].mark is Mark.OK
     assert checks["kube_pod_info"].mark is Mark.FAIL
     assert checks["kube_pod_created"].mark is Mark.WARN
 
@@ -112,5 +112,5 @@ def test_a_store_that_does_not_answer_is_one_finding() -> None:
         taken.bind(("127.0.0.1", 0))
         checks = examined(f"http://127.0.0.1:{taken.getsockname()[1]}")
     (check,) = checks.values()
-    assert (check.name, check.mark) == ("metrics store", Mark.FAIL)
+    assert (check.name, check.mark) == ("metrics source", Mark.FAIL)
     assert "Connection refused" in check.result

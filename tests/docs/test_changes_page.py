@@ -74,7 +74,7 @@ HELD: dict[str, tuple[str, str]] = {
         FRESH,
         "test_a_value_from_outside_the_bounds_is_changed_only_when_a_person_says_so",
     ),
-    "Every gate must be open": (LOOP, CLOSED),
+    "Every check must pass": (LOOP, CLOSED),
     "One change per workflow": (LOOP, "test_harm_is_taken_back_and_the_cooldown_doubles"),
     "While a change of an object": (TASKS, "test_two_changes_of_one_task_are_never_in_flight_together"),
     "Windows follow": (GATE, "test_windows_follow_their_own_zone_through_both_changes_of_the_clock"),
@@ -87,9 +87,12 @@ HELD: dict[str, tuple[str, str]] = {
         TASKS,
         "test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_about",
     ),
-    "Of a change under proof": (LOOP, "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo"),
+    "Of a change under verification": (
+        LOOP,
+        "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo",
+    ),
     "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
-    "Advice moves a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
+    "Recommendations move a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
     "With `approvals": (REAL, "test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_name"),
     "Runs before the change": (
         PROOF,
@@ -105,7 +108,7 @@ HELD: dict[str, tuple[str, str]] = {
     "More failing runs": (PROOF, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
     "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
-    "A change that was taken back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
+    "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
     "What was promised": (
         "tests/unit/core/changes/test_ledger.py",
         "test_broken_promises_shrink_the_next_ones_step_by_step",
@@ -133,7 +136,7 @@ def test_every_line_is_held_by_a_test_that_exists(line: str) -> None:
 
 
 def test_the_runs_a_proof_needs_are_as_the_page_says() -> None:
-    rows = re.findall(r"^\| (\d+) % \| (.*) \|$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+)% \| (.*) \|$", PAGE, re.MULTILINE)
     assert len(rows) == 5
     for noise, cells in rows:
         for before, cell in zip((10, 30, 60, 200), cells.split(" | "), strict=True):
@@ -148,7 +151,7 @@ def test_no_test_stands_for_a_line_that_is_gone() -> None:
 
 def test_the_table_names_every_gate_and_each_has_its_test() -> None:
     cells = re.findall(r"^\| ([a-z][-a-z, ]*) \| ", PAGE, re.MULTILINE)
-    named = {gate.strip() for cell in cells if cell != "gate" for gate in cell.split(",")}
+    named = {gate.strip() for cell in cells if cell != "check" for gate in cell.split(",")}
     known = {v.check for v in run_checks(planned(), Situation(0.0))}
     assert len(known) == len(CHECKS)
     assert named == known

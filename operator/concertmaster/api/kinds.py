@@ -114,7 +114,7 @@ KINDS: tuple[Kind, ...] = (
             Column("Phase", ".status.phase", "Where the change is in its life."),
             Column("Decision", ".spec.decision", "What was decided."),
             Column("Verdict", ".status.verdict", "What the runs after it showed."),
-            Column("Restored", ".status.restored", "Whether it was taken back.", type="boolean", priority=1),
+            Column("Restored", ".status.restored", "Whether it was rolled back.", type="boolean", priority=1),
             Column("By", ".spec.decidedBy", "Who decided.", priority=1),
             _AGE,
         ),

@@ -123,7 +123,7 @@ def _convert(node: Schema, definitions: Mapping[str, Schema], path: str, seen: t
     node, seen = _flatten(node, definitions, path, seen)
     for keyword in _UNSUPPORTED:
         if keyword in node:
-            raise SchemaError(f"{path}: {keyword} cannot be said in a CRD; use plain fields and a CEL rule")
+            raise SchemaError(f"{path}: {keyword} cannot be expressed in a CRD; use plain fields and a CEL rule")
     result = {key: value for key, value in node.items() if key not in _DROPPED}
     if "const" in result:
         result["enum"] = [result.pop("const")]
@@ -156,7 +156,7 @@ def _flatten(
         elif "anyOf" in node:
             branches = [branch for branch in node["anyOf"] if branch.get("type") != "null"]
             if len(branches) != 1:
-                raise SchemaError(f"{path}: a choice of types cannot be said in a CRD; use one type")
+                raise SchemaError(f"{path}: a choice of types cannot be expressed in a CRD; use one type")
             inner, outer = branches[0], {key: value for key, value in node.items() if key != "anyOf"}
             if outer.get("default", ...) is None:
                 del outer["default"]

@@ -144,7 +144,7 @@ def span_options(command: F) -> F:
                 help="YAML file or directory with workflows, profiles and policies; may be given again.",
             ),
             click.option(
-                "--window", callback=duration, help="How far back to look. Default: as the policy says, else 14d."
+                "--window", callback=duration, help="Period to analyse. Default: as the policy says, else 14d."
             ),
             click.option("--until", metavar="TIME", callback=moment, help="End of the window. Default: now."),
         )
@@ -164,7 +164,7 @@ def facts_option(command: F) -> F:
         "--facts",
         "facts_file",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="File written by concertmaster record, instead of a metrics store.",
+        help="File written by concertmaster record, instead of a metrics source.",
     )
     return cast("F", option(source_options(span_options(call))))
 

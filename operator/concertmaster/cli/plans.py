@@ -142,9 +142,9 @@ class Planner:
             "  For Git (kustomization.yaml):",
             *_indented(yaml.safe_dump({"patches": [entry]}, sort_keys=False, width=110)),
         ]
-        out += ["", "  Gates:"]
+        out += ["", "  Checks:"]
         for result in run_checks(made, self._situation(made, raw)):
-            out.append(f"    {'open  ' if result.passed else 'closed'}  {result.check:<17} {result.message}")
+            out.append(f"    {'passed ' if result.passed else 'blocked'}  {result.check:<17} {result.message}")
         return [*out, *(f"    note: {note}" for note in self._notes), ""]
 
     def _history(self, recommendation: str) -> list[str]:
@@ -168,7 +168,7 @@ class Planner:
         resource = target_resource(str(ref.get("apiVersion")), kind)
         if resource is None or not recommendation.edits:
             raise Refused(
-                f"{item['id']} is work for a person: it sets no field, or its command is too long to read back"
+                f"{item['id']} cannot be applied automatically: it sets no field, or its command is too long to read back"
             )
         space = self._namespace if resource.namespaced else None
         raw = self._client.get(resource.path(space, name))

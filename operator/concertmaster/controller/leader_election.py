@@ -141,5 +141,5 @@ class LeaderElection:
     def _waiting(self, found: LeaseResult) -> str:
         lease = f"{self._where.namespace}/{self._where.name}"
         if found.standing is LeaseState.OTHER:
-            return f"standing still: {found.holder} holds the lease {lease}; one operator works at a time"
+            return f"standby: {found.holder} holds the lease {lease}; one operator works at a time"
         return f"waiting for the lease {lease}: {found.message}"

@@ -244,7 +244,7 @@ class WorkflowChangeView:
         """The command that takes it back, for a person."""
         target, inverse = self.target, self.operations("inverse")
         if target is None or inverse is None or self.forged() is not None:
-            return "its plan is lost; look at the object's own history"
+            return "its plan is lost; see the object's own history"
         where = f" -n {shlex.quote(target.namespace)}" if target.namespace else ""
         patch = compact(inverse).replace("'", "'\\''")
         return f"kubectl{where} patch {target.kind.lower()} {shlex.quote(target.name)} --type=json -p '{patch}'"

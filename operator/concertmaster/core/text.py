@@ -37,13 +37,13 @@ def duration(seconds: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """``41 %`` from 0.41; ``unknown`` for None."""
+    """``41%`` from 0.41; ``unknown`` for None."""
     if share is None or not math.isfinite(share):
         return "unknown"
     value = 100.0 * share
     if digits == 0 and 0 < abs(value) < 1:
-        return f"{value:.1f} %"
-    return f"{value:.{digits}f} %"
+        return f"{value:.1f}%"
+    return f"{value:.{digits}f}%"
 
 
 def memory_quantity(size: float) -> str:

@@ -37,8 +37,8 @@ def translate(error: sqlite3.Error, path: str) -> HistoryError:
         ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC", "SQLITE_TOOBIG")
     ):
         return HistoryFull(
-            f"history {path} has no room to write ({error}). Nothing was lost: the write is repeated from the metrics "
-            "once there is room. Enlarge the volume of historyPath, or lower maxRuns or the window; if it has room, see "
+            f"history {path} has no space left to write ({error}). Nothing was lost: the write is repeated from the metrics "
+            "once there is space. Enlarge the volume of historyPath, or lower maxRuns or the window; if it has space, check "
             "whether it has become read-only."
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):

@@ -92,7 +92,7 @@ def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str |
     except NotFound:
         return MadeResult(CreateOutcome.GONE)
     except Conflict:
-        return MadeResult(CreateOutcome.FAILED, f"{ref} changed in the meantime; the next cycle looks again")
+        return MadeResult(CreateOutcome.FAILED, f"{ref} changed in the meantime; the next cycle tries again")
     except KubeError as error:
         return _failure(error, str(ref), "delete")
     return MadeResult(CreateOutcome.DONE)

@@ -1,6 +1,6 @@
 """The impact of a recommendation as one line of a status, and read back from it.
 
-``41 run-hours (35 to 47), 3 failed runs (1 to 5), 12.5 USD (10 to 15) a month``: what is saved or avoided, with the 90 %
+``41 run-hours (35 to 47), 3 failed runs (1 to 5), 12.5 USD (10 to 15) a month``: what is saved or avoided, with the 90%
 interval. A status holds no floating-point numbers, so that this line is what ranks recommendations of different workflows.
 """
 

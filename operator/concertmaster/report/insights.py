@@ -29,7 +29,7 @@ def _change(measured: ChangeEffect) -> str:
     counts = f"{effect.runs_after} runs after against {effect.runs_before} before"
     if not math.isfinite(effect.ratio):
         return f"{head} cannot be judged yet: {effect.reason}"
-    span = f"95 % interval {100 * (effect.low - 1):+.0f} to {100 * (effect.high - 1):+.0f} %, {counts}"
+    span = f"95% interval {100 * (effect.low - 1):+.0f} to {100 * (effect.high - 1):+.0f}%, {counts}"
     if effect.verdict is Verdict.WORSE:
         return f"{head} made runs {text.percent(effect.ratio - 1)} longer ({span})"
     if effect.verdict is Verdict.IMPROVED:
@@ -104,7 +104,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     if insights.next_run.seconds is not None:
         seconds = insights.next_run.seconds
         lines.append(
-            f"The next run will take about {text.duration(seconds.likely)}, with 90 % probability"
+            f"The next run will take about {text.duration(seconds.likely)}, with 90% probability"
             f" {text.duration(seconds.low)} to {text.duration(seconds.high)}"
         )
     if insights.change is not None:

@@ -68,7 +68,7 @@ def _workflow(view: dict[str, Any]) -> list[str]:
             "   ```",
         ]
     if not view["recommendations"]:
-        lines.append(f"No advice: {waiting(view)}.")
+        lines.append(f"No recommendations: {waiting(view)}.")
     return [*lines, ""]
 
 

@@ -24,7 +24,7 @@ from concertmaster.core.times import iso, parse_time
 
 _NOTHING = "(nothing)"
 _NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
-_EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} %(?: \({_NUMBER} to {_NUMBER} %\))?)?")
+_EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} ?%(?: \({_NUMBER} to {_NUMBER} ?%\))?)?")
 _OWN = frozenset({"dismissal", "id", "note", "promised", "sets", "since", "state", "trackRecord"})
 _DECISION = 400
 SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "impact", "severity"}
@@ -125,11 +125,11 @@ def fields(changed: Sequence[Field]) -> str | None:
 
 
 def effect(effect: RelativeEffect) -> str:
-    """``Cost -58 % (-62 to -54 %)``; the measure alone without numbers."""
+    """``Cost -58% (-62 to -54%)``; the measure alone without numbers."""
     if effect.likely is None:
         return effect.measure
-    span = f" ({_points(effect.low)} to {_points(effect.high)} %)" if None not in (effect.low, effect.high) else ""
-    return f"{effect.measure} {_points(effect.likely)} %{span}"
+    span = f" ({_points(effect.low)} to {_points(effect.high)}%)" if None not in (effect.low, effect.high) else ""
+    return f"{effect.measure} {_points(effect.likely)}%{span}"
 
 
 def _points(share: float | None) -> str:
@@ -147,14 +147,14 @@ def describe_result(result: ImplementationResult) -> str:
     if result.verdict is None:
         so_far = f"; so far {seen}" if seen else ""
         return f"being measured: {runs}{so_far}{promise}"
-    end = "; taken back since" if result.undone else ""
+    end = "; rolled back since" if result.undone else ""
     if seen is None:
         return f"{result.verdict.value}: {runs}{promise}{end}"
     return f"{result.verdict.value}: {seen}{promise}; {runs}{end}"
 
 
 def _amount(effect: RelativeEffect) -> str | None:
-    """``12 % shorter runs (10 to 14 %)``; None without numbers."""
+    """``12% shorter runs (10 to 14%)``; None without numbers."""
     if effect.likely is None:
         return None
     less, more = {

@@ -55,12 +55,9 @@ def words(item: Recommendation, currency: str) -> Document:
 
 
 def objective_line(assessment: ObjectiveAssessment) -> str:
-    """One objective: verdict, figure, target, how far off, and where it is going."""
-    distance = ""
-    if assessment.margin is not None:
-        distance = f", {text.percent(abs(assessment.margin))} {'to spare' if assessment.margin >= 0 else 'beyond it'}"
-    figures = f"{assessment.verdict.value}, {assessment.actual} of {assessment.target}{distance}"
-    return f"{assessment.name}: {figures}; trend {assessment.trend.value.lower()}"
+    """One objective: verdict, figure, target and where the figure is going."""
+    a = assessment
+    return f"{a.name}: {a.verdict.value}, {a.actual} (target {a.bound} {a.target}), {a.trend.value.lower()}"
 
 
 def _percent_string(share: float | None) -> str | None:
@@ -105,7 +102,9 @@ def step_line(step: StepAnalysis) -> str:
     if duration.cv is not None and duration.variance is not None:
         parts.append(f"variance {duration.variance:.3g} s2 (CV {duration.cv:.2f})")
     if step.path is not None:
-        parts.append(f"drag {text.duration(step.path.drag)}, critical in {text.percent(step.path.share)} of runs")
+        parts.append(
+            f"critical-path time {text.duration(step.path.drag)}, critical in {text.percent(step.path.share)} of runs"
+        )
     if failures.failed:
         classes = ", ".join(f"{count} {kind.value}" for kind, count in failures.by_class)
         parts.append(f"{failures.failed} failed ({classes})")

@@ -132,7 +132,7 @@ def workflow_text(view: dict[str, Any]) -> str:
         )
         lines.append(f"  score: {view['score']} of 100: {parts}")
     lines += [
-        f"  objective {o['name']}: {o['verdict']} (wanted {o['target']}, is {o['actual']}; trend {o['trend'].lower()})"
+        f"  objective {o['name']}: {o['verdict']}, {o['actual']} (target {o['bound']} {o['target']}), {o['trend'].lower()}"
         for o in view["objectives"]
     ]
     if view["graphInferred"]:
@@ -143,16 +143,16 @@ def workflow_text(view: dict[str, Any]) -> str:
         for position, item in enumerate(view["recommendations"], 1):
             lines.append(textwrap.indent(recommendation_text(item, position), "  "))
     else:
-        lines.append(f"  No advice: {waiting(view)}.")
+        lines.append(f"  No recommendations: {waiting(view)}.")
     return "\n".join(lines)
 
 
 def trend_sentences(trend: dict[str, Any]) -> list[str]:
     """Each change point as a sentence."""
     return [
-        f"since {point['since']} runs take {100 * abs(point['ratio'] - 1):.0f} %"
+        f"since {point['since']} runs take {100 * abs(point['ratio'] - 1):.0f}%"
         f" {'longer' if point['ratio'] > 1 else 'less'}"
-        f" (95 % interval {100 * (point['low'] - 1):+.0f} to {100 * (point['high'] - 1):+.0f} %)"
+        f" (95% interval {100 * (point['low'] - 1):+.0f} to {100 * (point['high'] - 1):+.0f}%)"
         for point in trend["changes"]
         if point["ratio"] is not None
     ]

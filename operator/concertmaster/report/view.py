@@ -214,6 +214,7 @@ def workflow_view(
             {
                 "name": o.name,
                 "target": o.target,
+                "bound": o.bound,
                 "actual": o.actual,
                 "verdict": o.verdict.value,
                 "margin": number(o.margin, 4),

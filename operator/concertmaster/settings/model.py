@@ -31,9 +31,10 @@ class ClusterTemplateOwner(Section):
 class Limits(Section):
     """Bounds on what one operator process does."""
 
-    backfill: Duration = Field(Duration("14d"), description="How far back the first look at a namespace reaches.")
+    backfill: Duration = Field(Duration("14d"), description="How far back the first analysis of a namespace reaches.")
     backfill_per_cycle: Duration = Field(
-        Duration("2d"), description="How much of that one cycle reads, newest first, so that first advice comes early."
+        Duration("2d"),
+        description="How much of that one cycle reads, newest first, so that first recommendations come early.",
     )
     status_writes_per_second: int = Field(20, ge=1, le=1000, description="Largest rate of writes to the API server.")
     changes_per_minute: int = Field(
@@ -67,7 +68,7 @@ class Settings(Section):
         "/var/lib/concertmaster/history.db", description="SQLite file of run records; its folder must be writable."
     )
     namespaces: tuple[DnsName, ...] = Field(
-        (), max_length=1000, description="Namespaces the operator looks at; empty means all it may read."
+        (), max_length=1000, description="Namespaces the operator observes; empty means all it may read."
     )
     live: bool = Field(
         True,
@@ -88,14 +89,14 @@ class Settings(Section):
         description="Owners of cluster-wide templates: a namespace's own policies discover and change them only there.",
     )
     sources: tuple[Source, ...] = Field(
-        max_length=64, description="Metrics stores, at least one. Namespaced users name one, never a URL."
+        max_length=64, description="Metrics sources, at least one. Namespaced users name one, never a URL."
     )
 
     @field_validator("sources", mode="before")
     @classmethod
     def _at_least_one(cls, sources: Any) -> Any:
         if isinstance(sources, list | tuple) and not sources:
-            raise ValueError("name at least one metrics store: [{name: default, url: http://...}]")
+            raise ValueError("name at least one metrics source: [{name: default, url: http://...}]")
         return sources
 
     _history_path = field_validator("history_path")(checks.history_path)
@@ -103,8 +104,8 @@ class Settings(Section):
     @field_validator("interval")
     @classmethod
     def _interval(cls, interval: Duration) -> Duration:
-        checks.between(interval.seconds, 10, 0x7FFFFFFF, "at least 10s, or the metrics store is asked without pause")
-        checks.between(interval.seconds, 10, 86400, "at most 1d, or changes are proven and taken back too late")
+        checks.between(interval.seconds, 10, 0x7FFFFFFF, "at least 10s, or the metrics source is queried without pause")
+        checks.between(interval.seconds, 10, 86400, "at most 1d, or changes are verified and rolled back too late")
         return interval
 
     @field_validator("sources", "cluster_template_owners")

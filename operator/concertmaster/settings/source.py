@@ -180,14 +180,14 @@ class Source(Section):
     extra_matchers: dict[LabelName, LabelValue] = Field(
         default_factory=dict,
         max_length=16,
-        description="Label values every series must have. Needed where one store holds several clusters: {cluster: prod-1}.",
+        description="Label values every series must have. Needed where a source holds several clusters: {cluster: prod-1}.",
     )
     namespace_selector: NamespaceSelector = Field(
         NamespaceSelector(), description="Namespaces that may use this source."
     )
-    labels: LabelNames = Field(LabelNames(), description="Names of labels where the store relabels them.")
+    labels: LabelNames = Field(LabelNames(), description="Names of labels where the metrics source relabels them.")
     per_metric_queries: bool = Field(
-        False, description="Never match metric names by regular expression; some managed stores refuse it."
+        False, description="Never match metric names by regular expression; some managed services refuse it."
     )
     owner_kinds: tuple[Annotated[str, StringConstraints(pattern=_KIND)], ...] = Field(
         OWNER_KINDS,

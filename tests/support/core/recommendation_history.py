@@ -38,7 +38,7 @@ def lived() -> dict[str, object]:
     faster = RelativeEffect("Duration", -0.2, -0.25, -0.15)
     lower = {
         "action": "Lower the memory request of load from 2Gi to 832Mi",
-        "because": "the largest peak in 30 runs (14d) was 754Mi, 37 % of the request",
+        "because": "the largest peak in 30 runs (14d) was 754Mi, 37% of the request",
         "category": "Cost",
         "current": "2Gi",
         "expected": "1.2Gi less reserved for 50s of pod time in each run",
@@ -50,7 +50,7 @@ def lived() -> dict[str, object]:
         "because": "the limit held 4 pods back in 30 of 30 runs (14d)",
         "category": "Performance",
         "current": "2",
-        "expected": "15 to 25 %, likely 20 % (1m23s) of each run",
+        "expected": "15 to 25%, likely 20% (1m23s) of each run",
         "how": commands.explain("lived", "demo", "parallelism"),
         "proposed": "6",
     }
@@ -68,7 +68,7 @@ def lived() -> dict[str, object]:
         "because": "20 of 30 runs (14d) had inputs seen before",
         "category": "Performance",
         "current": "no cache",
-        "expected": "likely 10 % (41s) of each run",
+        "expected": "likely 10% (41s) of each run",
         "how": commands.explain("lived", "demo", "cache-step.extract"),
         "proposed": "a cache by inputs",
     }

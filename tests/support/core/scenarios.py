@@ -124,7 +124,7 @@ def memory_request() -> Scene:
 
 @scenario("cpu-request")
 def cpu_request() -> Scene:
-    """The limit of the longest step throttles it in 40 % of its periods."""
+    """The limit of the longest step throttles it in 40% of its periods."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
     value = noise()
 
@@ -291,7 +291,7 @@ def budget() -> Scene:
 
 @scenario("io-bound")
 def io_bound() -> Scene:
-    """A step that uses a tenth of a core, and is stalled on the disk 60 % of its time."""
+    """A step that uses a tenth of a core, and is stalled on the disk 60% of its time."""
     value = noise()
 
     def work(_: int) -> Work:

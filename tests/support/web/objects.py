@@ -58,7 +58,7 @@ def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None,
             "dataUntil": "2027-01-31T00:40:00Z",
             "insights": ["The next run will take about 21m04s"],
             "minor": 2,
-            "objectives": ["duration p95: Met, 7m11s of 10m00s, 28 % to spare; trend steady"],
+            "objectives": ["duration p95: Met, 7m11s (target <= 10m00s), steady"],
             "recommendations": [recommendation()],
             "runs": {
                 "failed": 1,
@@ -70,7 +70,7 @@ def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None,
                 "unknown": 0,
             },
             "score": 74,
-            "scoreParts": ["success: 38 of 40, 97 % of 30 runs"],
+            "scoreParts": ["success: 38 of 40, 97% of 30 runs"],
             "steps": ["transform: 30 executions; mean 4m10s"],
             "summary": {
                 "costPerRun": "0.5",
@@ -93,8 +93,8 @@ def result(**overrides: object) -> Raw:
         "action": "Lower the memory request of transform",
         "by": "kustomize-controller",
         "id": "right-size.transform",
-        "measured": "Cost -50 % (-60 to -40 %)",
-        "promised": "Cost -55 % (-60 to -50 %)",
+        "measured": "Cost -50% (-60 to -40%)",
+        "promised": "Cost -55% (-60 to -50%)",
         "since": "2027-01-20T00:00:00Z",
         "verdict": "Improved",
         **overrides,
@@ -111,7 +111,7 @@ def change(number: int = 0, *, namespace: str = "etl", profile: str = "nightly-0
         "status": {
             "phase": "Proposed",
             "plan": {"patch": '[{"op":"replace","path":"/spec/parallelism","value":8}]'},
-            "predicted": {"measure": "Cost", "likely": "-15.2", "text": "12 to 19 % cheaper"},
+            "predicted": {"measure": "Cost", "likely": "-15.2", "text": "12 to 19% cheaper"},
             "conditions": [
                 {"type": "Approved", "status": "False", "reason": "Waiting", "message": "waits for approval"}
             ],

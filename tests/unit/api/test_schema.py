@@ -180,7 +180,7 @@ class Tree(ApiModel):
         (bad(dict[str, int]), "spec.bad: a map needs maxProperties"),
         (bad(float), "spec.bad: floats change their text"),
         (bad(int | bool), "spec.bad: a choice of types"),
-        (bad(tuple[int, bool], max_length=2), "spec.bad: prefixItems cannot be said"),
+        (bad(tuple[int, bool], max_length=2), "spec.bad: prefixItems cannot be expressed"),
         (bad(Tree), "spec.bad.children\\[\\]: Tree contains itself"),
         (bad(Any), "spec.bad: the type is missing"),
         (bad(dict[str, Any], max_length=2), "spec.bad: an object needs properties"),

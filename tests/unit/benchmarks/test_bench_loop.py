@@ -43,7 +43,7 @@ def test_rows_survive_their_file_and_the_table_has_a_column_for_each_batch() -> 
     one = {"seed": 1, "runs": 9, "seconds": 25.0, "minutes": 2.5, "cpus": 2, "load": [1.0, 2.0], "rows": rows}
     page = "\n".join(lines({"batches": [one, {**one, "seed": 2, "rows": rows[:1]}]}))
     assert "| what | must | seed 1 | seed 2 |" in page
-    assert "| 66.7 % of 3 (cpu-request 100.0 % of 1; parallelism 50.0 % of 2) | 100.0 % of 1 (parallelism" in page
+    assert "| 66.7% of 3 (cpu-request 100.0% of 1; parallelism 50.0% of 2) | 100.0% of 1 (parallelism" in page
     assert "Seed 1: 7 workflows, 9 runs" in page
 
 

@@ -61,8 +61,11 @@ def test_evidence_confidence_and_the_figures_of_the_step_are_printed() -> None:
     step = {"name": "x", "executions": 30, "dragSeconds": 61.0, "failedExecutions": 2, "durationSeconds": seconds}
     text = " ".join(describe({**FOUND["recommendations"][0], "step": "x"}, None, step).split())
     assert "Evidence: one; two" in text
-    assert "Confidence: 80 %" in text
-    assert "30 executions; mean 1m00s, p50 59s, p95 1m10s, p99 1m15s, 50s to 1m20s; drag 1m01s; 2 failed" in text
+    assert "Confidence: 80%" in text
+    assert (
+        "30 executions; mean 1m00s, p50 59s, p95 1m10s, p99 1m15s, 50s to 1m20s; critical-path time 1m01s; 2 failed"
+        in text
+    )
 
 
 @pytest.mark.parametrize(

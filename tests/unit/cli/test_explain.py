@@ -19,7 +19,7 @@ def _item(identifier: str, how: str) -> dict[str, str]:
         "action": "Do it",
         "because": "of this",
         "evidence": "42 runs",
-        "expected": "12 %",
+        "expected": "12%",
         "proposed": "832Mi",
         "how": how,
     }

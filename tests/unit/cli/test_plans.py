@@ -51,7 +51,7 @@ def test_the_plan_of_advice_on_a_task_is_made_on_the_task_and_names_who_else_run
     told = "\n".join(Planner(client, profile).lines({"id": "cpu-request.a", "action": "Lower it", "how": how}))
     assert "Plan: CPU request of container go from 2 to 1500m" in told
     assert "kind: Task" in told
-    assert "closed  shared-task       1 other Pipeline (nightly) runs Task compile too" in told
+    assert "blocked  shared-task       1 other Pipeline (nightly) runs Task compile too" in told
 
 
 @pytest.mark.parametrize(

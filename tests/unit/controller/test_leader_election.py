@@ -194,7 +194,7 @@ def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
     assert set(second[:-1]) == {0} and second[-1] == 1
     assert len(beats) > 1, "a process that stands still must go on beating, or its probe kills it"
     lines = [r.getMessage() for r in caplog.records]
-    assert lines == ["standing still: pod-b holds the lease ops/concertmaster; one operator works at a time"]
+    assert lines == ["standby: pod-b holds the lease ops/concertmaster; one operator works at a time"]
 
 
 def test_whoever_loses_the_lease_ends(server: OneLease) -> None:

@@ -63,9 +63,9 @@ def test_cores_in_sentences(amount: float | None, shown: str) -> None:
 
 
 def test_small_shares_are_not_rounded_to_nothing() -> None:
-    assert text.percent(0.004) == "0.4 %"
-    assert text.percent(0.0) == "0 %"
-    assert text.percent(0.41) == "41 %"
+    assert text.percent(0.004) == "0.4%"
+    assert text.percent(0.0) == "0%"
+    assert text.percent(0.41) == "41%"
     assert text.percent(None) == "unknown"
 
 

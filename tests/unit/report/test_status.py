@@ -292,4 +292,4 @@ def test_pipes_do_not_break_markdown_tables() -> None:
 def test_a_promise_as_wide_as_a_few_wild_runs_make_it_still_fits_the_schema(high: float) -> None:
     """A status with one field that the schema refuses is refused as a whole."""
     line = remembered.effect(RelativeEffect("Duration", -0.2, -0.99, high))
-    assert TypeAdapter(EffectLine).validate_python(line) == "Duration -20 % (-99 to +999990 %)"
+    assert TypeAdapter(EffectLine).validate_python(line) == "Duration -20% (-99 to +999990%)"

@@ -114,7 +114,7 @@ class AnalysisSpec(ApiModel):
     )
     window: Duration = Field(
         default=Duration("14d"),
-        description="How far back runs are looked at; what the metrics store has lost comes from the operator's history.",
+        description="Period whose runs are analysed; what the metrics source no longer has comes from the history.",
         examples=["30d"],
         json_schema_extra=schema(
             rules=[

@@ -133,7 +133,7 @@ class ChangeWindowSpec(ApiModel):
 
 
 class VerifySpec(ApiModel):
-    """How a change is proven on the runs after it."""
+    """How a change is verified on the runs after it."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
 
@@ -167,7 +167,7 @@ class VerifySpec(ApiModel):
     )
     on_inconclusive: OnSame = Field(
         default=OnSame.KEEP,
-        description="What happens to a change whose effect could not be told in time.",
+        description="What happens to a change whose effect could not be measured in time.",
         examples=["Restore"],
     )
     on_same: OnSame = Field(
@@ -235,12 +235,12 @@ class ApplySpec(ApiModel):
     )
     mode: ApplyMode = Field(
         default=ApplyMode.RECOMMEND,
-        description="Recommend only advises. Approve prepares a WorkflowChange that waits for a decision. Auto makes the "
-        "change, proves it on the next runs and takes it back when it did not help.",
+        description="Recommend writes recommendations only. Approve creates a WorkflowChange that waits for a decision. "
+        "Auto applies the change, verifies it on the next runs and rolls it back when it did not help.",
         examples=["Approve"],
     )
     verify: VerifySpec = Field(
-        default=VerifySpec(), description="How a change is proven on the runs after it.", examples=[{"minRuns": 10}]
+        default=VerifySpec(), description="How a change is verified on the runs after it.", examples=[{"minRuns": 10}]
     )
     windows: tuple[ChangeWindowSpec, ...] = Field(
         default=(),

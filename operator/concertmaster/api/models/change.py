@@ -107,7 +107,7 @@ class PlanTarget(ApiModel):
 
 
 class PlanStatus(ApiModel):
-    """What is written, and how it is taken back."""
+    """What is written, and how it is rolled back."""
 
     inverse: _Document | None = Field(
         default=None,
@@ -152,7 +152,7 @@ class Effect(ApiModel):
     text: Line400 | None = Field(
         default=None,
         description="The same as a sentence.",
-        examples=["12 to 19 % shorter, likely 15 % (4m10s) per run"],
+        examples=["12 to 19% shorter, likely 15% (4m10s) per run"],
     )
 
 
@@ -180,14 +180,14 @@ class WorkflowChangeStatus(ApiModel):
         default=None, description="Where the change is in its life.", examples=["Verifying"]
     )
     plan: PlanStatus | None = Field(
-        default=None, description="What is written, and how it is taken back.", examples=[{"patch": "[]"}]
+        default=None, description="What is written, and how it is rolled back.", examples=[{"patch": "[]"}]
     )
     predicted: Effect | None = Field(
         default=None,
         description="Effect predicted before the change.",
         examples=[{"measure": "Duration", "likely": "-15.2"}],
     )
-    restored: bool | None = Field(default=None, description="Whether the change was taken back.", examples=[False])
+    restored: bool | None = Field(default=None, description="Whether the change was rolled back.", examples=[False])
     verdict: Verdict | None = Field(
         default=None, description="What the runs after the change showed.", examples=["Improved"]
     )

@@ -128,7 +128,7 @@ class ExtraMetricSpec(ApiModel):
     )
     per: Per = Field(
         default=Per.RUN,
-        description="Run: one series per run, told apart by the label run. Step: one per run and step, with the label "
+        description="Run: one series per run, distinguished by the label run. Step: one per run and step, with the label "
         "step added.",
         examples=["Step"],
     )
@@ -227,7 +227,7 @@ class Condition(ApiModel):
         description="One word for the cause; all words are listed in the reference.", examples=["Analyzed"]
     )
     status: Literal["True", "False", "Unknown"] = Field(
-        description="Whether the condition holds; Unknown when it cannot be told.", examples=["True"]
+        description="Whether the condition holds; Unknown when it cannot be determined.", examples=["True"]
     )
     type: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]*$", min_length=1, max_length=64)] = Field(
         description="Which aspect this is.", examples=["Ready"]

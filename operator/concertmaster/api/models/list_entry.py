@@ -14,7 +14,7 @@ from concertmaster.core.model.enums import Category, Level, RecommendationState,
 
 
 class Amount(ApiModel):
-    """An amount with its 90 % interval."""
+    """An amount with its 90% interval."""
 
     low: float
     likely: float

@@ -68,13 +68,13 @@ class TargetUtilization(ApiModel):
 
     cpu: Percent | None = Field(
         default=None,
-        description="Wanted share of the requested CPU time that is used.",
+        description="Target share of the requested CPU time that is used.",
         examples=["70"],
         json_schema_extra=schema(default="no objective; the score takes 70"),
     )
     memory: Percent | None = Field(
         default=None,
-        description="Wanted share of the requested memory that is used at the peak.",
+        description="Target share of the requested memory that is used at the peak.",
         examples=["75"],
         json_schema_extra=schema(default="no objective; the score takes 75"),
     )
@@ -123,19 +123,19 @@ class ObjectivesSpec(ApiModel):
         default=None,
         description="Highest acceptable share of failed attempts of any step.",
         examples=["10"],
-        json_schema_extra=schema(default="10 when neither profile nor policy says"),
+        json_schema_extra=schema(default="10 unless profile or policy set it"),
     )
     min_cache_hit_percent: Percent | None = Field(
         default=None,
         description="Lowest acceptable share of executions served from the cache, for steps that use one.",
         examples=["85"],
-        json_schema_extra=schema(default="85 when neither profile nor policy says"),
+        json_schema_extra=schema(default="85 unless profile or policy set it"),
     )
     min_success_percent: Percent | None = Field(
         default=None,
         description="Lowest acceptable share of finished runs that succeeded.",
         examples=["95"],
-        json_schema_extra=schema(default="95 when neither profile nor policy says"),
+        json_schema_extra=schema(default="95 unless profile or policy set it"),
     )
     min_throughput_per_hour: Amount | None = Field(
         default=None,
@@ -151,10 +151,10 @@ class ObjectivesSpec(ApiModel):
     )
     target_utilization_percent: TargetUtilization | None = Field(
         default=None,
-        description="Wanted utilisation of what is requested: an objective where it is set, and the target of the score's "
+        description="Target utilisation of what is requested: an objective where it is set, and the target of the score's "
         "efficiency in any case.",
         examples=[{"cpu": "70", "memory": "75"}],
         json_schema_extra=schema(
-            default="no objective; the score takes cpu 70 and memory 75 when neither profile nor policy says"
+            default="no objective; the score uses cpu 70 and memory 75 unless profile or policy set them"
         ),
     )

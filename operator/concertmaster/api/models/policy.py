@@ -79,7 +79,7 @@ class MetricsSpec(ApiModel):
 
 
 class OptimizationPolicySpec(ApiModel):
-    """What is wanted of the workflows in reach, and what the operator may do about it."""
+    """Objectives of the selected workflows, and what the operator may change."""
 
     analysis: AnalysisSpec = Field(
         default=AnalysisSpec(), description="How much history is looked at.", examples=[{"window": "30d"}]
@@ -217,7 +217,7 @@ class OptimizationPolicy(Resource):
 
     kind: Literal["OptimizationPolicy"] = "OptimizationPolicy"
     spec: OptimizationPolicySpec = Field(
-        description="What is wanted of the workflows in reach, and what the operator may do about it.",
+        description="Objectives of the selected workflows, and what the operator may change.",
         examples=[{"objectives": {"duration": {"p95": "30m"}}}],
     )
     status: PolicyStatus | None = Field(
@@ -232,7 +232,7 @@ class ClusterOptimizationPolicy(Resource):
 
     kind: Literal["ClusterOptimizationPolicy"] = "ClusterOptimizationPolicy"
     spec: ClusterOptimizationPolicySpec = Field(
-        description="What is wanted of the workflows in reach, and what the operator may do about it.",
+        description="Objectives of the selected workflows, and what the operator may change.",
         examples=[{"objectives": {"minSuccessPercent": "99"}}],
     )
     status: PolicyStatus | None = Field(

@@ -57,7 +57,7 @@ _GRAPH_RULES = [
     ),
     rule(
         "has(self.podRunLabel) || !self.steps.exists(s, has(s.podSelector))",
-        "podRunLabel must be set when a step has a podSelector: without it the pods of different runs cannot be told apart",
+        "podRunLabel must be set when a step has a podSelector: it distinguishes the pods of different runs",
     ),
 ]
 _SPEC_RULES = [
@@ -115,8 +115,8 @@ class GraphStep(ApiModel):
     )
     duration_query: Query | None = Field(
         default=None,
-        description="Query that gives the duration of this step in seconds, one series per run, told apart by "
-        "seriesRunLabel. $window is replaced by the time span looked at.",
+        description="Query that gives the duration of this step in seconds, one series per run, distinguished "
+        "by seriesRunLabel. $window is replaced by the analysed period.",
         examples=['max by (run) (last_over_time(my_step_seconds{step="train"}[$window]))'],
     )
     name: StepName = Field(description="Name of the step, unique in the graph.", examples=["extract"])
@@ -230,5 +230,5 @@ class WorkflowProfile(Resource):
     status: WorkflowProfileStatus | None = Field(
         default=None,
         description="The analysis, written by the operator.",
-        examples=[{"advice": ["Step train holds 61 % of the critical path over 30 runs."]}],
+        examples=[{"advice": ["Step train holds 61% of the critical path over 30 runs."]}],
     )

@@ -63,7 +63,7 @@ class SummaryStatus(ApiModel):
         default=None, description="The workflow as kind and name.", examples=["WorkflowTemplate/nightly-etl"]
     )
     top: Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=60)] | None = Field(
-        default=None, description="The most valuable action in short.", examples=["train: cpu 500m -> 2, 15 % faster"]
+        default=None, description="The most valuable action in short.", examples=["train: cpu 500m -> 2, 15% faster"]
     )
 
 
@@ -87,7 +87,7 @@ class WorkflowProfileStatus(ApiModel):
         max_length=10,
         description="What else the runs tell: the next run, the effect of the last change, slow runs and their cause, "
         "objectives at risk.",
-        examples=[["The next run will take about 21m04s, with 90 % probability 19m10s to 24m30s"]],
+        examples=[["The next run will take about 21m04s, with 90% probability 19m10s to 24m30s"]],
     )
     minor: int | None = Field(
         default=None,
@@ -105,7 +105,7 @@ class WorkflowProfileStatus(ApiModel):
         default=(),
         max_length=12,
         description="The objectives, one line each: verdict, figure, target, how far off, and where it is going.",
-        examples=[["duration p95: Met, 7m11s of 10m00s, 28 % to spare; trend steady"]],
+        examples=[["duration p95: Met, 7m11s (target <= 10m00s), steady"]],
     )
     observed_generation: int | None = observed_generation_field()
     policy: Line400 | None = Field(
@@ -124,7 +124,7 @@ class WorkflowProfileStatus(ApiModel):
     remaining: tuple[RemainingStatus, ...] = Field(
         default=(),
         max_length=20,
-        description="Recommendations not told in full, most important first: Active ones beyond the first five, and what "
+        description="Recommendations in short form, most important first: Active ones beyond the first five, and what "
         "was implemented lately, dismissed or became obsolete.",
         examples=[[{"id": "memory-request.load", "state": "Dismissed"}]],
         json_schema_extra=schema(list_map="id"),
@@ -132,8 +132,8 @@ class WorkflowProfileStatus(ApiModel):
     results: tuple[ResultStatus, ...] = Field(
         default=(),
         max_length=30,
-        description="What became of recommendations that were carried out, newest first. From these, and from retained "
-        "WorkflowChanges, rules learn what their promises are worth.",
+        description="Outcomes of applied recommendations, newest first. From these, and from retained WorkflowChanges, "
+        "rules learn how well their estimates hold.",
         examples=[[{"id": "memory-request.transform", "verdict": "Improved"}]],
     )
     runs: RunsStatus | None = Field(
@@ -151,13 +151,13 @@ class WorkflowProfileStatus(ApiModel):
         default=(),
         max_length=10,
         description="Where the score comes from, one part per line.",
-        examples=[["stability: 13 of 20, run time varies by 34 % of its mean"]],
+        examples=[["stability: 13 of 20, run time varies by 34% of its mean"]],
     )
     steps: tuple[Line400, ...] = Field(
         default=(),
         max_length=20,
         description="The steps, one line each: executions, times, failures, how they hold the run back, and marks.",
-        examples=[["train: 30 executions, mean 4m10s, 3m50s to 5m02s, p95 4m58s, CV 0.08; drag 4m01s"]],
+        examples=[["train: 30 executions, mean 4m10s, 3m50s to 5m02s, p95 4m58s, CV 0.08; critical-path time 4m01s"]],
     )
     summary: SummaryStatus | None = Field(
         default=None, description="The figures of kubectl get.", examples=[{"target": "WorkflowTemplate/nightly-etl"}]

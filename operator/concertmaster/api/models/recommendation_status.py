@@ -18,12 +18,12 @@ _NUMBER = r"[+-]?[0-9]{1,6}([.][0-9])?"
 EffectLine = Annotated[
     str,
     StringConstraints(
-        pattern=rf"^(Duration|Cost|Failures)( {_NUMBER} %( [(]{_NUMBER} to {_NUMBER} %[)])?)?$", max_length=80
+        pattern=rf"^(Duration|Cost|Failures)( {_NUMBER} ?%( [(]{_NUMBER} to {_NUMBER} ?%[)])?)?$", max_length=80
     ),
     Field(
         json_schema_extra=schema(
             unit="percent of Duration or Cost of a run, or points of Failures; negative is less",
-            forms='a measure with its relative change, such as "Cost -58 % (-62 to -54 %)"',
+            forms='a measure with its relative change, such as "Cost -58% (-62 to -54%)"',
         )
     ),
 ]
@@ -37,7 +37,7 @@ ImpactLine = Annotated[
     StringConstraints(pattern=r"^(not measured|[0-9].* a month)$", max_length=160),
     Field(
         json_schema_extra=schema(
-            unit="run time saved, failed runs avoided and money saved in 30 days, each with its 90 % interval",
+            unit="run time saved, failed runs avoided and money saved in 30 days, each with its 90% interval",
             forms='amounts a month, such as "41 run-hours (35 to 47), 12.5 USD (10 to 15) a month"',
         )
     ),
@@ -56,9 +56,9 @@ def _impact() -> Any:
 def _sets() -> Any:
     return Field(
         default=None,
-        description="The fields it sets in the object that defines the workflow: path, value when it was advised, advised "
-        "value. Elements of lists are named, not counted; long values stand as their digest. What begins with /Task/NAME "
-        "is in that Tekton Task.",
+        description="The fields it sets in the object that defines the workflow: path, value when it was recommended, "
+        "recommended value. Elements of lists are named, not counted; long values are shown as their digest. What begins "
+        "with /Task/NAME is in that Tekton Task.",
         examples=[_SETS],
     )
 
@@ -68,7 +68,7 @@ def _promised() -> Any:
         default=None,
         description="What it promises, in the measure it will be judged by; the measure alone when no number can be "
         "promised.",
-        examples=["Cost -58 % (-62 to -54 %)"],
+        examples=["Cost -58% (-62 to -54%)"],
     )
 
 
@@ -100,7 +100,7 @@ class RecommendationStatus(ApiModel):
     )
     because: Line400 = Field(
         description="The observation behind it, with numbers and window.",
-        examples=["30 runs in 14d peaked at 498Mi, 25 % of the request"],
+        examples=["30 runs in 14d peaked at 498Mi, 25% of the request"],
     )
     category: Category = Field(description="What it improves.", examples=["Cost"])
     confidence: Percent | None = Field(default=None, description="How sure it is that this is right.", examples=["90"])
@@ -109,7 +109,7 @@ class RecommendationStatus(ApiModel):
     effort: Level = Field(description="Work it takes.", examples=["Low"])
     expected: Line160 = Field(
         description="Predicted effect as a range with the likely value.",
-        examples=["12 to 19 %, likely 15 % (4m10s) of each run"],
+        examples=["12 to 19%, likely 15% (4m10s) of each run"],
     )
     how: Line1000 = Field(
         description="One command that shows or makes the change.",
@@ -123,7 +123,7 @@ class RecommendationStatus(ApiModel):
         default=(),
         max_length=20,
         description="The values it sets, one line each: step, container and field, old and new value, peak, headroom.",
-        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29 %)"]],
+        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29%)"]],
     )
     note: Line400 | None = _note()
     otherwise: Line400 | None = Field(
@@ -180,9 +180,7 @@ class ResultStatus(ApiModel):
     effect: Line400 | None = Field(
         default=None,
         description="What it brought, as a sentence.",
-        examples=[
-            "Improved: 55 % less reserved per run (50 to 60 %), promised 58 %; 12 runs after it against 30 before"
-        ],
+        examples=["Improved: 55% less reserved per run (50 to 60%), promised 58%; 12 runs after it against 30 before"],
     )
     fingerprint: Line160 | None = Field(
         default=None,
@@ -196,16 +194,14 @@ class ResultStatus(ApiModel):
         default=None, description="When the verdict fell.", examples=["2027-02-07T00:40:00Z"]
     )
     measured: EffectLine | None = Field(
-        default=None, description="What was measured.", examples=["Cost -55 % (-60 to -50 %)"]
+        default=None, description="What was measured.", examples=["Cost -55% (-60 to -50%)"]
     )
     promised: EffectLine | None = _promised()
     sets: SetLine | None = _sets()
-    since: Timestamp | None = Field(
-        default=None, description="When it was carried out.", examples=["2027-01-31T00:40:00Z"]
-    )
+    since: Timestamp | None = Field(default=None, description="When it was applied.", examples=["2027-01-31T00:40:00Z"])
     undone: bool | None = Field(
         default=None,
-        description="Whether it was taken back since.",
+        description="Whether it was rolled back since.",
         examples=[False],
         json_schema_extra=schema(default="false"),
     )

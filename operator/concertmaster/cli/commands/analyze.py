@@ -75,7 +75,7 @@ def _zone(context: click.Context, parameter: click.Parameter, value: str) -> Zon
     help="table: one line per workflow; wide: everything.",
 )
 @click.option(
-    "--trends", "with_trends", is_flag=True, help="Trends by hour, day, week and month instead of advice; in JSON both."
+    "--trends", "with_trends", is_flag=True, help="Trends by hour, day, week and month only; in JSON in addition."
 )
 @click.option(
     "--history",

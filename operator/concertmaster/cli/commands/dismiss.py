@@ -81,7 +81,7 @@ def command(
 
 def _decision(reason: str | None, span: str | None, until: str | None) -> dict[str, str]:
     if not reason or not reason.strip():
-        raise UserError("say why, for colleagues: --reason 'peak at month end'")
+        raise UserError("give a reason, for colleagues: --reason 'peak at month end'")
     decision = {"reason": " ".join(reason.split())}
     if (end := dismissals.expiration(span, until, time.time())) is not None:
         decision["expirationTime"] = end

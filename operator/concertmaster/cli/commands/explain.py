@@ -50,7 +50,7 @@ _TRIED = frozenset(
 @click.option(
     "--operator",
     metavar="NAMESPACE/SERVICE",
-    help=f"The operator, for what the status has no room for. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
+    help=f"The operator, for details that do not fit into the status. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
 )
 @click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
 @cluster_options.cluster
@@ -120,7 +120,7 @@ def _figures(step: dict[str, Any]) -> str:
         shown = ", ".join(f"{name} {text.duration(seconds[name])}" for name in ("mean", "p50", "p95", "p99"))
         parts.append(f"{shown}, {text.duration(seconds['min'])} to {text.duration(seconds['max'])}")
     if step["dragSeconds"] is not None:
-        parts.append(f"drag {text.duration(step['dragSeconds'])}")
+        parts.append(f"critical-path time {text.duration(step['dragSeconds'])}")
     if (given := step.get("input")) is not None:
         usual, largest = (text.input_size(given[name], given["unit"]) for name in ("p50", "max"))
         parts.append(f"input {usual} in the median of {text.count(given['runs'], 'run')}, at most {largest}")
@@ -161,7 +161,7 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
 
 def carried_out(outcome: dict[str, Any]) -> list[str]:
     """One implementation and what it brought."""
-    lines = [f"  Carried out {outcome['since']} by {outcome['by']}: {outcome['action']}  ({outcome['id']})"]
+    lines = [f"  Applied {outcome['since']} by {outcome['by']}: {outcome['action']}  ({outcome['id']})"]
     lines += [f"    {outcome['sets']}"] if outcome.get("sets") else []
     return [
         *lines,

@@ -82,13 +82,13 @@ class Proposals:
             elif open_ < _OPEN_PROPOSALS and self._propose(context, own, made):
                 open_ += 1
         for change in waiting.values():
-            self._become(context, change, steps.superseded("the advice behind it is no longer given"))
+            self._become(context, change, steps.superseded("the recommendation behind it is no longer active"))
         for change in bare:
             alone = all(c.uid == change.uid for c in context.changes if c.digest == change.digest)
             if alone and self._writer.journal.made(change.digest):  # by a process that died before it wrote the plan
-                self._become(context, change, steps.superseded("the advice has moved on since it was made"))
+                self._become(context, change, steps.superseded("the recommendation has changed since it was made"))
             else:
-                text = "the operator did not make this object; it is not carried out"
+                text = "the operator did not create this object; it is not applied"
                 self._become(context, change, steps.forged(text))
 
     def _become(self, context: WorkflowContext, change: WorkflowChangeView, step: Transition) -> None:
@@ -258,7 +258,7 @@ class Proposals:
         past = [PastChange(c.applied, c.restored, c.name) for c in context.changes if c.applied is not None]
         deleted = self._writer.journal.deleted(entry.namespace, entry.name, context.now)
         past += [PastChange(at, at) for at in deleted.values()]
-        why = "somebody deleted a change of this kind while it was being proven" if item.id in deleted else None
+        why = "somebody deleted a change of this kind during its verification" if item.id in deleted else None
         why = why or objection([c for c in context.changes if c.recommendation == item.id], context.now)
         return Situation(
             now=context.now,

@@ -48,7 +48,7 @@ log = logging.getLogger("concertmaster.changes")
 _DEFAULT_LIMIT = 20
 
 Candidates = Callable[[str], Sequence[Candidate] | None]
-"""Advice that could be carried out, by the profile's uid; None while it was not analysed by this process."""
+"""Recommendations that can be applied, by the profile's uid; None while this process has not analysed it."""
 
 
 @dataclass(slots=True)
@@ -203,7 +203,7 @@ class Changes:
             allowed = policy is not None and policy.apply.mode is not ApplyMode.RECOMMEND
             ref = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
             of = scope_of(ref, change.namespace, snapshot.targets) if ref is not None else None
-            with self._guarded(f"{change.ref}, deleted while it was being proven", outcome):
+            with self._guarded(f"{change.ref}, deleted during its verification", outcome):
                 if not allowed or (subject is not None and policies.unchanged(subject)):
                     bounds = policy.apply.bounds if allowed and policy is not None else None
                     self._rollback.recover(body, of=of, bounds=bounds, now=now)

@@ -44,11 +44,11 @@ class Rollback:
             result = self._writer.write_inverse(announced, raw)
             if result.outcome is PatchOutcome.DONE:
                 why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
-                end = written.restored(f"taken back: {why}")
+                end = written.restored(f"rolled back: {why}")
             elif result.outcome is PatchOutcome.GONE:
-                end = conflict("the target was deleted; there is nothing to take back", applied=True)
+                end = conflict("the target was deleted; there is nothing to roll back", applied=True)
             else:
-                self._writer.problems.append(f"{announced.ref} is not taken back yet: {result.message}")
+                self._writer.problems.append(f"{announced.ref} is not rolled back yet: {result.message}")
         return self._writer.carry_out(announced, end, now) if end is not None else announced
 
     def distrust(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:
@@ -74,7 +74,7 @@ class Rollback:
             return  # the next cycle reads again
         noted = self._writer.noted(lambda: self._writer.journal.note_deleted(body, now))
         if (wrong := change.forged(of)) is not None:
-            text = f"it was deleted while it was being proven, and the journal cannot take it back: {wrong}"
+            text = f"it was deleted during its verification, and the journal cannot roll it back: {wrong}"
             self._writer.problems.append(f"{change.ref}: {text}")
             self._writer.report(change, ChangeEvent("ChangeConflict", text))
         elif not self._recovered(change, bounds):
@@ -93,9 +93,9 @@ class Rollback:
             return True
         result = self._writer.write_inverse(change, raw)
         if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
-            self._writer.problems.append(f"{change.ref} was deleted and is not taken back yet: {result.message}")
+            self._writer.problems.append(f"{change.ref} was deleted and is not rolled back yet: {result.message}")
             return False
         self._writer.tally.restored[RollbackReason.DELETED] += 1
-        text = "it was deleted while it was being proven, so the change was taken back"
-        self._writer.report(change, ChangeEvent("ChangeTakenBack", text))
+        text = "it was deleted during its verification, so the change was rolled back"
+        self._writer.report(change, ChangeEvent("ChangeRolledBack", text))
         return True

@@ -18,7 +18,7 @@ from concertmaster.core.model.policy import PolicyRef
 class RollbackReason(StrEnum):
     """Why a change was rolled back."""
 
-    PROOF = "proof"  # its verdict
+    VERIFICATION = "verification"  # its verdict
     REJECTED = "rejected"  # a person rejected it while it was being verified
     DELETED = "deleted"  # a person deleted its object
 
@@ -53,7 +53,7 @@ class Tally:
             if before.applied is not None:
                 self.seconds.append(now - before.applied)
         if after.status.get("restored") and not before.status.get("restored"):
-            self.restored[RollbackReason.REJECTED if after.verdict is None else RollbackReason.PROOF] += 1
+            self.restored[RollbackReason.REJECTED if after.verdict is None else RollbackReason.VERIFICATION] += 1
 
     def block(self, policy: PolicyRef | None, results: Sequence[CheckResult]) -> None:
         """Count a plan that checks hold back."""

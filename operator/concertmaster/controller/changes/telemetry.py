@@ -1,4 +1,4 @@
-"""The series of changes on /metrics: what was proposed, written, proven and taken back, and what gates keep back."""
+"""The series of changes on /metrics: what was proposed, written, verified and rolled back, and what checks block."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class ChangesTelemetry:
         self.verdicts = Counter(f"{name}_verdicts", "Changes judged, by verdict.", ["verdict"], registry=r)
         self.restored = Counter(
             f"{name}_restored",
-            "Changes taken back: by their proof, rejected by a person, or after their object was deleted.",
+            "Changes rolled back: by verification, by a rejection, or after their object was deleted.",
             ["ground"],
             registry=r,
         )
         self.conflicts = Counter(f"{name}_conflicts", "Changes that somebody else's edit ended.", registry=r)
         self.failed = Counter(f"{name}_failed", "Changes refused as forged or by the API server.", registry=r)
         self.refused = Gauge(
-            f"{name}_refused", "Plans that a closed gate kept back in the last cycle, by gate.", ["gate"], registry=r
+            f"{name}_refused", "Plans that a check blocked in the last cycle, by check.", ["check"], registry=r
         )
         self.in_flight = Gauge(
-            f"{name}_in_flight", "Changes written (Applied) or being proven (Verifying).", ["phase"], registry=r
+            f"{name}_in_flight", "Changes written (Applied) or being verified (Verifying).", ["phase"], registry=r
         )
-        self.orphaned = Gauge(f"{name}_orphaned", "Changes in flight that no policy or profile covers.", registry=r)
+        self.orphaned = Gauge(f"{name}_orphaned", "Pending changes that no policy or profile covers.", registry=r)
         self.seconds = Histogram(
             f"{name}_verdict_seconds", "From the write of a change to its verdict.", buckets=_BUCKETS, registry=r
         )

@@ -118,7 +118,7 @@ class Verifier:
             # Pods that were never created show nothing: then all of the change is to blame.
             result = replace(result, harmed=harmed_steps(runs, steps) or steps)
         if touched:
-            text = f"the workflow was changed otherwise meanwhile, which ends the proof: {result.reason}"
+            text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
             result = replace(result, reason=text)
         fields = verification_fields(result, str((change.status.get("predicted") or {}).get("measure") or "Duration"))
         if result.restore and obstacle is not None:

@@ -27,8 +27,8 @@ log = logging.getLogger("concertmaster.history")
 
 
 _MEANWHILE = (
-    "Until it can be written, advice rests on a copy in memory and on the metrics, nothing is changed automatically, and "
-    "what is read is lost with the process."
+    "Until it can be written, recommendations are based on a copy in memory and on the metrics, nothing is changed "
+    "automatically, and what is read is lost with the process."
 )
 
 

@@ -149,7 +149,7 @@ def _out_of_reach(resource: Resource) -> Problem:
     """Not even asked for: whoever lists namespaces does not mean the cluster, and a denial every cycle is an alert."""
     return Problem(
         ProblemKind.FORBIDDEN,
-        f"{resource.kind} objects belong to no namespace and the operator looks at listed namespaces only; "
+        f"{resource.kind} objects belong to no namespace and the operator observes listed namespaces only; "
         "leave namespaces empty in its configuration to have them observed",
     )
 

@@ -20,7 +20,7 @@ def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -
     """What the API server says about the rights the policy's mode needs on the objects it governs."""
     mode = policy.spec.apply.mode
     if mode is ApplyMode.RECOMMEND:
-        return _is(True, Reason.NOT_NEEDED, "mode is Recommend: the operator writes nothing but advice")
+        return _is(True, Reason.NOT_NEEDED, "Recommend mode: workloads are not modified")
     needed = [
         Right("patch", resource, namespace if resource.namespaced else None)
         for api_version, kind, namespace in sorted(facts.targets)

@@ -198,7 +198,7 @@ def objectives(case: Case, result: AnalysisResult) -> ConditionUpdate:
     verdicts = result.analysis.objectives
     if contradictions := [p for p in case.policy.problems if p.startswith("objectives.")]:
         return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.CONTRADICTORY, "; ".join(contradictions))
-    missed = [f"{v.name} is {v.actual}, wanted {v.target}" for v in verdicts if v.verdict is ObjectiveResult.MISSED]
+    missed = [f"{v.name} is {v.actual}, target {v.target}" for v in verdicts if v.verdict is ObjectiveResult.MISSED]
     if missed:
         more = f" and {len(missed) - 4} more" if len(missed) > 4 else ""
         return ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "; ".join(missed[:4]) + more)

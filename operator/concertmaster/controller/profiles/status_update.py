@@ -80,7 +80,11 @@ def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpda
 def ready_finding(verdict: ProfileOutcome, had_advice: bool) -> ConditionUpdate:
     """Ready: the first thing that keeps the advice from being complete and up to date."""
     ready = ConditionType.READY
-    kept = " The advice is the one of status.dataUntil." if had_advice or verdict.ready is not None else ""
+    kept = (
+        " Showing recommendations based on data up to status.dataUntil."
+        if had_advice or verdict.ready is not None
+        else ""
+    )
     if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
         return ConditionUpdate(ready, False, verdict.target.reason, f"{verdict.target.message}.{kept}")
     if verdict.failure:

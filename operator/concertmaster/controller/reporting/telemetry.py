@@ -89,7 +89,7 @@ class Telemetry:
             registry=r,
         )
         self.active = Gauge(
-            f"{name}_active", "1 while this operator works, 0 while it stands still for another one.", registry=r
+            f"{name}_active", "1 while this operator is the leader, 0 while it is on standby.", registry=r
         )
         self.changes = ChangesTelemetry(r)
         self.workflows = WorkflowSeries()

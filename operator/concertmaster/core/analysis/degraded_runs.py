@@ -23,7 +23,7 @@ from concertmaster.core.stats.summary import Floats, as_floats
 MIN_RUNS = 20  # below that a second mode cannot be distinguished from chance
 MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers, not a problem with a pattern
 MIN_PROBLEM = 3  # runs
-MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20 % longer in it
+MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20% longer in it
 MIN_EXTRA = 0.01  # and adds at least that share of the normal run
 PASSED_ON = 0.5  # the run as a whole loses at least that share of what the step loses
 

@@ -37,9 +37,9 @@ class ObjectiveResult(StrEnum):
 class Trend(StrEnum):
     """Where the figure behind an objective is going."""
 
-    BETTER = "Better"
+    IMPROVING = "Improving"
     STEADY = "Steady"
-    WORSE = "Worse"
+    DEGRADING = "Degrading"
     UNKNOWN = "Unknown"
 
 
@@ -53,6 +53,7 @@ class ObjectiveAssessment:
     verdict: ObjectiveResult
     margin: float | None
     trend: Trend = Trend.UNKNOWN
+    bound: str = "<="  # on which side of the target the figure must be
 
 
 def _at_most(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveAssessment:
@@ -72,7 +73,7 @@ def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) ->
     verdict = direction(known[:half], known[half:])
     if verdict not in (Verdict.WORSE, Verdict.IMPROVED):
         return Trend.STEADY
-    return Trend.BETTER if (verdict is Verdict.IMPROVED) == smaller_is_better else Trend.WORSE
+    return Trend.IMPROVING if (verdict is Verdict.IMPROVED) == smaller_is_better else Trend.DEGRADING
 
 
 def _rate(good: Sequence[bool]) -> Trend:
@@ -84,15 +85,16 @@ def _rate(good: Sequence[bool]) -> Trend:
         return Trend.UNKNOWN
     if p >= LEVEL:
         return Trend.STEADY
-    return Trend.BETTER if sum(newer) / len(newer) > sum(older) / len(older) else Trend.WORSE
+    return Trend.IMPROVING if sum(newer) / len(newer) > sum(older) / len(older) else Trend.DEGRADING
 
 
 def _verdict(
     name: str, target: float, actual: float | None, show: object, trend: Trend, *, smaller_is_better: bool
 ) -> ObjectiveAssessment:
     assert callable(show)
+    bound = "<=" if smaller_is_better else ">="
     if actual is None:
-        return ObjectiveAssessment(name, str(show(target)), "unknown", ObjectiveResult.UNKNOWN, None, trend)
+        return ObjectiveAssessment(name, str(show(target)), "unknown", ObjectiveResult.UNKNOWN, None, trend, bound)
     distance = target - actual if smaller_is_better else actual - target
     return ObjectiveAssessment(
         name,
@@ -101,6 +103,7 @@ def _verdict(
         ObjectiveResult.MET if distance >= 0 else ObjectiveResult.MISSED,
         distance / target if target else None,
         trend,
+        bound,
     )
 
 

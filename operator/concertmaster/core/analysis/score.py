@@ -67,7 +67,7 @@ def compute_score(
     success: success rate, where the target is full marks and 20 points below it none; stability: coefficient of
     variation of the makespan against twice the mark's threshold, halved while a slowdown stands; efficiency: used
     share of the requested cost against the ``target`` utilisation; waiting: share of the makespan spent waiting for
-    a node, and ``blocked`` by a limit or a retry on the critical path (mean seconds per run); none at 20 %.
+    a node, and ``blocked`` by a limit or a retry on the critical path (mean seconds per run); none at 20%.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
@@ -75,19 +75,19 @@ def compute_score(
     if known:
         rate = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known)
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
-        parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f} % of {len(known)} runs"))
+        parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f}% of {len(known)} runs"))
     else:
         parts.append(ScorePart("success", weights["success"], None, "no run with a known end"))
     if makespan.cv is not None and makespan.count >= 3:
         slower = any(p.ratio > 1.0 for p in trend.points)
         value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)
-        why = f"run time varies by {100 * makespan.cv:.0f} % of its mean" + (", and grew" if slower else "")
+        why = f"run time varies by {100 * makespan.cv:.0f}% of its mean" + (", and grew" if slower else "")
         parts.append(ScorePart("stability", weights["stability"], value, why))
     else:
         parts.append(ScorePart("stability", weights["stability"], None, "fewer than 3 succeeded runs"))
     if cost.per_run is not None and cost.per_run.requested > 0 and cost.per_run.used > 0:
         share = cost.per_run.used / cost.per_run.requested
-        why = f"{100 * share:.0f} % of the requested resources used"
+        why = f"{100 * share:.0f}% of the requested resources used"
         # Using more than was asked for is no virtue: others may be starved of it, or it of them.
         value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
         parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
@@ -95,8 +95,8 @@ def compute_score(
         parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))
     if queue.mean is not None and makespan.mean:
         share = (queue.mean + blocked) / makespan.mean
-        why = f"{100 * share:.0f} % of the run time is waiting for a node" + (
-            f", a free slot or a retry ({100 * blocked / makespan.mean:.0f} %)" if blocked >= 1.0 else ""
+        why = f"{100 * share:.0f}% of the run time is waiting for a node" + (
+            f", a free slot or a retry ({100 * blocked / makespan.mean:.0f}%)" if blocked >= 1.0 else ""
         )
         parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
     else:

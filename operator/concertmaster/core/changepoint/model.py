@@ -20,7 +20,7 @@ class ChangePoint:
     """The level of a series changed for good.
 
     ``index`` is the position of the first changed value in the series as given, ``time`` its time (NaN without times).
-    ``ratio`` is the level after over the level before (1.2: 20 % more), with its 95 % interval ``low``..``high``; all
+    ``ratio`` is the level after over the level before (1.2: 20% more), with its 95% interval ``low``..``high``; all
     three are NaN when the series holds negative values, where a ratio says nothing. ``confidence`` (0 to 1) is one
     minus the probability that a series without any change gives so clear a split.
     """
@@ -52,7 +52,7 @@ class Ramp:
 class Detection:
     """Change points in the order of time, and the robust trend since the last one.
 
-    ``trend_per_week`` is a share of the level (0.1: 10 % more each week) with its 95 % interval, or None without times
+    ``trend_per_week`` is a share of the level (0.1: 10% more each week) with its 95% interval, or None without times
     or with too few values. ``enough`` tells whether a change could have been found at all; ``reason`` says why not.
     ``adjusted``: the part that input sizes explain was taken out first. ``drifting``: the values hang together so much
     that the points mark changes of course, not of level.

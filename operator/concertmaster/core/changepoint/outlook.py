@@ -35,7 +35,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) passes ``limit`` (same unit).
 
     The trend since the last change is carried on (robust slope of the logs), with the spread of the runs around it
-    kept. A date is given only when the whole 95 % interval of the slope rises, and only as far ahead as the trend has
+    kept. A date is given only when the whole 95% interval of the slope rises, and only as far ahead as the trend has
     been watched: beyond that an extrapolation is a guess.
     """
     series = prepare(times, values)

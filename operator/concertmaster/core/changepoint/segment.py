@@ -112,7 +112,7 @@ def serial_dependence(values: Floats) -> float:
 
     Mean squared differences at distance two over those at distance one are 1 + phi for a first-order autoregression,
     and a few level changes hardly touch either (the idea of Chakar et al., Bernoulli 23(2), 2017); taken on normal
-    scores, so that outliers do not count. The one-sided 95 % margin of independent values, 1.645 * sqrt(2 / n), is
+    scores, so that outliers do not count. The one-sided 95% margin of independent values, 1.645 * sqrt(2 / n), is
     taken off.
     """
     n = values.size

@@ -48,7 +48,7 @@ def shared_task(plan: Plan, situation: Situation) -> CheckResult:
     if others is None:
         return passed("no other workflow uses it")
     if situation.approved:
-        return passed(f"a person approved it although {others}")
+        return passed(f"a user approved it although {others}")
     return blocked("Shared", f"{others}; it waits for a decision", waiting=True)
 
 

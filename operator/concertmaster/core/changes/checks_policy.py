@@ -33,7 +33,7 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
             "ModeRecommend", f"mode is Recommend ({source or 'no policy'}); set apply.mode to Approve or Auto"
         )
     if situation.approved:
-        return passed("a person approved it")
+        return passed("a user approved it")
     if current is ApplyMode.APPROVE:
         return blocked("NeedsApproval", "mode is Approve: it waits for a decision", waiting=True)
     if not plan.automatic:
@@ -165,7 +165,7 @@ def in_flight(plan: Plan, situation: Situation) -> CheckResult:
         return blocked("InFlight", message)
     if situation.elsewhere:
         listed = ", ".join(situation.elsewhere[:3])
-        message = f"another change of {plan.target} is under verification ({listed}): the same runs would prove both"
+        message = f"another change of {plan.target} is under verification ({listed}): the same runs would verify both"
         return blocked("InFlight", message)
     if situation.writes_left <= 0:
         message = "the namespace had its share of changes in this minute (limits.changesPerMinute)"

@@ -117,7 +117,7 @@ def _check_unchanged(edit: Edit, resource: str, there: bool, literal: object) ->
     ):
         was = "absent" if expected is None else f"{expected!r}"
         now = "absent" if not there else f"{literal!r}"
-        raise Refused(f"{edit.pointer} is {now} now and was {was} when the advice was made", changed=True)
+        raise Refused(f"{edit.pointer} is {now} now and was {was} when the recommendation was made", changed=True)
 
 
 def _step(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit, literal: object) -> object:

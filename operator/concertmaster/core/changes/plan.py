@@ -28,7 +28,7 @@ from concertmaster.core.model.policy import Bounds
 # Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
 # 120 simulated campaigns (benchmarks/campaigns.py, other seeds than those of the table).
 MODEL_ERROR = 0.04
-_Z = 1.645  # promises are 90 % intervals
+_Z = 1.645  # promises are 90% intervals
 
 
 class Aim(StrEnum):
@@ -166,7 +166,7 @@ def plan(
     relative standard error with which an effect on the duration can be measured at all.
     """
     if not item.edits:
-        raise Refused(f"{item.id} is work for a person: it sets no field")
+        raise Refused(f"{item.id} cannot be applied automatically: it sets no field")
     target = ChangeTarget.of(raw)
     kind = kinds.get(target.kind)
     if kind is None:

@@ -101,7 +101,7 @@ def _judged(aim: Aim, found: BeforeAfter, seconds: Comparison, settings: VerifyS
         return Verification(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
     if not last:
         return Verification(None, False, _waiting(runs, settings), *runs)
-    reason = f"after {count(runs[1], 'run')} it still cannot be told: {seconds.reason}"
+    reason = f"after {count(runs[1], 'run')} it still cannot be verified: {seconds.reason}"
     return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
 
 
@@ -124,7 +124,7 @@ def _watched(
 def _measured(
     aim: Aim, found: BeforeAfter, sizes: Sizes, pricing: Pricing | None, common: Common | None
 ) -> Predicted | None:
-    """The effect with its 90 % interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
+    """The effect with its 90% interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
     duration."""
     if aim is Aim.SAFER:
         if not found.after or not found.before:

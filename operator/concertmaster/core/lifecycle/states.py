@@ -139,13 +139,13 @@ def _given(
             other = None if made else material(known, given)
             if other is None and not made:
                 return known
-            note = f"back although it was dismissed ({decision}): {other or 'a part of it was carried out'}"
+            note = f"back although it was dismissed ({decision}): {other or 'a part of it was applied'}"
         elif known.state is RecommendationState.ACTIVE:
             since, note = known.since, known.note
         else:
             state = RecommendationState.DISMISSED  # it had gone, and the decision still stands
     elif made:
-        note = "carried out in part; this is what is left of it"
+        note = "applied in part; this is what is left of it"
     elif known is not None and known.state is RecommendationState.ACTIVE:
         since, note = known.since, known.note if known.dismissal is None else ""
     elif known is not None and known.state is RecommendationState.DISMISSED:
@@ -195,7 +195,7 @@ def _left(
         outcome = next((o for o in outcomes if (o.id, o.since) == (standing.id, standing.since)), None)
         if (outcome is not None and outcome.undone) or _taken_back(standing, look):
             return replace(
-                standing, state=RecommendationState.OBSOLETE, since=look.now, note="it was carried out and taken back"
+                standing, state=RecommendationState.OBSOLETE, since=look.now, note="it was applied and rolled back"
             )
         if outcome is None:  # it had no room among the outcomes: what it brought will not be known
             return standing if look.now - standing.since < IMPLEMENTED_FOR else None

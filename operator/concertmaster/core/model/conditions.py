@@ -36,20 +36,20 @@ class Reason(StrEnum):
 
     # Ready of a profile
     BACKFILLING = "Backfilling", "The window is being read for the first time; recommendations follow."
-    ANALYZED = "Analyzed", "The runs were analysed; the advice is up to date."
+    ANALYZED = "Analyzed", "The runs were analysed; the recommendations are up to date."
     TOO_FEW_RUNS = (
         "TooFewRuns",
-        "Fewer finished runs than analysis.minRuns; the message says when the next is expected.",
+        "Fewer finished runs than analysis.minRuns; the message tells when the next is expected.",
     )
     NO_RUNS = "NoRuns", "No finished run of this workflow was found in the window."
-    STALE = "Stale", "The data could not be brought up to date; the advice is the one of status.dataUntil."
-    ANALYSIS_FAILED = "AnalysisFailed", "The analysis stopped at an error of its own; the old advice stays."
+    STALE = "Stale", "The data could not be updated; the recommendations are based on data up to status.dataUntil."
+    ANALYSIS_FAILED = "AnalysisFailed", "The analysis failed with an internal error; earlier recommendations stay."
     PENDING = "Pending", "The object is new and was not looked at yet."
     # Ready of a policy, and of anything a person wrote
     ACTIVE = "Active", "The policy is in force as written."
     SUSPENDED = "Suspended", "The policy is suspended: it analyses, but discovers and changes nothing."
     NO_MATCHES = "NoMatches", "No profile is selected by this policy, or another policy wins for all of them."
-    INVALID_SPEC = "InvalidSpec", "The spec says something the operator cannot follow; the message names the field."
+    INVALID_SPEC = "InvalidSpec", "The spec has an invalid or unsupported value; the message names the field."
     UNKNOWN_RULE = "UnknownRule", "The spec names a rule or a setting that does not exist; everything else is in force."
     UNKNOWN_DISMISSAL = (
         "UnknownDismissal",
@@ -71,7 +71,7 @@ class Reason(StrEnum):
         "SharedTarget",
         "Several profiles describe the workflow; the message says which one is used for changes.",
     )
-    NOT_FOUND = "NotFound", "The object workflowRef names does not exist; old advice stays."
+    NOT_FOUND = "NotFound", "The object that workflowRef names does not exist; earlier recommendations stay."
     KIND_MISSING = "KindMissing", "The cluster does not have this kind of object; its engine is not installed."
     FORBIDDEN = "Forbidden", "The operator may not read this kind of object here; the message names the right."
     GRAPH_INVALID = "GraphInvalid", "The graph has a cycle, an unknown dependency or a name twice."
@@ -89,11 +89,11 @@ class Reason(StrEnum):
     NOT_NEEDED = "NotNeeded", "The policy's mode needs no right to write."
     # WorkflowChange
     WAITING = "Waiting", "The plan waits for a decision."
-    APPROVED = "Approved", "A person approved the plan."
+    APPROVED = "Approved", "A user approved the plan."
     AUTOMATIC = "Automatic", "The policy's mode Auto approved the plan."
-    REJECTED = "Rejected", "A person rejected the plan."
+    REJECTED = "Rejected", "A user rejected the plan."
     APPLIED = "Applied", "The change was written."
-    GATE_CLOSED = "GateClosed", "A gate holds the change back; the message names it."
+    GATE_CLOSED = "GateClosed", "A check blocks the change; the message names it."
     CONFLICT = "Conflict", "Somebody else changed the target; the plan is made anew."
     WRITE_FAILED = "WriteFailed", "The API server refused the write; the message says why."
     IN_PROGRESS = "InProgress", "Runs after the change are being collected."
@@ -101,7 +101,7 @@ class Reason(StrEnum):
     SAME = "Same", "The runs after the change are as they were."
     WORSE = "Worse", "The runs after the change are worse."
     INCONCLUSIVE = "Inconclusive", "There were too few runs to tell in time."
-    TAKEN_BACK = "TakenBack", "The change was taken back."
+    ROLLED_BACK = "RolledBack", "The change was rolled back."
     KEPT = "Kept", "The change stays."
     POLICY_GONE = (
         "PolicyGone",
@@ -114,7 +114,7 @@ class Reason(StrEnum):
     )
     OUT_OF_BOUNDS = (
         "OutOfBounds",
-        "What was there before is outside apply.bounds, so the roll-back is left to a person. The message says how to undo.",
+        "The previous value is outside apply.bounds, so the rollback is left to you. The message has the command.",
     )
     SUPERSEDED = "Superseded", "A newer plan took this one's place."
 

@@ -151,15 +151,15 @@ class Rule:
 
 
 def share_range(interval: Interval) -> str:
-    """``12 to 19 %``; one number when the ends print alike."""
+    """``12 to 19%``; one number when the ends print alike."""
     low, high = 100 * interval.low, 100 * interval.high
     if f"{low:.0f}" == f"{high:.0f}":
         return text.percent(interval.likely)
-    return f"{low:.0f} to {high:.0f} %"
+    return f"{low:.0f} to {high:.0f}%"
 
 
 def gain_sentence(share: Interval, seconds: Interval) -> str:
-    """``12 to 19 %, likely 15 % (4m10s) of each run``."""
+    """``12 to 19%, likely 15% (4m10s) of each run``."""
     likely = f"likely {text.percent(share.likely)} ({text.duration(seconds.likely)}) of each run"
     rng = share_range(share)
     return (
@@ -196,7 +196,7 @@ def median(values: Sequence[float]) -> float | None:
 
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
-    """Mean of per-run values with its 90 % interval (normal approximation of the standard error), times ``scale``."""
+    """Mean of per-run values with its 90% interval (normal approximation of the standard error), times ``scale``."""
     rows = list(values)
     if not rows:
         return None
@@ -211,7 +211,7 @@ def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | Non
 
 
 def share_interval(count: int, of: int) -> Interval | None:
-    """A share (0 to 1) with its 90 % interval by Wilson's method; None without any case."""
+    """A share (0 to 1) with its 90% interval by Wilson's method; None without any case."""
     if of <= 0 or count <= 0:
         return None
     share, z2 = count / of, 1.645**2

@@ -36,7 +36,7 @@ class MemoryOptions:
     of a step; where runs take longer than ``strict_from`` seconds it is stricter. ``failure_price``: what a failed attempt
     costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices. ``retry_factor``:
     growth of the request after a kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance of growth, 1 %. ``horizon``: for how long growth is assumed to go on, in lengths of
+    ``drift_z``: one-sided significance of growth, 1%. ``horizon``: for how long growth is assumed to go on, in lengths of
     the history.
     """
 

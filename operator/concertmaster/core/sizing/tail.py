@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# The scale is never learned from the data alone: one further gap of 1 % of the value is added, about what sampling and
+# The scale is never learned from the data alone: one further gap of 1% of the value is added, about what sampling and
 # page cache leave uncertain. It keeps a constant series from claiming that a larger peak is impossible.
 PRIOR_GAP_SHARE = 0.01
 _LEAST = 1e-12  # below any unit of memory or CPU: what garbage is divided by must not overflow

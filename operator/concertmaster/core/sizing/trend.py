@@ -19,7 +19,7 @@ MOST_RUNS = 200
 def rising(values: Floats, z: float) -> bool:
     """True when the values rise with their order, by Daniels' test: Spearman's rank correlation with the order, one-sided.
 
-    ``z``: normal quantile of the significance. Ties share their mean rank. Fewer than about seven runs cannot reach 1 %.
+    ``z``: normal quantile of the significance. Ties share their mean rank. Fewer than about seven runs cannot reach 1%.
     """
     recent = values[-MOST_RUNS:]
     n = int(recent.size)

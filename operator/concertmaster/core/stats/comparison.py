@@ -22,15 +22,15 @@ from concertmaster.core.stats.summary import Floats, as_floats
 
 MIN_RUNS = 3  # a side; fewer give no idea of the spread
 MOST_RUNS = 2000  # a side; more are thinned evenly, the interval is then far narrower than any margin
-LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7 % of comparisons without a change are then called a change
+LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7% of comparisons without a change are then called a change
 MARGIN = 0.05  # changes smaller than this do not matter: same
-# The sequential form is most sensitive to shifts of this many standard deviations of a run (a shift of 20 % when runs vary
-# by 20 %). Any value is valid; another one only moves the power.
+# The sequential form is most sensitive to shifts of this many standard deviations of a run (a shift of 20% when runs vary
+# by 20%). Any value is valid; another one only moves the power.
 EXPECTED_SHIFT = 1.0
-SEQUENTIAL_LEVEL = 0.10  # two-sided: each direction is called falsely in at most 5 % of all changes
+SEQUENTIAL_LEVEL = 0.10  # two-sided: each direction is called falsely in at most 5% of all changes
 # Of that level the last look may use so much. The bar of the looks before it is meant for endless asking: nominally half
-# of the level, with 5 to 200 runs before and 10 to 300 after it is crossed by 0.2 to 1.2 % a side, and both together by
-# at most 5.0 % (100,000 simulated series each; tests/unit/core/changes/test_power.py repeats it).
+# of the level, with 5 to 200 runs before and 10 to 300 after it is crossed by 0.2 to 1.2% a side, and both together by
+# at most 5.0% (100,000 simulated series each; tests/unit/core/changes/test_power.py repeats it).
 LAST_SHARE = 0.84
 LAST_LEVEL = LAST_SHARE * SEQUENTIAL_LEVEL
 
@@ -39,7 +39,7 @@ Durations = Iterable[float | None] | Floats
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Durations after a change over durations before, 0.8 meaning 20 % shorter.
+    """Durations after a change over durations before, 0.8 meaning 20% shorter.
 
     ``ratio`` with its interval ``low``..``high`` (ends may be 0 or infinite); NaN, 0 and infinite when there is too
     little data. ``p_value`` is two-sided, of the hypothesis of no change. ``adjusted`` tells whether input sizes were
@@ -61,8 +61,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """A factor (1.2 is 20 % longer) by which durations after differ for a reason of all ``workflows`` others: the median
-    with its 90 % interval ``low``..``high``."""
+    """A factor (1.2 is 20% longer) by which durations after differ for a reason of all ``workflows`` others: the median
+    with its 90% interval ``low``..``high``."""
 
     workflows: int
     ratio: float
@@ -281,7 +281,7 @@ def _too_few(counts: tuple[int, int], *, decided: bool, needed: int = MIN_RUNS) 
 
 
 def _percent(ratio: float) -> str:
-    return "any share" if math.isinf(ratio) else f"{100.0 * ratio:.0f} %"
+    return "any share" if math.isinf(ratio) else f"{100.0 * ratio:.0f}%"
 
 
 def _exp(log: float) -> float:

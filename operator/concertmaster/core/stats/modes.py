@@ -12,7 +12,7 @@ from concertmaster.core.stats.summary import Floats
 
 GRID = 512
 DEPTH = 0.3  # a gap is a place with less than this share of the density of the lower of the two modes beside it
-SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2 % of each other are the same
+SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other are the same
 
 
 def gaps(values: Floats, depth: float = DEPTH) -> list[float]:
@@ -48,7 +48,7 @@ def _bandwidth(logs: Floats, values: Floats) -> float:
 
 
 def _density(logs: Floats, bandwidth: float) -> tuple[Floats, Floats]:
-    """Grid and unnormalised density over all but the most extreme 0.1 % on both sides."""
+    """Grid and unnormalised density over all but the most extreme 0.1% on both sides."""
     low, high = quantiles(logs, (0.001, 0.999))
     edges = np.linspace(low - 4.0 * bandwidth, high + 4.0 * bandwidth, GRID + 1)
     counts = np.histogram(logs, edges)[0].astype(np.float64)

@@ -23,7 +23,7 @@ MEMORY_SPAN = 0.25
 # A line and an idea of its noise need four points.
 FEWEST_NEIGHBOURS = 4
 FEWEST_RUNS = 3
-# One-sided normal quantile of 1 %: when a rank correlation counts as an explanation.
+# One-sided normal quantile of 1%: when a rank correlation counts as an explanation.
 EXPLAINED_Z = 2.326
 # Values beyond this are no seconds and no bytes; the cut keeps sums of squares finite.
 LARGEST = 1e30
@@ -35,7 +35,7 @@ class InputRelation:
 
     ``fading``: neighbours count less with distance (tricube weights). ``enough``: False when fewer than three usable runs
     exist; a prediction is then their median, or NaN without any. ``explained``: larger inputs go with larger values, by rank
-    correlation at 1 %. ``reason``: what the model is, or what is missing.
+    correlation at 1%. ``reason``: what the model is, or what is missing.
     """
 
     inputs: tuple[float, ...]

@@ -13,7 +13,7 @@ from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.summary import Floats
 
-MAD_TO_SIGMA = 1.482602218505602  # 1 / the 75 % quantile of the standard normal: MAD of normal noise -> its sigma
+MAD_TO_SIGMA = 1.482602218505602  # 1 / the 75% quantile of the standard normal: MAD of normal noise -> its sigma
 
 
 def mad_sigma(values: Floats) -> float:

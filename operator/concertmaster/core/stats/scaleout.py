@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 MOST_COORDINATION = 1.5
 EXPECTED_COORDINATION = 1.1
 GRID = 16
-# Weight of that expectation against squared relative errors: points known to 3 % hold the value within about 0.1 of it.
+# Weight of that expectation against squared relative errors: points known to 3% hold the value within about 0.1 of it.
 PRIOR_WEIGHT = 0.1
 # Weight of "all of it scales" when starved points are left out and two remain: two medians cannot tell a fixed part from
 # their noise, and a job that runs short of memory is mostly work on data.

@@ -16,7 +16,7 @@ import numpy as np
 from concertmaster.core.stats.robust import median
 from concertmaster.core.stats.summary import Floats
 
-BOUND = 1.0  # residuals count up to one robust standard deviation; 90 % efficient on normal noise (Huber 1964)
+BOUND = 1.0  # residuals count up to one robust standard deviation; 90% efficient on normal noise (Huber 1964)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
         steps = _steps(declared, problems)
         run_label = text(declared.get("podRunLabel"), "spec.graph.podRunLabel", problems)
         if run_label is None and any(s.selector for s in steps):
-            problems.add("spec.graph.podRunLabel is missing: pods of different runs cannot be told apart")
+            problems.add("spec.graph.podRunLabel is missing: pods of different runs cannot be distinguished")
         return WorkflowDefinition(
             key=obj.key(KIND),
             engine=GRAPH,

@@ -120,13 +120,13 @@ class PrometheusClient:
             )
         if envelope.partial:
             raise Partial(
-                "the store says its answer is partial (isPartial)",
+                "the metrics source reports a partial answer (isPartial)",
                 where=where,
-                remedy="Wait until all of its storage nodes are back; old advice stays until then",
+                remedy="Wait until all of its storage nodes are back; earlier recommendations stay until then",
             )
         if whole and envelope.warnings:
             raise Partial(
-                f"the store warns: {envelope.warnings[0][:300]}",
+                f"the metrics source warns: {envelope.warnings[0][:300]}",
                 where=where,
-                remedy="Repair what the warning names; old advice stays until the answer is whole",
+                remedy="Repair what the warning names; earlier recommendations stay until the answer is complete",
             )

@@ -53,34 +53,36 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
     reason = _store_message(envelope)
     if envelope is not None and envelope.error_type == "timeout":
         return TimedOut(
-            f"the store's own time limit ended the query{reason}",
+            f"the metrics source's own time limit ended the query{reason}",
             where=where,
-            remedy="Raise the store's query timeout or timeoutSeconds of the source, or lower limits.backfillPerCycle",
+            remedy="Raise its query timeout or timeoutSeconds of the source, or lower limits.backfillPerCycle",
         )
     if status == 413 or (envelope is not None and _LIMITS.search(envelope.error)):
         return TooLarge(
-            f"the store refuses the query as too large ({status}){reason}",
+            f"the metrics source refuses the query as too large ({status}){reason}",
             where=where,
-            remedy="Raise the store's limit, or give the operator fewer namespaces",
+            remedy="Raise its limit, or give the operator fewer namespaces",
         )
     if envelope is not None and _NAMES.search(envelope.error):
         return BadQuery(
-            f"the store refuses patterns of metric names ({status}){reason}",
+            f"the metrics source refuses patterns of metric names ({status}){reason}",
             where=where,
             remedy="Set perMetricQueries: true for this source",
         )
     if status in (400, 422) or (envelope is not None and envelope.error_type in ("bad_data", "execution")):
-        return BadQuery(f"the store refuses the query ({status}){reason}", where=where, remedy="Correct the query")
+        return BadQuery(
+            f"the metrics source refuses the query ({status}){reason}", where=where, remedy="Correct the query"
+        )
     if status == 429:
         return SourceUnreachable(
-            "the store asks for fewer requests (429)",
+            "the metrics source asks for fewer requests (429)",
             where=where,
             remedy="Raise its rate limit for this client or lengthen the operator's interval",
         )
     return SourceUnreachable(
-        f"the store answers {status}{reason}",
+        f"the metrics source answers {status}{reason}",
         where=where,
-        remedy="Look into its log; the operator asks again by itself",
+        remedy="Check its log; the operator retries by itself",
     )
 
 

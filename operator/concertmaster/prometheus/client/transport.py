@@ -215,11 +215,13 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         return TimedOut(
             f"no whole answer within {self._source.timeout_seconds:g} s",
             where=self.where,
-            remedy="Raise timeoutSeconds of the source, or find out why the store is slow",
+            remedy="Raise timeoutSeconds of the source, or find out why the metrics source is slow",
         )
 
     def _cut(self) -> Partial:
-        return Partial("the answer was cut off", where=self.where, remedy="Check the store and proxies before it")
+        return Partial(
+            "the answer was cut off", where=self.where, remedy="Check the metrics source and the proxies before it"
+        )
 
 
 def _address(url: str) -> str:

@@ -182,7 +182,7 @@ def _decode_any(body: bytes) -> Envelope:
     if not isinstance(document, dict) or document.get("status") not in ("success", "error"):
         raise Malformed("its JSON has no status of the Prometheus HTTP API")
     if document["status"] == "success" and "data" not in document:
-        raise Malformed("its JSON says success and carries no data")
+        raise Malformed("its JSON reports success without data")
     return Envelope(
         status=document["status"],
         data=document.get("data"),

@@ -54,7 +54,7 @@ class Examination:
 
     def run(self) -> Iterator[Check]:
         """All checks. When the store cannot be reached at all, only that is reported."""
-        reach = self._guard("metrics store", self._reach)
+        reach = self._guard("metrics source", self._reach)
         yield reach
         if reach.mark is Mark.FAIL:
             return
@@ -83,8 +83,8 @@ class Examination:
     def _reach(self) -> Check:
         info = self._client.info()
         self._value("vector(1)", "reachability")
-        version = f"version {info.version}" if info.version else "its version is not told"
-        return Check("metrics store", Mark.OK, f"{self._client.source.url} answers, {version}")
+        version = f"version {info.version}" if info.version else "its version is unknown"
+        return Check("metrics source", Mark.OK, f"{self._client.source.url} answers, {version}")
 
     def _series(self, series: RequiredSeries) -> Check:
         count = self._value(f"count({self._over(series.name)})", series.name)
@@ -115,7 +115,7 @@ class Examination:
             return Check(
                 "cgroup id",
                 Mark.WARN,
-                f"{without:.0f} container series lack the label id: a reused pod name cannot be told apart",
+                f"{without:.0f} container series lack the label id: a reused pod name cannot be distinguished",
                 f"keep the label id in {_KUBELET}",
             )
         return Check("cgroup id", Mark.OK, "container series carry the cgroup path")
@@ -127,7 +127,7 @@ class Examination:
             return Check(
                 "one cluster",
                 Mark.FAIL,
-                f"the store holds {count:.0f} clusters: equal namespaces of different clusters would be merged",
+                f"the metrics source holds {count:.0f} clusters: equal namespaces of different clusters would be merged",
                 "set extraMatchers: {cluster: NAME} for this source",
             )
         return Check("one cluster", Mark.OK, "one cluster, or the source is limited to one")
@@ -153,7 +153,7 @@ class Examination:
         seen = max((count or 0.0 for _, count in counts), default=0.0)
         name = "recording rules"
         if not seen:
-            hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes looks cheaper"
+            hint = "not there, which is fine; the chart's metrics.prometheusRule.collectionRules makes queries cheaper"
             return Check(name, Mark.OK, hint)
         if self._client.source.delay_seconds > recorded.LATEST:
             return Check(
@@ -168,7 +168,7 @@ class Examination:
                 name,
                 Mark.WARN,
                 f"not used: {counts[0][1]:.0f} evaluations in the last hour, where one per minute is at most {most}",
-                f"leave the group's interval at {recorded.INTERVAL}s, and have the store remove duplicates of replicas",
+                f"leave the group's interval at {recorded.INTERVAL}s, and let the source remove duplicates of replicas",
             )
         span = recorded.covered((span, count or 0.0) for span, count in counts)
         if not span:
@@ -183,7 +183,7 @@ class Examination:
     def _retention(self) -> Check:
         retention = self._client.info().retention
         if retention is None:
-            return Check("retention", Mark.OK, "the store does not tell; the operator keeps its own history of runs")
+            return Check("retention", Mark.OK, "not reported; the operator keeps its own history of runs")
         days = _days(retention)
         if days is not None and days < 7:
             return Check(

@@ -51,7 +51,7 @@ class RequiredSeries:
 
 
 SERIES: tuple[RequiredSeries, ...] = (
-    RequiredSeries("kube_pod_info", "no pod can be told to be part of a run", _KEEP, True),
+    RequiredSeries("kube_pod_info", "no pod can be assigned to a run", _KEEP, True),
     RequiredSeries("kube_pod_status_phase", "success and failure of pods stay unknown", _KEEP, True),
     RequiredSeries("kube_pod_container_state_started", "durations of steps stay unknown", _KEEP, True),
     RequiredSeries("kube_pod_completion_time", "the end of a pod is only known to a scrape", _KEEP, True),
@@ -61,7 +61,7 @@ SERIES: tuple[RequiredSeries, ...] = (
     RequiredSeries("kube_pod_created", "waiting before a pod is scheduled stays unknown", _KEEP),
     RequiredSeries("kube_pod_status_scheduled_time", "time in the scheduler's queue stays unknown", _KEEP),
     RequiredSeries("kube_pod_start_time", "time for image pull and start stays unknown", _KEEP),
-    RequiredSeries("kube_pod_container_info", "image changes cannot be told", _KEEP),
+    RequiredSeries("kube_pod_container_info", "image changes cannot be detected", _KEEP),
     RequiredSeries("container_cpu_usage_seconds_total", "CPU use stays unknown", _KUBELET, True),
     RequiredSeries("container_memory_working_set_bytes", "memory use stays unknown", _KUBELET, True),
     RequiredSeries("container_memory_max_usage_bytes", "memory peaks between two scrapes are not seen", _KUBELET),
@@ -93,7 +93,7 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
             missing.append(
                 Missing(
                     "kube_pod_container_status_terminated_reason",
-                    "failed pods cannot be told apart (out of memory, deadline, error)",
+                    "causes of failed pods are unknown (out of memory, deadline, error)",
                     _KEEP,
                 )
             )
@@ -129,7 +129,7 @@ def state_metrics(targets: TargetState, held: int) -> list[Missing]:
         missing.append(
             Missing(
                 "kube_pod_info",
-                f"kube-state-metrics is down ({down}), so {held} running pods cannot be told from ended ones",
+                f"kube-state-metrics is down ({down}), so {held} running pods cannot be distinguished from finished ones",
                 "bring it back; nothing is lost meanwhile",
                 essential=True,
             )
@@ -138,7 +138,7 @@ def state_metrics(targets: TargetState, held: int) -> list[Missing]:
         missing.append(
             Missing(
                 "up",
-                f"{held} pods disappeared and it cannot be told whether they ended or kube-state-metrics did",
+                f"{held} pods disappeared and it is unknown whether they finished or kube-state-metrics stopped",
                 "let the operator read the series up of the kube-state-metrics job",
             )
         )

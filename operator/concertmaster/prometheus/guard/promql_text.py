@@ -114,7 +114,7 @@ def _selector(expr: Any, extra: Sequence[Term]) -> str:
         if not _LABEL.fullmatch(name):
             raise Unprintable(f"the label name {name!r} is not allowed here")
         if name in RESERVED or (name.startswith("__") and name != "__name__"):
-            raise Unprintable(f"the label {name} is not allowed here: stores give it a meaning of their own")
+            raise Unprintable(f"the label {name} is not allowed here: metrics sources interpret it differently")
     parts = list(dict.fromkeys([*own, *extra]))
     return "{" + ",".join(f"{name}{operator}{quote(value)}" for name, operator, value in parts) + "}"
 

@@ -42,7 +42,7 @@ def test_a_raise_that_would_make_pods_impossible_is_not_made(how: str, mode: str
         bed.items = [cheaper(proposed="1500m")]
     bed.run()
     assert (bed.cpu(), bed.all()) == ("2", [])
-    assert bed.counted("refused", gate="namespace-limits") == 1.0
+    assert bed.counted("refused", check="namespace-limits") == 1.0
 
 
 def test_a_limit_range_that_came_after_the_approval_holds_the_change() -> None:

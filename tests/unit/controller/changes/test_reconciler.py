@@ -91,9 +91,9 @@ def test_harm_is_taken_back_and_the_cooldown_doubles() -> None:
     done = bed.one()
     assert (done.phase, done.verdict, done.status["restored"]) == ("Completed", Verdict.WORSE, True)
     assert bed.state(C.VERIFIED) == ("False", "Worse")
-    assert bed.state(C.RESTORED) == ("True", "TakenBack")
+    assert bed.state(C.RESTORED) == ("True", "RolledBack")
     assert bed.cpu() == "2"
-    assert "ChangeTakenBack" in bed.told()
+    assert "ChangeRolledBack" in bed.told()
     bed.items = [cheaper(proposed="1600m")]
     bed.run(1.5 * HOUR)  # the cooldown is an hour, and two after a restore
     assert len(bed.all()) == 1
@@ -133,7 +133,7 @@ def test_a_cluster_that_became_slower_is_not_blamed_on_the_change() -> None:
             neighbours(bed, 800.0 / 600.0)
         bed.run()
         assert (bed.one().verdict is Verdict.WORSE) is not moved
-        assert ("8 other workflows take 33 % longer" in bed.message(C.VERIFIED)) is moved
+        assert ("8 other workflows take 33% longer" in bed.message(C.VERIFIED)) is moved
 
 
 @pytest.mark.parametrize("how", ["edited", "what it refers to was edited", "changed by the operator"])
@@ -194,9 +194,9 @@ def test_a_workflow_that_many_profiles_describe_is_one_witness() -> None:
 @pytest.mark.parametrize(
     ("low", "likely", "high", "said"),
     [
-        (-0.3, -0.2, -0.1, "10 % to 30 % shorter runs, likely 20 %"),
-        (-0.3, -0.1, 0.15, "30 % shorter to 15 % longer runs, likely 10 % shorter"),
-        (0.1, 0.2, 0.3, "10 % to 30 % longer runs, likely 20 %"),
+        (-0.3, -0.2, -0.1, "10% to 30% shorter runs, likely 20%"),
+        (-0.3, -0.1, 0.15, "30% shorter to 15% longer runs, likely 10% shorter"),
+        (0.1, 0.2, 0.3, "10% to 30% longer runs, likely 20%"),
     ],
 )
 def test_a_promise_that_may_turn_out_the_other_way_says_so(low: float, likely: float, high: float, said: str) -> None:
@@ -227,7 +227,7 @@ def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_
     bed.run()
     assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")
     told = bed.message(C.APPROVED)
-    assert re.search(r"runs vary by \d\d %, so that 30 runs after the change \(verify.maxRuns\) would show", told), told
+    assert re.search(r"runs vary by \d\d%, so that 30 runs after the change \(verify.maxRuns\) would show", told), told
     assert bed.counted("applied_total") == 0.0
     bed.runs(200, spread=0.05)
     bed.run()
@@ -364,7 +364,7 @@ def test_git_owned_objects_are_changed_only_when_the_policy_says_so() -> None:
     bed.target["metadata"]["labels"] = {"kustomize.toolkit.fluxcd.io/name": "apps"}
     bed.run()
     assert bed.cpu() == "1500m"
-    assert "written; Flux Kustomization apps may change it back; to take it back by hand: kubectl" in bed.message(
+    assert "written; Flux Kustomization apps may change it back; to roll it back manually: kubectl" in bed.message(
         C.APPLIED
     )
 
@@ -835,7 +835,7 @@ def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool
     bed.run()
     assert bed.cpu() == "2"
     assert not bed.pages.journal("change/")
-    assert "ChangeTakenBack" in bed.told()
+    assert "ChangeRolledBack" in bed.told()
     bed.run()
     assert bed.all() == []  # the cooldown holds
     bed.run(3 * HOUR)
@@ -941,13 +941,13 @@ def test_a_journal_that_cannot_be_written_does_not_keep_harm_elsewhere_from_bein
     assert bed.cpu() == "2"
     done_ = next(c for c in bed.all() if c.name != "other")
     assert (done_.phase, done_.verdict) == ("Completed", Verdict.WORSE)
-    assert "ChangeTakenBack" in bed.told()
-    assert bed.counted("restored_total", ground="proof") == 1.0
+    assert "ChangeRolledBack" in bed.told()
+    assert bed.counted("restored_total", ground="verification") == 1.0
     assert any("journal cannot be written" in p for p in bed.problems)
     setattr(bed.pages, kind, False)
     bed.run()
     assert not bed.pages.journal("change/")
-    assert bed.counted("restored_total", ground="proof") == 1.0
+    assert bed.counted("restored_total", ground="verification") == 1.0
 
 
 def test_a_deleted_change_is_taken_back_without_a_note_which_is_made_up_for() -> None:
@@ -961,7 +961,7 @@ def test_a_deleted_change_is_taken_back_without_a_note_which_is_made_up_for() ->
     bed.run()
     assert not bed.pages.journal("change/")
     assert len(bed.pages.journal("deleted/")) == 1
-    assert bed.told().count("ChangeTakenBack") == 1
+    assert bed.told().count("ChangeRolledBack") == 1
 
 
 @pytest.mark.parametrize("how", ["kept", "conflict", "applied"])

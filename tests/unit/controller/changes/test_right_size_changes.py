@@ -14,8 +14,8 @@ from tests.support.controller.changes_bed import CPU, MEMORY, Bed, cheaper
 def right_size() -> Recommendation:
     """Lower both requests of the one container."""
     rows = (
-        SizeItem("job", "main", "requests.cpu", "2", "1200m", "1", "20 %"),
-        SizeItem("job", "main", "requests.memory", "1Gi", "640Mi", "512Mi", "25 %"),
+        SizeItem("job", "main", "requests.cpu", "2", "1200m", "1", "20%"),
+        SizeItem("job", "main", "requests.memory", "1Gi", "640Mi", "512Mi", "25%"),
     )
     edits = (Edit(CPU, "2", "1200m"), Edit(MEMORY, "1Gi", "640Mi"))
     return replace(cheaper(), id="right-size", rule="right-size", step=None, items=rows, edits=edits)

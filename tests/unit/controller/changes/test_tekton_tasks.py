@@ -271,7 +271,7 @@ def test_nothing_is_proposed_while_the_pipelines_cannot_be_read(mode: str) -> No
     bed.client.lists[PIPELINE.path("demo")] = errors.Forbidden("no", status=403)
     bed.run()
     assert (bed.all(), bed.cpu()) == ([], "2")
-    assert bed.counted("refused", gate="shared-task") == 1.0
+    assert bed.counted("refused", check="shared-task") == 1.0
     bed.client.lists.clear()
     bed.run()
     assert len(bed.all()) == 1

@@ -15,7 +15,7 @@ def test_a_kept_change_is_counted_at_each_step() -> None:
     assert bed.counted("verdict_seconds_count") == 0.0
     later(bed, 12)
     assert bed.counted("verdicts_total", verdict="Improved") == 1.0
-    assert bed.counted("restored_total", ground="proof") == 0.0
+    assert bed.counted("restored_total", ground="verification") == 0.0
     assert bed.counted("verdict_seconds_count") == 1.0
     assert bed.counted("verdict_seconds_sum") == bed.now - (bed.one().applied or 0.0) > 12 * HOUR
     bed.run()
@@ -26,7 +26,7 @@ def test_a_kept_change_is_counted_at_each_step() -> None:
 def test_a_change_taken_back_by_its_proof_by_a_person_and_by_deletion() -> None:
     bed = applied()
     later(bed, 2, 1500.0)
-    assert bed.counted("verdicts_total", verdict="Worse") == bed.counted("restored_total", ground="proof") == 1.0
+    assert bed.counted("verdicts_total", verdict="Worse") == bed.counted("restored_total", ground="verification") == 1.0
     bed = applied()
     bed.decide("Reject")
     bed.run()
@@ -59,17 +59,17 @@ def test_what_gates_keep_back_is_told_by_gate_and_for_the_last_cycle_only() -> N
     bed.coverage = 0.1
     for _ in range(2):
         bed.run()
-        assert bed.counted("refused", gate="data") == 1.0
-        assert bed.counted("refused", gate="owner") == 0.0
+        assert bed.counted("refused", check="data") == 1.0
+        assert bed.counted("refused", check="owner") == 0.0
     bed.coverage = 1.0
     bed.run()
-    assert bed.counted("refused", gate="data") == 0.0
+    assert bed.counted("refused", check="data") == 0.0
     assert bed.counted("applied_total") == 1.0
     bed.items = [cheaper("1500m", "1100m")]
     bed.now += DAY
     bed.runs(2, seed=9)
     bed.run(0.0)
-    assert bed.counted("refused", gate="in-flight") == 1.0
+    assert bed.counted("refused", check="in-flight") == 1.0
 
 
 def test_orphans_are_told_and_a_cluster_that_cannot_be_read_leaves_the_figures_as_they_are() -> None:

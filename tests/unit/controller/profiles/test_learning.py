@@ -212,7 +212,7 @@ def snapshot(*outcomes: dict[str, Any], change: dict[str, Any] | None = None) ->
 
 OUTCOME = {
     "id": "parallelism", "action": "Raise it", "by": "kubectl", "since": "2025-10-01T00:00:00Z", "verdict": "Improved",
-    "judged": "2025-10-03T00:00:00Z", "promised": "Duration -40 % (-50 to -30 %)", "measured": "Duration -20 %",
+    "judged": "2025-10-03T00:00:00Z", "promised": "Duration -40% (-50 to -30%)", "measured": "Duration -20%",
     "sets": "/spec/parallelism: 2 -> 8",
 }  # fmt: skip
 

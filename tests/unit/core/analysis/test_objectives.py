@@ -68,15 +68,15 @@ def test_every_objective_has_verdict_margin_and_trend() -> None:
 def test_growth_is_worse_where_less_is_wanted_and_better_where_more_is() -> None:
     grown = {name: v.trend for name, v in verdicts(runs(growth=1.4)).items()}
     for name in ("duration p95", "queue time p95", "cost per run", "tokens per run"):
-        assert grown[name] is Trend.WORSE, name
+        assert grown[name] is Trend.DEGRADING, name
     for name in ("CPU utilization", "memory utilization"):
-        assert grown[name] is Trend.BETTER, name
+        assert grown[name] is Trend.IMPROVING, name
 
 
 def test_failures_of_late_are_a_trend_and_chance_is_none() -> None:
     failing = verdicts(runs(failing_from=13))
-    assert failing["success"].trend is Trend.WORSE
-    assert failing["step failure"].trend is Trend.WORSE
+    assert failing["success"].trend is Trend.DEGRADING
+    assert failing["step failure"].trend is Trend.DEGRADING
     assert verdicts(runs(failing_from=19))["success"].trend is Trend.STEADY
 
 
@@ -87,8 +87,8 @@ def test_too_little_data_is_unknown() -> None:
 
 
 def test_the_line_in_the_status() -> None:
-    found = ObjectiveAssessment("duration p95", "10m00s", "12m00s", ObjectiveResult.MISSED, -0.2, Trend.WORSE)
-    assert objective_line(found) == "duration p95: Missed, 12m00s of 10m00s, 20 % beyond it; trend worse"
+    found = ObjectiveAssessment("duration p95", "10m00s", "12m00s", ObjectiveResult.MISSED, -0.2, Trend.DEGRADING)
+    assert objective_line(found) == "duration p95: Missed, 12m00s (target <= 10m00s), degrading"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_weights_are_settings() -> None:
     own = analyze_workflow(CHAIN, of, resolve(None, made), profile="p", now=NOW).analysis.score
     assert {p.name: p.weight for p in usual.parts} == {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
     assert {p.name: p.weight for p in own.parts} == {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}
-    assert own.total == 75  # 90 % of 95 %: a quarter of the way to none
+    assert own.total == 75  # 90% of 95%: a quarter of the way to none
     assert AnalysisSettings().score_weights["success"] == 40
 
 
@@ -178,4 +178,4 @@ def test_waiting_that_begins_is_a_trend() -> None:
     waits = [0.0] * 17 + [30.0] * 23
     of = [run(CHAIN.graph, {"a": 100.0, "b": 100.0}, number=i, start=NOW - (40 - i) * DAY / 4, wait=w)
           for i, w in enumerate(waits)]  # fmt: skip
-    assert verdicts(of)["queue time p95"].trend is Trend.WORSE
+    assert verdicts(of)["queue time p95"].trend is Trend.DEGRADING

@@ -59,7 +59,7 @@ def test_quiet_series_stay_quiet_for_any_noise() -> None:
         lambda: np.abs(rng.standard_cauchy(60)) + 0.1,
     )
     alarms = sum(bool(detect(None, shape()).points) for _ in range(60) for shape in shapes)
-    assert alarms <= 5  # 240 series at a designed rate of 0.5 %
+    assert alarms <= 5  # 240 series at a designed rate of 0.5%
 
 
 def test_a_single_outlier_is_no_change() -> None:

@@ -86,7 +86,7 @@ def test_what_is_common_leaves_the_comparison_and_its_doubt_stays_in_it() -> Non
     assert (freed.low, freed.ratio, freed.high) == pytest.approx(
         (plain.low / 0.85, plain.ratio / 0.8, plain.high / 0.75)
     )
-    assert "9 other workflows take 20 % shorter meanwhile, which is taken out" in freed.reason
+    assert "9 other workflows take 20% shorter meanwhile, which is taken out" in freed.reason
 
 
 def test_a_slowdown_hidden_behind_a_faster_cluster_is_seen() -> None:

@@ -225,7 +225,7 @@ def test_advice_that_also_sets_a_limit_is_refused_as_a_whole() -> None:
 def test_a_right_sizing_leaves_a_request_whose_limit_moves_to_a_person_and_makes_the_rest() -> None:
     limit = Edit("/spec/templates/1/container/resources/limits/memory", None, "1Gi", weight=0.0)
     memory = Edit(f"{TRAIN}/memory", "2Gi", "1Gi", weight=3.0)
-    row = SizeItem("train", "train", "requests.cpu", "2", "1500m", "1", "50 %")
+    row = SizeItem("train", "train", "requests.cpu", "2", "1500m", "1", "50%")
     item = replace(advice(cpu(), memory, limit), items=(row,))
     found = planned(item, bounds=BOUNDS)
     assert [s.pointer for s in found.settings] == [f"{TRAIN}/cpu"]

@@ -22,7 +22,7 @@ def _t(mean_a: np.ndarray, mean_b: np.ndarray, squares: np.ndarray, n: int, m: i
 
 @pytest.mark.parametrize(("before", "most"), [(5, 10), (30, 30), (60, 100), (200, 30)])
 def test_all_looks_together_call_a_change_that_is_none_in_at_most_5_percent(before: int, most: int) -> None:
-    """Both bars on the paths of Student's t, 20,000 series; 5.0 % by design and 0.3 % for chance."""
+    """Both bars on the paths of Student's t, 20,000 series; 5.0% by design and 0.3% for chance."""
     rng, series = np.random.default_rng(before + most), 20_000
     mean_b = rng.normal(size=series) / math.sqrt(before)
     squares_b = rng.chisquare(before - 1, series)
@@ -114,8 +114,8 @@ def test_a_person_is_told_how_many_runs_it_would_take() -> None:
     assert told(0.05, 30) is None
     many = told(0.3, 200)
     assert many is not None
-    assert "30 runs after the change (verify.maxRuns) would show a slowdown of 20 % in" in many
-    assert many.split("90 % takes ")[1].isdigit()
+    assert "30 runs after the change (verify.maxRuns) would show a slowdown of 20% in" in many
+    assert many.split("90% takes ")[1].isdigit()
     few = told(0.4, 8)
     assert few is not None
     assert few.endswith("with only 8 before it no number of runs is sure to")

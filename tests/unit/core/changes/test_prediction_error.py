@@ -49,7 +49,7 @@ def test_without_a_rate_of_runs_or_requests_there_is_no_cost() -> None:
 
 @pytest.mark.parametrize(("runs", "noise", "growth"), [(11, 0.05, 0.0015), (30, 0.1, 0.0), (30, 0.02, 0.003)])
 def test_later_runs_differ_by_no_more_than_the_error_says(runs: int, noise: float, growth: float) -> None:
-    """90 % intervals hold 85 to 99 % of 300 simulated ones."""
+    """90% intervals hold 85 to 99% of 300 simulated ones."""
     rng = np.random.default_rng(7)
     held = 0
     for _ in range(300):

@@ -205,6 +205,6 @@ def _course(aim: Aim, factor: float, seed: int, spread: float = 0.15) -> Verdict
 def test_the_designed_error_rates_hold() -> None:
     quiet = [_course(Aim.CHEAPER, 1.0, seed) for seed in range(40)]
     harmed = [_course(Aim.CHEAPER, 1.2, seed) for seed in range(200, 230)]
-    assert sum(v is Verdict.WORSE for v in quiet) <= 5  # 5 % of 40 and what chance may add; benchmarks/ has the rates
+    assert sum(v is Verdict.WORSE for v in quiet) <= 5  # 5% of 40 and what chance may add; benchmarks/ has the rates
     assert sum(v is Verdict.WORSE for v in harmed) / len(harmed) >= 0.9
     assert None not in quiet

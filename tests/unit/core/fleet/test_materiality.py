@@ -42,8 +42,8 @@ def faster(seconds: float, low: float | None = None) -> Recommendation:
     ("made", "minor"),
     [
         (faster(120), False),  # a fifth of the run, 60 minutes a month
-        (faster(20), True),  # 3 % of the run
-        (faster(50), True),  # 8 % of the run, but 25 minutes a month
+        (faster(20), True),  # 3% of the run
+        (faster(50), True),  # 8% of the run, but 25 minutes a month
         (faster(120, low=-1), True),  # may be nothing
         (item(saving_per_month=around(1.5)), False),
         (item(saving_per_month=around(1.5, low=0.0)), True),

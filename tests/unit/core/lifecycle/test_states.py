@@ -203,7 +203,7 @@ def test_what_stands_was_not_taken_back_although_nothing_is_known_of_its_effect(
     assert (still.state, still.since) == (RecommendationState.IMPLEMENTED, NOW + DAY)
     assert advance(lost, look(now=NOW + DAY + IMPLEMENTED_FOR, memory="1Gi")).standings == ()
     back = only(advance(lost, look(now=NOW + 2 * DAY)))
-    assert (back.state, back.note) == (RecommendationState.OBSOLETE, "it was carried out and taken back")
+    assert (back.state, back.note) == (RecommendationState.OBSOLETE, "it was applied and rolled back")
 
 
 def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken_back() -> None:
@@ -261,7 +261,7 @@ def test_a_dismissal_holds_while_the_advice_stays_what_it_was() -> None:
     ("item", "why"),
     [
         (given("600Mi"), "it proposes 600Mi now and proposed 1Gi then"),
-        (given(gain=-0.6), "it promises 60 % now and promised 30 % then"),
+        (given(gain=-0.6), "it promises 60% now and promised 30% then"),
         (given(severity="High"), "its severity rose from Medium to High"),
     ],
 )

@@ -28,7 +28,7 @@ def item(rule: str, step: str | None = "load", **more: object) -> Recommendation
         effort=Level.LOW,
         current="1",
         proposed="2",
-        expected="20 % of each run",
+        expected="20% of each run",
         how="kubectl explain",
         confidence=0.5,
     )
@@ -75,9 +75,9 @@ def test_what_only_saves_money_explains_no_slowness() -> None:
 
 def test_gains_of_one_step_are_not_added_up() -> None:
     found = resolve([item("straggler", gain_share=GAIN), item("cache-step", gain_share=GAIN), item("timeout")])
-    assert found[0].expected == "20 % of each run"
-    assert found[1].expected == "20 % of each run, not on top of straggler.load"
-    assert found[2].expected == "20 % of each run"
+    assert found[0].expected == "20% of each run"
+    assert found[1].expected == "20% of each run, not on top of straggler.load"
+    assert found[2].expected == "20% of each run"
 
 
 def test_the_bottleneck_is_merged_into_the_remedy_of_its_step() -> None:

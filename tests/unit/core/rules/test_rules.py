@@ -73,7 +73,7 @@ class TestBottleneck:
         assert first.gain_seconds.likely == pytest.approx(150, rel=0.1)  # half of the step, all of it on the path
         assert first.gain_share is not None
         assert first.gain_share.low <= first.gain_share.likely <= first.gain_share.high
-        assert "100 % of the time in 12 runs (14d)" in first.because
+        assert "100% of the time in 12 runs (14d)" in first.because
 
     def test_a_long_step_beside_a_longer_one_is_no_bottleneck(self) -> None:
         fork = definition(step("start"), step("long", ["start"], 1), step("longer", ["start"], 2))
@@ -169,7 +169,7 @@ class TestCpuRequest:
         runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
         found = {r.id: r for r in advise(of, runs, "cpu-request")}
         item = found["cpu-request.transform"]
-        assert "throttled it in 40 %" in item.because
+        assert "throttled it in 40%" in item.because
         assert item.gain_seconds is not None
         assert 0 < item.gain_seconds.likely <= 300 * 0.4
         assert item.edits[0].pointer.endswith("/limits/cpu")
@@ -197,7 +197,7 @@ class TestCpuRequest:
         assert item.gain_share is not None and item.gain_seconds is not None
         assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
         assert item.gain_seconds.low == pytest.approx(60, rel=0.15)
-        assert "had work but no CPU 40 % of its time" in item.because
+        assert "had work but no CPU 40% of its time" in item.because
 
     def test_waiting_below_a_limit_is_not_cured_beyond_it(self) -> None:
         item = only(self.starved(cpu_waiting_seconds=150.0, cpu_limit=0.4, throttled_share=0.0))
@@ -280,7 +280,7 @@ class TestDataQuality:
             "3 of 12 runs ended",
             "kube_pod_completion_time",
             "the nodes of run etl-7",
-            "follow what is said of the runs",
+            "follow the notes on the runs below",
         ):
             assert part in text
         assert item.how == "kubectl concertmaster doctor -n demo"
@@ -331,7 +331,7 @@ def test_a_disabled_rule_says_nothing() -> None:
     ("request_cores", "used", "hint"),
     [
         (4.0, 0.95, "one of its threads"),
-        (1.0, 0.1, "mostly waits"),
+        (1.0, 0.1, "mostly off-CPU"),
         (1.0, 0.9, "uses all the CPU"),
         (4.0, 2.5, "split its work"),
     ],

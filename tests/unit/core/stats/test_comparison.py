@@ -86,7 +86,7 @@ def test_constants_are_the_same() -> None:
 def test_false_alarms_of_the_fixed_form() -> None:
     rng = np.random.default_rng(6)
     calls = [compare(runs(rng, 10), runs(rng, 10)).verdict for _ in range(150)]
-    assert sum(v in (Verdict.WORSE, Verdict.IMPROVED) for v in calls) <= 13  # 4 % nominal, 8.7 % is three sigma
+    assert sum(v in (Verdict.WORSE, Verdict.IMPROVED) for v in calls) <= 13  # 4% nominal, 8.7% is three sigma
 
 
 def test_the_sequential_form_waits_then_decides() -> None:
@@ -143,7 +143,7 @@ def test_asking_after_every_run_does_not_raise_false_alarms() -> None:
             if abs(t) > (bar if n < 25 else student_quantile(1 - LAST_LEVEL / 2, groups.degrees)):
                 called[t > 0] += 1
                 break
-    assert max(called.values()) <= 24  # at most 5 % by design; 8 % is beyond two sigma
+    assert max(called.values()) <= 24  # at most 5% by design; 8% is beyond two sigma
 
 
 def test_a_degradation_of_20_percent_is_caught_when_runs_vary_by_15_percent() -> None:
@@ -174,7 +174,7 @@ def test_inputs_that_tell_before_from_after_leave_nothing_to_say(after: float) -
         found = watch(*sides, final=True, inputs_before=sizes[0], inputs_after=sizes[1])
         assert not found.low == found.high == 0.0
         calls[found.verdict] += 1
-    assert calls[Verdict.IMPROVED] <= 22  # 5 % a side, and chance
+    assert calls[Verdict.IMPROVED] <= 22  # 5% a side, and chance
     assert calls[Verdict.WORSE] <= 22
 
 
@@ -203,4 +203,4 @@ def test_false_alarms_about_amounts() -> None:
     rng = np.random.default_rng(11)
     draws = (np.where(rng.random(40) < 0.6, 0.0, rng.lognormal(0, 1, 40)) for _ in range(400))
     called = sum(compare_amounts(d[:20], d[20:]).verdict is not Verdict.INCONCLUSIVE for d in draws)
-    assert called <= 24  # 4 % nominal
+    assert called <= 24  # 4% nominal

@@ -139,7 +139,8 @@ def test_messages_say_where_and_what_to_do(store: Store) -> None:
     with pytest.raises(MetricsError) as caught:
         client(store).instant("up", 1.0, name="timeline")
     assert str(caught.value) == (
-        f"source main ({store.url}), timeline: the store refuses the query (422): no such function. Correct the query."
+        f"source main ({store.url}), timeline: the metrics source refuses the query (422): no such function."
+        " Correct the query."
     )
 
 

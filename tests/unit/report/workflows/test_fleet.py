@@ -44,7 +44,7 @@ def test_a_status_becomes_a_row() -> None:
     assert row.runs_per_month == pytest.approx(60.0)  # 28 intervals in 14 days
     assert row.cost_per_month == pytest.approx(30.0)
     assert row.healthy is True
-    assert workflow_row(profile(objectives=["success: Missed, 80 % of 99 %"])).healthy is False
+    assert workflow_row(profile(objectives=["success: Missed, 80% of 99%"])).healthy is False
     assert workflow_row(profile(recommendations=[recommendation(severity="High")])).healthy is False
 
 
@@ -70,7 +70,7 @@ def test_a_measured_saving_is_what_the_present_cost_would_be_without_it() -> Non
     (row,) = result_rows(profile(results=[result()]))
     assert row.saving is not None
     assert row.saving.money == pytest.approx({"USD": 30.0})  # half was saved: as much again would be paid
-    (row,) = result_rows(profile(results=[result(measured="Duration -20 % (-25 to -15 %)")]))
+    (row,) = result_rows(profile(results=[result(measured="Duration -20% (-25 to -15%)")]))
     assert row.saving is not None
     assert row.saving.run_hours == pytest.approx(20 / 60 * 60 * 0.25)
     for more in ({"verdict": "Same"}, {"undone": True}, {"measured": "nothing"}):

@@ -19,14 +19,14 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 
-DRAWS = 1000  # resamples; the ends of a 90 % interval then move by about 1 % of its width between seeds
+DRAWS = 1000  # resamples; the ends of a 90% interval then move by about 1% of its width between seeds
 LEVEL = 0.90
 SEED = 20240501  # fixed: the same evidence must give the same recommendation
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each with a 90 %
+    """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each with a 90%
     interval for the mean over runs. None with a ``reason`` when it cannot be estimated."""
 
     seconds: Interval | None
@@ -46,7 +46,7 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
     saved = base_seconds - np.array(replays(usable, whatif))
     saved[np.abs(saved) < 1e-9 * base_seconds] = 0.0
     low, high = paired_interval(saved, base_seconds)
-    reason = None if len(usable) > 1 else "one run only: no interval can be told"
+    reason = None if len(usable) > 1 else "one run only: no interval"
     return Gain(
         Interval(low[0], float(saved.mean()), high[0]),
         Interval(low[1], float(saved.sum() / base_seconds.sum()), high[1]),

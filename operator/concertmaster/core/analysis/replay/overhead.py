@@ -28,7 +28,7 @@ from concertmaster.core.model import Interval
 
 FITTED_LEVEL = 0.3  # the fit has taken the level already; what is left is the error of its form
 UNSEEN_LEVEL = 1.0  # workflows of one engine differ by a factor of e either way
-Z90 = 1.645  # normal quantile of a two-sided 90 % interval
+Z90 = 1.645  # normal quantile of a two-sided 90% interval
 FEWEST_FREE = 2  # degrees of freedom; with fewer an interval would say nothing at all
 
 
@@ -47,7 +47,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A predicted makespan: seconds with a 90 % interval for one new run, runs it rests on, and why it is missing."""
+    """A predicted makespan: seconds with a 90% interval for one new run, runs it rests on, and why it is missing."""
 
     seconds: Interval | None
     runs_used: int
@@ -87,13 +87,13 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
 def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Prediction:
     """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, estimated from ``runs`` runs.
 
-    The 90 % quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
+    The 90% quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
     ``observed``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.
     """
     quantile = Z90
     if runs:
         free = max(FEWEST_FREE, runs - observed)
-        # First two terms of Fisher and Cornish's expansion (1960): 5 % short at two degrees of freedom, exact at ten.
+        # First two terms of Fisher and Cornish's expansion (1960): 5% short at two degrees of freedom, exact at ten.
         quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
     if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # a double ends near exp(709)
         return Prediction(None, runs, "the runs at hand lead to no finite prediction")
@@ -122,7 +122,7 @@ def overhead_terms(runs: Sequence[Shape], workflow: str) -> tuple[float, float, 
     for _ in range(15):
         terms = non_negative_fit(features / scale * weights[:, None], extra * weights)
         off = np.abs(features / scale @ terms - extra) / makespans
-        weights = np.sqrt(fair) / makespans / np.sqrt(np.maximum(off, 0.02))  # below 2 % all errors count alike
+        weights = np.sqrt(fair) / makespans / np.sqrt(np.maximum(off, 0.02))  # below 2% all errors count alike
     a, b, c = terms / scale
     return float(a), float(b), float(c)
 

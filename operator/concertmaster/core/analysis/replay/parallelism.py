@@ -15,7 +15,7 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
-TOLERANCE = 0.02  # a run 2 % longer than the best cannot be distinguished from it by its usual spread
+TOLERANCE = 0.02  # a run 2% longer than the best cannot be distinguished from it by its usual spread
 
 
 @dataclass(frozen=True, slots=True)

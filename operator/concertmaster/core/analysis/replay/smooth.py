@@ -19,7 +19,7 @@ SLOPE = 0.5  # exponents of growth: doubling a feature rarely more than doubles 
 CURVE = 0.3  # departure from a power law
 REACH = 1.0  # a run says something about runs up to about e times its size
 NOISE = 0.1  # spread of runs of the same shape
-HUBER = 1.345  # usual tuning: 95 % efficiency when there are no outliers
+HUBER = 1.345  # usual tuning: 95% efficiency when there are no outliers
 ITERATIONS = 8
 
 

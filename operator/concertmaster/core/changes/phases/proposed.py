@@ -13,7 +13,7 @@ from concertmaster.core.changes.situation import CheckResult
 from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Decision
 
-_MOVED_ON = "the advice has moved on: a new plan takes its place"
+_MOVED_ON = "the recommendation has changed: a new plan replaces it"
 
 
 def _ended(phase: ChangePhase, reason: Reason, text: str) -> Transition:

@@ -68,5 +68,5 @@ def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transit
 
 def resumed() -> Transition:
     """An orphan is looked after again."""
-    text = "a policy allows changes again; the proof goes on"
+    text = "a policy allows changes again; verification continues"
     return Transition(None, (ConditionUpdate(C.ORPHANED, False, Reason.ACTIVE, text),))

@@ -11,7 +11,7 @@ from concertmaster.core.changes.verification import Verification
 from concertmaster.core.model.conditions import ConditionUpdate, Reason
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
-_INTENT = "about to be taken back: "
+_INTENT = "about to be rolled back: "
 _REASONS = {
     Verdict.IMPROVED: Reason.IMPROVED,
     Verdict.SAME: Reason.SAME,
@@ -26,13 +26,13 @@ def settled(target: TargetState, *, rivals: Sequence[str], undo: str, expected: 
     if target is TargetState.GONE:
         return conflict("the target was deleted", applied=False)
     if target is TargetState.AS_BEFORE:
-        text = "it was not written yet; every gate is asked again before it is"
+        text = "it is not written yet; every check runs again before it is"
         waiting = ConditionUpdate(C.APPLIED, False, Reason.WAITING, text)
         return Transition(ChangePhase.PROPOSED, (waiting,), journal=JournalAction.DROP)
     if target is not TargetState.AS_WRITTEN:
         return conflict("somebody else changed the target before it was written", applied=False)
     fight = f"; {' and '.join(rivals[:3])} may change it back" if rivals else ""
-    done = ConditionUpdate(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to take it back by hand: {undo}")
+    done = ConditionUpdate(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to roll it back manually: {undo}")
     next_ = ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected")
     event = ChangeEvent("ChangeApplied", expected, warning=False)
     return Transition(ChangePhase.VERIFYING, (done, next_), journal=JournalAction.PUT, event=event)
@@ -72,7 +72,7 @@ def rolled_back(target: TargetState, undo: str) -> Transition | None:
         case TargetState.AS_WRITTEN | TargetState.UNKNOWN:
             return None
         case TargetState.GONE | TargetState.REPLACED:
-            return conflict("the target was deleted or made anew; there is nothing to take back", applied=True)
+            return conflict("the target was deleted or recreated; there is nothing to roll back", applied=True)
         case TargetState.AS_BEFORE:
             return restored("the old values were back already")
         case TargetState.CHANGED:
@@ -84,10 +84,10 @@ def restored(text: str) -> Transition:
     """The old values are back."""
     return Transition(
         ChangePhase.COMPLETED,
-        (ConditionUpdate(C.RESTORED, True, Reason.TAKEN_BACK, text),),
+        (ConditionUpdate(C.RESTORED, True, Reason.ROLLED_BACK, text),),
         {"restored": True},
         JournalAction.DROP,
-        ChangeEvent("ChangeTakenBack", text),
+        ChangeEvent("ChangeRolledBack", text),
     )
 
 

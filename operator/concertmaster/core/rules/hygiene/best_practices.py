@@ -76,7 +76,7 @@ def _exit_handler(evidence: Evidence) -> ChecklistItem:
     declared = evidence.analysis.definition.declared
     if "onExit" in declared or any(s.on_exit for s in evidence.analysis.definition.graph.steps):
         return ChecklistItem("exit handler", State.PASSED, "", field)
-    return ChecklistItem("exit handler", State.FAILED, "nobody is told when a run fails", field)
+    return ChecklistItem("exit handler", State.FAILED, "nobody is notified when a run fails", field)
 
 
 def _concurrency(evidence: Evidence) -> ChecklistItem:

@@ -60,17 +60,17 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         cures.append("add the named series to the kube-state-metrics or kubelet allow-list")
     if evidence.gaps.notes:
         sentences += evidence.gaps.notes
-        cures.append("follow what is said of the runs below (docs/engines has a line for each)")
+        cures.append("follow the notes on the runs below (docs/engines explains each)")
     if not sentences:
         return
     yield Finding(
-        action=f"Mend the metrics; {cures[0]}",
+        action=f"Fix missing metrics; {cures[0]}",
         because=f"{'; '.join(sentences[:3])}{f'; and {len(sentences) - 3} more' if len(sentences) > 3 else ''}"
         f" ({evidence.window()}; {text.percent(dark)} of the pod time is unsampled)",
-        otherwise="these steps get no size advice, and figures that rest on the missing data stay unknown",
+        otherwise="these steps get no size recommendations, and figures that depend on the missing data stay unknown",
         current=f"{text.count(len(sentences), 'gap')}",
         proposed="no gap",
-        expected=f"advice on {text.count(len(sentences), 'more point')} where there is none today",
+        expected=f"recommendations on {text.count(len(sentences), 'more point')} that have none today",
         how=f"kubectl concertmaster doctor -n {evidence.namespace}",
         confidence=1.0,
         evidence=tuple(sentences + cures),

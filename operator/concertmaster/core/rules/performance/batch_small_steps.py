@@ -19,7 +19,7 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median,
 _SIZES = (2, 4, 8, 16, 32)
 _SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
 _MOST_OF = 0.9  # of the best gain: what the smallest batch must bring
-_NO_LONGER = -0.02  # a run 2 % longer is not told apart from one that is not
+_NO_LONGER = -0.02  # a run 2% longer is not told apart from one that is not
 
 
 @dataclass(frozen=True, slots=True)

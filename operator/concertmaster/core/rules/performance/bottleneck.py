@@ -36,7 +36,7 @@ def _remedy(step: StepAnalysis) -> str:
     if uses and max(uses) > 0.8:
         return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"
     if busy and max(busy) < 0.3:
-        return "it mostly waits (low CPU), so look at its I/O and the services it calls"
+        return "it is mostly off-CPU, so check its I/O and the services it calls"
     if uses and max(uses) < 0.5 and max(busy) > 0.7:
         return "one of its threads does all the work, so use more threads or split it"
     return "split its work, cache its result, or give it more resources"
@@ -75,7 +75,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         gain_seconds=predicted.seconds if evidence.misses_duration else None,
         gain_share=predicted.share if evidence.misses_duration else None,
         evidence=(
-            f"drag {text.duration(path.drag)} per run on average",
+            f"critical-path time {text.duration(path.drag)} per run on average",
             f"on the critical path in {text.percent(path.share)} of {predicted.runs_used} replayed runs",
         ),
     )

@@ -105,8 +105,8 @@ def _finding(
         saving_per_month=saving,
         edits=edits,
         evidence=(
-            f"{age} is the smallest usual age with 95 % of the hits a cache of 30d would have had",
-            f"an answer may be up to {hours} old: right only if the step reads nothing but its inputs",
+            f"{age} is the smallest usual age with 95% of the hits a cache of 30d would have had",
+            f"an answer may be up to {hours} old: valid only if the step reads only its inputs",
             *(() if edits else ("a cache needs declared input parameters as its key and outputs to keep",)),
         ),
     )

@@ -95,7 +95,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
     name = evidence.title(step.step)
     return Finding(
         step=step.step,
-        action=f"Let {name} wait less; look at {todo}",
+        action=f"{name} is I/O-bound; check {todo}",
         because=(
             f"it uses {text.cores(cores)} while it runs for {text.duration(step.duration.p50)} (medians"
             f" {evidence.runs(step.runs)}),"

@@ -127,7 +127,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         ),
         otherwise=f"runs whose pods land there stay longer, {text.duration(seconds.likely)} on average over all runs",
         current=f"{text.percent(slow.inside / (slow.inside + slow.outside))} of the executions run there",
-        proposed="a nodeSelector or node affinity without it, or a mended node",
+        proposed="a nodeSelector or node affinity without it, or a repaired node",
         expected=gain_sentence(share, seconds),
         confidence=0.7,
         gain_seconds=seconds,

@@ -77,7 +77,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             gain_seconds=seconds if evidence.misses_duration else None,
             gain_share=share if evidence.misses_duration else None,
             evidence=(
-                f"replayed with {parts} equal parts, each with a start of its own; more parts gain less than 3 % more",
+                f"replayed with {parts} equal parts, each with a start of its own; more parts gain less than 3% more",
             ),
         )
 

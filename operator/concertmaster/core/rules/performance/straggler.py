@@ -28,7 +28,7 @@ def _cause(found: Skew, by_run: ByRun) -> tuple[str, str]:
         return f"split item {name}", f"item {name} is the last in {text.percent(share)} of them{more}"
     if found.same_node is not None:
         name, share = found.same_node
-        return f"look at node {name}", f"the last item ran on node {name} in {text.percent(share)} of them"
+        return f"check node {name}", f"the last item ran on node {name} in {text.percent(share)} of them"
     size = _relative_size(by_run)
     if size is not None and size >= 1.5:
         return "split its largest inputs", f"the last item has {size:.1f} times the input of the median one"

@@ -22,7 +22,7 @@ from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.stats.summary import summarize
 
-_ONE_SIDED = 1.2816  # 90 % confidence
+_ONE_SIDED = 1.2816  # 90% confidence
 
 
 def _longest(by_run: ByRun) -> dict[str, StepExecution]:
@@ -82,7 +82,7 @@ def _steady(
 
 
 def _at_least(cv: float, count: int) -> float:
-    """The coefficient of variation that so many values show with 90 % confidence: a few runs spread by accident."""
+    """The coefficient of variation that so many values show with 90% confidence: a few runs spread by accident."""
     return cv * max(0.0, 1.0 - _ONE_SIDED * math.sqrt((0.5 + cv**2) / count))
 
 

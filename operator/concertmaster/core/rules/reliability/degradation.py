@@ -36,7 +36,7 @@ def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None
 
 
 def _errors(point: ChangePoint) -> float:
-    """Size of a change in its standard errors, from the 95 % interval."""
+    """Size of a change in its standard errors, from the 95% interval."""
     width = math.log(point.ratio / point.low) if 0 < point.low < point.ratio else 0.0
     return 1.96 * math.log(point.ratio) / width if width > 0 else math.inf
 
@@ -173,7 +173,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         gain_seconds=Interval(now * share.low, now - was, now * share.high),
         gain_share=share,
         evidence=(
-            f"change of the median by a factor {point.ratio:.2f}, 95 % interval {point.low:.2f} to {point.high:.2f}",
+            f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",
         ),
     )
 

@@ -140,7 +140,7 @@ def _frequent(evidence: Evidence, found: Repeated) -> Finding:
     message = next((e.message for e in reversed(found.failures) if e.message), None)
     return Finding(
         step=found.step,
-        action=f"Mend {name}: {rate} failed there with {reason}{since}",
+        action=f"Fix {name}: {rate} failed there with {reason}{since}",
         because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
         otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
         current=f"{text.percent(share)} of the runs fail there",
@@ -180,7 +180,7 @@ def _finding(
     message = next((e.message for e in reversed(failures) if e.message), None)
     return Finding(
         step=step,
-        action=f"Mend {name}: the last {len(streak)} runs in a row failed there with {reason}",
+        action=f"Fix {name}: the last {len(streak)} runs in a row failed there with {reason}",
         because=(
             f"{len(streak)} of {len(streak) + len(before)} runs ({evidence.window()}) failed at {name}, one after the other"
             f" {since}; {last}"

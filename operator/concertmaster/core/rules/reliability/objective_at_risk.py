@@ -79,7 +79,7 @@ def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Fin
         about=row.id,
         action=f"Stop the growth of {row.name} before {date}, when it passes its objective of {shown(row.limit)}",
         because=(
-            f"it stands at {shown(found.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
+            f"it is at {shown(found.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
             f"{'' if row.money else _culprit(evidence)}"
         ),
         otherwise=f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)",
@@ -91,7 +91,7 @@ def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Fin
         ),
         confidence=0.6,
         objective=row.name,
-        evidence=("robust slope of the logarithms since the last change; its whole 95 % interval rises",),
+        evidence=("robust slope of the logarithms since the last change; its whole 95% interval rises",),
     )
 
 
@@ -117,7 +117,7 @@ def _success(evidence: Evidence) -> Finding | None:
     return Finding(
         about="success",
         action=(
-            f"Look into the failures of the last {len(recent)} runs before the success objective of"
+            f"Investigate the failures of the last {len(recent)} runs before the success objective of"
             f" {text.percent(wanted)} is missed"
         ),
         because=(

@@ -204,7 +204,7 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
     name, before = evidence.title(step), text.count(now, "time") if now is not None else "without end"
     return Finding(
         step=step,
-        action=f"Retry {name} once instead of {before}; mend the cause",
+        action=f"Retry {name} once instead of {before}; fix the cause",
         because=(
             f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
             f" {evidence.runs(len(analysis.runs))}; what"

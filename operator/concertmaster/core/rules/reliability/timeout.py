@@ -110,7 +110,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
             f" other took more than {text.duration(found.longest)} {evidence.runs(row.step.runs)}"
         ),
         otherwise=(
-            f"the next hang holds the run and its nodes until somebody looks, as one did for {text.duration(longest)}"
+            f"the next hang holds the run and its nodes until somebody intervenes, as one did for {text.duration(longest)}"
         ),
         risk=Level.LOW if found.runs >= 20 else Level.MEDIUM,
         current=text.duration(now) if now is not None else "no limit",
@@ -149,8 +149,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
         step=row.step.step,
         action=f"Raise the time limit of {name} from {text.duration(now)} to {text.duration(seconds)}",
         because=(
-            f"{cause} {evidence.runs(row.step.runs)}; 99 % of healthy executions stay below"
-            f" {text.duration(found.bound)}"
+            f"{cause} {evidence.runs(row.step.runs)}; 99% of healthy executions stay below {text.duration(found.bound)}"
         ),
         otherwise="healthy executions keep being killed"
         if killed
@@ -160,7 +159,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
         expected=(
             f"up to {text.percent(share)} of its executions no longer stopped"
             if killed
-            else "fewer than 1 % of executions reach the limit"
+            else "fewer than 1% of executions reach the limit"
         ),
         confidence=min(0.9, found.runs / (found.runs + 10.0)),
         failures_avoided=share_interval(min(killed, row.step.runs), row.step.runs),
@@ -193,7 +192,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
             f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
             f" hung, and {_limits(limits.values())} would have stopped none"
         ),
-        otherwise="a hanging step holds its run and its nodes until somebody looks",
+        otherwise="a hanging step holds its run and its nodes until somebody intervenes",
         category=Category.BEST_PRACTICE,
         current="no limit",
         proposed=text.listing([f"{text.duration(s)} for {evidence.title(n)}" for n, s in limits.items()]),

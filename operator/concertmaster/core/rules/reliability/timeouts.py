@@ -76,5 +76,5 @@ def timeout_advice(
         bound,
         longest,
         int(values.size),
-        f"covers {100 * coverage:.0f} % of runs with {100 * confidence:.0f} % confidence, plus {100 * headroom:.0f} %",
+        f"covers {100 * coverage:.0f}% of runs with {100 * confidence:.0f}% confidence, plus {100 * headroom:.0f}%",
     )

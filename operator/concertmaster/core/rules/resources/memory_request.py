@@ -53,8 +53,8 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         current=before,
         proposed=proposed,
         expected=(
-            f"room for runs that need up to {proposed}; what the killed ones needed is not known, only that it was more than"
-            f" {text.memory(died)}"
+            f"enough for runs that need up to {proposed}; what the killed ones needed is not known, only that it was"
+            f" more than {text.memory(died)}"
         ),
         confidence=size.coverage_confidence,
         failures_avoided=share_interval(_failed(evidence, step, killed), len(evidence.analysis.runs)),
@@ -85,8 +85,8 @@ def _failed(evidence: Evidence, step: StepAnalysis, killed: int) -> int:
 
 
 def _sure(confidence: float) -> str:
-    """No sample is proof: what would round to 100 % is said to be above 99.9 %."""
-    return "more than 99.9 %" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
+    """No sample is proof: what would round to 100% is said to be above 99.9%."""
+    return "more than 99.9%" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
 
 
 def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
     return (
         f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
         f" {text.memory(peaks[-1])} over {len(peaks)} runs",
-        f"the largest of {len(peaks)} peaks covers 95 % of future runs with {_sure(confidence)} confidence",
+        f"the largest of {len(peaks)} peaks covers 95% of future runs with {_sure(confidence)} confidence",
         f"{text.percent(container.coverage)} of the executions have memory samples",
     )
 

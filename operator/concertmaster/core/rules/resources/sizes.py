@@ -60,7 +60,7 @@ def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | No
     if not container.runs:
         return "no execution was observed"
     if container.ambiguous > container.executions / 2:
-        return f"{container.ambiguous} of {container.executions} executions cannot be told apart from other pods"
+        return f"{container.ambiguous} of {container.executions} executions cannot be distinguished from other pods"
     if container.coverage is not None and container.coverage < options.min_coverage:
         seen = container.executions - container.ambiguous - container.unsampled
         return (

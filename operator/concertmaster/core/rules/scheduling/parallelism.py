@@ -1,7 +1,7 @@
 """``parallelism``: how many pods at a time are enough.
 
 A limit that holds pods back while nodes have room costs run time; the rule raises it to the smallest one whose replay
-is within 2 % of a run without any limit. Where pods only wait for nodes, a higher limit buys nothing: the rule then
+is within 2% of a run without any limit. Where pods only wait for nodes, a higher limit buys nothing: the rule then
 lowers it to that same smallest one, so that the pods wait in the engine, where they hold nothing and disturb nobody.
 """
 
@@ -114,7 +114,7 @@ def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: li
         edits=edits,
         evidence=(
             f"replayed without any limit a run takes {text.duration(found.best)}; {found.limit} is the "
-            + (f"largest limit that fits{bound}" if bound else "smallest limit within 2 % of it"),
+            + (f"largest limit that fits{bound}" if bound else "smallest limit within 2% of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
         ),
         automatic=True,
@@ -133,7 +133,7 @@ def _running(run: ExecutedRun) -> int:
 
 
 def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, float, float]:
-    """Smallest limit (at most ``most``) that keeps the runs within 2 % of what they take, when pods that are let in
+    """Smallest limit (at most ``most``) that keeps the runs within 2% of what they take, when pods that are let in
     find a node at once; with the mean makespan replayed, and the one now."""
     now = sum(run.replayed for run in runs) / len(runs)
 
@@ -176,7 +176,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
     )
     return Finding(
         about=scope.about,
-        action=f"{verb}, since more of them only wait for nodes",
+        action=f"{verb}, since more of them only queue for nodes",
         because=(
             f"its pods waited {text.duration(pending)} per run for a node, {text.percent(pending / busy)} of their life, in"
             f" {len(crowded)} of {text.count(len(runs), 'run')} ({evidence.window()}); never more than {most} ran at a time"
@@ -189,9 +189,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         f" replayed, {text.duration(now)} now)",
         confidence=0.7,
         edits=edits,
-        evidence=(
-            f"{limit} is the smallest limit whose replay, with a node for each pod let in, is within 2 % of now",
-        ),
+        evidence=(f"{limit} is the smallest limit whose replay, with a node for each pod let in, is within 2% of now",),
         automatic=True,
     )
 

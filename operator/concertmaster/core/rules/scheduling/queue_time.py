@@ -85,9 +85,9 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     step, name = analysis.step(worst), evidence.title(worst)
     if field == "pending":
         about, noun = None, "waiting for a node"
-        action = f"Shorten the wait for nodes, most of all of {name}; smaller requests, other hours or more nodes"
+        action = f"Reduce scheduling latency, mainly for {name}; smaller requests, other hours or more nodes"
         cause = f"{text.duration(steps[worst])} of it at {name}{_room(step)}{_hours(evidence)}"
-        otherwise = f"runs keep waiting {text.duration(seconds.likely)} for room, more when the cluster fills up"
+        otherwise = f"runs keep waiting {text.duration(seconds.likely)} for capacity, longer when the cluster fills up"
     else:
         about, noun = "start", "pulling images and starting pods"
         action = f"Start {name} faster; a smaller image, images kept on the nodes, or fewer pods"

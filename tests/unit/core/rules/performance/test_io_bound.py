@@ -12,7 +12,7 @@ from tests.support.core.scenarios import etl, measured, resources
 def test_stalls_on_the_disk_bound_the_gain() -> None:
     item = scenarios.io_bound().one("io-bound")
     assert item.id == "io-bound.transform"
-    assert "stalled on the disk 60 % of the time" in item.because
+    assert "stalled on the disk 60% of the time" in item.because
     assert "uses 0.1 cores" in item.because
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(180, rel=0.05)
@@ -56,4 +56,4 @@ def test_a_small_request_is_no_sign_of_work_where_the_disk_stalls() -> None:
         return {"extract": value(60), "transform": Pod(seconds, containers=busy), "load": value(30)}
 
     item = scene(etl(transform=resources(requests={"cpu": "200m", "memory": "1Gi"})), 20, work).one("io-bound")
-    assert "stalled on the disk 60 % of the time" in item.because
+    assert "stalled on the disk 60% of the time" in item.because

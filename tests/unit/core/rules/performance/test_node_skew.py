@@ -13,7 +13,7 @@ from tests.support.core.scenarios import STEPS, etl
 def test_names_the_pool_and_how_much_slower_it_is() -> None:
     item = scenarios.node_skew().one("node-skew")
     assert "pool pool-b-*" in item.action
-    factor = int(item.because.split(" % longer")[0].rsplit(" ", 1)[1])
+    factor = int(item.because.split("% longer")[0].rsplit(" ", 1)[1])
     assert 45 <= factor <= 55
     assert item.gain_share is not None
     assert 0.1 <= item.gain_share.likely <= 0.25  # two in five pods, a third of their time
@@ -42,7 +42,7 @@ def test_even_nodes_are_silent() -> None:
 
 
 def test_runs_that_vary_as_a_whole_are_no_fault_of_the_nodes_they_met() -> None:
-    """Of 15 workflows whose runs vary by 30 %, each on one of six nodes, none blames one."""
+    """Of 15 workflows whose runs vary by 30%, each on one of six nodes, none blames one."""
     blamed = 0
     for seed in range(15):
         value, chance = noise(seed, spread=0.3), random.Random(seed)

@@ -16,7 +16,7 @@ def test_names_the_item_its_input_and_the_gain_of_balance() -> None:
     item = scenarios.straggler().one("straggler")
     assert item.id == "straggler.search"
     assert "4.0 times as long as the median one" in item.because
-    assert "item 2 is the last in 100 % of them, with 4.0 times the input" in item.because
+    assert "item 2 is the last in 100% of them, with 4.0 times the input" in item.because
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(400 - 125, rel=0.05)  # down to 1.25 times the median of 100 s
     assert "split item 2" in item.action

@@ -30,7 +30,7 @@ def test_throttling_is_named() -> None:
         return {"load": Pod(900 if slow else 200, containers=facts), "tell": 10.0}
 
     assert (
-        "100 % of the slow ones were throttled by the CPU limit, 0 % of the others"
+        "100% of the slow ones were throttled by the CPU limit, 0% of the others"
         in scene(ONE, 40, work).one("variance").because
     )
 
@@ -53,7 +53,7 @@ def test_steady_steps_and_those_off_the_path_are_silent() -> None:
 
 
 def test_a_spread_that_few_runs_show_by_accident_is_silent() -> None:
-    """Of steps whose run times vary by 40 %, none is reported, however few runs there are."""
+    """Of steps whose run times vary by 40%, none is reported, however few runs there are."""
     found = []
     for seed in range(20):
         value = noise(seed, spread=0.385)

@@ -27,7 +27,7 @@ def test_says_which_step_reason_since_when_what_changed_and_what_it_wastes() -> 
     item = scenarios.failing_step().one("failing-step")
     assert item.id == "failing-step.transform"
     assert item.severity is Severity.CRITICAL
-    assert item.action == "Mend transform: the last 7 runs in a row failed there with Error"
+    assert item.action == "Fix transform: the last 7 runs in a row failed there with Error"
     assert item.because.startswith("7 of 42 runs (14d) failed at transform, one after the other since 2025-10-0")
     assert "when image of transform from registry.example/etl:1 to registry.example/etl:2 had changed" in item.because
     assert "the last success ended 2025-10-0" in item.because
@@ -104,7 +104,7 @@ def test_a_failure_that_successful_runs_have_too_is_not_what_ends_the_others() -
 def test_more_failures_since_a_day_are_reported_though_some_runs_succeed() -> None:
     item = made({i: "Error" for i in range(25, 42) if i % 3}).one("failing-step")
     assert item.id == "failing-step.transform"
-    assert item.action.startswith("Mend transform: 12 of 17 runs failed there with Error since 2025-10-0")
+    assert item.action.startswith("Fix transform: 12 of 17 runs failed there with Error since 2025-10-0")
     assert "0 of the 25 before" in item.because
     assert item.failures_avoided is not None
     assert 0.4 < item.failures_avoided.low < 12 / 17 < item.failures_avoided.high

@@ -21,7 +21,7 @@ def test_gives_the_date_the_slope_and_the_step() -> None:
     found = re.search(r"before (\d{4}-\d\d-\d\d),", item.action)
     assert found is not None
     due = datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp()
-    # now 99 + 240 * 1.21 = 389 s, 7.1 % a week: 7m00s in about 1.1 weeks
+    # now 99 + 240 * 1.21 = 389 s, 7.1% a week: 7m00s in about 1.1 weeks
     assert (due - NOW) / DAY == pytest.approx(7.8, abs=3)
     assert "most of it from transform" in item.because
     assert item.current.startswith("duration p50 6m2")
@@ -46,7 +46,7 @@ def test_success_that_falls_is_told_before_the_window_shows_it() -> None:
     item = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95)).one("objective-at-risk")
     assert item.id == "objective-at-risk.success"
     assert "5 of the last 40 runs failed, 0 of the 80 before them (14d)" in item.because
-    assert "still has 95.8 %" in item.because
+    assert "still has 95.8%" in item.because
 
 
 def test_steady_success_is_silent() -> None:

@@ -23,10 +23,10 @@ def test_failures_that_pass_get_the_smallest_limit_that_reaches_the_objective() 
     assert strategy["limit"] == "1"
     assert strategy["retryPolicy"] == "Always"  # OnFailure does not retry an evicted pod
     assert strategy["backoff"]["duration"] == "30s"
-    # 6.5 of 43 fail at first; one independent retry leaves 15.1 % * 14.3 % = 2.2 %, within the 5 % asked for
-    assert "97.8 % of the runs instead of 85.7 %" in item.expected
+    # 6.5 of 43 fail at first; one independent retry leaves 15.1% * 14.3% = 2.2%, within the 5% asked for
+    assert "97.8% of the runs instead of 85.7%" in item.expected
     strict = scenarios.retry_policy().one("retry-policy", targetPercent="99")
-    assert strict.proposed == "2 retries"  # leaves 0.3 %
+    assert strict.proposed == "2 retries"  # leaves 0.3%
 
 
 def test_an_existing_limit_is_raised_in_the_type_it_was_written_in() -> None:
@@ -66,7 +66,7 @@ def test_a_jobs_default_of_six_retries_counts() -> None:
         return {"job": Pod(100, failures=((100, "Error"),) * 6, fails="Error") if i % 4 == 0 else Pod(100)}
 
     item = scene(cron_job(), 42, work).one("retry-policy")
-    assert item.action == "Retry report once instead of 6 times; mend the cause"
+    assert item.action == "Retry report once instead of 6 times; fix the cause"
     assert item.edits[0].pointer == "/spec/jobTemplate/spec/backoffLimit"
     assert item.edits[0].current is None  # not written in the object: the default holds
 

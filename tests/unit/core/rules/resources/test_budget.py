@@ -17,7 +17,7 @@ def test_counts_the_runs_over_budget_and_names_the_step() -> None:
     assert item.id == "budget.tokens"
     assert item.step == "draft"
     assert "14 of 42 runs used more (14d): median 150,000 tokens, largest 250,000 tokens" in item.because
-    assert "draft takes 67 % of it (50 % on inputs seen before)" in item.because
+    assert "draft takes 67% of it (50% on inputs seen before)" in item.because
     assert "16,667 tokens less per run on average" in item.expected
     assert item.saving_per_month is not None
     assert item.saving_per_month.likely == pytest.approx(50_000 / 3 * 2e-6 * 90, rel=0.01)

@@ -67,7 +67,7 @@ def test_the_peak_is_told_to_the_workflow_that_makes_it() -> None:
     # 4 cores for 15 of 60 minutes plus half a core for half an hour
     assert "1.2 cores at" in item.action
     assert "02:00 UTC" in item.action
-    assert "of which this workflow takes 80 %" in item.because
+    assert "of which this workflow takes 80%" in item.because
     assert replace(scene, fleet=None).advice("demand-forecast") == []
 
 

@@ -14,7 +14,7 @@ from tests.support.core.rules_world import Pod, argo, noise, scene, task
 def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
     item = scenarios.queue_time().one("queue-time")
     assert item.id == "queue-time"
-    assert "32 % of the run time, 3m0" in item.because
+    assert "32% of the run time, 3m0" in item.because
     assert "at transform, whose pods ask for 1 core and 1Gi" in item.because
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(182, rel=0.05)
