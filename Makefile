@@ -72,6 +72,10 @@ test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespa
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
 
+test-argo-v4: $(READY) ## the engines' tests on Argo Workflows 4.1 (ARGO_V4_ARCHIVE=its source archive, needed once)
+	@$(BIN)/python -m testbed build engines argo-workflow-controller-v4
+	@CONCERTMASTER_TESTBED_ARGO=v4 $(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
+
 test-loop: $(READY) ## changes made, proven and taken back under the real Argo controller (minutes)
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/loop
@@ -112,4 +116,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes chaos lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes chaos lock clean

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from testbed import toolchain
+from testbed import archives, toolchain
 from testbed.components import BY_NAME, Component, parse_version
 from testbed.locking import locked, shared, try_exclusive
 from testbed.process import Process, TestbedError
@@ -45,8 +45,11 @@ def cache_dir() -> Path:
 def cache_key(component: Component, go_version: str) -> str:
     """Changes with everything that changes the binary: module files, package, flags, tags and Go version."""
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((component.module_dir / name).read_bytes())
+    if component.archive is not None:
+        digest.update(component.archive.digest.encode())
+    else:
+        for name in ("go.mod", "go.sum"):
+            digest.update((component.module_dir / name).read_bytes())
     for part in (component.package, GO_FLAGS, component.tags, *component.ldflags, go_version):
         digest.update(b"\0" + part.encode())
     return digest.hexdigest()[:16]
@@ -119,7 +122,7 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
         component.name,
         [go.command, "build", "-tags", component.tags, "-ldflags", ldflags, "-o", partial, component.package],
         log=log,
-        cwd=component.module_dir,
+        cwd=sources(component),
         env={
             "GOCACHE": str(cache / "gocache"),
             "GOFLAGS": GO_FLAGS,
@@ -213,6 +216,13 @@ def ensure(names: Sequence[str], progress: Progress = print, *, keep_build_cache
         if not keep_build_cache:
             _drop_build_cache(cache)
     return {name: paths[name] for name in names}
+
+
+def sources(component: Component) -> Path:
+    """Directory in which a component is built: its wrapper module, or its unpacked archive."""
+    if component.archive is None:
+        return component.module_dir
+    return archives.unpack(component.archive, cache_dir(), component.name)
 
 
 def module_source(component: Component, module: str) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from testbed import manifests, netns, toolchain
 from testbed.build import cache_dir, ensure, resolve
-from testbed.components import COMPONENTS, GROUPS, expand
+from testbed.components import COMPONENTS, GROUPS, archives_given, expand
 from testbed.controlplane import ControlPlane, Options
 from testbed.process import TestbedError
 from testbed.prometheus import PrometheusServer, scrapes_of
@@ -34,6 +34,8 @@ def _say(text: str) -> None:
 def _build(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     names = expand(arguments.names or ["cluster"])
+    if "argo-workflow-controller" in names:
+        names += [name for name in archives_given() if name not in names]
     paths = ensure(names, _say, keep_build_cache=arguments.keep_build_cache)
     for name, path in paths.items():
         _say(f"{name:26} {path}")

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.archives import Archive, given
+
 MODULES_DIR = Path(__file__).parent / "modules"
 
 KUBERNETES_VERSION = "1.35.4"
@@ -36,6 +38,7 @@ class Component:
     `version` the version the binary reports; `version_command` the arguments that make it print that version
     (empty: it cannot say, so a binary found on PATH is never trusted); `cache_gb` the build cache it needs on
     top of the components before it, `seconds` a cold build on two cores (both only steer messages and checks).
+    `archive` holds the sources of a component that has no module of its own here.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Component:
     seconds: int
     ldflags: tuple[str, ...] = ()
     tags: str = ""
+    archive: Archive | None = None
 
     @property
     def module_dir(self) -> Path:
@@ -158,7 +162,29 @@ COMPONENTS: tuple[Component, ...] = (
     Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 90),
 )
 
-BY_NAME: dict[str, Component] = {component.name: component for component in COMPONENTS}
+ARGO_V4 = "argo-workflow-controller-v4"
+ARGO_VERSIONS = {"v3": "argo-workflow-controller", "v4": ARGO_V4}
+
+# Not part of any group: nobody has to have these archives.
+FROM_ARCHIVES: tuple[Component, ...] = (
+    Component(
+        ARGO_V4,
+        "",
+        "./cmd/workflow-controller",
+        "4.1.2",
+        ("version",),
+        2.4,
+        260,
+        ldflags=("-X github.com/argoproj/argo-workflows/v4.version=v4.1.2",),
+        archive=Archive(
+            "ARGO_V4_ARCHIVE",
+            "9d599d59d674bf19abbd56db6a5c35e8bf2c136fc02498b04f18bd0525f7009a",
+            "the source archive of tag v4.1.2 of https://github.com/argoproj/argo-workflows",
+        ),
+    ),
+)
+
+BY_NAME: dict[str, Component] = {component.name: component for component in (*COMPONENTS, *FROM_ARCHIVES)}
 
 # Groups that `python -m testbed build` understands besides single names.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -191,4 +217,9 @@ def expand(names: list[str]) -> list[str]:
         else:
             known = ", ".join([*GROUPS, *BY_NAME])
             raise ValueError(f"unknown component {name!r}; known groups and components: {known}")
-    return [c.name for c in COMPONENTS if c.name in wanted]
+    return [name for name in BY_NAME if name in wanted]
+
+
+def archives_given() -> tuple[str, ...]:
+    """Components whose archives the user names: they are built with everything else."""
+    return tuple(c.name for c in FROM_ARCHIVES if c.archive is not None and given(c.archive) is not None)

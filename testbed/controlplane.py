@@ -5,6 +5,7 @@ Starts in about five seconds, listens on 127.0.0.1 only, and leaves nothing behi
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from types import TracebackType
 from testbed import engine_parts, kwok, manifests, parts
 from testbed.build import Progress, ensure
 from testbed.cluster import ADMIN, Cluster
+from testbed.components import ARGO_VERSIONS
 from testbed.parts import Part
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 
@@ -26,6 +28,17 @@ DEFAULT_USERS: Mapping[str, Sequence[str]] = {
 }
 
 
+ARGO = "CONCERTMASTER_TESTBED_ARGO"
+
+
+def argo_version() -> str:
+    """The component that is Argo's controller: `$CONCERTMASTER_TESTBED_ARGO` (v3 or v4), else version 3."""
+    named = os.environ.get(ARGO, "v3")
+    if named not in ARGO_VERSIONS:
+        raise TestbedError(f"{ARGO} is {named!r}; known versions: {', '.join(ARGO_VERSIONS)}")
+    return ARGO_VERSIONS[named]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What runs besides etcd and the API server.
@@ -33,7 +46,8 @@ class Options:
     `exporter` serves simulated cAdvisor series; `nodes` are the fake nodes kwok plays; `users` maps user names to groups;
     `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and `tekton` are
     the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need the
-    controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables.
+    controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables,
+    `argo_controller` is the component that runs: another one is another version of Argo.
     `executor` is a node whose pods are real processes in control groups, instead of kwok and the exporter.
     `jobset` is the JobSet controller with its webhooks; it needs the same parts, but no namespace.
     """
@@ -53,6 +67,7 @@ class Options:
     jobset: bool = False
     full_crds: bool = False
     argo_settings: Mapping[str, str] = field(default_factory=dict)
+    argo_controller: str = field(default_factory=argo_version)
 
     @classmethod
     def everything(cls) -> Options:
@@ -71,7 +86,7 @@ class Options:
             (self.scheduler, "kube-scheduler"),
             (self.kwok, "kwok"),
             (self.kube_state_metrics, "kube-state-metrics"),
-            (self.argo, "argo-workflow-controller"),
+            (self.argo, self.argo_controller),
             (self.tekton, "tekton-controller"),
             (self.jobset, "jobset-controller"),
         )
@@ -206,7 +221,7 @@ class ControlPlane:
         if options.executor:
             yield parts.executor(cluster)
         if options.argo:
-            binary = binaries["argo-workflow-controller"]
+            binary = binaries[options.argo_controller]
             yield engine_parts.argo_controller(binary, cluster, self._argo_metrics, options.argo_settings)
         if options.tekton:
             yield engine_parts.tekton_controller(binaries["tekton-controller"], cluster)
@@ -216,7 +231,7 @@ class ControlPlane:
     def _install_engines(self) -> None:
         """CRDs and configuration of the engines; returns when the API server serves the kinds."""
         cluster, options = self.cluster, self.options
-        crds = [*(manifests.argo_crds(full=options.full_crds) if options.argo else ())]
+        crds = manifests.argo_crds(full=options.full_crds, component=options.argo_controller) if options.argo else []
         crds += manifests.tekton_crds() if options.tekton else ()
         crds += manifests.jobset_crds() if options.jobset else ()
         configuration = manifests.argo_configuration(self._argo_metrics) if options.argo else []

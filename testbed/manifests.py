@@ -15,21 +15,19 @@ from typing import Any
 
 import yaml
 
-from testbed.build import cache_dir, module_source
-from testbed.components import BY_NAME
+from testbed.build import cache_dir, module_source, sources
+from testbed.components import ARGO_V4, BY_NAME
 from testbed.locking import locked
 
 ARGO_NAMESPACE = "argo"
 TEKTON_NAMESPACE = "tekton-pipelines"
 JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 
-# Component -> (module, directory of its manifests, what is taken from there).
+_ARGO_CRDS = ("manifests/base/crds", ("minimal/*.yaml", "full/*.yaml"))
+# Component -> (module, directory of its manifests, what is taken from there). What has an archive has no module.
 _SOURCES = {
-    "argo-workflow-controller": (
-        "github.com/argoproj/argo-workflows/v3",
-        "manifests/base/crds",
-        ("minimal/*.yaml", "full/*.yaml"),
-    ),
+    "argo-workflow-controller": ("github.com/argoproj/argo-workflows/v3", *_ARGO_CRDS),
+    ARGO_V4: ("", *_ARGO_CRDS),
     "tekton-controller": ("github.com/tektoncd/pipeline", "config", ("300-crds/*.yaml", "config-*.yaml")),
     "jobset-controller": ("sigs.k8s.io/jobset", "config/components", ("crd/bases/*.yaml", "webhook/manifests.yaml")),
 }
@@ -47,7 +45,8 @@ def fetch(name: str) -> Path:
     target = cache / "manifests" / f"{name}-{BY_NAME[name].version}"
     with locked(cache / "locks" / f"manifests-{name}", f"manifests of {name}", lambda _: None):
         if not target.exists():
-            source = module_source(BY_NAME[name], module) / below
+            component = BY_NAME[name]
+            source = (sources(component) if component.archive else module_source(component, module)) / below
             partial = target.with_name(f".{target.name}.{os.getpid()}")
             shutil.rmtree(partial, ignore_errors=True)
             for pattern in patterns:
@@ -70,9 +69,9 @@ def _objects(files: list[Path]) -> Iterator[dict[str, Any]]:
         yield from filter(None, yaml.load_all(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
-def argo_crds(*, full: bool = False) -> list[dict[str, Any]]:
+def argo_crds(*, full: bool = False, component: str = "argo-workflow-controller") -> list[dict[str, Any]]:
     """CRDs of Argo Workflows: `full` with every field in the schema, else those that accept anything."""
-    directory = fetch("argo-workflow-controller") / ("full" if full else "minimal")
+    directory = fetch(component) / ("full" if full else "minimal")
     return [o for o in _objects(sorted(directory.glob("argoproj*.yaml"))) if o["kind"] == "CustomResourceDefinition"]
 
 

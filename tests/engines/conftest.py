@@ -21,7 +21,8 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane, Options
+from testbed.components import ARGO_V4
+from testbed.controlplane import ControlPlane, Options, argo_version
 from testbed.engine_parts import require_namespace
 from testbed.prometheus import PrometheusServer, scrapes_of
 from testbed.pytest_plugin import require_binaries
@@ -30,6 +31,7 @@ from tests.support.engines.scene import NAMESPACE, Object, Scene
 
 HERE = Path(__file__).parent
 SCRAPE_SECONDS = 2
+FULL = argo_version() == ARGO_V4  # the newer version is played on the CRDs it is installed with
 LARGE = 17_000  # bytes from which Argo compresses the node table, instead of a megabyte
 LIMIT = 420  # the first test also waits for the play
 
@@ -71,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def played() -> Played:
     """Everything ran, was read, was deleted, and was collected from Prometheus; nothing runs any more."""
-    options = replace(Options.engines(), argo_settings={"MAX_WORKFLOW_SIZE": str(LARGE)})
+    options = replace(Options.engines(full_crds=FULL), argo_settings={"MAX_WORKFLOW_SIZE": str(LARGE)})
     with bed(options) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
         scene = scenes.play(cluster)
         prometheus.wait_for_scrapes()  # the last ends are seen

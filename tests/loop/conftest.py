@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.loop_bed import Outcome, Pace, Track, bed
 from benchmarks.loop_world import KINDS, Scenario
+from testbed.controlplane import argo_version
 from testbed.engine_parts import require_namespace
 from testbed.pytest_plugin import require_binaries
 
@@ -46,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def played() -> Mapping[str, Played]:
     """The workflows by kind, once all is over; nothing runs any more."""
     require_namespace()
-    require_binaries([*_BINARIES, "kube-state-metrics", "argo-workflow-controller", "prometheus", "promtool"])
+    require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
     with bed(Pace(least=8)) as loop:
         loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in KINDS])
         loop.play(SECONDS, lambda text: print(text, flush=True))

@@ -15,8 +15,9 @@ from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
+from concertmaster.engines.outcomes import LOST_SECONDS
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
-from concertmaster.engines.runs import LOST_SECONDS, build_run, build_runs, decided_at
+from concertmaster.engines.runs import build_run, build_runs, decided_at
 
 __all__ = [
     "ENGINES",

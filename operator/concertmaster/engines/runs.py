@@ -6,7 +6,7 @@ late (a long step, a backfill) correct the record instead of contradicting it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.core.model import (
@@ -22,12 +22,9 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, last_attempts, outcome_of
 from concertmaster.engines.registry import settle
 
-QUIET_SECONDS = 900.0
-"""A run counts as over when nothing of it happened for this long, unless its graph says that something is missing."""
-LOST_SECONDS = 86_400.0
-"""After this long a run with missing steps is not waited for any more: its outcome is Unknown."""
 _DEPTH = 50  # steps without a pod searched inside a fanned-out template
 
 
@@ -75,7 +72,7 @@ def build_run(
         run=run,
         start=start,
         end=end,
-        outcome=_outcome(settled, definition, end, as_of),
+        outcome=outcome_of(settled, definition, end, as_of),
         source=Source.HISTORY,
         steps=tuple(settled),
     )
@@ -87,16 +84,6 @@ def decided_at(run: RunRecord, as_of: float) -> float | None:
     if run.outcome is not Outcome.RUNNING or run.end is None:
         return None
     return next((run.end + wait for wait in (QUIET_SECONDS, LOST_SECONDS) if run.end + wait > as_of), None)
-
-
-def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
-    """The last attempt of every step and item."""
-    last: dict[tuple[str, str | None], StepExecution] = {}
-    for e in executions:
-        known = last.get((e.step, e.item))
-        if known is None or (e.attempt, begin(e)) > (known.attempt, begin(known)):
-            last[e.step, e.item] = e
-    return list(last.values())
 
 
 def _split(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[list[StepExecution]]:
@@ -217,61 +204,3 @@ def _no_later(ready: float | None, e: StepExecution) -> float | None:
     if ready is None or first == float("inf"):
         return ready
     return min(ready, first) if ready <= first + 60.0 else None
-
-
-def _outcome(
-    executions: Sequence[StepExecution], definition: WorkflowDefinition | None, end: float | None, as_of: float | None
-) -> Outcome:
-    final = last_attempts(executions)
-    graph = definition.graph if definition else None
-    ignored = float("inf") if as_of is None or end is None else as_of - end
-    failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
-    if failed:
-        return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
-    if not final or any(e.outcome in (Outcome.UNKNOWN, Outcome.RUNNING) for e in final):
-        return Outcome.UNKNOWN
-    if graph is not None and _missing(final, graph):
-        return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
-    complete = graph is not None and graph.steps and not graph.inferred and not _open_ended(graph)
-    return Outcome.SUCCEEDED if complete or ignored >= QUIET_SECONDS else Outcome.RUNNING
-
-
-def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
-    """Whether a dependent step ran after this failure, so that the run tolerated it (continueOn, depends)."""
-    if graph is None or e.finished is None:
-        return False
-    after = {s.name for s in graph.steps if e.step in s.depends_on and not s.on_exit}
-    return any(x.step in after and begin(x) >= e.finished - 1.0 for x in executions)
-
-
-def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
-    limits: Mapping[str, int | None] = {s.name: s.retry_limit for s in graph.steps} if graph else {}
-    for e in failed:
-        limit = limits.get(e.step)
-        if e.step not in limits or limit is None or e.attempt < limit:
-            return True
-    return False
-
-
-def _missing(final: Sequence[StepExecution], graph: WorkflowGraph) -> bool:
-    """Whether a step that every run takes has no execution, or fewer than its declared width."""
-    counts: dict[str, int] = {}
-    for e in final:
-        counts[e.step] = counts.get(e.step, 0) + 1
-    optional: set[str] = set()
-    for step in graph.steps:
-        may_miss = step.conditional or step.waits or step.on_exit or bool(step.memoized)
-        if may_miss or any(d in optional for d in step.depends_on):
-            if not step.waits:
-                optional.add(step.name)
-            continue
-        if step.duration_query is None and counts.get(step.name, 0) < (1 if step.width is None else step.width):
-            return True
-    return False
-
-
-def _open_ended(graph: WorkflowGraph) -> bool:
-    """Whether more pods may come that the graph does not count: fan-out of unknown width, conditional steps."""
-    return any(
-        (s.fan_out and s.width is None) or s.conditional or s.on_exit or s.memoized or s.selector for s in graph.steps
-    )

@@ -99,6 +99,35 @@ def test_a_failure_that_something_was_built_on_did_not_fail_the_run() -> None:
     assert record(ran("a", 0, 10, Outcome.FAILED), *ALL[1:]).outcome is Outcome.SUCCEEDED
 
 
+def test_a_branch_left_out_hands_a_failure_on() -> None:
+    """A dag fails with each branch that was left out after a failure; steps go on with the next group."""
+    a = ran("a", 0, 10, Outcome.FAILED)
+    both = definition(task("a"), task("b", "a", when="x"), task("c", "a", when="x"))
+    assert record(a, ran("b", 11, 20), d=both).outcome is Outcome.FAILED
+    assert record(a, ran("b", 11, 20), ran("c", 11, 20), d=both).outcome is Outcome.SUCCEEDED
+    through = definition(task("a"), task("b", "a", when="x"), task("c", "a", when="x"), task("d", "b", "c"))
+    assert record(a, ran("b", 11, 20), ran("d", 21, 30), d=through).outcome is Outcome.SUCCEEDED
+    assert record(a, ran("b", 11, 20), d=through).outcome is Outcome.FAILED
+    groups = [[task("a", continueOn={"failed": True})], [task("b"), task("c", when="x")]]
+    for group in groups:
+        for one in group:
+            del one["dependencies"]
+    found = define(
+        template("etl", {"entrypoint": "main", "templates": [{"name": "main", "steps": groups}, leaf("run")]})
+    )
+    assert found is not None
+    assert record(a, ran("b", 11, 20), d=found).outcome is Outcome.SUCCEEDED
+
+
+def test_how_the_pod_of_a_daemon_ends_says_nothing_about_the_run() -> None:
+    """It is killed when those it serves have ended; where it ended before them, steps fail and a dag goes on."""
+    d = definition({"name": "db", "template": "d"}, task("b", "db"))
+    assert record(ran("db", 0, 22, Outcome.FAILED), ran("b", 6, 20), d=d).outcome is Outcome.SUCCEEDED
+    assert record(ran("db", 0, None, Outcome.UNKNOWN), ran("b", 6, 20), d=d).outcome is Outcome.SUCCEEDED
+    assert record(ran("db", 0, 12, Outcome.FAILED), ran("b", 6, 20), d=d).outcome is Outcome.UNKNOWN
+    assert record(ran("db", 0, 22), ran("b", 6, 20, Outcome.FAILED), d=d).outcome is Outcome.FAILED
+
+
 def test_an_exit_handler_after_a_failure_does_not_make_it_good() -> None:
     d = definition(task("a"), onExit="run")
     assert record(ran("a", 0, 10, Outcome.FAILED), ran("onExit", 11, 12), d=d).outcome is Outcome.FAILED

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.core.model import Outcome, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.argo.traits import ARGO
-from concertmaster.engines.runs import LOST_SECONDS, QUIET_SECONDS
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
 from concertmaster.history import Evidence, Store
 from tests.support.data.history_rows import KEY, ran
 

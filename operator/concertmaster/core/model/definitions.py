@@ -77,6 +77,11 @@ class NameSegment:
     attempts: bool = False
     whole: bool = False
 
+    @property
+    def in_group(self) -> bool:
+        """Whether it begins with the number of a group of steps that start together ("[1].clean")."""
+        return self.text.startswith("[")
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRequirement:

@@ -18,7 +18,7 @@ from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.status import Node, read_nodes
-from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text
+from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text, timestamp
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of, parameters_of
@@ -68,6 +68,8 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     first_version = _first_version(obj)
     links = Links(nodes)
     executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, definition, first_version)]
+    if _OUTCOMES.get(str(obj.status.get("phase"))) is not None:
+        executions = [_left(e, timestamp(obj.status.get("finishedAt"))) for e in executions]
     return live_run(
         obj,
         key,
@@ -141,6 +143,15 @@ def _executions(
         base = replace(base, step=_template(node) or "main")
     for step in _steps_of(base.step, definition) if node.kind != "Pod" or cached else (base.step,):
         yield replace(base, step=step)
+
+
+def _left(e: StepExecution, end: float | None) -> StepExecution:
+    """A step that was still running when its Workflow failed, as beside a daemon that fails: the controller leaves its node
+    as it is. Nobody knows how it ended."""
+    if e.outcome is not Outcome.RUNNING:
+        return e
+    finished = e.finished if e.finished is not None else end
+    return replace(e, outcome=Outcome.UNKNOWN, finished=finished, reason=e.reason or "NotFollowed")
 
 
 def _attempt(attempts: Sequence[int]) -> int:

@@ -137,12 +137,22 @@ def test_long_messages_are_one_short_line() -> None:
     [
         ("Skipped", Outcome.SKIPPED),
         ("Omitted", Outcome.SKIPPED),
-        ("Running", Outcome.RUNNING),
-        ("Pending", Outcome.RUNNING),
     ],
 )
 def test_phases(phase: str, outcome: Outcome) -> None:
     assert only(one_node(phase=phase, type="Skipped")).outcome is outcome
+
+
+@pytest.mark.parametrize("phase", ["Running", "Pending"])
+def test_a_node_left_running_by_a_failed_workflow(phase: str) -> None:
+    """Steps that fail with their daemon leave others as they are: the record is whole, and nobody knows how those ended."""
+    raw = one_node(phase=phase, finishedAt=None)
+    raw["status"] |= {"phase": "Failed", "finishedAt": stamp(1090.0)}
+    found = read(raw)
+    assert found.complete and found.record.outcome is Outcome.FAILED
+    assert [(e.outcome, e.finished, e.reason) for e in found.record.steps] == [(Outcome.UNKNOWN, 1090.0, "NotFollowed")]
+    raw["status"] |= {"phase": "Running", "finishedAt": None}
+    assert [e.outcome for e in read(raw).record.steps] == [Outcome.RUNNING]
 
 
 def test_cache_hits_and_misses() -> None:

@@ -1,0 +1,125 @@
+"""How a run ended, read off the ends of its pods and what its graph declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.engines.common.ordering import begin
+
+QUIET_SECONDS = 900.0
+"""A run counts as over when nothing of it happened for this long, unless its graph says that something is missing."""
+LOST_SECONDS = 86_400.0
+"""After this long a run with missing steps is not waited for any more: its outcome is Unknown."""
+
+
+def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
+    """The last attempt of every step and item."""
+    last: dict[tuple[str, str | None], StepExecution] = {}
+    for e in executions:
+        known = last.get((e.step, e.item))
+        if known is None or (e.attempt, begin(e)) > (known.attempt, begin(known)):
+            last[e.step, e.item] = e
+    return list(last.values())
+
+
+def outcome_of(
+    executions: Sequence[StepExecution], definition: WorkflowDefinition | None, end: float | None, as_of: float | None
+) -> Outcome:
+    """How a run ended, by its pods alone: ``end`` is when the last of them did, ``as_of`` until when facts are complete."""
+    graph = definition.graph if definition else None
+    daemons = {s.name: s for s in graph.steps if s.daemon} if graph else {}
+    ends = last_attempts(executions)
+    # A daemon is killed when those it serves have ended: how its pod ends says nothing about the run.
+    final = [e for e in ends if e.step not in daemons]
+    ignored = float("inf") if as_of is None or end is None else as_of - end
+    failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
+    if failed:
+        return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
+    if not final or any(e.outcome in (Outcome.UNKNOWN, Outcome.RUNNING) for e in final):
+        return Outcome.UNKNOWN
+    if daemons and _ended_early(daemons, executions, final):
+        return Outcome.UNKNOWN  # steps fail with their daemon, a dag goes on without it
+    if graph is not None and _missing(ends, graph):
+        return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
+    complete = graph is not None and graph.steps and not graph.inferred and not _open_ended(graph)
+    return Outcome.SUCCEEDED if complete or ignored >= QUIET_SECONDS else Outcome.RUNNING
+
+
+def _ended_early(
+    daemons: Mapping[str, StepSpec], executions: Sequence[StepExecution], final: Sequence[StepExecution]
+) -> bool:
+    """Whether a daemon ended while steps beside it were still at work."""
+    for e in executions:
+        if e.step in daemons and e.finished is not None:
+            beside = e.step.rpartition(".")[0]
+            if any(
+                x.finished is not None and x.finished > e.finished + 1.0 >= begin(x) + 1.0
+                for x in final
+                if x.step.rpartition(".")[0] == beside
+            ):
+                return True
+    return False
+
+
+def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
+    """Whether dependent steps ran after this failure, so that the run tolerated it (continueOn, depends).
+
+    In a dag all of them must have: one that was left out, with all that would have followed it, hands the failure on.
+    """
+    if graph is None or e.finished is None:
+        return False
+    ran: dict[str, float] = {}
+    for x in executions:
+        ran[x.step] = max(ran.get(x.step, float("-inf")), begin(x))
+    followers: dict[str, list[StepSpec]] = {}
+    for s in graph.steps:
+        for name in s.depends_on if not s.on_exit else ():
+            followers.setdefault(name, []).append(s)
+    bar = e.finished - 1.0
+    if not any(ran.get(s.name, float("-inf")) >= bar for s in followers.get(e.step, ())):
+        return False
+    todo, seen = [e.step], {e.step}
+    while todo:
+        below = followers.get(todo.pop(), [])
+        left_out = [s for s in below if s.name not in ran and s.name not in seen]
+        for s in left_out:
+            # The groups of steps are no branches of their own: what was left out in one fails nothing.
+            if not followers.get(s.name) and not (s.path and s.path[-1].in_group):
+                return False
+        seen.update(s.name for s in left_out)
+        todo += [s.name for s in left_out]
+    return True
+
+
+def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
+    limits: Mapping[str, int | None] = {s.name: s.retry_limit for s in graph.steps} if graph else {}
+    for e in failed:
+        limit = limits.get(e.step)
+        if e.step not in limits or limit is None or e.attempt < limit:
+            return True
+    return False
+
+
+def _missing(final: Sequence[StepExecution], graph: WorkflowGraph) -> bool:
+    """Whether a step that every run takes has no execution, or fewer than its declared width."""
+    counts: dict[str, int] = {}
+    for e in final:
+        counts[e.step] = counts.get(e.step, 0) + 1
+    optional: set[str] = set()
+    for step in graph.steps:
+        may_miss = step.conditional or step.waits or step.on_exit or bool(step.memoized)
+        if may_miss or any(d in optional for d in step.depends_on):
+            if not step.waits:
+                optional.add(step.name)
+            continue
+        if step.duration_query is None and counts.get(step.name, 0) < (1 if step.width is None else step.width):
+            return True
+    return False
+
+
+def _open_ended(graph: WorkflowGraph) -> bool:
+    """Whether more pods may come that the graph does not count: fan-out of unknown width, conditional steps."""
+    return any(
+        (s.fan_out and s.width is None) or s.conditional or s.on_exit or s.memoized or s.selector for s in graph.steps
+    )
