@@ -1,0 +1,164 @@
+"""How well runs in progress are forecast: error and coverage of the expected end, precision and lead time of late runs.
+
+``python -m benchmarks.late_runs`` replays runs in the order in which they ended, each at many moments of its course with
+what was known then: the recorded ones of examples/facts/demo.jsonl.gz, and drawn ones of four steps of which one is slow in
+one run in seven. With BENCH_DATA=directory also ten recorded scenarios of its ``slowsteps``, of which only the duration of
+whole requests is known, so that nothing but the time so far tells.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.page import ROOT
+from concertmaster.cli.commands.analyze import examine
+from concertmaster.cli.gather import from_file
+from concertmaster.core.analysis.running.forecast import Course, courses, forecast_run, progress
+from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
+
+HISTORY = 20  # earlier runs before the first forecast
+LOOKS = 40  # moments at which each run is looked at
+AT = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the run: where errors are reported
+SLOWEST = 0.95  # the deadline of each run is this quantile of the runs before it
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of one set of runs."""
+
+    errors: dict[float, list[float]] = field(default_factory=lambda: {share: [] for share in AT})
+    inside: list[bool] = field(default_factory=list)
+    late: int = 0
+    caught: int = 0
+    false: int = 0
+    early: list[float] = field(default_factory=list)  # of the allowed time, before the deadline
+
+    def report(self) -> dict[str, object]:
+        """Figures to print."""
+        called = self.caught + self.false
+        return {
+            "runs": len(self.errors[AT[0]]),
+            "medianErrorOfEnd": {
+                f"{share:.0%}": round(float(np.median(e)), 3) for share, e in self.errors.items() if e
+            },
+            "coverageOf90Percent": round(float(np.mean(self.inside)), 3) if self.inside else None,
+            "lateRuns": self.late,
+            "precision": round(self.caught / called, 3) if called else None,
+            "recall": round(self.caught / self.late, 3) if self.late else None,
+            "calledBeforeDeadline": round(float(np.mean([e > 0 for e in self.early])), 3) if self.early else None,
+            "medianLeadOfAllowedTime": round(float(np.median(self.early)), 3) if self.early else None,
+        }
+
+
+def main() -> None:
+    """Replay and print."""
+    figures: dict[str, object] = {}
+    facts = from_file(ROOT / "examples" / "facts" / "demo.jsonl.gz")
+    tally = Tally()
+    for workflow in examine(facts):
+        replay(workflow.runs, tally)
+    figures["recorded runs of the demo"] = tally.report()
+    tally = Tally()
+    for seed in range(4):
+        replay(drawn(seed), tally)
+    figures["drawn runs, one step slow in one of seven"] = tally.report()
+    if data := os.environ.get("BENCH_DATA"):
+        tally = Tally()
+        for file in sorted((Path(data) / "slowsteps" / "dev").glob("*.csv.gz"))[::4]:
+            replay(list(requests(file))[:120], tally)
+        figures["recorded requests without steps"] = tally.report()
+    print(json.dumps(figures, indent=2))
+
+
+def replay(runs: Sequence[RunRecord], tally: Tally) -> None:
+    """Every run after the first ones, as it went."""
+    ended = sorted((r for r in runs if r.outcome is Outcome.SUCCEEDED and r.makespan), key=lambda r: r.end or 0.0)
+    known = courses(ended[:HISTORY])
+    for position in range(HISTORY, len(ended)):
+        known = courses(ended[max(0, position - 60) : position])
+        one(ended[position], known, tally)
+
+
+def one(run: RunRecord, known: Sequence[Course], tally: Tally) -> None:
+    """One run at many moments."""
+    start, seconds = run.start or 0.0, run.makespan or 0.0
+    allowed = float(np.quantile([c.seconds for c in known], SLOWEST))
+    called: float | None = None
+    for look in range(1, LOOKS):
+        now = start + seconds * look / LOOKS
+        at = progress(seen(run, now), now)
+        found = forecast_run(at, known, allowed) if at is not None else None
+        if found is None:
+            continue
+        if (share := look / LOOKS) in AT:
+            tally.errors[share].append(abs(found.end - (start + seconds)) / seconds)
+            tally.inside.append(found.low <= start + seconds <= found.high)
+        if found.late and called is None:
+            called = now - start
+    late = seconds > allowed
+    tally.late += late
+    if called is not None and late:
+        tally.caught += 1
+        tally.early.append((allowed - called) / allowed)
+    tally.false += called is not None and not late
+
+
+def seen(run: RunRecord, now: float) -> RunRecord:
+    """The run as it was at ``now``."""
+    steps = []
+    for e in run.steps:
+        began = next((t for t in (e.created, e.scheduled, e.started) if t is not None), None)
+        if began is None or began > now:
+            continue
+        over = e.finished is not None and e.finished <= now
+        steps.append(e if over else replace(e, finished=None, outcome=Outcome.RUNNING))
+    return replace(run, end=None, outcome=Outcome.RUNNING, steps=tuple(steps))
+
+
+def drawn(seed: int, count: int = 140) -> list[RunRecord]:
+    """Runs of load, then clean and train side by side, then publish. Every seventh has one step that takes 1.5 to 3 times
+    as long."""
+    chance = random.Random(seed)
+    key = WorkflowKey("bench", "WorkflowTemplate", f"drawn-{seed}")
+    mean = {"load": 120.0, "clean": 300.0, "train": 900.0, "publish": 60.0}
+    runs = []
+    for number in range(count):
+        at = number * 3600.0
+        slow = chance.choice(list(mean)) if chance.random() < 1 / 7 else ""
+        spent = {
+            s: m * chance.lognormvariate(0.0, 0.08) * (chance.uniform(1.5, 3.0) if s == slow else 1.0)
+            for s, m in mean.items()
+        }
+        wait = [chance.uniform(2.0, 15.0) for _ in range(3)]
+        fork = at + spent["load"] + wait[0]
+        join = fork + wait[1] + max(spent["clean"], spent["train"])
+        begin = {"load": at, "clean": fork, "train": fork, "publish": join + wait[2]}
+        steps = tuple(
+            StepExecution(s, pod=s, created=t, started=t, finished=t + spent[s], outcome=Outcome.SUCCEEDED)
+            for s, t in begin.items()
+        )
+        end = begin["publish"] + spent["publish"]
+        runs.append(RunRecord(key, f"r{number}", at, end, Outcome.SUCCEEDED, Source.LIVE, steps))
+    return runs
+
+
+def requests(file: Path) -> Iterator[RunRecord]:
+    """Recorded requests as runs without steps, an hour apart."""
+    key = WorkflowKey("bench", "Job", file.stem)
+    with gzip.open(file, "rt") as lines:
+        for number, row in enumerate(csv.DictReader(lines)):
+            at, seconds = number * 3600.0, float(row["total_ms"])
+            yield RunRecord(key, f"r{number}", at, at + seconds, Outcome.SUCCEEDED, Source.LIVE, ())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Runs in progress: when they will end, and whether that is too late."""
