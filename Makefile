@@ -98,6 +98,9 @@ bench-advice: $(READY) ## planted problems and healthy workflows: what is recomm
 	@nice -n 5 $(BIN)/python -m benchmarks.advice
 	@$(BIN)/python -m benchmarks.page
 
+bench-late: $(READY) ## runs in progress: error of the expected end, precision and lead time of late runs (about 3 minutes)
+	@$(BIN)/python -m benchmarks.late_runs
+
 chaos: $(READY) ## hostile objects, noisy neighbours, failing stores against an operator with 512 MiB (about 30 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.chaos
 	@$(BIN)/python -m benchmarks.page

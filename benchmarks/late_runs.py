@@ -28,7 +28,7 @@ from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, 
 HISTORY = 20  # earlier runs before the first forecast
 LOOKS = 40  # moments at which each run is looked at
 AT = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the run: where errors are reported
-SLOWEST = 0.95  # the deadline of each run is this quantile of the runs before it
+ALLOWED = 1.2  # times the median of the runs before it: the deadline of each run
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ def replay(runs: Sequence[RunRecord], tally: Tally) -> None:
 def one(run: RunRecord, known: Sequence[Course], tally: Tally) -> None:
     """One run at many moments."""
     start, seconds = run.start or 0.0, run.makespan or 0.0
-    allowed = float(np.quantile([c.seconds for c in known], SLOWEST))
+    allowed = ALLOWED * float(np.median([c.seconds for c in known]))
     called: float | None = None
     for look in range(1, LOOKS):
         now = start + seconds * look / LOOKS

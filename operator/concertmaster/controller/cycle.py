@@ -150,8 +150,7 @@ class Cycle:
         if isinstance(seen, str):
             record.problem(seen)
             return
-        self._assessor.record_changes(seen.changed)
-        self._assessor.record_notes(seen.by_workflow)
+        self._assessor.record_live(seen)
         record.problems += seen.notes  # what live objects do not tell, the metrics do: no failure of the cycle
 
     def _show(self, report: SourceReport) -> None:

@@ -138,11 +138,13 @@ class History(Protocol):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What became of live runs since the last cycle: workflows with new records, and sentences about what live objects
-    do not say and why: ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows."""
+    do not say and why: ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows. ``running``: runs
+    in progress as they are now."""
 
     changed: frozenset[WorkflowKey] = frozenset()
     notes: tuple[str, ...] = ()
     by_workflow: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
+    running: Mapping[WorkflowKey, tuple[RunRecord, ...]] = field(default_factory=dict)
 
 
 class Live(Protocol):

@@ -27,7 +27,7 @@ from concertmaster.kube.writer import digest
 from concertmaster.report import recommendation_log as memory
 from concertmaster.report.fleet import headlines, minor_count
 
-_FRAME = frozenset({"conditions", "observedGeneration"})
+_FRAME = frozenset({"conditions", "observedGeneration", "running"})
 _RULE = re.compile(r" \(([a-z-]+)\)$")
 _REMEMBERED = ("recommendations", "remaining", "results")
 
@@ -37,7 +37,7 @@ class StatusView:
     """What is remembered of a status: enough to tell whether a new one differs and which transitions it makes."""
 
     digest: str | None = None
-    body: str | None = None  # the same without conditions and observedGeneration: what the last analysis said
+    body: str | None = None  # the same without _FRAME: what the last analysis said
     conditions: tuple[Mapping[str, Any], ...] = ()
     recommendations: tuple[str, ...] = ()  # that are Active
     data_until: str | None = None
@@ -45,6 +45,7 @@ class StatusView:
     noted: tuple[str, ...] = ()  # rules whose observations are among the insights
     headlines: tuple[Headline, ...] = ()  # Active recommendations, to be ranked across profiles
     minor: int = 0
+    running: tuple[Mapping[str, Any], ...] = ()  # runs in progress
     packed: bytes | None = None  # what it remembers of earlier advice, compressed
 
     @property
@@ -69,6 +70,7 @@ class StatusView:
             data_until=status.get("dataUntil"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
             packed=_packed(status),
+            running=tuple(dict(r) for r in status.get("running") or () if isinstance(r, Mapping)),
             noted=tuple(match[1] for i in status.get("insights") or () if (match := _RULE.search(str(i)))),
             headlines=tuple(headlines(_named(ref, status))) if ref is not None else (),
             minor=minor_count([{"status": status}]),

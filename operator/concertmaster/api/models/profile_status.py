@@ -36,6 +36,37 @@ class RunsStatus(ApiModel):
     )
 
 
+class RunningStatus(ApiModel):
+    """One run in progress, forecast from how earlier runs went on from where it is."""
+
+    deadline: Timestamp | None = Field(
+        default=None,
+        description="When the duration objective (p95, else p99, else p50) is over; without one, 1.5 times the usual p95.",
+        examples=["2027-02-01T00:45:00Z"],
+    )
+    earliest_end: Timestamp | None = Field(
+        default=None, description="End that 5 % of the forecasts come before.", examples=["2027-02-01T00:30:00Z"]
+    )
+    expected_end: Timestamp | None = Field(
+        default=None, description="Median of the forecasts of the end.", examples=["2027-02-01T00:34:00Z"]
+    )
+    late: bool | None = Field(
+        default=None,
+        description="Whether the deadline is missed, or will be with a probability of 80 % or more.",
+        examples=[False],
+    )
+    latest_end: Timestamp | None = Field(
+        default=None, description="End that 5 % of the forecasts come after.", examples=["2027-02-01T00:40:00Z"]
+    )
+    name: Line400 = Field(description="Name of the run.", examples=["nightly-etl-x7k2p"])
+    start_time: Timestamp | None = Field(
+        default=None, description="When the run started.", examples=["2027-02-01T00:00:00Z"]
+    )
+    step: Line80 | None = Field(
+        default=None, description="Step under way that decides the end.", examples=["transform"]
+    )
+
+
 class SummaryStatus(ApiModel):
     """The figures of one line of ``kubectl get``."""
 
@@ -135,6 +166,14 @@ class WorkflowProfileStatus(ApiModel):
         description="Outcomes of applied recommendations, newest first. From these, and from retained WorkflowChanges, "
         "rules learn how well their estimates hold.",
         examples=[[{"id": "memory-request.transform", "verdict": "Improved"}]],
+    )
+    running: tuple[RunningStatus, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Runs in progress with their expected end, late ones first. Written when a forecast has moved by about "
+        "a tenth of the run.",
+        examples=[[{"name": "nightly-etl-x7k2p", "expectedEnd": "2027-02-01T00:34:00Z"}]],
+        json_schema_extra=schema(list_map="name"),
     )
     runs: RunsStatus | None = Field(
         default=None, description="The runs the analysis rests on.", examples=[{"observed": 30, "succeeded": 29}]

@@ -7,7 +7,6 @@ finished runs and once per cycle. Nothing is ever written to these objects.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.collection.in_progress import RunsInProgress
 from concertmaster.controller.collection.pending import Pending, Waiting, pack
-from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind, kind_of
+from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
+from concertmaster.controller.collection.run_objects import RunObjects
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Heartbeat, Seen
@@ -35,7 +36,7 @@ from concertmaster.engines import (
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.depth import TooDeep, check_depth
-from concertmaster.kube.errors import Forbidden, KubeError, Stopped
+from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef, Resource
 
 log = logging.getLogger("concertmaster.live")
@@ -43,9 +44,6 @@ log = logging.getLogger("concertmaster.live")
 MOST_AT_ONCE = 50  # runs per turn in the cycle's thread
 LONGEST_TURN = 10.0  # seconds
 MOST_STEPS_AT_ONCE = 20_000  # of the runs of one turn: they are held until they are stored
-MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
-MOST_CHILDREN_BYTES = 32 << 20  # the same, of what is looked at in them
-_CHILDREN_PAGE = 100
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
 
@@ -89,6 +87,7 @@ class LiveRuns:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
+        self._objects = RunObjects(client)
         self._kinds = kinds
         self._keeper = keeper
         self._count = count
@@ -101,6 +100,7 @@ class LiveRuns:
         self._findings: StableFindings[WorkflowKey] = StableFindings()
         self._store = keeper.store
         self._watch = Watch()
+        self._in_progress = RunsInProgress(self._current)
         self.follow: Callable[[Watch], None] = lambda _: None
 
     # --- the watch's thread -------------------------------------------------------------------------------------------
@@ -116,7 +116,13 @@ class LiveRuns:
             self._note(f"{ObjectRef.of(resource, obj)} is left out: {error}")
             return False
         raw = {**obj, "apiVersion": resource.api_version, "kind": resource.kind}
-        return ended(raw) and self._claims.of(raw) is not None
+        if (definition := self._claims.of(raw)) is None:
+            return False
+        if not ended(raw):
+            self._in_progress.note(ObjectRef.of(resource, obj), definition.key)
+            return False
+        self._in_progress.over(uid)
+        return True
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
         """Let a wanted run wait for its turn."""
@@ -140,12 +146,13 @@ class LiveRuns:
             self._catch_up(self._reading(definitions), heartbeat)
         self.follow(self._watch)
         self.read(heartbeat, again=True)
+        running = self._in_progress.look(self._claims.keys, heartbeat, self._note)
         changed, self._changed = frozenset(self._changed), set()
         notes, self._notes = (*self._kinds.notes, *self._notes), {}
         if self._pending.refused:
             notes = (*notes, f"{self._pending.refused} finished runs at once were too many to be read live")
             self._pending.refused = 0
-        return Seen(changed, notes, self._findings.all)
+        return Seen(changed, notes, self._findings.all, running)
 
     def read(self, heartbeat: Heartbeat = lambda _: None, *, again: bool = False) -> bool:
         """Read some of the waiting runs; True when it is worth going on at once."""
@@ -190,14 +197,14 @@ class LiveRuns:
 
     def _record(self, waiting: Waiting) -> _Read:
         """One run, read as far as it can be now."""
-        raw = waiting.unpack() or self._listed(waiting.ref)
+        raw = waiting.unpack() or self._objects.listed(waiting.ref)
         definition = self._claims.of(raw) if raw is not None else None
         kind = run_kind(raw) if raw is not None else None
         if raw is None or definition is None or kind is None:
             return _Read(waiting)
         name, key = waiting.ref.name, definition.key
         try:
-            parts, missing = self._children(waiting.ref, raw)
+            parts, missing = self._objects.children(waiting.ref, raw)
             run = kind.read(raw, parts, definition.key, definition)
             record, unread = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
             run = replace(run, record=record, problems=(*run.problems, *unread))
@@ -213,35 +220,18 @@ class LiveRuns:
         whole = children(raw) is None
         return _Read(waiting, end_alone(run), whole, key, _problems(name, run.problems or (f"of run {name} {why}",)))
 
-    def _children(self, ref: ObjectRef, raw: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
-        """TaskRuns or pods of a run, and why there are none where that is known."""
-        wanted, kind = children(raw), kind_of(ref.resource)
-        if wanted is None or kind is None or kind.children is None:
-            return [], ""
-        found: list[dict[str, Any]] = []
-        size = 0
+    def _current(self, ref: ObjectRef) -> RunRecord | None:
+        """A run in progress as it is now; None when it is over, gone or cannot be read."""
+        raw = self._objects.listed(ref)
+        definition, kind = (self._claims.of(raw), run_kind(raw)) if raw is not None else (None, None)
+        if raw is None or definition is None or kind is None or ended(raw):
+            return None
         try:
-            path = kind.children.path(ref.namespace)
-            for item in self._client.items(path, label_selector=wanted.selector, chunk=_CHILDREN_PAGE):
-                found.append(wanted.reduce(item))
-                size += len(json.dumps(found[-1]))
-                if size > MOST_CHILDREN_BYTES:
-                    return [], f"its {kind.children.plural} are larger than {MOST_CHILDREN_BYTES >> 20} MB"
-                if len(found) > MOST_CHILDREN:
-                    return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
-        except Forbidden:
-            return [], f"the operator may not list {kind.children.plural} in namespace {ref.namespace}"
-        return found, ""
-
-    def _listed(self, ref: ObjectRef) -> dict[str, Any] | None:
-        """The object once more, if it still exists. A list, because that is the right the operator has."""
-        page = self._client.request(
-            "GET", ref.resource.path(ref.namespace), query={"fieldSelector": f"metadata.name={ref.name}"}
-        )
-        for item in page.get("items") or ():
-            if (item.get("metadata") or {}).get("uid") == ref.uid:
-                return {**item, "apiVersion": ref.resource.api_version, "kind": ref.resource.kind}
-        return None
+            run = kind.read(raw, self._objects.children(ref, raw)[0], definition.key, definition)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None  # said when it has ended
+        record = as_in_history(run.record, definition)
+        return replace(record, start=record.start if record.start is not None else run.started)
 
     @staticmethod
     def _reading(definitions: Sequence[WorkflowDefinition]) -> frozenset[Covered]:

@@ -22,6 +22,7 @@ from concertmaster.controller.interfaces import (
     Heartbeat,
     History,
     Past,
+    Seen,
     SourceReport,
     Sources,
 )
@@ -30,11 +31,12 @@ from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.remembered import Memory, Remembered, Said
+from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.limits import ResourceQuota
-from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.history import Evidence, HistoryError
 from concertmaster.kube.writer import StatusUpdate
 
@@ -68,6 +70,8 @@ class Assessor:
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
         self._notes: Mapping[WorkflowKey, tuple[str, ...]] = {}
+        self._running: Mapping[WorkflowKey, tuple[RunRecord, ...]] = {}
+        self._forecasts = RunningForecasts(history, self._outputs.series)
         self._quotas: Mapping[str, tuple[ResourceQuota, ...]] = {}
 
     def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
@@ -95,9 +99,10 @@ class Assessor:
         """Remember that these workflows have new or corrected runs."""
         self._revisions.update(changed)
 
-    def record_notes(self, notes: Mapping[WorkflowKey, tuple[str, ...]]) -> None:
-        """What could not be read of the latest live runs, by workflow."""
-        self._notes = notes
+    def record_live(self, seen: Seen) -> None:
+        """What live objects say: workflows with new runs, what could not be read of the latest, and runs in progress."""
+        self.record_changes(seen.changed)
+        self._notes, self._running = seen.by_workflow, seen.running
 
     def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
         """Advice about a profile that sets fields; None until this process analysed it."""
@@ -114,6 +119,7 @@ class Assessor:
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
         reading = False
+        self._forecasts.renew(subjects, self._running, now)
         for subject in subjects:
             heartbeat("analyze")
             report = reports.get(subject.source)
@@ -125,7 +131,7 @@ class Assessor:
             if outcome.document is not None and self._half(subject):
                 tally.held += 1
                 continue
-            update = status_update(subject.entry, outcome, now)
+            update = status_update(subject.entry, outcome, now, self._forecasts.of(subject.entry.uid))
             if update is not None:
                 yield update
             elif outcome.document is not None:

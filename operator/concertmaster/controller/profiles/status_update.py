@@ -6,7 +6,7 @@ good analysis stays, and the conditions and ``dataUntil`` say how old it is and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.conditions import SOURCE_FAULTS
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.text import json_size
 from concertmaster.core.times import format_time, parse_time
 from concertmaster.kube.events import EventType, Note
-from concertmaster.kube.writer import StatusUpdate, digest, semantic
+from concertmaster.kube.writer import LARGEST_STATUS, StatusUpdate, digest, semantic
+from concertmaster.report.running import late_sentence
 
 REFRESH_AFTER = 24 * 3600.0  # seconds: dataUntil alone is no news, but once a day it may cost a write
 
@@ -108,8 +110,10 @@ def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> ConditionUpdate
     return ConditionUpdate(ConditionType.OBJECTIVES_MET, None, Reason.UNDECIDED, "no run has been analysed yet")
 
 
-def status_update(entry: Entry, verdict: ProfileOutcome, now: float) -> StatusUpdate | None:
-    """The write this verdict asks for, or None when the status says all of it already."""
+def status_update(
+    entry: Entry, verdict: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]] = ()
+) -> StatusUpdate | None:
+    """The write this verdict asks for, or None when the status says all of it already. ``running``: runs in progress."""
     had_advice = bool(entry.status.digest) and entry.status.data_until is not None
     metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
     findings = [verdict.target, metrics, ready_finding(verdict, had_advice)]
@@ -119,13 +123,18 @@ def status_update(entry: Entry, verdict: ProfileOutcome, now: float) -> StatusUp
     current = conditions.update(entry.status.conditions, findings, generation=entry.generation, now=now)
     if verdict.document is not None:
         document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
+        if running and json_size(document | {"running": list(running)}) <= LARGEST_STATUS:
+            document["running"] = list(running)
         same = digest(document) == entry.status.digest
         if same and not _refresh(entry, verdict):
             return None
         return StatusUpdate(entry.ref, document, entry.status.digest, force=same)
-    if semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict):
+    moved = had_advice and list(running) != list(entry.status.running)
+    if not moved and semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict):
         return None
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
+    if moved:
+        partial["running"] = list(running)
     if verdict.data_until is not None and had_advice and _later(verdict.data_until, entry.status.data_until):
         partial["dataUntil"] = format_time(verdict.data_until)
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
@@ -163,7 +172,14 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
         found.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
-    return found + _outcomes(entry, before, after)
+    return [*found, *_outcomes(entry, before, after), *_late(entry, before, after)]
+
+
+def _late(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
+    """Runs in progress that are late by now."""
+    known = {r.get("name") for r in before.running if r.get("late")}
+    fresh = [r for r in after.running if r.get("late") and r.get("name") not in known]
+    return [Note(entry.ref, EventType.WARNING, "RunLate", late_sentence(r)) for r in fresh]
 
 
 def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.controller.collection import in_progress, run_objects
 from concertmaster.controller.collection import live_runs as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
@@ -272,12 +273,12 @@ def test_of_pods_only_what_is_read_is_held(world: World, monkeypatch: pytest.Mon
         pod = live_pod(name, 2, 20)
         pod["metadata"] = {**pod["metadata"], "annotations": bulky, "managedFields": [bulky]}
         world.client.add(PODS, {**pod, "spec": {**pod.get("spec", {}), "containers": [bulky]}})
-    monkeypatch.setattr(module, "MOST_CHILDREN_BYTES", 5_000)
+    monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 5_000)
     assert world.see(JOBS, backup_run(succeeded=2))
     world.live.read()
     (run,) = world.runs(BACKUP)
     assert len(run.steps) == 2
-    monkeypatch.setattr(module, "MOST_CHILDREN_BYTES", 500)
+    monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 500)
     assert world.see(JOBS, backup_run("backup-29333334", succeeded=2))
     assert "its pods are larger than 0 MB" in world.look().notes[0]
 
@@ -628,3 +629,66 @@ def test_what_only_live_objects_know_reaches_the_analysis(world: World) -> None:
     assert max(e.attempt for e in run.steps) >= 1
     assert all(e.after is not None for e in run.steps)
     assert any(e.after for e in run.steps)
+
+
+# --- runs in progress -------------------------------------------------------------------------------------------------
+
+
+def under_way(name: str = "etl-now") -> dict[str, Any]:
+    """A Workflow in progress: its last pod is still there."""
+    raw = etl_run(name)
+    del raw["metadata"]["labels"]
+    raw["status"] |= {"phase": "Running", "finishedAt": None}
+    nodes = [n for n in raw["status"]["nodes"].values() if n["type"] == "Pod"]
+    last = max(nodes, key=lambda n: n["startedAt"])
+    last |= {"phase": "Running", "finishedAt": None}
+    return raw
+
+
+def test_a_run_in_progress_is_read_in_every_look_until_it_has_ended(world: World) -> None:
+    raw = world.client.add(WORKFLOWS, under_way())
+    assert not world.see(WORKFLOWS, raw)
+    for _ in range(2):
+        (run,) = world.look().running[ETL.key]
+        assert (run.run, run.outcome) == ("etl-now", Outcome.RUNNING)
+        assert [e.finished for e in run.steps].count(None) == 1
+    done = world.client.add(WORKFLOWS, etl_run("etl-now"))
+    assert world.see(WORKFLOWS, done)
+    assert world.look().running == {}
+
+
+def test_a_run_in_progress_that_is_deleted_is_forgotten(world: World) -> None:
+    raw = world.client.add(WORKFLOWS, under_way())
+    world.see(WORKFLOWS, raw)
+    assert world.look().running
+    world.client.objects.pop(WORKFLOWS.path(raw["metadata"]["namespace"], raw["metadata"]["name"]))
+    assert world.look().running == {}
+    world.client.selected.clear()
+    world.look()
+    assert world.client.selected == []
+
+
+def test_runs_in_progress_of_unobserved_workflows_are_not_read(world: World) -> None:
+    world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way()))
+    assert world.look(BACKUP).running == {}
+
+
+def test_an_api_server_that_is_away_is_a_note_and_keeps_what_was_read(world: World) -> None:
+    raw = world.client.add(WORKFLOWS, under_way())
+    world.see(WORKFLOWS, raw)
+    before = world.look().running
+
+    def away(*_: Any, **__: Any) -> dict[str, Any]:
+        raise errors.Unreachable("connection refused")
+
+    world.client.request = away  # type: ignore[method-assign]
+    seen = world.look()
+    assert seen.running == before
+    assert any("runs in progress are not read: connection refused" in note for note in seen.notes)
+
+
+def test_many_runs_in_progress_are_read_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_progress, "MOST_READ", 3)
+    for n in range(8):
+        world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way(f"etl-{n}")))
+    assert [len(world.look().running[ETL.key]) for _ in range(4)] == [3, 6, 8, 8]

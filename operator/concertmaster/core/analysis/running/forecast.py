@@ -120,7 +120,8 @@ def forecast_run(at: Progress, earlier: Sequence[Course], allowed: float | None)
     deadline = at.start + allowed if allowed is not None else None
     risk = 0.0
     if deadline is not None:
-        risk = 1.0 if at.now > deadline else float(np.mean(ends + at.start > deadline))
+        # One more run than were seen, which would be in time: three of three are no certainty.
+        risk = 1.0 if at.now > deadline else float(np.sum(ends + at.start > deadline)) / (len(ends) + 1)
     return RunForecast(at.run, at.start, middle, low, high, deadline, risk, len(earlier), by)
 
 

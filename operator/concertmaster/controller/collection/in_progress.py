@@ -1,0 +1,80 @@
+"""Runs in progress: the watch says which there are, and once per cycle some of their objects are read.
+
+Objects of running workflows change every few seconds and may be a megabyte, so that the watch keeps their names only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.kube.errors import KubeError, Stopped
+from concertmaster.kube.objects import ObjectRef
+
+MOST_KNOWN = 5000
+MOST_READ = 50  # per cycle, those not read for longest first
+LONGEST = 5.0  # seconds
+
+
+@dataclass(slots=True)
+class _Known:
+    ref: ObjectRef
+    key: WorkflowKey
+    read_at: float = 0.0
+    record: RunRecord | None = None
+
+
+class RunsInProgress:
+    """``note`` and ``over`` are called from the watch's thread, ``look`` from the cycle's."""
+
+    def __init__(
+        self, read: Callable[[ObjectRef], RunRecord | None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``read`` gives the run as it is now, None when it is over or gone."""
+        self._read = read
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+
+    def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
+        """A run of an observed workflow is in progress."""
+        with self._lock:
+            if ref.uid not in self._known and len(self._known) < MOST_KNOWN:
+                self._known[ref.uid] = _Known(ref, key)
+
+    def over(self, uid: str) -> None:
+        """A run has ended."""
+        with self._lock:
+            self._known.pop(uid, None)
+
+    def look(
+        self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, tell: Callable[[str], None]
+    ) -> Mapping[WorkflowKey, tuple[RunRecord, ...]]:
+        """The runs in progress of the workflows ``keys``, each as it was last read; ``tell`` hears why one was not."""
+        with self._lock:
+            self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
+            due = sorted(self._known.values(), key=lambda run: run.read_at)[:MOST_READ]
+        begun = self._clock()
+        for run in due:
+            if self._clock() - begun >= LONGEST:
+                break
+            heartbeat("live")
+            try:
+                run.record, run.read_at = self._read(run.ref), self._clock()
+            except Stopped:
+                raise
+            except KubeError as error:
+                tell(f"runs in progress are not read: {error}")
+                break
+            if run.record is None:
+                self.over(run.ref.uid)
+        found: dict[WorkflowKey, tuple[RunRecord, ...]] = {}
+        with self._lock:
+            for run in self._known.values():
+                if run.record is not None:
+                    found[run.key] = (*found.get(run.key, ()), run.record)
+        return found

@@ -1,0 +1,54 @@
+"""The objects of one run, asked for once more: the run itself, and the TaskRuns or pods that belong to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from concertmaster.controller.collection.run_kinds import kind_of
+from concertmaster.engines import children
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden
+from concertmaster.kube.objects import ObjectRef
+
+MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
+MOST_CHILDREN_BYTES = 32 << 20  # the same, of what is looked at in them
+_CHILDREN_PAGE = 100
+
+
+class RunObjects:
+    """Bounded lists; nothing is ever written."""
+
+    def __init__(self, client: KubeClient) -> None:
+        self._client = client
+
+    def children(self, ref: ObjectRef, raw: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str]:
+        """TaskRuns or pods of a run, and why there are none where that is known."""
+        wanted, kind = children(raw), kind_of(ref.resource)
+        if wanted is None or kind is None or kind.children is None:
+            return [], ""
+        found: list[dict[str, Any]] = []
+        size = 0
+        try:
+            path = kind.children.path(ref.namespace)
+            for item in self._client.items(path, label_selector=wanted.selector, chunk=_CHILDREN_PAGE):
+                found.append(wanted.reduce(item))
+                size += len(json.dumps(found[-1]))
+                if size > MOST_CHILDREN_BYTES:
+                    return [], f"its {kind.children.plural} are larger than {MOST_CHILDREN_BYTES >> 20} MB"
+                if len(found) > MOST_CHILDREN:
+                    return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
+        except Forbidden:
+            return [], f"the operator may not list {kind.children.plural} in namespace {ref.namespace}"
+        return found, ""
+
+    def listed(self, ref: ObjectRef) -> dict[str, Any] | None:
+        """The object once more, if it still exists. A list, because that is the right the operator has."""
+        page = self._client.request(
+            "GET", ref.resource.path(ref.namespace), query={"fieldSelector": f"metadata.name={ref.name}"}
+        )
+        for item in page.get("items") or ():
+            if (item.get("metadata") or {}).get("uid") == ref.uid:
+                return {**item, "apiVersion": ref.resource.api_version, "kind": ref.resource.kind}
+        return None

@@ -1,0 +1,73 @@
+"""Forecasts of the runs in progress, for the status and the series of their workflows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.interfaces import History
+from concertmaster.controller.reporting.workflow_series import WorkflowSeries
+from concertmaster.core.analysis.running.forecast import (
+    NEWEST,
+    Course,
+    RunForecast,
+    courses,
+    deadline_seconds,
+    forecast_run,
+    progress,
+)
+from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.history import HistoryError
+from concertmaster.report.running import document
+
+log = logging.getLogger("concertmaster.analysis")
+
+
+class RunningForecasts:
+    """Renewed in every cycle. The courses of earlier runs are read again when a run of the workflow has ended."""
+
+    def __init__(self, history: History, series: WorkflowSeries) -> None:
+        self._history = history
+        self._series = series
+        self._courses: dict[WorkflowKey, tuple[float, list[Course]]] = {}
+        self._documents: dict[str, list[dict[str, Any]]] = {}
+
+    def of(self, uid: str) -> list[dict[str, Any]]:
+        """``status.running`` of a profile."""
+        return self._documents.get(uid, [])
+
+    def renew(
+        self, subjects: Sequence[Subject], running: Mapping[WorkflowKey, Sequence[RunRecord]], now: float
+    ) -> None:
+        """Forecast the runs in progress as they are now."""
+        self._courses = {key: known for key, known in self._courses.items() if key in running}
+        self._documents = {}
+        late: dict[str, int] = {}
+        for subject in subjects:
+            if not (runs := running.get(subject.key)):
+                continue
+            try:
+                found = self._forecasts(subject, runs, now)
+            except HistoryError as error:
+                log.info("runs in progress of %s are not forecast: %s", subject.key, error)
+                continue
+            self._documents[subject.entry.uid] = document(found)
+            late[subject.entry.uid] = sum(f.late for f in found)
+        self._series.late(late)
+
+    def _forecasts(self, subject: Subject, runs: Sequence[RunRecord], now: float) -> list[RunForecast]:
+        definition, policy = subject.resolved.definition, subject.policy
+        if definition is None or policy is None:
+            return []
+        ended = self._history.recorded(definition.key)
+        known = self._courses.get(definition.key)
+        if known is None or known[0] != ended:
+            since = now - policy.analysis.window_seconds
+            earlier = self._history.runs(definition, limit=2 * NEWEST, since=since, as_of=now)
+            known = self._courses[definition.key] = (ended, courses(earlier))
+        allowed = deadline_seconds(policy.objectives, known[1])
+        places = (progress(run, now) for run in runs)
+        found = (forecast_run(at, known[1], allowed) for at in places if at is not None)
+        return [f for f in found if f is not None]

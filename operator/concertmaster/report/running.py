@@ -1,0 +1,56 @@
+"""Runs in progress as a status shows them. Moments are rounded, so that a status is written when a forecast has moved by
+something people would notice, not in every cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.analysis.running.forecast import RunForecast
+from concertmaster.core.times import iso, parse_time
+
+MOST = 5
+_SHARE = 0.1  # of the run's expected duration: the grid of its moments
+_LEAST = 60.0  # seconds
+
+
+def document(forecasts: Sequence[RunForecast]) -> list[dict[str, Any]]:
+    """The runs that are late first, then those that started first; at most ``MOST``."""
+    chosen = sorted(forecasts, key=lambda f: (not f.late, f.start, f.run))[:MOST]
+    return [_entry(f) for f in chosen]
+
+
+def _entry(forecast: RunForecast) -> dict[str, Any]:
+    grid = max(_LEAST, _nice(_SHARE * (forecast.end - forecast.start)))
+    entry = {
+        "deadline": iso(forecast.deadline),
+        "earliestEnd": iso(grid * (forecast.low // grid)),
+        "expectedEnd": iso(grid * round(forecast.end / grid)),
+        "late": forecast.late,
+        "latestEnd": iso(grid * -(-forecast.high // grid)),
+        "name": forecast.run,
+        "startTime": iso(forecast.start),
+        "step": forecast.by[:63] or None,
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _nice(seconds: float) -> float:
+    """A whole number of minutes that divides an hour, or of hours."""
+    for minutes in (1, 2, 5, 10, 15, 30):
+        if seconds < 60.0 * minutes:
+            return 60.0 * minutes
+    return 3600.0 * max(1.0, round(seconds / 3600.0))
+
+
+def late_sentence(entry: Mapping[str, Any]) -> str:
+    """What an Event says of a run that is late."""
+    step = f", held up by {entry['step']}" if entry.get("step") else ""
+    end, deadline = str(entry.get("expectedEnd")), str(entry.get("deadline"))
+    try:
+        beyond = parse_time(end) - parse_time(deadline)
+    except ValueError:
+        beyond = 0.0
+    by = f" ({text.duration(beyond)} late)" if beyond > 0 else ""
+    return f"run {entry.get('name')} is expected to end {end}{by}; its deadline is {deadline}{step}"
