@@ -31,6 +31,7 @@ RUNS = {
 }
 AGENT = {"plan": (2.0, 800), "retrieve": (6.0, 1500), "answer": (9.0, 4200)}  # seconds, tokens
 COST, HITS, REQUESTS = 0.031, 2, 5
+FAILED = ("agent-1", "answer")
 
 
 @dataclass
@@ -75,6 +76,7 @@ def agent_page(run: str) -> str:
     for step, (seconds, tokens) in AGENT.items():
         where = f'{{run="{run}",step="{step}"}}'
         lines += [f"agent_step_seconds{where} {seconds}", f"llm_tokens_total{where} {tokens}"]
+        lines.append(f"agent_step_success{where} {int((run, step) != FAILED)}")
     lines.append(f'llm_cost_usd_total{{run="{run}",step="answer"}} {COST}')
     lines.append(f'llm_cache_hits_total{{run="{run}",step="retrieve"}} {HITS}')
     lines.append(f'llm_requests_total{{run="{run}",step="retrieve"}} {REQUESTS}')
@@ -142,7 +144,7 @@ def test_task_durations_of_airflow(client: PrometheusClient) -> None:
     found = records(client, "airflow")
     assert [r.run for r in found] == list(RUNS)
     for record, steps in zip(found, RUNS.values(), strict=True):
-        assert record.outcome is Outcome.SUCCEEDED
+        assert record.outcome is Outcome.ENDED, "no query says how its tasks ended"
         assert {e.step: e.duration for e in record.steps} == pytest.approx(steps)
         longest = steps["extract"] + max(steps["clean"], steps["enrich"]) + steps["load"]
         assert record.makespan == pytest.approx(longest)
@@ -156,10 +158,11 @@ def test_an_agent_with_tokens_cost_and_cache_hits(client: PrometheusClient) -> N
     assert [r.run for r in found] == ["agent-0", "agent-1"]
     for record in found:
         assert record.extra == pytest.approx(
-            {"tokens": sum(t for _, t in AGENT.values()), "cost": COST, "cache-hits": HITS, "requests": REQUESTS}
+            {"tokens": sum(t for _, t in AGENT.values()), "cost": COST, "cache-hits": 100 * HITS / REQUESTS}
         )
         assert {e.step: e.extra["tokens"] for e in record.steps} == {step: t for step, (_, t) in AGENT.items()}
         assert record.makespan == pytest.approx(sum(seconds for seconds, _ in AGENT.values()))
+    assert [r.outcome for r in found] == [Outcome.SUCCEEDED, Outcome.FAILED]
 
 
 def test_without_a_window_a_finished_run_would_be_invisible(client: PrometheusClient) -> None:

@@ -10,7 +10,7 @@ from concertmaster.engines.claims import Children, Claims, as_in_history, childr
 from concertmaster.engines.common.executions import merge_executions
 from concertmaster.engines.common.placing import Assignment, Unassigned
 from concertmaster.engines.define import Definitions, define, define_all, with_triggers
-from concertmaster.engines.graph.steps import from_durations
+from concertmaster.engines.graph.steps import Answers, from_queries
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.pods import job_ends
@@ -24,6 +24,7 @@ __all__ = [
     "LOST_SECONDS",
     "PATCHABLE",
     "UNKNOWN_STEP",
+    "Answers",
     "Assignment",
     "Children",
     "Claims",
@@ -43,7 +44,7 @@ __all__ = [
     "end_alone",
     "end_mark",
     "ended",
-    "from_durations",
+    "from_queries",
     "infer_definitions",
     "infer_graph",
     "job_ends",

@@ -43,7 +43,9 @@ def outcome_of(
     if graph is not None and _missing(ends, graph):
         return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
     complete = graph is not None and graph.steps and not graph.inferred and not _open_ended(graph)
-    return Outcome.SUCCEEDED if complete or ignored >= QUIET_SECONDS else Outcome.RUNNING
+    if not complete and ignored < QUIET_SECONDS:
+        return Outcome.RUNNING
+    return Outcome.ENDED if any(e.outcome is Outcome.ENDED for e in final) else Outcome.SUCCEEDED
 
 
 def _ended_early(
@@ -113,7 +115,7 @@ def _missing(final: Sequence[StepExecution], graph: WorkflowGraph) -> bool:
             if not step.waits:
                 optional.add(step.name)
             continue
-        if step.duration_query is None and counts.get(step.name, 0) < (1 if step.width is None else step.width):
+        if not step.queries and counts.get(step.name, 0) < (1 if step.width is None else step.width):
             return True
     return False
 

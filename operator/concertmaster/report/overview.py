@@ -20,7 +20,7 @@ def overview(
 ) -> list[str]:
     """The result in one or two sentences: what all recommendations are worth, or that nothing needs to be done, and what
     the minor ones add up to."""
-    known = analysis.succeeded + analysis.failed
+    known = sum(r.outcome.over for r in analysis.runs)
     window = text.window(analysis.covered_seconds)
     if known < analysis.options.min_runs:
         due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""

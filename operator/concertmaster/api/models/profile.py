@@ -45,8 +45,9 @@ _RUN_RULES = [
 ]
 _STEP_RULES = [
     rule(
-        "has(self.podSelector) || has(self.durationQuery)",
-        "a step needs podSelector (its pods are measured) or durationQuery (its duration is asked for)",
+        "has(self.podSelector) || has(self.durationQuery) || (has(self.startQuery) && has(self.endQuery))",
+        "a step needs podSelector (its pods are measured) or durationQuery, or startQuery and endQuery (its duration is"
+        " asked for)",
     ),
     rule("!has(self.dependsOn) || !(self.name in self.dependsOn)", "a step cannot depend on itself"),
 ]
@@ -106,6 +107,12 @@ class GraphStep(ApiModel):
 
     model_config = ConfigDict(json_schema_extra=schema(rules=_STEP_RULES))
 
+    attempts_query: Query | None = Field(
+        default=None,
+        description="Query that gives the number of attempts this step took, one series per run.",
+        examples=['max by (run) (last_over_time(my_step_attempts{step="train"}[$window]))'],
+        json_schema_extra=schema(default="one attempt"),
+    )
     depends_on: tuple[StepName, ...] = Field(
         default=(),
         max_length=24,
@@ -119,7 +126,19 @@ class GraphStep(ApiModel):
         "by seriesRunLabel. $window is replaced by the analysed period.",
         examples=['max by (run) (last_over_time(my_step_seconds{step="train"}[$window]))'],
     )
+    end_query: Query | None = Field(
+        default=None,
+        description="Query that gives when this step ended (unix seconds), one series per run.",
+        examples=['max by (run) (last_over_time(my_step_end{step="train"}[$window]))'],
+        json_schema_extra=schema(default="worked out from the durations and the graph"),
+    )
     name: StepName = Field(description="Name of the step, unique in the graph.", examples=["extract"])
+    outcome_query: Query | None = Field(
+        default=None,
+        description="Query that gives how this step ended, one series per run: above 0 it succeeded, 0 it failed.",
+        examples=['max by (run) (last_over_time(my_step_success{step="train"}[$window]))'],
+        json_schema_extra=schema(default="unknown: the step counts in durations, not in success figures"),
+    )
     pod_selector: LabelSelector | None = Field(
         default=None,
         description="Which pods do the work of this step. It must not be empty.",
@@ -133,6 +152,12 @@ class GraphStep(ApiModel):
                 )
             ]
         ),
+    )
+    start_query: Query | None = Field(
+        default=None,
+        description="Query that gives when this step began (unix seconds), one series per run.",
+        examples=['max by (run) (last_over_time(my_step_start{step="train"}[$window]))'],
+        json_schema_extra=schema(default="worked out from the durations and the graph"),
     )
 
 

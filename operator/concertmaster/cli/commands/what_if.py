@@ -12,7 +12,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model import RunRecord
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
 from concertmaster.report.tables import table
@@ -94,7 +94,7 @@ def _workers(runs: Sequence[RunRecord], step: str) -> str:
     points: list[tuple[float, float]] = []
     for run in runs:
         rows = [e for e in run.steps if e.step == step and e.started is not None and e.finished is not None]
-        if run.outcome is Outcome.SUCCEEDED and rows:
+        if run.outcome.timed and rows:
             begin, end = min(e.started or 0.0 for e in rows), max(e.finished or 0.0 for e in rows)
             points.append((float(len(rows)), end - begin))
     widths = sorted({int(n) for n, _ in points})

@@ -18,11 +18,11 @@ from functools import partial
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.enums import Per
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
-from concertmaster.engines import from_durations
+from concertmaster.engines import Answers, from_queries
 from concertmaster.engines.common.placing import QUERIED
 from concertmaster.history import HistoryError
 from concertmaster.prometheus.client import PrometheusClient
@@ -45,11 +45,11 @@ class DurationsRead:
 
 @dataclass(frozen=True, slots=True)
 class _Durations:
-    """Seconds by step and run, of runs that ended in one span."""
+    """What the queries of each step say by run, of runs that ended in one span."""
 
     since: float
     until: float
-    by_step: Mapping[str, dict[str, float]]
+    by_step: Mapping[str, Answers]
 
 
 class UserQueries:
@@ -60,7 +60,7 @@ class UserQueries:
         self._pool = pool or QueryPool(most)
         self._cycle = 0
         self._served: dict[str, int] = {}  # the cycle in which a namespace was last answered
-        self._known: dict[tuple[WorkflowKey, str], set[tuple[str, str]]] = {}
+        self._known: dict[tuple[WorkflowKey, str], dict[tuple[str, str], Outcome]] = {}
         self._problems: dict[WorkflowKey, str] = {}
 
     def begin(self) -> None:
@@ -88,7 +88,7 @@ class UserQueries:
         """
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
-        asking = [d for d in definitions if any(s.duration_query for s in d.graph.steps)]
+        asking = [d for d in definitions if any(s.queries for s in d.graph.steps)]
         for definition in sorted(asking, key=lambda d: self._served.get(d.key.namespace, 0)):
             author = Author(definition.key, definition.fingerprint)
             if self._pool.rest(author, now):
@@ -118,8 +118,8 @@ class UserQueries:
         read: DurationsRead,
     ) -> None:
         """One workflow's durations, as far as its share of queries goes. Raises NotYet and MetricsError."""
-        source, queries = client.source.name, {s.name: s.duration_query for s in definition.graph.steps}
-        asked = {step: query for step, query in queries.items() if query}
+        source = client.source.name
+        asked = [(step.name, kind, query) for step in definition.graph.steps for kind, query in step.queries.items()]
         if self._pool.waits(author):
             self._take(source, definition, self._pool.take(author), read)
         for since, until in self._spans(source, definition, end, horizon):
@@ -130,29 +130,35 @@ class UserQueries:
             self._take(source, definition, self._pool.ask(author, call), read)
 
     def _take(self, source: str, definition: WorkflowDefinition, found: _Durations, read: DurationsRead) -> None:
-        for step, seconds in found.by_step.items():
-            if self._store(definition, step, seconds, found.until):
+        for step, answers in found.by_step.items():
+            if self._store(definition, step, answers, found.until):
                 read.changed.add(definition.key)
         self._mark(source, definition, found.since, found.until)
 
-    def _store(self, definition: WorkflowDefinition, step: str, found: dict[str, float], until: float) -> bool:
-        """Keep durations of runs not seen before: a run ended when its duration first appeared."""
+    def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:
+        """Keep what is said of runs not seen before, or of how they ended: where no query says when, a run ended when its
+        duration first appeared."""
         known = self._known_runs(definition)
-        fresh = {run: seconds for run, seconds in found.items() if (run, step) not in known}
+        fresh = {
+            run: execution
+            for run, execution in from_queries(definition, step, answers, until).items()
+            if (before := known.get((run, step))) is None
+            or (before is Outcome.ENDED) > (execution.outcome is Outcome.ENDED)
+        }
         if not fresh:
             return False
-        rows = from_durations(definition, step, fresh, until)
-        self._keeper.store.add({definition.key: {run: [execution] for run, execution in rows.items()}})
-        known.update((run, step) for run in fresh)
+        self._keeper.store.add({definition.key: {run: [execution] for run, execution in fresh.items()}})
+        known.update({(run, step): execution.outcome for run, execution in fresh.items()})
         return True
 
-    def _known_runs(self, definition: WorkflowDefinition) -> set[tuple[str, str]]:
+    def _known_runs(self, definition: WorkflowDefinition) -> dict[tuple[str, str], Outcome]:
+        """How each step of each run that queries told of ended."""
         identity = (definition.key, definition.fingerprint or "")
         if identity not in self._known:
             for other in [i for i in self._known if i[0] == definition.key]:
                 del self._known[other]
             self._known[identity] = {
-                (run.run, e.step)
+                (run.run, e.step): e.outcome
                 for run in self._keeper.store.runs(definition.key)
                 for e in run.steps
                 if (e.uid or "").startswith(QUERIED)
@@ -243,12 +249,16 @@ class UserQueries:
 
 
 def _ask_durations(
-    client: PrometheusClient, definition: WorkflowDefinition, queries: Mapping[str, str], since: float, until: float
+    client: PrometheusClient,
+    definition: WorkflowDefinition,
+    queries: Sequence[tuple[str, StepQuery, str]],
+    since: float,
+    until: float,
 ) -> _Durations:
     from concertmaster.prometheus.collect.extra import run_values
 
-    by_step: dict[str, dict[str, float]] = {}
-    for step, query in queries.items():
+    by_step: dict[str, dict[StepQuery, dict[str, float]]] = {}
+    for step, kind, query in queries:
         found = run_values(
             client,
             query,
@@ -256,9 +266,9 @@ def _ask_durations(
             at=until,
             window=until - since + _OVERLAP,
             run_label=definition.series_run_label or _RUN,
-            name=f"durationQuery of step {step}",
+            name=f"{kind.value} of step {step}",
         )
-        by_step[step] = {run: seconds for (run, _), seconds in found.values.items()}
+        by_step.setdefault(step, {})[kind] = {run: value for (run, _), value in found.values.items()}
     return _Durations(since, until, by_step)
 
 

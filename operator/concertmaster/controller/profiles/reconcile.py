@@ -159,7 +159,7 @@ def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
         message = f"no finished run in {window}{_due(result, case.now)}; when there were runs, ask concertmaster doctor"
         return ConditionUpdate(ConditionType.READY, False, Reason.NO_RUNS, message + _noted(result))
     if not analysis.enough:
-        known = analysis.succeeded + analysis.failed
+        known = sum(r.outcome.over for r in analysis.runs)
         message = f"{known} of {analysis.options.min_runs} finished runs in {window}{_due(result, case.now)}"
         return ConditionUpdate(ConditionType.READY, False, Reason.TOO_FEW_RUNS, message + _noted(result))
     if rules or wrong:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from concertmaster.core import text
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model.enums import StepQuery
 
 # Stamps are whole seconds, and the clocks of a healthy cluster are within a second of each other.
 CLOCK_SECONDS = 5.0
@@ -18,7 +19,7 @@ _TEMPLATE = "template:"  # how the step of a pod is called of which only the tem
 
 def data_warnings(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> tuple[str, ...]:
     """Sentences about ``runs``; none when there is nothing to say."""
-    groups = (_clocks(runs), _strange_steps(definition, runs), _endless(runs, now))
+    groups = (_clocks(runs), _strange_steps(definition, runs), _endless(runs, now), _unjudged(definition, runs))
     return tuple(sentence for sentence in groups if sentence)
 
 
@@ -62,6 +63,18 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord]) ->
     return (
         f"{text.count(sum(strange.values()), 'pod')} ran {names}, which {definition.key.kind} {definition.key.name} "
         "does not have: renamed or removed since; they leave the window with their runs"
+    )
+
+
+def _unjudged(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> str:
+    """Runs of which nobody says how they ended."""
+    unjudged = sum(r.outcome is Outcome.ENDED for r in runs)
+    silent = [s.name for s in definition.graph.steps if s.queries and StepQuery.OUTCOME not in s.queries]
+    if not unjudged or not silent:
+        return ""
+    return (
+        f"the outcome of {text.count(unjudged, 'run')} is unknown and no part of success figures: add outcomeQuery to"
+        f" {text.listing(silent)}"
     )
 
 

@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.sizing import MemorySize, levels, memory_request
 from concertmaster.core.sizing.trend import growth_per_run, rising
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
@@ -112,7 +112,7 @@ def succeeded(runs: Sequence[RunRecord]) -> Succeeded:
     for run in runs:
         own: dict[str, list[StepExecution]] = {}
         for e in run.steps:
-            if e.outcome is Outcome.SUCCEEDED:
+            if e.outcome.timed:
                 own.setdefault(e.step, []).append(e)
         for step, rows in own.items():
             found.setdefault(step, []).append(rows)

@@ -27,7 +27,7 @@ from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model import RunRecord
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
@@ -88,7 +88,7 @@ class Insights:
 
 def insights(analysis: Analysis) -> Insights:
     """All of it, from the succeeded runs of the analysis."""
-    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     by_step = succeeded(good)
     return Insights(
         slow=_slow(good, [s.step for s in analysis.steps]),

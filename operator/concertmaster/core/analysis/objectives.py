@@ -128,7 +128,7 @@ def evaluate_objectives(
     pricing: Pricing | None = None,
 ) -> tuple[ObjectiveAssessment, ...]:
     """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first."""
-    spans = _going(r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED)
+    spans = _going(r.makespan for r in runs if r.outcome.timed)
     label = f" ({objectives.duration_note})" if objectives.duration_note else ""
     objective_assessments: list[ObjectiveAssessment] = []
     waits = _going(r.queue_time for r in runs)

@@ -142,7 +142,7 @@ def _without(span: Span, blind: Iterable[Span]) -> list[Span]:
 def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
     cost = run_cost(run, pricing)
     figures = {
-        "durationSeconds": run.makespan if run.outcome is Outcome.SUCCEEDED else None,
+        "durationSeconds": run.makespan if run.outcome.timed else None,
         "queueSeconds": run.queue_time,
         "cost": cost.total if cost is not None else None,
         "wastedCost": cost.wasted if cost is not None else None,
@@ -156,7 +156,7 @@ def _step_figures(execution: StepExecution, pricing: Pricing) -> dict[str, float
     cost = execution_cost(execution, pricing)
     peaks = [c.memory_peak for c in execution.containers if not c.init and c.memory_peak is not None]
     figures = {
-        "durationSeconds": execution.duration if execution.outcome is Outcome.SUCCEEDED else None,
+        "durationSeconds": execution.duration if execution.outcome.timed else None,
         "cost": cost.total if cost is not None else None,
         "cpuSeconds": _cpu(execution),
         "memoryPeakBytes": max(peaks, default=None),
@@ -188,7 +188,7 @@ def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row
             whole=empty.whole,
             succeeded=sum(r.outcome in (Outcome.SUCCEEDED, Outcome.CACHED) for r in period_rows),
             failed=sum(r.outcome is Outcome.FAILED for r in period_rows),
-            unknown=sum(r.outcome is Outcome.UNKNOWN for r in period_rows),
+            unknown=sum(r.outcome in (Outcome.UNKNOWN, Outcome.ENDED) for r in period_rows),
             figures={name: summarize(list(v)) for name, v in of.items()},
         )
         for empty, period_rows, of in zip(frame, sorted_in, values, strict=True)

@@ -157,7 +157,7 @@ def _step(
         if started is not None and scheduled is not None:
             starting.append(max(0.0, started - scheduled))
         seconds = execution.duration
-        if execution.outcome is not Outcome.SUCCEEDED or seconds is None:
+        if not execution.outcome.timed or seconds is None:
             continue
         durations.append(seconds)
         time, longest, size = per_run.get(run.run, (run.end or 0.0, 0.0, None))
@@ -212,7 +212,7 @@ def analyze(
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
     definition, finished = with_pods(definition, _finished(runs, options, now))
-    good = [r for r in finished if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    good = [r for r in finished if r.outcome.timed and r.makespan is not None]
     by_step = _executions(finished)
     replayable = tuple(prepare(good, definition.graph))
     on_path = critical_share(replayable, definition.graph)
@@ -266,7 +266,7 @@ def analyze(
             target=target,
             blocked=_blocked(replayable),
         ),
-        enough=succeeded + failed >= options.min_runs,
+        enough=sum(r.outcome.over for r in finished) >= options.min_runs,
         first_run=min((r.start for r in finished if r.start is not None), default=None),
         last_run=max(ends, default=None),
         inferred=definition.graph.inferred,

@@ -131,8 +131,8 @@ def comparable(found: BeforeAfter) -> Sizes:
 
 def good(runs: Sequence[RunRecord]) -> list[RunRecord]:
     """Runs that succeeded: the others' durations tell of something else."""
-    return [r for r in runs if r.outcome is Outcome.SUCCEEDED]
+    return [r for r in runs if r.outcome.timed]
 
 
 def _finished(run: RunRecord) -> bool:
-    return run.end is not None and run.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
+    return run.end is not None and run.outcome.over

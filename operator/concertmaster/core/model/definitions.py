@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from concertmaster.core.model.engines import EngineTraits
+from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 
 
@@ -126,7 +127,7 @@ class StepSpec:
     indexed: bool = False  # Indexed Job: the completion index tells items apart
     path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty where names say nothing
     selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for graphs declared by a person
-    duration_query: str | None = None  # PromQL that gives seconds per run where a step has no pods
+    queries: Mapping[StepQuery, str] = field(default_factory=dict)  # PromQL per run, where a step has no pods
     pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
     declared: Mapping[str, object] = field(default_factory=dict)  # its fields that advice is about, as written
     task_pointer: str | None = None  # JSON pointer of the dag task that calls it directly

@@ -78,6 +78,16 @@ class RuleMode(StrEnum):
     DISABLED = "Disabled"
 
 
+class StepQuery(StrEnum):
+    """What a query tells of a step without pods, as the field of the resource is called."""
+
+    DURATION = "durationQuery"
+    START = "startQuery"
+    END = "endQuery"
+    OUTCOME = "outcomeQuery"
+    ATTEMPTS = "attemptsQuery"
+
+
 class MetricRole(StrEnum):
     """What an extra metric measures, so that rules and reports can use it."""
 

@@ -24,14 +24,26 @@ class Source(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a run or a step execution ended. UNKNOWN stays outside success and duration figures."""
+    """How a run or a step execution ended. UNKNOWN stays outside success and duration figures; ENDED, which went to its end
+    while nobody says how, only outside success figures."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     SKIPPED = "Skipped"
     CACHED = "Cached"
     RUNNING = "Running"
+    ENDED = "Ended"
     UNKNOWN = "Unknown"
+
+    @property
+    def timed(self) -> bool:
+        """Whether its duration counts: it went to its end, and nothing says that it failed."""
+        return self is Outcome.SUCCEEDED or self is Outcome.ENDED
+
+    @property
+    def over(self) -> bool:
+        """Whether it went to its end, well or not."""
+        return self.timed or self is Outcome.FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,4 +42,4 @@ class Rows:
 
 
 def _good(execution: StepExecution) -> bool:
-    return execution.outcome is Outcome.SUCCEEDED and execution.duration is not None
+    return execution.outcome.timed and execution.duration is not None

@@ -125,7 +125,12 @@ def _measured(c: ContainerFact) -> tuple[bool, float, float]:
 def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
     """Two observations of one pod as one: what is known wins over what is not, a known end over a vanished one."""
     if (a.uid or "").startswith(QUERIED):  # seen again with every query: it had ended when it was first seen
-        return replace(b, finished=min((t for t in (a.finished, b.finished) if t is not None), default=None))
+        told = a.outcome if b.outcome is Outcome.ENDED else b.outcome
+        if b.started is not None:
+            return replace(b, outcome=told)
+        return replace(
+            b, outcome=told, finished=min((t for t in (a.finished, b.finished) if t is not None), default=None)
+        )
     better = b if _certainty(b) >= _certainty(a) else a
     worse = a if better is b else b
     changes = _merged(

@@ -14,12 +14,16 @@ def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[S
     """Executions with start and finish worked out for those that came from a duration query.
 
     Such a step starts when its dependencies end; a first step ends when the first pod that waits for it was created. In
-    a run without any pod the steps follow each other and the last one ends when the durations were read.
+    a run without any pod the steps follow each other and the last one ends when the durations were read. Of attempts
+    before the last one only the number is known: they take no time.
     """
-    loose = {e.step: e for e in executions if (e.uid or "").startswith(QUERIED) and e.started is None}
-    if not loose:
+    asked = [e for e in executions if (e.uid or "").startswith(QUERIED)]
+    last = {e.step: e.attempt for e in sorted(asked, key=lambda e: e.attempt)}
+    loose = {e.step: e for e in asked if e.started is None and e.attempt == last[e.step]}
+    earlier = [e for e in asked if e.attempt < last[e.step]]
+    if not loose and not earlier:
         return list(executions)
-    real = [e for e in executions if e.step not in loose]
+    real = [e for e in executions if e.step not in loose and e not in earlier]
     ends = {name: _latest([e for e in real if e.step == name]) for name in {e.step for e in real}}
     first = min((begin(e) for e in real), default=0.0)
     placed: dict[str, StepExecution] = {}
@@ -39,7 +43,9 @@ def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[S
             n: replace(e, started=(e.started or 0.0) + shift, finished=(e.finished or 0.0) + shift)
             for n, e in placed.items()
         }
-    return [*real, *(placed.get(e.step, e) for e in loose.values())]
+    done = [*real, *(placed.get(e.step, e) for e in loose.values())]
+    starts = {e.step: e.started for e in done if e.step in last and e.attempt == last[e.step]}
+    return [*done, *(replace(e, started=starts.get(e.step), finished=starts.get(e.step)) for e in earlier)]
 
 
 def _latest(rows: Sequence[StepExecution]) -> float | None:

@@ -7,6 +7,7 @@ query. Nothing is taken on trust: cycles, unknown dependencies and repeated name
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import (
@@ -18,6 +19,7 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
 )
+from concertmaster.core.model.enums import StepQuery
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
 from concertmaster.engines.common.objects import KubeObject
@@ -27,6 +29,7 @@ from concertmaster.engines.common.selectors import label_value, matches, read_se
 from concertmaster.engines.graph.traits import GRAPH
 
 KIND = "WorkflowProfile"
+MOST_ATTEMPTS = 100  # of one step in one run: more is no number of attempts
 
 
 def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
@@ -85,11 +88,18 @@ def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, .
             for v in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems)
         ]
         selector = read_selector(row.get("podSelector"), f"{where}.podSelector", problems)
-        query = text(row.get("durationQuery"), f"{where}.durationQuery", problems)
-        if not selector and query is None:
-            problems.add(f"step {name!r} has neither podSelector nor durationQuery: nothing can be observed of it")
+        queries = {q: asked for q in StepQuery if (asked := text(row.get(q.value), f"{where}.{q.value}", problems))}
+        if (
+            not selector
+            and StepQuery.DURATION not in queries
+            and not {StepQuery.START, StepQuery.END} <= queries.keys()
+        ):
+            problems.add(
+                f"step {name!r} has neither podSelector nor durationQuery (or startQuery and endQuery): nothing can be"
+                " observed of it"
+            )
         depends_on = tuple(dict.fromkeys(b for b in before if b))
-        steps[name] = StepSpec(name, depends_on=depends_on, selector=selector, duration_query=query)
+        steps[name] = StepSpec(name, depends_on=depends_on, selector=selector, queries=queries)
     return ordered_steps(steps, problems)
 
 
@@ -116,27 +126,60 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
             yield Placed(definition.key, run, execution(fact, step.name))
 
 
-def from_durations(
-    definition: WorkflowDefinition, step: str, seconds: Mapping[str, float], seen_at: float
+Answers = Mapping[StepQuery, Mapping[str, float]]
+"""What the queries of one step say, by run."""
+
+
+def from_queries(
+    definition: WorkflowDefinition, step: str, answers: Answers, seen_at: float
 ) -> dict[str, StepExecution]:
-    """Executions of a step without pods, by run. ``seconds`` are the results of its duration query; ``seen_at`` is when
-    they were read, by which time the step had ended. Their place in the run is worked out when the run is built."""
-    return {
-        run: StepExecution(
+    """Executions of a step without pods, by run. ``seen_at`` is when its queries were asked, by which time the step had
+    ended. Where no query tells when it began or ended, its place in the run is worked out when the run is built.
+
+    How it ended is what the outcome query says (above 0: well); without one nobody knows.
+    """
+    starts, ends = answers.get(StepQuery.START, {}), answers.get(StepQuery.END, {})
+    seconds = {run: ends[run] - start for run, start in starts.items() if run in ends}
+    seconds |= answers.get(StepQuery.DURATION, {})
+    executions: dict[str, StepExecution] = {}
+    for run, value in sorted(seconds.items()):
+        if not value >= 0.0:
+            continue
+        start, end = starts.get(run), ends.get(run)
+        if start is None and end is not None:
+            start = end - value
+        told = answers.get(StepQuery.OUTCOME, {}).get(run)
+        extra = {"duration_seconds": float(value)}
+        if (attempts := answers.get(StepQuery.ATTEMPTS, {}).get(run)) is not None:
+            extra["attempts"] = attempts
+        executions[run] = StepExecution(
             step=step,
             uid=f"{QUERIED}{definition.key}/{run}/{step}",
-            finished=seen_at,
-            outcome=Outcome.SUCCEEDED,
-            extra={"duration_seconds": float(value)},
+            started=start,
+            finished=seen_at if start is None else start + value,
+            outcome=Outcome.ENDED if told is None else Outcome.SUCCEEDED if told > 0 else Outcome.FAILED,
+            extra=extra,
         )
-        for run, value in sorted(seconds.items())
-        if value >= 0.0
-    }
+    return executions
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Number items and attempts of pods that only a selector brought together."""
+    """Number items and attempts of pods that only a selector brought together, and of steps that queries tell of."""
     groups: dict[str, list[StepExecution]] = {}
+    asked: list[StepExecution] = []
     for e in executions:
-        groups.setdefault(e.step, []).append(e)
-    return [e for rows in groups.values() for e in pair_retries(rows, None)]
+        if (e.uid or "").startswith(QUERIED):
+            asked += _attempts(e, definition.graph.step(e.step) if definition is not None else None)
+        else:
+            groups.setdefault(e.step, []).append(e)
+    return [*asked, *(e for rows in groups.values() for e in pair_retries(rows, None))]
+
+
+def _attempts(e: StepExecution, spec: StepSpec | None) -> Iterator[StepExecution]:
+    """What queries tell of a step, after the attempts that failed before: of those nothing is known but their number."""
+    failed = min(int(max(1.0, e.extra.get("attempts", 1.0))), MOST_ATTEMPTS) - 1
+    for number in range(failed):
+        yield replace(e, uid=f"{e.uid}#{number}", attempt=number, outcome=Outcome.FAILED, extra={})
+    if spec is not None and StepQuery.OUTCOME not in spec.queries:
+        e = replace(e, outcome=Outcome.ENDED)
+    yield replace(e, attempt=failed)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition
-from concertmaster.engines import assign, build_run, define, from_durations, merge_executions
+from concertmaster.core.analysis.data_warnings import data_warnings
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model import Outcome, PodFact, StepExecution, WorkflowDefinition
+from concertmaster.core.model.enums import StepQuery
+from concertmaster.engines import assign, build_run, define, from_queries, merge_executions
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.graph.traits import GRAPH
 
@@ -49,7 +53,7 @@ def test_a_declared_graph() -> None:
     d = graph(step("load", "transform"), step("extract"), step("transform", "extract", durationQuery="q"))
     assert [s.name for s in d.graph.steps] == ["extract", "transform", "load"]
     assert (d.engine, d.run_label, d.series_run_label) == (GRAPH, RUN_LABEL, "run")
-    assert d.graph.step("transform").duration_query == "q"  # type: ignore[union-attr]
+    assert d.graph.step("transform").queries == {StepQuery.DURATION: "q"}  # type: ignore[union-attr]
     assert d.graph.problems == ()
 
 
@@ -140,20 +144,28 @@ def test_retries_and_items_of_selected_pods_are_told_apart_by_time() -> None:
     assert [(e.uid, e.item, e.attempt) for e in record.steps] == [("1", "0", 0), ("2", "1", 0), ("3", "0", 1)]
 
 
+def took(d: WorkflowDefinition, name: str, seconds: float, seen_at: float) -> StepExecution:
+    """A step of run r1 of which only the duration is known."""
+    return from_queries(d, name, {StepQuery.DURATION: {"r1": seconds}}, seen_at)["r1"]
+
+
 def test_steps_without_pods_stand_where_the_graph_puts_them() -> None:
     d = graph(step("extract"), step("train", "extract", durationQuery="q"), step("report", "train"))
     facts = [pod("1", 0.0, 10.0, labels("extract")), pod("2", 45.0, 5.0, labels("report"))]
-    rows = [*assign(facts, [d]).executions[d.key]["r1"], from_durations(d, "train", {"r1": 30.0}, 60.0)["r1"]]
+    rows = [
+        *assign(facts, [d]).executions[d.key]["r1"],
+        took(d, "train", 30.0, 60.0),
+    ]
     record = build_run(d.key, "r1", rows, d)
     train = next(e for e in record.steps if e.step == "train")
-    assert (train.ready, train.started, train.finished, train.outcome) == (10.0, 10.0, 40.0, Outcome.SUCCEEDED)
+    assert (train.ready, train.started, train.finished, train.outcome) == (10.0, 10.0, 40.0, Outcome.ENDED)
 
 
 def test_a_first_step_without_pods_ends_when_its_successor_begins() -> None:
     d = graph(step("plan", durationQuery="q"), step("act", "plan"))
     rows = [
         *assign([pod("1", 100.0, 5.0, labels("act"))], [d]).executions[d.key]["r1"],
-        from_durations(d, "plan", {"r1": 20.0}, 200.0)["r1"],
+        took(d, "plan", 20.0, 200.0),
     ]
     record = build_run(d.key, "r1", rows, d)
     assert [(e.step, e.started, e.finished) for e in record.steps] == [("plan", 80.0, 100.0), ("act", 100.0, 105.0)]
@@ -161,7 +173,10 @@ def test_a_first_step_without_pods_ends_when_its_successor_begins() -> None:
 
 def test_a_run_without_any_pod_ends_when_its_durations_were_read() -> None:
     d = graph(step("plan", durationQuery="q"), step("act", "plan", durationQuery="p"))
-    rows = [from_durations(d, "plan", {"r1": 20.0}, 500.0)["r1"], from_durations(d, "act", {"r1": 5.0}, 500.0)["r1"]]
+    rows = [
+        took(d, "plan", 20.0, 500.0),
+        took(d, "act", 5.0, 500.0),
+    ]
     record = build_run(d.key, "r1", rows, d)
     assert [(e.step, e.started, e.finished) for e in record.steps] == [("plan", 475.0, 495.0), ("act", 495.0, 500.0)]
     assert record.makespan == 25.0
@@ -169,12 +184,81 @@ def test_a_run_without_any_pod_ends_when_its_durations_were_read() -> None:
 
 def test_a_duration_seen_again_keeps_the_time_it_was_first_seen() -> None:
     d = graph(step("a", durationQuery="q"))
-    first, again = from_durations(d, "a", {"r1": 5.0}, 100.0)["r1"], from_durations(d, "a", {"r1": 5.0}, 400.0)["r1"]
+    first, again = (
+        took(d, "a", 5.0, 100.0),
+        took(d, "a", 5.0, 400.0),
+    )
     assert merge_executions(first, again) == merge_executions(again, first) == first
 
 
+QUERIES = {"durationQuery": "d", "outcomeQuery": "o"}
+
+
+def asked(d: WorkflowDefinition, name: str, **answers: float) -> StepExecution:
+    """What queries say of one step of run r1, seen at 500."""
+    told = {q: {"r1": answers[q.name.lower()]} for q in StepQuery if q.name.lower() in answers}
+    return from_queries(d, name, told, 500.0)["r1"]
+
+
+@pytest.mark.parametrize(
+    ("queries", "answers", "step_outcome", "run_outcome"),
+    [
+        ({"durationQuery": "d"}, {}, Outcome.ENDED, Outcome.ENDED),
+        (QUERIES, {}, Outcome.ENDED, Outcome.ENDED),
+        (QUERIES, {"outcome": 1.0}, Outcome.SUCCEEDED, Outcome.SUCCEEDED),
+        (QUERIES, {"outcome": 0.0}, Outcome.FAILED, Outcome.FAILED),
+    ],
+)
+def test_how_a_step_without_pods_ended_is_what_its_query_says(
+    queries: dict[str, str], answers: dict[str, float], step_outcome: Outcome, run_outcome: Outcome
+) -> None:
+    d = graph(step("plan", **QUERIES), step("act", "plan", **queries))
+    rows = [asked(d, "plan", duration=5.0, outcome=1.0), asked(d, "act", duration=20.0, **answers)]
+    record = build_run(d.key, "r1", rows, d)
+    assert ([e.outcome for e in record.steps if e.step == "act"], record.outcome) == ([step_outcome], run_outcome)
+    analysis = analyze(d, [record], now=record.end or 0.0)
+    assert (analysis.success_rate is None) is (run_outcome is Outcome.ENDED)
+    assert (analysis.makespan.p50 == 25.0) is (run_outcome is not Outcome.FAILED)
+    assert ("the outcome of 1 run is unknown" in "".join(data_warnings(d, [record], 1e9))) is (
+        run_outcome is Outcome.ENDED and "outcomeQuery" not in queries
+    )
+
+
+def test_executions_that_were_kept_as_succeeded_without_a_query_are_so_no_more() -> None:
+    d = graph(step("plan", durationQuery="d"))
+    row = replace(asked(d, "plan", duration=5.0), outcome=Outcome.SUCCEEDED)
+    assert build_run(d.key, "r1", [row], d).outcome is Outcome.ENDED
+
+
+@pytest.mark.parametrize(
+    "answers", [{"start": 100.0, "end": 130.0}, {"start": 100.0, "duration": 30.0}, {"end": 130.0, "duration": 30.0}]
+)
+def test_start_and_end_of_a_step_without_pods(answers: dict[str, float]) -> None:
+    d = graph(step("plan", startQuery="s", endQuery="e"))
+    (e,) = build_run(d.key, "r1", [asked(d, "plan", **answers)], d).steps
+    assert (e.started, e.finished, e.duration) == (100.0, 130.0, 30.0)
+    assert graph(step("plan", startQuery="s")).graph.problems
+
+
+def test_attempts_of_a_step_without_pods() -> None:
+    d = graph(step("plan", attemptsQuery="a", **QUERIES), step("act", "plan", **QUERIES))
+    rows = [asked(d, "plan", duration=5.0, outcome=1.0, attempts=3.0), asked(d, "act", duration=20.0, outcome=1.0)]
+    record = build_run(d.key, "r1", rows, d)
+    plan = [(e.attempt, e.outcome, e.started, e.finished) for e in record.steps if e.step == "plan"]
+    assert plan == [
+        (0, Outcome.FAILED, 475.0, 475.0),
+        (1, Outcome.FAILED, 475.0, 475.0),
+        (2, Outcome.SUCCEEDED, 475.0, 480.0),
+    ]
+    assert record.outcome is Outcome.SUCCEEDED
+    failures = analyze(d, [record], now=record.end or 0.0).step("plan").failures  # type: ignore[union-attr]
+    assert (failures.failed, failures.retried) == (2, 2)
+
+
 def test_impossible_durations_are_left_out() -> None:
-    assert from_durations(graph(step("a")), "a", {"r1": -1.0, "r2": float("nan"), "r3": 1.0}, 5.0).keys() == {"r3"}
+    assert from_queries(
+        graph(step("a")), "a", {StepQuery.DURATION: {"r1": -1.0, "r2": float("nan"), "r3": 1.0}}, 5.0
+    ).keys() == {"r3"}
 
 
 def test_runs_picked_by_name_prefix_and_labels() -> None:

@@ -85,7 +85,7 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
 
 def _of_runs(day: int, runs: Sequence[RunRecord], pricing: Pricing) -> DailyRow:
     costs = [c for c in (run_cost(r, pricing) for r in runs) if c is not None]
-    row = _row(day, RUN, [r.outcome for r in runs], [r.makespan for r in runs if r.outcome is Outcome.SUCCEEDED])
+    row = _row(day, RUN, [r.outcome for r in runs], [r.makespan for r in runs if r.outcome.timed])
     return replace(
         row,
         cost=_sum(c.total for c in costs),
@@ -107,7 +107,7 @@ def _of_steps(day: int, runs: Sequence[RunRecord], pricing: Pricing) -> list[Dai
 
 def _of_step(day: int, step: str, executions: Sequence[StepExecution], pricing: Pricing) -> DailyRow:
     costs = [c for c in (execution_cost(e, pricing) for e in executions) if c is not None]
-    durations = [e.duration for e in executions if e.outcome is Outcome.SUCCEEDED]
+    durations = [e.duration for e in executions if e.outcome.timed]
     row = _row(day, step, [e.outcome for e in executions], durations)
     waits = (e.scheduled - e.created for e in executions if e.scheduled is not None and e.created is not None)
     return replace(

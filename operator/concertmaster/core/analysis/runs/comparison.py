@@ -114,7 +114,7 @@ def compare_runs(before: ObservedRun, after: ObservedRun, order: Sequence[str] =
 
 def typical_run(runs: Iterable[RunRecord]) -> RunRecord | None:
     """The succeeded run whose duration is nearest to the median; the newest of several."""
-    good = [r for r in runs if r.outcome is Outcome.SUCCEEDED and r.makespan is not None]
+    good = [r for r in runs if r.outcome.timed and r.makespan is not None]
     if not good:
         return None
     middle = median(r.makespan or 0.0 for r in good)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import ChangePoint, Direction
-from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord
+from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range, upper_median
 from concertmaster.core.stats.summary import summarize
@@ -53,7 +53,7 @@ def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[fl
 
 def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, float] | None:
     """The step with the largest rise of its median across the change, among those with a change of their own near it."""
-    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED]
+    good = [r for r in analysis.runs if r.outcome.timed]
     ends = [r.end for r in good if r.end is not None]
     gap = (max(ends) - min(ends)) / max(1, len(ends) - 1) if len(ends) > 1 else 0.0
     best: tuple[StepAnalysis, float, float] | None = None
@@ -131,7 +131,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     point = _standing(analysis.trend.points, least)
     if point is None or not analysis.enough:
         return
-    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.end is not None]
+    good = [r for r in analysis.runs if r.outcome.timed and r.end is not None]
     before = [r.makespan for r in good if (r.end or 0.0) < point.time and r.makespan is not None]
     after = [r.makespan for r in good if (r.end or 0.0) >= point.time and r.makespan is not None]
     if not before or not after:

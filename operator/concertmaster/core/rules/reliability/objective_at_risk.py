@@ -35,7 +35,7 @@ class _Watched:
 
 def _watched(evidence: Evidence) -> Iterator[_Watched]:
     analysis, wanted = evidence.analysis, evidence.objectives
-    good = [r for r in analysis.runs if r.outcome is Outcome.SUCCEEDED and r.end is not None and r.makespan is not None]
+    good = [r for r in analysis.runs if r.outcome.timed and r.end is not None and r.makespan is not None]
     times, spans = [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good]
     for label, limit, percentile in (
         ("p50", wanted.duration.p50, 0.5),
