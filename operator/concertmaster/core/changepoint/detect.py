@@ -19,6 +19,7 @@ from concertmaster.core.stats.summary import Floats, as_floats
 
 WEEK = 7 * 86400.0
 MIN_TREND = 8  # values below which the interval of a slope is too wide to say anything
+_MOST_OF = 0.75  # of the slope of a ramp that goes on
 MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
 
 Numbers = Iterable[float | None] | Floats
@@ -58,7 +59,7 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     edges = [split.index for split in breaks]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
     changes = Detection(_points(series, y, breaks), None, True, None, ramps, effect is not None, drifting)
-    start = trend_start(changes, series)
+    start = trend_start(changes, replace(series, y=y))
     if start or dependence is None:
         dependence = serial_dependence(y[start:])
     trend = _trend(series.time[start:], y[start:], dependence) if series.is_log else None
@@ -73,10 +74,23 @@ def trend_start(changes: Detection, series: RunSeries) -> int:
         return 0
     place = {int(original): i for i, original in enumerate(series.index)}
     last = changes.ramps[-1] if changes.ramps else None
-    going_on = last is not None and place[last.end] >= series.y.size - MIN_SEGMENT
-    if last is not None and going_on and last.points[-1] == len(changes.points) - 1:
-        return place[last.start]
-    return place[changes.points[-1].index]
+    change = place[changes.points[-1].index]
+    if last is None or last.points[-1] != len(changes.points) - 1:
+        return change
+    start, end = place[last.start], place[last.end]
+    return start if end >= series.y.size - MIN_SEGMENT or _goes_on(series, slice(start, end + 1), change) else change
+
+
+def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
+    """Whether the stretch since the last change may well have most of the slope of the ramp: levels cut out of a steady
+    growth look flatter, each for itself, than it is."""
+    if not series.is_log:
+        return False
+    rise, tail = (
+        _trend(series.time[part], series.y[part], serial_dependence(series.y[part]))
+        for part in (ramp, slice(change, None))
+    )
+    return rise is not None and tail is not None and tail.low <= rise.likely and _MOST_OF * rise.likely <= tail.high
 
 
 def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> RunSeries | str:

@@ -252,3 +252,21 @@ def test_values_that_differ_by_less_than_their_rounding_give_an_answer() -> None
     values = [no, no, 0.0, 1.0, no, 0.0, no, 2.0, no, no, 0.0, 0.0, no, 0.0, 1.0, -5e-118, 1.0, 0.5, no, 2.0, no]
     times = [no, no, 0.0, 1.0, no, 1.0, no, 1.0, no, no, 0.0, 0.0, no, 0.0, 0.0, 0.0, 0.0, 0.0, no, 0.0, no]
     assert detect(times, values).points == ()
+
+
+def test_steady_growth_cut_into_levels_still_rises() -> None:
+    """Two percent a day, twelve runs a day: the last level looks flat, the growth goes on."""
+    flat = rising = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        i = np.arange(168)
+        values = 300.0 * np.exp(0.02 * i / 12 + rng.normal(0, 0.04, 168))
+        trend = detect(1.7e9 + 7200.0 * i, values).trend_per_week
+        assert trend is not None
+        flat += trend.low <= 0
+        stopped = 300.0 * np.exp(0.02 * np.minimum(i, 90) / 12 + rng.normal(0, 0.04, 168))
+        trend = detect(1.7e9 + 7200.0 * i, stopped).trend_per_week
+        assert trend is not None
+        rising += trend.low > 0
+    assert flat == 0
+    assert rising <= 2
