@@ -12,12 +12,13 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 
 _PARTS = (2, 4, 8)
 _ENOUGH = 0.03  # more parts that gain less than this much more are not worth their pods
 _BUSY = 0.7
+_SURELY = 0.5  # of what two even parts gain
 
 
 def _busy(step: StepAnalysis) -> float | None:
@@ -40,6 +41,19 @@ def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
     return next((n, g) for n, g, share in known if share >= best - _ENOUGH)
 
 
+def _halves(evidence: Evidence, step: str, most: tuple[Interval, Interval]) -> tuple[Interval, Interval]:
+    """Share and seconds of the gain: ``most`` at best, likely what two even parts gain, at least half of that. How well the
+    work divides cannot be seen."""
+    two = evidence.gain(WhatIf.split_step(step, 2))
+    if two.share is None or two.seconds is None:
+        return most
+    share, seconds = (
+        Interval(min(_SURELY * t.likely, m.low), min(t.likely, m.likely), m.high)
+        for t, m in zip((two.share, two.seconds), most, strict=True)
+    )
+    return share, seconds
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the busy single pod that holds runs up most."""
     analysis = evidence.analysis
@@ -58,7 +72,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         gains = worth(found[1], evidence.settings.number("minGainPercent", 10.0)) if found is not None else None
         if found is None or gains is None or busy is None:
             continue
-        (parts, _), (share, seconds) = found, gains
+        parts, (share, seconds) = found[0], _halves(evidence, step.step, gains)
         name = evidence.title(step.step)
         yield Finding(
             step=step.step,
@@ -71,7 +85,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             otherwise=f"no run gets below {text.duration(step.path.seconds)}, however many nodes there are",
             current="1 pod",
             proposed=f"{parts} pods",
-            expected=f"at most {gain_sentence(share, seconds)}, if the work divides evenly",
+            expected=f"{gain_sentence(share, seconds)}, at most if the work divides evenly into {parts}, likely if into two",
             confidence=0.4,
             # Whether the work divides at all is not known: a bound, which counts where an objective asks for it.
             gain_seconds=seconds if evidence.misses_duration else None,

@@ -33,6 +33,7 @@ _HOUR = 3600.0
 _SURELY = (
     0.5  # of the waiting: pressure counts every moment in which any of a container's threads waited, not all of them
 )
+_USED_UP = 0.9  # of the limit, on average
 _MOST = 4.0  # times the present request: what a step uses once it no longer waits has not been seen
 
 
@@ -52,7 +53,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     limit = round_cpu(container.cpu_limit * factor)
     if limit is None:
         return None
-    predicted = _lifted(evidence, step.step, share, limit / container.cpu_limit)
+    predicted = _lifted(evidence, step.step, container, share, limit / container.cpu_limit)
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
     edits = resource_edits(step.spec, container, {("limits", "cpu"): proposed})
     gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
@@ -96,17 +97,21 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     )
 
 
-def _lifted(evidence: Evidence, step: str, share: float, factor: float) -> Gain:
+def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
     """What ``factor`` times the limit gains. A throttled period does not tell how much CPU it lacked: between half of what
-    Amdahl's law gives for the throttled share, and no throttled time left."""
+    Amdahl's law gives for the throttled share, and no throttled time left. Where the limit is used up all the time, it
+    lacks more than the periods that were seen throttled: likely is the middle."""
     found = evidence.gain(WhatIf.more_cpu(step, factor))
+    used = median([r.mean_cores for r in container.runs if r.mean_cores is not None]) or 0.0
+    full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
     most = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
     parts = []
     for likely, high in ((found.seconds, most.seconds), (found.share, most.share)):
         if likely is None or high is None:
             return found
         low = min(likely.low, _SURELY * likely.likely)
-        parts.append(Interval(low, likely.likely, max(likely.high, high.high)))
+        middle = (likely.likely + max(likely.likely, high.likely)) / 2 if full else likely.likely
+        parts.append(Interval(low, middle, max(likely.high, high.high)))
     return replace(found, seconds=parts[0], share=parts[1])
 
 
