@@ -27,6 +27,7 @@ def cpu_over(rng: Rng, flow: Flow) -> Plant:
 
 def memory_over(rng: Rng, flow: Flow) -> Plant:
     """One step requests a multiple of the memory it uses."""
+    flow = flow.having("transform", seconds=1500.0, peak=float(rng.uniform(2, 4)) * GI)
     own = flow.step("transform")
     bad = flow.having("transform", memory_request=round(own.peak * rng.uniform(8, 14) / MI) * MI)
     mended = flow.having("transform", memory_request=own.peak * 1.1 / _ENOUGH)
@@ -78,9 +79,10 @@ def useless_retries(rng: Rng, flow: Flow) -> Plant:
     flow = flow.having("transform", seconds=2400.0, cpu=6.0, peak=12 * GI, cpu_request=8.0, memory_request=16 * GI)
     bad = flow.having("transform", broken=float(rng.uniform(0.15, 0.25)), retries=6)
     mended = bad.having("transform", retries=1)
+    whole = bad.having("transform", broken=0.0)
     return Plant(
         "useless-retries", bad, mended, ("retry-policy",), "transform", "money",
-        also=("objective-at-risk", "split-long-step"),
+        also=("objective-at-risk", "failing-step"), whole=whole,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.advice.law import HOUR, MI
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized, wide
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, sized, wide
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
 
@@ -35,7 +35,7 @@ def leak(rng: Rng, flow: Flow) -> Plant:
 
 def flaky(rng: Rng, flow: Flow) -> Plant:
     """Accidents that a second try would mend, and no retry."""
-    bad = flow.having("load", transient=float(rng.uniform(0.06, 0.15)), retries=0)
+    bad = flow.having("load", transient=float(rng.uniform(0.1, 0.2)), retries=0)
     mended = bad.having("load", retries=2)
     return Plant("flaky", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))
 
@@ -75,15 +75,15 @@ def failure_rate(rng: Rng, flow: Flow) -> Plant:
     """Since some days a third of the runs fail, whatever is tried."""
     bad = flow.having("enrich", since=float(rng.uniform(2.5, 5)), then_broken=float(rng.uniform(0.25, 0.4)), retries=1)
     mended = bad.having("enrich", then_broken=0.0)
-    rules = ("objective-at-risk", "failing-step", "degradation")
-    return Plant("failure-rate", bad, mended, rules, None, "", also=("retry-policy",))
+    also = ("retry-policy", "objective-at-risk")
+    return Plant("failure-rate", bad, mended, ("failing-step",), "enrich", "failed_runs", also=also)
 
 
 def growth(rng: Rng, flow: Flow) -> Plant:
     """Runs grow week by week towards their objective."""
     flow = replace(flow, every=2 * HOUR, noise=0.04)
     flow = replace(flow, steps=tuple(replace(s, growth=float(rng.uniform(0.018, 0.024))) for s in flow.steps))
-    whole = _chain(flow)
+    whole = chain_seconds(flow)
     policy = Policy(objectives=Objectives(duration=Quantiles(p95=whole * 1.15)))
     mended = replace(flow, steps=tuple(replace(s, growth=0.0) for s in flow.steps))
     rules = ("objective-at-risk",)
@@ -93,21 +93,13 @@ def growth(rng: Rng, flow: Flow) -> Plant:
 def missed(rng: Rng, flow: Flow) -> Plant:
     """A duration objective missed because of one long step."""
     flow = flow.having("transform", seconds=2400.0)
-    policy = Policy(objectives=Objectives(duration=Quantiles(p95=_chain(flow) * 0.75)))
+    policy = Policy(objectives=Objectives(duration=Quantiles(p95=chain_seconds(flow) * 0.75)))
     mended = flow.having("transform", seconds=1200.0)
     rules = ("split-long-step", "bottleneck", "cpu-request")
     also = ("parallel-steps", "degradation")
     return Plant(
         "objective-missed", flow, mended, rules, "transform", "run_minutes", also=also, policy=policy, bound=True
     )
-
-
-def _chain(flow: Flow) -> float:
-    """Seconds of the longest way through the steps, by their medians."""
-    ends: dict[str, float] = {}
-    for s in flow.steps:
-        ends[s.name] = max((ends[d] for d in s.after), default=0.0) + s.seconds + s.start + s.wait + 0.5
-    return max(ends.values())
 
 
 KINDS: tuple[Kind, ...] = (

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.advice.law import DAY, HOUR, Sidecar
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized, wide
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, sized, wide
+from benchmarks.advice.world import gamma
+from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
 MINUTES = "run_minutes"
 
@@ -133,7 +135,11 @@ def long_step(rng: Rng, flow: Flow) -> Plant:
     """One busy pod works for most of the run."""
     flow = flow.having("transform", seconds=float(rng.uniform(4000, 6000)), cpu=0.95, cpu_request=1.15)
     mended = flow.having("transform", seconds=flow.step("transform").seconds / 4)
-    return Plant("long-step", flow, mended, ("split-long-step",), "transform", MINUTES, bound=True)
+    policy = Policy(objectives=Objectives(duration=Quantiles(p95=chain_seconds(flow) * 0.7)))
+    also = ("bottleneck", "parallel-steps")
+    return Plant(
+        "long-step", flow, mended, ("split-long-step",), "transform", MINUTES, also=also, policy=policy, bound=True
+    )
 
 
 def late_sidecar(rng: Rng, flow: Flow) -> Plant:
@@ -149,10 +155,21 @@ def late_sidecar(rng: Rng, flow: Flow) -> Plant:
 def varying(rng: Rng, flow: Flow) -> Plant:
     """A step whose time nobody can rely on."""
     flow = flow.having("transform", seconds=700.0)
-    bad = flow.having("transform", cv=float(rng.uniform(0.8, 1.1)))
+    cv = float(rng.uniform(0.8, 1.1))
+    bad = flow.having("transform", cv=cv)
+    mended = flow.having("transform", seconds=700.0 * gamma(cv, 0.0))
     return Plant(
-        "variance", bad, flow, ("variance",), "transform", MINUTES, also=("timeout", "split-long-step"), bound=True
+        "variance", bad, mended, ("variance",), "transform", MINUTES, also=("timeout", "split-long-step"), bound=True
     )
+
+
+def now_and_then(rng: Rng, flow: Flow) -> Plant:
+    """A step that takes a multiple of its usual time in some runs."""
+    flow = flow.having("transform", seconds=400.0)
+    often, factor = float(rng.uniform(0.22, 0.32)), float(rng.uniform(3.5, 5))
+    bad = flow.having("transform", hang=often, hang_seconds=400.0 * factor)
+    also = ("timeout",)
+    return Plant("slow-at-times", bad, flow, ("variance",), "transform", MINUTES, also=also, bound=True)
 
 
 def io_bound(rng: Rng, flow: Flow) -> Plant:
@@ -168,7 +185,7 @@ def barrier(rng: Rng, flow: Flow) -> Plant:
     """Two fan-outs over the same items with a barrier between them."""
     flow = replace(flow, engine="argo").having("extract", items=6, cv=0.35, seconds=500.0)
     bad = flow.having("transform", items=6, cv=0.35, seconds=450.0)
-    mended = bad.having("transform", seconds=450.0 * 0.7)
+    mended = bad.having("transform", pipelined=True)
     also = ("straggler", "variance")
     return Plant("barrier", bad, mended, ("overlap-stages",), "transform", MINUTES, also=also, bound=True)
 
@@ -185,5 +202,5 @@ def clash(rng: Rng, flow: Flow) -> Plant:
 
 KINDS: tuple[Kind, ...] = (
     throttled, starved, narrow, crowded, degraded, straggler, slow_node, locked, pending, pulling, cacheable, false_edge,
-    tiny_items, tiny_chain, long_step, late_sidecar, varying, io_bound, barrier, clash,
+    tiny_items, tiny_chain, long_step, late_sidecar, varying, now_and_then, io_bound, barrier, clash,
 )  # fmt: skip

@@ -35,7 +35,8 @@ class Step:
     ``broken``: of executions that fail however often they are tried. ``growth`` a day of work, ``peak_growth`` of the peak
     (logarithms). From ``since`` days before the end on: work times ``factor``, failures ``then_broken``. ``keys``: how many
     different inputs there are (0: nobody knows them). ``waits_cpu``, ``waits_io``: share of its time without CPU though
-    it wants some, and stalled on the disk. ``loose``: dependencies over which no data go."""
+    it wants some, and stalled on the disk. ``loose``: dependencies over which no data go. ``pipelined``: each item begins
+    when the same item of the step before is done."""
 
     name: str
     after: tuple[str, ...] = ()
@@ -72,6 +73,7 @@ class Step:
     lock: str | None = None
     sidecar: Sidecar | None = None
     sidecar_late: float = 0.0
+    pipelined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ Rng = np.random.Generator
 class Plant:
     """``mended``: the same workflow without the problem. ``rules``: any of them answers rightly; ``also``: what may be said
     besides. ``measure``: in which its worth counts (money, run_minutes, failed_runs; empty: none is promised).
-    ``bound``: the promise is an upper bound, so that the truth may lie below."""
+    ``whole``: without all that is wrong, where it is more than the problem. ``bound``: the promise is an upper bound, so
+    that the truth may lie below."""
 
     kind: str
     flow: Flow
@@ -33,6 +34,7 @@ class Plant:
     number: Number | None = None
     policy: Policy = field(default_factory=Policy)
     bound: bool = False
+    whole: Flow | None = None
     others: tuple[Flow, ...] = ()  # workflows on the same nodes
 
 
@@ -87,6 +89,14 @@ def wide(flow: Flow, items: int, **changes: object) -> Flow:
     return replace(flow, engine=engine).having("transform", items=items, **changes)
 
 
+def chain_seconds(flow: Flow) -> float:
+    """Seconds of the longest way through the steps, by their medians."""
+    ends: dict[str, float] = {}
+    for s in flow.steps:
+        ends[s.name] = max((ends[d] for d in s.after), default=0.0) + s.seconds + s.start + s.wait + 0.5
+    return max(ends.values())
+
+
 def sized(step: str, name: str, low: float, high: float) -> Number:
     """Whether the table sets this field of the step between the two amounts (cores or bytes)."""
 
@@ -118,6 +128,7 @@ __all__ = [
     "Rng",
     "amount",
     "base",
+    "chain_seconds",
     "fitted",
     "sized",
     "wide",

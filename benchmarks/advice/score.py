@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.advice.law import NOW, Flow
@@ -84,7 +84,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
         bool(placed),
         None if best is None or plant.number is None else plant.number(best),
         right,
-        truth.value(plant.measure),
+        _value(plant, truth),
         tuple(r.id for r in result.recommendations),
         tuple(r.id for r in wrong),
         seen or ", ".join(r.id for r in result.minor if r.rule in plant.rules),
@@ -101,6 +101,14 @@ def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:
     tally.items += [r.rule for r in result.recommendations]
     tally.ranks += [(value(r.impact, Pricing()), flow.name, r.id) for r in result.recommendations]
     return result.recommendations
+
+
+def _value(plant: Plant, truth: Worth) -> float:
+    """What the workflow's problems are worth a month on the ranking's scale."""
+    if plant.whole is None:
+        return truth.value(plant.measure)
+    real = worth(replace(plant, mended=plant.whole))
+    return sum(max(0.0, real.value(m)) for m in ("money", "failed_runs"))
 
 
 def _about(item: Recommendation, step: str) -> bool:

@@ -27,7 +27,7 @@ class _Run:
     failed: bool = False
 
 
-def _gamma(cv: float, normal: float) -> float:
+def gamma(cv: float, normal: float) -> float:
     """A value of mean 1 and this variation, from a normal draw (Wilson-Hilferty's gamma)."""
     if cv <= 0:
         return 1.0
@@ -56,7 +56,7 @@ def play(flow: Flow, key: WorkflowKey, names: dict[str, str], number: int, start
     rng = np.random.default_rng((flow.seed, number))
     hour = start % DAY / HOUR
     weekend = int(start // DAY + 3) % 7 >= 5
-    size = _gamma(flow.noise, float(rng.standard_normal()))
+    size = gamma(flow.noise, float(rng.standard_normal()))
     size *= (1.0 + flow.daily * math.sin(2 * math.pi * hour / 24.0)) * (1.0 - flow.weekly * weekend)
     run = _Run(flow, number, start, size)
     for i, step in enumerate(flow.steps):
@@ -115,11 +115,14 @@ def _schedule(run: _Run, names: dict[str, str]) -> float:
                 run.failed = True
             continue
         open_[step.name] -= 1
+        for other in flow.steps:
+            if other.pipelined and step.name in other.after:
+                heapq.heappush(queue, (gone + 0.5, order[other.name], item, 0))
         ready_at.update({s.name: max(ready_at[s.name], gone) for s in flow.steps if step.name in s.after})
         if open_[step.name] == 0:
             for other in flow.steps:
                 missing[other.name].discard(step.name)
-                if step.name in other.after and not missing[other.name]:
+                if step.name in other.after and not missing[other.name] and not other.pipelined:
                     for k in range(other.items):
                         heapq.heappush(queue, (ready_at[other.name] + 0.5, order[other.name], k, 0))
     return last
@@ -136,8 +139,8 @@ def _execute(
     before = (NOW - run.start) / DAY
     later = step.since is not None and before <= step.since
     growth = max(0.0, 60.0 - before)  # both growths count from sixty days before the end
-    size = _gamma(step.size_spread, float(shared[0])) * math.exp(step.growth * (growth - 60.0))
-    work = step.seconds * run.size * size * _gamma(step.cv, float(n[0])) * (step.factor if later else 1.0)
+    size = gamma(step.size_spread, float(shared[0])) * math.exp(step.growth * (growth - 60.0))
+    work = step.seconds * run.size * size * gamma(step.cv, float(n[0])) * (step.factor if later else 1.0)
     if step.items > 1 and step.uneven > 1 and item == step.items - 1:
         work *= step.uneven
     node = int(u[0] * flow.nodes)
@@ -149,11 +152,11 @@ def _execute(
         work *= max(1.0, step.cpu / step.cpu_limit)
     work /= 1.0 - step.waits_cpu
     busy = min(step.cpu, step.cpu_limit or step.cpu) * (1.0 - step.waits_cpu)
-    cores = busy * _gamma(0.05, float(n[1]))
+    cores = busy * gamma(0.05, float(n[1]))
     peak = (
         step.peak
         * (1 + 0.3 * (run.size - 1))
-        * _gamma(step.peak_cv, float(n[2]))
+        * gamma(step.peak_cv, float(n[2]))
         * math.exp(step.peak_growth * (growth - 60.0))
     )
     reason: str | None = None

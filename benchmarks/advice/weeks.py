@@ -1,0 +1,94 @@
+"""The same workflows day after day: which recommendations come and go, and whether their values move by small steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.advice.law import DAY, HOUR, NOW, WINDOW, Flow
+from benchmarks.advice.plant import amount
+from benchmarks.advice.truth import runs_of
+from concertmaster.core.model import Recommendation
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import analyze_workflow
+
+WEEKS = 2
+_EVERY = 12 * HOUR  # between two analyses
+_STEP = 0.2  # relative difference from which a proposed amount is another one
+_SOON = 7 * DAY
+
+
+@dataclass(slots=True)
+class Stability:
+    """What was seen of all workflows. ``present``: weeks in which a recommendation was published, counted for each.
+    ``flickers``: that appeared and vanished within a week, or vanished and came back. ``moves``: changes of a proposed
+    amount between two analyses, of which ``small`` by less than a material step."""
+
+    workflows: int = 0
+    analyses: int = 0
+    present: float = 0.0
+    flickers: list[str] = field(default_factory=list)
+    moves: int = 0
+    small: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """As the result file has it."""
+        return {
+            "workflows": self.workflows,
+            "analyses": self.analyses,
+            "recommendation_weeks": round(self.present, 1),
+            "flickers": len(self.flickers),
+            "flickers_per_week": round(len(self.flickers) / self.present, 5) if self.present else 0.0,
+            "moves": self.moves,
+            "small_moves": len(self.small),
+        }
+
+
+def replay(name: str, flow: Flow, policy: Policy, seen: Stability) -> None:
+    """Two weeks of analyses, each of the two weeks of runs before it; each knows what the last one published."""
+    until = NOW + WEEKS * 7 * DAY
+    own, runs = runs_of(flow, span=WINDOW + WEEKS * 7 * DAY, until=until)
+    published: dict[str, Recommendation] = {}
+    begun: dict[str, float] = {}
+    ended: dict[str, float] = {}
+    seen.workflows += 1
+    for step in range(int(WEEKS * 7 * DAY / _EVERY) + 1):
+        now = NOW + step * _EVERY
+        past = [r for r in runs if now - WINDOW <= (r.start or 0.0) and (r.end or 0.0) <= now]
+        found = analyze_workflow(own.definition, past, policy, profile=flow.name, now=now, published=tuple(published))
+        seen.analyses += 1
+        given = {r.id: r for r in found.recommendations}
+        seen.present += len(given) * _EVERY / (7 * DAY)
+        for id_ in given.keys() - published.keys():
+            if id_ in ended and now - ended[id_] < _SOON:
+                seen.flickers.append(f"{name}: {id_} vanished and came back")
+            begun[id_] = now if step else now - WINDOW
+        for id_ in published.keys() - given.keys():
+            if now - begun[id_] < _SOON:
+                seen.flickers.append(f"{name}: {id_} appeared and vanished")
+            ended[id_] = now
+        for id_ in given.keys() & published.keys():
+            _moved(name, published[id_], given[id_], seen)
+        published = given
+
+
+def _moved(name: str, before: Recommendation, after: Recommendation, seen: Stability) -> None:
+    old = {(i.step, i.container, i.field): i.new for i in before.items}
+    for item in after.items:
+        was = old.get((item.step, item.container, item.field))
+        if was is None or was == item.new:
+            continue
+        seen.moves += 1
+        if abs(amount(item.new) / amount(was) - 1) < _STEP:
+            seen.small.append(f"{name}: {after.id} {item.step} {item.field} {was} -> {item.new}")
+
+
+def replay_all(flows: Sequence[tuple[str, Flow, Policy]], *, verbose: bool = False) -> Stability:
+    """All of them, one after the other."""
+    seen = Stability()
+    for name, flow, policy in flows:
+        replay(name, flow, policy, seen)
+    if verbose:
+        print("\n".join([*seen.flickers, *seen.small]))
+    return seen
