@@ -89,6 +89,8 @@ test-docs: $(READY) ## examples, documents and the demo
 
 bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 	@$(BIN)/python -m benchmarks.run --data $(BENCH_DATA)
+	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA)
+	@$(BIN)/python -m benchmarks.page
 
 bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, requests, memory (about 20 minutes)
 	@$(BIN)/python -m benchmarks.fleet

@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks import campaigns, fleet, loop, moved
 from benchmarks.advice import report as advice
 from benchmarks.chaos import report as chaos
+from benchmarks.nested import report as nested
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
@@ -40,9 +41,11 @@ def page(result: dict[str, Any]) -> str:
             f"| {row['id']} | {row['measure']} | {row['cell']} | {row['peer_cell']} | {ratio} | {row['must']}"
             f" | {row['goal']} | {row['verdict']} |"
         )
+    scored = json.loads(nested.RESULT.read_text()) if nested.RESULT.is_file() else []
     lines += [
         "",
         "The targets are set for parts of the sets that are held back; on the parts used here they are only a yardstick.",
+        *(nested.lines(scored) if scored else []),
         "",
         "## Speed (median of repeated calls on this machine)",
         "",

@@ -20,7 +20,7 @@ from concertmaster.core.sizing.tail import Floats
 from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
 
 # Neighbours that vote: the smallest odd number that outvotes one odd run.
-NEIGHBOURS = 3
+NEIGHBOURS = 5
 # A line may leave the range of the peaks seen by this factor, not more: fits over narrow inputs explode outside them.
 RANGE = 2.0
 MOST_LEVELS = 4
@@ -143,13 +143,18 @@ def fit_by_input(
     nearest = np.empty_like(u)
     nearest[order] = _nearest_without_each(x[order], u[order])
     best: tuple[float, str, float, Loss] | None = None
-    for kind, predicted in (("line", line), ("power", np.exp(np.clip(logs, -700.0, 700.0))), ("nearest", nearest)):
-        for is_factor in (False, True):
-            held = np.clip(predicted, low, high)
-            loss = fit_loss(held, u, t, prices, is_factor=is_factor, share=OPTIMISM)
-            margin, total = loss.best(prices)
-            if best is None or total < best[0]:
-                best = (total, kind, margin, loss)
+    power = np.exp(np.clip(logs, -700.0, 700.0))
+    for kind, predicted, is_factor in (
+        ("line", line, False),
+        ("line", line, True),
+        ("power", power, True),
+        ("nearest", nearest, False),
+        ("nearest", nearest, True),
+    ):
+        loss = fit_loss(np.clip(predicted, low, high), u, t, prices, is_factor=is_factor, share=OPTIMISM)
+        margin, total = loss.best(prices)
+        if best is None or total < best[0]:
+            best = (total, kind, margin, loss)
     if best is None or not best[0] < (1.0 - WORTH) * single_loss:
         return None
     _, kind, margin, loss = best

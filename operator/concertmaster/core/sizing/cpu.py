@@ -122,7 +122,8 @@ def _cheapest(
 ) -> tuple[float, float]:
     """Level (cores) with the least cost, and its expected slow-down (share)."""
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
-    level = np.unique(np.maximum(tail.levels(), options.floor))
+    # A run that needs more than any before it takes a little longer; room for it would lie idle in all the others.
+    level = np.unique(np.maximum(tail.ordered[used.size // 2 :], options.floor))
     on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
     slack = 0.0 if slack_share is None or math.isnan(slack_share) else min(LARGEST, max(0.0, slack_share))
     order = np.argsort(used, kind="stable")

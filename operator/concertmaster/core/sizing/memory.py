@@ -20,8 +20,9 @@ from concertmaster.core.sizing.waste import fit_loss
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks beyond an exbibyte are no memory figures; the cut keeps sums of squares finite.
 LARGEST = 2.0**60
-# So many runs more than three, and the request of the authors has no say any more.
-TRUSTED_RUNS = 5.0
+# So many runs more than three, and the request of the authors has no say any more: where the largest peak is no larger than
+# the median one. Where it is twice as large, it takes twice as many.
+TRUSTED_RUNS = 4.0
 # Growth is not carried on beyond this many times the largest peak.
 LARGEST_RISE = 4.0
 # Share of all runs that the request covers with the confidence stated.
@@ -112,7 +113,7 @@ def memory_request(
     expected = _expected(u, growth, options.horizon)
     loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
     level, total = loss.best(options)
-    request = _with_authors(max(level, options.floor), current_request, float(u.max()), u.size)
+    request = _with_authors(max(level, options.floor), current_request, u)
     above = int((u > request).sum())
     return MemorySize(
         request=request,
@@ -126,17 +127,20 @@ def memory_request(
     )
 
 
-def _with_authors(request: float, current: float | None, peak: float, runs: int) -> float:
+def _with_authors(request: float, current: float | None, peaks: Floats) -> float:
     """The request drawn towards the one that is set, which was written by who knows the step.
 
-    Three runs say next to nothing about how far apart peaks can lie, so the request moves all the way only with TRUSTED_RUNS
-    more. What every run stayed within is never raised: a bound that is extrapolated is no better proof than that.
+    Few runs say next to nothing about how far apart peaks can lie, the less the wider they do. So the request moves all the
+    way only with TRUSTED_RUNS more than three, times the largest peak over the median one. What every run stayed within
+    is never raised: a bound that is extrapolated is no better proof than that.
     """
-    if current is None or not math.isfinite(current) or current < peak:
+    largest = float(peaks.max())
+    if current is None or not math.isfinite(current) or current < largest:
         return request
     if request >= current:
         return current
-    weight = min(1.0, max(0.0, 1.0 - (runs - 3.0) / TRUSTED_RUNS))
+    trusted = TRUSTED_RUNS * largest / float(np.median(peaks))
+    weight = min(1.0, max(0.0, 1.0 - (peaks.size - 3.0) / trusted))
     return float(request * (current / request) ** weight)
 
 

@@ -21,6 +21,10 @@ Floats = NDArray[np.float64]
 # The scale is never learned from the data alone: one further gap of 1% of the value is added, about what sampling and
 # page cache leave uncertain. It keeps a constant series from claiming that a larger peak is impossible.
 PRIOR_GAP_SHARE = 0.01
+# Of the mean gap: 30 of them beyond the record the exceedance has fallen by a factor of a thousand even for two gaps.
+BEYOND = 30.0 * np.linspace(0.0, 1.0, 41)[1:] ** 1.5
+# Of the way from the largest value to the level that keeps a bound.
+NEAR = np.linspace(0.9, 1.6, 15)
 _LEAST = 1e-12  # below any unit of memory or CPU: what garbage is divided by must not overflow
 
 
@@ -61,22 +65,26 @@ class Tail:
         mean = self.excess / max(self.shape - 1.0, 1.0)
         return np.asarray((distance + mean * rest) / (self.ordered.size + 1.0), dtype=np.float64)
 
-    def levels(self) -> Floats:
-        """Levels worth considering, ascending: the upper half of the values, then a grid far beyond the largest one."""
-        # 30 mean gaps beyond the record the exceedance has fallen by a factor of a thousand even for k = 2.
-        beyond = self.largest + self.excess / self.shape * np.linspace(0.0, 30.0, 121)[1:]
-        return np.concatenate([self.ordered[self.ordered.size // 2 :], beyond])
+    def levels(self, share: float) -> Floats:
+        """Levels worth considering, ascending, where the next value may exceed them with probability ``share``."""
+        n = self.ordered.size
+        seen = self.ordered[max(0, n - 1 - int(share * (n + 1.0))) :]
+        beyond = self.largest + self.excess / self.shape * BEYOND
+        # Fine around the bound; a grid wide enough for every price is too coarse there.
+        near = self.largest + (self.level_exceeded_by(share) - self.largest) * NEAR
+        return np.sort(np.concatenate([seen, beyond, near]))
+
+
+def gaps_used(n: int) -> int:
+    """How many gaps of ``n`` values count: fewer leave the scale uncertain, more measure the body instead of the tail."""
+    return round(2.0 * math.sqrt(n))
 
 
 def fit_tail(values: Floats, scale: float) -> Tail:
-    """Tail of at least one finite value. ``scale`` (> 0): size of what is measured, in the unit of the values.
-
-    Twice the square root of the sample size sets how many gaps count: fewer leave the scale uncertain, more measure the body
-    of the distribution instead of its tail.
-    """
+    """Tail of at least one finite value. ``scale`` (> 0): size of what is measured, in the unit of the values."""
     ordered = np.sort(values)
     n = int(ordered.size)
-    k = min(n - 1, max(2, round(2.0 * math.sqrt(n))))
+    k = min(n - 1, max(2, gaps_used(n)))
     upper = ordered[::-1][: k + 1]
     gaps = float(np.sum(np.arange(1, k + 1) * (upper[:-1] - upper[1:])))
     return Tail(ordered, k + 1.0, max(_LEAST, gaps + PRIOR_GAP_SHARE * scale))

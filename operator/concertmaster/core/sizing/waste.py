@@ -18,8 +18,8 @@ from concertmaster.core.sizing.tail import Floats, Tail, fit_tail
 
 # A kill costs the time the run took, so the bound of long runs falls with the root of it, down to this share.
 STRICTEST = 0.5
-# Retries that are counted: a fourth one after doubling three times would need eightfold the size.
-RETRIES = 3
+# Attempts that are counted: a third one fails only where more than four times the size is needed.
+RETRIES = 2
 LARGEST_LOG = 600.0  # beyond it there is no float
 
 
@@ -74,10 +74,7 @@ class Loss:
 
     def best(self, prices: Prices) -> tuple[float, float]:
         """Margin with the least expected loss within the bound, and that loss (price included)."""
-        largest, least = self.tail.largest, self.tail.level_exceeded_by(self.bound)
-        # Fine around the bound; the grid of the tail alone is too coarse there.
-        near = largest + (least - largest) * np.linspace(0.9, 1.6, 15)
-        level = np.sort(np.concatenate([self.tail.levels(), near]))
+        level = self.tail.levels(self.bound)
         margin = np.exp(np.minimum(level, LARGEST_LOG)) if self.is_factor else level
         exceeded = self.tail.exceedance(level)
         failing = self._with_retries(margin, exceeded)
@@ -109,11 +106,11 @@ def fit_loss(
     """Loss out of peaks (bytes, > 0), durations (s, >= 0) and what a model predicted for each run (bytes, >= 0; > 0 where
     the margin is a factor). ``share``: of the failure bound that may be used up."""
     margins = peaks / predicted if is_factor else peaks - predicted
-    used = peaks * durations
+    n = peaks.size
     order = np.argsort(margins, kind="stable")
     margins = margins[order]
     held = (predicted * durations if is_factor else durations)[order]
-    stricter = min(1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(np.mean(durations))))))
+    stricter = min(1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(durations.sum()) / n))))
     return Loss(
         is_factor,
         fit_tail(np.log(margins), scale=1.0) if is_factor else fit_tail(margins, scale=float(peaks.max())),
@@ -121,7 +118,7 @@ def fit_loss(
         np.concatenate([[0.0], np.cumsum(held)]),
         np.concatenate([[0.0], np.cumsum(margins * held)]),
         # A failed attempt runs to its end at worst and holds about the peak; the retry then reserves too much by the factor.
-        prices.retry_factor * float(np.mean(used)),
+        prices.retry_factor * float(peaks @ durations) / n,
         prices.failure_bound * stricter * share,
         prices.retry_factor,
         0.0 if is_factor else float(np.median(predicted)),

@@ -5,6 +5,10 @@ range: start-up dominates small inputs, memory saturates or jumps when a tool ch
 line through the runs with the nearest inputs only (local regression, Cleveland 1979). The line never falls as inputs grow,
 and it goes on straight beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
 weights; memory bends and is less noisy, hence a narrow one with weights that fade with distance.
+
+Where runs of the same size differ by a third and more, a few neighbours say little. Within the inputs seen the line then
+competes with a power of the input fitted to all runs and with their median, each alone or half and half with another, by
+how well they predict runs they did not see. Noise that multiplies is judged on logarithms.
 """
 
 from __future__ import annotations
@@ -17,12 +21,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+# Of all runs: level and exponent of a power of the input, median, least value, on logarithms; and the least positive input.
+Whole = tuple[float, float, float, float, float]
 
 RUNTIME_SPAN = 0.4
 MEMORY_SPAN = 0.25
 # A line and an idea of its noise need four points.
 FEWEST_NEIGHBOURS = 4
 FEWEST_RUNS = 3
+# Mean error on logarithms of runs left out, from which on the line has to compete, and what a rival has to save of it.
+NOISY = 0.3
+WORTH = 0.05
+FEWEST_TO_CHOOSE = 6
+# So many runs, spread over the inputs, are left out to compare.
+MOST_LEFT_OUT = 24
+# Shares of line, power and median that compete, the line alone first.
+MIXES = np.array([(1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
+STEEPEST = 1.5
 # One-sided normal quantile of 1%: when a rank correlation counts as an explanation.
 EXPLAINED_Z = 2.326
 # Values beyond this are no seconds and no bytes; the cut keeps sums of squares finite.
@@ -62,11 +77,34 @@ class InputRelation:
         out = np.full(queries.shape, float(np.median(self.values)) if self.values else math.nan)
         if self.enough:
             x, y = np.array(self.inputs), np.array(self.values)
+            mix, whole = self._mix(x, y), _power_and_median(x, y)
+            edge = self._mixed(float(x[-1]), x, y, mix, whole)
             flat = out.reshape(-1)
             for i, query in enumerate(queries.reshape(-1)):
                 if math.isfinite(query):
-                    flat[i] = self._at(min(max(float(query), 0.0), LARGEST), x, y)
+                    held = min(max(float(query), 0.0), LARGEST)
+                    # Beyond the inputs seen only a line is carried on, from where the mixture ends.
+                    beyond = held > x[-1]
+                    flat[i] = max(edge, self._at(held, x, y)) if beyond else self._mixed(held, x, y, mix, whole)
         return out
+
+    def _mixed(self, query: float, x: Floats, y: Floats, mix: Floats, whole: Whole) -> float:
+        line = self._at(query, x, y)
+        return line if mix[0] == 1.0 else math.exp(float(mix @ _logs(line, query, whole)))
+
+    def _mix(self, x: Floats, y: Floats) -> Floats:
+        """Shares of line, power and median that predict runs left out best."""
+        if x.size < FEWEST_TO_CHOOSE or x[0] == x[-1]:
+            return np.asarray(MIXES[0])
+        places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
+        off = np.empty((places.size, 3))
+        for row, i in enumerate(places):
+            rest_x, rest_y = np.delete(x, i), np.delete(y, i)
+            line = self._at(float(x[i]), rest_x, rest_y)
+            off[row] = _logs(line, float(x[i]), _power_and_median(rest_x, rest_y)) - math.log(y[i])
+        errors = np.abs(off @ MIXES.T).mean(axis=0)
+        best = int(np.argmin(errors))
+        return np.asarray(MIXES[best if errors[0] > NOISY and errors[best] < (1.0 - WORTH) * errors[0] else 0])
 
     def _at(self, query: float, x: Floats, y: Floats) -> float:
         neighbours = min(x.size, max(FEWEST_NEIGHBOURS, round(self.span * x.size)))
@@ -125,6 +163,22 @@ def _line_at(x: Floats, y: Floats, weights: Floats, query: float) -> float:
     order = np.argsort(y, kind="stable")
     running = np.cumsum(weights[order])
     return float(y[order][int(np.searchsorted(running, running[-1] / 2.0))])
+
+
+def _power_and_median(x: Floats, y: Floats) -> Whole:
+    positive = x[x > 0.0]
+    smallest = float(positive.min()) if positive.size else 1.0
+    size, value = np.log(np.maximum(x, smallest)), np.log(y)
+    centred = size - size.mean()
+    square = float(centred @ centred)
+    exponent = min(STEEPEST, max(0.0, float(centred @ value) / square)) if square > 0.0 else 0.0
+    return float(np.median(value - exponent * size)), exponent, float(np.median(value)), float(value.min()), smallest
+
+
+def _logs(line: float, query: float, whole: Whole) -> Floats:
+    """Logarithms of what line, power and median predict at ``query``."""
+    level, exponent, middle, least, smallest = whole
+    return np.array([math.log(line), max(least, level + exponent * math.log(max(query, smallest))), middle])
 
 
 def _rank_correlation_z(x: Floats, y: Floats) -> float:

@@ -49,6 +49,33 @@ def test_an_input_that_is_no_number_gives_the_median() -> None:
     np.testing.assert_allclose(model.predict([math.nan, math.inf]), np.median(30.0 + 2e-7 * SIZES))
 
 
+def test_noise_that_multiplies_over_a_wide_range_is_predicted_by_a_power() -> None:
+    rng = np.random.default_rng(3)
+    sizes = 10.0 ** rng.uniform(6, 10, 120)
+    seconds = 0.001 * sizes**0.6 * np.exp(0.6 * rng.normal(size=120))
+    asked = 10.0 ** np.linspace(6.5, 9.5, 7)
+    off = np.abs(np.log(fit_runtime(sizes, seconds).predict(asked) / (0.001 * asked**0.6)))
+    assert off.max() < 0.35
+
+
+def test_noise_that_the_input_does_not_explain_gives_the_median() -> None:
+    rng = np.random.default_rng(5)
+    sizes = 10.0 ** rng.uniform(6, 10, 40)
+    seconds = 100.0 * np.exp(0.8 * rng.normal(size=40))
+    asked = 10.0 ** np.linspace(6.5, 9.5, 7)
+    off = np.abs(np.log(fit_runtime(sizes, seconds).predict(asked) / 100.0))
+    assert off.max() < 0.5
+
+
+def test_beyond_the_inputs_seen_a_noisy_line_is_carried_on() -> None:
+    rng = np.random.default_rng(3)
+    sizes = 10.0 ** rng.uniform(6, 10, 120)
+    seconds = 0.001 * sizes**0.6 * np.exp(0.6 * rng.normal(size=120))
+    model = fit_runtime(sizes, seconds)
+    inside, outside = model.predict([sizes.max(), 4.0 * sizes.max()])
+    assert outside > inside
+
+
 def test_shape_is_kept() -> None:
     model = fit_runtime(SIZES, 30.0 + 2e-7 * SIZES)
     assert model.predict(np.full((2, 3), 1e8)).shape == (2, 3)

@@ -1,0 +1,41 @@
+"""``python -m benchmarks.nested --data directory``, part of `make bench`: nested scores into benchmarks/results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.nested.choose import nested
+from benchmarks.nested.measures import all_measures, scores
+from benchmarks.nested.report import RESULT, lines
+
+
+def main() -> int:
+    """Score every measure, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and their scorers")
+    parser.add_argument("--only", nargs="+", default=[], help="words of the names of measures; nothing is written then")
+    options = parser.parse_args()
+    found = []
+    for measure in all_measures(options.data.resolve()):
+        if options.only and not any(word in measure.name for word in options.only):
+            continue
+        of_variants = scores(measure)
+        found.append(asdict(nested(measure.name, of_variants, measure.figure)))
+        print(measure.name)
+        for family, rows in next(iter(of_variants.values())).items():
+            print(f"    {family:24s} {measure.figure.of([rows]):.4g} @ {measure.figure.side([rows]):.3g}")
+        for variant, by_family in of_variants.items():
+            every = [by_family[family] for family in sorted(by_family)]
+            print(f"  {variant:22s} {measure.figure.of(every):.4g} @ {measure.figure.side(every):.3g}")
+    if not options.only:
+        RESULT.write_text(json.dumps(found, indent=1) + "\n")
+    print("\n".join(lines(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""Rows of the public sets by family (workflow, job, system), and simulated families beside them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.nested.choose import Rows
+from benchmarks.sizing_laws import FAMILIES, simulate
+
+Places = NDArray[np.intp]
+# Of the runs of a step, this share is known; the rest is to be predicted.
+KNOWN = 0.3
+FEWEST = 10
+MOST_ASKED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Executions of one step in the order they ended: bytes, seconds, cores; ``preset``: what its authors request."""
+
+    inputs: Rows
+    peaks: Rows
+    seconds: Rows
+    cores: Rows
+    preset: float
+    preset_cores: float
+
+
+def scorer(data: Path, name: str) -> ModuleType:
+    """The scorer of one data set: it knows how to read it."""
+    if str(data) not in sys.path:
+        sys.path.append(str(data))
+    spec = importlib.util.spec_from_file_location(f"scorer_{name.replace('-', '_')}", data / name / "score.py")
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"{data / name} holds no score.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pods(data: Path) -> dict[str, list[Step]]:
+    """Pods of real workflow runs, by workflow."""
+    module = scorer(data, "memsizing")
+    found: dict[str, list[Step]] = {}
+    for workflow, rows in module.load("dev").items():
+        steps: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            if module.usable(row, "peak"):
+                steps.setdefault(row["step"], []).append(row)
+        for of_step in steps.values():
+            if len(of_step) >= FEWEST:
+                done = sorted(of_step, key=lambda r: (r["complete"], r["row"]))
+
+                def column(key: str, done: list[dict[str, Any]] = done) -> Rows:
+                    return np.array([r[key] for r in done], dtype=np.float64)
+
+                step = Step(
+                    column("x"),
+                    column("peak"),
+                    column("T"),
+                    column("cpu"),
+                    float(done[0]["preset"]),
+                    float(done[0]["cpus"]),
+                )
+                found.setdefault(workflow, []).append(step)
+    return found
+
+
+def machines(data: Path) -> dict[str, list[Step]]:
+    """Steps of further workflows on several machines, pieces and whole samples mixed, by workflow; few runs each."""
+    found: dict[str, list[Step]] = {}
+    for path in sorted((data / "stepruntime" / "dev").glob("*.csv.gz")):
+        steps: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+        with gzip.open(path, "rt", newline="") as lines:
+            for row in csv.DictReader(lines):
+                names = ("input_bytes", "peak_rss_bytes", "runtime_s", "mem_request_bytes")
+                values = tuple(float(row[name] or "nan") for name in names)
+                if all(v > 0.0 for v in values):
+                    steps.setdefault((row["machine"], row["step"]), []).append(values)
+        for rows in steps.values():
+            if len(rows) >= FEWEST:
+                x, peaks, seconds, requests = np.array(rows).T
+                preset = max(float(requests[0]), 1.05 * float(peaks.max()))
+                found.setdefault(f"{path.name.split('.')[0]} on machines", []).append(
+                    Step(x, peaks, seconds, np.full(len(rows), np.nan), preset, np.nan)
+                )
+    return found
+
+
+def simulated(steps: int = 8) -> dict[str, list[Step]]:
+    """Steps that follow laws no method knows, by law."""
+    found: dict[str, list[Step]] = {}
+    for number, family in enumerate(FAMILIES):
+        for k in range(steps):
+            rng = np.random.default_rng(1000 * number + k)
+            runs = simulate(family, int(rng.choice([12, 30, 60, 150])), rng)
+            done = np.argsort(runs.submitted + runs.seconds, kind="stable")
+            step = Step(
+                runs.inputs[done], runs.peaks[done], runs.seconds[done], np.full(done.size, np.nan), runs.preset, np.nan
+            )
+            found.setdefault(f"law {family}", []).append(step)
+    return found
+
+
+def split(step: Step, *, shuffled: bool, seed: int = 1) -> tuple[Places, Places]:
+    """Indices of the executions that are known and of those to come."""
+    n = step.peaks.size
+    order = np.random.default_rng(seed).permutation(n) if shuffled else np.arange(n)
+    known = max(3, int(KNOWN * n))
+    return order[:known], order[known:]
+
+
+def relations(data: Path, target: str) -> dict[str, list[tuple[Rows, Rows, Rows, Rows]]]:
+    """Known inputs and values (seconds or bytes), inputs asked for and their values; by workflow."""
+    found: dict[str, list[tuple[Rows, Rows, Rows, Rows]]] = {}
+    key = "runtime_s" if target == "runtime" else "peak_rss_bytes"
+    for (workflow, _, _), case in scorer(data, "stepruntime").load("dev", key).items():
+        found.setdefault(f"larger inputs {workflow}", []).append(case)
+    for workflow, steps in {**pods(data), **simulated()}.items():
+        for step in steps:
+            found.setdefault(workflow, []).extend(
+                _split(step.inputs, step.seconds if target == "runtime" else step.peaks)
+            )
+    tasks: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for run in scorer(data, "wfreplay").load("dev"):
+        for task in run["tasks"]:
+            value = task.get("runtime_s" if target == "runtime" else "mem_bytes")
+            if value and task.get("input_bytes") is not None:
+                tasks.setdefault((run["family"], task["step"]), []).append((task["input_bytes"], value))
+    for (family, _), pairs in tasks.items():
+        found.setdefault(f"tasks {family}", []).extend(_split(*np.array(pairs, dtype=np.float64).T))
+    return {family: cases for family, cases in found.items() if cases}
+
+
+def _split(x: Rows, y: Rows) -> Iterator[tuple[Rows, Rows, Rows, Rows]]:
+    good = np.flatnonzero(np.isfinite(x) & (y > 0.0))
+    if good.size >= FEWEST:
+        order = np.random.default_rng(3).permutation(good)
+        known = min(60, max(3, int(KNOWN * order.size)))
+        here, asked = order[:known], order[known : known + MOST_ASKED]
+        yield x[here], y[here], x[asked], y[asked]

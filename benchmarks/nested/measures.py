@@ -1,0 +1,243 @@
+"""What is measured, and which constants compete in it. The first variant of each is the one that is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.nested import cases
+from benchmarks.nested.cases import Places
+from benchmarks.nested.choose import Figure, Rows
+from concertmaster.core.changepoint import segment
+from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail
+from concertmaster.core.sizing.cpu import CpuOptions
+from concertmaster.core.sizing.memory import MemoryOptions
+from concertmaster.core.stats import regression
+
+# The package gives the function of that name.
+detecting = import_module("concertmaster.core.changepoint.detect")
+
+Variant = Mapping[tuple[ModuleType, str], Any]
+KRR_MARGIN, KRR_LEAST = 1.15, 1e8
+BYTE_SECONDS = 1e9 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """``families`` hold cases, ``score`` turns one family's cases into rows under whichever constants are set."""
+
+    name: str
+    families: Mapping[str, Sequence[Any]]
+    score: Callable[[Sequence[Any]], Rows]
+    variants: Mapping[str, Variant]
+    figure: Figure
+
+
+@contextmanager
+def constants(variant: Variant) -> Iterator[None]:
+    """The product with other constants."""
+    with ExitStack() as stack:
+        for (module, name), value in variant.items():
+            stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+def scores(measure: Measure) -> dict[str, dict[str, Rows]]:
+    """Rows by variant and family."""
+    found: dict[str, dict[str, Rows]] = {}
+    for name, variant in measure.variants.items():
+        with constants(variant):
+            found[name] = {family: measure.score(of_family) for family, of_family in measure.families.items()}
+    return found
+
+
+def all_measures(data: Path) -> Iterator[Measure]:
+    """Every measure, one after the other: their cases are large."""
+    pods = cases.pods(data)
+    steps = {**pods, **cases.simulated()}
+    bounds = {
+        f"bound {b:g}": {(memory, "MemoryOptions"): partial(MemoryOptions, failure_bound=b)} for b in (0.02, 0.005)
+    }
+    sizes: dict[str, Variant] = {
+        "shipped": {},
+        **bounds,
+        **{f"trusted from {n:g}": {(memory, "TRUSTED_RUNS"): n} for n in (1e-9, 2.0, 8.0)},
+        "growth twice as far": {(memory, "MemoryOptions"): partial(MemoryOptions, horizon=2.0)},
+        "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
+    }
+    waste = Figure("waste, of KRR's @ failed per 100", _waste_share, _failed, 1.0)
+    yield Measure("memory: one size", {**steps, **cases.machines(data)}, _sized(shuffled=True), sizes, waste)
+    yield Measure("memory: inputs grow", steps, _sized(shuffled=False), sizes, waste)
+    inputs: dict[str, Variant] = {
+        "shipped": {},
+        "whole bound": {(by_input, "OPTIMISM"): 1.0},
+        "half the bound": {(by_input, "OPTIMISM"): 0.5},
+        "range 1.3": {(by_input, "RANGE"): 1.3},
+        "three neighbours": {(by_input, "NEIGHBOURS"): 3},
+        "worth a fifth": {(by_input, "WORTH"): 0.2},
+    }
+    yield Measure("memory: by input", steps, _sized_by_input, inputs, waste)
+    unused = Figure("unused core-hours, of those used @ longer run time, %", _unused, _longer, 0.25)
+    prices: dict[str, Variant] = {
+        f"delay price {p:g}": {(cpu, "CpuOptions"): partial(CpuOptions, delay_price=p)}
+        for p in (100.0, 180.0, 350.0, 500.0)
+    }
+    yield Measure("CPU", pods, _sized_cpu, {"shipped": {}, **prices}, unused)
+    error = Figure("median error, % @ 90th percentile", _median_error, _p90)
+    for target, fit in (("runtime", regression.fit_runtime), ("memory", regression.fit_memory)):
+        constant = f"{target.upper()}_SPAN"
+        variants: dict[str, Variant] = {
+            "shipped": {},
+            **{f"span {s:g}": {(regression, constant): s} for s in (0.15, 0.25, 0.4, 0.6)},
+            "line alone": {(regression, "NOISY"): np.inf},
+            **{f"competes from {n:g}": {(regression, "NOISY"): n} for n in (0.1, 0.35)},
+        }
+        of_target = cases.relations(data, target)
+        yield Measure(f"{target} over input", of_target, _predicted(fit), variants, error)
+    yield _changes(data)
+
+
+def _sized(*, shuffled: bool) -> Callable[[Sequence[cases.Step]], Rows]:
+    def score(steps: Sequence[cases.Step]) -> Rows:
+        rows = []
+        for step in steps:
+            known, ahead = cases.split(step, shuffled=shuffled)
+            size = memory_request(step.peaks[known], step.seconds[known], current_request=step.preset)
+            given = np.full(ahead.size, size.quantity or step.preset)
+            rows.append(_charged(step, known, ahead, given))
+        return np.array(rows)
+
+    return score
+
+
+def _sized_by_input(steps: Sequence[cases.Step]) -> Rows:
+    rows = []
+    for step in steps:
+        known, ahead = cases.split(step, shuffled=True)
+        size = memory_request(
+            step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
+        )
+        if size.model is None:
+            given = np.full(ahead.size, size.quantity or step.preset)
+        else:
+            given = np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
+        rows.append(_charged(step, known, ahead, given))
+    return np.array(rows)
+
+
+def _charged(step: cases.Step, known: Places, ahead: Places, given: Rows) -> list[float]:
+    """GBh wasted, failed attempts, executions, and GBh that the largest peak and 15% more would waste; retries double."""
+    krr = np.full(ahead.size, max(KRR_LEAST, KRR_MARGIN * float(step.peaks[known].max())))
+    wasted, failed = _wasted(step, ahead, given)
+    return [wasted, failed, float(ahead.size), _wasted(step, ahead, krr)[0]]
+
+
+def _wasted(step: cases.Step, ahead: Places, given: Rows) -> tuple[float, float]:
+    peaks, seconds = step.peaks[ahead], step.seconds[ahead]
+    kills = np.maximum(0.0, np.ceil(np.log2(peaks / given) - 1e-12))
+    bytes_ = given * (2.0**kills - 1.0) + given * 2.0**kills - peaks
+    return float(bytes_ @ seconds) / BYTE_SECONDS, float(kills.sum())
+
+
+def _waste_share(families: Sequence[Rows]) -> float:
+    shares = [max(rows[:, 0].sum(), 1e-9) / max(rows[:, 3].sum(), 1e-9) for rows in families]
+    return float(np.exp(np.mean(np.log(shares))))
+
+
+def _failed(families: Sequence[Rows]) -> float:
+    return float(np.mean([100.0 * rows[:, 1].sum() / rows[:, 2].sum() for rows in families]))
+
+
+def _sized_cpu(steps: Sequence[cases.Step]) -> Rows:
+    """Unused core-hours, core-hours used, hours longer, hours."""
+    rows = []
+    for step in steps:
+        good = np.isfinite(step.cores) & (step.seconds > 0.0)
+        known, ahead = cases.split(step, shuffled=False)
+        known, ahead = known[good[known]], ahead[good[ahead]]
+        if not known.size or not ahead.size:
+            continue
+        found = cpu_request(step.cores[known], None, None, step.seconds[known], current_request=step.preset_cores)
+        cores, hours = step.cores[ahead], step.seconds[ahead] / 3600.0
+        given = max(found.request if found.request is not None else step.preset_cores, 0.01)
+        longer = 0.0 if found.request is None else float(np.maximum(cores / given - 1.0, 0.0) @ hours)
+        rows.append([float(np.maximum(given - cores, 0.0) @ hours), float(cores @ hours), longer, float(hours.sum())])
+    return np.array(rows)
+
+
+def _unused(families: Sequence[Rows]) -> float:
+    return float(np.exp(np.mean([np.log(max(rows[:, 0].sum(), 1e-9) / rows[:, 1].sum()) for rows in families])))
+
+
+def _longer(families: Sequence[Rows]) -> float:
+    every = np.concatenate(families)
+    return float(100.0 * every[:, 2].sum() / every[:, 3].sum())
+
+
+def _predicted(
+    fit: Callable[[Rows, Rows], regression.InputRelation],
+) -> Callable[[Sequence[tuple[Rows, Rows, Rows, Rows]]], Rows]:
+    def score(relations: Sequence[tuple[Rows, Rows, Rows, Rows]]) -> Rows:
+        return np.concatenate([np.abs(fit(x, y).predict(asked) / truth - 1.0) for x, y, asked, truth in relations])
+
+    return score
+
+
+def _median_error(families: Sequence[Rows]) -> float:
+    return float(100.0 * np.exp(np.mean([np.log(max(float(np.median(rows)), 1e-4)) for rows in families])))
+
+
+def _p90(families: Sequence[Rows]) -> float:
+    return float(100.0 * np.exp(np.mean([np.log(max(float(np.percentile(rows, 90)), 1e-4)) for rows in families])))
+
+
+def _changes(data: Path) -> Measure:
+    module = cases.scorer(data, "stepshift")
+    families: dict[str, list[dict[str, Any]]] = {}
+    for series in module.load("dev"):
+        families.setdefault(series["source"].split("/")[0], []).append(series)
+
+    def score(of_family: Sequence[dict[str, Any]]) -> Rows:
+        """Hits, false alarms and misses; series without a change, and those of them with an alarm."""
+        rows = []
+        for series in of_family:
+            found = [point.index for point in detecting.detect(None, series["values"]).points]
+            if series["kind"] == "ramp":
+                first = series["truth"][0]
+                hit = any(first - 5 <= i <= first + 35 for i in found)
+                rows.append([float(hit), 0.0, float(not hit), 0.0, 0.0])
+            else:
+                hits, extra = module.match(series["truth"], found, 5)
+                quiet = series["kind"] == "none"
+                rows.append([sum(hits), extra, len(hits) - sum(hits), float(quiet), float(quiet and bool(found))])
+        return np.array(rows, dtype=np.float64)
+
+    def missed(rows: Sequence[Rows]) -> float:
+        hits, extra, misses = np.concatenate(rows)[:, :3].sum(axis=0)
+        return float(100.0 * (1.0 - 2.0 * hits / max(2.0 * hits + extra + misses, 1e-9)))
+
+    def alarms(rows: Sequence[Rows]) -> float:
+        quiet, alarmed = np.concatenate(rows)[:, 3:].sum(axis=0)
+        return float(100.0 * alarmed / max(quiet, 1.0))
+
+    variants: dict[str, Variant] = {
+        "shipped": {},
+        **{
+            f"significance {p:g}": {(detecting, "splits"): partial(segment.splits, significance=p)}
+            for p in (0.002, 0.008, 0.015)
+        },
+        "two views 0.75": {(segment, "TWO_VIEWS"): 0.75},
+        "drifts from 0.4": {(segment, "DRIFT"): 0.4},
+        "drifts from 0.65": {(segment, "DRIFT"): 0.65},
+    }
+    figure = Figure("100 - F1 of steps and ramps @ quiet series with an alarm, %", missed, alarms, 2.0)
+    return Measure("changes and ramps", families, score, variants, figure)

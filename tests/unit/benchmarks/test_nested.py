@@ -1,0 +1,60 @@
+"""Nested scores: constants are chosen without the family they are scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.nested.choose import Figure, Rows, choose, nested
+from benchmarks.nested.report import lines
+
+
+def _mean(families: Sequence[Rows]) -> float:
+    return float(np.mean([rows.mean() for rows in families]))
+
+
+def _none(families: Sequence[Rows]) -> float:
+    return 0.0
+
+
+FIGURE = Figure("loss", _mean, _none)
+
+
+def _scores(**by_variant: Sequence[float]) -> dict[str, dict[str, Rows]]:
+    return {v: {f"f{i}": np.array([loss]) for i, loss in enumerate(losses)} for v, losses in by_variant.items()}
+
+
+def test_each_family_is_scored_under_what_the_others_would_choose() -> None:
+    # "lucky" is the best on the whole, by the first family alone; the others would not choose it.
+    scores = _scores(shipped=(5.0, 2.0, 2.0), lucky=(0.0, 3.0, 3.0))
+    found = nested("m", scores, FIGURE)
+    assert found.shipped[0] == 3.0
+    assert found.best[0] == 2.0
+    assert found.nested[0] == np.mean([5.0, 3.0, 3.0])
+    assert found.gap > 1.5
+    assert found.interval[0] <= found.nested[0] <= found.interval[1]
+
+
+def test_a_variant_that_breaks_the_bound_is_chosen_only_where_all_do() -> None:
+    scores = _scores(shipped=(2.0, 2.0), cheap=(1.0, 1.0))
+    failures = {2.0: 0.5, 1.0: 4.0}
+    bounded = Figure("loss", _mean, lambda families: failures[_mean(families)], 1.0)
+    assert choose(scores, ["f0", "f1"], bounded) == "shipped"
+    hopeless = Figure("loss", _mean, lambda families: failures[_mean(families)], 0.1)
+    assert choose(scores, ["f0", "f1"], hopeless) == "shipped"
+
+
+def test_the_page_says_when_there_are_too_many_choices() -> None:
+    row = {
+        "name": "m",
+        "unit": "loss",
+        "families": 3,
+        "variants": 2,
+        "shipped": [3.0, 0.0],
+        "best": [2.0, 0.0],
+        "nested": [3.7, 0.0],
+        "interval": [3.0, 5.0],
+    }
+    assert lines([row])[-1].endswith("1.85 (too many choices) |")
+    assert lines([{**row, "nested": [2.1, 0.0]}])[-1].endswith("1.05 |")
