@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.policy import ChangeWindow
+
+MOST_SCHEDULES = 50
+"""Of one workflow: each is played forward by the minute, and an object may name thousands."""
 
 
 class WindowUnusable(ValueError):
@@ -33,7 +37,8 @@ def interval(definition: WorkflowDefinition, now: float) -> float | None:
 
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
-    """The scheduled starts (unix seconds) after ``now`` and not after ``until``, at most ``most`` of them."""
+    """The scheduled starts (unix seconds) after ``now`` and not after ``until``, at most ``most`` of them, by the first
+    ``MOST_SCHEDULES`` of its schedules."""
     if not definition.schedule or definition.suspended:
         return ()
     try:
@@ -41,9 +46,10 @@ def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: 
     except (KeyError, ValueError, OSError):
         return ()
     due: set[float] = set()
-    for line in definition.schedule.split(";"):
+    lines = dict.fromkeys(line.strip() for line in definition.schedule.split(";"))
+    for line in islice(lines, MOST_SCHEDULES):
         try:
-            starts = CronSim(line.strip(), datetime.fromtimestamp(now, tz=UTC).astimezone(zone))
+            starts = CronSim(line, datetime.fromtimestamp(now, tz=UTC).astimezone(zone))
             for _ in range(most):
                 at = next(starts).timestamp()
                 if at > until:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.schedule import MOST_SCHEDULES
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
@@ -74,9 +75,11 @@ def with_triggers(definition: WorkflowDefinition, triggers: Iterable[Trigger]) -
         return definition
     scheduled = [t for t in mine if t.schedule and not t.suspended]
     other = [t.name for t in mine if t.entrypoint]
-    notes = tuple(
+    notes = [
         f"CronWorkflow {n} starts it at an entrypoint of its own: those runs may not fit the graph." for n in other
-    )
+    ]
+    if len({t.schedule for t in scheduled}) > MOST_SCHEDULES:
+        notes.append(f"More than {MOST_SCHEDULES} schedules start it: only the first {MOST_SCHEDULES} are considered.")
     return replace(
         definition,
         run_prefixes=tuple(dict.fromkeys((*definition.run_prefixes, *(t.name for t in mine)))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -47,3 +48,16 @@ def test_a_fleet_knows_runs_and_starts() -> None:
     assert first.runs[0, 2] > 100.0  # a core for the life of the pod, start-up included
     assert len(second.upcoming) == 14
     assert first.key == of.key
+
+
+def test_thousands_of_schedules_take_no_longer_than_some() -> None:
+    many = replace(CRON, schedule="; ".join(f"{n % 60} {n // 60 % 24} {1 + n // 1440} * *" for n in range(5_000)))
+    begun = time.process_time()
+    starts = upcoming(many, NOW, NOW + 400 * DAY)
+    assert time.process_time() - begun < 2
+    assert 0 < len(starts) <= 500
+
+
+def test_the_same_schedule_many_times_counts_once() -> None:
+    repeated = replace(CRON, schedule="; ".join(["0 3 * * *"] * 200 + ["0 2 * * *"]))
+    assert _hours(upcoming(repeated, NOW, NOW + DAY)) == ["28 02:00", "28 03:00"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
+from concertmaster.core.schedule import MOST_SCHEDULES
 from concertmaster.engines.argo.expand import Expansion
 from concertmaster.engines.argo.templates import Templates, read_locks, resources_patched
 from concertmaster.engines.argo.traits import ARGO
@@ -176,6 +177,10 @@ def _schedule(outer: Mapping[str, Any], problems: Problems) -> tuple[str | None,
     several = [
         text(v, "spec.schedules", problems) for v in sequence(outer.get("schedules"), "spec.schedules", problems)
     ]
+    if len(set(several)) > MOST_SCHEDULES:
+        problems.add(
+            f"spec.schedules has {len(set(several))} schedules: only the first {MOST_SCHEDULES} are considered"
+        )
     single = text(outer.get("schedule"), "spec.schedule", problems)
     schedule = "; ".join(s for s in several if s) or single
     return schedule, text(outer.get("timezone"), "spec.timezone", problems)

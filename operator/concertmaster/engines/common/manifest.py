@@ -26,6 +26,7 @@ there is none; it raises Unreadable when it cannot know. The caller knows the na
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+_LARGEST = 2**53  # what a JSON number holds exactly
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -85,7 +86,16 @@ def text(value: object, where: str, problems: Problems) -> str | None:
 
 
 def whole(value: object, where: str, problems: Problems) -> int | None:
-    """``value`` as a whole number (also written as text); None when absent or only known at run time ("{{...}}")."""
+    """``value`` as a whole number (also written as text); None when absent, only known at run time ("{{...}}") or larger
+    than any API server has a use for (then also a problem)."""
+    number = _whole(value, where, problems)
+    if number is not None and abs(number) > _LARGEST:
+        problems.add(f"{where} is {shown(value)}, which no engine takes: it is ignored")
+        return None
+    return number
+
+
+def _whole(value: object, where: str, problems: Problems) -> int | None:
     if value is None or isinstance(value, bool):
         if isinstance(value, bool):
             problems.add(f"{where} is {_kind(value)} where a number is expected: it is ignored")

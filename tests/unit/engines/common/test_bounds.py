@@ -193,3 +193,13 @@ def test_a_job_of_twenty_thousand_pods_takes_seconds(phase: str) -> None:
     run = read_job(raw, pods, WorkflowKey("n", "Job", "j"))
     assert time.process_time() - begun < 10
     assert len(run.record.steps) == 20_000
+
+
+def test_thousands_of_schedules_are_considered_in_part_and_it_is_said() -> None:
+    raw = workflow([{"name": "main", "steps": [[task("a")]]}])
+    cron = {
+        **raw,
+        "kind": "CronWorkflow",
+        "spec": {"schedules": [f"{n % 60} {n // 60} * * *" for n in range(1_200)], "workflowSpec": raw["spec"]},
+    }
+    assert any("only the first 50" in problem for problem in defined(cron).graph.problems)

@@ -11,6 +11,13 @@ from concertmaster.engines.common import manifest as m
 from tests.support.engines.json_values import JSON
 
 
+@pytest.mark.parametrize("value", [10**400, -(10**20), 1e308, "9" * 30])
+def test_numbers_no_engine_takes_are_ignored(value: Any) -> None:
+    problems = m.Problems()
+    assert m.whole(value, "spec.parallelism", problems) is None
+    assert "which no engine takes" in str(problems.all())
+
+
 @given(JSON)
 def test_readers_answer_with_something_usable_for_any_value(value: Any) -> None:
     problems = m.Problems()
