@@ -33,7 +33,7 @@ from concertmaster.kube.errors import (
     Unreachable,
     from_status,
 )
-from concertmaster.kube.pages import Page
+from concertmaster.kube.pages import FIRST_PAGE, Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
@@ -148,12 +148,13 @@ class KubeClient:
         metadata_only: bool = False,
         chunk: int = CHUNK,
     ) -> Iterator[dict[str, Any]]:
-        """All objects of a collection, ``chunk`` at a time.
+        """All objects of a collection, at most ``chunk`` at a time; fewer where whole objects are large.
 
         When the server forgot the place in a long list (410) it hands out a token to go on from the present state;
         that is taken, since callers identify objects by uid and the next cycle lists again anyway.
         """
-        query = {"limit": str(chunk)}
+        limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
+        query = {"limit": str(limit)}
         if label_selector:
             query["labelSelector"] = label_selector
         while True:
@@ -173,6 +174,8 @@ class KubeClient:
             if not page.token:
                 return
             query["continue"] = page.token
+            if not metadata_only:
+                query["limit"] = str(limit := page.next_limit(limit, chunk))
 
     def request(
         self,

@@ -7,6 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+FIRST_PAGE = 10
+"""Objects of the first page of a list: nothing is known of their size yet."""
+
+_PAGE_BYTES = 4 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
@@ -20,6 +24,12 @@ class Page:
         if not (self._is("{", 0) and self._text.rstrip().endswith("}")):
             raise ValueError("no JSON object, or one cut short")
         self.token = ""
+        self._objects = 0
+
+    def next_limit(self, limit: int, most: int) -> int:
+        """How many objects the next page may have, by the size of those of this one, which had at most ``limit``."""
+        average = len(self._text) / max(1, self._objects)
+        return max(1, min(most, 2 * limit, int(_PAGE_BYTES / average)))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The objects in order; each is gone with its caller's last reference. Raises ValueError for what is no JSON."""
@@ -31,6 +41,7 @@ class Page:
                 at = self._expect("[", at)
                 while not self._is("]", at):
                     item, at = self._value(at)
+                    self._objects += 1
                     yield item
                     at = self._after(at, "]")
                 at = self._expect("]", at)

@@ -222,6 +222,17 @@ def test_objects_of_a_page_are_decoded_one_by_one() -> None:
     assert peak < 40 << 20  # all at once are 100 MiB
 
 
+def test_pages_of_large_objects_have_few() -> None:
+    small, large = [{"n": "x" * 100}] * 10, [{"n": "x" * 2_000_000}] * 4
+
+    def page(items: list[dict[str, str]], token: str) -> Answer:
+        return Answer(raw=json.dumps({"items": items, "metadata": {"continue": token}}).encode())
+
+    with serving([page(small, "a"), page(small, "b"), page(large, "c"), page(large[:1], "")]) as (server, client):
+        assert sum(1 for _ in client.items(PODS, chunk=25)) == 25
+    assert [request.query["limit"] for request in server.requests] == ["10", "20", "25", "2"]
+
+
 @pytest.mark.parametrize(
     "text", ['{"items":[{"n":1},{"n":2}],"metadata":{"continue":""}}',
              ' { "metadata" : {} , "items" : [ {"n":1} , {"n":2} ] } ', '{"kind":"List","items":null}', '{"items":[]}', "{}"]

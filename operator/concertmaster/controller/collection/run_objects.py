@@ -8,12 +8,13 @@ from typing import Any
 
 from concertmaster.controller.collection.run_kinds import kind_of
 from concertmaster.engines import children
+from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import ObjectRef
 
 MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
-MOST_CHILDREN_BYTES = 32 << 20  # the same, of what is looked at in them
+MOST_CHILDREN_BYTES = 160 << 20  # memory of what is read in them, as estimated
 _CHILDREN_PAGE = 100
 
 
@@ -34,9 +35,9 @@ class RunObjects:
             path = kind.children.path(ref.namespace)
             for item in self._client.items(path, label_selector=wanted.selector, chunk=_CHILDREN_PAGE):
                 found.append(wanted.reduce(item))
-                size += len(json.dumps(found[-1]))
+                size += decoded_bytes(json.dumps(found[-1]).encode())
                 if size > MOST_CHILDREN_BYTES:
-                    return [], f"its {kind.children.plural} are larger than {MOST_CHILDREN_BYTES >> 20} MB"
+                    return [], f"its {kind.children.plural} are too large together ({MOST_CHILDREN_BYTES >> 20} MiB)"
                 if len(found) > MOST_CHILDREN:
                     return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
         except Forbidden:

@@ -273,14 +273,14 @@ def test_of_pods_only_what_is_read_is_held(world: World, monkeypatch: pytest.Mon
         pod = live_pod(name, 2, 20)
         pod["metadata"] = {**pod["metadata"], "annotations": bulky, "managedFields": [bulky]}
         world.client.add(PODS, {**pod, "spec": {**pod.get("spec", {}), "containers": [bulky]}})
-    monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 5_000)
+    monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 20_000)
     assert world.see(JOBS, backup_run(succeeded=2))
     world.live.read()
     (run,) = world.runs(BACKUP)
     assert len(run.steps) == 2
     monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 500)
     assert world.see(JOBS, backup_run("backup-29333334", succeeded=2))
-    assert "its pods are larger than 0 MB" in world.look().notes[0]
+    assert "its pods are too large together" in world.look().notes[0]
 
 
 def test_a_pipeline_run_is_read_with_its_task_runs(world: World) -> None:
