@@ -54,6 +54,7 @@ contracts: $(READY) ## import contracts: layers, a pure core, one importer per c
 generate: $(READY) ## rewrite all generated files
 	@$(BIN)/concertmaster crds --write crds --reference docs/reference
 	@$(BIN)/python -m charts.sync --write
+	@$(BIN)/python -m concertmaster.web.openapi docs/reference/openapi.json
 
 verify: $(READY) ## generated files are fresh
 	@$(BIN)/concertmaster crds --check crds

@@ -28,6 +28,10 @@ COMMANDS = {
         "concertmaster.cli.commands.explore.report",
         "one file about all workflows over a period, as HTML, Markdown, JSON or CSV",
     ),
+    "dashboard": (
+        "concertmaster.cli.commands.explore.dashboard",
+        "pages and JSON API on the loopback address, with your own rights",
+    ),
     "record": ("concertmaster.cli.commands.record", "write the facts of a time span to a file"),
     "top": ("concertmaster.cli.commands.top", "the most valuable recommendations of all workflows"),
     "list": ("concertmaster.cli.commands.list", "recommendations of the profiles in a namespace"),

@@ -13,7 +13,7 @@ HOSTILE = (
     "'><svg onload=document.title='owned'>",
     "javascript:document.title='owned'",
     "</textarea></pre></style><script>document.title='owned'</script>",
-    "{{ 7 * 7 }}{% raw %}${7*7}",
+    "{{ 7919 * 7907 }}{% raw %}${7919*7907}",
     "&lt;script&gt;\u202e\x00",
 )
 

@@ -1,4 +1,4 @@
-"""The template environment: autoescape everywhere, undefined names are errors, numbers spelt as in all of our output."""
+"""The template environment: autoescape everywhere, numbers spelt as in all of our output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from concertmaster.api.models.list_entry import ListEntry
@@ -26,7 +26,6 @@ def environment(*folders: Path) -> Environment:
     made = Environment(
         loader=FileSystemLoader([*folders, HERE / "templates"]),
         autoescape=True,
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

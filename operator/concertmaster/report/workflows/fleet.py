@@ -78,6 +78,10 @@ class FleetView:
     changes: Sequence[Raw]
     now: float
 
+    def prepare(self) -> None:
+        """Compute now what pages ask for: seconds with ten thousand workflows."""
+        _ = (self.summary, self.ranked, self.objectives, self.degradations)
+
     @cached_property
     def rows(self) -> list[WorkflowRow]:
         """One line per profile, in the order of the profiles."""
@@ -85,12 +89,16 @@ class FleetView:
 
     def chosen(self, wanted: Filter) -> FleetView:
         """Only the workflows that pass the filter, and their changes."""
-        profiles = [p for p, row in zip(self.profiles, self.rows, strict=True) if wanted(row)]
-        names = {(str(p["metadata"].get("namespace")), str(p["metadata"].get("name"))) for p in profiles}
+        if wanted == Filter():
+            return self
+        pairs = [(p, row) for p, row in zip(self.profiles, self.rows, strict=True) if wanted(row)]
+        names = {(row.namespace, row.profile) for _, row in pairs}
         changes = [
             c for c, row in zip(self.changes, self.change_rows, strict=True) if (row.namespace, row.profile) in names
         ]
-        return FleetView(profiles, changes, self.now)
+        view = FleetView([p for p, _ in pairs], changes, self.now)
+        view.__dict__["rows"] = [row for _, row in pairs]  # known already
+        return view
 
     def page(
         self, sort: str = "impact", *, offset: int = 0, limit: int = 50, reverse: bool = False
@@ -106,13 +114,20 @@ class FleetView:
         """Active recommendations of all workflows."""
         return [h for p in self.profiles for h in fleet.headlines(p)]
 
+    @cached_property
+    def ranked(self) -> list[Headline]:
+        """The same, the most valuable first."""
+        return ranked(self.headlines, Pricing())
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Raw]:
+        return {(row.namespace, row.profile): p for p, row in zip(self.profiles, self.rows, strict=True)}
+
     def top(self, limit: int = 10) -> list[ListEntry]:
         """The most valuable recommendations."""
-        order = ranked(self.headlines, Pricing())[:limit]
-        by_name = {(str(p["metadata"].get("namespace") or ""), str(p["metadata"]["name"])): p for p in self.profiles}
         found = []
-        for h in order:
-            entry = next((e for e in rows.active(by_name[h.namespace, h.profile]) if e.id == h.id), None)
+        for h in self.ranked[:limit]:
+            entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
             found += [entry] if entry is not None else []
         return found
 
@@ -121,7 +136,7 @@ class FleetView:
         """WorkflowChanges, in the order read."""
         return [rows.change_row(c) for c in self.changes]
 
-    @property
+    @cached_property
     def waiting(self) -> list[ChangeRow]:
         """Those that wait for approval, oldest first."""
         return sorted((c for c in self.change_rows if c.waiting), key=lambda c: (c.created or "", c.namespace, c.name))
@@ -144,7 +159,7 @@ class FleetView:
         found = [r for p in self.profiles for r in rows.result_rows(p)]
         return sorted(found, key=lambda r: r.since or "", reverse=True)
 
-    @property
+    @cached_property
     def late(self) -> list[tuple[WorkflowRow, float]]:
         """Workflows whose next scheduled run is overdue, and since when."""
         pairs = [(row, rows.late_since(p, self.now)) for p, row in zip(self.profiles, self.rows, strict=True)]

@@ -52,7 +52,7 @@ def test_hostile_texts_stay_text(form: str) -> None:
     if form == "html":
         assert not {tag for tag, _ in Elements(text).found} & {"script", "img", "svg"}
         assert "&lt;script&gt;" in text
-        assert "{{ 7 * 7 }}" in text
+        assert "{{ 7919 * 7907 }}" in text
     if form == "md":
         assert "\x00" not in text
     if form == "csv":

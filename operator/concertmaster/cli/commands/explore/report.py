@@ -102,7 +102,7 @@ def from_cluster(
 def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:
     """From an analysis made now."""
     examined = list(examine(facts, window=window))
-    found = [_profile(w) for w in examined]
+    found = [profile_of(w) for w in examined]
     since = max(facts.since, facts.until - days * _DAY)
     notes = [plain(str(m)) for m in facts.missing]
     if since > facts.until - days * _DAY:
@@ -113,12 +113,16 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     return period_report(FleetView(found, (), facts.until), scope, steps=_steps(examined), notes=notes)
 
 
-def _profile(workflow: ExaminedWorkflow) -> dict[str, Any]:
+def profile_of(workflow: ExaminedWorkflow) -> dict[str, Any]:
     """The profile that the operator would write."""
     definition = workflow.result.analysis.definition
     key = definition.key
     meta = {"name": workflow.result.profile, "namespace": key.namespace, "labels": dict(definition.labels)}
-    return {"metadata": meta, "spec": {}, "status": results.status(workflow.result)}
+    return {
+        "metadata": meta,
+        "spec": {},
+        "status": results.status(workflow.result, data_until=workflow.result.analysis.now),
+    }
 
 
 def _steps(examined: Sequence[ExaminedWorkflow]) -> list[CostGroup]:

@@ -1,0 +1,87 @@
+"""One workflow in the JSON API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from concertmaster.api.models.base import ApiModel
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
+
+
+class NodeRow(ApiModel):
+    """One step of the graph."""
+
+    name: str
+    depends_on: tuple[str, ...]
+    executions: int
+    p50_seconds: float | None
+    p95_seconds: float | None
+    waiting_seconds: float | None = Field(description="Mean scheduling latency.")
+    starting_seconds: float | None = Field(description="Mean startup: image pull and init containers.")
+    critical_share: float | None = Field(description="Share of runs with the step on the critical path, 0 to 1.")
+    critical_path_seconds: float | None = Field(description="What a run would lose if the step took no time (drag).")
+    failed_executions: int
+    error_rate: float | None
+    marks: tuple[str, ...]
+
+
+class CacheRow(ApiModel):
+    """Cache hits of one step in the newest runs."""
+
+    step: str
+    executions: int
+    hits: int
+    hit_share: float = Field(description="0 to 1.")
+
+
+class WorkflowDetail(ApiModel):
+    """One workflow."""
+
+    row: WorkflowRow
+    advice: tuple[str, ...]
+    insights: tuple[str, ...]
+    objectives: tuple[ObjectiveRow, ...]
+    recommendations: tuple[ListEntry, ...]
+    results: tuple[ResultRow, ...]
+    changes: tuple[ChangeRow, ...]
+    nodes: tuple[NodeRow, ...]
+    trouble: str | None = Field(description="Why the operator could not be asked for its analysis; null: it answered.")
+
+
+class WorkflowPage(ApiModel):
+    """One page of the workflows."""
+
+    total: int
+    offset: int
+    items: tuple[WorkflowRow, ...]
+
+
+class RecommendationPage(ApiModel):
+    """One page of the recommendations, most valuable first."""
+
+    total: int
+    offset: int
+    items: tuple[ListEntry, ...]
+
+
+class ChangePage(ApiModel):
+    """One page of the WorkflowChanges."""
+
+    total: int
+    offset: int
+    items: tuple[ChangeRow, ...]
+
+
+class TrendDocument(ApiModel):
+    """Trends of one length of period: the form of ``analyze --trends -o json``."""
+
+    trends: dict[str, Any]
+
+
+class ErrorBody(ApiModel):
+    """Why a request was not answered."""
+
+    error: str

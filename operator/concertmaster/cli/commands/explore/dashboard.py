@@ -1,0 +1,99 @@
+"""``concertmaster dashboard``: the pages and the JSON API on the loopback address, with the user's own rights."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from pathlib import Path
+
+import click
+
+from concertmaster.cli import details, gather, options
+from concertmaster.cli.commands.analyze import examine
+from concertmaster.cli.commands.explore.report import profile_of
+from concertmaster.cli.errors import UserError
+from concertmaster.kube import operator_service
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError
+from concertmaster.report import detail
+from concertmaster.report import result as results
+from concertmaster.report.runs.served import recent_runs
+from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.web.app import application, forever, serve
+from concertmaster.web.readers import ClusterReader, MemoryReader, Reader
+from concertmaster.web.security import Secret
+
+
+@click.command("dashboard")
+@options.source_options
+@options.span_options
+@click.option(
+    "--facts",
+    "facts_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File written by concertmaster record, instead of the cluster.",
+)
+@click.option("-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data.")
+@click.option("--context", help="Context of the kubeconfig. Default: the current one.")
+@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
+@click.option(
+    "--operator",
+    metavar="NAMESPACE/SERVICE",
+    help=f"The operator, for graphs and runs. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port on the loopback address. Default: a free one."
+)
+@click.option("--open/--no-open", "show", default=True, help="Open a browser.")
+def command(
+    source: options.SourceOptions,
+    span: options.Span,
+    facts_file: Path | None,
+    selector: str | None,
+    context: str | None,
+    kubeconfig: Path | None,
+    operator: str | None,
+    port: int,
+    show: bool,
+) -> None:
+    """Serve the dashboard on the loopback address until Ctrl+C. Nothing can be changed by it.
+
+    It reads WorkflowProfiles and WorkflowChanges with your kubeconfig, and asks the operator through the API server; with
+    --facts or --prometheus it shows an analysis made now.
+    """
+    reader: Reader
+    if facts_file is not None or source.named:
+        reader = _examined(options.read_facts(facts_file, source, span), span.window)
+    else:
+        try:
+            client = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
+        except KubeError as error:
+            raise UserError(f"no cluster to talk to: {error}") from None
+        reader = ClusterReader(client, details.place(operator), namespaces=span.namespaces, selector=selector)
+    secret = Secret()
+
+    def ready(bound: int) -> None:
+        url = f"http://127.0.0.1:{bound}/?token={secret.value}"
+        click.echo(f"Dashboard: {url}\nIt opens for this address only. Ctrl+C ends it.")
+        if show:
+            webbrowser.open(url)
+
+    try:
+        asyncio.run(serve(application(reader, secret), "127.0.0.1", port, ready, forever))
+    except KeyboardInterrupt:
+        click.echo("ended", err=True)
+    except OSError as error:
+        raise UserError(f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}") from None
+
+
+def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
+    """An analysis made now."""
+    found = list(examine(facts, window=window))
+    raw = [profile_of(w) for w in found]
+    documents = {
+        (str(p["metadata"]["namespace"]), str(p["metadata"]["name"])): detail.document(
+            results.view(w.result), w.result.profile, None, recent_runs(w.result.analysis)
+        )
+        for p, w in zip(raw, found, strict=True)
+    }
+    return MemoryReader(FleetView(raw, (), facts.until), documents, tuple(str(m) for m in facts.missing))

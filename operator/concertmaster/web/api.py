@@ -1,0 +1,206 @@
+"""The JSON API: the same views as the pages, as models. ``openapi`` describes it from this table of routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from concertmaster.api.views.fleet import FleetSummary
+from concertmaster.api.views.runs import RunComparisonView, RunSummary, RunView, WorkflowRuns
+from concertmaster.api.views.workflow import (
+    CacheRow,
+    ChangePage,
+    NodeRow,
+    RecommendationPage,
+    TrendDocument,
+    WorkflowDetail,
+    WorkflowPage,
+)
+from concertmaster.core.analysis.periods import Period
+from concertmaster.core.model.enums import RecommendationState
+from concertmaster.report.workflows import rows
+from concertmaster.web.pages import Pages
+from concertmaster.web.queries import filter_of, fleet_query, paging, word
+from concertmaster.web.readers import Reader
+
+ROOT = "/api/v1"
+_ONE = f"{ROOT}/workflows/{{namespace}}/{{profile}}"
+_FILTERS = ("namespace", "label", "kind", "severity", "q")
+_PAGE = ("offset", "limit")
+Answer = BaseModel | Sequence[BaseModel]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address: what it says, which parameters it takes, and the model of its answer (``many``: a list of them)."""
+
+    path: str
+    summary: str
+    model: type[BaseModel]
+    answer: Callable[[web.Request], Answer]
+    parameters: tuple[str, ...] = ()
+    many: bool = False
+
+
+class Api:
+    """Handlers over one reader."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._pages = Pages(reader)
+
+    def routes(self) -> list[Route]:
+        """All addresses."""
+        return [
+            Route(f"{ROOT}/summary", "Sums over all workflows", FleetSummary, self._summary, _FILTERS),
+            Route(
+                f"{ROOT}/workflows",
+                "Workflows, one line each",
+                WorkflowPage,
+                self._workflows,
+                (*_FILTERS, "sort", "reverse", *_PAGE),
+            ),
+            Route(
+                f"{ROOT}/recommendations",
+                "Recommendations of all workflows, the most valuable first",
+                RecommendationPage,
+                self._recommendations,
+                (*_FILTERS, "state", *_PAGE),
+            ),
+            Route(f"{ROOT}/changes", "WorkflowChanges, newest first", ChangePage, self._changes, (*_FILTERS, *_PAGE)),
+            Route(_ONE, "One workflow", WorkflowDetail, self._workflow),
+            Route(f"{_ONE}/nodes", "Steps of the graph", NodeRow, self._nodes, many=True),
+            Route(
+                f"{_ONE}/bottlenecks",
+                "Steps that hold the run back, the largest critical-path time first",
+                NodeRow,
+                self._bottlenecks,
+                many=True,
+            ),
+            Route(
+                f"{_ONE}/recommendations",
+                "Recommendations of the workflow",
+                RecommendationPage,
+                self._recommendations_of,
+                ("state",),
+            ),
+            Route(f"{_ONE}/cache", "Cache hits by step in the newest runs", CacheRow, self._cache, many=True),
+            Route(f"{_ONE}/trends", "Trends by hour, day, week or month", TrendDocument, self._trends, ("period",)),
+            Route(f"{_ONE}/runs", "The newest runs and the typical one", WorkflowRuns, self._runs),
+            Route(f"{_ONE}/runs/{{run}}", "One run, or latest, or typical", RunView, self._run),
+            Route(
+                f"{_ONE}/compare",
+                "Why one run took longer than another",
+                RunComparisonView,
+                self._compare,
+                ("before", "after"),
+            ),
+        ]
+
+    def handler(self, route: Route) -> Callable[[web.Request], object]:
+        """The coroutine that answers a route; reading from the cluster happens beside the event loop."""
+
+        async def answer(request: web.Request) -> web.Response:
+            found = await asyncio.to_thread(route.answer, request)
+            if not isinstance(found, BaseModel):
+                text = f"[{','.join(m.model_dump_json(by_alias=True) for m in found)}]"
+            else:
+                text = found.model_dump_json(by_alias=True)
+            return web.Response(text=text, content_type="application/json")
+
+        return answer
+
+    # --- the fleet
+
+    def _summary(self, request: web.Request) -> Answer:
+        return self._reader.fleet()[0].chosen(filter_of(request)).summary
+
+    def _workflows(self, request: web.Request) -> Answer:
+        query = fleet_query(request)
+        view, at = self._reader.fleet()[0].chosen(query.filter), query.paging
+        items = view.page(query.sort, offset=at.offset, limit=at.limit, reverse=query.reverse)
+        return WorkflowPage(total=len(view.rows), offset=at.offset, items=tuple(items))
+
+    def _recommendations(self, request: web.Request) -> Answer:
+        view, at, state = self._reader.fleet()[0].chosen(filter_of(request)), paging(request), word(request, "state")
+        if state in ("", RecommendationState.ACTIVE):
+            items = view.top(at.offset + at.limit)[at.offset :]
+            return RecommendationPage(total=view.totals.recommendations, offset=at.offset, items=tuple(items))
+        found = [e for p in view.profiles for e in rows.recommendations(p) if e.state == state]
+        return RecommendationPage(
+            total=len(found), offset=at.offset, items=tuple(found[at.offset : at.offset + at.limit])
+        )
+
+    def _changes(self, request: web.Request) -> Answer:
+        view, at = self._reader.fleet()[0].chosen(filter_of(request)), paging(request)
+        found = sorted(view.change_rows, key=lambda c: c.created or "", reverse=True)
+        return ChangePage(total=len(found), offset=at.offset, items=tuple(found[at.offset : at.offset + at.limit]))
+
+    # --- one workflow
+
+    def _workflow(self, request: web.Request) -> Answer:
+        w = self._pages.view(request)
+        return WorkflowDetail(
+            row=w.row,
+            advice=tuple(w.status.get("advice") or ()),
+            insights=tuple(w.status.get("insights") or ()),
+            objectives=tuple(w.objectives),
+            recommendations=tuple(w.recommendations),
+            results=tuple(w.results),
+            changes=tuple(w.changes),
+            nodes=tuple(w.nodes),
+            trouble=w.trouble or None,
+        )
+
+    def _nodes(self, request: web.Request) -> Answer:
+        return self._pages.view(request).nodes
+
+    def _bottlenecks(self, request: web.Request) -> Answer:
+        nodes = [n for n in self._pages.view(request).nodes if n.critical_path_seconds]
+        nodes.sort(key=lambda n: -(n.critical_path_seconds or 0.0))
+        return nodes
+
+    def _recommendations_of(self, request: web.Request) -> Answer:
+        state = word(request, "state")
+        found = [e for e in self._pages.view(request).recommendations if state in ("", e.state)]
+        return RecommendationPage(total=len(found), offset=0, items=tuple(found))
+
+    def _cache(self, request: web.Request) -> Answer:
+        return self._pages.view(request).cache
+
+    def _trends(self, request: web.Request) -> Answer:
+        name = word(request, "period") or Period.DAILY.value
+        if name not in set(Period):
+            raise web.HTTPBadRequest(text=f"period is one of {', '.join(p.value for p in Period)}")
+        view = self._pages.view(request)
+        return TrendDocument(trends=view.trends(Period(name), self._reader.days(view.profile)))
+
+    def _runs(self, request: web.Request) -> Answer:
+        view = self._pages.view(request)
+        known = view.recent
+        return WorkflowRuns(
+            namespace=view.key.namespace,
+            kind=view.key.kind,
+            workflow=view.key.name,
+            currency=known.currency,
+            total=len(known.series),
+            runs=tuple(RunSummary.model_validate(r.model_dump()) for r in known.runs),
+        )
+
+    def _run(self, request: web.Request) -> Answer:
+        name = request.match_info["run"]
+        found = self._pages.view(request).run(name)
+        if found is None:
+            raise web.HTTPNotFound(text=f"run {name} is not among the newest runs that the operator serves")
+        return found
+
+    def _compare(self, request: web.Request) -> Answer:
+        names = word(request, "before") or "typical", word(request, "after") or "latest"
+        found = self._pages.view(request).compared(*names)
+        if found is None:
+            raise web.HTTPNotFound(text=f"runs {names[0]} and {names[1]} are not both served by the operator")
+        return found

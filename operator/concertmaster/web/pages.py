@@ -1,0 +1,119 @@
+"""The HTML pages. Every link and form is plain HTML; scripts only add a copy button."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from concertmaster import __version__
+from concertmaster.core.times import iso, to_minute
+from concertmaster.report.html.environment import render
+from concertmaster.report.runs.tables import waiting
+from concertmaster.report.runs.views import LATEST, TYPICAL
+from concertmaster.report.workflows.fleet import SORT, FleetView
+from concertmaster.web.charts.gantt import gantt_chart
+from concertmaster.web.charts.graph import graph_chart
+from concertmaster.web.charts.series import series_chart
+from concertmaster.web.charts.usage import usage_bars
+from concertmaster.web.queries import fleet_query, word
+from concertmaster.web.readers import Reader
+from concertmaster.web.workflow import WorkflowView
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+TOP = 10
+_SHOWN = 10  # missed objectives, late runs and waiting changes on the fleet page
+
+
+def page(template: str, *, status: int = 200, **context: Any) -> web.Response:
+    """A rendered page."""
+    text = render(template, TEMPLATES, version=__version__, **context)
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+
+
+class Pages:
+    """Handlers over one reader."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def fleet(self, request: web.Request) -> web.Response:
+        """The fleet."""
+        return await asyncio.to_thread(self._fleet, request)
+
+    def _fleet(self, request: web.Request) -> web.Response:
+        whole, notes = self._reader.fleet()
+        query = fleet_query(request)
+        view = whole.chosen(query.filter)
+        paging = query.paging
+        return page(
+            "fleet.html",
+            q=query,
+            notes=notes,
+            s=view.summary,
+            top=view.top(TOP),
+            rows=view.page(query.sort, offset=paging.offset, limit=paging.limit, reverse=query.reverse),
+            total=len(view.rows),
+            paging=paging,
+            missed=[o for o in view.objectives if o.verdict == "Missed"][:_SHOWN],
+            late=[(row, iso(since)) for row, since in view.late[:_SHOWN]],
+            waiting=view.waiting[:_SHOWN],
+            sorts=list(SORT),
+            choices=_choices(whole),
+            at=to_minute(whole.now),
+        )
+
+    async def workflow(self, request: web.Request) -> web.Response:
+        """One workflow."""
+        return await asyncio.to_thread(self._workflow, request)
+
+    def _workflow(self, request: web.Request) -> web.Response:
+        view = self.view(request)
+        chosen = view.run(word(request, "run") or TYPICAL) or view.run(LATEST)
+        trend = view.detail.get("trend") or {}
+        return page(
+            "workflow.html",
+            w=view,
+            run=chosen,
+            gantt=gantt_chart(chosen) if chosen is not None else None,
+            graph=graph_chart(view.steps),
+            series=series_chart(view.recent.series, trend.get("changes") or ()),
+            usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
+            waiting=waiting,
+        )
+
+    async def compare(self, request: web.Request) -> web.Response:
+        """Two runs of a workflow."""
+        return await asyncio.to_thread(self._compare, request)
+
+    def _compare(self, request: web.Request) -> web.Response:
+        view = self.view(request)
+        names = word(request, "before") or TYPICAL, word(request, "after") or LATEST
+        return page("compare.html", w=view, names=names, c=view.compared(*names))
+
+    def view(self, request: web.Request) -> WorkflowView:
+        """The workflow a request names. Raises HTTPNotFound."""
+        namespace, name = request.match_info["namespace"], request.match_info["profile"]
+        profile = self._reader.profile(namespace, name)
+        if profile is None:
+            raise web.HTTPNotFound(text=f"There is no WorkflowProfile {name} in namespace {namespace}.")
+        detail, trouble = self._reader.detail(profile)
+        fleet, _ = self._reader.fleet()
+        changes = [c for c in fleet.change_rows if (c.namespace, c.profile) == (namespace, name)]
+        return WorkflowView(profile, detail, trouble, changes, fleet.now)
+
+
+def _choices(view: FleetView) -> dict[str, list[str]]:
+    """What the filters offer."""
+    rows = view.rows
+    labels = {
+        f"{k}={v}" for r in rows for k, v in r.labels.items() if k in ("team", "app.kubernetes.io/part-of", "owner")
+    }
+    return {
+        "namespace": sorted({r.namespace for r in rows})[:500],
+        "kind": sorted({r.kind for r in rows if r.kind})[:50],
+        "label": sorted(labels)[:500],
+        "severity": ["Low", "Medium", "High", "Critical"],
+    }

@@ -1,0 +1,161 @@
+"""Where the dashboard's data comes from: a cluster, read with the reader's own rights, or an analysis held in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from concertmaster.kube import operator_service
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound
+from concertmaster.kube.objects import CHANGES, PROFILES
+from concertmaster.report.workflows.fleet import FleetView
+
+Raw = Mapping[str, Any]
+FRESH = 15.0  # seconds a list is shown without asking again
+STALE = 300.0  # seconds it is shown while a new one is read
+
+
+class Unavailable(Exception):
+    """The data cannot be had; the message says why and what to do."""
+
+
+class Reader(Protocol):
+    """What pages and API read. Called from several threads."""
+
+    def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
+        """All workflows the reader may see, and what could not be read. Raises Unavailable."""
+
+    def profile(self, namespace: str, name: str) -> Raw | None:
+        """One profile. Raises Unavailable."""
+
+    def detail(self, profile: Raw) -> tuple[Raw, str]:
+        """The last analysis of a profile in full (see ``report.detail``), empty with the reason where it cannot be had."""
+
+    def days(self, profile: Raw) -> Raw:
+        """The daily rows of a profile's workflow (see ``report.daily``), empty where they cannot be had."""
+
+
+@dataclass(frozen=True)
+class MemoryReader:
+    """Profiles and analyses at hand, by namespace and name."""
+
+    view: FleetView
+    details: Mapping[tuple[str, str], Raw] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
+        """See ``Reader``."""
+        return self.view, self.notes
+
+    def profile(self, namespace: str, name: str) -> Raw | None:
+        """See ``Reader``."""
+        return next((p for p in self.view.profiles if _name(p) == (namespace, name)), None)
+
+    def detail(self, profile: Raw) -> tuple[Raw, str]:
+        """See ``Reader``."""
+        found = self.details.get(_name(profile))
+        return (found, "") if found is not None else ({}, "no analysis of this workflow is at hand")
+
+    def days(self, profile: Raw) -> Raw:
+        """See ``Reader``."""
+        return {}
+
+
+class ClusterReader:
+    """The cluster as the reader's kubeconfig sees it: RBAC of the API server decides about every object. A list is kept for
+    a short time, so that paging and sorting do not read ten thousand objects again."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        operator: tuple[str, str],
+        *,
+        namespaces: Sequence[str] = (),
+        selector: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._operator = operator
+        self._namespaces = namespaces
+        self._selector = selector
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: tuple[FleetView, tuple[str, ...]] | None = None
+        self._reading = False
+
+    def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
+        """See ``Reader``. One that is a little old is shown while another thread reads the next."""
+        known = self._known
+        age = self._clock() - known[0].now if known is not None else STALE
+        if known is not None and age < FRESH:
+            return known
+        if known is not None and age < STALE:
+            self._read_beside()
+            return known
+        with self._lock:
+            if self._known is None or self._clock() - self._known[0].now >= FRESH:
+                self._known = self._read()
+            return self._known
+
+    def _read_beside(self) -> None:
+        if self._reading:
+            return
+        self._reading = True
+
+        def read() -> None:
+            try:
+                self._known = self._read()
+            except Unavailable:
+                pass  # the old list is shown with its time until it is too old; then the reason is
+            finally:
+                self._reading = False
+
+        threading.Thread(target=read, name="fleet", daemon=True).start()
+
+    def _read(self) -> tuple[FleetView, tuple[str, ...]]:
+        now, notes = self._clock(), []
+        places: Sequence[str | None] = self._namespaces or [None]
+        try:
+            found = [
+                p for place in places for p in self._client.items(PROFILES.path(place), label_selector=self._selector)
+            ]
+        except NotFound:
+            raise Unavailable("The kind WorkflowProfile is not installed in this cluster.") from None
+        except Forbidden as error:
+            raise Unavailable(f"{error}. Name namespaces you may read: --namespace NAME.") from None
+        except KubeError as error:
+            raise Unavailable(str(error)) from None
+        try:
+            changes = [c for place in places for c in self._client.items(CHANGES.path(place))]
+        except KubeError as error:
+            changes = []
+            notes.append(f"WorkflowChanges could not be read: {error}")
+        view = FleetView(found, changes, now)
+        view.prepare()
+        return view, tuple(notes)
+
+    def profile(self, namespace: str, name: str) -> Raw | None:
+        """See ``Reader``."""
+        try:
+            return self._client.get(PROFILES.path(namespace, name))
+        except NotFound:
+            return None
+        except KubeError as error:
+            raise Unavailable(str(error)) from None
+
+    def detail(self, profile: Raw) -> tuple[Raw, str]:
+        """See ``Reader``."""
+        return operator_service.ask(self._client, self._operator, profile)
+
+    def days(self, profile: Raw) -> Raw:
+        """See ``Reader``."""
+        return operator_service.ask(self._client, self._operator, profile, "/days", "days")[0]
+
+
+def _name(profile: Raw) -> tuple[str, str]:
+    meta = profile["metadata"]
+    return str(meta.get("namespace") or ""), str(meta.get("name") or "")

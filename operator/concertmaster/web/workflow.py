@@ -1,0 +1,154 @@
+"""One workflow: everything a page or the API says of it, from its profile and the operator's last analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
+from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunView
+from concertmaster.api.views.workflow import CacheRow, NodeRow
+from concertmaster.core.analysis.daily.trends import extended
+from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.trends import trends
+from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
+from concertmaster.core.model.policy import Pricing
+from concertmaster.report import daily, fleet
+from concertmaster.report import trends as trend_report
+from concertmaster.report.runs.comparison import compared_views
+from concertmaster.report.runs.views import LATEST, TYPICAL
+from concertmaster.report.workflows import rows
+from concertmaster.report.workflows.merged import merged
+
+Raw = Mapping[str, Any]
+_EMPTY: Raw = {}
+_UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True)
+class WorkflowView:
+    """``detail`` is empty where the operator could not be asked; ``trouble`` then says why."""
+
+    profile: Raw
+    detail: Raw
+    trouble: str
+    changes: Sequence[ChangeRow]
+    now: float
+
+    @cached_property
+    def row(self) -> WorkflowRow:
+        """Its line of the fleet."""
+        return rows.workflow_row(self.profile)
+
+    @property
+    def status(self) -> Raw:
+        """The profile's status."""
+        found = self.profile.get("status")
+        return found if isinstance(found, Mapping) else _EMPTY
+
+    @property
+    def key(self) -> WorkflowKey:
+        """The workflow."""
+        return WorkflowKey(self.row.namespace, self.row.kind or "", self.row.workflow or self.row.profile)
+
+    @property
+    def objectives(self) -> list[ObjectiveRow]:
+        """Its objectives."""
+        return rows.objective_rows(self.profile)
+
+    @property
+    def results(self) -> list[ResultRow]:
+        """What implemented recommendations brought."""
+        return rows.result_rows(self.profile)
+
+    @cached_property
+    def items(self) -> list[dict[str, Any]]:
+        """Its recommendations in the words of a status, completed by the operator."""
+        return merged(self.profile, self.detail, self.now)
+
+    @property
+    def recommendations(self) -> list[ListEntry]:
+        """The same as the API gives them."""
+        found = []
+        for item in self.items:
+            try:
+                found.append(ListEntry.model_validate(fleet.entry(self.profile, item)))
+            except ValidationError:
+                continue  # edited by hand
+        return found
+
+    @property
+    def steps(self) -> Sequence[Raw]:
+        """Steps of the last analysis, the largest critical-path time first."""
+        return self.detail.get("steps") or ()
+
+    @property
+    def nodes(self) -> list[NodeRow]:
+        """The same as the API gives them."""
+        return [
+            NodeRow(
+                name=s["name"],
+                depends_on=s["dependsOn"],
+                executions=s["executions"],
+                p50_seconds=s["durationSeconds"]["p50"],
+                p95_seconds=s["durationSeconds"]["p95"],
+                waiting_seconds=s["waitingSeconds"]["mean"],
+                starting_seconds=s["startingSeconds"]["mean"],
+                critical_share=s["criticalShare"],
+                critical_path_seconds=s["dragSeconds"],
+                failed_executions=s["failedExecutions"],
+                error_rate=s["errorRate"],
+                marks=[name for name, mark in s["marks"].items() if mark],
+            )
+            for s in self.steps
+        ]
+
+    @cached_property
+    def recent(self) -> RecentRuns:
+        """The newest runs; none where the operator could not be asked or is older."""
+        try:
+            return RecentRuns.model_validate(self.detail.get("recent"))
+        except ValidationError:
+            return RecentRuns(currency=self.row.currency or "USD", typical=None, runs=(), series=())
+
+    def run(self, name: str) -> RunView | None:
+        """A served run by its name; ``latest`` and ``typical`` are names too."""
+        known = self.recent
+        if name == LATEST:
+            return known.runs[0] if known.runs else None
+        wanted = known.typical if name == TYPICAL else name
+        return next((r for r in known.runs if r.run == wanted), None)
+
+    def compared(self, before: str, after: str) -> RunComparisonView | None:
+        """Two served runs; None where one of them is not served."""
+        one, other = self.run(before), self.run(after)
+        return compared_views(self.key, one, other) if one is not None and other is not None else None
+
+    @property
+    def cache(self) -> list[CacheRow]:
+        """Cache hits of each step in the served runs."""
+        pods = [p for r in self.recent.runs for p in r.pods]
+        found = []
+        for step in dict.fromkeys(p.step for p in pods):
+            outcomes = [p.outcome for p in pods if p.step == step]
+            hits = sum(o is Outcome.CACHED for o in outcomes)
+            found.append(CacheRow(step=step, executions=len(outcomes), hits=hits, hit_share=hits / len(outcomes)))
+        return found
+
+    def trends(self, period: Period, days: Raw = _EMPTY) -> dict[str, Any]:
+        """Durations and success by hour, day, week or month, in UTC. ``days``: daily rows, which reach further back."""
+        records = [
+            RunRecord(self.key, str(i), end - seconds, end, outcome, Source.HISTORY, ())
+            for i, (end, seconds, outcome) in enumerate(self.recent.series)
+        ]
+        since = min([r.start for r in records if r.start is not None], default=self.now)
+        made = trends(records, period, _UTC, since=since, until=self.now, pricing=Pricing())
+        if days.get("days"):
+            made = extended(made, daily.rows(days["days"]), _UTC, since=since, until=self.now)
+        return trend_report.document([made], _UTC, "UTC", self.recent.currency)

@@ -1,0 +1,44 @@
+"""A workflow of known steps and runs, analysed: its profile and the operator's document about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from concertmaster.core.model.policy import AnalysisSettings, Policy
+from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.report import detail
+from concertmaster.report import result as results
+from concertmaster.report.runs.served import recent_runs
+from tests.support.builders import DAY, NOW, container, daily, definition, step
+
+STEPS = (
+    step("extract"),
+    step("train", ["extract"], 1),
+    step("check", ["extract"], 2),
+    step("publish", ["train", "check"], 3),
+)
+
+
+def seconds(i: int) -> dict[str, float]:
+    """From run 15 on ``train`` takes half as long again."""
+    return {"extract": 60.0 + i % 3, "train": (600.0 if i < 15 else 900.0) + i % 5, "check": 100.0, "publish": 30.0}
+
+
+def analysed(name: str = "nightly", step_name: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The profile and the document. ``step_name`` instead of check."""
+    steps = [s if s.name != "check" or step_name is None else step(step_name, ["extract"], 2) for s in STEPS]
+    steps = [s if s.name != "publish" or step_name is None else step("publish", ["train", step_name], 3) for s in steps]
+    flow = definition(*steps)
+
+    def durations(i: int) -> dict[str, float]:
+        return {step_name if k == "check" and step_name is not None else k: v for k, v in seconds(i).items()}
+
+    runs = daily(flow.graph, 30, durations, containers=lambda _: (container(cpu_sampled_seconds=None),))
+    policy = Policy(analysis=AnalysisSettings(window_seconds=40 * DAY))
+    result = analyze_workflow(flow, runs, policy, profile=name, now=NOW)
+    profile = {
+        "metadata": {"name": name, "namespace": "demo", "uid": f"uid-{name}", "labels": {"team": "data"}},
+        "spec": {},
+        "status": results.status(result, data_until=NOW),
+    }
+    return profile, detail.document(results.view(result), name, None, recent_runs(result.analysis))

@@ -1,0 +1,94 @@
+"""The dashboard on a port of its own, for as long as a test needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.core.times import parse_time
+from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.web.app import application, serve
+from concertmaster.web.readers import MemoryReader, Reader
+from concertmaster.web.security import Secret
+
+NOW = parse_time("2027-01-31T01:00:00Z")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A running dashboard."""
+
+    url: str
+    secret: Secret
+
+    @property
+    def entrance(self) -> str:
+        """The address that the command prints."""
+        return f"{self.url}/?token={self.secret.value}"
+
+    def get(self, path: str, **headers: str) -> Page:
+        """A page, with the secret unless ``headers`` has an Authorization of its own."""
+        sent = {"Authorization": f"Bearer {self.secret.value}"} | headers
+        request = urllib.request.Request(self.url + path, headers={k: v for k, v in sent.items() if v})
+        try:
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=30) as answer:
+                return Page(answer.status, dict(answer.headers), answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return Page(error.code, dict(error.headers), error.read().decode())
+
+
+@contextmanager
+def dashboard(reader: Reader) -> Iterator[Dashboard]:
+    """Serve ``reader`` in a thread."""
+    secret, started, ports = Secret(), threading.Event(), list[int]()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    def ready(port: int) -> None:
+        ports.append(port)
+        started.set()
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(serve(application(reader, secret), "127.0.0.1", 0, ready, stop.wait))
+        loop.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield Dashboard(f"http://127.0.0.1:{ports[0]}", secret)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+def memory(*profiles: dict[str, Any], changes: tuple[dict[str, Any], ...] = (), **more: Any) -> MemoryReader:
+    """A reader of these objects."""
+    return MemoryReader(FleetView(profiles, changes, NOW), **more)

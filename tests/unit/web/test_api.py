@@ -1,0 +1,79 @@
+"""The JSON API: its description is fresh, every address answers with its model, and lists are cut into pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from concertmaster.web.api import Api, Route
+from concertmaster.web.openapi import PARAMETERS, encoded
+from tests.support.web.analysed import analysed
+from tests.support.web.objects import change, profile
+from tests.support.web.server import Dashboard, dashboard, memory
+
+FILE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "openapi.json"
+FLOW, DOCUMENT = analysed()
+READER = memory(profile(), profile(1), FLOW, changes=(change(),), details={("demo", "nightly"): DOCUMENT})
+ROUTES = Api(READER).routes()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Dashboard]:
+    with dashboard(READER) as found:
+        yield found
+
+
+def test_the_description_in_the_repository_is_fresh() -> None:
+    assert FILE.read_text() == encoded(ROUTES), "make generate"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda r: r.path)
+def test_every_address_answers_with_its_model(running: Dashboard, route: Route) -> None:
+    path = re.sub(r"\{run\}", "latest", route.path.format(namespace="demo", profile="nightly", run="latest"))
+    answer = running.get(path)
+    assert answer.status == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("application/json")
+    kind = list[route.model] if route.many else route.model  # type: ignore[name-defined]
+    assert TypeAdapter(kind).validate_json(answer.text)
+    assert set(route.parameters) <= set(PARAMETERS)
+
+
+def test_the_description_is_served(running: Dashboard) -> None:
+    document = running.get("/api/v1/openapi.json").json
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {r.path for r in ROUTES}
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', encoded(ROUTES)))
+    assert references <= set(document["components"]["schemas"])
+
+
+def test_lists_are_cut_into_pages_with_their_total(running: Dashboard) -> None:
+    page = running.get("/api/v1/workflows?limit=2&offset=2&sort=name").json
+    assert (page["total"], page["offset"], len(page["items"])) == (3, 2, 1)
+    assert running.get("/api/v1/workflows?limit=99999&offset=x").status == 200
+    found = running.get("/api/v1/recommendations?limit=1").json
+    assert found["total"] > len(found["items"]) == 1
+    assert running.get("/api/v1/recommendations?state=Dismissed").json["total"] == 0
+    assert running.get("/api/v1/changes?namespace=ml").json["total"] == 0
+
+
+def test_bottlenecks_are_ordered_by_what_a_run_would_lose(running: Dashboard) -> None:
+    found = running.get("/api/v1/workflows/demo/nightly/bottlenecks").json
+    assert [n["name"] for n in found][:2] == ["train", "extract"]
+    assert found[0]["dependsOn"] == ["extract"]
+
+
+@pytest.mark.parametrize("period", ["hourly", "daily", "weekly", "monthly"])
+def test_trends_come_by_period(running: Dashboard, period: str) -> None:
+    trends = running.get(f"/api/v1/workflows/demo/nightly/trends?period={period}").json["trends"]
+    assert sum(p["runs"]["total"] for p in trends[period]["periods"]) == 30
+
+
+def test_the_comparison_answers_why(running: Dashboard) -> None:
+    found = running.get("/api/v1/workflows/demo/nightly/compare?before=typical&after=latest").json
+    assert found["after"]["run"] == "run-29"
+    assert sum(s["extraSeconds"] for s in found["steps"]) == pytest.approx(found["extraSeconds"], abs=0.01)
+    assert running.get("/api/v1/workflows/demo/nightly/compare?before=run-1").status == 404

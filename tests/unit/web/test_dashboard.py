@@ -1,0 +1,244 @@
+"""The dashboard over HTTP: who may open it, what its pages say, and that nothing of a cluster becomes markup."""
+
+from __future__ import annotations
+
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+
+from concertmaster.web.readers import MemoryReader, Unavailable
+from tests.support.web.analysed import analysed
+from tests.support.web.objects import HOSTILE, change, hostile, profile, result
+from tests.support.web.server import Dashboard, dashboard, memory
+
+
+class Elements(HTMLParser):
+    """Elements of a document with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {k: v or "" for k, v in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def names(self) -> set[str]:
+        return {tag for tag, _ in self.found}
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Dashboard]:
+    flow, document = analysed()
+    profiles = [profile(0, results=[result()]), profile(1, namespace="ml"), flow]
+    reader = memory(
+        *profiles, changes=(change(),), details={("demo", "nightly"): document}, notes=("one thing is missing",)
+    )
+    with dashboard(reader) as running:
+        yield running
+
+
+# --- who may open it
+
+
+def test_without_the_secret_nothing_is_shown(fleet: Dashboard) -> None:
+    for path in ("/", "/api/v1/summary", "/static/style.css", "/workflows/etl/nightly-0"):
+        assert fleet.get(path, Authorization="").status == 403
+        assert fleet.get(path, Authorization="Bearer x").status == 403
+    assert fleet.get("/?token=wrong", Authorization="").status == 403
+
+
+def test_the_secret_moves_from_the_address_into_a_cookie(fleet: Dashboard) -> None:
+    first = fleet.get(f"/?token={fleet.secret.value}&sort=name", Authorization="")
+    assert first.status == 303
+    assert first.headers["Location"] == "/?sort=name"
+    cookie = first.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert fleet.get("/", Authorization="", Cookie=cookie.partition(";")[0]).status == 200
+    assert fleet.secret.value not in repr(fleet.secret)
+
+
+def test_a_name_that_was_rebound_to_the_loopback_is_refused(fleet: Dashboard) -> None:
+    assert fleet.get("/", Host="evil.example:80").status == 421
+    assert fleet.get("/", Host="localhost:1234").status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/workflows/demo/nightly", "/nothing", "/api/v1/summary", "/static/copy.js"])
+def test_every_answer_has_the_headers(fleet: Dashboard, path: str) -> None:
+    headers = fleet.get(path).headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_nothing_can_be_written(fleet: Dashboard) -> None:
+    request = urllib.request.Request(
+        f"{fleet.url}/api/v1/changes", b"", {"Authorization": f"Bearer {fleet.secret.value}"}, method="POST"
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.code == 405
+
+
+# --- what it says
+
+
+def test_the_fleet_page_sums_up_and_lists(fleet: Dashboard) -> None:
+    text = " ".join(Elements(fleet.get("/").text).text.split())
+    assert "3workflows, 3 healthy, 0 not analysed yet" in text
+    assert "one thing is missing" in text
+    assert "kubectl concertmaster approve change-0 -n etl" in text
+    assert "1 to 3 of 3" in text
+    filtered = Elements(fleet.get("/?namespace=ml").text).text
+    assert "ml/nightly-1" in filtered
+    assert "etl/nightly-0" not in filtered
+    empty = fleet.get("/?q=zzz").text
+    assert "No workflow matches" in empty
+
+
+def test_pages_are_cut_on_the_server() -> None:
+    with dashboard(memory(*(profile(i) for i in range(120)))) as running:
+        first = running.get("/?limit=50&sort=name").text
+        assert first.count('<a href="/workflows/etl/') == 60, "fifty lines and ten actions"
+        following = re.search(r'rel="next" href="([^"]+)"', first)
+        assert following is not None
+        second = running.get(following[1].replace("&amp;", "&")).text
+        assert "51 to 100 of 120" in second
+        assert 'rel="prev"' in second
+
+
+def test_the_workflow_page_has_every_part(fleet: Dashboard) -> None:
+    page = fleet.get("/workflows/demo/nightly")
+    assert page.status == 200
+    elements = Elements(page.text)
+    labels = [a.get("aria-label", "") for tag, a in elements.found if tag == "svg"]
+    assert any(label.startswith("Step graph: 4 steps") for label in labels)
+    assert any(label.startswith("Gantt chart of 4 pods") for label in labels)
+    assert any(re.match(r"Durations of 30 runs over time; they changed since .*: \+4\d%", label) for label in labels)
+    assert any("recommended request" in label for label in labels)
+    text = " ".join(elements.text.split())
+    assert "Critical path: extract" in text
+    assert "train (" in text
+    assert any(tag == "pre" and "data-copy" in a for tag, a in elements.found)
+
+
+def test_without_the_operator_the_status_is_shown_and_said_to_be(fleet: Dashboard) -> None:
+    text = fleet.get("/workflows/etl/nightly-0").text
+    assert "Only what the status holds is shown" in text
+    assert "transform: 30 executions" in text
+    assert "Cost -50 % (-60 to -40 %)" in text
+    assert "Right-size 1 requests" in text
+
+
+def test_two_runs_are_compared(fleet: Dashboard) -> None:
+    newest = fleet.get("/api/v1/workflows/demo/nightly/runs").json["runs"]
+    assert [r["run"] for r in newest[:2]] == ["run-29", "run-28"]
+    page = fleet.get("/workflows/demo/nightly/compare?before=run-29&after=run-28")
+    assert "run-28 took" in page.text
+    older = fleet.get("/workflows/demo/nightly/compare?before=run-1&after=run-28").text
+    assert "The operator serves the newest runs only" in older
+    assert "concertmaster compare run-1 run-28 --prometheus URL" in older
+
+
+def test_errors_are_pages_for_people_and_json_for_programs(fleet: Dashboard) -> None:
+    page = fleet.get("/workflows/demo/nothing")
+    assert page.status == 404
+    assert "There is no WorkflowProfile nothing in namespace demo" in page.text
+    answer = fleet.get("/api/v1/workflows/demo/nothing")
+    assert answer.status == 404
+    assert answer.json == {"error": "There is no WorkflowProfile nothing in namespace demo."}
+    assert fleet.get("/api/v1/workflows/demo/nightly/trends?period=yearly").status == 400
+
+
+def test_a_cluster_that_cannot_be_read_says_why() -> None:
+    class Broken(MemoryReader):
+        def fleet(self) -> None:  # type: ignore[override]
+            raise Unavailable("workflowprofiles is forbidden. Name namespaces you may read: --namespace NAME.")
+
+    with dashboard(Broken(memory().view)) as running:
+        page = running.get("/")
+        assert page.status == 503
+        assert "Name namespaces you may read" in page.text
+
+
+def test_an_empty_cluster_says_what_to_do() -> None:
+    with dashboard(memory()) as running:
+        assert "kubectl concertmaster doctor" in running.get("/").text
+
+
+# --- nothing of a cluster becomes markup
+
+
+def _safe(text: str) -> None:
+    elements = Elements(text)
+    scripts = [a for tag, a in elements.found if tag == "script"]
+    assert scripts == [{"src": "/static/copy.js", "defer": ""}]
+    assert not elements.names() & {"img", "iframe", "object", "embed", "base", "style"}
+    for tag, attributes in elements.found:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)
+        assert attributes.get("href", "/").startswith(("/", "#")), (tag, attributes)
+    assert "62615533" not in text, "no text is evaluated as a template"
+
+
+def test_hostile_names_and_texts_stay_text() -> None:
+    changes = tuple(
+        change(
+            i, profile=f"hostile-{i}", conditions=[{"type": "Approved", "message": attack}], predicted={"text": attack}
+        )
+        for i, attack in enumerate(HOSTILE)
+    )
+    with dashboard(memory(*hostile(), changes=changes, notes=HOSTILE)) as running:
+        front = running.get("/")
+        assert front.status == 200
+        _safe(front.text)
+        assert "&lt;script&gt;" in front.text
+        for number in range(len(HOSTILE)):
+            page = running.get(f"/workflows/etl/hostile-{number}")
+            assert page.status == 200
+            _safe(page.text)
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_hostile_steps_and_queries_stay_text(attack: str) -> None:
+    flow, document = analysed(step_name=attack)
+    with dashboard(memory(flow, details={("demo", "nightly"): document})) as running:
+        for path in (
+            "/workflows/demo/nightly",
+            f"/workflows/demo/nightly?run={quote(attack)}",
+            f"/workflows/demo/nightly/compare?before={quote(attack)}&after=latest",
+            "/workflows/demo/nightly/compare",
+            f"/?q={quote(attack)}&namespace={quote(attack)}&label={quote(attack)}&sort={quote(attack)}",
+            f"/workflows/{quote(attack, safe='')}/x",
+        ):
+            page = running.get(path)
+            assert page.status in (200, 404), (path, page.text)
+            _safe(page.text)
+
+
+# --- large
+
+
+def test_ten_thousand_workflows_stay_fluent() -> None:
+    reader = memory(*(profile(i, namespace=f"team-{i % 40}") for i in range(10_000)))
+    with dashboard(reader) as running:
+        for path in ("/", "/?offset=5000", "/?sort=score&reverse=1", "/?namespace=team-7", "/api/v1/summary"):
+            begun = time.perf_counter()
+            page = running.get(path)
+            assert page.status == 200
+            assert len(page.text) < 200_000
+            print(f"{path}: {time.perf_counter() - begun:.3f} s")  # 8 s for the first, then at most 0.2

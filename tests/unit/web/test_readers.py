@@ -1,0 +1,95 @@
+"""Reading the fleet from a cluster: with the reader's own rights, not more often than needed, and honest about faults."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from concertmaster.web.readers import FRESH, STALE, ClusterReader, Unavailable
+from tests.support.controller.apiserver import Answer, Request, failure, serving
+from tests.support.web.objects import change, profile
+
+OPERATOR = ("concertmaster", "concertmaster")
+
+
+class Clock:
+    """A clock that tests turn."""
+
+    now = 1_801_360_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def answers(request: Request) -> Answer:
+    if "proxy" in request.path:
+        assert request.query["uid"] == "uid-etl-nightly-0"
+        part = request.path.rpartition("/")[2]
+        return Answer(body={"days": [{"day": "2027-01-01"}]} if part == "days" else {"recommendations": []})
+    if request.path.endswith("/workflowprofiles/nightly-0"):
+        return Answer(body=profile())
+    if request.path.endswith("/workflowprofiles/gone"):
+        return failure(404, "NotFound")
+    return Answer(body={"items": [change()] if "workflowchanges" in request.path else [profile()], "metadata": {}})
+
+
+def test_a_list_is_read_once_for_a_while_and_then_beside_the_pages() -> None:
+    clock = Clock()
+    with serving(answers) as (server, client):
+        reader = ClusterReader(client, OPERATOR, selector="team=data", clock=clock)
+        first, notes = reader.fleet()
+        assert (len(first.profiles), len(first.changes), notes) == (1, 1, ())
+        assert server.requests[0].query["labelSelector"] == "team=data"
+        reader.fleet()
+        assert len(server.requests) == 2
+        clock.now += FRESH + 1
+        assert reader.fleet()[0] is first, "the page does not wait"
+        for _ in range(200):
+            if reader.fleet()[0] is not first:
+                break
+            time.sleep(0.02)
+        assert reader.fleet()[0].now == clock.now
+
+
+def test_a_list_that_is_too_old_is_not_shown() -> None:
+    clock = Clock()
+    healthy = [True]
+    with serving(lambda r: answers(r) if healthy[0] else failure(403, "Forbidden", "no")) as (_, client):
+        reader = ClusterReader(client, OPERATOR, clock=clock)
+        reader.fleet()
+        healthy[0] = False
+        clock.now += STALE + 1
+        with pytest.raises(Unavailable, match="--namespace NAME"):
+            reader.fleet()
+
+
+def test_namespaces_are_read_one_by_one() -> None:
+    with serving(answers) as (server, client):
+        view, _ = ClusterReader(client, OPERATOR, namespaces=["a", "b"], clock=Clock()).fleet()
+        assert len(view.profiles) == 2
+        assert "/namespaces/a/" in server.requests[0].path
+
+
+def test_missing_kinds_and_rights_are_named() -> None:
+    with serving([failure(404, "NotFound")]) as (_, client), pytest.raises(Unavailable, match="not installed"):
+        ClusterReader(client, OPERATOR, clock=Clock()).fleet()
+
+    def no_changes(request: Request) -> Answer:
+        return failure(403, "Forbidden", "no changes") if "workflowchanges" in request.path else answers(request)
+
+    with serving(no_changes) as (_, client):
+        view, notes = ClusterReader(client, OPERATOR, clock=Clock()).fleet()
+        assert len(view.profiles) == 1
+        assert notes[0].startswith("WorkflowChanges could not be read")
+
+
+def test_one_workflow_comes_from_the_api_server_and_its_analysis_from_the_operator() -> None:
+    with serving(answers) as (server, client):
+        reader = ClusterReader(client, OPERATOR, clock=Clock())
+        found = reader.profile("etl", "nightly-0")
+        assert found is not None
+        assert reader.detail(found) == ({"recommendations": []}, "")
+        assert reader.days(found)["days"]
+        assert "/services/concertmaster:http/proxy/api/v1/namespaces/etl/" in server.requests[-1].path
+        assert reader.profile("etl", "gone") is None
