@@ -83,9 +83,9 @@ def test_offline_commands_of_the_readme_run() -> None:
 
 
 def test_make_targets_named_in_pages_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
-        for name in re.findall(r"`make ([a-z-]+)", page.read_text()):
+        for name in re.findall(r"`make ([a-z0-9-]+)", page.read_text()):
             assert name in targets, f"{page.relative_to(ROOT)} names make {name}"
 
 
