@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic.alias_generators import to_camel
 
-from concertmaster.core.model import ContainerFact, JobFact, PodFact
+from concertmaster.core.model import AnswerFact, ContainerFact, JobFact, PodFact
 from concertmaster.prometheus.facts.facts_file import FactsHeader, read
 
 PAGE = (Path(__file__).parents[2] / "docs" / "facts-format.md").read_text()
@@ -20,12 +20,18 @@ def test_the_example_reads(tmp_path: Path) -> None:
     (tmp_path / "example").write_text(example)
     found = read(tmp_path / "example")
     assert found.header.namespaces == ("etl",)
-    assert (len(found.objects), len(found.jobs), len(found.facts)) == (1, 1, 1)
+    assert (len(found.objects), len(found.jobs), len(found.facts), len(found.answers)) == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("## Header", FactsHeader), ("## `job`", JobFact), ("## `pod`", PodFact), ("### Containers", ContainerFact)],
+    [
+        ("## Header", FactsHeader),
+        ("## `job`", JobFact),
+        ("## `pod`", PodFact),
+        ("### Containers", ContainerFact),
+        ("## `answer`", AnswerFact),
+    ],
 )
 def test_every_key_is_described(heading: str, kind: type) -> None:
     section = re.split(r"\n##+ ", PAGE.split(heading, 1)[1], maxsplit=1)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
+from concertmaster.cli import cli
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
@@ -163,6 +166,21 @@ def test_an_agent_with_tokens_cost_and_cache_hits(client: PrometheusClient) -> N
         assert {e.step: e.extra["tokens"] for e in record.steps} == {step: t for step, (_, t) in AGENT.items()}
         assert record.makespan == pytest.approx(sum(seconds for seconds, _ in AGENT.values()))
     assert [r.outcome for r in found] == [Outcome.SUCCEEDED, Outcome.FAILED]
+
+
+def test_record_and_analyze_read_the_queries_of_a_profile(client: PrometheusClient, tmp_path: Path) -> None:
+    """The agent is known by its queries alone: there is no pod."""
+    file, profile = tmp_path / "facts", EXAMPLES / "llm-agent" / "profile.yaml"
+    source = ["--prometheus", client.source.url, "-n", NAMESPACE, "--definitions", str(profile), "--window", "1h"]
+    recorded = CliRunner().invoke(cli, ["record", str(file), *source], catch_exceptions=False)
+    assert recorded.exit_code == 0 and "values of extra metrics and queries" in recorded.output
+    for options in (source, ["--facts", str(file)]):
+        analyzed = CliRunner().invoke(cli, ["analyze", *options, "-o", "json"], catch_exceptions=False)
+        (found,) = json.loads(analyzed.output)["workflows"]
+        assert (found["runs"]["succeeded"], found["runs"]["failed"], found["successRate"]) == (1, 1, 0.5)
+        assert {s["name"] for s in found["steps"]} == set(AGENT)
+        objectives = {o["name"]: o["actual"] for o in found["objectives"]}
+        assert objectives["tokens per run"] == f"{sum(t for _, t in AGENT.values()):g}"
 
 
 def test_without_a_window_a_finished_run_would_be_invisible(client: PrometheusClient) -> None:

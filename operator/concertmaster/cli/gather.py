@@ -13,8 +13,10 @@ import click
 import yaml
 
 from concertmaster import settings
+from concertmaster.cli import answers
 from concertmaster.cli.errors import UserError
-from concertmaster.core.model import JobFact, PodFact
+from concertmaster.cli.policies import Policies
+from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.engines.define import define_all
 from concertmaster.engines.labels import labels_in_use
 
@@ -29,6 +31,7 @@ class Facts:
     jobs: tuple[JobFact, ...]
     objects: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
+    answers: tuple[AnswerFact, ...] = ()
     blind: tuple[tuple[float, float], ...] = ()  # spans of which the store has nothing: not seen, rather than quiet
 
 
@@ -84,7 +87,11 @@ def from_prometheus(
     from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 
     until = time.time() if now is None else now
-    labels = labels_in_use(define_all(objects, cluster_namespaces=namespaces).definitions, undeclared=True)
+    definitions = define_all(objects, cluster_namespaces=namespaces).definitions
+    labels = labels_in_use(definitions, undeclared=True)
+    policies = Policies(objects)
+    asking = [(d, policies.metrics(d)) for d in definitions]
+    told: list[AnswerFact] = []
     pods: dict[str, PodFact] = {}
     jobs: dict[tuple[str, str], JobFact] = {}
     missing: dict[str, None] = {}
@@ -106,6 +113,8 @@ def from_prometheus(
                 blind += [(chunk.since, chunk.complete_until)] if chunk.blind else []
                 done = (until - chunk.since) / window
                 progress(f"reading {source.url}: {min(1.0, done):.0%} of the window, {len(pods)} pods")
+            told, problems = answers.ask(client, asking, until - window, until)
+            missing |= dict.fromkeys(problems)
     except MetricsError as error:
         raise UserError(str(error)) from None
     finally:
@@ -117,6 +126,7 @@ def from_prometheus(
         tuple(jobs.values()),
         tuple(objects),
         tuple(missing),
+        tuple(told),
         tuple(reversed(blind)),
     )
 
@@ -138,6 +148,7 @@ def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:
         recording.jobs,
         tuple(merged.values()),
         header.notes,
+        recording.answers,
         tuple((span.since, span.until) for span in header.blind),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,23 +12,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from concertmaster import engines
-from concertmaster.api.discovery import KIND_SHORT, profile_name
-from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
-from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.api.policy import select
-from concertmaster.api.resolve import resolve
-from concertmaster.cli import gather, options
+from concertmaster.cli import answers, gather, options
 from concertmaster.cli.errors import UserError
+from concertmaster.cli.policies import Policies
 from concertmaster.core import pipeline, text
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.changes.admission.quotas import quota_of
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
-from concertmaster.core.model.policy import Policy
+from concertmaster.core.model.metrics import with_metrics
 from concertmaster.history import HistoryError
 from concertmaster.history.daily import open_readonly
 from concertmaster.report import markdown, tables
@@ -182,16 +178,9 @@ def examine(
     left = [p for p in facts.pods if p.uid not in placed]
     known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
     assignment = engines.assign(facts.pods, known, job_owners=job_owners)
-    policies = _Policies(facts.objects)
+    policies = Policies(facts.objects)
     workflows: list[ExaminedWorkflow] = []
-    records = {
-        definition.key: [
-            record
-            for run, executions in assignment.executions.get(definition.key, {}).items()
-            for record in engines.build_runs(definition.key, run, executions, definition, as_of=facts.until)
-        ]
-        for definition in known
-    }
+    records = {d.key: _records(d, assignment.executions.get(d.key, {}), facts, policies) for d in known}
     quotas = _quotas(facts.objects)
     fleet = pipeline.fleet_of(((d, records[d.key]) for d in known), facts.until)
     for definition in known:
@@ -215,6 +204,26 @@ def examine(
     yield from workflows
 
 
+def _records(
+    definition: WorkflowDefinition,
+    placed: Mapping[str, Sequence[StepExecution]],
+    facts: gather.Facts,
+    policies: Policies,
+) -> list[RunRecord]:
+    """The runs of one workflow: its pods, and what users' queries say of them."""
+    mine = answers.of_workflow(facts.answers, definition.key)
+    executions = {run: list(rows) for run, rows in placed.items()}
+    for run, rows in answers.executions(definition, mine).items():
+        executions.setdefault(run, []).extend(rows)
+    built = (
+        record
+        for run, rows in executions.items()
+        for record in engines.build_runs(definition.key, run, rows, definition, as_of=facts.until)
+    )
+    values = answers.metrics(mine, policies.metrics(definition))
+    return [with_metrics(record, values) for record in built]
+
+
 def _quotas(objects: Sequence[Mapping[str, Any]]) -> dict[str, list[ResourceQuota]]:
     """The ResourceQuotas among the objects, by namespace."""
     quotas: dict[str, list[ResourceQuota]] = {}
@@ -222,62 +231,6 @@ def _quotas(objects: Sequence[Mapping[str, Any]]) -> dict[str, list[ResourceQuot
         if raw.get("kind") == "ResourceQuota" and (quota := quota_of(raw)) is not None:
             quotas.setdefault(str((raw.get("metadata") or {}).get("namespace") or "default"), []).append(quota)
     return quotas
-
-
-class _Policies:
-    """The policies and profiles among the objects, applied as the operator would apply them."""
-
-    def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
-        self._policies: list[OptimizationPolicy] = []
-        self._cluster: list[ClusterOptimizationPolicy] = []
-        self._profiles: list[WorkflowProfile] = []
-        for raw in objects:
-            kind = raw.get("kind")
-            try:
-                if kind == "OptimizationPolicy":
-                    self._policies.append(OptimizationPolicy.model_validate(raw))
-                elif kind == "ClusterOptimizationPolicy":
-                    self._cluster.append(ClusterOptimizationPolicy.model_validate(raw))
-                elif kind == "WorkflowProfile":
-                    self._profiles.append(WorkflowProfile.model_validate(raw))
-            except ValueError as error:
-                name = (raw.get("metadata") or {}).get("name")
-                raise UserError(f"{kind} {name} cannot be used: {' '.join(str(error).split())}") from None
-
-    def profile_of(self, definition: WorkflowDefinition) -> str:
-        """The name of the workflow's profile: a given one's, else what discovery would call it."""
-        given = next((p for p in self._profiles if _describes(p, definition)), None)
-        if given is not None:
-            return given.metadata.name
-        key = definition.key
-        return profile_name(key.kind, key.name) if key.kind in KIND_SHORT else key.name
-
-    def of(self, definition: WorkflowDefinition, window: float | None, min_runs: int | None) -> Policy:
-        """The policy in force, or the defaults; a window and a number of runs of the command line win."""
-        key = definition.key
-        profile = next((p for p in self._profiles if _describes(p, definition)), None)
-        stand_in = profile or WorkflowProfile.model_validate(
-            {
-                "metadata": {"name": key.name, "namespace": key.namespace, "labels": dict(definition.labels)},
-                "spec": {"runSelector": {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "x"}},
-            }
-        )
-        winner = select(stand_in, self._policies, self._cluster, {}).winner
-        policy = resolve(profile, winner)
-        analysis = policy.analysis if window is None else replace(policy.analysis, window_seconds=window)
-        if min_runs is not None:
-            analysis = replace(analysis, min_runs=min_runs)
-        return replace(policy, analysis=analysis)
-
-
-def _describes(profile: WorkflowProfile, definition: WorkflowDefinition) -> bool:
-    key = definition.key
-    if (profile.metadata.namespace or "default") != key.namespace:
-        return False
-    target = profile.spec.workflow_ref
-    if target is not None:
-        return (target.kind, target.name) == (key.kind, key.name)
-    return (key.kind, key.name) == ("WorkflowProfile", profile.metadata.name)
 
 
 def _render(views: list[dict[str, Any]], output: str) -> str:

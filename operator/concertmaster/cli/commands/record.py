@@ -21,8 +21,9 @@ POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
 def command(file: Path, source: options.SourceOptions, span: options.Span) -> None:
     """Write the facts of all runs that ended in the window to FILE (gzip when it ends in .gz).
 
-    The file holds names, times, sizes and reasons. Of the objects it keeps structure and resources: no environments,
-    arguments, scripts, parameter values or annotations. The format is described in docs/facts-format.md.
+    The file holds names, times, sizes and reasons, and what the queries of given profiles and policies say. Of the
+    objects it keeps structure and resources: no environments, arguments, scripts, parameter values or annotations. The
+    format is described in docs/facts-format.md.
     """
     from concertmaster.prometheus.facts import facts_file
 
@@ -39,7 +40,8 @@ def command(file: Path, source: options.SourceOptions, span: options.Span) -> No
         blind=tuple(facts_file.FactsSpan(*span) for span in facts.blind),
     )
     try:
-        count = facts_file.write(file, header, facts.objects, facts.pods, facts.jobs)
+        count = facts_file.write(file, header, facts.objects, facts.pods, facts.jobs, facts.answers)
     except facts_file.FactsFileError as error:
         raise UserError(str(error)) from None
-    click.echo(f"{file}: {count} pods, {len(facts.objects)} objects")
+    told = f", {len(facts.answers)} values of extra metrics and queries" if facts.answers else ""
+    click.echo(f"{file}: {count} pods, {len(facts.objects)} objects{told}")

@@ -20,7 +20,7 @@ from concertmaster.core.model.definitions import (
 )
 from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
 from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, Severity, Verdict
-from concertmaster.core.model.facts import ContainerFact, JobFact, PodFact
+from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact
 from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import ITEM_JOIN, Outcome, RunRecord, Source, StepExecution, without_pauses
@@ -30,6 +30,7 @@ __all__ = [
     "POD",
     "TASK",
     "UNKNOWN_STEP",
+    "AnswerFact",
     "Category",
     "ContainerFact",
     "ContainerSpec",

@@ -97,6 +97,24 @@ class JobFact:
     finished: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerFact:
+    """One value that a user's query gave for a run of a workflow.
+
+    ``query`` is the name of an extra metric, or of a step without pods the field of the profile that holds the query
+    (durationQuery, outcomeQuery ...). ``seen``: when that was asked, by which time the step had ended.
+    """
+
+    namespace: str
+    kind: str
+    workflow: str
+    query: str
+    run: str
+    value: float
+    step: str = ""
+    seen: float | None = None
+
+
 def owners_of_jobs(jobs: Iterable[JobFact]) -> dict[tuple[str, str], tuple[str, str]]:
     """(namespace, Job) to the owner's (kind, name), where it has one."""
     return {

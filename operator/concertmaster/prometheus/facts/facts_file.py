@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-from concertmaster.core.model import JobFact, PodFact
+from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.prometheus.facts.facts_codec import CodecError, decode, encode
 
 FORMAT = "concertmaster-facts"
 VERSION = 1
 LONGEST_LINE = 8 << 20  # bytes; a Kubernetes object is at most 1.5 MiB
 
-Item = dict[str, Any] | JobFact | PodFact
+Item = dict[str, Any] | JobFact | PodFact | AnswerFact
 
 _T = TypeVar("_T")
 
@@ -64,6 +64,7 @@ class Recording:
     objects: tuple[dict[str, Any], ...] = ()
     jobs: tuple[JobFact, ...] = ()
     facts: tuple[PodFact, ...] = ()
+    answers: tuple[AnswerFact, ...] = ()
 
 
 def write(
@@ -72,6 +73,7 @@ def write(
     objects: Iterable[Mapping[str, Any]],
     facts: Iterable[PodFact],
     jobs: Iterable[JobFact] = (),
+    answers: Iterable[AnswerFact] = (),
 ) -> int:
     """Write a file (gzip when its name ends in .gz) in one step: an interrupted run leaves no half file.
 
@@ -96,6 +98,9 @@ def write(
             for fact in facts:
                 _put(out, {"pod": encode(fact)})
                 counts["pods"] += 1
+            for answer in answers:
+                _put(out, {"answer": encode(answer)})
+                counts["answers"] = counts.get("answers", 0) + 1
             _put(out, {"end": counts})
         temporary.chmod(0o644)
         temporary.replace(target)
@@ -116,14 +121,17 @@ def read(path: str | Path) -> Recording:
     objects: list[dict[str, Any]] = []
     jobs: list[JobFact] = []
     facts: list[PodFact] = []
+    answers: list[AnswerFact] = []
     for item in items:
         if isinstance(item, PodFact):
             facts.append(item)
+        elif isinstance(item, AnswerFact):
+            answers.append(item)
         elif isinstance(item, JobFact):
             jobs.append(item)
         else:
             objects.append(item)
-    return Recording(header, tuple(objects), tuple(jobs), tuple(facts))
+    return Recording(header, tuple(objects), tuple(jobs), tuple(facts), tuple(answers))
 
 
 def stream(path: str | Path) -> tuple[FactsHeader, Iterator[Item]]:
@@ -148,7 +156,7 @@ def _items(source: Path, lines: Iterator[tuple[int, Any]]) -> Iterator[Item]:
     for number, line in lines:
         where = f"{source}, line {number}"
         if not isinstance(line, dict) or len(line) != 1:
-            raise FactsFileError(f"{where}: must be an object with one key of object, job, pod, end.")
+            raise FactsFileError(f"{where}: must be an object with one key of object, job, pod, answer, end.")
         ((kind, content),) = line.items()
         if kind == "end":
             if content != counts:
@@ -167,13 +175,16 @@ def _items(source: Path, lines: Iterator[tuple[int, Any]]) -> Iterator[Item]:
         elif kind == "job":
             counts["jobs"] += 1
             yield _fact(JobFact, content, where, kind)
+        elif kind == "answer":
+            counts["answers"] = counts.get("answers", 0) + 1
+            yield _fact(AnswerFact, content, where, kind)
         elif kind == "object":
             counts["objects"] += 1
             if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
                 raise FactsFileError(f"{where}: object has no kind. It must be a Kubernetes object.")
             yield content
         else:
-            raise FactsFileError(f"{where}: has the unknown key {kind!r}; known are object, job, pod, end.")
+            raise FactsFileError(f"{where}: has the unknown key {kind!r}; known are object, job, pod, answer, end.")
     raise FactsFileError(
         f"{source}, line {number}: the file stops here without its end line: it was cut off. Record again."
     )

@@ -214,7 +214,7 @@ def test_how_a_step_without_pods_ended_is_what_its_query_says(
 ) -> None:
     d = graph(step("plan", **QUERIES), step("act", "plan", **queries))
     rows = [asked(d, "plan", duration=5.0, outcome=1.0), asked(d, "act", duration=20.0, **answers)]
-    record = build_run(d.key, "r1", rows, d)
+    record = build_run(d.key, "r1", rows, d, as_of=501.0)
     assert ([e.outcome for e in record.steps if e.step == "act"], record.outcome) == ([step_outcome], run_outcome)
     analysis = analyze(d, [record], now=record.end or 0.0)
     assert (analysis.success_rate is None) is (run_outcome is Outcome.ENDED)

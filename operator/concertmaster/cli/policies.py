@@ -1,0 +1,77 @@
+"""Policies and profiles given as files or recorded, applied as the operator would apply them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.api.discovery import KIND_SHORT, profile_name
+from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
+from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.api.policy import select
+from concertmaster.api.resolve import resolve
+from concertmaster.cli.errors import UserError
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.policy import Policy
+
+
+class Policies:
+    """The policies and profiles among the objects, applied as the operator would apply them."""
+
+    def __init__(self, objects: Sequence[Mapping[str, Any]]) -> None:
+        self._policies: list[OptimizationPolicy] = []
+        self._cluster: list[ClusterOptimizationPolicy] = []
+        self._profiles: list[WorkflowProfile] = []
+        for raw in objects:
+            kind = raw.get("kind")
+            try:
+                if kind == "OptimizationPolicy":
+                    self._policies.append(OptimizationPolicy.model_validate(raw))
+                elif kind == "ClusterOptimizationPolicy":
+                    self._cluster.append(ClusterOptimizationPolicy.model_validate(raw))
+                elif kind == "WorkflowProfile":
+                    self._profiles.append(WorkflowProfile.model_validate(raw))
+            except ValueError as error:
+                name = (raw.get("metadata") or {}).get("name")
+                raise UserError(f"{kind} {name} cannot be used: {' '.join(str(error).split())}") from None
+
+    def profile_of(self, definition: WorkflowDefinition) -> str:
+        """The name of the workflow's profile: a given one's, else what discovery would call it."""
+        given = next((p for p in self._profiles if _describes(p, definition)), None)
+        if given is not None:
+            return given.metadata.name
+        key = definition.key
+        return profile_name(key.kind, key.name) if key.kind in KIND_SHORT else key.name
+
+    def metrics(self, definition: WorkflowDefinition) -> tuple[ExtraMetric, ...]:
+        """The extra metrics of a workflow."""
+        return self.of(definition).extra_metrics
+
+    def of(self, definition: WorkflowDefinition, window: float | None = None, min_runs: int | None = None) -> Policy:
+        """The policy in force, or the defaults; a window and a number of runs of the command line win."""
+        key = definition.key
+        profile = next((p for p in self._profiles if _describes(p, definition)), None)
+        stand_in = profile or WorkflowProfile.model_validate(
+            {
+                "metadata": {"name": key.name, "namespace": key.namespace, "labels": dict(definition.labels)},
+                "spec": {"runSelector": {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "x"}},
+            }
+        )
+        winner = select(stand_in, self._policies, self._cluster, {}).winner
+        policy = resolve(profile, winner)
+        analysis = policy.analysis if window is None else replace(policy.analysis, window_seconds=window)
+        if min_runs is not None:
+            analysis = replace(analysis, min_runs=min_runs)
+        return replace(policy, analysis=analysis)
+
+
+def _describes(profile: WorkflowProfile, definition: WorkflowDefinition) -> bool:
+    key = definition.key
+    if (profile.metadata.namespace or "default") != key.namespace:
+        return False
+    target = profile.spec.workflow_ref
+    if target is not None:
+        return (target.kind, target.name) == (key.kind, key.name)
+    return (key.kind, key.name) == ("WorkflowProfile", profile.metadata.name)
