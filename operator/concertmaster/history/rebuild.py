@@ -104,12 +104,23 @@ def _began_with(run: RunRecord, end: RunRecord) -> bool:
 
 def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:
     """``live`` with what the metrics say about its pods: usage, node, and the pods' own times."""
-    by_pod = {e.pod: e for e in rows if e.pod}
-    steps = tuple(_joined(e, by_pod.get(e.pod or "")) for e in live.steps)
+    by_pod: dict[str, list[StepExecution]] = {}
+    for e in rows:
+        if e.pod:
+            by_pod.setdefault(e.pod, []).append(e)
+    steps = tuple(_joined(e, _nearest(e, by_pod.get(e.pod or "", ()))) for e in live.steps)
     start, end = span(steps)
     return replace(
         live, steps=steps, start=start if start is not None else live.start, end=end if end is not None else live.end
     )
+
+
+def _nearest(live: StepExecution, seen: Sequence[StepExecution]) -> StepExecution | None:
+    """Of the pods of one name the one a live execution is about: the node of a retried Workflow has its pod made again."""
+    if len(seen) < 2:
+        return seen[0] if seen else None
+    at = live.finished if live.finished is not None else live.created
+    return min(seen, key=lambda e: abs((e.finished or e.created or 0.0) - (at or 0.0)))
 
 
 def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
+from concertmaster.history.rebuild import join
 from concertmaster.history.store import Store
 from tests.support.builders import KEY, run_record
 
@@ -74,3 +76,15 @@ def test_a_run_read_once_more_with_all_its_steps_has_no_pause(store: Store) -> N
     store.add({}, records=[record(Outcome.SUCCEEDED, EXTRACT)])
     store.add({}, records=[record(Outcome.SUCCEEDED, EXTRACT, pod("load", 400, 50))])
     assert the_run(store).makespan == 450
+
+
+def test_the_pod_made_again_under_its_name_is_joined(store: Store) -> None:
+    """Argo names a pod after its node: of a retried node there are two of one name, and the last is the node's."""
+    lived = [
+        replace(e, pod="etl-1-load-123", uid=uid) for e, uid in ((FAILED.steps[1], "one"), (RETRIED.steps[1], "two"))
+    ]
+    live = replace(RETRIED, steps=(EXTRACT, replace(RETRIED.steps[1], pod="etl-1-load-123")))
+    for order in (lived, lived[::-1]):
+        joined = join(live, order)
+        assert [(e.uid, e.outcome) for e in joined.steps] == [(None, Outcome.SUCCEEDED), ("two", Outcome.SUCCEEDED)]
+        assert joined.end == RETRIED.end

@@ -221,7 +221,7 @@ def analyze(
     bare = [_step(name, definition.graph, by_step.get(name, []), on_path.get(name)) for name in names]
     means = summarize([s.duration.mean for s in bare])
     steps = tuple(replace(s, marks=_marks(s, means, options)) for s in bare)
-    makespan = summarize([r.makespan for r in good if r.makespan is not None])
+    makespan = summarize([r.run_time for r in good if r.run_time is not None])
     queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
     cost = summarize_cost(finished, pricing)
     succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in finished)

@@ -132,6 +132,17 @@ class RunRecord:
         return max(0.0, self.end - self.start)
 
     @property
+    def run_time(self) -> float | None:
+        """Seconds the run took as its engine saw it: the makespan, with what only a live record knows before the first pod
+        and after the last one (suspended and cached steps). Records of both sources compare by ``makespan`` alone."""
+        if self.start is None or self.end is None or self.source is not Source.LIVE:
+            return self.makespan
+        beside = [e for e in self.steps if e.pod is None and e.outcome is not Outcome.SKIPPED]
+        begin = min([self.start, *(e.created for e in beside if e.created is not None)])
+        end = max([self.end, *(e.finished for e in beside if e.finished is not None)])
+        return max(0.0, end - begin)
+
+    @property
     def queue_time(self) -> float | None:
         """Longest wait of the run's pods for a node, in seconds; None when no pod tells it."""
         waits = [e.scheduled - e.created for e in self.steps if e.scheduled is not None and e.created is not None]

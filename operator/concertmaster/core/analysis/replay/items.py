@@ -2,7 +2,8 @@
 
 A step inside a fan-out is not one barrier. Where two steps lie inside the same fan-out, or where the observed times say
 that each item of one waited for its own item of the other only, the steps are taken apart into one place per item, so that
-edges, critical chain and replay follow the items.
+edges, critical chain and replay follow the items. The rounds of a template that is retried as a whole are told apart in the
+same way: its second round begins when the first has failed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from concertmaster.core.analysis.replay.layout import Layout
+from concertmaster.core.analysis.graph import topological_order
+from concertmaster.core.analysis.replay.layout import Layout, Retried
 from concertmaster.core.model import ITEM_JOIN, StepExecution
 
 # Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
@@ -42,18 +44,61 @@ class Places:
 
 def places(layout: Layout, grouped: Sequence[Sequence[Row]]) -> Places:
     """``layout`` with its executions, ``grouped`` by step, taken apart by item where items go their own ways."""
-    links = _links(layout, grouped)
-    if not links:
+    again = _again(layout, grouped)
+    links = _links(layout, grouped, again)
+    if not links and not again:
         return Places(layout.names, layout.waits, grouped, layout.places)
     depth = _depths(links)
+    for step, around in again.items():
+        depth[step] = max(depth.get(step, 0), around.items + 1)
     built = _Built()
     for step, name in enumerate(layout.names):
         by_group: dict[Group | None, list[Row]] = {}
         for row in grouped[step]:
-            by_group.setdefault(_group(row, depth[step]) if step in depth else None, []).append(row)
+            group = _group(row, depth[step], again.get(step)) if step in depth else None
+            by_group.setdefault(group, []).append(row)
         for group, rows in (by_group or {None: []}).items():
-            built.add(step, name, group, rows, _waits(built, layout, links, step, group))
+            built.add(step, name, group, rows, () if again else _waits(built, layout, links, step, group))
+    if again:
+        _wait_by_round(built, layout, links, again)
     return Places(built.names, built.waits, built.rows, {n: tuple(p) for n, p in built.index.items()})
+
+
+def _again(layout: Layout, grouped: Sequence[Sequence[Row]]) -> dict[int, Retried]:
+    """Steps inside a template that was retried in this run."""
+    twice = {
+        around
+        for around, rows in zip(layout.retried, grouped, strict=False)
+        if around is not None and any(row.execution.attempt for row in rows)
+    }
+    return {step: around for step, around in enumerate(layout.retried) if around is not None and around in twice}
+
+
+def _wait_by_round(
+    built: _Built, layout: Layout, links: Mapping[tuple[int, int], int], again: Mapping[int, Retried]
+) -> None:
+    """What each place waits for, when all are known: the first steps of a round wait for the round before. The places are
+    put into an order in which none waits for a later one."""
+    waits: list[tuple[int, ...]] = []
+    for step, group in built.origin:
+        found = _waits(built, layout, links, step, group)
+        around = again.get(step)
+        if around is not None and group is not None and len(group) > around.items:
+            inside = [s for s, other in again.items() if other == around]
+            if not any(before in inside for before in layout.waits[step]):
+                number = int(group[around.items])
+                earlier = (*group[: around.items], str(number - 1))
+                found = (
+                    (*found, *(p for s in inside for p in built.by_prefix.get((s, earlier), ()))) if number else found
+                )
+        waits.append(tuple(dict.fromkeys(found)))
+    order = topological_order(waits)
+    places_in_order = [*order.order, *order.cyclic]
+    new = {old: at for at, old in enumerate(places_in_order)}
+    built.waits = [tuple(new[w] for w in waits[old] if new[w] < at) for at, old in enumerate(places_in_order)]
+    built.names = [built.names[old] for old in places_in_order]
+    built.rows = [built.rows[old] for old in places_in_order]
+    built.index = {name: sorted(new[p] for p in at) for name, at in built.index.items()}
 
 
 @dataclass(slots=True)
@@ -66,11 +111,13 @@ class _Built:
     index: dict[str, list[int]] = field(default_factory=dict)
     of_step: dict[int, list[int]] = field(default_factory=dict)
     by_prefix: dict[tuple[int, Group], list[int]] = field(default_factory=dict)
+    origin: list[tuple[int, Group | None]] = field(default_factory=list)
 
     def add(self, step: int, name: str, group: Group | None, rows: Sequence[Row], waits: tuple[int, ...]) -> None:
         place = len(self.names)
         self.names.append(name)
         self.rows.append(rows)
+        self.origin.append((step, group))
         self.waits.append(waits)
         self.index.setdefault(name, []).append(place)
         self.of_step.setdefault(step, []).append(place)
@@ -99,14 +146,18 @@ def _waits(
     return tuple(found)
 
 
-def _links(layout: Layout, grouped: Sequence[Sequence[Row]]) -> dict[tuple[int, int], int]:
-    """By (step, step it waits for): the number of items, outermost first, the two have in common."""
+def _links(
+    layout: Layout, grouped: Sequence[Sequence[Row]], again: Mapping[int, Retried]
+) -> dict[tuple[int, int], int]:
+    """By (step, step it waits for): the number of items, outermost first, the two have in common; the round of a template
+    that was retried counts as one."""
     links: dict[tuple[int, int], int] = {}
     for step, (waits, shared) in enumerate(zip(layout.waits, layout.shared, strict=True)):
-        if not any(row.execution.item is not None for row in grouped[step]):
+        if step not in again and not any(row.execution.item is not None for row in grouped[step]):
             continue
         for before, known in zip(waits, shared, strict=True):
             number = known if known is not None else int(_by_item(grouped[step], grouped[before]))
+            number += step in again and again.get(before) == again[step]
             if number:
                 links[step, before] = number
     return links
@@ -132,9 +183,12 @@ def _by_item(after: Sequence[Row], before: Sequence[Row]) -> bool:
     )
 
 
-def _group(row: Row, depth: int) -> Group:
+def _group(row: Row, depth: int, around: Retried | None = None) -> Group:
     item = row.execution.item
-    return tuple(item.split(ITEM_JOIN)[:depth]) if item is not None else ()
+    levels = item.split(ITEM_JOIN) if item is not None else []
+    if around is not None:
+        levels.insert(around.items, str(row.execution.attempt))
+    return tuple(levels[:depth])
 
 
 def _depths(links: Mapping[tuple[int, int], int]) -> dict[int, int]:

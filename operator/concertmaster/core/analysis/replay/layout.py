@@ -18,9 +18,18 @@ Taken = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """A template of several steps that is retried as a whole: its place in the names, and the fan-outs it lies in."""
+
+    path: tuple[str, ...]
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The steps in topological order; ``waits[i]`` are the positions step i may have to wait for, and ``shared[i]`` how many
-    fan-outs each of them lies in together with it (None: not declared). ``places`` is ``index`` in the form of a run."""
+    fan-outs each of them lies in together with it (None: not declared). ``places`` is ``index`` in the form of a run.
+    ``retried[i]`` is the group of steps that is retried as a whole around step i."""
 
     names: tuple[str, ...]
     waits: tuple[tuple[int, ...], ...]
@@ -29,6 +38,7 @@ class Layout:
     problems: tuple[str, ...]
     shared: tuple[tuple[int | None, ...], ...]
     places: Mapping[str, tuple[int, ...]]
+    retried: tuple[Retried | None, ...] = ()
 
 
 def taken(run: RunRecord) -> Taken:
@@ -73,7 +83,17 @@ def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()
         tuple(_shared_items(specs[names[i]], specs[names[p]]) for p in above) for i, above in enumerate(waits)
     )
     places = {name: (i,) for name, i in index.items()}
-    return Layout(names, waits, index, _declared_limits(graph), tuple(problems), shared, places)
+    retried = tuple(_retried(specs[name]) for name in names)
+    return Layout(names, waits, index, _declared_limits(graph), tuple(problems), shared, places, retried)
+
+
+def _retried(spec: StepSpec) -> Retried | None:
+    """The one template around a step that the engine retries, where the numbers of attempts are its alone."""
+    numbered = [i for i, piece in enumerate(spec.path) if piece.attempts]
+    if len(numbered) != 1 or numbered[0] == len(spec.path) - 1:
+        return None
+    pieces = spec.path[: numbered[0] + 1]
+    return Retried(tuple(piece.text for piece in pieces), sum(piece.items != () for piece in pieces))
 
 
 def _shared_items(one: StepSpec, other: StepSpec) -> int | None:

@@ -43,7 +43,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         if spec is None or spec.waits or spec.daemon or spec.has_timeout is None:
             continue
         if of_run:
-            spans = [(r.makespan, r.outcome.value == "Succeeded") for r in analysis.runs if r.makespan is not None]
+            spans = [(r.run_time, r.outcome.value == "Succeeded") for r in analysis.runs if r.run_time is not None]
             yield _Times(step, spec, [s for s, ok in spans if ok], [s for s, _ in spans])
             continue
         rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
@@ -185,7 +185,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     if not limits:
         return None
     names = [evidence.title(n) for n in limits]
-    longest = max(r.makespan or 0.0 for r in evidence.analysis.runs)
+    longest = max(r.run_time or 0.0 for r in evidence.analysis.runs)
     return Finding(
         action=f"Give {text.listing(names)} a time limit",
         because=(

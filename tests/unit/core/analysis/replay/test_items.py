@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, step_drag
@@ -112,3 +114,43 @@ def test_nested_fan_outs_wait_for_the_items_they_share() -> None:
     chain = [(a.step, a.item) for a in critical_chain(executed(record, spec))]
     assert chain == [("fan.split", "1:b"), ("fan.part", "1:b / 1"), ("fan.join", "1:b")]
     assert step_drag(executed(record, spec)) == {"fan.split": 70.0 + 10.0, "fan.part": 30.0, "fan.join": 5.0}
+
+
+BLOCK = NameSegment(".block", (), True)
+# one, two | one, two again | then z; the first round fails.
+ROUNDS = WorkflowGraph(
+    (
+        StepSpec("a", path=(NameSegment(".a"),)),
+        StepSpec("block.one", ("a",), path=(BLOCK, NameSegment(".one"))),
+        StepSpec("block.two", ("block.one",), path=(BLOCK, NameSegment(".two"))),
+        StepSpec("z", ("block.two",), path=(NameSegment(".z"),)),
+    )
+)
+
+
+def test_rounds_of_a_template_that_is_retried_as_a_whole_follow_each_other() -> None:
+    times = [("a", 0, 0, 10), ("block.one", 0, 10, 30), ("block.two", 0, 40, 5), ("block.one", 1, 45, 20)]
+    times += [("block.two", 1, 65, 7), ("z", 0, 72, 10)]
+    rows = [replace(execution(step, None, begin, seconds), attempt=n) for step, n, begin, seconds in times]
+    made = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 82, source=Source.LIVE), ROUNDS)
+    assert made.problems == ()
+    assert [(a.step, a.attempt) for a in critical_chain(made)] == [(step, n) for step, n, _, _ in times]
+    assert made.replayed == made.makespan == 82
+    assert step_drag(made) == {"a": 10.0, "block.one": 50.0, "block.two": 12.0, "z": 10.0}
+
+
+def test_rounds_inside_a_fan_out_are_those_of_their_item() -> None:
+    block = NameSegment(".block", ("0:x", "1:y"), True)
+    graph = WorkflowGraph(
+        (
+            StepSpec("block.one", fan_out=True, path=(block, NameSegment(".one"))),
+            StepSpec("block.two", ("block.one",), fan_out=True, path=(block, NameSegment(".two"))),
+        )
+    )
+    times = [("one", "0:x", 0, 0, 10), ("two", "0:x", 0, 10, 10), ("one", "1:y", 0, 0, 40), ("two", "1:y", 0, 40, 10)]
+    times += [("one", "0:x", 1, 20, 10), ("two", "0:x", 1, 30, 60)]
+    rows = [replace(execution(f"block.{step}", item, begin, s), attempt=n) for step, item, n, begin, s in times]
+    made = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 90, source=Source.LIVE), graph)
+    chain = [(a.step, a.item, a.attempt) for a in critical_chain(made)]
+    assert chain == [(f"block.{s}", "0:x", n) for n in (0, 1) for s in ("one", "two")]
+    assert made.replayed == made.makespan == 90
