@@ -108,6 +108,12 @@ chaos: $(READY) ## hostile objects, noisy neighbours, failing stores against an 
 	@nice -n 5 $(BIN)/python -m benchmarks.chaos
 	@$(BIN)/python -m benchmarks.page
 
+bench-torture: $(READY) ## awkward workflows on the real controllers against the engines' own status (15 minutes for each Argo)
+	@$(BIN)/python -m testbed build engines
+	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.torture
+	@test -z "$$ARGO_V4_ARCHIVE" || CONCERTMASTER_TESTBED_ARGO=v4 $(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.torture
+	@$(BIN)/python -m benchmarks.page
+
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
 	@$(BIN)/python -m benchmarks.campaigns
 	@$(BIN)/python -m benchmarks.moved
@@ -122,4 +128,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes chaos lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes bench-torture chaos lock clean

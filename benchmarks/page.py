@@ -14,6 +14,7 @@ from benchmarks import campaigns, fleet, loop, moved
 from benchmarks.advice import report as advice
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
+from benchmarks.torture import report as torture
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
@@ -58,7 +59,7 @@ def page(result: dict[str, Any]) -> str:
 
 def _campaigns() -> list[str]:
     """What the last `make bench-changes`, `make bench-advice` and `make chaos` measured, as lines of the page."""
-    parts = [part for part in (campaigns, moved, loop, advice, chaos) if part.RESULT.is_file()]
+    parts = [part for part in (campaigns, moved, loop, advice, chaos, torture) if part.RESULT.is_file()]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 

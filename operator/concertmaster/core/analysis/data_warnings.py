@@ -56,7 +56,9 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord]) ->
         return ""
     # Of some pods history knows the template only: that is no oddity while a step runs it.
     known = {s.name for s in definition.graph.steps} | {f"{_TEMPLATE}{s.template}" for s in definition.graph.steps}
-    strange = Counter(e.step for run in runs for e in run.steps if e.step not in known)
+    ran = Counter(e.step for run in runs for e in run.steps if e.pod is not None and e.step not in known)
+    # A later round of a recursion has a longer name.
+    strange = {name: pods for name, pods in ran.items() if definition.graph.declaring(name) is None}
     if not strange:
         return ""
     names = text.listing([name.removeprefix(_TEMPLATE) for name in sorted(strange)], 3)

@@ -29,7 +29,7 @@ class Links:
             for child in node.children:
                 self._parents.setdefault(child, []).append(self._pod_of(node))
             if node.kind == "Retry":
-                tries = [c for c in node.children if c in nodes and not nodes[c].hooked]
+                tries = self._tries(node)
                 self._earlier.update(zip(tries[1:], tries, strict=False))
             if node.hooked:
                 base = re.sub(r"\.(onExit|hooks\.[^.]+)$", "", node.name)
@@ -59,13 +59,17 @@ class Links:
         node = self._nodes[identity]
         if node.hooked or identity in self._earlier:
             return
-        yield from (p for p in self._parents.get(identity, ()) if p.composite)
+        for parent in self._parents.get(identity, ()):
+            # What follows a retry that failed hangs on it too, but did wait for it.
+            if parent.composite and (parent.kind != "Retry" or _inside(node.name, parent.name)):
+                yield parent
 
     def _join(self, identity: str) -> _Waited:
         node = self._nodes[identity]
         earlier = self._nodes.get(self._earlier.get(identity, ""))
         if earlier is not None:
-            return earlier.finished, frozenset({".".join(earlier.key)})
+            failed = self._exits(earlier) or [earlier]
+            return earlier.finished, frozenset(".".join(leaf.key) for leaf in failed)
         parents = self._parents.get(identity, ())
         if not parents:
             return node.started, frozenset()
@@ -111,13 +115,29 @@ class Links:
             if not current.composite:
                 nodes[current.id] = current
             elif current.kind == "Retry":
-                todo += [c for c in current.children if not self._hooked(c)][-1:]
+                todo += self._tries(current)[-1:]
             elif current.kind == "TaskGroup":
                 todo += [c for c in current.children if not self._hooked(c)]
             else:
                 outbound = current.raw.get("outboundNodes")
-                todo += [str(o) for o in outbound] if isinstance(outbound, list) else []
+                todo += [str(o) for o in outbound] if isinstance(outbound, list) else self._held(current)
         return list(nodes.values())
+
+    def _tries(self, node: Node) -> list[str]:
+        """Attempts of a retry; what follows one that failed hangs on it as well."""
+        found = (self._nodes[c] for c in node.children if not self._hooked(c))
+        return [c.id for c in found if c.name.startswith(f"{node.name}(")]
+
+    def _held(self, node: Node) -> list[str]:
+        """All that a composite holds: one that failed has no outbound nodes."""
+        found: dict[str, None] = {}
+        todo = list(node.children)
+        while todo:
+            held = self._nodes.get(todo.pop())
+            if held is not None and held.id not in found and _inside(held.name, node.name):
+                found[held.id] = None
+                todo += held.children
+        return list(found)
 
     def _hooked(self, identity: str) -> bool:
         node = self._nodes.get(identity)

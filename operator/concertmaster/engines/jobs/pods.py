@@ -51,7 +51,8 @@ def job_execution(fact: PodFact, steps: Sequence[StepSpec]) -> StepExecution:
     """One pod of a Job as an execution; the completion index comes from its label, else from its name."""
     step = next((s for s in steps if s.name == STEP), steps[0] if steps else StepSpec(STEP))
     sidecars = {c.name for c in step.containers if c.sidecar}
-    return execution(fact, step.name, index_of(fact, step) if step.fan_out or step.indexed else None, beside=sidecars)
+    indexed = step.fan_out or step.indexed or label_value(fact.labels, INDEX_LABEL) is not None
+    return execution(fact, step.name, index_of(fact, step) if indexed else None, beside=sidecars)
 
 
 def index_of(fact: PodFact, step: StepSpec | None) -> str | None:

@@ -70,3 +70,11 @@ def test_a_run_in_progress_for_days() -> None:
     assert of(days) == ("run etl-1 has been going on for 3 d or more: it counts when it has ended",)
     (found,) = of(replace(days, run="etl-2", start=NOW - 2 * DAY), days)
     assert found.startswith("run etl-1 and 1 other run has")
+
+
+def test_later_rounds_of_a_recursion_and_calls_that_were_skipped_are_not_strange() -> None:
+    loop = definition(step("round.work"))
+    (first,) = run(loop.graph, {"round.work": 60}).steps
+    again = replace(first, step="round.next.next.work", pod="p2")
+    skipped = replace(first, step="round.next.stop", pod=None, outcome=Outcome.SKIPPED)
+    assert data_warnings(loop, (replace(RUN, steps=(first, again, skipped)),), NOW) == ()

@@ -328,3 +328,27 @@ def test_any_object_gives_a_record(a: Any, b: Any) -> None:
         found = read_run(raw, KEY)
         assert found.record.workflow == KEY
         workflow_of(raw)
+
+
+def test_what_follows_a_template_that_failed_all_its_rounds() -> None:
+    """A failed dag has no outbound nodes, and what comes after it hangs on the retry beside its rounds."""
+
+    def node(identity: str, name: str, kind: str, phase: str, *children: str) -> dict[str, Any]:
+        at = {"startedAt": stamp(5.0), "finishedAt": stamp(9.0)}
+        return {"id": identity, "name": name, "type": kind, "phase": phase, "children": list(children), **at}
+
+    nodes = {
+        "r": node("r", "r", "DAG", "Failed", "b"),
+        "b": node("b", "r.block", "Retry", "Failed", "b0", "b1", "z"),
+        "b0": node("b0", "r.block(0)", "DAG", "Failed", "o0"),
+        "o0": node("o0", "r.block(0).one", "Pod", "Succeeded", "t0"),
+        "t0": node("t0", "r.block(0).two", "Pod", "Failed"),
+        "b1": node("b1", "r.block(1)", "DAG", "Failed", "o1"),
+        "o1": node("o1", "r.block(1).one", "Pod", "Succeeded", "t1"),
+        "t1": node("t1", "r.block(1).two", "Pod", "Failed"),
+        "z": node("z", "r.z", "Skipped", "Omitted"),
+    }
+    raw = {"metadata": {"name": "r"}, "status": {"phase": "Failed", "finishedAt": stamp(9.0), "nodes": nodes}}
+    found = {(e.step, e.attempt): e.after for e in read_run(raw, KEY).record.steps}
+    assert found["block.one", 1] == found["z", 0] == ("block.one", "block.two")
+    assert found["block.two", 1] == ("block.one",)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.engines import assign, build_run, build_runs, define
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.engines.job_objects import job, pod
@@ -85,6 +85,21 @@ def test_completion_indexes_and_their_attempts(by_label: bool) -> None:
     assert [(e.uid, e.item, e.attempt) for e in record.steps] == [("u1", "0", 0), ("u2", "1", 0), ("u3", "0", 1)]
     assert record.outcome is Outcome.SUCCEEDED
     assert record.steps[2].ready == 10.0
+
+
+def test_indexes_of_jobs_nobody_declared() -> None:
+    """Jobs a runSelector picks: the label says the index, whatever the order in which the pods were made."""
+    picked = WorkflowDefinition(
+        WorkflowKey("ops", "WorkflowProfile", "train"),
+        JOB,
+        WorkflowGraph(inferred=True),
+        run_kind="Job",
+        run_prefixes=("train-",),
+    )
+    label = "batch_kubernetes_io_job_completion_index"
+    facts = [pod("train-1", f"u{n}", 10.0 - n, labels={label: str(n)}) for n in (0, 1)]
+    record = build_run(picked.key, "train-1", assign(facts, [picked]).executions[picked.key]["train-1"], picked)
+    assert {e.uid: (e.item, e.attempt) for e in record.steps} == {"u0": ("0", 0), "u1": ("1", 0)}
 
 
 def outcome(facts: list[PodFact], d: WorkflowDefinition, as_of: float | None = None) -> Outcome:

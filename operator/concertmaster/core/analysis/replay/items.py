@@ -131,6 +131,8 @@ def _waits(
 ) -> tuple[int, ...]:
     """Places that one item of a step waits for. A step that did not run for the item passes on what it waits for."""
     found: dict[int, None] = {}
+    if group == ():  # the handler of a fan-out as a whole comes after those of its items
+        found.update(dict.fromkeys(p for p in built.of_step.get(step, ()) if built.origin[p][1]))
     todo = [(step, before) for before in reversed(layout.waits[step])]
     while todo:
         after, before = todo.pop()

@@ -102,7 +102,7 @@ def _shared_items(one: StepSpec, other: StepSpec) -> int | None:
         return None
     number = 0
     for mine, theirs in zip(one.path, other.path, strict=False):
-        if mine != theirs:
+        if (mine.text, mine.items) != (theirs.text, theirs.items):
             break
         number += mine.items != ()
     return number

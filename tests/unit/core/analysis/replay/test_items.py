@@ -154,3 +154,21 @@ def test_rounds_inside_a_fan_out_are_those_of_their_item() -> None:
     chain = [(a.step, a.item, a.attempt) for a in critical_chain(made)]
     assert chain == [(f"block.{s}", "0:x", n) for n in (0, 1) for s in ("one", "two")]
     assert made.replayed == made.makespan == 90
+
+
+def test_the_handler_of_a_fan_out_as_a_whole_follows_those_of_its_items() -> None:
+    fan, whole = NameSegment(".fan", ("0:x", "1:y")), NameSegment(".fan", ("0:x", "1:y"), whole=True)
+    graph = WorkflowGraph(
+        (
+            StepSpec("fan", fan_out=True, path=(fan,)),
+            StepSpec("fan.onExit", ("fan",), fan_out=True, on_exit=True, path=(whole, NameSegment(".onExit"))),
+        )
+    )
+    rows = (
+        *(execution("fan", "0:x", 0, 10), execution("fan", "1:y", 0, 30), execution("fan.onExit", "0:x", 10, 50)),
+        *(execution("fan.onExit", "1:y", 30, 5), execution("fan.onExit", None, 60, 7)),
+    )
+    made = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 67, source=Source.LIVE), graph)
+    chain = [(a.step, a.item) for a in critical_chain(made)]
+    assert chain == [("fan", "0:x"), ("fan.onExit", "0:x"), ("fan.onExit", None)]
+    assert made.replayed == made.makespan == 67

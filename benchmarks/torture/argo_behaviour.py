@@ -1,0 +1,201 @@
+"""Argo: what runs do besides following their graph: retries, handlers, waiting, limits, failures."""
+
+from __future__ import annotations
+
+from benchmarks.torture.parts import Object, container, dag, pod, steps, task, workflow
+
+_A, _B, _C = pod("short", 1), pod("work", 3), pod("long", 7)
+_FLAKY = {"exit-code": 137, "reason": "OOMKilled", "fail-until": 2}
+_EACH = pod("each", 2, inputs=["item"])
+_ITEM = {"item": "{{item}}"}
+
+BEHAVIOUR: tuple[Object, ...] = (
+    workflow(
+        "retried",
+        dag(
+            "main",
+            task("a", "short"),
+            task("train", "train", "a", withItems=["0", "1"], pass_on=_ITEM),
+            task("c", "short", "train"),
+        ),
+        pod(
+            "train",
+            2,
+            inputs=["item"],
+            sim=_FLAKY,
+            retryStrategy={"limit": "3", "retryPolicy": "Always", "backoff": {"duration": "2"}},
+        ),
+        _A,
+    ),
+    workflow(
+        "exhausted",
+        steps("main", [task("fragile", "fragile")], [task("never", "short")]),
+        pod("fragile", 1, sim={"exit-code": 2}, retryStrategy={"limit": "1"}),
+        _A,
+        onExit="short",
+    ),
+    workflow(
+        "retried-dag",
+        dag("main", task("a", "short"), task("block", "block", "a"), task("z", "short", "block")),
+        dag(
+            "block",
+            task("one", "work"),
+            task("two", "flaky", "one"),
+            retryStrategy={"limit": "2", "retryPolicy": "Always"},
+        ),
+        pod("flaky", 1, sim={"fail-percent": 0, "exit-code": 1, "fail-until": 1}),
+        *(_A, _B),
+    ),
+    workflow(
+        "retry-expression",
+        dag("main", task("a", "picky"), task("b", "short", "a")),
+        pod(
+            "picky",
+            1,
+            sim={"exit-code": 3, "fail-until": 1},
+            retryStrategy={"limit": "4", "expression": "asInt(lastRetry.exitCode) == 3"},
+        ),
+        _A,
+    ),
+    workflow(
+        "hooked",
+        dag("main", task("guarded", "work", hooks={"exit": {"template": "short"}}), task("after", "short", "guarded")),
+        *(_A, _B),
+        onExit="farewell",
+        hooks={"running": {"expression": 'workflow.status == "Running"', "template": "short"}},
+    ),
+    workflow(
+        "hooked-items",
+        dag(
+            "main",
+            task("fan", "each", withItems=["x", "y"], pass_on=_ITEM, hooks={"exit": {"template": "short"}}),
+            task("after", "short", "fan"),
+        ),
+        *(_A, _EACH),
+    ),
+    workflow(
+        "failing-exit",
+        steps("main", [task("a", "bad")]),
+        steps("farewell", [task("tell", "short")], [task("clean", "work")]),
+        *(_A, _B, pod("bad", 2, sim={"exit-code": 1})),
+        onExit="farewell",
+    ),
+    workflow(
+        "pause-first",
+        dag("main", task("pause", "pause"), task("a", "work", "pause")),
+        {"name": "pause", "suspend": {"duration": "6"}},
+        _B,
+    ),
+    workflow(
+        "pause-between",
+        dag("main", task("a", "short"), task("pause", "pause", "a"), task("b", "work", "pause")),
+        {"name": "pause", "suspend": {"duration": "4"}},
+        *(_A, _B),
+    ),
+    workflow(
+        "daemon",
+        steps("main", [task("db", "server")], [task("load", "work")], [task("query", "long")]),
+        pod("server", 150, daemon=True),
+        *(_B, _C),
+    ),
+    workflow(
+        "failed-daemon",
+        dag("main", task("db", "server"), task("load", "long", "db"), task("query", "long", "load")),
+        pod("server", 4, daemon=True, sim={"exit-code": 1}),
+        _C,
+    ),
+    workflow(
+        "sidecar",
+        dag("main", task("a", "helped"), task("b", "short", "a")),
+        pod("helped", 3, sidecars=[container("proxy")]),
+        _A,
+    ),
+    workflow(
+        "cached",
+        dag("main", task("fetch", "fetch"), task("use", "work", "fetch")),
+        pod(
+            "fetch",
+            3,
+            memoize={
+                "key": "fetch-v1",
+                "maxAge": "1h",
+                "cache": {"configMap": {"name": "torture-cache", "key": "fetch"}},
+            },
+        ),
+        _B,
+    ),
+    workflow(
+        "narrow",
+        dag("main", task("slice", "each", withSequence={"count": "5"}, pass_on=_ITEM), task("merge", "short", "slice")),
+        _A,
+        _EACH,
+        parallelism=2,
+    ),
+    workflow(
+        "mutex",
+        dag("main", task("write", "write", withItems=["x", "y", "z"], pass_on=_ITEM), task("end", "short", "write")),
+        pod("write", 2, inputs=["item"], synchronization={"mutexes": [{"name": "ledger-{{workflow.name}}"}]}),
+        _A,
+    ),
+    workflow(
+        "late", dag("main", task("slow", "slow"), task("never", "short", "slow")), pod("slow", 60, timeout="5s"), _A
+    ),
+    workflow(
+        "deadline",
+        dag("main", task("a", "short"), task("slow", "slow", "a")),
+        pod("slow", 60),
+        _A,
+        activeDeadlineSeconds=8,
+    ),
+    workflow(
+        "fail-fast",
+        dag(
+            "main",
+            task("bad", "bad"),
+            task("slow", "long"),
+            task("next", "short", "bad"),
+            task("more", "short", "slow"),
+        ),
+        *(_A, _C, pod("bad", 1, sim={"exit-code": 1})),
+    ),
+    workflow(
+        "fail-slow",
+        dag(
+            "main",
+            task("bad", "bad"),
+            task("slow", "work"),
+            task("next", "short", "bad"),
+            task("more", "short", "slow"),
+            dag={"failFast": False},
+        ),
+        *(_A, _B, pod("bad", 1, sim={"exit-code": 1})),
+    ),
+    workflow(
+        "instant", dag("main", task("a", "blink"), task("b", "blink", "a"), task("c", "blink", "b")), pod("blink", 0)
+    ),
+    workflow("lengthy", dag("main", task("a", "short"), task("b", "hour", "a")), pod("hour", 45), _A),
+    workflow(
+        "swept",
+        dag("main", task("a", "short"), task("b", "work", "a"), task("c", "short", "b")),
+        _A,
+        _B,
+        podGC={"strategy": "OnPodCompletion"},
+    ),
+    workflow(
+        "defaults",
+        dag("main", task("a", "flaky"), task("b", "short", "a")),
+        {
+            "name": "flaky",
+            "metadata": {
+                "annotations": {"sim/startup": "0", "sim/duration": "1", "sim/exit-code": "1", "sim/fail-until": "1"}
+            },
+            "container": container(),
+        },
+        _A,
+        templateDefaults={"retryStrategy": {"limit": "2", "retryPolicy": "Always"}},
+    ),
+)
+# Handlers that are templates of the workflow itself.
+for _found in BEHAVIOUR:
+    if _found["metadata"]["name"] == "hooked":
+        _found["spec"]["templates"].append(steps("farewell", [task("tell", "short")]))

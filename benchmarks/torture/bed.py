@@ -1,0 +1,203 @@
+"""The play: every workflow of the set runs several times under the real controllers, is read, and is deleted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import IO
+
+from benchmarks.torture.argo_behaviour import BEHAVIOUR
+from benchmarks.torture.argo_graphs import GRAPHS
+from benchmarks.torture.other_sets import JOBS, JOBSETS, PIPELINES
+from benchmarks.torture.parts import ARGO, Object
+from testbed.cluster import Cluster
+from testbed.components import ARGO_V4
+from testbed.controlplane import ControlPlane, Options, argo_version
+from testbed.engine_parts import require_namespace
+from testbed.process import TestbedError
+from testbed.prometheus import PrometheusServer, scrapes_of
+
+NAMESPACE = "torture"
+SCRAPE_SECONDS = 2
+NOT_RUN = {"library"}  # only holds templates for others
+RUN_KINDS = {
+    "Workflow": "workflows.argoproj.io",
+    "PipelineRun": "pipelineruns.tekton.dev",
+    "Job": "jobs.batch",
+    "JobSet": "jobsets.jobset.x-k8s.io",
+}
+_ALSO = ("workflowtemplates.argoproj.io", "pipelines.tekton.dev", "taskruns.tekton.dev")
+
+
+@dataclass
+class Play:
+    """Objects as they stood at the end, by kind and name, every pod that ever was, and the server of the metrics."""
+
+    begun: float
+    objects: dict[str, dict[str, Object]] = field(default_factory=dict)
+    pods: dict[str, Object] = field(default_factory=dict)
+    ended: float = 0.0
+
+
+def names() -> list[str]:
+    """Workflows of the set that are run."""
+    every = (*GRAPHS, *BEHAVIOUR, *PIPELINES, *JOBS, *JOBSETS)
+    return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
+
+
+def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
+    """One run of each workflow."""
+    tail = f"-r{number:04d}"
+    for template in (*GRAPHS, *BEHAVIOUR):
+        name = template["metadata"]["name"]
+        if name in chosen:
+            yield {
+                "apiVersion": ARGO,
+                "kind": "Workflow",
+                "metadata": {"name": f"{name}{tail}"},
+                "spec": {"workflowTemplateRef": {"name": name}},
+            }
+    for pipeline in PIPELINES:
+        name = pipeline["metadata"]["name"]
+        if name in chosen:
+            yield {
+                "apiVersion": "tekton.dev/v1",
+                "kind": "PipelineRun",
+                "metadata": {"name": f"{name}{tail}"},
+                "spec": {"pipelineRef": {"name": name}},
+            }
+    for thing in (*JOBS, *JOBSETS):
+        name = thing["metadata"]["name"]
+        if name in chosen:
+            yield {**thing, "metadata": {"name": f"{name}{tail}"}}
+
+
+@contextmanager
+def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
+    """A control plane with all engines on their full CRDs, and a Prometheus that scrapes it."""
+    require_namespace()
+    options = replace(Options.engines(full_crds=True), nodes=4)
+    with (
+        ControlPlane(options) as control_plane,
+        PrometheusServer(scrapes_of(control_plane.cluster, f"{SCRAPE_SECONDS}s")) as prometheus,
+    ):
+        yield control_plane.cluster, prometheus
+
+
+def play(
+    cluster: Cluster, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float = 300.0
+) -> Play:
+    """All workflows run ``waves`` times, each wave when the one before has ended. What does not end is left out, aloud."""
+    found = Play(time.time())
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=30s")
+    cluster.apply(*GRAPHS, *map(_as_served, BEHAVIOUR), *PIPELINES, namespace=NAMESPACE)
+    with _watched(cluster, found):
+        _waves(cluster, found, waves, chosen, say, seconds)
+    found.ended = time.time()
+    return found
+
+
+def _as_served(template: Object) -> Object:
+    """A template as the version of Argo has it: 4.1 knows a cache by its ConfigMap alone, 3.7 wants a key as well."""
+    found = deepcopy(template)
+    for part in found["spec"]["templates"]:
+        if "memoize" in part and argo_version() == ARGO_V4:
+            del part["memoize"]["cache"]["configMap"]["key"]
+    return found
+
+
+def _waves(
+    cluster: Cluster, found: Play, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float
+) -> None:
+    for number in range(waves):
+        runs = list(runs_of(number, chosen))
+        cluster.apply(*runs, namespace=NAMESPACE)
+        expected = {(r["kind"], r["metadata"]["name"]) for r in runs}
+        deadline = time.time() + seconds
+        while True:
+            _look(cluster, found, tuple(RUN_KINDS.values()))
+            still = expected - {(k, n) for k, things in found.objects.items() for n, o in things.items() if over(o)}
+            if not still:
+                break
+            if time.time() > deadline:
+                say(f"wave {number + 1}: not ended after {seconds:.0f} s: {sorted(n for _, n in still)}")
+                break
+            time.sleep(2)
+        say(
+            f"wave {number + 1} of {waves}: {len(runs)} runs, {len(found.pods)} pods, {time.time() - found.begun:.0f} s"
+        )
+    deadline = time.time() + seconds
+    while time.time() < deadline:  # a daemon may outlive its run
+        _look(cluster, found, (*RUN_KINDS.values(), *_ALSO, "pods"))
+        standing = [p for p in cluster.get("pods", "-n", NAMESPACE)["items"] if p["status"].get("phase") == "Running"]
+        if not standing:
+            break
+        time.sleep(3)
+
+
+@contextmanager
+def _watched(cluster: Cluster, found: Play) -> Iterator[None]:
+    """Every pod with the last that was seen of it, also of those that are gone before anybody asks."""
+    arguments = ("get", "pods", "-n", NAMESPACE, "--watch", "-o", "json", f"--kubeconfig={cluster.kubeconfig()}")
+    process = subprocess.Popen([cluster.kubectl_path, *arguments], stdout=subprocess.PIPE, text=True)
+    reader = threading.Thread(target=_record, args=(process.stdout, found), daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+        reader.join()
+
+
+def _record(stream: IO[str] | None, found: Play) -> None:
+    text, decoder = "", json.JSONDecoder()
+    for line in stream or ():
+        text += line
+        if line == "}\n":  # kubectl indents: only an object ends like this
+            thing, _ = decoder.raw_decode(text)
+            text = ""
+            _keep(found, thing)
+
+
+def over(thing: Object) -> bool:
+    """Whether a run has ended, as its engine says."""
+    status = thing.get("status") or {}
+    if thing["kind"] == "Workflow":
+        return bool(thing["metadata"].get("labels", {}).get("workflows.argoproj.io/completed") == "true")
+    ends = {"Succeeded": ("True", "False"), "Complete": ("True",), "Completed": ("True",), "Failed": ("True",)}
+    return any(c["status"] in ends.get(c["type"], ()) for c in status.get("conditions") or ())
+
+
+def remove(cluster: Cluster, seconds: float = 120.0) -> None:
+    """Delete all runs, and wait until their pods are gone."""
+    for resource in (*RUN_KINDS.values(), "taskruns.tekton.dev", "pods"):
+        cluster.kubectl("delete", resource, "--all", "-n", NAMESPACE, "--wait=false")
+    deadline = time.time() + seconds
+    while cluster.get("pods", "-n", NAMESPACE)["items"]:
+        if time.time() > deadline:
+            raise TestbedError(f"pods not gone after {seconds:.0f} s")
+        time.sleep(1)
+
+
+def _look(cluster: Cluster, found: Play, resources: Sequence[str]) -> None:
+    for thing in cluster.get(",".join(resources), "-n", NAMESPACE)["items"]:
+        if thing["kind"] == "Pod":
+            _keep(found, thing)
+        else:
+            found.objects.setdefault(thing["kind"], {})[thing["metadata"]["name"]] = thing
+
+
+def _keep(found: Play, pod: Object) -> None:
+    """The newest that was seen of a pod."""
+    meta = pod["metadata"]
+    known = found.pods.get(meta["uid"])
+    if known is None or int(known["metadata"]["resourceVersion"]) <= int(meta["resourceVersion"]):
+        found.pods[meta["uid"]] = pod

@@ -1,0 +1,143 @@
+"""What a run was, as its engine's status has it, in one form for all engines, and its critical chain.
+
+Nothing here or in the modules that read the engines' objects uses the operator: two readers that share a mistake agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Object = dict[str, Any]
+Key = tuple[str, str | None, int]  # step, item, attempt
+
+SECOND = 1.0  # resolution of the engines' times
+
+
+@dataclass(slots=True)
+class Leaf:
+    """One thing that ran, was skipped or was answered from a cache. ``begun`` and ``ended`` are the engine's times in unix
+    seconds; ``before`` the keys of all it may have waited for; ``ran`` is False for what took no time by its nature."""
+
+    step: str
+    item: str | None
+    attempt: int
+    outcome: str
+    begun: float | None
+    ended: float | None
+    pod: str | None = None
+    before: frozenset[Key] = frozenset()
+    ran: bool = True
+
+    @property
+    def key(self) -> Key:
+        return (self.step, self.item, self.attempt)
+
+
+@dataclass(slots=True)
+class Truth:
+    """One run. ``unknown_items``: steps whose items only the run's object knows, so that history cannot name them;
+    ``alike``: its pods have no numbers of their own."""
+
+    workflow: str
+    run: str
+    outcome: str
+    leaves: dict[Key, Leaf] = field(default_factory=dict)
+    unknown_items: frozenset[str] = frozenset()
+    alike: bool = False
+    free: dict[Key, float] = field(default_factory=dict)  # when a daemon was ready, where it ended later
+
+    def add(self, leaf: Leaf) -> None:
+        if leaf.key in self.leaves:
+            raise ValueError(f"{self.run}: {leaf.key} twice")
+        self.leaves[leaf.key] = leaf
+
+    def lasted(self) -> float | None:
+        """Seconds from the begin of the first to the end of the last thing that was not skipped."""
+        leaves = [leaf for leaf in self.leaves.values() if leaf.outcome != "Skipped"]
+        begun = [leaf.begun for leaf in leaves if leaf.begun is not None]
+        ended = [leaf.ended for leaf in leaves if leaf.ended is not None]
+        return max(ended) - min(begun) if begun and ended else None
+
+    def waited_for(self, key: Key) -> list[Leaf]:
+        """What ran before a leaf and may have held it up: through whatever was skipped between them."""
+        found: dict[Key, Leaf] = {}
+        open_keys, seen = list(self.leaves[key].before), {key}
+        while open_keys:
+            other = open_keys.pop()
+            if other in seen or other not in self.leaves:
+                continue
+            seen.add(other)
+            leaf = self.leaves[other]
+            if leaf.ran and leaf.ended is not None:
+                found[other] = leaf
+            else:
+                open_keys += leaf.before
+        return list(found.values())
+
+
+def unix(stamp: object) -> float | None:
+    """A Kubernetes time in unix seconds."""
+    return datetime.fromisoformat(stamp).timestamp() if isinstance(stamp, str) and stamp else None
+
+
+def near(a: float | None, b: float | None, slack: float = SECOND) -> bool:
+    """Whether two times are the same to the second; unknown is only the same as unknown."""
+    return a is b if a is None or b is None else abs(a - b) <= slack
+
+
+def chain_faults(truth: Truth, chain: Iterable[Key]) -> list[str]:
+    """What is wrong with a critical chain, first to last; nothing where each leaf waited for the one named before it."""
+    keys = [key for key in chain if key not in truth.leaves or truth.leaves[key].ran]
+    ran = [leaf for leaf in truth.leaves.values() if leaf.ran and leaf.ended is not None]
+    if not ran:
+        return [] if not keys else [f"a chain {keys} of a run in which nothing ran"]
+    if not keys:
+        return ["no chain"]
+    if missing := [key for key in keys if key not in truth.leaves]:
+        return [f"{missing[0]} is no part of the run"]
+    last = max(leaf.ended or 0.0 for leaf in ran)
+    faults = []
+    if not near(truth.leaves[keys[-1]].ended, last):
+        faults.append(
+            f"it ends with {keys[-1]}, {last - (truth.leaves[keys[-1]].ended or 0.0):.0f} s before the run did"
+        )
+    for before, key in zip([None, *keys], keys, strict=False):
+        started = truth.leaves[key].begun or 0.0
+        # Who ended later was not waited for after all: a daemon, a handler that runs beside what follows its task.
+        waited = [leaf for leaf in truth.waited_for(key) if (leaf.ended or 0.0) <= started + 2 * SECOND]
+        latest = max((leaf.ended or 0.0 for leaf in waited), default=None)
+        if before is None:
+            first = min(leaf.begun for leaf in ran if leaf.begun is not None)
+            if latest is not None and not near(started, first, 2 * SECOND):
+                faults.append(f"it begins with {key}, which waited for {sorted(leaf.step for leaf in waited)}")
+        elif before not in {leaf.key for leaf in waited}:
+            faults.append(f"{key} did not wait for {before}")
+        elif not near(truth.leaves[before].ended, latest, SECOND):
+            faults.append(f"{key} waited longest for another than {before}")
+    return faults
+
+
+def drag(truth: Truth, step: str) -> float:
+    """Seconds the run would have been shorter if a step, with all its waits, had taken no time."""
+    return _makespan(truth, None) - _makespan(truth, step)
+
+
+def _makespan(truth: Truth, without: str | None) -> float:
+    """Seconds from the first begin to the last end, everything as far behind what it waited for as it was. What was skipped
+    takes no time, but the controller came to it when it did."""
+    ends: dict[Key, float] = {}
+    timed = {k: leaf for k, leaf in truth.leaves.items() if leaf.ended is not None and leaf.begun is not None}
+    start = min((leaf.begun or 0.0 for leaf in timed.values() if leaf.ran), default=0.0)
+    for key in sorted(timed, key=lambda k: (timed[k].begun or 0.0, timed[k].ended or 0.0)):
+        leaf = timed[key]
+        begun = leaf.begun or 0.0
+        waited = [timed[k] for k in leaf.before if k in ends and (timed[k].ended or 0.0) <= begun + 2 * SECOND]
+        real = max((other.ended or 0.0 for other in waited), default=start)
+        ready = max((ends[other.key] for other in waited), default=start)
+        lag = max(0.0, begun - real)
+        work = max(0.0, (leaf.ended or 0.0) - begun)
+        ends[key] = ready if leaf.step == without else ready + lag + work
+    return max(ends.values(), default=start) - start

@@ -1,0 +1,226 @@
+"""Argo: a run from the node table of its Workflow.
+
+Step names come from the display names along the boundaries of nodes; what a node waited for from the template its boundary
+was made from: the dependencies of a DAG's task, the group before in steps, the attempt before in a retry, the task itself
+for its exit hook, everything for the exit handler.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+
+from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
+
+_ITEM = re.compile(r"\((\d+:.*)\)$", re.DOTALL)
+_TRY = re.compile(r"\((\d+)\)$")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_PHASES = {"Succeeded": "Succeeded", "Failed": "Failed", "Error": "Failed", "Skipped": "Skipped", "Omitted": "Skipped"}
+_INNER = {"Steps", "DAG", "TaskGroup", "StepGroup", "Retry"}
+
+
+def _dense(keys: dict[str, Key]) -> dict[str, Key]:
+    """Attempts counted from 0 on without gaps, step by step and item by item."""
+    numbers: dict[tuple[str, str | None], set[int]] = {}
+    for step, item, attempt in keys.values():
+        numbers.setdefault((step, item), set()).add(attempt)
+    return {i: (s, item, sorted(numbers[s, item]).index(attempt)) for i, (s, item, attempt) in keys.items()}
+
+
+class ArgoRun:
+    """The node table of one Workflow, read by boundaries."""
+
+    def __init__(self, raw: Object) -> None:
+        self.raw, self.status = raw, raw["status"]
+        self.name: str = raw["metadata"]["name"]
+        packed = self.status.get("compressedNodes")
+        table = json.loads(gzip.decompress(base64.b64decode(packed))) if packed else self.status.get("nodes") or {}
+        self.nodes: dict[str, Object] = table
+        self.retry_of = {
+            child: node["id"]
+            for node in table.values()
+            if node["type"] == "Retry"
+            for child in node.get("children") or ()
+        }
+        stored = self.status.get("storedWorkflowTemplateSpec") or raw["spec"]
+        self.templates = {t["name"]: t for t in stored.get("templates") or ()}
+        self.referenced = {k.rsplit("/", 1)[-1]: t for k, t in (self.status.get("storedTemplates") or {}).items()}
+
+    def truth(self, workflow: str) -> Truth:
+        """The run in the common form."""
+        found = Truth(workflow, self.name, _PHASES.get(self.status.get("phase", ""), "Running"))
+        leaves = {i: n for i, n in self.nodes.items() if self._is_leaf(n)}
+        keys = _dense({i: self.key(n) for i, n in leaves.items()})
+        for identity, node in leaves.items():
+            memo = node.get("memoizationStatus") or {}
+            outcome = "Cached" if memo.get("hit") else _PHASES.get(node.get("phase", ""), "Running")
+            ended = node.get("finishedAt")
+            if outcome == "Running" and found.outcome != "Running":  # left as it was when the run failed
+                outcome, ended = "Unknown", ended or self.status["finishedAt"]
+            ran = outcome not in ("Skipped", "Cached")
+            before = frozenset(keys[i] for i in self._before(node) if i in keys and i != identity)
+            if not keys[identity][0]:
+                continue
+            found.add(Leaf(*keys[identity], outcome, unix(node.get("startedAt")), unix(ended),
+                           node["name"] if node["type"] == "Pod" and ran else None, before, ran))  # fmt: skip
+        found.unknown_items = frozenset(k[0] for k in keys.values() if k[1] is not None and self._dynamic(k[0]))
+        for (
+            node
+        ) in leaves.values():  # a daemon holds up others until it is ready, which is when the first of them begins
+            if self._template(node).get("daemon"):
+                key = keys[node["id"]]
+                served = [o.begun for o in found.leaves.values() if key in o.before and o.begun is not None]
+                if served:
+                    found.free[key] = min(*served, found.leaves[key].ended or min(served))
+        return found
+
+    def _is_leaf(self, node: Object) -> bool:
+        if node["type"] == "Container":
+            return False
+        cached = (node.get("memoizationStatus") or {}).get("hit")
+        return node["type"] not in _INNER or bool(cached and not node.get("children"))
+
+    def _task(self, node: Object) -> Object:
+        """The node that stands for the task: the retry around an attempt."""
+        while node["id"] in self.retry_of:
+            node = self.nodes[self.retry_of[node["id"]]]
+        return node
+
+    def _outer(self, node: Object) -> Object | None:
+        """The node of the task in whose template a task stands; None at the top."""
+        boundary = self._task(node).get("boundaryID")
+        return self._task(self.nodes[boundary]) if boundary in self.nodes else None
+
+    def _label(self, node: Object) -> tuple[str, str | None]:
+        """Name and item of a task."""
+        shown: str = node["displayName"]
+        hook = ""
+        for mark in (".onExit", ".hooks."):
+            at = shown.rfind(mark)
+            if at >= 0:
+                shown, hook = shown[:at], shown[at:]
+                break
+        match = _ITEM.search(shown)
+        item = match.group(1) if match else None
+        name = shown[: match.start()] if match else shown
+        if name == self.name:
+            name = ""
+        return (f"{name}{hook}").lstrip("."), item
+
+    def key(self, node: Object) -> Key:
+        """Step, item and attempt; inner attempts of retries that nest are counted on."""
+        names: list[str] = []
+        items: list[str] = []
+        tries: list[int] = []
+        here: Object | None = node
+        while here is not None:
+            walk = here
+            while walk["id"] in self.retry_of:
+                match = _TRY.search(walk["displayName"])
+                tries.append(int(match.group(1)) if match else 0)
+                walk = self.nodes[self.retry_of[walk["id"]]]
+            name, item = self._label(walk)
+            if name:
+                names.append(name)
+            if item is not None:
+                items.append(item)
+            boundary = walk.get("boundaryID")
+            here = self.nodes.get(boundary) if boundary else None
+        attempt = 0
+        for number in reversed(tries):
+            attempt = attempt * 64 + number
+        top = node.get("templateName") or "main"
+        return ".".join(reversed(names)) or str(top), " / ".join(reversed(items)) or None, attempt
+
+    def _inside(self, task: Object) -> list[str]:
+        """Leaves of a task, at any depth."""
+        found, open_nodes = [], [task]
+        while open_nodes:
+            node = open_nodes.pop()
+            if self._is_leaf(node):
+                found.append(node["id"])
+            open_nodes += [n for n in self.nodes.values() if n.get("boundaryID") == node["id"]]
+            open_nodes += [
+                self.nodes[c]
+                for c in node.get("children") or ()
+                if self.retry_of.get(c) == node["id"] and c in self.nodes
+            ]
+        return found
+
+    def _siblings(self, boundary: str | None) -> list[Object]:
+        """Tasks that stand in the same template: groups and attempts are none of their own."""
+        return [
+            n
+            for n in self.nodes.values()
+            if n.get("boundaryID") == boundary
+            and n["type"] not in ("TaskGroup", "StepGroup")
+            and n["id"] not in self.retry_of
+        ]
+
+    def _before(self, node: Object) -> list[str]:
+        """Leaves a leaf may have waited for."""
+        if node["id"] in self.retry_of:
+            tries = [c for c in self.nodes[self.retry_of[node["id"]]].get("children") or () if c in self.nodes]
+            at = tries.index(node["id"])
+            if at > 0:
+                return self._inside(self.nodes[tries[at - 1]])
+        task = self._task(node)
+        boundary = task.get("boundaryID")
+        name, item = self._label(task)
+        if name.endswith("onExit") or name.startswith("hooks."):
+            return self._before_handler(task, name, item, boundary)
+        if boundary not in self.nodes:
+            return []
+        around = self.nodes[boundary]
+        template = self._template(around)
+        named = self._dependencies(template, name)
+        if not named:
+            return self._before(around)
+        return [
+            leaf
+            for n in self._siblings(boundary)
+            if self._label(n)[0].split(".")[0] in named
+            for leaf in self._inside(n)
+        ]
+
+    def _before_handler(self, task: Object, name: str, item: str | None, boundary: str | None) -> list[str]:
+        if boundary in self.nodes:  # of a task: of this item of it
+            owner = name.split(".")[0]
+            return [
+                leaf
+                for n in self._siblings(boundary)
+                if (self._label(n)[0] == owner and (item is None or self._label(n)[1] == item))
+                or (item is None and self._label(n)[1] is not None and self._label(n)[0] == name)
+                for leaf in self._inside(n)
+            ]
+        if name.startswith("hooks."):
+            return []
+        main = [
+            n for n in self.nodes.values() if self._is_leaf(n) and not self.key(n)[0].startswith(("onExit", "hooks."))
+        ]
+        return [n["id"] for n in main]
+
+    def _template(self, node: Object) -> Object:
+        reference = node.get("templateRef")
+        if reference:
+            return dict(self.referenced.get(reference["template"], {}))
+        return dict(self.templates.get(node.get("templateName", ""), {}))
+
+    def _dependencies(self, template: Object, name: str) -> set[str]:
+        """Names of the tasks a task waits for, in its own template."""
+        if "dag" in template:
+            tasks = {t["name"]: t for t in template["dag"]["tasks"]}
+            own = tasks.get(name, {})
+            return set(own.get("dependencies") or ()) | (set(_WORD.findall(own.get("depends") or "")) & set(tasks))
+        groups = [[s["name"] for s in group] for group in template.get("steps") or ()]
+        at = next((i for i, group in enumerate(groups) if name in group), 0)
+        return set(groups[at - 1]) if at > 0 else set()
+
+    def _dynamic(self, step: str) -> bool:
+        """Whether a step, or one around it, fans out over a list that only exists at run time."""
+        last = step.split(".")
+        tasks = [t for template in self.templates.values() for t in (template.get("dag") or {}).get("tasks") or ()]
+        tasks += [s for template in self.templates.values() for group in template.get("steps") or () for s in group]
+        return any(t["name"] in last and "withParam" in t for t in tasks)

@@ -1,0 +1,128 @@
+"""Tekton, Jobs and JobSets: runs from the objects that stand for them and from their pods."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
+
+_REF = re.compile(r"\$\(tasks\.([^.]+)\.")
+
+
+def _condition(thing: Object, kind: str = "Succeeded") -> Object:
+    return next((c for c in thing.get("status", {}).get("conditions") or () if c["type"] == kind), {})
+
+
+def pipeline_run(raw: Object, task_runs: Sequence[Object], workflow: str) -> Truth:
+    """A PipelineRun: its TaskRuns are the items, what was retried stands in their retriesStatus."""
+    status = raw["status"]
+    outcome = {"True": "Succeeded", "False": "Failed"}.get(_condition(raw).get("status", ""), "Running")
+    found = Truth(workflow, raw["metadata"]["name"], outcome)
+    spec = status.get("pipelineSpec") or raw["spec"].get("pipelineSpec")
+    edges = {t["name"]: set(t.get("runAfter") or ()) | set(_REF.findall(json.dumps(t))) for t in spec["tasks"]}
+    last = {t["name"] for t in spec.get("finally") or ()}
+    fanned = {t["name"] for t in (*spec["tasks"], *(spec.get("finally") or ())) if "matrix" in t}
+    own: list[tuple[str, str | None, Object, list[Object]]] = []
+    for thing in task_runs:
+        labels = thing["metadata"]["labels"]
+        if labels.get("tekton.dev/pipelineRun") != found.run:
+            continue
+        name = labels["tekton.dev/pipelineTask"]
+        item = thing["metadata"]["name"].rsplit("-", 1)[-1] if name in fanned else None
+        own.append((name, item, thing, list(thing["status"].get("retriesStatus") or ())))
+    keys: dict[str, list[Key]] = {}
+    for name, item, _, earlier in own:
+        keys.setdefault(name, []).extend((name, item, k) for k in range(len(earlier) + 1))
+    everything = frozenset(k for name, rows in keys.items() if name not in last for k in rows)
+    for name, item, thing, earlier in own:
+        before = everything if name in last else frozenset(k for d in edges.get(name, ()) for k in keys.get(d, ()))
+        for attempt, part in enumerate([*earlier, thing["status"]]):
+            waits = before if attempt == 0 else frozenset({(name, item, attempt - 1)})
+            outcome = "Succeeded" if _condition({"status": part}).get("status") == "True" else "Failed"
+            found.add(Leaf(name, item, attempt, outcome, unix(part.get("startTime")), unix(part.get("completionTime")),
+                           part.get("podName"), waits))  # fmt: skip
+    for skipped in status.get("skippedTasks") or ():
+        name = skipped["name"]
+        if (name, None, 0) not in found.leaves:
+            waits = frozenset(k for d in edges.get(name, ()) for k in keys.get(d, ()))
+            found.add(Leaf(name, None, 0, "Skipped", None, None, None, waits, ran=False))
+    return found
+
+
+def _pods_of_job(job: str, pods: Sequence[Object]) -> list[Object]:
+    owned = [
+        p
+        for p in pods
+        if any(o["kind"] == "Job" and o["name"] == job for o in p["metadata"].get("ownerReferences") or ())
+    ]
+    return sorted(owned, key=lambda p: (p["metadata"]["creationTimestamp"], p["metadata"]["name"]))
+
+
+def ended(pod: Object) -> float | None:
+    """When the last container of a pod ended."""
+    ends = [
+        unix(c["state"]["terminated"]["finishedAt"])
+        for c in pod["status"].get("containerStatuses") or ()
+        if "terminated" in c.get("state", {})
+    ]
+    return max((e for e in ends if e is not None), default=None)
+
+
+def _pod_leaf(pod: Object, step: str, item: str | None, attempt: int, before: frozenset[Key]) -> Leaf:
+    outcome = {"Succeeded": "Succeeded", "Failed": "Failed"}.get(pod["status"].get("phase", ""), "Running")
+    return Leaf(
+        step,
+        item,
+        attempt,
+        outcome,
+        unix(pod["metadata"]["creationTimestamp"]),
+        ended(pod),
+        pod["metadata"]["name"],
+        before,
+    )
+
+
+def job_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
+    """A Job: an index is an item and a later pod of it its next attempt; without indexes pods are alike."""
+    done = {"Complete": "Succeeded", "Failed": "Failed"}
+    outcome = next(
+        (done[c["type"]] for c in raw["status"].get("conditions") or () if c["type"] in done and c["status"] == "True"),
+        "Running",
+    )
+    found = Truth(workflow, raw["metadata"]["name"], outcome)
+    indexed = raw["spec"].get("completionMode") == "Indexed"
+    found.alike = not indexed
+    for position, pod in enumerate(_pods_of_job(found.run, pods)):
+        index = (
+            pod["metadata"].get("annotations", {}).get("batch.kubernetes.io/job-completion-index") if indexed else None
+        )
+        item = index if indexed else (str(position) if (raw["spec"].get("completions") or 1) > 1 else None)
+        attempt = sum(1 for k in found.leaves if k[1] == item)
+        before = frozenset({("job", item, attempt - 1)}) if attempt else frozenset[Key]()
+        found.add(_pod_leaf(pod, "job", item, attempt, before))
+    return found
+
+
+def set_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
+    """A JobSet: each replicated Job is a step, its replica and completion index the item."""
+    outcome = {"Completed": "Succeeded", "Failed": "Failed"}.get(raw["status"].get("terminalState", ""), "Running")
+    name = raw["metadata"]["name"]
+    found = Truth(workflow, name, outcome)
+    leaves: dict[str, list[Key]] = {}
+    rows: list[tuple[Object, str, str]] = []
+    for part in raw["spec"]["replicatedJobs"]:
+        for replica in range(part.get("replicas", 1)):
+            for pod in _pods_of_job(f"{name}-{part['name']}-{replica}", pods):
+                index = pod["metadata"].get("annotations", {}).get("batch.kubernetes.io/job-completion-index")
+                indexed = part["template"]["spec"].get("completionMode") == "Indexed"
+                item = f"{replica} / {index}" if indexed else str(replica)
+                rows.append((pod, part["name"], item))
+                leaves.setdefault(part["name"], []).append((part["name"], item, 0))
+    waits = {p["name"]: [d["name"] for d in p.get("dependsOn") or ()] for p in raw["spec"]["replicatedJobs"]}
+    for pod, step, item in rows:
+        before = frozenset(k for d in waits[step] for k in leaves.get(d, ()))
+        attempt = sum(1 for k in found.leaves if k[:2] == (step, item))
+        found.add(_pod_leaf(pod, step, item, attempt, before))
+    return found
