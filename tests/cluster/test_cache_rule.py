@@ -131,7 +131,7 @@ def test_repeated_inputs_are_found_and_new_ones_are_not(
     assert item["id"] == "cache-step.fetch"
     # Three addresses, each asked for four times: nine of twelve are repeats. The last comes nine hours after the first,
     # and an entry is not renewed by a hit.
-    assert item["action"] == "Keep the results of fetch for 12h"
+    assert item["action"] == "Cache the results of fetch for 12h"
     assert item["because"].startswith("9 of its 12 executions with known inputs repeat those of an earlier one")
     assert "75%" in item["because"]
     assert (

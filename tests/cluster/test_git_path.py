@@ -119,7 +119,7 @@ def test_advice_goes_through_git_is_seen_measured_and_remembered(
         assert measured > promised  # pods slow one another down, which the replay cannot know
         print("promised", outcome["promised"], "measured", outcome["measured"])
         said = concertmaster(cluster, namespace, "explain", "wide", item["id"])
-        assert f"Carried out {outcome['since']} by {MANAGER}" in said
+        assert f"Applied {outcome['since']} by {MANAGER}" in said
         assert "Effect: Improved:" in said
         record = wait_for(
             "the rule's record",

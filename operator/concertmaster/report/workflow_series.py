@@ -28,7 +28,7 @@ FAMILIES = {
     "score": "Score, 0 to 100.",
     "cost": "Cost of 30 days at the present rate of runs, in currency units.",
     "waste": "Part of the cost that was reserved or spent without use.",
-    "waiting_hours": "Hours runs wait for nodes in 30 days.",
+    "waiting_hours": "Scheduling latency in hours over 30 days.",
     "saving": "Money that the open recommendations would save in 30 days, in currency units.",
     "saving_hours": "Run time that the open recommendations would save in 30 days, in hours.",
     "objective_met": "1 while an objective is met, 0 while it is missed; absent without data.",

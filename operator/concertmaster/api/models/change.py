@@ -197,7 +197,7 @@ class WorkflowChangeStatus(ApiModel):
 
 
 class WorkflowChange(Resource):
-    """One planned change of one workflow, its approval and its proof. Created by the operator."""
+    """One planned change of one workflow, its approval and its verification. Created by the operator."""
 
     kind: Literal["WorkflowChange"] = "WorkflowChange"
     spec: WorkflowChangeSpec = Field(

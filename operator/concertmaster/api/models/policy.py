@@ -213,7 +213,7 @@ _STATUS_EXAMPLE = {"matchedProfiles": 14}
 
 
 class OptimizationPolicy(Resource):
-    """What is wanted of the workflows of one namespace, and what the operator may do about it."""
+    """Objectives of the workflows of one namespace, and what the operator may change."""
 
     kind: Literal["OptimizationPolicy"] = "OptimizationPolicy"
     spec: OptimizationPolicySpec = Field(
@@ -228,7 +228,7 @@ class OptimizationPolicy(Resource):
 
 
 class ClusterOptimizationPolicy(Resource):
-    """What is wanted of the workflows of many namespaces, and what the operator may do about it."""
+    """Objectives of the workflows of many namespaces, and what the operator may change."""
 
     kind: Literal["ClusterOptimizationPolicy"] = "ClusterOptimizationPolicy"
     spec: ClusterOptimizationPolicySpec = Field(

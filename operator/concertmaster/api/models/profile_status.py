@@ -45,18 +45,18 @@ class RunningStatus(ApiModel):
         examples=["2027-02-01T00:45:00Z"],
     )
     earliest_end: Timestamp | None = Field(
-        default=None, description="End that 5 % of the forecasts come before.", examples=["2027-02-01T00:30:00Z"]
+        default=None, description="End that 5% of the forecasts come before.", examples=["2027-02-01T00:30:00Z"]
     )
     expected_end: Timestamp | None = Field(
         default=None, description="Median of the forecasts of the end.", examples=["2027-02-01T00:34:00Z"]
     )
     late: bool | None = Field(
         default=None,
-        description="Whether the deadline is missed, or will be with a probability of 80 % or more.",
+        description="Whether the deadline is missed, or will be with a probability of 80% or more.",
         examples=[False],
     )
     latest_end: Timestamp | None = Field(
-        default=None, description="End that 5 % of the forecasts come after.", examples=["2027-02-01T00:40:00Z"]
+        default=None, description="End that 5% of the forecasts come after.", examples=["2027-02-01T00:40:00Z"]
     )
     name: Line400 = Field(description="Name of the run.", examples=["nightly-etl-x7k2p"])
     start_time: Timestamp | None = Field(

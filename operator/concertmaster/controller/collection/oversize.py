@@ -58,7 +58,7 @@ def _sentence(namespace: str, gap: _Gap, now: float) -> str:
     when = f"since {since}" if now - gap.seen < _APART else f"between {since} and {to_minute(gap.until)}"
     return (
         f"metrics of namespace {namespace} {when} are incomplete: even over one minute {gap.why}; run fewer pods or "
-        "containers at once there, or raise the store's limits or maxElements of the source"
+        "containers at once there, or raise the limits of the metrics source or maxElements of the source"
     )
 
 

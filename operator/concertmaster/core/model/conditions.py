@@ -93,7 +93,7 @@ class Reason(StrEnum):
     AUTOMATIC = "Automatic", "The policy's mode Auto approved the plan."
     REJECTED = "Rejected", "A user rejected the plan."
     APPLIED = "Applied", "The change was written."
-    GATE_CLOSED = "GateClosed", "A check blocks the change; the message names it."
+    CHECK_BLOCKED = "CheckBlocked", "A check blocks the change; the message names it."
     CONFLICT = "Conflict", "Somebody else changed the target; the plan is made anew."
     WRITE_FAILED = "WriteFailed", "The API server refused the write; the message says why."
     IN_PROGRESS = "InProgress", "Runs after the change are being collected."

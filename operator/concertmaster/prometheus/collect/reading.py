@@ -173,7 +173,7 @@ def _check_any(found: Collection) -> None:
         raise TooLarge(
             found.left_out[0].why,
             where="every namespace, even over the shortest span",
-            remedy="Raise the store's limits or maxElements of the source",
+            remedy="Raise the limits of the metrics source or maxElements of the source",
         )
 
 

@@ -112,8 +112,8 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
             missing.append(
                 Missing(
                     "label id of the container series",
-                    f"{len(vague)} of {len(containers)} containers cannot be told from others of the same name"
-                    " and get no size advice",
+                    f"{len(vague)} of {len(containers)} containers cannot be distinguished from others of the"
+                    " same name and get no size recommendations",
                     "do not drop the label id in the metric relabelling of the kubelet's /metrics/cadvisor scrape",
                     share=len(vague) / len(containers),
                 )

@@ -316,7 +316,7 @@ def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
     bed.run()
     bed.decide("Approve")
     bed.run()
-    assert bed.state(C.APPLIED) == ("False", "GateClosed")
+    assert bed.state(C.APPLIED) == ("False", "CheckBlocked")
     assert "waits for window: the next window opens" in bed.message(C.APPLIED)
     assert bed.cpu() == "2"
     bed.writes()

@@ -19,7 +19,7 @@ def item(rule: str, step: str | None = "load", **more: object) -> Recommendation
         id=f"{rule}.{step}" if step else rule,
         rule=rule,
         step=step,
-        action="Shorten load first; split its work",
+        action="Optimize load; split its work",
         because="it took 5m in 42 runs (14d)",
         otherwise="it stays so",
         category=Category.PERFORMANCE,
@@ -86,7 +86,7 @@ def test_the_bottleneck_is_merged_into_the_remedy_of_its_step() -> None:
     assert remedy.rule == "straggler"
     assert place.because in remedy.evidence
     (alone,) = resolve([item("bottleneck", gain_share=GAIN)])
-    assert alone.action == "Shorten load first; split its work"
+    assert alone.action == "Optimize load; split its work"
 
 
 def test_a_throttled_bottleneck_in_real_advice() -> None:

@@ -74,7 +74,7 @@ def hold(shut: Sequence[CheckResult], said: str) -> Transition:
     message = f"waits for {', '.join(r.check for r in shut)}: {shut[0].message}"
     if said.partition(":")[0] == message.partition(":")[0]:
         return Transition(None)
-    return Transition(None, (ConditionUpdate(C.APPLIED, False, Reason.GATE_CLOSED, message),))
+    return Transition(None, (ConditionUpdate(C.APPLIED, False, Reason.CHECK_BLOCKED, message),))
 
 
 def writing(says: str, approved_by: str | None) -> Transition:

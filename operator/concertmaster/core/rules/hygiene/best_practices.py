@@ -194,7 +194,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not failed:
         return
     yield Finding(
-        action=f"Go through the checklist; open: {text.listing([i.name for i in failed], 5)}",
+        action=f"Follow best practices: {text.listing([i.name for i in failed], 5)}",
         because=(
             f"{len(failed)} of {text.count(len(asked), 'item')} that {'applies' if len(asked) == 1 else 'apply'} to"
             " this workflow failed"

@@ -89,7 +89,7 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
         expected = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer; no longer run"
     return Finding(
         step=pods.step,
-        action=f"Give each pod of {name} {size} items instead of one",
+        action=f"Batch the items of {name}: 1 -> {size} per pod",
         because=(
             f"its {pods.items} pods work {text.duration(pods.work)} each and take {text.duration(pods.overhead)}"
             " to get a node and"
@@ -148,7 +148,7 @@ def _merge(
     work, overhead = sum(pods[n].work for n in row), sum(pods[n].overhead for n in row)
     return Finding(
         step=row[0],
-        action=f"Run {text.listing(list(row), 5)} as one step",
+        action=f"Merge {text.listing(list(row), 5)} into one step",
         because=(
             f"these {len(row)} steps in a row work {text.duration(work)} and take {text.duration(overhead)} to get"
             " a node and start"

@@ -60,7 +60,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         return None
     return Finding(
         step=step.step,
-        action=f"Shorten {evidence.title(step.step)} first; {_remedy(step)}",
+        action=f"Optimize {evidence.title(step.step)}; {_remedy(step)}",
         because=(
             f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"

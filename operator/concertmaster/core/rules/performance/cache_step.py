@@ -84,7 +84,7 @@ def _finding(
     )
     return Finding(
         step=step.step,
-        action=f"Keep the results of {name} for {hours}",
+        action=f"Cache the results of {name} for {hours}",
         because=(
             f"{found.hits} of its {found.known} executions with known inputs repeat those of an earlier one"
             " (image, command and"

@@ -118,7 +118,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(
         step=steps[0] if len(steps) == 1 else None,
         about="",
-        action=f"Keep this workflow off {noun}, or find out why it is slower there",
+        action=f"Avoid {noun} for this workflow, or find out why it is slower there",
         because=(
             f"the same steps take {text.percent(slow.ratio - 1)} longer there than elsewhere: {slow.inside}"
             " executions against"

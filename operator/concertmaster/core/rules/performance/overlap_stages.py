@@ -64,7 +64,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         items = len(runs[-1].chains_of(spec.name))
         yield Finding(
             step=spec.name,
-            action=f"Let each item of {spec.name} start when its own {first} is done",
+            action=f"Start each item of {spec.name} as soon as its own {first} is done",
             because=(
                 f"both steps fan out over the same {items} items, and {spec.name} waits until the last item of"
                 f" {first} is done in"

@@ -46,7 +46,7 @@ def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Inter
     return Finding(
         step=after.name,
         about=f"{before.name}.{after.name}",
-        action=f"Start {after.name} beside {before.name} instead of after it",
+        action=f"Run {before.name} and {after.name} in parallel",
         because=(
             f"nothing is handed over between them, yet {after.name} waited for it in {text.count(runs, 'run')}"
             f" ({evidence.window()}); they take {' and '.join(times)} (medians)"

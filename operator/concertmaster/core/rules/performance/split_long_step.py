@@ -76,7 +76,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         name = evidence.title(step.step)
         yield Finding(
             step=step.step,
-            action=f"Split the work of {name} into {parts} pods side by side",
+            action=f"Split {name} into {parts} parallel pods",
             because=(
                 f"one pod computes for {text.duration(step.duration.p50)} ({text.percent(busy)} busy) while"
                 " everything waits for it,"

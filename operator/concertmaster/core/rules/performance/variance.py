@@ -107,7 +107,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
         step=step.step,
-        action=f"Find out why {name} takes {low} one time and {high} another",
+        action=f"Investigate run time variance of {name}: {low} to {high}",
         because=(
             f"its run time varies by {text.percent(summary.cv)} of its mean {evidence.runs(len(rows))}: median"
             f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(rows, 2 * middle)}"

@@ -133,8 +133,7 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
     )
     return Finding(
         step=step,
-        action=f"Let {name} retry {'once' if limit == 1 else f'{limit} times'}"
-        + (f" instead of {now}" if now else ", with a back-off"),
+        action=f"Set retries of {name}: {f'{now} -> ' if now else ''}{limit}{'' if now else ', with backoff'}",
         because=(
             f"{failed} of its {text.count(chains, 'execution')} failed for good {evidence.runs(len(analysis.runs))}:"
             f" {_why(own.classes)}; {seen}"
@@ -204,7 +203,7 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
     name, before = evidence.title(step), text.count(now, "time") if now is not None else "without end"
     return Finding(
         step=step,
-        action=f"Retry {name} once instead of {before}; fix the cause",
+        action=f"Reduce retries of {name}: {'unlimited' if now is None else now} -> 1; fix the cause",
         because=(
             f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
             f" {evidence.runs(len(analysis.runs))}; what"

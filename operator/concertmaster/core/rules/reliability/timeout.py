@@ -102,8 +102,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     gain = Interval(share.low * beyond, share.likely * beyond, share.high * beyond) if share is not None else None
     return Finding(
         step=row.step.step,
-        action=f"Stop {name} after {text.duration(found.seconds)}"
-        + (f" instead of {text.duration(now)}" if now else ""),
+        action=f"Set time limit of {name}: {f'{text.duration(now)} -> ' if now else ''}{text.duration(found.seconds)}",
         because=(
             f"{hung} of {text.count(len(row.all), 'execution')} hung, the longest for {text.duration(longest)},"
             " while no"
@@ -147,7 +146,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     )
     return Finding(
         step=row.step.step,
-        action=f"Raise the time limit of {name} from {text.duration(now)} to {text.duration(seconds)}",
+        action=f"Raise time limit of {name}: {text.duration(now)} -> {text.duration(seconds)}",
         because=(
             f"{cause} {evidence.runs(row.step.runs)}; 99% of healthy executions stay below {text.duration(found.bound)}"
         ),
@@ -187,7 +186,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     names = [evidence.title(n) for n in limits]
     longest = max(r.run_time or 0.0 for r in evidence.analysis.runs)
     return Finding(
-        action=f"Give {text.listing(names)} a time limit",
+        action=f"Set a time limit for {text.listing(names)}",
         because=(
             f"{text.count(len(names), 'step')} may run for ever; {evidence.runs(len(evidence.analysis.runs))} none"
             f" hung, and {_limits(limits.values())} would have stopped none"

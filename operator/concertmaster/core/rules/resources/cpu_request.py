@@ -65,7 +65,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     return Finding(
         step=step.step,
         about=container_id(step, container),
-        action=f"Raise the CPU limit of {name} from {text.cpu(container.cpu_limit)} to {proposed}, or remove it",
+        action=f"Raise CPU limit of {name}: {text.cpu(container.cpu_limit)} -> {proposed}, or remove it",
         because=(
             f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
             + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
@@ -149,7 +149,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     return Finding(
         step=step.step,
         about=container_id(step, container),
-        action=f"Raise the CPU request of {name} from {text.cpu(current)} to {proposed}",
+        action=f"Raise CPU request of {name}: {text.cpu(current)} -> {proposed}",
         because=(
             f"it had work but no CPU {text.percent(share)} of its time (median) {evidence.runs(len(seen))}, while it used"
             f" {text.cores(used)}, {text.percent(used / current)} of its request; no limit holds it back, the node does"

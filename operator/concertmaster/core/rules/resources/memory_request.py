@@ -45,7 +45,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     return Finding(
         step=step.step,
         about=container_id(step, container),
-        action=f"Raise the memory request of {evidence.title(step.step)} from {before} to {proposed}",
+        action=f"Raise memory request of {evidence.title(step.step)}: {before} -> {proposed}",
         because=(
             f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); the largest peak seen is {text.memory(peak)}"
         ),

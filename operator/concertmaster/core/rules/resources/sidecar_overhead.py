@@ -113,7 +113,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     return Finding(
         step=next(iter(own.steps)) if len(own.steps) == 1 else None,
         about=name,
-        action=f"Make the sidecar {name} cheaper; {todo}, or leave it out of this workflow's pods",
+        action=f"Reduce the cost of sidecar {name}; {todo}, or leave it out of this workflow's pods",
         because=f"{' and '.join(parts)}, in {text.count(own.pods, 'pod')} {evidence.runs(len(analysis.runs))}",
         otherwise=(
             f"each run keeps paying {text.money(reserved, currency)} for it"

@@ -12,7 +12,7 @@ from tests.support.core.rules_world import Pod, argo, noise, scene, task
 def test_batches_of_a_limited_fan_out_shorten_the_run() -> None:
     item = scenarios.batch_small_steps().one("batch-small-steps")
     # 16 pods of 25 s in 4 rounds take 100 s; 4 pods of 20 + 4 * 5 s in one round take 40 s.
-    assert item.action == "Give each pod of check 4 items instead of one"
+    assert item.action == "Batch the items of check: 1 -> 4 per pod"
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(60, rel=0.1)
     assert "work 5s each and take 20s to get a node and start" in item.because
@@ -38,7 +38,7 @@ def test_small_steps_in_a_row_become_one() -> None:
     item = scene(of, 20, lambda _: {**{n: Pod(value(5), startup=15.0) for n in "abc"}, "d": value(100)}).one(
         "batch-small-steps"
     )
-    assert item.action == "Run a, b and c as one step"
+    assert item.action == "Merge a, b and c into one step"
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(2 * 16, rel=0.1)
 

@@ -16,7 +16,7 @@ def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
     # Three runs a day on one input, 8 h apart: the second and third would be hits, at most 16 h old.
     assert "28 of its 42 executions" in item.because
     assert "67%" in item.because
-    assert item.action == "Keep the results of model for 24h"
+    assert item.action == "Cache the results of model for 24h"
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(600 * 2 / 3, rel=0.05)
     assert item.risk is Level.MEDIUM  # a cache can be stale

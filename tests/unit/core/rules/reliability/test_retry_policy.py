@@ -16,7 +16,7 @@ from tests.support.core.rules_world import Pod, Work, argo, cron_job, scene, tas
 def test_failures_that_pass_get_the_smallest_limit_that_reaches_the_objective() -> None:
     item = scenarios.retry_policy().one("retry-policy")
     assert item.id == "retry-policy.fetch"
-    assert item.action == "Let fetch retry once, with a back-off"
+    assert item.action == "Set retries of fetch: 1, with backoff"
     assert "6 of its 42 executions failed for good in 42 runs (14d): 6 Eviction" in item.because
     assert item.risk is Level.MEDIUM  # no retry was ever seen
     strategy = json.loads(item.edits[0].proposed or "")
@@ -66,7 +66,7 @@ def test_a_jobs_default_of_six_retries_counts() -> None:
         return {"job": Pod(100, failures=((100, "Error"),) * 6, fails="Error") if i % 4 == 0 else Pod(100)}
 
     item = scene(cron_job(), 42, work).one("retry-policy")
-    assert item.action == "Retry report once instead of 6 times; fix the cause"
+    assert item.action == "Reduce retries of report: 6 -> 1; fix the cause"
     assert item.edits[0].pointer == "/spec/jobTemplate/spec/backoffLimit"
     assert item.edits[0].current is None  # not written in the object: the default holds
 

@@ -24,7 +24,7 @@ def test_steps_without_a_limit_share_one_quiet_line() -> None:
     of = argo(task("a"), task("b", "a"), templates={"b": {"activeDeadlineSeconds": 600}})
     item = scene(of, 20, lambda _: {"a": value(60), "b": value(60)}).one("timeout")
     assert (item.id, item.minor) == ("timeout", True)
-    assert item.action == "Give a a time limit"
+    assert item.action == "Set a time limit for a"
     assert [e.pointer for e in item.edits] == ["/spec/templates/1/activeDeadlineSeconds"]
 
 
@@ -52,7 +52,7 @@ def test_a_job_is_limited_as_a_whole() -> None:
     item = scene(cron_job(), 42, lambda _: {"job": value(60)}).one("timeout")
     assert item.edits[0].pointer == "/spec/jobTemplate/spec/activeDeadlineSeconds"
     item = scene(cron_job(activeDeadlineSeconds=65), 42, lambda _: {"job": value(60)}).one("timeout")
-    assert item.action.startswith("Raise the time limit of report from 1m05s")
+    assert item.action.startswith("Raise time limit of report: 1m05s")
 
 
 def test_the_headroom_is_a_setting_and_few_runs_are_silent() -> None:
