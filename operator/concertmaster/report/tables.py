@@ -45,7 +45,7 @@ def fleet_table(views: Sequence[dict[str, Any]]) -> str:
                 else waiting(view),
             ]
         )
-    return table(["WORKFLOW", "KIND", "RUNS", "SUCCESS", "P50", "P95", "SCORE", "ADVICE", "TOP"], rows)
+    return table(["WORKFLOW", "KIND", "RUNS", "SUCCESS", "P50", "P95", "SCORE", "OPEN", "TOP"], rows)
 
 
 def waiting(view: dict[str, Any]) -> str:

@@ -112,7 +112,7 @@ class MetricsSources:
         placement.keep_only(demand.workflows)
         oversize = self._oversize.setdefault(demand.source, Oversize())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
-        ok, reason, message = True, Reason.COMPLETE, f"source {demand.source} answered every query of the last cycle"
+        ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
         self._queries.begin()
         client.beat = lambda: heartbeat("collect")
         reading.changed |= self._queries.arrived()

@@ -144,7 +144,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return  # a busier hour or a working day is no change of the workflow
     found = _culprit(analysis, point.time)
     name = found[0].step if found else None
-    action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{text.percent(now / was - 1)})"
+    slower = text.percent(now / was - 1)
+    action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
     blame = (
         f": {name} went from {text.duration(found[1])} to {text.duration(found[2])}"
         if found

@@ -200,7 +200,7 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
     failed = sum(not c.attempts[-1] for c in own.chains)
     each = own.repeated_seconds / max(1, failed)
     share = text.percent(own.repeated_seconds / own.seconds)
-    name, before = evidence.title(step), text.count(now, "time") if now is not None else "without end"
+    name = evidence.title(step)
     return Finding(
         step=step,
         action=f"Reduce retries of {name}: {'unlimited' if now is None else now} -> 1; fix the cause",

@@ -28,7 +28,7 @@ def test_without_a_limit_batches_only_save_pod_time() -> None:
     )
     assert item.category is Category.COST
     assert item.gain_share is None
-    assert "8 items" in item.action
+    assert "1 -> 8 per pod" in item.action
     assert "no longer run" in item.expected
 
 
