@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import QueryRefused, SourceUnreachable, TimedOut, TooLarge
+from concertmaster.prometheus.client.errors import QueryRefused, SourceUnreachable, TimedOut
 from concertmaster.prometheus.collect.extra import run_values
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.guard.fence import fence
@@ -62,6 +62,11 @@ def look(client: PrometheusClient, namespace: str, since: float, until: float, *
         label_keys=("step",),
         options=CollectOptions(longest=1e6, **options),
     )
+
+
+def limited(prometheus: PrometheusServer, series: int) -> PrometheusClient:
+    """A client of a store that answers with fewer series than a configuration can ask for."""
+    return PrometheusClient(source(prometheus).model_copy(update={"max_elements": series}))
 
 
 def by_name(found: Collection) -> dict[str, PodFact]:
@@ -179,9 +184,25 @@ def test_per_metric_queries_bring_the_same(prometheus: PrometheusServer, client:
     assert len(plain.facts) > 10
 
 
-def test_pods_too_many_to_be_named_are_asked_for_by_namespace(client: PrometheusClient) -> None:
-    assert look(client, "etl", -20_000, 0, named_pods=0).facts == look(client, "etl", -20_000, 0).facts
-    assert look(client, "noid", -10_000, 0, named_pods=0).facts == look(client, "noid", -10_000, 0).facts
+@pytest.mark.parametrize("bounds", [{"named_pods": 1}, {"named_pods": 3}, {"longest_query": 2000}])
+@pytest.mark.parametrize(("namespace", "since"), [("etl", -20_000), ("noid", -10_000), ("", -10_000)])
+def test_pods_named_a_few_at_a_time_are_the_same(
+    client: PrometheusClient, namespace: str, since: float, bounds: dict[str, int]
+) -> None:
+    whole, parts = look(client, namespace, since, 0), look(client, namespace, since, 0, **bounds)
+    assert parts.facts == whole.facts
+    assert parts.queries > whole.queries or len(whole.facts) <= 3
+
+
+def test_answers_that_are_too_large_are_asked_for_with_fewer_names(
+    prometheus: PrometheusServer, client: PrometheusClient
+) -> None:
+    """Neither namespaces nor time are split for that."""
+    small = PrometheusClient(source(prometheus, maxElements=150))
+    whole, parts = look(client, "etl", -20_000, 0), look(small, "etl", -20_000, 0)
+    assert parts.facts == whole.facts
+    assert (whole.shards, parts.shards) == (1, 1)
+    assert parts.queries > whole.queries
 
 
 def test_no_regular_expression_on_names_in_per_metric_queries() -> None:
@@ -194,15 +215,14 @@ def test_no_regular_expression_on_names_in_per_metric_queries() -> None:
 def _all_queries(scope: QueryScope, pods: Sequence[str] = ("a.b", "c")) -> list[str]:
     window = TimeRange(900, 420)
     return [
-        queries.timeline(scope, window),
-        queries.ends(scope, window, pods),
-        queries.resources(scope, window, pods),
-        queries.labels(scope, window, ("tekton.dev/pipelineTask",), pods),
+        queries.finished(scope, window),
+        queries.pods(scope, window, ("tekton.dev/pipelineTask",), pods),
         queries.jobs(scope, window),
         queries.targets(scope, window),
         queries.presence(scope, window, pods),
         of_containers.counters(scope, window, pods),
         of_containers.usage(scope, window, pods),
+        of_containers.life(scope, window, pods),
         queries.namespaces(scope, window),
         queries.shape(scope, window),
     ]
@@ -403,7 +423,7 @@ def test_a_scope_that_is_too_large_is_split_without_loss(
     prometheus: PrometheusServer, client: PrometheusClient
 ) -> None:
     whole = look(client, "", -30_000, 0)
-    small = PrometheusClient(source(prometheus, maxElements=150))
+    small = limited(prometheus, 40)
     facts: dict[str, PodFact] = {}
     shards = 0
     for chunk in backfill(
@@ -415,32 +435,29 @@ def test_a_scope_that_is_too_large_is_split_without_loss(
     assert {fact.uid for fact in whole.facts} <= set(facts)
 
 
-def test_a_look_that_is_too_large_covers_less(prometheus: PrometheusServer) -> None:
-    small = PrometheusClient(source(prometheus, maxElements=150))
-    since, seen, looks = END - 40_000, set(), 0
-    while since < END:
-        found = collect(
-            small, namespaces=["etl"], since=since, until=END, now=END + 7200, options=CollectOptions(longest=1e6)
-        )
-        assert since < found.complete_until <= END
-        seen |= {fact.uid for fact in found.facts}
-        since = found.complete_until
-        looks += 1
-    assert looks > 1
+def test_a_look_that_is_too_large_is_read_in_spans(prometheus: PrometheusServer) -> None:
+    small = limited(prometheus, 40)
+    found = collect(
+        small, namespaces=["etl"], since=END - 40_000, until=END, now=END + 7200, options=CollectOptions(longest=1e6)
+    )
+    assert (found.complete_until, found.left_out) == (END, ())
+    assert found.shards > 1
+    seen = {fact.uid for fact in found.facts}
     assert {life.uid for life in ETL if life.finished is not None and END - 40_000 < life.finished < END - 60} <= seen
 
 
-def test_what_cannot_be_split_is_an_error(prometheus: PrometheusServer) -> None:
-    tiny = PrometheusClient(source(prometheus, maxElements=100))
-    with pytest.raises(TooLarge):
-        collect(
-            tiny,
-            namespaces=["etl"],
-            since=END - 86_400,
-            until=END,
-            now=END + 7200,
-            options=CollectOptions(longest=1e6, shortest=80_000),
-        )
+def test_what_cannot_be_split_is_left_out_and_told(prometheus: PrometheusServer) -> None:
+    tiny = limited(prometheus, 5)
+    found = collect(
+        tiny,
+        namespaces=["etl"],
+        since=END - 86_400,
+        until=END,
+        now=END + 7200,
+        options=CollectOptions(longest=1e6, shortest=80_000),
+    )
+    assert found.facts == ()
+    assert {span.namespace for span in found.left_out} == {"etl"}
 
 
 def test_the_newest_moment_waits_for_late_samples(client: PrometheusClient) -> None:

@@ -23,7 +23,8 @@ class CollectOptions:
     longest: float = 6 * 3600.0
     shortest: float = 60.0
     hold: float = 6 * 3600.0
-    named_pods: int = 500  # up to this many pods are asked for by name; above, by namespace
+    named_pods: int = 2000  # of which one query asks by name
+    longest_query: int = 640 * 1024  # bytes of a query's text: proxies take bodies of 1 MiB unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)

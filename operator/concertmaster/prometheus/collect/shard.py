@@ -1,33 +1,26 @@
 """One set of namespaces over one span: the bulk queries in order, each asking for what the ones before it found.
 
-At most fifteen requests, in the worst case of labels in use, a scrape that moved labels, pods without a known end and
-lives of all lengths: targets twice, shape, timeline, jobs, ends, resources, labels, presence, and counters and usage for
-each of three classes of lives. A quiet shard costs two. Recording rules are not used where labels were moved, so that
-the one request more when they leave something out still fits.
+Which pods ended is found out once; everything else is asked for by their names, as many to a query as its text, the
+store and the proxies before it take. With lives of one class that is five requests for each 2,000 pods: targets, jobs,
+finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved labels, pods
+without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three classes. A quiet
+shard costs three.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.facts import assemble, missing, vanish
 from concertmaster.prometheus.facts.assemble import Usage
-from concertmaster.prometheus.facts.drafts import (
-    PodDraft,
-    PodName,
-    read_ends,
-    read_jobs,
-    read_labels,
-    read_presence,
-    read_resources,
-    read_timeline,
-)
+from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
 from concertmaster.prometheus.facts.vanish import TargetState
 from concertmaster.prometheus.queries import bulk as queries
@@ -54,6 +47,7 @@ class Shard:
     recorded: int = 0
     shape: ScrapeShape | None = None
     _adopted: bool = False  # whether labels are read from where the scrape moved them
+    _most: dict[str, int] = field(default_factory=dict)  # names that one query of its kind can hold
 
     def collect(self) -> Collection:
         """Everything of this shard. Raises MetricsError."""
@@ -65,9 +59,7 @@ class Shard:
             return Collection(self.since, self.end, missing=(*self._shape().notes, *lacking), blind=blind)
         state = self.scope.state
         jobs = read_jobs(self._ask("jobs", queries.jobs(self.scope, window)), state)
-        drafts = read_timeline(self._ask("timeline", queries.timeline(self.scope, window)), state)
-        if drafts:
-            self._describe(drafts, window)
+        drafts = self._describe(self._finished(window), window)
         settled, held = vanish.split(drafts.values(), targets, self.since, self.end)
         until, given_up = self._hold(held)
         facts = self._measure(settled, targets)
@@ -93,19 +85,22 @@ class Shard:
         self._adopt(state=True)
         return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
 
-    def _describe(self, drafts: dict[str, PodDraft], window: TimeRange) -> None:
-        """Ends, resources, labels and, where an end is not known, when the pod was last seen."""
-        scope, state = self.scope, self.scope.state
-        names = self._names(drafts.values())
-        read_ends(self._ask("ends", queries.ends(scope, window, names)), state, drafts)
-        read_resources(self._ask("resources", queries.resources(scope, window, names)), state, drafts)
-        if self.label_keys or scope.run_labels:
-            text = queries.labels(scope, window, self.label_keys, names)
-            read_labels(self._ask("labels", text), state, drafts)
-        unclear = [draft for draft in drafts.values() if draft.finished is None]
-        if unclear:
-            text = queries.presence(scope, window, self._names(unclear))
-            read_presence(self._ask("presence", text), state, drafts)
+    def _finished(self, window: TimeRange) -> dict[str, str]:
+        """Names of the pods that ended or vanished, by uid."""
+        answer = self._ask("finished", queries.finished(self.scope, window))
+        return {uid: name for (uid, name), _ in answer.select(*self.scope.state.columns("uid", "pod")) if uid}
+
+    def _describe(self, finished: Mapping[str, str], window: TimeRange) -> dict[str, PodDraft]:
+        """What kube-state-metrics tells of them and, where an end is not known, when the pod was last seen."""
+        scope, drafts = self.scope, dict[str, PodDraft]()
+        for answer in self._by_name(
+            "pods", finished.values(), lambda names: queries.pods(scope, window, self.label_keys, names)
+        ):
+            drafts |= read_pods(answer, scope.state, finished.keys())
+        unclear = [draft.pod for draft in drafts.values() if draft.finished is None]
+        for answer in self._by_name("presence", unclear, lambda names: queries.presence(scope, window, names)):
+            read_presence(answer, scope.state, drafts)
+        return drafts
 
     def _measure(self, drafts: Sequence[PodDraft], targets: TargetState) -> tuple[PodFact, ...]:
         """Usage over the pods' own lives, a class of lengths at a time, joined to facts."""
@@ -113,26 +108,58 @@ class Shard:
         reused: set[PodName] = set()
         prompt = self.client.source.delay_seconds <= recorded.LATEST
         for length, members in _by_life(drafts, self.end).items():
-            window, names = TimeRange(length), self._names(members)
-            answer = self._ask("counters", of_containers.counters(self.scope, window, names))
-            if not answer.rows and not usage and not self._adopted and self._shape().usage.renamed:
-                self._adopt()
-                answer = self._ask("counters", of_containers.counters(self.scope, window, names))
-            assemble.read_usage(answer, self.scope.usage, usage)
-            step = window.step(of_containers.LAST_STEP)
+            window, names = TimeRange(length), [draft.pod for draft in members]
             records = length <= targets.recorded and prompt and not self.scope.usage.renamed
-            answer = self._ask("usage", of_containers.usage(self.scope, window, names, records=records))
-            assemble.read_usage(answer, self.scope.usage, usage, step=of_containers.LAST_STEP if records else step)
+            reused |= self._live(window, names, usage, records=records)
+            if not usage and not self._adopted and self._shape().usage.renamed:
+                self._adopt()
+                records = False
+                reused |= self._live(window, names, usage)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
                 targets = replace(targets, recorded=0)
-                answer = self._ask("usage", of_containers.usage(self.scope, window, names))
-                assemble.read_usage(answer, self.scope.usage, usage, step=step)
+                self._live(window, names, usage, of_containers.usage)
             self.recorded += records and targets.recorded > 0
-            reused |= assemble.read_reused(answer, self.scope.state)
         reused |= _twice(drafts)
         configured = self.client.source.scrape_interval
         interval = configured.seconds if configured else assemble.estimate_interval(drafts, usage, targets.interval)
         return assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
+
+    def _live(
+        self,
+        window: TimeRange,
+        pods: Sequence[str],
+        usage: Usage,
+        build: Callable[..., str] = of_containers.life,
+        *,
+        records: bool = False,
+    ) -> set[PodName]:
+        """Add what these pods used over the window to ``usage``; names that several pods bore."""
+        reused: set[PodName] = set()
+        step = of_containers.LAST_STEP if records else window.step(of_containers.LAST_STEP)
+        for answer in self._by_name("life", pods, lambda names: build(self.scope, window, names, records=records)):
+            assemble.read_usage(answer, self.scope.usage, usage, step=step)
+            reused |= assemble.read_reused(answer, self.scope.state)
+        return reused
+
+    def _by_name(self, query: str, pods: Iterable[str], build: Callable[[Sequence[str]], str]) -> Iterator[Vector]:
+        """Ask what ``build`` makes of the names, fewer at a time where its text is too long or an answer too large."""
+        names, start = sorted(set(pods)), 0
+        while start < len(names):
+            part = names[start : start + self._most.get(query, self.options.named_pods)]
+            text = build(part)
+            if len(part) > 1 and len(text) > self.options.longest_query:
+                fitting = len(part) * self.options.longest_query // len(text)
+                self._most[query] = max(1, min(fitting, len(part) - 1))
+                continue
+            try:
+                answer = self._ask(query, text)
+            except TooLarge:
+                if len(part) == 1:
+                    raise
+                self._most[query] = len(part) // 2
+                continue
+            start += len(part)
+            yield answer
 
     def _shape(self) -> ScrapeShape:
         if self.shape is None:
@@ -166,11 +193,6 @@ class Shard:
             if self.dropped
             else ()
         )
-
-    def _names(self, drafts: Iterable[PodDraft]) -> tuple[str, ...]:
-        """The pods' names where they are few enough to be put into a query, else none."""
-        names = {draft.pod for draft in drafts}
-        return tuple(sorted(names)) if len(names) <= self.options.named_pods else ()
 
     def _ask(self, name: str, text: str) -> Vector:
         vector = self.client.instant(text, self.end, name=name)

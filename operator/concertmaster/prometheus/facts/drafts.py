@@ -6,15 +6,18 @@ Several queries each tell a part of a pod; a draft gathers them until its usage 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from concertmaster.core.model import JobFact
 from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.queries.bulk import ENDS, RESOURCES
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.settings.source import POD_LABEL_PREFIX
 
 PodName = tuple[str, str]  # namespace, name
+
+_FAMILIES = dict.fromkeys(ENDS, "ends") | dict.fromkeys(RESOURCES, "resources") | {"kube_pod_labels": "labels"}
 
 
 @dataclass(slots=True)
@@ -76,8 +79,30 @@ class PodDraft:
         return min([*starts, *(self.times[name] for name in named if name in self.times)], default=None)
 
 
+def read_pods(vector: Vector, scheme: LabelScheme, uids: Set[str]) -> dict[str, PodDraft]:
+    """Drafts by uid of the pods of ``uids`` from the ``pods`` query, which may tell of others of the same names too."""
+    families: dict[str, tuple[list[tuple[str, ...]], list[float]]] = {
+        f: ([], []) for f in ("told", *_FAMILIES.values())
+    }
+    own = vector.columns.index(scheme.name("uid")) if scheme.name("uid") in vector.columns else -1
+    names = [vector.columns.index(c) for c in ("__name__", "series") if c in vector.columns]
+    for row, value in zip(vector.rows, vector.values, strict=True):
+        if own < 0 or row[own] not in uids:
+            continue
+        metric = "".join([row[place] for place in names])  # one of the two is empty
+        rows, values = families[_FAMILIES.get(metric, "told")]
+        rows.append(row)
+        values.append(value)
+    parts = {f: Vector(vector.columns, tuple(rows), values) for f, (rows, values) in families.items()}
+    drafts = read_timeline(parts["told"], scheme)
+    read_ends(parts["ends"], scheme, drafts)
+    read_resources(parts["resources"], scheme, drafts)
+    read_labels(parts["labels"], scheme, drafts)
+    return drafts
+
+
 def read_timeline(vector: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
-    """Drafts by uid from the ``timeline`` query."""
+    """Drafts by uid from times, node, owner and images."""
     drafts: dict[str, PodDraft] = {}
     names = ("__name__", "series", *scheme.columns("namespace", "pod", "uid", "node", "container"))
     more = scheme.columns("created_by_kind", "created_by_name", "image", "image_spec")
@@ -110,7 +135,7 @@ def read_timeline(vector: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
 
 
 def read_ends(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
-    """Phases and reasons from the ``ends`` query."""
+    """Phases and reasons."""
     names = ("__name__", "series", *scheme.columns("uid", "container", "phase", "reason"))
     for (name, series, uid, container, phase, reason), _ in vector.select(*names):
         draft = drafts.get(uid)
@@ -130,7 +155,7 @@ def read_ends(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft
 
 
 def read_resources(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
-    """Requests and limits from the ``resources`` query."""
+    """Requests and limits."""
     names = ("__name__", "series", *scheme.columns("uid", "container", "resource"))
     for (name, series, uid, container, resource), value in vector.select(*names):
         metric = name or series
@@ -143,7 +168,7 @@ def read_resources(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, Pod
 
 
 def read_labels(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodDraft]) -> None:
-    """Pod labels from the ``labels`` query."""
+    """Pod labels."""
     uid_label, prefix = scheme.columns("uid", POD_LABEL_PREFIX)
     for labels, _ in vector:
         draft = drafts.get(labels.get(uid_label, ""))

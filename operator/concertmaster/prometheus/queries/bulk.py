@@ -63,34 +63,34 @@ _TERMINAL = "Failed|Succeeded"
 POD = ("namespace", "pod", "uid")
 
 
-def timeline(scope: QueryScope, window: TimeRange) -> str:
-    """Times (unix seconds), node, owner and images of pods that ended or vanished, and restarts of their containers."""
-    labels = (*POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec")
-    return _pods(scope, window, TIMELINE, labels)
+def finished(scope: QueryScope, window: TimeRange) -> str:
+    """Pods of runs that ended or vanished, by namespace, name and uid: the one query that reads every pod of the
+    namespaces. All others name the pods it found."""
+    key = scope.state.names(POD)
+    return f"group by ({key}) (({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)}))"
 
 
-def ends(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
-    """Phase and reasons, 1 each, of the pods named, or of those that ``timeline`` finds when none are."""
-    names = ("phase", "container", "reason")
+def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:
+    """What kube-state-metrics tells of the pods named: times (unix seconds), node, owner, images and restarts; requests
+    and limits (cores and bytes); labels by ``keys`` as labels of series of value 1; phases and reasons, 1 each.
+
+    Families share what is put between ``by``: a label that none of a family has splits nothing.
+    """
     scheme = scope.state
+    exported = sorted({scheme.pod_label(key) for key in (*keys, *scope.run_labels)})
+    metrics = (*TIMELINE, *RESOURCES, *(("kube_pod_labels",) if exported else ()))
+    labels = (*POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec", "resource")
+    by = ", ".join((*scheme.columns(*labels), *exported))
+    kinds = scheme.match("resource", "=~", "cpu|memory|")
+    told = last_values(scope, window, metrics, scope.of(scheme, kinds, pods=names))
     matchers = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
-    return _pods(scope, window, ENDS, (*POD, *names), *matchers, pods=pods) + " > 0"
-
-
-def resources(scope: QueryScope, window: TimeRange, pods: Sequence[str] = ()) -> str:
-    """Requests and limits of the same pods' containers, in cores and bytes."""
-    kinds = scope.state.match("resource", "=~", "cpu|memory")
-    return _pods(scope, window, RESOURCES, (*POD, "container", "resource"), kinds, pods=pods)
-
-
-def labels(scope: QueryScope, window: TimeRange, keys: Sequence[str], pods: Sequence[str] = ()) -> str:
-    """The pod labels named by ``keys`` of the same pods, as labels of series of value 1."""
-    exported = sorted({scope.state.pod_label(key) for key in (*keys, *scope.run_labels)})
-    return _pods(scope, window, ("kube_pod_labels",), (*POD, *exported), pods=pods)
+    ends = last_values(scope, window, ENDS, scope.of(scheme, *matchers, pods=names))
+    ended = scheme.names((*POD, "phase", "container", "reason"))
+    return f"max by (__name__, series, {by}) ({told}) or max by (__name__, series, {ended}) ({ends}) > 0"
 
 
 def jobs(scope: QueryScope, window: TimeRange) -> str:
-    """Owners, conditions, sizes and times of Jobs. They carry no uid, so the pods' filter does not apply."""
+    """Owners, conditions, sizes and times of Jobs."""
     names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
     series = last_values(scope, window, JOBS, scope.of(scope.state, scope.state.match("condition", "=~", "true|")))
     return f"max by (__name__, series, {names}) ({series})"
@@ -158,25 +158,6 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
         any=f"group (last_over_time({some}{window.range}))",
         **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in queries.items()},
     )
-
-
-def _pods(
-    scope: QueryScope,
-    window: TimeRange,
-    metrics: Sequence[str],
-    by: Sequence[str],
-    *matchers: str,
-    pods: Sequence[str] = (),
-) -> str:
-    """``metrics`` of pods, grouped by the labels ``by``: of the pods named, else of all that ended or vanished.
-
-    Names pick their series from the store's index; finding out who ended reads every pod of the namespaces.
-    """
-    key = scope.state.names(POD)
-    series = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=pods))
-    if not pods:
-        series += f" and on ({key}) ({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)})"
-    return f"max by (__name__, series, {scope.state.names(by)}) ({series})"
 
 
 def _relevant(scope: QueryScope, window: TimeRange) -> str:

@@ -52,6 +52,11 @@ def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     )
 
 
+def life(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
+    """``counters`` and ``usage`` in one answer: no row of one has the labels of a row of the other."""
+    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, records=records)}"
+
+
 def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
     and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
