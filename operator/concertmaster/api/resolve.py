@@ -6,6 +6,7 @@ Of a profile, objectives and extra metrics are merged over the policy, leaf by l
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, ref
 from concertmaster.core.model import InputSource
-from concertmaster.core.model.enums import ApplyMode, RuleMode
+from concertmaster.core.model.enums import ApplyMode, MetricRole, RuleMode
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import (
     AnalysisSettings,
@@ -63,7 +64,7 @@ def resolve(
         metrics_source=spec.metrics_source,
         analysis=_analysis(spec.analysis),
         objectives=objectives,
-        pricing=pricing,
+        pricing=replace(pricing, units=_in_currency(metrics.values()) | dict(pricing.units)),
         rules={rule.name: RuleSettings(rule.mode is RuleMode.ENABLED, dict(rule.settings)) for rule in spec.rules},
         extra_metrics=tuple(_extra_metric(metric) for metric in metrics.values()),
         inputs=tuple(_input(i) for i in (*(profile.spec.inputs if profile is not None else ()), *spec.inputs)),
@@ -91,6 +92,11 @@ def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
 
 def _extra_metric(spec: ExtraMetricSpec) -> ExtraMetric:
     return ExtraMetric(spec.name, spec.query, spec.per, spec.unit, spec.role)
+
+
+def _in_currency(metrics: Iterable[ExtraMetricSpec]) -> dict[str, float]:
+    """Prices of metrics that are money already."""
+    return {metric.name: 1.0 for metric in metrics if metric.role is MetricRole.COST}
 
 
 def _input(spec: InputSpec) -> InputSource:

@@ -8,7 +8,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
-from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
+from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, ItemRate, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import iso, to_minute
@@ -90,6 +90,11 @@ def _growth(growth: InputGrowth) -> str:
     )
 
 
+def _items(rate: ItemRate) -> str:
+    cost = f", {text.money(rate.cost, rate.currency)} each" if rate.cost is not None else ""
+    return f"A run works on {rate.per_run:,.0f} {rate.unit}, {rate.per_second:.3g} a second{cost} (medians)"
+
+
 def _width(effect: WidthEffect) -> str:
     widths, best = effect.measured, effect.recommended
     return (
@@ -112,6 +117,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     split = _split(insights.split) if insights.split is not None else None
     lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in insights.slow[:3]]
+    lines += [_items(insights.items)] if insights.items is not None else []
     lines += [_growth(insights.growth)] if insights.growth is not None else []
     lines += [_input(effect) for effect in insights.inputs[:2]]
     lines += [_width(effect) for effect in insights.widths[:2]]

@@ -78,6 +78,11 @@ def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost 
     return ExecutionCost(requested, used, wasted, charged)
 
 
+def execution_units(execution: StepExecution, pricing: Pricing) -> float:
+    """What the priced extra metrics of one execution cost (tokens, calls ...)."""
+    return math.fsum(v * pricing.units[name] for name, v in execution.extra.items() if name in pricing.units)
+
+
 def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
     """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
     priced = [execution_cost(e, pricing) for e in run.steps]
@@ -100,9 +105,9 @@ def cost_by_step(runs: Sequence[RunRecord], pricing: Pricing) -> dict[str, float
     found: dict[str, float] = {}
     for run in runs:
         for execution in run.steps:
-            cost = execution_cost(execution, pricing)
-            if cost is not None:
-                found[execution.step] = found.get(execution.step, 0.0) + cost.total
+            cost, units = execution_cost(execution, pricing), execution_units(execution, pricing)
+            if cost is not None or units:
+                found[execution.step] = found.get(execution.step, 0.0) + units + (cost.total if cost else 0.0)
     return found
 
 

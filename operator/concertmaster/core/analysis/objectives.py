@@ -6,7 +6,7 @@ newer half of the runs with the older one, by the tests that judge changes: Stea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -16,7 +16,8 @@ from concertmaster.core.analysis.cost import CostSummary, run_cost, runs_per_mon
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.analysis.pattern import workflow_type
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import MetricRole, Verdict
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.stats.comparison import MIN_RUNS, direction
 from concertmaster.core.stats.exact import fisher
@@ -126,8 +127,10 @@ def evaluate_objectives(
     cost: CostSummary,
     utilization: tuple[float | None, float | None],
     pricing: Pricing | None = None,
+    metrics: Sequence[ExtraMetric] = (),
 ) -> tuple[ObjectiveAssessment, ...]:
-    """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first."""
+    """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first. ``metrics``: what extra metrics
+    measure."""
     spans = _going(r.makespan for r in runs if r.outcome.timed)
     label = f" ({objectives.duration_note})" if objectives.duration_note else ""
     objective_assessments: list[ObjectiveAssessment] = []
@@ -183,6 +186,7 @@ def evaluate_objectives(
         objective_assessments.append(
             _at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits))
         )
+    objective_assessments += _by_role(objectives, runs, {m.role: m.name for m in reversed(metrics)})
     for name, share_target, actual, used in (
         ("CPU utilization", objectives.target_cpu_utilization, utilization[0], _cpu_share),
         ("memory utilization", objectives.target_memory_utilization, utilization[1], _memory_share),
@@ -196,6 +200,25 @@ def evaluate_objectives(
         name, trend = f"{metric} per run", _going(amounts)
         objective_assessments.append(_at_most(name, most, worst_amount, lambda v: f"{v:.6g}", trend))
     return tuple(objective_assessments)
+
+
+def _by_role(
+    objectives: Objectives, runs: Sequence[RunRecord], names: Mapping[MetricRole | None, str]
+) -> Iterator[ObjectiveAssessment]:
+    """Cache hits and errors that extra metrics tell of; a metric without values is no objective."""
+    if (hits := names.get(MetricRole.CACHE_HITS)) is not None:
+        shares = [r.extra[hits] / 100.0 for r in runs if hits in r.extra]
+        if shares:
+            trend = _going(shares, smaller_is_better=False)
+            mean = sum(shares) / len(shares)
+            yield _at_least(f"cache hits ({hits})", objectives.min_cache_hit, mean, _percent, trend)
+    errors, items = names.get(MetricRole.ERRORS), names.get(MetricRole.ITEMS)
+    if errors is not None and items is not None:
+        pairs = [(r.extra[errors], r.extra[items]) for r in runs if errors in r.extra and r.extra.get(items)]
+        if pairs:
+            rate = sum(e for e, _ in pairs) / sum(n for _, n in pairs)
+            trend = _going(e / n for e, n in pairs)
+            yield _at_most(f"{errors} per item", objectives.max_step_failure, rate, _percent, trend)
 
 
 def _cpu_share(run: RunRecord) -> float | None:

@@ -238,6 +238,7 @@ def analyze(
         cost=cost,
         utilization=_utilization(steps),
         pricing=pricing,
+        metrics=policy.extra_metrics,
     )
     target = efficiency_target([c for s in steps for c in s.containers], policy)
     ends = [r.end for r in finished if r.end is not None]

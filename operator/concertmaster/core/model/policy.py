@@ -247,6 +247,10 @@ class Policy:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def metric(self, role: MetricRole) -> ExtraMetric | None:
+        """The first extra metric that measures ``role``."""
+        return next((m for m in self.extra_metrics if m.role is role), None)
+
     def input_unit(self, step: str | None = None) -> str:
         """What the size of a step's input counts: ``bytes``, or the name of things."""
         for metric in self.extra_metrics:

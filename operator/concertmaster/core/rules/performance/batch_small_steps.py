@@ -14,10 +14,12 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
+from concertmaster.core.model.enums import MetricRole, Per
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, median, worth
 
 _SIZES = (2, 4, 8, 16, 32)
 _SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
+_CALLS = 200  # newest executions that say what a call takes
 _MOST_OF = 0.9  # of the best gain: what the smallest batch must bring
 _NO_LONGER = -0.02  # a run 2% longer is not told apart from one that is not
 
@@ -165,8 +167,65 @@ def _merge(
     )
 
 
+def _calls(evidence: Evidence) -> Iterator[Finding]:
+    """Steps whose tokens do not grow with their items as much as they would if each item paid for all of them: a part is
+    paid for each call, and more items per call share it."""
+    policy, rate = evidence.analysis.policy, evidence.analysis.cost.runs_per_month
+    tokens, items = policy.metric(MetricRole.TOKENS), policy.metric(MetricRole.ITEMS)
+    if tokens is None or items is None or tokens.per is not Per.STEP or items.per is not Per.STEP:
+        return
+    for name, by_run in evidence.rows.succeeded.items():
+        pairs = [
+            (e.extra[items.name], e.extra[tokens.name])
+            for rows in by_run.values()
+            for e in rows
+            if e.extra.get(items.name) and tokens.name in e.extra
+        ][-_CALLS:]
+        usual = median([n for n, _ in pairs]) or 0.0
+        fixed, each = _shared(pairs)
+        whole = fixed + each * usual
+        share = fixed / whole / 2 if whole > 0 else 0.0  # twice the items per call: half as many calls
+        if (
+            len(pairs) < evidence.analysis.options.min_runs
+            or share < evidence.settings.number("minTokensPercent", 20.0) / 100
+        ):
+            continue
+        price = policy.pricing.units.get(tokens.name)
+        saving = mean_interval([share * t for _, t in pairs], price * rate) if price and rate else None
+        unit = tokens.unit or "tokens"
+        yield Finding(
+            step=name,
+            about=f"{name}.{tokens.name}",
+            action=f"Give {evidence.title(name)} twice the items per call",
+            because=(
+                f"each call takes {fixed:,.0f} {unit} whatever it works on and {each:,.0f} for each of its usual"
+                f" {usual:,.0f} items (over {text.count(len(pairs), 'execution')}, {evidence.window()}):"
+                f" {text.percent(fixed / whole)} of its {unit} are paid per call"
+            ),
+            otherwise=f"every call keeps paying {fixed:,.0f} {unit} for what is the same in all of them",
+            category=Category.COST,
+            current=f"{usual:,.0f} items per call",
+            proposed=f"{2 * usual:,.0f} items per call",
+            expected=f"{text.percent(share)} fewer {unit}",
+            confidence=0.5,
+            saving_per_month=saving,
+            evidence=("a line through the observed executions: tokens over items",),
+        )
+
+
+def _shared(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """What a call takes at least, and for each item: the robust line through (items, tokens); (0, 0) without one."""
+    if len({n for n, _ in pairs}) < 3:
+        return 0.0, 0.0
+    slopes = [(t2 - t1) / (n2 - n1) for i, (n1, t1) in enumerate(pairs) for n2, t2 in pairs[i + 1 :] if n1 != n2]
+    each = max(0.0, median(slopes) or 0.0)
+    return max(0.0, median([t - each * n for n, t in pairs]) or 0.0), each
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """Batches for fan-outs of small items, one pod for small steps in a row."""
+    """Batches for fan-outs of small items, one pod for small steps in a row, more items per call where calls cost tokens."""
+    if evidence.analysis.enough:
+        yield from _calls(evidence)
     runs = [run for run in evidence.analysis.executed if run.usable]
     if not evidence.analysis.enough or not runs:
         return
@@ -189,5 +248,5 @@ RULE = Rule(
     Category.PERFORMANCE,
     Level.MEDIUM,
     tie_break=5,
-    settings=("minGainPercent", "minOverheadPercent"),
+    settings=("minGainPercent", "minOverheadPercent", "minTokensPercent"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import execution_cost
+from concertmaster.core.analysis.cost import execution_cost, execution_units
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.lifecycle import commands
@@ -53,7 +53,8 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
 def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:
     """Money per month: the mean cost of an execution for each hit, at the present rate of runs."""
     analysis = evidence.analysis
-    costs = [c.total for c in (execution_cost(e, analysis.pricing) for e in rows) if c is not None]
+    priced = [(execution_cost(e, analysis.pricing), execution_units(e, analysis.pricing)) for e in rows]
+    costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
     if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
         return None
     likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month

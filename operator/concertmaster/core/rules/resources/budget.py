@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from concertmaster.core import text
 from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
+from concertmaster.core.model.enums import MetricRole
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
 
@@ -95,6 +96,45 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
     )
 
 
+def _cache_hits(evidence: Evidence) -> Finding | None:
+    """Fewer lookups answered from a cache than wanted, where what is looked up otherwise has a price: calls that miss are
+    what is paid for."""
+    analysis, policy = evidence.analysis, evidence.analysis.policy
+    hits = policy.metric(MetricRole.CACHE_HITS)
+    paid = policy.metric(MetricRole.COST) or policy.metric(MetricRole.TOKENS)
+    target, rate = evidence.objectives.min_cache_hit, analysis.cost.runs_per_month
+    if hits is None or paid is None or not target < 1.0:
+        return None
+    rows = [
+        (r.extra[hits.name] / 100.0, r.extra[paid.name])
+        for r in analysis.runs
+        if {hits.name, paid.name} <= r.extra.keys()
+    ]
+    share = sum(h for h, _ in rows) / len(rows) if rows else 1.0
+    if len(rows) < analysis.options.min_runs or not 0.0 <= share < target:
+        return None
+    less = (target - share) / (1.0 - share)
+    price, unit = analysis.pricing.units.get(paid.name), paid.unit or paid.name
+    saving = _positive(mean_interval([less * amount for _, amount in rows], price * rate)) if price and rate else None
+    mean = sum(amount for _, amount in rows) / len(rows)
+    return Finding(
+        about=hits.name,
+        action=f"Raise {hits.name} from {text.percent(share)} to {text.percent(target)}",
+        because=(
+            f"{text.percent(share)} of lookups are answered from the cache over {text.count(len(rows), 'run')}"
+            f" ({evidence.window()})"
+        ),
+        otherwise=f"every run keeps paying {_amount(mean, unit)} for lookups that miss",
+        current=text.percent(share),
+        proposed=f"at least {text.percent(target)}",
+        expected=f"{_amount(less * mean, unit)} less per run, if what misses is what is paid for",
+        confidence=0.5,
+        saving_per_month=saving,
+        objective=f"cache hits ({hits.name})",
+        evidence=("cache keys that ignore what does not change the answer, and a longer age, raise the share",),
+    )
+
+
 def _positive(saving: Interval | None) -> Interval | None:
     return saving if saving is not None and saving.likely > 0 else None
 
@@ -145,6 +185,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         found = _metric(evidence, metric, most)
         if found is not None:
             yield found
+    if (cached := _cache_hits(evidence)) is not None:
+        yield cached
     if evidence.objectives.max_cost_per_run is not None:
         found = _money(evidence, evidence.objectives.max_cost_per_run)
         if found is not None:
