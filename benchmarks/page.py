@@ -42,11 +42,11 @@ def page(result: dict[str, Any]) -> str:
             f"| {row['id']} | {row['measure']} | {row['cell']} | {row['peer_cell']} | {ratio} | {row['must']}"
             f" | {row['goal']} | {row['verdict']} |"
         )
-    scored = json.loads(nested.RESULT.read_text()) if nested.RESULT.is_file() else []
+    scored = nested.lines(json.loads(nested.RESULT.read_text())) if nested.RESULT.is_file() else []
     lines += [
         "",
         "The targets are set for parts of the sets that are held back; on the parts used here they are only a yardstick.",
-        *(nested.lines(scored) if scored else []),
+        *scored,
         "",
         "## Speed (median of repeated calls on this machine)",
         "",

@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.nested import calibration
 from benchmarks.nested.choose import nested
 from benchmarks.nested.measures import all_measures, scores
 from benchmarks.nested.report import RESULT, lines
@@ -31,9 +32,10 @@ def main() -> int:
         for variant, by_family in of_variants.items():
             every = [by_family[family] for family in sorted(by_family)]
             print(f"  {variant:22s} {measure.figure.of(every):.4g} @ {measure.figure.side(every):.3g}")
+    result = {"scores": found, "promises": [] if options.only else calibration.promises(options.data.resolve())}
     if not options.only:
-        RESULT.write_text(json.dumps(found, indent=1) + "\n")
-    print("\n".join(lines(found)))
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    print("\n".join(lines(result)))
     return 0
 
 

@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.nested import calibration
+
 RESULT = Path(__file__).resolve().parents[1] / "results" / "nested.json"
 # A gap beyond this says that there are too many choices for the data.
 MOST_GAP = 1.2
 
 
-def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The section, one row for each measure."""
+def lines(result: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Both sections: scores, and promises where they were tested."""
+    return scored(result["scores"]) + (calibration.lines(result["promises"]) if result["promises"] else [])
+
+
+def scored(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The section of scores, one row for each measure."""
     out = [
         "",
         "## Accuracy on families left out (`make bench`)",

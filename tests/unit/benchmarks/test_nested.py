@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.nested.choose import Figure, Rows, choose, nested
-from benchmarks.nested.report import lines
+from benchmarks.nested.report import lines, scored
 
 
 def _mean(families: Sequence[Rows]) -> float:
@@ -56,5 +56,19 @@ def test_the_page_says_when_there_are_too_many_choices() -> None:
         "nested": [3.7, 0.0],
         "interval": [3.0, 5.0],
     }
-    assert lines([row])[-1].endswith("1.85 (too many choices) |")
-    assert lines([{**row, "nested": [2.1, 0.0]}])[-1].endswith("1.05 |")
+    assert scored([row])[-1].endswith("1.85 (too many choices) |")
+    assert scored([{**row, "nested": [2.1, 0.0]}])[-1].endswith("1.05 |")
+
+
+def test_a_promise_shows_how_sure_its_share_is_and_where_it_is_worst() -> None:
+    row = {
+        "rule": "demand-forecast",
+        "what": "makespan",
+        "promised": "90% interval",
+        "families": 2,
+        "cases": 100,
+        "kept": 90.0,
+        "worst": "w",
+        "worst_kept": 80.0,
+    }
+    assert lines({"scores": [], "promises": [row]})[-1].endswith("| 2 | 100 | 90.0% +- 4.9 | w 80.0% |")
