@@ -14,7 +14,7 @@ from concertmaster.api.models.analysis import AnalysisSpec
 from concertmaster.api.models.apply import ApplySpec
 from concertmaster.api.models.common import ExtraMetricSpec, InputSpec
 from concertmaster.api.models.objectives import DurationByType, ObjectivesSpec, QuantileObjective, TargetUtilization
-from concertmaster.api.models.policy import OptimizationPolicySpec
+from concertmaster.api.models.policy import OptimizationPolicySpec, SizingSpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, ref
@@ -62,7 +62,7 @@ def resolve(
         suspended=spec.suspend,
         metrics=MetricsSettings(spec.metrics.per_workflow, spec.metrics.steps),
         metrics_source=spec.metrics_source,
-        analysis=_analysis(spec.analysis),
+        analysis=_analysis(spec.analysis, spec.sizing),
         objectives=objectives,
         pricing=replace(pricing, units=_in_currency(metrics.values()) | dict(pricing.units)),
         rules={rule.name: RuleSettings(rule.mode is RuleMode.ENABLED, dict(rule.settings)) for rule in spec.rules},
@@ -74,7 +74,7 @@ def resolve(
     )
 
 
-def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
+def _analysis(spec: AnalysisSpec, sizing: SizingSpec) -> AnalysisSettings:
     return AnalysisSettings(
         window_seconds=float(spec.window.seconds),
         min_runs=spec.min_runs,
@@ -87,6 +87,7 @@ def _analysis(spec: AnalysisSpec) -> AnalysisSettings:
             money=float(spec.materiality.money_per_month.value),
             cost_share=spec.materiality.cost_percent.share,
         ),
+        max_failure=sizing.max_failure_percent.share,
     )
 
 

@@ -61,6 +61,12 @@ def test_a_policy_of_the_namespace_beats_any_cluster_policy() -> None:
     assert winner(cluster_policy("wide", {"priority": 1000}), policy("own", {"priority": -5})) == "own"
 
 
+def test_the_failure_bound_of_sizes_is_the_policy_s() -> None:
+    assert resolve(profile(), None).analysis.max_failure == 0.01
+    strict = policy("strict", {"sizing": {"maxFailurePercent": "0.2"}})
+    assert resolve(profile(), strict).analysis.max_failure == 0.002
+
+
 def test_the_higher_priority_then_the_older_then_the_name() -> None:
     young = "2026-06-01T00:00:00Z"
     assert winner(policy("a"), policy("b", {"priority": 1}, created=young)) == "b"

@@ -23,7 +23,7 @@ from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import REF_RULE
 from concertmaster.core.model.enums import RuleMode
-from concertmaster.core.model.scalars import Amount
+from concertmaster.core.model.scalars import Amount, Percent
 
 
 class Discover(ApiModel):
@@ -55,6 +55,18 @@ class RuleSpec(ApiModel):
         max_length=20,
         description="Settings of the rule by name, each written as a string; the rule's page lists them.",
         examples=[{"headroomPercent": "50"}],
+    )
+
+
+class SizingSpec(ApiModel):
+    """What recommended sizes have to keep."""
+
+    max_failure_percent: Percent = Field(
+        default=Percent("1"),
+        description="Largest expected share of attempts that a recommended memory request lets fail; half of it where runs "
+        "take four hours and more.",
+        examples=["0.5"],
+        json_schema_extra=schema(unit="percent"),
     )
 
 
@@ -139,6 +151,11 @@ class OptimizationPolicySpec(ApiModel):
         description="Which profiles this policy is for, by their labels.",
         examples=[{"matchLabels": {"team": "data"}}],
         json_schema_extra=schema(default="every profile in reach"),
+    )
+    sizing: SizingSpec = Field(
+        default=SizingSpec(),
+        description="What recommended sizes have to keep.",
+        examples=[{"maxFailurePercent": "0.5"}],
     )
     suspend: bool = Field(
         default=False,

@@ -15,7 +15,8 @@ import numpy as np
 
 from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
 from concertmaster.core.model import RunRecord, StepExecution
-from concertmaster.core.sizing import MemorySize, levels, memory_request
+from concertmaster.core.model.policy import AnalysisSettings
+from concertmaster.core.sizing import MemoryOptions, MemorySize, levels, memory_request
 from concertmaster.core.sizing.trend import growth_per_run, rising
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
@@ -56,7 +57,7 @@ Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
 """By step, its succeeded executions of each run that has any."""
 
 
-def memory_size(container: ContainerUsage) -> MemorySize:
+def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize:
     """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
     rows = _sampled(container)
     inputs = _inputs(rows)
@@ -66,17 +67,18 @@ def memory_size(container: ContainerUsage) -> MemorySize:
         times=[r.time for r in rows],
         inputs=inputs if any(math.isfinite(size) for size in inputs) else None,
         current_request=container.memory_request,
+        options=MemoryOptions(failure_bound=options.max_failure),
     )
 
 
-def memory_by_input(container: ContainerUsage, headroom: float) -> tuple[tuple[float, float], ...]:
-    """Requests (bytes) by input: (largest input, request), ascending; ``headroom`` is the least room above a peak, 0 to 1.
-    Empty where one request does, or where inputs are not known."""
-    model = memory_size(container).model
+def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tuple[tuple[float, float], ...]:
+    """Requests (bytes) by input: (largest input, request), ascending, each with the headroom above the peaks. Empty where
+    one request does, or where inputs are not known."""
+    model = memory_size(container, options).model
     if model is None:
         return ()
     rows = _sampled(container)
-    return levels(model, np.array(_inputs(rows)), np.array([_peak(r) for r in rows]), headroom)
+    return levels(model, np.array(_inputs(rows)), np.array([_peak(r) for r in rows]), options.memory_headroom)
 
 
 def _sampled(container: ContainerUsage) -> list[RunUsage]:

@@ -138,8 +138,7 @@ def _input_effect(analysis: Analysis, step: StepAnalysis, by_step: Succeeded) ->
     effect = input_effect(by_step, step.step)
     if effect is None:
         return None
-    headroom = analysis.options.memory_headroom
-    sizes = max((memory_by_input(c, headroom) for c in step.containers), key=lambda rows: rows[-1:], default=())
+    sizes = max((memory_by_input(c, analysis.options) for c in step.containers), key=lambda rows: rows[-1:], default=())
     return replace(effect, unit=analysis.policy.input_unit(step.step), sizes=sizes)
 
 

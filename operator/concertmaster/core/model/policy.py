@@ -50,7 +50,7 @@ class AnalysisSettings:
 
     ``score_weights``: points by part of the score. ``high_variance_cv``, ``over_allocated`` and ``under_allocated`` are
     thresholds of a step's marks; ``min_coverage`` is the share of expected samples below which a step gets no size
-    recommendation.
+    recommendation; ``max_failure`` the share of attempts that a memory size may let fail.
     """
 
     window_seconds: float = 14 * 86400.0
@@ -62,6 +62,7 @@ class AnalysisSettings:
     under_allocated: float = 0.90
     min_coverage: float = 0.5
     memory_headroom: float = 0.10
+    max_failure: float = 0.01
     materiality: Materiality = Materiality()
 
 

@@ -20,6 +20,8 @@ from concertmaster.core.sizing.tail import Floats, Tail, fit_tail
 STRICTEST = 0.5
 # Attempts that are counted: a third one fails only where more than four times the size is needed.
 RETRIES = 2
+# No sample of runs says anything about shares below it.
+LEAST_BOUND = 1e-4
 LARGEST_LOG = 600.0  # beyond it there is no float
 
 
@@ -119,7 +121,7 @@ def fit_loss(
         np.concatenate([[0.0], np.cumsum(margins * held)]),
         # A failed attempt runs to its end at worst and holds about the peak; the retry then reserves too much by the factor.
         prices.retry_factor * float(peaks @ durations) / n,
-        prices.failure_bound * stricter * share,
+        max(LEAST_BOUND, prices.failure_bound * stricter * share),
         prices.retry_factor,
         0.0 if is_factor else float(np.median(predicted)),
     )

@@ -176,6 +176,12 @@ def test_long_runs_have_a_stricter_bound() -> None:
     assert long.failure_share_bound <= 0.005 < short.failure_share_bound <= 0.01
 
 
+@pytest.mark.parametrize("bound", [0.0, 1e-6, 0.5, 1.0])
+def test_any_bound_gives_a_size(bound: float) -> None:
+    size = memory_request(peaks(12), np.full(12, 600.0), options=MemoryOptions(failure_bound=bound))
+    assert size.request is not None and 4 * GIB * 0.9 < size.request < 64 * GIB
+
+
 def test_an_unknown_input_gets_the_largest_request_of_the_model() -> None:
     inputs = np.linspace(1, 20, 60) * GIB
     order = np.random.default_rng(1).permutation(60)

@@ -27,7 +27,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     options, killed = evidence.analysis.options, sum(r.oom_killed for r in container.runs)
     if not killed or size_guard(container, options) is not None:
         return None
-    size = memory_size(container)
+    size = memory_size(container, options)
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None

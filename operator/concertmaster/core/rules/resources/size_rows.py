@@ -88,7 +88,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     container, current = place.container, place.container.memory_request
     if any(r.oom_killed for r in container.runs):
         return None
-    size = memory_size(container)
+    size = memory_size(container, evidence.analysis.options)
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None

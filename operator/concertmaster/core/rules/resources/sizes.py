@@ -39,8 +39,8 @@ def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator
     """What a memory request means for inputs to come: requests by input where memory follows it, and until when the
     proposed one holds where peaks grow."""
     step, container = place.step.step, place.container
-    unit, headroom = evidence.analysis.policy.input_unit(step), evidence.analysis.options.memory_headroom
-    if levels := memory_by_input(container, headroom):
+    unit = evidence.analysis.policy.input_unit(step)
+    if levels := memory_by_input(container, evidence.analysis.options):
         (size, memory), *more = [(text.input_size(size, unit), text.memory_quantity(m)) for size, m in levels]
         others = "".join(f", {m} up to {size}" for size, m in more)
         known = sum(r.input_size is not None for r in container.runs)

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core import pipeline
 from concertmaster.core.model import InputSource, InputUnit, Recommendation
 from concertmaster.core.model.inputs import ExtraMetric, MetricRole
-from concertmaster.core.model.policy import Policy
+from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.report import result
 from tests.support.builders import MI, NOW, container
 from tests.support.core import rules_world as world
@@ -122,3 +122,18 @@ def test_a_killed_step_whose_memory_follows_its_input_says_what_larger_inputs_ne
     found = analyzed(two_kinds, peak=lambda size: 250 * MI + 0.2 * size, limit=1500 * MI)
     item = next(r for r in found.recommendations if r.rule == "memory-request")
     assert any("follows its input" in e and "up to 7.9 GB" in e for e in item.evidence)
+
+
+def test_the_failure_bound_of_the_policy_sets_how_much_room_a_size_has() -> None:
+    chance = random.Random(4)
+    wide = [200 * MI * chance.lognormvariate(0.0, 0.5) for _ in range(60)]
+
+    def headroom(bound: float) -> float:
+        found = right_size(
+            analyzed(float, lambda i: wide[int(i)], policy=Policy(analysis=AnalysisSettings(max_failure=bound)))
+        )
+        return next(
+            float(i.headroom.rstrip("%")) for i in found.items if (i.step, i.field) == ("transform", "requests.memory")
+        )
+
+    assert headroom(0.001) > headroom(0.05) + 20
