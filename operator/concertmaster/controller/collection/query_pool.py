@@ -18,8 +18,8 @@ from concertmaster.core.model import WorkflowKey
 
 THREADS = 4
 SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
-PATIENCE = 2.0  # seconds a cycle waits for one namespace
-PATIENCE_IN_ALL = 10.0  # and for all of them
+PATIENCE = 1.0  # seconds a cycle waits for one namespace; not at all for one whose last query was slow
+PATIENCE_IN_ALL = 5.0  # and for all of them
 _FORGOTTEN = 3600.0  # seconds an answer is held for its author
 _LONGEST_REST = 2 * 3600.0  # seconds
 
@@ -163,7 +163,7 @@ class QueryPool:
         if not job.done.is_set():
             begun = self._clock()
             left = min(self._patience - self._waited[namespace], PATIENCE_IN_ALL - self._waited_in_all)
-            job.done.wait(max(0.0, left))
+            job.done.wait(0.0 if namespace in self._slow else max(0.0, left))
             waited = self._clock() - begun
             self._waited[namespace] += waited  # type: ignore[assignment]
             self._waited_in_all += waited

@@ -37,6 +37,7 @@ from concertmaster.settings import Source
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
+MOST_BYTES_OF_USERS = 8 << 20  # of the answer to a user's own query: 5,000 runs and steps fit
 
 
 class _Again(Exception):
@@ -97,9 +98,11 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 remedy="Nothing: it is asked again by itself",
             )
         deadline = begin + self._source.deadline_seconds
+        most = self._source.max_response_bytes
+        most = most if counts else min(most, MOST_BYTES_OF_USERS)
         try:
             envelope = retrying(
-                lambda: self._attempt(method, self._source.url + path, params, deadline),
+                lambda: self._attempt(method, self._source.url + path, params, deadline, most),
                 lambda error, _: (error.retry_after or 0.0) if isinstance(error, _Again) else None,
                 self._policy,
                 deadline=deadline,
@@ -117,7 +120,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             self._breaker.succeeded()
         return envelope
 
-    def _attempt(self, method: str, url: str, params: Mapping[str, str], deadline: float) -> Envelope:
+    def _attempt(self, method: str, url: str, params: Mapping[str, str], deadline: float, most: int) -> Envelope:
         limit = min(self._source.timeout_seconds, deadline - self._tools.monotonic())
         until = self._tools.monotonic() + limit
         headers = {
@@ -138,7 +141,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 verify=self._verify,
                 cert=self._cert,
             ) as response:
-                body = self._body(response, until)
+                body = self._body(response, until, most)
         except requests.exceptions.ConnectTimeout:
             raise _Again(self._unreachable("no connection within the time limit")) from None
         except (requests.exceptions.ReadTimeout, ReadTimeoutError):
@@ -163,7 +166,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         hidden = scrub.secrets(headers, credentials.secret_headers(self._source))
         return self._judge(response, body, hidden)
 
-    def _body(self, response: requests.Response, until: float) -> bytes:
+    def _body(self, response: requests.Response, until: float, most: int) -> bytes:
         """Read the body, holding the limits of size and time against a server that sends without end or drop by drop."""
         parts: list[bytes] = []
         size = 0
@@ -171,11 +174,12 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         while part := response.raw.read1(_CHUNK, decode_content=True):
             size += len(part)
             parts.append(part)
-            if size > self._source.max_response_bytes:
+            if size > most:
+                cure = "Raise maxResponseBytes of the source, or give the operator fewer namespaces"
                 raise TooLarge(
-                    f"the answer is larger than {self._source.max_response_bytes} bytes",
+                    f"the answer is larger than {most} bytes",
                     where=self.where,
-                    remedy="Raise maxResponseBytes of the source, or give the operator fewer namespaces",
+                    remedy=cure if most == self._source.max_response_bytes else "Aggregate the query to fewer series",
                 )
             if self._tools.monotonic() > until:
                 raise self._timed_out()

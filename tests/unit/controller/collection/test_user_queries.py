@@ -217,6 +217,8 @@ def test_a_slow_duration_query_is_taken_up_in_a_later_cycle_with_its_own_span(ke
     gate.set()
     until(lambda: bool(queries.arrived()))
     assert read(queries, client, graph(), now=NOW + 600.0).changed == {graph().key}
+    assert ends(keeper, graph())["r1"] == NOW
+    until(lambda: read(queries, client, graph(), now=NOW + 600.0) and "r2" in ends(keeper, graph()))
     assert ends(keeper, graph()) == {"r1": NOW, "r2": NOW + 600.0}
 
 

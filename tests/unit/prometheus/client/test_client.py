@@ -329,6 +329,14 @@ def test_a_truncation_warning_is_told_from_other_warnings(store: Store) -> None:
         client(store).instant("up", 1.0, limit=100)
 
 
+def test_the_answer_to_a_user_s_query_is_bounded_more_narrowly(store: Store) -> None:
+    store.script = [vector([({"run": "x" * 1000}, n) for n in range(9_000)])]
+    asking = client(store)
+    assert len(asking.instant("up", 1.0, limit=10_000)) == 9_000
+    with pytest.raises(TooLarge, match=r"larger than 8388608 bytes.*Aggregate the query"):
+        asking.instant("up", 1.0, limit=10_000, of_user=True)
+
+
 def test_an_answer_without_end_is_not_read_to_the_end(store: Store) -> None:
     store.script = [vector([({"pod": "x" * 1000}, n) for n in range(200)])]
     with pytest.raises(TooLarge, match="larger than 65536 bytes"):

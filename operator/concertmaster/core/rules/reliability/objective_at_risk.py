@@ -105,7 +105,7 @@ def _success(evidence: Evidence) -> Finding | None:
     wanted = evidence.objectives.min_success
     known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     recent = known[-max(10, len(known) // 3) :]
-    if wanted >= 1 or len(known) < 2 * len(recent):
+    if wanted >= 1 or not known or len(known) < 2 * len(recent):
         return None
     before = known[: len(known) - len(recent)]
     failed, earlier = (sum(r.outcome is Outcome.FAILED for r in part) for part in (recent, before))

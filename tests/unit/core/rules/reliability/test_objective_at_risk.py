@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
@@ -55,3 +56,9 @@ def test_steady_success_is_silent() -> None:
 
     calm = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95))
     assert calm.advice("objective-at-risk") == []
+
+
+def test_runs_whose_outcome_nobody_knows_say_nothing_of_success() -> None:
+    steady = scene(etl(), 40, lambda _: {"extract": 60.0}, objectives=Objectives(min_success=0.95))
+    unknown = replace(steady, runs=tuple(replace(r, outcome=Outcome.ENDED) for r in steady.runs))
+    assert unknown.advice("objective-at-risk") == []
