@@ -85,6 +85,10 @@ test-chart: $(READY) ## chart, image and rights on the real Helm and API server
 	@$(BIN)/python -m testbed build chart
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/chart
 
+test-web: $(READY) ## the pages in a real Chromium, which is installed where there is none (seconds)
+	@$(BIN)/python -m testbed.browser
+	@$(BIN)/pytest -q tests/web
+
 test-docs: $(READY) ## examples, documents and the demo
 	@$(BIN)/pytest -q tests/docs
 
@@ -128,4 +132,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-docs bench bench-fleet bench-advice bench-changes bench-torture chaos lock clean
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-web test-docs bench bench-fleet bench-advice bench-changes bench-torture chaos lock clean

@@ -62,6 +62,8 @@ TIERS = (
     Tier("engines", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/engines")), 900, bed=True),
     Tier("loop", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/loop")), 1500, bed=True),
     Tier("chart", _pytest("-n", "2", "--dist", "loadfile", "tests/chart"), 1800, bed=True),
+    Tier("browser", (sys.executable, "-m", "testbed.browser"), 600),
+    Tier("web", _pytest("tests/web"), 300),
     Tier("docs", _pytest("tests/docs"), 900, bed=True),
 )
 BUILD = Tier("test bed", (sys.executable, "-m", "testbed", "build", "all"), 50 * 60)

@@ -31,7 +31,7 @@ def environment(*folders: Path) -> Environment:
         auto_reload=False,
     )
     made.filters |= {
-        "duration": lambda seconds: "–" if seconds is None else text.duration(seconds),
+        "duration": lambda seconds: "–" if seconds is None else text.duration(seconds) if seconds else "0s",
         "share": lambda share: "–" if share is None else text.percent(share).replace(" ", ""),
         "amount": lambda value: "–" if value is None else impacts.number(value),
         "money": money,

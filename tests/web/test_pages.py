@@ -1,0 +1,256 @@
+"""The pages in a real Chromium: they load whole, fit a phone, can be read in the dark, work by keyboard and without scripts,
+and run nothing of what a cluster holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from concertmaster.report.period.document import Scope, period_report
+from concertmaster.report.period.render import document
+from concertmaster.report.workflows.fleet import FleetView
+from tests.support.web.analysed import analysed
+from tests.support.web.browser import Browser, Tab, browser
+from tests.support.web.objects import HOSTILE, change, hostile, profile, result
+from tests.support.web.server import NOW, Dashboard, dashboard, memory
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+PAGES = ("/", "/workflows/demo/nightly", "/workflows/demo/nightly/compare?before=typical&after=latest", "/nothing")
+# Contrast of every visible text with what is behind it, as WCAG 2.2 computes it; texts below 4.5 (3 where large).
+CONTRAST = """(() => {
+  const channel = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const luminance = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+  const parse = text => (text.match(/[0-9.]+/g) || [0, 0, 0, 0]).map(Number);
+  const behind = e => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+    return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const style = getComputedStyle(e), box = e.getBoundingClientRect();
+    if (!own || !box.width || style.visibility === "hidden" || /^(title|option)$/i.test(e.tagName)) continue;
+    const ink = parse(e instanceof SVGElement ? style.fill : style.color);
+    const [high, low] = [luminance(ink), luminance(behind(e))].sort((a, b) => b - a);
+    const ratio = (high + 0.05) / (low + 0.05), size = parseFloat(style.fontSize);
+    if (ratio < (size >= 24 ? 3 : 4.5)) bad.push(`${e.tagName} ${e.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return bad;
+})()"""
+# What axe-core calls critical or serious, for the elements these pages have.
+FAULTS = """(() => {
+  const bad = [];
+  const named = e => (e.getAttribute("aria-label") || e.textContent || "").trim();
+  if (!document.documentElement.lang) bad.push("no language");
+  if (!document.title) bad.push("no title");
+  if (document.querySelectorAll("main").length !== 1) bad.push("not one main");
+  if (document.querySelectorAll("h1").length !== 1) bad.push("not one h1");
+  for (const e of document.querySelectorAll("input, select")) if (!e.labels.length) bad.push(`no label: ${e.name}`);
+  for (const e of document.querySelectorAll("a[href], button")) if (!named(e)) bad.push(`no name: ${e.outerHTML}`);
+  for (const e of document.querySelectorAll("svg"))
+    if (e.getAttribute("role") !== "img" || !e.getAttribute("aria-label")) bad.push("svg without a name");
+  for (const e of document.querySelectorAll("th")) if (!e.scope) bad.push(`th without scope: ${e.textContent}`);
+  for (const e of document.querySelectorAll(".wrap"))
+    if (e.tabIndex !== 0 || !e.getAttribute("aria-label")) bad.push("scrolling region that no key reaches");
+  const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+  if (new Set(ids).size !== ids.length) bad.push("ids twice");
+  let last = 0;
+  for (const e of document.querySelectorAll("h1, h2, h3")) {
+    const level = Number(e.tagName[1]);
+    if (level > last + 1) bad.push(`heading ${e.textContent} skips a level`);
+    last = level;
+  }
+  return bad;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Dashboard]:
+    flow, found = analysed()
+    profiles = [
+        profile(0, results=[result()], objectives=["success: Missed, 80% of 99%"]),
+        *(profile(i) for i in range(1, 60)),
+        flow,
+    ]
+    with dashboard(memory(*profiles, changes=(change(),), details={("demo", "nightly"): found})) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(chromium: Browser, running: Dashboard) -> Iterator[Tab]:
+    page = chromium.tab()
+    page.size(1280)
+    page.open(running.entrance)
+    yield page
+    page.close()
+
+
+def test_the_secret_does_not_stay_in_the_address(tab: Tab, running: Dashboard) -> None:
+    assert tab.evaluate("location.href") == f"{running.url}/"
+    assert tab.evaluate("document.cookie") == ""
+    assert tab.evaluate("document.querySelectorAll('main h1').length") == 1
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_load_whole_and_can_be_read(tab: Tab, running: Dashboard, path: str, scheme: str) -> None:
+    tab.scheme(scheme)
+    tab.open(running.url + path)
+    assert tab.evaluate(CONTRAST) == []
+    assert tab.evaluate(FAULTS) == []
+    ground = [int(v) for v in re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))]
+    assert (sum(ground) > 600) == (scheme == "light")
+    assert [c for c in tab.complaints if path != "/nothing" or "404" not in c] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_phone_needs_no_sideways_scrolling(tab: Tab, running: Dashboard, path: str) -> None:
+    tab.size(360, 740)
+    tab.open(running.url + path)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    beyond = (
+        "[...document.querySelectorAll('main *')].filter(e => !e.closest('.wrap') && !e.closest('pre')"
+        " && e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert tab.evaluate(beyond) == []
+
+
+def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
+    tab.press("Tab", 9)
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    reached = []
+    for _ in range(12):
+        tab.press("Tab", 9)
+        reached.append(tab.evaluate("document.activeElement.name || document.activeElement.textContent"))
+        outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline not in ("none", ""), reached[-1]
+    assert reached[:3] == ["Concertmaster", "Fleet", "API"]
+    assert {"namespace", "label", "kind", "severity", "q", "sort", "Show"} <= set(reached)
+
+
+def test_a_filter_is_typed_and_sent_by_keyboard(tab: Tab) -> None:
+    tab.evaluate("document.querySelector('input[name=q]').focus()")
+    tab.send("Input.insertText", text="nightly-17")
+    tab.follow("document.querySelector('form.filters').requestSubmit()")
+    assert tab.evaluate("[...document.querySelectorAll('main td a')].map(a => a.textContent)") == ["etl/nightly-17"] * 2
+    assert tab.evaluate("document.querySelector('input[name=q]').value") == "nightly-17"
+
+
+def test_lists_are_paged_and_sorted_by_links(tab: Tab) -> None:
+    tab.follow("document.querySelector('a[rel=next]').click()")
+    assert "51 to 61 of 61" in tab.evaluate("document.querySelector('nav.pages').textContent")
+    tab.follow("[...document.querySelectorAll('th a')].find(a => a.textContent.startsWith('Workflow')).click()")
+    names = tab.evaluate(
+        "[...document.querySelectorAll('[aria-label=\"All workflows\"] td:first-child a')].map(a => a.textContent)"
+    )
+    assert names == sorted(names, key=lambda n: n.partition("/")[2])
+    assert len(names) == 50
+
+
+def test_a_workflow_is_reached_and_its_run_chosen(tab: Tab, running: Dashboard) -> None:
+    tab.open(f"{running.url}/workflows/demo/nightly")
+    assert tab.evaluate("document.querySelectorAll('svg .edge.critical').length") >= 2
+    assert tab.evaluate("document.querySelectorAll('svg .point').length") == 1
+    tab.evaluate("document.querySelector('select[name=run]').value = 'run-28'")
+    tab.follow("document.querySelector('select[name=run]').form.requestSubmit()")
+    assert tab.evaluate("document.querySelector('select[name=run]').value") == "run-28"
+    tab.follow("[...document.querySelectorAll('a')].find(a => a.textContent.startsWith('Compare with')).click()")
+    assert "run-28 took" in tab.evaluate("document.querySelector('.notice').textContent")
+
+
+def test_a_patch_is_copied_by_a_button(tab: Tab, running: Dashboard) -> None:
+    tab.open(f"{running.url}/workflows/demo/nightly")
+    tab.evaluate("document.querySelector('pre[data-copy] + button').click()")
+    state = "new Promise(r => setTimeout(() => r(document.querySelector('[role=status]').textContent), 300))"
+    assert tab.evaluate(state).strip() in ("copied", "selected: press Ctrl+C")
+
+
+@pytest.mark.parametrize("path", PAGES[:3])
+def test_pages_say_the_same_without_scripts(chromium: Browser, running: Dashboard, path: str) -> None:
+    texts = []
+    for enabled in (True, False):
+        page = chromium.tab()
+        page.scripts(enabled)
+        page.open(running.entrance)
+        page.open(running.url + path)
+        html = page.html()
+        texts.append(
+            re.sub(r'<button type="button">.*?</span>|<span[^>]*role="status".*?</span>', "", html, flags=re.S)
+        )
+        page.close()
+    assert texts[0] == texts[1]
+
+
+def test_nothing_of_a_cluster_is_ever_run(chromium: Browser) -> None:
+    changes = tuple(
+        change(
+            i, profile=f"hostile-{i}", conditions=[{"type": "Approved", "message": attack}], predicted={"text": attack}
+        )
+        for i, attack in enumerate(HOSTILE)
+    )
+    flow, found = analysed(step_name=HOSTILE[0])
+    reader = memory(*hostile(), flow, changes=changes, notes=HOSTILE, details={("demo", "nightly"): found})
+    with dashboard(reader) as served:
+        page = chromium.tab()
+        page.open(served.entrance)
+        paths = ["/", "/workflows/demo/nightly", "/workflows/demo/nightly/compare"]
+        for path in [*paths, *(f"/workflows/etl/hostile-{i}" for i in range(len(HOSTILE)))]:
+            page.open(served.url + path)
+            page.evaluate("new Promise(r => setTimeout(r, 50))")
+            assert page.evaluate("document.title") != "owned", path
+            assert page.evaluate("[...document.scripts].map(s => s.getAttribute('src'))") == ["/static/copy.js"], path
+            assert page.evaluate("document.querySelectorAll('img, iframe, [onerror], [onload]').length") == 0, path
+        assert page.complaints == [], "even the policy had nothing to stop"
+        page.close()
+
+
+def test_the_report_is_styled_under_its_own_policy_and_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
+    scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
+    file = tmp_path / "report.html"
+    file.write_text(document(period_report(FleetView((*hostile(), profile()), (), NOW), scope), "html"))
+    page = chromium.tab()
+    for width in (1280, 360):
+        page.size(width)
+        page.open(file.as_uri())
+        assert page.evaluate("getComputedStyle(document.querySelector('th')).whiteSpace") == "nowrap", (
+            "the style is applied"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.scripts.length") == 0
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate("document.title") != "owned"
+    assert page.complaints == []
+    page.close()
+
+
+def test_the_screenshots_of_the_docs_are_of_these_pages(
+    chromium: Browser, pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    flow, found = analysed("nightly-etl")
+    profiles = [*(profile(i, results=[result()] if i % 3 == 0 else []) for i in range(7)), flow]
+    folder = IMAGES if pytestconfig.getoption("--update-golden") else tmp_path
+    with dashboard(memory(*profiles, changes=(change(),), details={("demo", "nightly-etl"): found})) as served:
+        page = chromium.tab()
+        page.size(1100)
+        page.open(served.entrance)
+        page.screenshot(folder / "dashboard-fleet.png", 1100, 900)
+        page.open(f"{served.url}/workflows/demo/nightly-etl")
+        top = page.evaluate("[...document.querySelectorAll('h2')].find(e => e.textContent === 'Graph').offsetTop")
+        page.evaluate(f"document.body.style.marginTop = '-{top - 20}px'; document.body.style.overflow = 'visible'")
+        page.screenshot(folder / "dashboard-workflow.png", 1100, 1100)
+        page.close()
+    for name in ("dashboard-fleet.png", "dashboard-workflow.png"):
+        assert (folder / name).stat().st_size > 20_000
+        assert (IMAGES / name).is_file(), "write it with --update-golden"
