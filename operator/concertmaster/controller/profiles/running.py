@@ -69,5 +69,7 @@ class RunningForecasts:
             known = self._courses[definition.key] = (ended, courses(earlier))
         allowed = deadline_seconds(policy.objectives, known[1])
         places = (progress(run, now) for run in runs)
-        found = (forecast_run(at, known[1], allowed) for at in places if at is not None)
+        graph = definition.graph
+        after = {s.name: s.depends_on for s in graph.steps} if any(s.depends_on for s in graph.steps) else None
+        found = (forecast_run(at, known[1], allowed, after) for at in places if at is not None)
         return [f for f in found if f is not None]

@@ -1,13 +1,14 @@
 """When a run in progress will end, from how earlier runs went on from where it is now.
 
-Every step that is under way says how long earlier runs took from its start to their end; those in which the step was over
-sooner than it has been running already do not count any more. The last step that ended says the same from its end. The end
-of the run is the latest of what they say, because a run waits for all of its steps. No model stands in between, so that
-whatever comes after a step (retries, waiting for nodes, an exit handler) is in the figures.
+Each earlier run is played on from the present: steps that are over ended when they did, steps under way last as long as they
+did in that run, provided that is longer than they have lasted already, and all others follow their predecessors after the
+same pauses and for the same time as in that run. So retries, waiting for nodes and exit handlers are in the figures, and a
+slow step only counts as far as the run has to wait for it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ NEWEST = 60  # earlier runs that are looked at
 BAND = (0.05, 0.95)
 LATE_FROM = 0.8  # probability of missing the deadline from which a run counts as late
 USUAL_FACTOR = 1.5  # of the 95th percentile: the deadline of a workflow without a duration objective
+MOST_STEPS = 300  # of a run that is played on; larger ones are forecast by the time so far
+MOST_COMPARED = 10  # steps under way that are tried for the one that decides
 _BEYOND = 0.25  # of its time so far: how much longer a step lasts that is slower than it ever was
 
 
@@ -36,13 +39,14 @@ class Course:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A run in progress at ``now``: when it started (unix seconds), when steps began that are under way, and when those
-    that are over ended, in seconds from its start."""
+    that are over ended, in seconds from its start. ``skipped`` steps will not run."""
 
     run: str
     start: float
     now: float
     under_way: Mapping[str, float]
     over: Mapping[str, float]
+    skipped: frozenset[str] = frozenset()
 
     @property
     def elapsed(self) -> float:
@@ -93,7 +97,9 @@ def progress(run: RunRecord, now: float) -> Progress | None:
     open_steps = {e.step for e in run.steps if e.finished is None and _began(e) is not None}
     began, ended = _times(run.steps, start)
     over = {step: at for step, at in ended.items() if step not in open_steps}
-    return Progress(run.run, start, now, {s: at for s, at in began.items() if s in open_steps}, over)
+    skipped = {e.step for e in run.steps if e.outcome is Outcome.SKIPPED} - began.keys() - ended.keys()
+    under_way = {s: at for s, at in began.items() if s in open_steps}
+    return Progress(run.run, start, now, under_way, over, frozenset(skipped))
 
 
 def deadline_seconds(objectives: Objectives, earlier: Sequence[Course]) -> float | None:
@@ -108,61 +114,114 @@ def deadline_seconds(objectives: Objectives, earlier: Sequence[Course]) -> float
     return float(np.quantile([c.seconds for c in earlier], 0.95)) * USUAL_FACTOR
 
 
-def forecast_run(at: Progress, earlier: Sequence[Course], allowed: float | None) -> RunForecast | None:
-    """When the run will end. ``allowed``: seconds it may take. None with fewer than ``MIN_RUNS`` earlier runs."""
+def forecast_run(
+    at: Progress,
+    earlier: Sequence[Course],
+    allowed: float | None,
+    after: Mapping[str, Sequence[str]] | None = None,
+) -> RunForecast | None:
+    """When the run will end. ``allowed``: seconds it may take. ``after``: what each step waits for; without, whatever had
+    ended in an earlier run before the step began. None with fewer than ``MIN_RUNS`` earlier runs."""
     if len(earlier) < MIN_RUNS:
         return None
-    by, ends = max(
-        ((step, ends) for step, ends in _said(at, earlier) if len(ends)),
-        key=lambda said: (float(np.median(said[1])), said[0]),
-    )
+    by, ends, seen = "", np.array([]), 0
+    if any(len(c.began) > MOST_STEPS for c in earlier) or not (at.under_way or at.over):
+        usable: list[Course] = []
+    else:
+        usable = [c for c in earlier if all(s in c.ended for s in (*at.under_way, *at.over))]
+    if len(usable) >= MIN_RUNS:
+        lengths = {s: _lengths(at.elapsed - began, s, usable) for s, began in at.under_way.items()}
+        ends = np.array(
+            [_played(at, c, {s: v[n] for s, (v, _) in lengths.items()}, after) for n, c in enumerate(usable)]
+        )
+        by = _decisive(at, usable, lengths, after, float(np.median(ends)))
+        seen = lengths[by][1] if by else len(usable)
+    else:
+        ends, seen = _whole(at.elapsed, earlier)
+    ends = np.maximum(ends, at.elapsed)
     low, middle, high = (at.start + float(v) for v in np.quantile(ends, [BAND[0], 0.5, BAND[1]]))
     deadline = at.start + allowed if allowed is not None else None
     risk = 0.0
     if deadline is not None:
         # One more run than were seen, which would be in time: three of three are no certainty.
-        risk = 1.0 if at.now > deadline else float(np.sum(ends + at.start > deadline)) / (len(ends) + 1)
+        late = float(np.mean(ends + at.start > deadline)) * seen / (seen + 1)
+        risk = 1.0 if at.now > deadline else late
     return RunForecast(at.run, at.start, middle, low, high, deadline, risk, len(earlier), by)
 
 
-def _said(at: Progress, earlier: Sequence[Course]) -> list[tuple[str, np.ndarray]]:
-    """What each step says about the end of the run, as seconds from its start; without steps the run as a whole."""
-    said = [(step, _under_way(at, step, began, earlier)) for step, began in at.under_way.items()]
-    if at.over:
-        step, ended = max(at.over.items(), key=lambda kv: (kv[1], kv[0]))
-        rest = np.array([ended + c.seconds - c.ended[step] for c in earlier if step in c.ended])
-        if not at.under_way:  # something has to follow yet, or the run would be over
-            said.append((step, _not_before(rest, at.elapsed, ended)))
-    said = [(step, ends) for step, ends in said if len(ends) >= MIN_RUNS]
-    if said:
-        return said
+def _lengths(so_far: float, step: str, earlier: Sequence[Course]) -> tuple[list[float], int]:
+    """How long a step under way lasts in each earlier run, and how many of them lasted longer than it has already. The
+    others take the lengths of those in turn."""
+    lasted = [c.ended[step] - c.began[step] for c in earlier]
+    possible = sorted(v for v in lasted if v > so_far)
+    if len(possible) < min(3, len(lasted)):
+        # Slower than (almost) ever: how long it still takes is not in the past; what follows it is.
+        return [so_far * (1.0 + _BEYOND)] * len(lasted), len(lasted)
+    turn = itertools.cycle(possible[len(possible) // 2 :] + possible[: len(possible) // 2])
+    return [v if v > so_far else next(turn) for v in lasted], len(possible)
+
+
+def _played(
+    at: Progress, course: Course, lengths: Mapping[str, float], after: Mapping[str, Sequence[str]] | None
+) -> float:
+    """End of the run, in seconds from its start, had it gone on as ``course`` did."""
+    ended: dict[str, float] = {}
+    for step in sorted(course.began, key=course.began.__getitem__):
+        if step not in course.ended:
+            continue
+        if step in at.over:
+            ended[step] = at.over[step]
+        elif step in lengths:
+            ended[step] = at.under_way[step] + lengths[step]
+        else:
+            began = course.began[step]
+            before = _before(step, course, after)
+            if step in at.skipped:
+                ended[step] = max((ended[s] for s in before if s in ended), default=0.0)
+                continue
+            pause = began - max((course.ended[s] for s in before), default=0.0)
+            ready = max((ended[s] for s in before if s in ended), default=0.0)
+            start = max(ready + pause, at.elapsed)
+            ended[step] = start + course.ended[step] - began
+    rest = course.seconds - max(course.ended.values())
+    return max(ended.values()) + rest
+
+
+def _before(step: str, course: Course, after: Mapping[str, Sequence[str]] | None) -> list[str]:
+    """What the step waited for in that run."""
+    if after is not None and step in after:
+        return [s for s in after[step] if s in course.ended]
+    began = course.began[step]
+    return [s for s, end in course.ended.items() if end <= began and s != step]
+
+
+def _decisive(
+    at: Progress,
+    earlier: Sequence[Course],
+    lengths: Mapping[str, tuple[list[float], int]],
+    after: Mapping[str, Sequence[str]] | None,
+    middle: float,
+) -> str:
+    """The step under way without which the run would end soonest; empty when none makes a difference."""
+    gains = {}
+    for step in list(lengths)[:MOST_COMPARED]:
+        now = at.elapsed - at.under_way[step]
+        without = [
+            _played(at, c, {s: now if s == step else v[n] for s, (v, _) in lengths.items()}, after)
+            for n, c in enumerate(earlier)
+        ]
+        gains[step] = middle - float(np.median(without))
+    best = max(gains, key=lambda s: (gains[s], s), default="")
+    return best if best and gains[best] > 0.0 else ""
+
+
+def _whole(elapsed: float, earlier: Sequence[Course]) -> tuple[np.ndarray, int]:
+    """Ends by the time so far alone: those that are still possible, or a little more than now when all have passed."""
     whole = np.array([c.seconds for c in earlier])
-    return [("", _not_before(whole, at.elapsed, 0.0))]
-
-
-def _under_way(at: Progress, step: str, began: float, earlier: Sequence[Course]) -> np.ndarray:
-    """Ends of the run, had it gone on from the start of this step as earlier runs did."""
-    seen = [c for c in earlier if step in c.began and step in c.ended]
-    if len(seen) < MIN_RUNS:
-        return np.array([])
-    so_far = at.elapsed - began
-    lasted = np.array([c.ended[step] - c.began[step] for c in seen])
-    after = np.array([c.seconds - c.ended[step] for c in seen])
-    possible = lasted > so_far
-    if possible.sum() >= min(3, len(seen)):
-        ends: np.ndarray = (began + lasted + after)[possible]
-        return ends
-    # Slower than (almost) ever: how long it still takes is not in the past; what follows it is.
-    return began + so_far * (1.0 + _BEYOND) + after
-
-
-def _not_before(ends: np.ndarray, elapsed: float, since: float) -> np.ndarray:
-    """``ends`` that are still possible, or a little more than now when all of them have passed."""
-    possible = ends[ends > elapsed]
-    if len(possible) >= min(3, len(ends)):
-        return possible
-    beyond = elapsed + _BEYOND * (elapsed - since)
-    return np.full(max(len(ends), MIN_RUNS), beyond)
+    possible = whole[whole > elapsed]
+    if len(possible) >= min(3, len(whole)):
+        return possible, len(possible)
+    return np.full(len(whole), elapsed * (1.0 + _BEYOND)), len(whole)
 
 
 def _times(steps: Sequence[StepExecution], start: float) -> tuple[dict[str, float], dict[str, float]]:

@@ -76,6 +76,26 @@ def test_the_slowest_of_parallel_branches_decides() -> None:
     assert (stuck.by, stuck.end > stuck.start + 600.0) == ("a", True)
 
 
+def test_a_slow_step_counts_only_as_far_as_the_run_waits_for_it() -> None:
+    """Clean takes 600 s instead of 300 s beside train, which takes 900 s: nothing changes."""
+    one = Course(
+        1000.0, {"load": 0.0, "clean": 40.0, "train": 40.0, "publish": 950.0},
+        {"load": 30.0, "clean": 340.0, "train": 940.0, "publish": 1000.0},
+    )  # fmt: skip
+    for after in (None, {"clean": ["load"], "train": ["load"], "publish": ["clean", "train"]}):
+        found = forecast_run(at(640.0, {"clean": 40.0, "train": 40.0}, {"load": 30.0}), [one] * 10, 1100.0, after)
+        assert found is not None
+        assert (found.end - START, found.by, found.late) == (1000.0, "train", False)
+
+
+def test_a_step_that_is_skipped_is_not_waited_for() -> None:
+    found = forecast_run(
+        replace(at(150.0, {"train": 100.0}, {"load": 100.0}), skipped=frozenset({"publish"})), usual(), None
+    )
+    assert found is not None
+    assert found.end - START == pytest.approx(400.0, rel=0.05)
+
+
 def test_between_two_steps_the_last_one_that_ended_tells() -> None:
     found = forecast_run(at(210.0, {}, {"load": 200.0}), usual(), None)
     assert found is not None
