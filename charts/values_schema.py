@@ -29,6 +29,7 @@ _NAMESPACES: Schema = {
 _QUANTITY: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"}
 # A place for a value that must not stand in plain text: field of the configuration -> field of the values.
 _FILES = {"passwordFile": "passwordSecret", "bearerTokenFile": "bearerTokenSecret", "valueFile": "valueSecret"}
+_RECEIVER_FILES = {"urlFile": "urlSecret", "signingKeyFile": "signingKeySecret"}
 _TLS_FILES = {"caFile": "caSecret", "certFile": "certSecret", "keyFile": "keySecret"}
 
 
@@ -72,10 +73,11 @@ def _with_secrets(definitions: dict[str, Any]) -> None:
         ("Auth", ("bearerTokenFile",)),
         ("Header", ("valueFile",)),
         ("Tls", tuple(_TLS_FILES)),
+        ("Receiver", (*_RECEIVER_FILES, "caFile")),
     ):
         section = definitions[name]
         for field in fields:
-            secret = {**_FILES, **_TLS_FILES}[field]
+            secret = {**_FILES, **_TLS_FILES, **_RECEIVER_FILES}[field]
             section["properties"][secret] = {**reference, "description": f"Secret that is mounted as {field}."}
             both = {"required": [field, secret]}
             section.setdefault("allOf", []).append({"not": both})
@@ -120,6 +122,7 @@ def build() -> Schema:
         "commonLabels": _STRINGS,
         "crds": _section(enabled=_FLAG, keep=_FLAG),
         "sources": {**top["sources"], "minItems": 1},
+        "receivers": top["receivers"],
         "namespaces": _NAMESPACES,
         "engines": _section(**dict.fromkeys(switches(), _FLAG)),
         "config": _section(
@@ -165,6 +168,7 @@ def build() -> Schema:
             metricsFrom=_LIST,
             apiServerTo=_LIST,
             apiServerPorts={"type": "array", "items": _PORT, "minItems": 1},
+            receiversEgress=_LIST,
             sourcesTo=_LIST,
             sourcePorts={"type": "array", "items": _PORT},
         ),

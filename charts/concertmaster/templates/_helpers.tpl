@@ -123,6 +123,35 @@ at. Called with the source; prints YAML.
 {{- end -}}
 {{- end -}}
 
+{{- /* One receiver of notifications as the operator's configuration wants it; Secrets become paths as for sources. */ -}}
+{{- define "concertmaster.receiver" -}}
+{{- $receiver := deepCopy . -}}
+{{- $place := printf "receiver-%s" .name -}}
+{{- if .urlSecret -}}
+{{- $receiver = set (omit $receiver "urlSecret") "urlFile" (include "concertmaster.secretFile" (dict "source" $place "what" "url")) -}}
+{{- end -}}
+{{- if .signingKeySecret -}}
+{{- $receiver = set (omit $receiver "signingKeySecret") "signingKeyFile" (include "concertmaster.secretFile" (dict "source" $place "what" "key")) -}}
+{{- end -}}
+{{- if .caSecret -}}
+{{- $receiver = set (omit $receiver "caSecret") "caFile" (include "concertmaster.secretFile" (dict "source" $place "what" "ca.crt")) -}}
+{{- end -}}
+{{- toYaml $receiver -}}
+{{- end -}}
+
+{{- /* Parts of the projected volume of one receiver, empty when it names files that are mounted otherwise. */ -}}
+{{- define "concertmaster.receiverProjections" -}}
+{{- $found := list -}}
+{{- range $field, $path := dict "urlSecret" "url" "signingKeySecret" "key" "caSecret" "ca.crt" -}}
+{{- with index $ $field -}}
+{{- $found = append $found (dict "secret" (dict "name" .name "items" (list (dict "key" .key "path" $path)))) -}}
+{{- end -}}
+{{- end -}}
+{{- if $found -}}
+{{- toYaml $found -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The operator's configuration file. */ -}}
 {{- define "concertmaster.config" -}}
 interval: {{ .Values.config.interval | quote }}
@@ -138,6 +167,12 @@ clusterTemplateOwners: {{ toJson .Values.config.clusterTemplateOwners }}
 sources:
 {{- range .Values.sources }}
 - {{ include "concertmaster.source" . | nindent 2 | trim }}
+{{- end }}
+{{- with .Values.receivers }}
+receivers:
+{{- range . }}
+- {{ include "concertmaster.receiver" . | nindent 2 | trim }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from dataclasses import dataclass
 
 from concertmaster.controller import watches
@@ -26,6 +27,7 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
@@ -33,6 +35,7 @@ from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusWriter
+from concertmaster.notify.sender import Sender
 from concertmaster.settings import Settings
 
 
@@ -61,7 +64,9 @@ class Assembly:
         live, runs = self._live(history, worker) if s.live else (None, None)
         outputs = Outputs(history, self.details, self.telemetry.workflows)
         assessor = Assessor(sources, history, analyze_profile, outputs)
-        events = EventRecorder(self.client, instance=os.environ.get("POD_NAME") or socket.gethostname())
+        notifier = self._notifier(history)
+        instance = os.environ.get("POD_NAME") or socket.gethostname()
+        events = EventRecorder(self.client, instance=instance, heard=notifier.note)
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
         cycle = Cycle(
             registry=self.registry,
@@ -77,6 +82,7 @@ class Assembly:
             telemetry=self.telemetry,
             interval=float(s.interval.seconds),
             live=live,
+            notifier=notifier,
             changes=Changes(
                 self.client,
                 writer,
@@ -90,6 +96,16 @@ class Assembly:
             ),
         )
         return cycle, runs
+
+    def _notifier(self, history: HistoryProvider) -> Notifier:
+        receivers, counter = self.settings.receivers, self.telemetry.notifications
+        return Notifier(
+            receivers,
+            Sender(receivers, count=lambda receiver, outcome: counter.labels(receiver, outcome).inc()),
+            time.time,
+            last=lambda uid: history.store.watermark("", f"digest:{uid}"),
+            sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
+        )
 
     def _live(self, history: HistoryProvider, worker: Worker) -> tuple[LiveRuns, RunWatch]:
         """Live runs and the watch that brings them."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
-from concertmaster.controller.discovery.policies import PolicyFacts, policy_status
+from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
 from concertmaster.controller.discovery.subject import Subject, facts_by_policy, requests
 from concertmaster.controller.discovery.write_access import write_access
 from concertmaster.controller.health import Health
@@ -27,6 +27,7 @@ from concertmaster.controller.profiles.assessor import Assessor, CycleCounts
 from concertmaster.controller.profiles.status_update import notes as transitions
 from concertmaster.controller.registry import Entry, Registry, StatusView
 from concertmaster.controller.reporting.cycle_log import CycleLog
+from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
@@ -65,6 +66,7 @@ class Cycle:
         interval: float,
         live: Live | None = None,
         changes: Changes | None = None,
+        notifier: Notifier | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -78,6 +80,7 @@ class Cycle:
         self._health = health
         self._telemetry = telemetry
         self._changes = changes
+        self._notifier = notifier
         self._clock = clock
         self._sleep = sleep
         self._tidied: float | None = None
@@ -101,6 +104,8 @@ class Cycle:
         with record.stage("discover", self._telemetry):
             snapshot = self._snapshots.build(discovering=True, heartbeat=lambda: self._health.heartbeat("discover"))
             subjects = self._assessor.subjects(snapshot)
+        if self._notifier is not None:
+            self._notifier.route(subjects, snapshot.namespaces)
         self._telemetry.learned(self._assessor.learned.ledger)
         record.problems += snapshot.notes
         with record.stage("collect", self._telemetry):
@@ -207,7 +212,7 @@ class Cycle:
                 matched=tally.matched if tally else 0,
                 losing=tally.losing if tally else 0,
                 targets=frozenset(tally.targets) if tally else frozenset(),
-                problems=tuple(tally.problems) if tally else (),
+                problems=(*(tally.problems if tally else ()), *self._receivers(view, snapshot)),
                 headlines=tally.headlines if tally else (),
                 minor=tally.minor if tally else 0,
                 discovered=snapshot.discovered.get(view.ref, 0),
@@ -223,6 +228,8 @@ class Cycle:
                 write_access=lambda policy, known: write_access(self._access, policy, known),
                 now=now,
             )
+            if self._notifier is not None:
+                self._notifier.digest(view, status, snapshot.namespaces)
             updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
         self._publisher.publish("policy", updates, {v.entry.uid: v.entry for v in snapshot.book.views}, record)
         states = Counter(
@@ -230,6 +237,9 @@ class Cycle:
         )
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
+
+    def _receivers(self, view: PolicyView, snapshot: ClusterSnapshot) -> tuple[str, ...]:
+        return self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else ()
 
     def _written(self, entry: Entry, status: Mapping[str, Any]) -> None:
         self._assessor.memory.published(entry, StatusView.of(status, entry.ref))

@@ -2,6 +2,7 @@
 
 from concertmaster.settings.load import SettingsError, load, parse, schema
 from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
+from concertmaster.settings.receiver import Receiver
 from concertmaster.settings.source import Auth, BasicAuth, Header, NamespaceSelector, Source, Tls
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Limits",
     "Listen",
     "NamespaceSelector",
+    "Receiver",
     "Settings",
     "SettingsError",
     "Source",

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.core.model.scalars import Duration
 from concertmaster.settings import checks
+from concertmaster.settings.receiver import Receiver, receiver_files
 from concertmaster.settings.source import DnsName, FilePath, Section, Source, credential_files
 
 
@@ -88,6 +90,9 @@ class Settings(Section):
         max_length=1000,
         description="Owners of cluster-wide templates: a namespace's own policies discover and change them only there.",
     )
+    receivers: tuple[Receiver, ...] = Field(
+        (), max_length=64, description="Who can be told of events; policies name one in spec.notify, never a URL."
+    )
     sources: tuple[Source, ...] = Field(
         max_length=64, description="Metrics sources, at least one. Namespaced users name one, never a URL."
     )
@@ -108,7 +113,7 @@ class Settings(Section):
         checks.between(interval.seconds, 10, 86400, "at most 1d, or changes are verified and rolled back too late")
         return interval
 
-    @field_validator("sources", "cluster_template_owners")
+    @field_validator("sources", "receivers", "cluster_template_owners")
     @classmethod
     def _named_once(cls, sources: tuple[Any, ...]) -> tuple[Any, ...]:
         checks.unique(one.name for one in sources)
@@ -140,6 +145,14 @@ class Settings(Section):
                 for path in credential_files(source)
                 if not Path(path).is_file()
             ]
+        for receiver in self.receivers:
+            texts += [
+                f"receivers.{receiver.name} names the file {path}, which cannot be read here."
+                for path in receiver_files(receiver)
+                if not Path(path).is_file()
+            ]
+            if receiver.signing_key_file is None and receiver.format is ReceiverFormat.JSON:
+                texts.append(f"receivers.{receiver.name} gets unsigned messages; set signingKeyFile.")
         if not PurePosixPath(self.history_path).is_absolute():
             texts.append("historyPath is relative: it depends on the folder the operator is started in.")
         if Path(self.history_path).is_dir():

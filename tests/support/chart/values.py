@@ -18,6 +18,15 @@ EVERYTHING: dict[str, Any] = {
         },
         {"name": "second", "url": "http://second.example", "auth": {"bearerTokenSecret": SECRET}},
     ],
+    "receivers": [
+        {"name": "team", "format": "Slack", "urlSecret": SECRET, "signingKeySecret": SECRET, "caSecret": SECRET},
+        {
+            "name": "mounted",
+            "format": "JSON",
+            "urlFile": "/hooks/url",
+            "namespaceSelector": {"matchLabels": {"a": "b"}},
+        },
+    ],
     "config": {
         "interval": "2m",
         "limits": {"backfill": "7d", "statusWritesPerSecond": 10},

@@ -22,7 +22,7 @@ from concertmaster.api.models.kinds import TargetKind, TargetVersion
 from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.api.models.profile import REF_RULE
-from concertmaster.core.model.enums import RuleMode
+from concertmaster.core.model.enums import NotifyEvent, RuleMode
 from concertmaster.core.model.scalars import Amount, Percent
 
 
@@ -90,6 +90,23 @@ class MetricsSpec(ApiModel):
     )
 
 
+class NotifySpec(ApiModel):
+    """Tells a receiver of events about the workflows under this policy."""
+
+    events: tuple[NotifyEvent, ...] = Field(
+        default=tuple(NotifyEvent),
+        min_length=1,
+        max_length=10,
+        description="What it is told of: slower runs, missed objectives, late runs, changes that wait for approval or were "
+        "rolled back, and once a week a digest. The same news is told once a day.",
+        examples=[["RunLate", "WeeklyDigest"]],
+        json_schema_extra=schema(unique=True, default="all of them"),
+    )
+    receiver: ShortName = Field(
+        description="Name of a receiver of the operator's configuration. Never a URL.", examples=["team-data"]
+    )
+
+
 class OptimizationPolicySpec(ApiModel):
     """Objectives of the selected workflows, and what the operator may change."""
 
@@ -122,6 +139,13 @@ class OptimizationPolicySpec(ApiModel):
         default="default",
         description="Name of a metrics source of the operator's configuration. Never a URL.",
         examples=["thanos"],
+    )
+    notify: tuple[NotifySpec, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Receivers outside the cluster that are told of events about the workflows under this policy.",
+        examples=[[{"receiver": "team-data", "events": ["RunLate"]}]],
+        json_schema_extra=schema(list_map="receiver"),
     )
     objectives: ObjectivesSpec = Field(
         default=ObjectivesSpec(),

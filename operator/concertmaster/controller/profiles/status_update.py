@@ -172,6 +172,9 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
         found.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
+        if degraded := [i for i in fresh if i.partition(".")[0] == "degradation"]:
+            text = f"runs take longer than before: {', '.join(degraded)}; to read it: {how}"
+            found.append(Note(entry.ref, EventType.WARNING, "Degraded", text))
     return [*found, *_outcomes(entry, before, after), *_late(entry, before, after)]
 
 

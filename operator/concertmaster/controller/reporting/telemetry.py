@@ -63,6 +63,9 @@ class Telemetry:
         )
         self.writes = Counter(f"{name}_status_writes", "Statuses by kind and outcome.", ["kind", "outcome"], registry=r)
         self.events = Counter(f"{name}_events", "Kubernetes Events by outcome.", ["outcome"], registry=r)
+        self.notifications = Counter(
+            f"{name}_notifications", "Messages to receivers by outcome.", ["receiver", "outcome"], registry=r
+        )
         self.failures = Counter(f"{name}_failures", "Faults isolated by the loop, by stage.", ["stage"], registry=r)
         self.profiles = Gauge(f"{name}_profiles", "Workflow profiles by state of Ready.", ["ready"], registry=r)
         self.policies = Gauge(f"{name}_policies", "Optimization policies by state of Ready.", ["ready"], registry=r)

@@ -139,3 +139,22 @@ class Verdict(StrEnum):
     SAME = "Same"
     WORSE = "Worse"
     INCONCLUSIVE = "Inconclusive"
+
+
+class NotifyEvent(StrEnum):
+    """What a receiver can be told of."""
+
+    DEGRADED = "Degraded"
+    OBJECTIVE_MISSED = "ObjectiveMissed"
+    RUN_LATE = "RunLate"
+    APPROVAL_REQUIRED = "ApprovalRequired"
+    ROLLED_BACK = "RolledBack"
+    WEEKLY_DIGEST = "WeeklyDigest"
+
+
+class ReceiverFormat(StrEnum):
+    """What a receiver reads."""
+
+    SLACK = "Slack"
+    ALERTMANAGER = "Alertmanager"
+    JSON = "JSON"

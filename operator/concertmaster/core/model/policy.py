@@ -11,7 +11,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps, InputUnit, Level, MetricRole, OnSame
+from concertmaster.core.model.enums import (
+    ApplyMode,
+    ChangeKind,
+    GitOps,
+    InputUnit,
+    Level,
+    MetricRole,
+    NotifyEvent,
+    OnSame,
+)
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 
 SCORE_WEIGHTS: Mapping[str, int] = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
@@ -218,6 +227,14 @@ class ApplySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """A receiver of the operator's configuration and what it is told of."""
+
+    receiver: str
+    events: frozenset[NotifyEvent] = frozenset(NotifyEvent)
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     """Whether the operator serves series of the workflow, and of how many of its steps."""
 
@@ -238,6 +255,7 @@ class Policy:
     suspended: bool = False
     metrics_source: str = "default"
     metrics: MetricsSettings = MetricsSettings()
+    notify: tuple[NotifySettings, ...] = ()
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     objectives: Objectives = field(default_factory=Objectives)
     pricing: Pricing = field(default_factory=Pricing)

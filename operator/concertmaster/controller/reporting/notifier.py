@@ -1,0 +1,145 @@
+"""Which events reach which receivers: as the policy in force for a workflow says, and the operator's configuration allows.
+
+What is told are Events that were posted about profiles anyway, so that nobody hears of something the cluster does not show,
+and once a week what a policy's own status says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from concertmaster.controller.discovery.policies import PolicyView
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.core.model.enums import NotifyEvent
+from concertmaster.core.model.policy import NotifySettings
+from concertmaster.kube.events import Note
+from concertmaster.notify.messages import Message
+from concertmaster.notify.sender import Sender
+from concertmaster.settings import Receiver
+
+EVENTS = {
+    "Degraded": NotifyEvent.DEGRADED,
+    "Missed": NotifyEvent.OBJECTIVE_MISSED,
+    "RunLate": NotifyEvent.RUN_LATE,
+    "ApprovalRequired": NotifyEvent.APPROVAL_REQUIRED,
+    "ChangeRolledBack": NotifyEvent.ROLLED_BACK,
+}
+"""By the reason of the Event."""
+_SUBJECT = re.compile(r"^run (\S+) |^(\S+): ")
+_WEEK = 7 * 86400.0
+_MONDAY_EIGHT = 4 * 86400.0 + 8 * 3600.0  # 1970-01-05 08:00 UTC
+
+
+class Notifier:
+    """``last`` and ``sent`` read and write when a policy's digest was sent (unix seconds)."""
+
+    def __init__(
+        self,
+        receivers: Sequence[Receiver],
+        sender: Sender,
+        clock: Callable[[], float],
+        *,
+        last: Callable[[str], float | None],
+        sent: Callable[[str, float], None],
+    ) -> None:
+        self._receivers = {r.name: r for r in receivers}
+        self._sender = sender
+        self._clock = clock
+        self._last = last
+        self._sent = sent
+        self._routes: dict[str, tuple[NotifySettings, ...]] = {}
+
+    def route(self, subjects: Sequence[Subject], namespaces: Mapping[str, Mapping[str, str]]) -> None:
+        """Who is told about which profile in this cycle, by the policies in force and the labels of namespaces."""
+        self._routes = {}
+        for subject in subjects:
+            if subject.policy is None or not subject.policy.notify:
+                continue
+            labels = namespaces.get(subject.entry.namespace, {})
+            allowed = tuple(n for n in subject.policy.notify if self._allows(n.receiver, labels))
+            if allowed:
+                self._routes[subject.entry.uid] = allowed
+
+    def note(self, note: Note) -> None:
+        """An Event about a profile is being posted."""
+        event = EVENTS.get(note.reason)
+        if event is None:
+            return
+        for target in self._routes.get(note.ref.uid, ()):
+            if event in target.events:
+                found = _SUBJECT.match(note.text)
+                subject = next((g for g in found.groups() if g), "") if found is not None else ""
+                message = Message(event, note.ref.namespace or "", note.ref.name, note.text, self._clock(), subject)
+                self._sender.offer(target.receiver, message)
+
+    def problems(self, view: PolicyView, namespaces: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+        """What is wrong with a policy's receivers, as sentences."""
+        if view.policy is None:
+            return ()
+        labels = None if view.ref.namespace is None else namespaces.get(view.ref.namespace, {})
+        found = []
+        for target in view.policy.spec.notify:
+            receiver = self._receivers.get(target.receiver)
+            known = ", ".join(sorted(self._receivers)) or "none"
+            if receiver is None:
+                found.append(
+                    f"notify: {target.receiver} is no receiver of the operator's configuration (it has: {known}); correct "
+                    "the name or add the receiver to the configuration"
+                )
+            elif labels is not None and not receiver.namespace_selector.matches(labels):
+                found.append(
+                    f"notify: namespace {view.ref.namespace} may not use receiver {target.receiver}: its labels do not "
+                    "match namespaceSelector of the operator's configuration"
+                )
+        return tuple(found)
+
+    def digest(self, view: PolicyView, status: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> None:
+        """Send the weekly digest of a policy where one is due: from Monday, 08:00 UTC, on."""
+        if view.policy is None:
+            return
+        labels = None if view.ref.namespace is None else namespaces.get(view.ref.namespace, {})
+        targets = [
+            n.receiver
+            for n in view.policy.spec.notify
+            if NotifyEvent.WEEKLY_DIGEST in n.events
+            and n.receiver in self._receivers
+            and (labels is None or self._allows(n.receiver, labels))
+        ]
+        if not targets:
+            return
+        now = self._clock()
+        due = now - (now - _MONDAY_EIGHT) % _WEEK
+        last = self._last(view.entry.uid)
+        if last is not None and due <= last <= now:
+            return
+        self._sent(view.entry.uid, now)
+        if last is None:
+            return  # nothing of a week to tell yet
+        text, place = digest_text(status), view.ref.namespace or ""
+        week = f"{int(due // 86400.0)}"
+        for receiver in targets:
+            self._sender.offer(receiver, Message(NotifyEvent.WEEKLY_DIGEST, place, view.entry.name, text, now, week))
+
+    def close(self, seconds: float) -> None:
+        """Deliver what waits, for at most so long."""
+        self._sender.close(seconds)
+
+    def _allows(self, name: str, labels: Mapping[str, str]) -> bool:
+        receiver = self._receivers.get(name)
+        return receiver is not None and receiver.namespace_selector.matches(labels)
+
+
+def digest_text(status: Mapping[str, Any]) -> str:
+    """A policy's status as a few lines."""
+    totals = status.get("totals") or {}
+    lines = [
+        f"{status.get('matchedProfiles', 0)} workflows, {totals.get('recommendations') or 0} open recommendations for "
+        f"{totals.get('workflows') or 0} of them; {status.get('changesInFlight') or 0} changes under verification."
+    ]
+    amounts = (("moneyPerMonth", "{}"), ("runHoursPerMonth", "{} run-hours"), ("failedRunsPerMonth", "{} failed runs"))
+    worth = [form.format(totals[name]) for name, form in amounts if totals.get(name)]
+    if worth:
+        lines.append(f"Available a month: {', '.join(worth)}.")
+    return "\n".join([*lines, *(f"- {line}" for line in list(status.get("top") or ())[:5])])

@@ -1,0 +1,198 @@
+"""Delivery of messages: in a thread of its own, once each, signed, tried again within limits, and never in a flood.
+
+A receiver that is down must not hold up a cycle, and a workflow that flaps must not fill a chat. URL and key stand in files
+that Secrets are mounted as; they are read for every message, and neither ends up in a log line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import logging
+import queue
+import ssl
+import threading
+import urllib.error
+import urllib.request
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from concertmaster import __version__
+from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
+from concertmaster.notify.messages import Message, body
+from concertmaster.settings import Receiver
+
+log = logging.getLogger("concertmaster.notify")
+
+REPEAT_AFTER = 24 * 3600.0  # seconds in which the same news is told once
+MOST_WAITING = 1000
+MOST_PER_HOUR = 60  # messages to one receiver
+_REMEMBERED = 10_000
+_LONGEST_FILE = 65_536
+SIGNATURE = "X-Concertmaster-Signature"
+DELIVERY = "X-Concertmaster-Delivery"
+
+
+class Undeliverable(Exception):
+    """A receiver that cannot be reached or refuses. The message names no URL. ``again``: another try may help."""
+
+    def __init__(self, why: str, *, again: bool, after: float = 0.0) -> None:
+        super().__init__(why)
+        self.again = again
+        self.after = after
+
+
+class Sender:
+    """``offer`` is called from the cycle's thread. ``count`` hears receiver and outcome: sent, repeated, limited, dropped
+    or failed."""
+
+    def __init__(
+        self,
+        receivers: Sequence[Receiver],
+        *,
+        count: Callable[[str, str], None] = lambda _receiver, _outcome: None,
+        policy: RetryPolicy | None = None,
+        deadline: float = 300.0,
+        tools: Tools | None = None,
+    ) -> None:
+        self._receivers: Mapping[str, Receiver] = {r.name: r for r in receivers}
+        self._count = count
+        self._policy = policy or RetryPolicy(attempts=6, first_pause=1.0, longest_pause=60.0)
+        self._deadline = deadline
+        self._tools = tools or Tools()
+        self._told: OrderedDict[str, float] = OrderedDict()
+        self._sent: dict[str, deque[float]] = {name: deque() for name in self._receivers}
+        self._waiting: queue.Queue[tuple[Receiver, Message] | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+
+    def offer(self, name: str, message: Message) -> None:
+        """Send ``message`` to the receiver called ``name``, unless it was told the same lately or too much already."""
+        receiver = self._receivers.get(name)
+        if receiver is None:
+            return
+        now, key = self._tools.wall(), f"{name}|{message.identity}"
+        told = self._told.get(key)
+        if told is not None and 0.0 <= now - told < REPEAT_AFTER:
+            self._count(name, "repeated")
+            return
+        sent = self._sent[name]
+        while sent and not 0.0 <= now - sent[0] < 3600.0:
+            sent.popleft()
+        if len(sent) >= MOST_PER_HOUR:
+            self._count(name, "limited")
+            return
+        try:
+            self._waiting.put_nowait((receiver, message))
+        except queue.Full:
+            self._count(name, "dropped")
+            return
+        sent.append(now)
+        self._told[key] = now
+        self._told.move_to_end(key)
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
+            self._thread.start()
+
+    def close(self, seconds: float) -> None:
+        """Deliver what waits, for at most so long."""
+        if self._thread is not None:
+            try:
+                self._waiting.put_nowait(None)
+            except queue.Full:
+                return
+            self._thread.join(seconds)
+
+    def _work(self) -> None:
+        while (work := self._waiting.get()) is not None:
+            receiver, message = work
+            try:
+                self._deliver(receiver, message)
+            except Undeliverable as error:
+                log.warning("receiver %s was not told %s: %s", receiver.name, message.event.value, error)
+                self._count(receiver.name, "failed")
+            except Exception:
+                log.exception("telling receiver %s failed in an unexpected way", receiver.name)
+                self._count(receiver.name, "failed")
+            else:
+                self._count(receiver.name, "sent")
+
+    def _deliver(self, receiver: Receiver, message: Message) -> None:
+        content, number = body(message, receiver.format), uuid.uuid4().hex
+        retrying(
+            lambda: self._attempt(receiver, content, number),
+            lambda error, _: error.after if isinstance(error, Undeliverable) and error.again else None,
+            self._policy,
+            deadline=self._tools.monotonic() + self._deadline,
+            tools=self._tools,
+        )
+
+    def _attempt(self, receiver: Receiver, content: bytes, number: str) -> None:
+        """One request. The same ``number`` in every try lets a receiver drop what it has already."""
+        url = _line(receiver.url_file, "urlFile")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Undeliverable("its urlFile holds no http or https URL", again=False)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"concertmaster/{__version__}",
+            DELIVERY: number,
+        }
+        if receiver.signing_key_file is not None:
+            key = _line(receiver.signing_key_file, "signingKeyFile")
+            headers[SIGNATURE] = signature(key, content, int(self._tools.wall()))
+        request = urllib.request.Request(url, data=content, headers=headers, method="POST")
+        try:
+            with _opener(receiver).open(request, timeout=receiver.timeout_seconds) as answer:
+                answer.read(_LONGEST_FILE)
+        except urllib.error.HTTPError as error:
+            with error:
+                after = parse_retry_after(error.headers.get("Retry-After"), self._tools.wall())
+            again = error.code in RETRYABLE_STATUS or error.code == 500
+            raise Undeliverable(f"it answered with HTTP {error.code}", again=again, after=after or 0.0) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise Undeliverable(f"it cannot be reached ({type(reason).__name__})", again=True) from None
+        except ValueError:
+            raise Undeliverable("its urlFile holds no usable URL", again=False) from None
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A message goes where the configuration says and nowhere else."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Never."""
+        return
+
+
+def _opener(receiver: Receiver) -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cafile=receiver.ca_file)
+    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+
+
+def signature(key: str, content: bytes, at: int) -> str:
+    """What a receiver checks: the time (unix seconds), and the HMAC-SHA256 of time, a dot and the body."""
+    code = hmac.new(key.encode(), f"{at}.".encode() + content, hashlib.sha256).hexdigest()
+    return f"t={at},v1={code}"
+
+
+def _line(path: str, field: str) -> str:
+    """The one line of a file, read anew because mounted Secrets change."""
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_LONGEST_FILE).decode("utf-8").strip()
+    except OSError as error:
+        raise Undeliverable(
+            f"its {field} cannot be read ({error.strerror or type(error).__name__})", again=True
+        ) from None
+    except UnicodeDecodeError:
+        text = ""
+    if not text or "\n" in text:
+        raise Undeliverable(f"its {field} is empty or not one line of text", again=True)
+    return text

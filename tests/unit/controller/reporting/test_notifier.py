@@ -1,0 +1,138 @@
+"""Who is told of what: by the policy in force, to receivers its namespace may use, and once a week."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.reporting.notifier import Notifier, digest_text
+from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model.enums import NotifyEvent
+from concertmaster.kube.events import EventRecorder, EventType, Note
+from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES, ObjectRef
+from concertmaster.notify.messages import Message
+from concertmaster.settings import Receiver
+from tests.support.controller.harness import Bed
+from tests.unit.controller.profiles.test_running import ended, going
+
+DAY = 86_400.0
+TEAM = Receiver(name="team", url_file="/url")
+OPS = Receiver(name="ops", url_file="/url", namespace_selector={"matchLabels": {"tier": "ops"}})  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeSender:
+    offered: list[tuple[str, Message]] = field(default_factory=list)
+
+    def offer(self, name: str, message: Message) -> None:
+        self.offered.append((name, message))
+
+    def close(self, seconds: float) -> None:
+        pass
+
+
+class World:
+    """A bed whose cycle tells a sender."""
+
+    def __init__(self) -> None:
+        self.bed = Bed()
+        self.sender, self.digests = FakeSender(), dict[str, float]()
+        self.notifier = Notifier(
+            [TEAM, OPS],
+            self.sender,
+            lambda: self.bed.now,
+            last=self.digests.get,
+            sent=self.digests.__setitem__,  # type: ignore[arg-type]
+        )
+        self.bed.cycle._notifier = self.notifier
+        recorder = EventRecorder(self.bed.client, instance="t", clock=lambda: self.bed.now, heard=self.notifier.note)
+        self.bed.cycle._publisher._events = recorder
+        self.bed.cronjob()
+        self.bed.profile()
+        self.bed.history.runs_of["etl"] = [ended(n) for n in range(20)][::-1]
+
+    def told(self) -> list[tuple[str, NotifyEvent, str]]:
+        found = [(name, m.event, m.subject) for name, m in self.sender.offered]
+        self.sender.offered.clear()
+        return found
+
+    def late_run(self) -> None:
+        self.bed.live.seen = [Seen(running={WorkflowKey("demo", "CronJob", "etl"): (going(4 * 3600.0),)})]
+        self.bed.run(seconds=60.0)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_late_run_reaches_the_receiver_of_the_policy_in_force(world: World) -> None:
+    world.bed.policy(notify=[{"receiver": "team"}])
+    world.bed.run()
+    world.late_run()
+    assert world.told() == [("team", NotifyEvent.RUN_LATE, "etl-now")]
+    world.late_run()
+    assert world.told() == []
+
+
+def test_without_a_policy_that_asks_nobody_is_told(world: World) -> None:
+    world.bed.policy()
+    world.bed.run()
+    world.late_run()
+    assert world.told() == []
+
+
+def test_only_events_that_were_asked_for_are_told(world: World) -> None:
+    world.bed.policy(notify=[{"receiver": "team", "events": ["RolledBack", "ApprovalRequired"]}])
+    world.bed.run()
+    world.late_run()
+    assert world.told() == []
+    uid = next(e.uid for e in world.bed.registry.snapshot().profiles)
+    ref = ObjectRef(PROFILES, "demo", "etl", uid)
+    for reason in ("ChangeRolledBack", "ApprovalRequired", "ChangeApplied", "Missed"):
+        world.notifier.note(Note(ref, EventType.WARNING, reason, "etl-7f: because of that"))
+    assert world.told() == [
+        ("team", NotifyEvent.ROLLED_BACK, "etl-7f"),
+        ("team", NotifyEvent.APPROVAL_REQUIRED, "etl-7f"),
+    ]
+
+
+def test_a_receiver_the_namespace_may_not_use_is_not_told_and_the_policy_says_so(world: World) -> None:
+    world.bed.policy(notify=[{"receiver": "ops"}, {"receiver": "nobody"}])
+    world.bed.run()
+    world.late_run()
+    assert world.told() == []
+    message = world.bed.message("Ready", POLICIES, "team")
+    assert "namespace demo may not use receiver ops" in message
+    assert "nobody is no receiver of the operator's configuration (it has: ops, team)" in message
+    world.bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "ops"}})
+    world.bed.run(seconds=60.0)
+    assert "may not use" not in world.bed.message("Ready", POLICIES, "team")
+
+
+def test_the_digest_comes_once_a_week_from_monday_on(world: World) -> None:
+    world.bed.policy(notify=[{"receiver": "team", "events": ["WeeklyDigest"]}])
+    world.bed.run()  # a Thursday: nothing of a week to tell yet
+    days = []
+    for day in range(1, 16):
+        world.bed.run(seconds=DAY)
+        days += [day for _ in world.told()]
+    assert days == [4, 11]  # Mondays; the clock stands at 08:53 UTC
+
+
+def test_the_digest_says_what_the_policy_s_status_says() -> None:
+    status: dict[str, Any] = {
+        "matchedProfiles": 14,
+        "changesInFlight": 2,
+        "totals": {"recommendations": 9, "workflows": 7, "moneyPerMonth": "124 USD", "runHoursPerMonth": "210"},
+        "top": [f"demo/w{n}: do this" for n in range(8)],
+    }
+    assert digest_text(status).splitlines() == [
+        "14 workflows, 9 open recommendations for 7 of them; 2 changes under verification.",
+        "Available a month: 124 USD, 210 run-hours.",
+        *(f"- demo/w{n}: do this" for n in range(5)),
+    ]
+    assert digest_text({}).startswith("0 workflows")
