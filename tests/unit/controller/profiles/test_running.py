@@ -10,26 +10,11 @@ import pytest
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Seen
 from concertmaster.core.analysis.running.forecast import RunForecast
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowKey
+from concertmaster.core.model import RunRecord
 from concertmaster.report.running import MOST, document, late_sentence
 from concertmaster.report.workflow_series import Sample
-from tests.support.builders import run_record
 from tests.support.controller.harness import NOW, Bed
-
-KEY = WorkflowKey("demo", "CronJob", "etl")
-HOUR = 3600.0
-
-
-def ended(number: int, seconds: float = 1800.0) -> RunRecord:
-    at = NOW - (number + 2) * HOUR
-    step = StepExecution("job", pod=f"p{number}", created=at, finished=at + seconds, outcome=Outcome.SUCCEEDED)
-    return run_record((step,), workflow=KEY, run=f"etl-{number}", start=at, end=at + seconds)
-
-
-def going(since: float, name: str = "etl-now") -> RunRecord:
-    at = NOW - since
-    step = StepExecution("job", pod=name, created=at, outcome=Outcome.RUNNING)
-    return run_record((step,), workflow=KEY, run=name, start=at, end=None, outcome=Outcome.RUNNING)
+from tests.support.controller.in_progress import HOUR, KEY, ended, going
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ import pytest
 
 from concertmaster.controller.interfaces import Seen
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
-from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.kube.events import EventRecorder, EventType, Note
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES, ObjectRef
 from concertmaster.notify.messages import Message
 from concertmaster.settings import Receiver
 from tests.support.controller.harness import Bed
-from tests.unit.controller.profiles.test_running import ended, going
+from tests.support.controller.in_progress import KEY, ended, going
 
 DAY = 86_400.0
 TEAM = Receiver(name="team", url_file="/url")
@@ -60,7 +59,7 @@ class World:
         return found
 
     def late_run(self) -> None:
-        self.bed.live.seen = [Seen(running={WorkflowKey("demo", "CronJob", "etl"): (going(4 * 3600.0),)})]
+        self.bed.live.seen = [Seen(running={KEY: (going(4 * 3600.0),)})]
         self.bed.run(seconds=60.0)
 
 
