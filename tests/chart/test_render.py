@@ -136,7 +136,7 @@ def test_every_file_of_the_configuration_is_mounted(helm: Helm) -> None:
     }
     text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
     assert files == set(re.findall(r"/etc/concertmaster/secrets/\S+", text))
-    assert len(files) == 6
+    assert len(files) == 9
 
 
 def test_no_secret_stands_in_plain_text(helm: Helm) -> None:
