@@ -313,7 +313,8 @@ def test_network_policy_lets_out_what_the_sources_need(helm: Helm) -> None:
 
 def test_alert_rules_are_valid_promql(helm: Helm, tmp_path: Path) -> None:
     found = find(helm.template({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")["spec"]
-    assert {g["name"] for g in found["groups"]} == {"concertmaster.alerts", "concertmaster.rules"}
+    names = {"concertmaster.alerts", "concertmaster.workflows", "concertmaster.rules"}
+    assert {g["name"] for g in found["groups"]} == names
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(found))
     promtool = ensure(["promtool"], lambda _: None)["promtool"]
