@@ -19,6 +19,8 @@ from concertmaster.history.errors import translated
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.rebuild import rebuild
 
+_NOTED_EVERY = 3600.0  # seconds: how far the file may lag behind with what has not changed
+
 
 @dataclass(frozen=True, slots=True)
 class Added:
@@ -45,6 +47,12 @@ class Stats:
 
 class Store(Analyses):
     """One history file. Safe to use from several threads of one process."""
+
+    def __init__(self, path: str, *, copy: bool = False) -> None:
+        """See ``Database``."""
+        super().__init__(path, copy=copy)
+        # By workflow, the fingerprint in force, until when it was seen, and until when the file says so.
+        self._noted: dict[WorkflowKey, tuple[str, float, float]] = {}
 
     # --- writing
 
@@ -82,15 +90,35 @@ class Store(Analyses):
         with self._transaction():
             self._set_watermark(source, shard, until)
 
+    def set_watermarks(self, source: str, until: Mapping[str, float]) -> None:
+        """The same for many shards at once."""
+        if until:
+            with self._transaction():
+                for shard, moment in until.items():
+                    self._set_watermark(source, shard, moment)
+
     def note_definitions(self, fingerprints: Mapping[WorkflowKey, str], at: float) -> None:
         """Remember which template fingerprint each workflow has at ``at``, so that runs can be distinguished by it."""
+        fresh: list[tuple[WorkflowKey, str, float]] = []
+        for key, fingerprint in fingerprints.items():
+            known = self._noted.get(key)
+            if known is not None and known[0] == fingerprint and 0.0 <= at - known[2] < _NOTED_EVERY:
+                self._noted[key] = (fingerprint, at, known[2])
+                continue
+            if known is not None and known[0] != fingerprint:
+                fresh.append((key, known[0], known[1]))  # up to here the earlier one was in force
+            fresh.append((key, fingerprint, at))
+        if not fresh:
+            return
         with self._transaction():
-            for key, fingerprint in fingerprints.items():
-                rows.note_fingerprint(self._db, key, fingerprint, at)
+            for key, fingerprint, seen in fresh:
+                rows.note_fingerprint(self._db, key, fingerprint, seen)
+        self._noted.update({key: (fingerprint, seen, seen) for key, fingerprint, seen in fresh})
 
     def forget(self, key: WorkflowKey) -> int:
         """Delete the runs of a workflow; returns the number of pods deleted. Its daily rows stay their 400 days: a
         profile that is deleted by mistake or made anew would cost them."""
+        self._noted.pop(key, None)
         with self._transaction():
             number = rows.known_id(self._db, key)
             if number is None:
@@ -144,6 +172,8 @@ class Store(Analyses):
             live = rows.records_of_runs(self._db, number, key, names, self._lost)
             query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
             marks = self._db.execute(query, (number,)).fetchall()
+            if (noted := self._noted.get(key)) is not None:
+                marks = [(f, a, max(b, noted[1]) if f == noted[0] and b >= noted[2] else b) for f, a, b in marks]
             values = amounts.read(self._db, number, definition.metrics if definition is not None else ())
         records = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of)]
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
@@ -196,6 +226,12 @@ class Store(Analyses):
             query = "SELECT until FROM watermarks WHERE source = ? AND shard = ?"
             row = self._db.execute(query, (source, shard)).fetchone()
             return None if row is None else float(row[0])
+
+    def watermarks(self, source: str) -> dict[str, float]:
+        """All watermarks of a source, by shard."""
+        with self._lock, translated(self.path):
+            found = self._db.execute("SELECT shard, until FROM watermarks WHERE source = ?", (source,))
+            return {str(shard): float(until) for shard, until in found}
 
     def stats(self) -> Stats:
         """Counts and size."""

@@ -208,8 +208,7 @@ class MetricsSources:
                     options=CollectOptions(run_labels=labels.run_keys),
                 )
                 self._keep(found, namespaces, reading, gaps, present=True)
-                for namespace in namespaces:
-                    store.set_watermark(name, namespace, found.complete_until)
+                store.set_watermarks(name, dict.fromkeys(namespaces, found.complete_until))
                 if found.complete_until <= position:
                     break  # pods are held back until their source is up again
                 spent += found.complete_until - position
@@ -224,11 +223,13 @@ class MetricsSources:
         marks = self._watermarks(demand.source)
         newest = float(int(demand.now - client.source.delay_seconds))
         lows = marks.lows((d.key for d in demand.workflows), newest)
-        groups: dict[float, set[str]] = {}
+        tops: dict[str, float] = {}
         for key, low in lows.items():
             if low > want + _SLACK:
-                top = max(v for k, v in lows.items() if k.namespace == key.namespace and v > want + _SLACK)
-                groups.setdefault(top, set()).add(key.namespace)
+                tops[key.namespace] = max(low, tops.get(key.namespace, low))
+        groups: dict[float, set[str]] = {}
+        for namespace, top in tops.items():
+            groups.setdefault(top, set()).add(namespace)
         oversize = self._oversize[demand.source]
         for top, namespaces in (
             (mark, group)

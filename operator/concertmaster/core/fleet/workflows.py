@@ -7,11 +7,12 @@ what the whole fleet reserves is added up once, so that a fleet of ten thousand 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
@@ -54,12 +55,9 @@ class Fleet:
         """Who else reserved how many cores on average during the spans, the largest first, as ``load`` adds them up."""
         found: dict[str, float] = {}
         strangers, beyond = 0.0, 0
-        lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
-        for other in self.members:
-            if other.key == key or not _touches(other.runs, spans):
-                continue
-            cores = float((_Reserved(other.runs).within(spans) / lengths).mean())
-            if cores <= 1e-9:
+        for place, cores in self._shares(spans):
+            other = self.members[place]
+            if other.key == key:
                 continue
             if other.key.namespace == key.namespace:
                 found[other.key.name] = found.get(other.key.name, 0.0) + cores
@@ -72,6 +70,23 @@ class Fleet:
             found[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = strangers
         return sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))
 
+    def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
+        """Places of the members that reserve cores during the spans, and how many each does on average: one pass over the
+        runs of all for each span, however many members there are."""
+        owners, starts, ends, rates = self._runs
+        if not len(spans) or not len(owners):
+            return
+        near = np.flatnonzero((ends > spans[:, 0].min()) & (starts < spans[:, 1].max()))
+        owners, starts, ends, rates = owners[near], starts[near], ends[near], rates[near]
+        reserved = np.zeros(len(self.members))
+        for begin, end in spans:
+            meeting = np.flatnonzero((ends > begin) & (starts < end))
+            seconds = np.minimum(ends[meeting], end) - np.maximum(starts[meeting], begin)
+            weights = seconds * rates[meeting] / max(1.0, end - begin)
+            reserved += np.bincount(owners[meeting], weights, len(self.members))
+        reserved /= len(spans)
+        yield from ((int(place), float(reserved[place])) for place in np.flatnonzero(reserved > 1e-9))
+
     def demand(self, now: float, hours: int) -> Demand:
         """What the next hours will ask for, by workflow (``<namespace>/<name>``); worked out once an hour."""
         asked = (now // HOUR, hours)
@@ -79,6 +94,15 @@ class Fleet:
             loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming) for m in self.members]
             self._demands[asked] = forecast_demand(loads, now, hours)
         return self._demands[asked]
+
+    @cached_property
+    def _runs(self) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
+        """Of all runs that take time: whose they are, start, end and cores reserved."""
+        rows = np.concatenate([m.runs for m in self.members]) if self.members else np.empty((0, 4))
+        owners = np.repeat(np.arange(len(self.members)), [len(m.runs) for m in self.members])
+        taking = rows[:, 1] > rows[:, 0]
+        rows, owners = rows[taking], owners[taking]
+        return owners, rows[:, 0], rows[:, 1], rows[:, 2] / (rows[:, 1] - rows[:, 0])
 
     @cached_property
     def _everybody(self) -> _Reserved:
@@ -113,10 +137,6 @@ def _prefix(edges: Floats, rates: Floats) -> tuple[Floats, Floats, Floats]:
     order = np.argsort(edges, kind="stable")
     edges, rates = edges[order], rates[order]
     return edges, np.concatenate([[0.0], np.cumsum(rates)]), np.concatenate([[0.0], np.cumsum(rates * edges)])
-
-
-def _touches(runs: Floats, spans: Floats) -> bool:
-    return bool(len(runs) and len(spans) and runs[:, 1].max() > spans[:, 0].min() and runs[0, 0] < spans[:, 1].max())
 
 
 def name_of(key: WorkflowKey) -> str:

@@ -1,0 +1,56 @@
+"""Who meets whom, however many workflows there are: the sums are those of each member alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from concertmaster.core.fleet.workflows import Fleet, FleetMember
+from concertmaster.core.model import WorkflowKey
+
+DAY = 86_400.0
+
+
+def members(count: int, runs: int = 14) -> list[FleetMember]:
+    chance = np.random.default_rng(4)
+    found = []
+    for n in range(count):
+        starts = np.sort(chance.uniform(0, 14 * DAY, runs))
+        ends = starts + np.where(chance.random(runs) < 0.1, 0.0, chance.uniform(60, 4 * 3600, runs))
+        rows = np.column_stack([starts, ends, chance.uniform(0, 1e4, runs), np.zeros(runs)])
+        found.append(FleetMember(WorkflowKey(f"team-{n % 3}", "CronJob", f"w{n:03}"), rows))
+    return [*found, FleetMember(WorkflowKey("team-0", "CronJob", "never"), np.empty((0, 4)))]
+
+
+def alone(member: FleetMember, spans: np.ndarray) -> float:
+    """Mean over the spans of the cores that one member reserves, run by run."""
+    total = 0.0
+    for begin, end in spans:
+        for start, stop, core_seconds, _ in member.runs:
+            if stop > start:
+                seconds = max(0.0, min(stop, end) - max(start, begin))
+                total += seconds * core_seconds / (stop - start) / max(1.0, end - begin)
+    return total / len(spans)
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_everybody_is_told_with_what_he_reserves(across: bool) -> None:
+    fleet = members(40)
+    own = fleet[0]
+    spans = np.array([[DAY, DAY + 3600.0], [3 * DAY, 3 * DAY], [5 * DAY, 5.5 * DAY]])
+    told = dict(Fleet(fleet, across=across).meets(own.key, spans))
+    near = {
+        m.key: cores
+        for m in fleet
+        if m.key != own.key and (across or m.key.namespace == own.key.namespace) and (cores := alone(m, spans)) > 1e-9
+    }
+    names = {k.name if k.namespace == own.key.namespace else f"{k.namespace}/{k.name}": v for k, v in near.items()}
+    strangers = {name: told.pop(name) for name in list(told) if "other namespaces" in name}
+    assert told == pytest.approx(names)
+    assert len(strangers) == (0 if across else 1)
+    assert list(told) == sorted(told, key=lambda name: (-told[name], name))
+
+
+def test_nobody_is_met_in_no_time() -> None:
+    assert Fleet(members(3)).meets(WorkflowKey("a", "b", "c"), np.empty((0, 2))) == []
+    assert Fleet().meets(WorkflowKey("a", "b", "c"), np.array([[0.0, 1.0]])) == []
