@@ -170,10 +170,22 @@ def test_a_workflow_is_reached_and_its_run_chosen(tab: Tab, running: Dashboard) 
     assert "run-28 took" in tab.evaluate("document.querySelector('.notice').textContent")
 
 
+def test_a_slider_says_its_value_and_the_replay_answers(tab: Tab, running: Dashboard) -> None:
+    tab.open(f"{running.url}/workflows/demo/nightly")
+    tab.evaluate("document.querySelector('input[name=\"scale.train\"]').focus()")
+    for _ in range(10):
+        tab.press("ArrowLeft", 37)
+    assert tab.evaluate("document.activeElement.parentElement.querySelector('output').value") == "0.5"
+    tab.follow("document.activeElement.form.requestSubmit()")
+    said = tab.evaluate("document.querySelector('p[role=status]').textContent")
+    assert said == "7m31s (45%) shorter per run, 90% interval 7m31s to 7m31s, over 11 runs."
+    assert tab.evaluate("document.querySelector('input[name=\"scale.train\"]').value") == "0.5"
+
+
 def test_a_patch_is_copied_by_a_button(tab: Tab, running: Dashboard) -> None:
     tab.open(f"{running.url}/workflows/demo/nightly")
     tab.evaluate("document.querySelector('pre[data-copy] + button').click()")
-    state = "new Promise(r => setTimeout(() => r(document.querySelector('[role=status]').textContent), 300))"
+    state = "new Promise(r => setTimeout(() => r(document.querySelector('span[role=status]').textContent), 300))"
     assert tab.evaluate(state).strip() in ("copied", "selected: press Ctrl+C")
 
 
@@ -210,7 +222,7 @@ def test_nothing_of_a_cluster_is_ever_run(chromium: Browser) -> None:
             page.open(served.url + path)
             page.evaluate("new Promise(r => setTimeout(r, 50))")
             assert page.evaluate("document.title") != "owned", path
-            assert page.evaluate("[...document.scripts].map(s => s.getAttribute('src'))") == ["/static/copy.js"], path
+            assert page.evaluate("[...document.scripts].map(s => s.getAttribute('src'))") == ["/static/page.js"], path
             assert page.evaluate("document.querySelectorAll('img, iframe, [onerror], [onload]').length") == 0, path
         assert page.complaints == [], "even the policy had nothing to stop"
         page.close()

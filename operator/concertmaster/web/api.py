@@ -17,6 +17,7 @@ from concertmaster.api.views.workflow import (
     NodeRow,
     RecommendationPage,
     TrendDocument,
+    WhatIfView,
     WorkflowDetail,
     WorkflowPage,
 )
@@ -90,6 +91,13 @@ class Api:
             ),
             Route(f"{_ONE}/cache", "Cache hits by step in the newest runs", CacheRow, self._cache, many=True),
             Route(f"{_ONE}/trends", "Trends by hour, day, week or month", TrendDocument, self._trends, ("period",)),
+            Route(
+                f"{_ONE}/what-if",
+                "The newest runs replayed with a change: scale.STEP=0.5 for any step, pods, no-retries",
+                WhatIfView,
+                self._what_if,
+                ("pods", "no-retries"),
+            ),
             Route(f"{_ONE}/runs", "The newest runs and the typical one", WorkflowRuns, self._runs),
             Route(f"{_ONE}/runs/{{run}}", "One run, or latest, or typical", RunView, self._run),
             Route(
@@ -190,6 +198,9 @@ class Api:
             total=len(known.series),
             runs=tuple(RunSummary.model_validate(r.model_dump()) for r in known.runs),
         )
+
+    def _what_if(self, request: web.Request) -> Answer:
+        return self._pages.view(request).what_if(request.query)[1]
 
     def _run(self, request: web.Request) -> Answer:
         name = request.match_info["run"]

@@ -33,7 +33,7 @@ def application(reader: Reader, secret: Secret | None) -> web.Application:
         app.router.add_get(route.path, api.handler(route))  # type: ignore[arg-type]
     app.router.add_get(f"{ROOT}/openapi.json", _text(encoded(routes), "application/json"))
     app.router.add_get("/static/style.css", _text(str(environment.stylesheet()), "text/css"))
-    for name, kind in (("copy.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
+    for name, kind in (("page.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
         app.router.add_get(f"/static/{name}", _text((STATIC / name).read_text(encoding="utf-8"), kind))
     return app
 

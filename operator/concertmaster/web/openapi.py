@@ -31,6 +31,8 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "offset": ("Lines before the first.", {"type": "integer", "minimum": 0, "default": 0}),
     "limit": ("Most lines.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}),
     "state": ("Only in this state.", {"enum": [s.value for s in RecommendationState]}),
+    "pods": ("Most pods at a time; 0: as now.", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 0}),
+    "no-retries": ("1: every pod succeeds at its first attempt.", {"enum": ["1"]}),
     "period": ("Length of a period.", {"enum": [p.value for p in Period], "default": Period.DAILY.value}),
     "before": ("The run compared with: a name, latest or typical.", {**_TEXT, "default": "typical"}),
     "after": ("The run in question: a name, latest or typical.", {**_TEXT, "default": "latest"}),

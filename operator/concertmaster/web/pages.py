@@ -20,6 +20,7 @@ from concertmaster.web.charts.series import series_chart
 from concertmaster.web.charts.usage import usage_bars
 from concertmaster.web.queries import fleet_query, word
 from concertmaster.web.readers import Reader
+from concertmaster.web.what_if import SLIDERS
 from concertmaster.web.workflow import WorkflowView
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -73,6 +74,7 @@ class Pages:
         view = self.view(request)
         chosen = view.run(word(request, "run") or TYPICAL) or view.run(LATEST)
         trend = view.detail.get("trend") or {}
+        change, found = view.what_if(request.query)
         return page(
             "workflow.html",
             w=view,
@@ -82,6 +84,9 @@ class Pages:
             series=series_chart(view.recent.series, trend.get("changes") or ()),
             usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
             waiting=waiting,
+            change=change,
+            what_if=found,
+            sliders=[str(s["name"]) for s in view.steps[:SLIDERS]],
         )
 
     async def compare(self, request: web.Request) -> web.Response:

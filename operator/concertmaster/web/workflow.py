@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
 from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunView
-from concertmaster.api.views.workflow import CacheRow, NodeRow
+from concertmaster.api.views.workflow import CacheRow, NodeRow, WhatIfView
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import trends
@@ -25,6 +25,7 @@ from concertmaster.report.runs.comparison import compared_views
 from concertmaster.report.runs.views import LATEST, TYPICAL
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.merged import merged
+from concertmaster.web.what_if import Change, change_of, replayed
 
 Raw = Mapping[str, Any]
 _EMPTY: Raw = {}
@@ -129,6 +130,11 @@ class WorkflowView:
         """Two served runs; None where one of them is not served."""
         one, other = self.run(before), self.run(after)
         return compared_views(self.key, one, other) if one is not None and other is not None else None
+
+    def what_if(self, query: Mapping[str, str]) -> tuple[Change, WhatIfView]:
+        """The newest runs replayed with the change that ``query`` names."""
+        change = change_of(query, [str(s["name"]) for s in self.steps])
+        return change, replayed(self.key, self.steps, self.recent.runs, change)
 
     @property
     def cache(self) -> list[CacheRow]:

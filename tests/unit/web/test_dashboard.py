@@ -74,7 +74,7 @@ def test_a_name_that_was_rebound_to_the_loopback_is_refused(fleet: Dashboard) ->
     assert fleet.get("/", Host="localhost:1234").status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/workflows/demo/nightly", "/nothing", "/api/v1/summary", "/static/copy.js"])
+@pytest.mark.parametrize("path", ["/", "/workflows/demo/nightly", "/nothing", "/api/v1/summary", "/static/page.js"])
 def test_every_answer_has_the_headers(fleet: Dashboard, path: str) -> None:
     headers = fleet.get(path).headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
@@ -187,7 +187,7 @@ def test_an_empty_cluster_says_what_to_do() -> None:
 def _safe(text: str) -> None:
     elements = Elements(text)
     scripts = [a for tag, a in elements.found if tag == "script"]
-    assert scripts == [{"src": "/static/copy.js", "defer": ""}]
+    assert scripts == [{"src": "/static/page.js", "defer": ""}]
     assert not elements.names() & {"img", "iframe", "object", "embed", "base", "style"}
     for tag, attributes in elements.found:
         assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)

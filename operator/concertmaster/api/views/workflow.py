@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from concertmaster.api.models.base import ApiModel
-from concertmaster.api.models.list_entry import ListEntry
+from concertmaster.api.models.list_entry import Amount, ListEntry
 from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
 
 
@@ -73,6 +73,17 @@ class ChangePage(ApiModel):
     total: int
     offset: int
     items: tuple[ChangeRow, ...]
+
+
+class WhatIfView(ApiModel):
+    """The newest runs replayed with a change made to them."""
+
+    runs_used: int
+    mean_seconds: float | None = Field(description="Mean duration of the runs as replayed without the change.")
+    saved_seconds: Amount | None = Field(description="Saved per run, with a 90% interval; negative: longer.")
+    saved_share: Amount | None = Field(description="The same as a share of the duration.")
+    text: str = Field(description="The same as a sentence.")
+    reason: str | None = Field(description="Why there is no interval, or no answer.")
 
 
 class TrendDocument(ApiModel):

@@ -1,0 +1,103 @@
+"""What if: the newest runs, replayed with a change made to them, in hundredths of a second: fast enough to answer a form.
+
+``concertmaster what-if`` replays all runs of the window with more kinds of changes; this is for looking around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from concertmaster.api.models.list_entry import Amount
+from concertmaster.api.views.runs import RunView
+from concertmaster.api.views.workflow import WhatIfView
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf, prepare
+from concertmaster.core.analysis.replay.gain import Gain, gain
+from concertmaster.core.model import Interval, Outcome, StepSpec, WorkflowGraph, WorkflowKey
+from concertmaster.report.runs.served import observed
+from concertmaster.report.view import number
+
+SLIDERS = 8  # steps that the form offers, those with the largest critical-path time
+MOST = 4.0  # times as long
+MOST_PODS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the form says: factors by step, most pods at a time (0: as now), no failed attempts."""
+
+    scales: Mapping[str, float]
+    limit: int = 0
+    no_retries: bool = False
+
+    @property
+    def whatif(self) -> WhatIf:
+        """The same for the replay."""
+        made = WhatIf()
+        for step, factor in self.scales.items():
+            made &= WhatIf.scale_step(step, factor)
+        if self.limit:
+            made &= WhatIf.set_parallelism(self.limit, None)
+        return made & WhatIf.without_failed_attempts() if self.no_retries else made
+
+
+def change_of(query: Mapping[str, str], steps: Sequence[str]) -> Change:
+    """The change a query asks for (``scale.STEP=0.5``, ``pods=4``, ``no-retries=1``); anything else in it is ignored."""
+    scales = {}
+    for step in steps:
+        factor = _number(query.get(f"scale.{step}"), MOST)
+        if factor is not None and factor != 1.0:
+            scales[step] = factor
+    limit = _number(query.get("pods"), MOST_PODS)
+    return Change(scales, int(limit or 0), query.get("no-retries") == "1")
+
+
+def replayed(
+    key: WorkflowKey, steps: Sequence[Mapping[str, Any]], runs: Sequence[RunView], change: Change
+) -> WhatIfView:
+    """The gain of a change over the served runs that are known whole."""
+    graph = WorkflowGraph(tuple(StepSpec(str(s["name"]), depends_on=tuple(s["dependsOn"])) for s in steps))
+    whole = [r for r in runs if r.outcome is Outcome.SUCCEEDED and not r.more_pods]
+    known = prepare([observed(key, r).record for r in whole], graph)
+    found = gain(known, graph, change.whatif)
+    usable = [run.replayed for run in known if run.usable]
+    return WhatIfView(
+        runs_used=found.runs_used,
+        mean_seconds=number(fmean(usable)) if usable else None,
+        saved_seconds=_amount(found.seconds, "seconds"),
+        saved_share=_amount(found.share, "share of the duration"),
+        text=sentence(found),
+        reason=found.reason,
+    )
+
+
+def sentence(found: Gain) -> str:
+    """The outcome in words."""
+    if found.seconds is None or found.share is None:
+        return f"Not known: {found.reason}."
+    low, likely, high = found.seconds.low, found.seconds.likely, found.seconds.high
+    if likely == 0 and low == high == 0:
+        return f"No difference over {text.count(found.runs_used, 'run')}."
+    way = "shorter" if likely >= 0 else "longer"
+    ends = sorted((low, high), key=abs)
+    span = " to ".join(f"{'-' if (e < 0) != (likely < 0) and e != 0 else ''}{text.duration(abs(e))}" for e in ends)
+    share = text.percent(abs(found.share.likely)).replace(" ", "")
+    runs = text.count(found.runs_used, "run")
+    return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {runs}."
+
+
+def _amount(interval: Interval | None, unit: str) -> Amount | None:
+    if interval is None:
+        return None
+    return Amount(low=interval.low, likely=interval.likely, high=interval.high, unit=unit)
+
+
+def _number(value: str | None, most: float) -> float | None:
+    try:
+        found = float(value or "")
+    except ValueError:
+        return None
+    return min(most, max(0.0, found)) if found == found else None
