@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Collection
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from benchmarks.advice import kinds_cost, kinds_reliability, kinds_speed
 from benchmarks.advice.healthy import healthy
+from benchmarks.advice.law import Flow
 from benchmarks.advice.plant import base
 from benchmarks.advice.report import RESULT, plain
 from benchmarks.advice.score import Tally, check_healthy, judge, summary, top
+from benchmarks.advice.weeks import replay_one, together
+from concertmaster.core.model.policy import Policy
 
 KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS)
 
 
-def one_seed(seed: int, count: int, only: set[str], *, verbose: bool) -> Tally:
+def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> Tally:
     """One fleet: a workflow of each kind of problem among healthy ones."""
     tally = Tally()
     for index, kind in enumerate(KINDS):
@@ -39,30 +45,58 @@ def one_seed(seed: int, count: int, only: set[str], *, verbose: bool) -> Tally:
     return tally
 
 
+def _seed(task: tuple[int, int, frozenset[str], bool]) -> Tally:
+    began = time.monotonic()
+    seed, count, only, verbose = task
+    tally = one_seed(seed, count, only, verbose=verbose)
+    right = sum(a.right for a in tally.answers)
+    hits, of, missed = top(tally)
+    print(
+        f"seed {seed}: {right} of {len(tally.answers)} right, {tally.touched} of {tally.healthy} healthy with items,"
+        f" top {hits} of {of} {missed or ''} ({time.monotonic() - began:.0f} s)",
+        flush=True,
+    )
+    return tally
+
+
+def _weeks(seed: int, count: int, only: frozenset[str]) -> list[tuple[str, Flow, Policy]]:
+    """Workflows to be followed day after day: one of each kind, and healthy ones."""
+    rows = []
+    for index, kind in enumerate(KINDS):
+        rng = np.random.default_rng((seed, index))
+        plant = kind(rng, base(rng, f"planted-{index}"))
+        if not plant.others and (not only or kind.__name__ in only):
+            rows.append((plant.kind, plant.flow, plant.policy))
+    for index in range(count):
+        flow = healthy(np.random.default_rng((seed, 1000 + index)), f"healthy-{index}")
+        rows.append((flow.name, flow, Policy()))
+    return rows
+
+
 def main() -> int:
     """Play all seeds, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--healthy", type=int, default=200)
+    parser.add_argument(
+        "--weeks", type=int, default=40, help="healthy workflows followed for two weeks (-1: none at all)"
+    )
     parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
     parser.add_argument("--verbose", action="store_true", help="say what was missed")
     parser.add_argument("--dry", action="store_true", help="print only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    tallies = []
-    for seed in range(options.first, options.first + options.seeds):
-        began = time.monotonic()
-        tally = one_seed(seed, options.healthy, set(options.only), verbose=options.verbose)
-        tallies.append(tally)
-        right = sum(a.right for a in tally.answers)
-        hits, of, missed = top(tally)
-        print(
-            f"seed {seed}: {right} of {len(tally.answers)} right, {tally.touched} of {tally.healthy} healthy with items,"
-            f" top {hits} of {of} {missed or ''} ({time.monotonic() - began:.0f} s)",
-            flush=True,
-        )
-    result: dict[str, Any] = summary(tallies)
-    print(plain(result))
+    only = frozenset(options.only)
+    seeds = [(s, options.healthy, only, options.verbose) for s in range(options.first, options.first + options.seeds)]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        tallies = list(pool.map(_seed, seeds))
+        rows = _weeks(options.first, options.weeks, only) if options.weeks >= 0 else []
+        seen = together(pool.map(replay_one, rows, chunksize=2))
+    result: dict[str, Any] = {**summary(tallies), "weeks": seen.summary()} if tallies else {"weeks": seen.summary()}
+    print("\n".join([*seen.flickers, *seen.small]) if options.verbose else "", seen.summary())
+    if tallies:
+        print(plain(result))
     if not options.dry:
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
     return 0

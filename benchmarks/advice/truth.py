@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.advice.law import DAY, GI, NOW, WINDOW, Flow
 from benchmarks.advice.manifests import Known, known
@@ -34,7 +34,8 @@ class Worth:
 def runs_of(flow: Flow, span: float = WINDOW, until: float = NOW) -> tuple[Known, list[RunRecord]]:
     """What the product knows of the workflow, and its runs."""
     found = known(flow)
-    return found, play_all(flow, found.definition.key, found.names, until=until, span=span)
+    runs = play_all(flow, found.definition.key, found.names, until=until, span=span)
+    return found, [replace(r, fingerprint=found.definition.fingerprint) for r in runs]
 
 
 def cost(run: RunRecord) -> float:

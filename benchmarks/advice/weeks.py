@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,10 @@ from benchmarks.advice.truth import runs_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.core.settling import LAGS
 
 WEEKS = 2
-_EVERY = 12 * HOUR  # between two analyses
+_EVERY = 24 * HOUR  # between two analyses
 _STEP = 0.2  # relative difference from which a proposed amount is another one
 _SOON = 7 * DAY
 
@@ -48,15 +49,17 @@ class Stability:
 def replay(name: str, flow: Flow, policy: Policy, seen: Stability) -> None:
     """Two weeks of analyses, each of the two weeks of runs before it; each knows what the last one published."""
     until = NOW + WEEKS * 7 * DAY
-    own, runs = runs_of(flow, span=WINDOW + WEEKS * 7 * DAY, until=until)
+    own, runs = runs_of(flow, span=WINDOW + max(LAGS) + WEEKS * 7 * DAY, until=until)
     published: dict[str, Recommendation] = {}
     begun: dict[str, float] = {}
     ended: dict[str, float] = {}
     seen.workflows += 1
     for step in range(int(WEEKS * 7 * DAY / _EVERY) + 1):
         now = NOW + step * _EVERY
-        past = [r for r in runs if now - WINDOW <= (r.start or 0.0) and (r.end or 0.0) <= now]
-        found = analyze_workflow(own.definition, past, policy, profile=flow.name, now=now, published=tuple(published))
+        past = [r for r in runs if now - WINDOW - max(LAGS) <= (r.end or 0.0) <= now]
+        found = analyze_workflow(
+            own.definition, past, policy, profile=flow.name, now=now, published=tuple(published) if step else None
+        )
         seen.analyses += 1
         given = {r.id: r for r in found.recommendations}
         seen.present += len(given) * _EVERY / (7 * DAY)
@@ -84,11 +87,21 @@ def _moved(name: str, before: Recommendation, after: Recommendation, seen: Stabi
             seen.small.append(f"{name}: {after.id} {item.step} {item.field} {was} -> {item.new}")
 
 
-def replay_all(flows: Sequence[tuple[str, Flow, Policy]], *, verbose: bool = False) -> Stability:
-    """All of them, one after the other."""
+def replay_one(row: tuple[str, Flow, Policy]) -> Stability:
+    """One workflow under its policy."""
     seen = Stability()
-    for name, flow, policy in flows:
-        replay(name, flow, policy, seen)
-    if verbose:
-        print("\n".join([*seen.flickers, *seen.small]))
+    replay(*row, seen)
+    return seen
+
+
+def together(parts: Iterable[Stability]) -> Stability:
+    """What was seen of all."""
+    seen = Stability()
+    for part in parts:
+        seen.workflows += part.workflows
+        seen.analyses += part.analyses
+        seen.present += part.present
+        seen.flickers += part.flickers
+        seen.moves += part.moves
+        seen.small += part.small
     return seen

@@ -169,7 +169,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything one analysis depends on."""
+    """Everything one analysis depends on. ``older``: runs of the days before the window, which earlier analyses saw."""
 
     profile: WorkflowProfile
     policy: Policy
@@ -183,6 +183,7 @@ class Case:
     quotas: tuple[ResourceQuota, ...] = ()
     past: Past = field(default_factory=Past)
     recorded: float = 0.0  # end of the newest run that the daily rows count
+    older: Sequence[RunRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.rules import DataGaps, Fleet, FleetMember, member, recommend
+from concertmaster.core.rules import DataGaps, Fleet, FleetMember, assessed, member, recommend
 from concertmaster.core.schedule import upcoming
+from concertmaster.core.settling import LAGS, enough, settle, unchanged
 
 _AHEAD = 14 * 86400.0  # seconds of a schedule that rules which compare workflows look at
 
@@ -66,20 +67,41 @@ def analyze_workflow(
     notes: Iterable[str] = (),
     fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
-    published: Collection[str] = (),
+    published: Collection[str] | None = None,
+    older: Sequence[RunRecord] = (),
     quotas: Sequence[ResourceQuota] = (),
     sizing: SizingHistory | None = None,
 ) -> AnalysisResult:
     """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
     source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
-    factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis,
+    factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis
+    (None: there was none), ``older`` the runs of the days before the window, which tell what earlier analyses saw,
     ``quotas`` those of the namespace, ``sizing`` what earlier decisions say about sizes."""
     analysis = analyze(definition, runs, now=now, policy=policy)
     warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
+
+    def earlier(lag: float, ids: Collection[str]) -> list[Recommendation]:
+        then = analyze(definition, [*older, *runs], now=now - lag, policy=policy)
+        return assessed(then, profile, gaps=gaps, fleet=fleet, published=ids, quotas=quotas, sizing=sizing)
+
+    def settled(found: list[Recommendation]) -> list[Recommendation]:
+        if published is None or not unchanged(definition, runs, now - max(LAGS)):
+            return found
+        before = [r for r in analysis.runs if (r.end or now) <= now - LAGS[0]]
+        return settle(published, found, earlier, confirm=enough(analysis.runs, before))
+
     recommendations = recommend(
-        analysis, profile, gaps=gaps, fleet=fleet, trust=trust, published=published, quotas=quotas, sizing=sizing
+        analysis,
+        profile,
+        gaps=gaps,
+        fleet=fleet,
+        trust=trust,
+        published=published or (),
+        settle=settled,
+        quotas=quotas,
+        sizing=sizing,
     )
     return AnalysisResult(
         profile,

@@ -37,6 +37,7 @@ from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.settling import LAGS, parted
 from concertmaster.history import Evidence, HistoryError
 from concertmaster.kube.writer import StatusUpdate
 
@@ -224,12 +225,9 @@ class Assessor:
     ) -> ProfileOutcome:
         """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
         analysis = case.policy.analysis
-        runs = self._history.runs(
-            case.definition,
-            limit=analysis.max_runs,
-            since=case.now - analysis.window_seconds,
-            as_of=_as_of(case),
-        )
+        since = case.now - analysis.window_seconds
+        past = self._history.runs(case.definition, limit=analysis.max_runs, since=since - max(LAGS), as_of=_as_of(case))
+        older, runs = parted(past, since)
         available = known.metrics.status is True
         if not runs and not available:
             return known
@@ -248,7 +246,7 @@ class Assessor:
             "" if before is not None and known.query_problem == before.said.query_problem else known.query_problem
         )
         recorded = self._history.recorded(case.definition.key)
-        advice = self._analyzer(replace(case, runs=runs, past=self._past(subject), recorded=recorded))
+        advice = self._analyzer(replace(case, runs=runs, older=older, past=self._past(subject), recorded=recorded))
         tally.analyzed += 1
         self._failures.pop(subject.entry.uid, None)
         entry = subject.entry

@@ -50,7 +50,8 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         quotas=case.quotas,
         sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders),
         trust=lambda rule: ledger.factor(rule, name),
-        published=frozenset(s.id for s in case.past.memory.standings if s.state is RecommendationState.ACTIVE),
+        published=_published(case),
+        older=complete(definition, case.older)[1],
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     memory = remembered(case, result)
@@ -74,6 +75,12 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),
         lasts,
     )
+
+
+def _published(case: Case) -> frozenset[str] | None:
+    """What the last analysis published; None where none has been published yet."""
+    standings = case.past.memory.standings
+    return frozenset(s.id for s in standings if s.state is RecommendationState.ACTIVE) if standings else None
 
 
 def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:

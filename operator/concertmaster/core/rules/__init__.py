@@ -122,6 +122,29 @@ def _failing(analysis: Analysis) -> bool:
     return rate is not None and rate < analysis.policy.objectives.min_success
 
 
+def assessed(
+    analysis: Analysis,
+    profile: str,
+    *,
+    gaps: DataGaps | None = None,
+    fleet: Fleet | None = None,
+    published: Collection[str] = (),
+    quotas: Sequence[ResourceQuota] = (),
+    sizing: SizingHistory | None = None,
+) -> list[Recommendation]:
+    """What the rules say of one workflow, each with its impact, in the order of the rules."""
+    found: list[Recommendation] = []
+    rows = Rows(analysis)
+    for rule in RULES:
+        own = analysis.policy.rule(rule.name)
+        if own.enabled:
+            evidence = Evidence(
+                analysis, profile, own, gaps or DataGaps(), fleet, tuple(quotas), rows, sizing or SizingHistory()
+            )
+            found.extend(rule.recommend(evidence))
+    return [assess(item, analysis, published=item.id in published) for item in found]
+
+
 def recommend(
     analysis: Analysis,
     profile: str,
@@ -130,23 +153,15 @@ def recommend(
     fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
+    settle: Callable[[list[Recommendation]], list[Recommendation]] = lambda items: items,
     quotas: Sequence[ResourceQuota] = (),
     sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
     """All recommendations for one workflow, minor ones too, ranked and free of contradictions. Rules that compare
     workflows stay silent without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
-    for which the thresholds are lower; ``quotas``: those of the namespace; ``sizing``: what earlier decisions
-    say about sizes."""
-    recommendations: list[Recommendation] = []
-    rows = Rows(analysis)
-    for rule in RULES:
-        own = analysis.policy.rule(rule.name)
-        if own.enabled:
-            evidence = Evidence(
-                analysis, profile, own, gaps or DataGaps(), fleet, tuple(quotas), rows, sizing or SizingHistory()
-            )
-            recommendations.extend(rule.recommend(evidence))
-    assessed = [assess(item, analysis, published=item.id in published) for item in recommendations]
-    ranked = rank(assessed, analysis.pricing, failing=_failing(analysis), trust=trust)
+    for which the thresholds are lower; ``settle``: what is left of these over several analyses; ``quotas``: those of the
+    namespace; ``sizing``: what earlier decisions say about sizes."""
+    items = assessed(analysis, profile, gaps=gaps, fleet=fleet, published=published, quotas=quotas, sizing=sizing)
+    ranked = rank(settle(items), analysis.pricing, failing=_failing(analysis), trust=trust)
     # What is published must not point to what nobody sees.
     return resolve([i for i in ranked if not i.minor]) + [i for i in resolve(ranked) if i.minor]
