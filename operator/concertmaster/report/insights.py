@@ -7,8 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from concertmaster.core import text
+from concertmaster.core.analysis.cost import ItemRate
 from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
-from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, ItemRate, SlowRuns
+from concertmaster.core.analysis.failures import SuccessDrop
+from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import iso, to_minute
@@ -90,6 +92,14 @@ def _growth(growth: InputGrowth) -> str:
     )
 
 
+def _drop(drop: SuccessDrop) -> str:
+    where = f", most of them at {drop.step}" if drop.step is not None else ""
+    return (
+        f"{drop.after[0]} of {text.count(drop.after[1], 'run')} failed since {to_minute(drop.time)}{where}; before,"
+        f" {drop.before[0]} of {drop.before[1]}"
+    )
+
+
 def _items(rate: ItemRate) -> str:
     cost = f", {text.money(rate.cost, rate.currency)} each" if rate.cost is not None else ""
     return f"A run works on {rate.per_run:,.0f} {rate.unit}, {rate.per_second:.3g} a second{cost} (medians)"
@@ -117,6 +127,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     split = _split(insights.split) if insights.split is not None else None
     lines += [split] if split is not None else []
     lines += [_slow(slow, total) for slow in insights.slow[:3]]
+    lines += [_drop(insights.drop)] if insights.drop is not None else []
     lines += [_items(insights.items)] if insights.items is not None else []
     lines += [_growth(insights.growth)] if insights.growth is not None else []
     lines += [_input(effect) for effect in insights.inputs[:2]]
@@ -151,6 +162,16 @@ def view(insights: Insights) -> dict[str, Any]:
         else None,
         "timeSplitSeconds": {f.name: number(getattr(insights.split, f.name)) for f in fields(insights.split)}
         if insights.split is not None
+        else None,
+        "successDrop": {
+            "since": iso(insights.drop.time),
+            "step": insights.drop.step,
+            "failedBefore": insights.drop.before[0],
+            "runsBefore": insights.drop.before[1],
+            "failedAfter": insights.drop.after[0],
+            "runsAfter": insights.drop.after[1],
+        }
+        if insights.drop is not None
         else None,
         "inputGrowth": {
             "since": iso(insights.growth.time),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.model.policy import Pricing
+from concertmaster.core.model import MetricRole, Outcome, RunRecord, StepExecution
+from concertmaster.core.model.policy import Policy, Pricing
 
 _GIB = 1024.0**3
 _MONTH_SECONDS = 30 * 86400.0
@@ -135,3 +136,31 @@ def summarize_cost(runs: Sequence[RunRecord], pricing: Pricing) -> CostSummary:
         unpriced_steps=max(c.unpriced_steps for c in costs),
     )
     return CostSummary(n, mean, rate, mean.total * rate if rate is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRate:
+    """Pieces of work by an extra metric with role Items: per run and per second of run time, and the cost of one (None:
+    nothing is priced); medians."""
+
+    unit: str
+    per_run: float
+    per_second: float
+    cost: float | None
+    currency: str
+
+
+def item_rate(runs: Sequence[RunRecord], policy: Policy) -> ItemRate | None:
+    """How fast runs work, and what a piece of work costs; None where no extra metric counts items."""
+    metric = policy.metric(MetricRole.ITEMS)
+    rows = [(r.extra[metric.name], r) for r in runs if r.extra.get(metric.name) and r.makespan] if metric else []
+    if metric is None or not rows:
+        return None
+    costs = [c.total / n for n, r in rows if (c := run_cost(r, policy.pricing)) is not None]
+    return ItemRate(
+        metric.unit or metric.name,
+        median(n for n, _ in rows),
+        median(n / (r.makespan or 1.0) for n, r in rows),
+        median(costs) if costs else None,
+        policy.pricing.currency,
+    )

@@ -7,11 +7,14 @@ The taxonomy follows what a person can do about a failure: give more memory (OOM
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from concertmaster.core.model import Outcome, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.stats.exact import shift
+
+_LEVEL = 0.05  # of the test that success fell
 
 
 class FailureClass(StrEnum):
@@ -111,3 +114,34 @@ def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> Failu
             unknown += 1
     retried = sum(1 for key in failures if key in successes)
     return FailureSummary(total, failed, unknown, tuple(classes.most_common()), retried)
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessDrop:
+    """Runs fail more often since a moment (unix seconds): how many of how many failed before and after, and the step at
+    which most of the later ones failed (None: no step did)."""
+
+    time: float
+    before: tuple[int, int]
+    after: tuple[int, int]
+    step: str | None
+
+
+def success_drop(runs: Sequence[RunRecord]) -> SuccessDrop | None:
+    """Since when runs (oldest first) fail more often, beyond chance; None when they do not."""
+    known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
+    flags = [r.outcome is Outcome.SUCCEEDED for r in known]
+    changed = shift(flags, _LEVEL)
+    if changed is None or changed[1]:
+        return None
+    at = next(i for i in range(changed[0], len(known)) if not flags[i])
+    steps = Counter(
+        e.step for r in known[at:] if r.outcome is Outcome.FAILED for e in r.steps if e.outcome is Outcome.FAILED
+    )
+    failed = [not ok for ok in flags]
+    return SuccessDrop(
+        known[at].end or 0.0,
+        (sum(failed[:at]), at),
+        (sum(failed[at:]), len(known) - at),
+        steps.most_common(1)[0][0] if steps else None,
+    )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import median
 
-from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.cost import ItemRate, item_rate
 from concertmaster.core.analysis.degraded_runs import find_degraded
 from concertmaster.core.analysis.drivers import (
     InputEffect,
@@ -22,6 +22,7 @@ from concertmaster.core.analysis.drivers import (
     succeeded,
     width_effect,
 )
+from concertmaster.core.analysis.failures import SuccessDrop, success_drop
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
@@ -29,7 +30,6 @@ from concertmaster.core.analysis.replay.work import Work, work_of
 from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
 from concertmaster.core.model import RunRecord
-from concertmaster.core.model.enums import MetricRole
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
@@ -72,18 +72,6 @@ class InputGrowth:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRate:
-    """Pieces of work by an extra metric with role Items: per run and per second of run time, and the cost of one (None:
-    nothing is priced); medians."""
-
-    unit: str
-    per_run: float
-    per_second: float
-    cost: float | None
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
 class Insights:
     """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
     a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``inputs`` and
@@ -99,6 +87,7 @@ class Insights:
     risks: tuple[tuple[str, ObjectiveForecast], ...]
     growth: InputGrowth | None = None
     items: ItemRate | None = None
+    drop: SuccessDrop | None = None
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -114,23 +103,8 @@ def insights(analysis: Analysis) -> Insights:
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(by_step, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
         growth=input_growth(analysis, good),
-        items=item_rate(analysis, good),
-    )
-
-
-def item_rate(analysis: Analysis, runs: Sequence[RunRecord]) -> ItemRate | None:
-    """How fast runs work, and what a piece of work costs; None where no extra metric counts items."""
-    metric = analysis.policy.metric(MetricRole.ITEMS)
-    rows = [(r.extra[metric.name], r) for r in runs if r.extra.get(metric.name) and r.makespan] if metric else []
-    if metric is None or not rows:
-        return None
-    costs = [c.total / n for n, r in rows if (c := run_cost(r, analysis.pricing)) is not None]
-    return ItemRate(
-        metric.unit or metric.name,
-        median(n for n, _ in rows),
-        median(n / (r.makespan or 1.0) for n, r in rows),
-        median(costs) if costs else None,
-        analysis.pricing.currency,
+        items=item_rate(good, analysis.policy),
+        drop=success_drop(analysis.runs),
     )
 
 

@@ -20,7 +20,7 @@ from concertmaster.core.model.enums import MetricRole, Verdict
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.stats.comparison import MIN_RUNS, direction
-from concertmaster.core.stats.exact import fisher
+from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
 
 LEVEL = 0.05  # of the test of two shares
@@ -78,14 +78,17 @@ def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) ->
 
 
 def _rate(good: Sequence[bool]) -> Trend:
-    """The same for a share of good ones."""
+    """The same for a share of good ones; also the newest third and quarter, since half of the runs may hide a bad week."""
     half = len(good) // 2
     older, newer = good[:half], good[half:]
     p = fisher(sum(older), len(older) - sum(older), sum(newer), len(newer) - sum(newer))
     if p is None or half < MIN_RUNS:
         return Trend.UNKNOWN
     if p >= LEVEL:
-        return Trend.STEADY
+        changed = shift(good, LEVEL)
+        if changed is None:
+            return Trend.STEADY
+        return Trend.IMPROVING if changed[1] else Trend.DEGRADING
     return Trend.IMPROVING if sum(newer) / len(newer) > sum(older) / len(older) else Trend.DEGRADING
 
 

@@ -18,6 +18,7 @@ from concertmaster.core.stats.robust import median_difference, theil_sen
 from concertmaster.core.stats.summary import Floats, as_floats
 
 WEEK = 7 * 86400.0
+MOST_KNOWN = 0.75  # share of runs with a known input from which the others are left out
 MIN_TREND = 8  # values below which the interval of a slope is too wide to say anything
 _MOST_OF = 0.75  # of the slope of a ramp that goes on
 MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
@@ -44,7 +45,8 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
 
     Missing values (None, NaN, infinite) are left out, indices refer to the series as given. Without ``times`` the
     order given counts and there is no trend. With ``inputs`` (input size per run, same length) the part of each value
-    that the input size explains is taken out first, so that only changes of the step itself remain.
+    that the input size explains is taken out first, so that only changes of the step itself remain; a few values whose
+    input is unknown are left out.
     """
     series = prepare(times, values, inputs)
     if isinstance(series, str):
@@ -103,6 +105,9 @@ def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = Non
     index = np.flatnonzero(np.isfinite(data) if times is None else np.isfinite(data) & np.isfinite(when))
     if times is not None:
         index = index[np.argsort(when[index], kind="stable")]
+    known = np.isfinite(sizes[index])
+    if index.size and MOST_KNOWN <= known.mean() < 1.0:
+        index = index[known]  # of the newest runs the input may not have been read yet
     if index.size < 2 * MIN_SEGMENT:
         return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
     y, is_log = _scale(data[index])

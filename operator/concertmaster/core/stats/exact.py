@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -19,3 +21,24 @@ def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> fl
     weights = np.exp(logs - logs.max())
     seen = weights[good_before - first]
     return float(min(1.0, weights[weights <= seen * (1 + 1e-9)].sum() / weights.sum()))
+
+
+NEWER = (1 / 2, 1 / 3, 1 / 4)  # parts of a sequence, its end, held against what was before
+_LEAST = 5  # values on either side
+
+
+def shift(good: Sequence[bool], level: float) -> tuple[int, bool] | None:
+    """Where the share of good ones changed beyond chance at ``level``, oldest first: the position from which the newest
+    half, third or quarter differs most, and whether it is better there. The three looks share the level."""
+    found: list[tuple[float, int]] = []
+    for share in NEWER:
+        at = len(good) - round(len(good) * share)
+        older, newer = good[:at], good[at:]
+        if min(len(older), len(newer)) >= _LEAST:
+            p = fisher(sum(older), len(older) - sum(older), sum(newer), len(newer) - sum(newer))
+            if p is not None and p < level / len(NEWER):
+                found.append((p, at))
+    if not found:
+        return None
+    at = min(found)[1]
+    return at, sum(good[at:]) * at > sum(good[:at]) * (len(good) - at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -137,3 +138,17 @@ def test_the_failure_bound_of_the_policy_sets_how_much_room_a_size_has() -> None
         )
 
     assert headroom(0.001) > headroom(0.05) + 20
+
+
+def test_runs_whose_input_was_not_read_yet_make_no_degradation() -> None:
+    chance = random.Random(4)
+    found = analyzed(
+        lambda i: (2e9 if i >= 40 else 1e9) * chance.lognormvariate(0, 0.2), seconds=lambda size: size / 4e6
+    )
+    late = [
+        replace(r, steps=tuple(replace(e, input_size=None) for e in r.steps)) if i > 50 else r
+        for i, r in enumerate(found.analysis.runs)
+    ]
+    again = pipeline.analyze_workflow(found.analysis.definition, late, BYTES, profile="p", now=NOW)
+    assert again.analysis.trend.adjusted
+    assert not any(r.rule == "degradation" for r in (*again.recommendations, *again.minor))
