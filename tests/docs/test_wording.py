@@ -1,0 +1,85 @@
+"""What people read speaks the field's language: private words, and a space before the per cent sign, are found here."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRIVATE = {
+    r"\badvi[cs]e[sd]?\b(?![:\t`])": "recommendation, recommend",  # a field of the status is named advice
+    r"\b(?:take|takes|took|taken|taking) (?:it |them |that |each )?back\b": "roll back",
+    r"\bcarr(?:y|ied|ies) out\b": "apply",
+    r"\bgates?\b": "check",
+    r"\bproofs?\b|\bproven?\b": "verification, verified",
+    r"\bto spare\b": "the bound of the target",
+    r"\bwanted\b": "target, expected",
+    r"\btold\b": "reported, distinguished, known",
+    r"\bmend(?:s|ed|ing)?\b": "fix",
+    r"\bodd(?:ity|ities)?\b": "unusual",
+    r"\bthe (?:metrics )?store\b": "metrics source",
+    r"\bstand(?:s|ing)? still\b": "standby",
+    r"\d %": "a per cent sign right behind its number",
+}
+
+
+def literals(file: Path) -> Iterator[tuple[int, str]]:
+    """Strings of a module that are sentences and no docstrings."""
+    tree = ast.parse(file.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    first = [node.body[0] for node in ast.walk(tree) if isinstance(node, documented) and node.body]
+    docstrings = {id(f.value) for f in first if isinstance(f, ast.Expr)}
+    for node in ast.walk(tree):
+        sentence = isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
+        if sentence and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a page or a file people read, without names of tests and of code."""
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        yield number, re.sub(r"`[^`]*`", "", line)
+
+
+def private(places: Iterator[tuple[int, str]]) -> list[str]:
+    """Every private word with its line and what to say instead."""
+    return [
+        f"{number}: {found.group(0)} (say {instead}): {text.strip()[:100]}"
+        for number, text in places
+        for pattern, instead in PRIVATE.items()
+        for found in [re.search(pattern, text, re.IGNORECASE)]
+        if found
+    ]
+
+
+@pytest.mark.parametrize("room", sorted(p.name for p in (ROOT / "operator" / "concertmaster").iterdir() if p.is_dir()))
+def test_messages_and_descriptions(room: str) -> None:
+    files = sorted((ROOT / "operator" / "concertmaster" / room).rglob("*.py"))
+    assert {str(f.relative_to(ROOT)): w for f in files if (w := private(literals(f)))} == {}
+
+
+READ = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "rules").glob("*.md")),
+    *sorted((ROOT / "docs" / "engines").glob("*.md")),
+    *sorted((ROOT / "docs" / "reference").glob("*.md")),
+    *sorted((ROOT / "charts" / "concertmaster").glob("*.md")),
+    ROOT / "charts" / "concertmaster" / "values.yaml",
+    ROOT / "charts" / "concertmaster" / "templates" / "NOTES.txt",
+    *sorted((ROOT / "tests" / "golden" / "files").rglob("*.txt")),
+]
+
+
+@pytest.mark.parametrize("file", READ, ids=lambda f: str(f.relative_to(ROOT)))
+def test_pages_and_output(file: Path) -> None:
+    assert private(lines(file)) == []
+
+
+def test_the_lint_finds_what_it_is_for() -> None:
+    found = private(iter([(1, "The advice was taken back, 28 % to spare"), (2, "The recommendation was rolled back")]))
+    assert [line.split(" (")[0] for line in found] == ["1: advice", "1: taken back", "1: to spare", "1: 8 %"]
