@@ -46,7 +46,7 @@ class Limits(Section):
         100,
         ge=0,
         le=10_000,
-        description="Largest number of users' own queries (extraMetrics, durationQuery) per cycle.",
+        description="Largest number of users' own queries (extraMetrics, durationQuery) per cycle; namespaces share it.",
     )
 
     @field_validator("backfill")
