@@ -106,13 +106,14 @@ def _until_advised(bed: World, op: Operator, seconds: float = 420.0) -> bool:
 def _fault(bed: World, op: Operator, store: Proxy, name: str, faults: Mapping[str, Fault]) -> dict[str, Any]:
     before = _runs(bed)
     store.fault, store.change = faults.get(name, lambda _: None), CHANGES.get(name, lambda body: body)
-    op.wait_cycles(CYCLES, 240)
+    ended = len(op.wait_cycles(CYCLES, 120))
     during, dated, stale = _runs(bed), _dated(bed), _stale(bed)
     store.fault, store.change = (lambda _: None), (lambda body: body)
     cycles = 0
     while _stale(bed) and cycles < 3 * CYCLES:
         cycles += len(op.wait_cycles(1, 120))
     row = {
+        "cycles": ended,
         "lost_runs": sum(max(0, n - during.get(key, 0)) for key, n in before.items()),
         "said": stale,
         "dated": dated,
@@ -235,11 +236,12 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
     yield f"### Stores and histories that fail: {found['healthy']} workflows"
     yield ""
-    yield "| the store ... | runs lost | say so, of these dated | cycles until all is well | alive |"
-    yield "|---|---|---|---|---|"
+    yield "| the store ... | cycles meanwhile | runs lost | say so, of these dated | cycles until all is well | alive |"
+    yield "|---|---|---|---|---|---|"
     for name, row in found["stores"].items():
         well = row["cycles_until_well"] if not row["still_stale"] else "not"
-        yield f"| {name} | {row['lost_runs']} | {row['said']}, {row['dated']} | {well} | {_yes(row['alive'])} |"
+        said = f"{row['said']}, {row['dated']}"
+        yield f"| {name} | {row['cycles']} | {row['lost_runs']} | {said} | {well} | {_yes(row['alive'])} |"
     yield ""
     yield "| the history is ... at the start | starts | alive | advised | runs lost |"
     yield "|---|---|---|---|---|"

@@ -19,6 +19,9 @@ import msgspec
 
 Labels = dict[str, str]
 
+LARGEST = 1e18
+"""Of a usable number: times, bytes and seconds stay far below, and sums, differences and counts of it stay finite."""
+
 
 class Malformed(ValueError):
     """The body is not an answer of the Prometheus HTTP API; the message says what is wrong with it."""
@@ -155,7 +158,7 @@ def _finite(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and abs(number) <= LARGEST else None
 
 
 def _decode_any(body: bytes) -> Envelope:
@@ -244,7 +247,7 @@ def _number(sample: Any) -> float | None:
         number = float(sample[1])
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and abs(number) <= LARGEST else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
+_SHORTEST, _LONGEST = 0.1, 86_400.0  # seconds between two samples of a container
+_MOST_SKIPPED = 1_000  # samples that a subquery steps over; more only where an interval is nonsense
 WHOLE_SECOND = 1.0  # resolution of the times of starts and ends
 _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
 
@@ -109,7 +111,11 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
                 if begin is not None and last is not None and samples >= 4 and last > begin:
                     values.append((last - begin) / (samples - 0.5))
     values.sort()
-    guesses = [value for value in (seen, values[len(values) // 5] if values else None) if value]
+    guesses = [
+        value
+        for value in (seen, values[len(values) // 5] if values else None)
+        if value and _SHORTEST <= value <= _LONGEST
+    ]
     if not guesses:
         return None
     best = min(guesses)
@@ -255,7 +261,7 @@ def _until_last(row: UsageRow, span: float, life: float, interval: float | None)
     last sample; starts and ends are whole seconds, so that the number which fits both best is taken.
     """
     samples = row.values.get("samples", 0.0)
-    if not interval or not samples or row.step <= interval:
+    if not interval or not samples or not interval < row.step <= _MOST_SKIPPED * interval:
         return span
     best, missed = 0.0, 0
     for more in range(math.ceil(row.step / interval) + 1):
