@@ -13,41 +13,51 @@ from concertmaster.core.stats.summary import Floats
 MIN_VALUES = 12
 NEIGHBOURS = 4  # runs compared with each run; a level change touches only the pairs that straddle it
 SIGNIFICANCE = 0.01
+STARTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # start-up as a share of the work on the median input
+WORTH = 0.95  # a larger start-up must leave the runs this much more alike
 
 
 @dataclass(frozen=True, slots=True)
 class InputEffect:
-    """``exponent``: doubling the input multiplies the value by 2 ** exponent. ``explained`` (shape (n,)) is the log of
-    the value that the input accounts for, relative to the median input.
+    """``exponent``: doubling the input and ``start`` multiplies the value by 2 ** exponent. ``start`` is what each run takes
+    beside its input, in units of the input. ``explained`` (shape (n,)) is the log of the value that the input accounts
+    for, relative to the median input.
     """
 
     exponent: float
+    start: float
     explained: Floats
 
 
 def input_effect(logs: Floats, inputs: Floats) -> InputEffect | None:
     """The effect of ``inputs`` (positive sizes, shape (n,)) on ``logs`` (logs of the values, in order of time).
 
-    The exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs
+    Most of a small run may be start-up: of a few amounts of it the one that leaves the runs most alike is taken. The
+    exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs
     only. None when input sizes are unknown for some value, do not vary, or do not matter beyond chance (Kendall's test
     on pairs that share no run).
     """
     if inputs.size != logs.size or logs.size < MIN_VALUES or not np.all(np.isfinite(inputs) & (inputs > 0)):
         return None
-    sizes = np.log(inputs)
-    ups, rights = [], []
-    for lag in range(1, NEIGHBOURS + 1):
-        ups.append(logs[lag:] - logs[:-lag])
-        rights.append(sizes[lag:] - sizes[:-lag])
-    up, right = np.concatenate(ups), np.concatenate(rights)
-    apart = np.abs(right) > 1e-9
-    if apart.sum() < MIN_VALUES or not _related(logs, sizes):
+    if not _related(logs, np.log(inputs)):
         return None
-    slopes, weights = up[apart] / right[apart], np.abs(right[apart])
-    order = np.argsort(slopes)
-    heaviness = np.cumsum(weights[order])
-    exponent = float(slopes[order][np.searchsorted(heaviness, heaviness[-1] / 2.0)])
-    return InputEffect(exponent, exponent * (sizes - float(np.median(sizes))))
+    up = np.concatenate([logs[lag:] - logs[:-lag] for lag in range(1, NEIGHBOURS + 1)])
+    middle = float(np.median(inputs))
+    best: tuple[float, InputEffect] | None = None
+    for start in (share * middle for share in STARTS):
+        sizes = np.log(inputs + start)
+        right = np.concatenate([sizes[lag:] - sizes[:-lag] for lag in range(1, NEIGHBOURS + 1)])
+        apart = np.abs(right) > 1e-9
+        if apart.sum() < MIN_VALUES:
+            continue
+        slopes, weights = up[apart] / right[apart], np.abs(right[apart])
+        order = np.argsort(slopes)
+        heaviness = np.cumsum(weights[order])
+        exponent = float(slopes[order][np.searchsorted(heaviness, heaviness[-1] / 2.0)])
+        left = float(np.std(logs - exponent * sizes))
+        if best is None or left < best[0] * WORTH:
+            best = left, InputEffect(exponent, start, exponent * (sizes - float(np.median(sizes))))
+    return best[1] if best is not None else None
 
 
 def _related(logs: Floats, sizes: Floats) -> bool:

@@ -152,3 +152,15 @@ def test_runs_whose_input_was_not_read_yet_make_no_degradation() -> None:
     again = pipeline.analyze_workflow(found.analysis.definition, late, BYTES, profile="p", now=NOW)
     assert again.analysis.trend.adjusted
     assert not any(r.rule == "degradation" for r in (*again.recommendations, *again.minor))
+
+
+@pytest.mark.parametrize("slower", [1.0, 1.6])
+def test_start_up_beside_the_input_is_told_from_a_slowdown(slower: float) -> None:
+    """Runs of 4 s and 3 s for each GB: twice the input is less than twice the time, by how much depends on the input."""
+    chance = random.Random(4)
+    sizes = [chance.uniform(0.5e9, 1e9) if i < 30 else chance.uniform(5e9, 8e9) for i in range(60)]
+    turn = iter([1.0] * 45 + [slower] * 15)
+    found = analyzed(lambda i: sizes[i], seconds=lambda size: (40 + 30 * size / 1e9) * next(turn))
+    assert [r.id for r in found.recommendations if r.rule == "degradation"] == (
+        ["degradation.transform"] if slower > 1 else []
+    )
