@@ -120,9 +120,11 @@ class Cluster:
         """`kubectl get ... -o json`, parsed."""
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
-    def apply(self, *documents: Mapping[str, Any], namespace: str | None = None) -> str:
-        """Create or update objects given as dictionaries."""
+    def apply(self, *documents: Mapping[str, Any], namespace: str | None = None, validate: bool = True) -> str:
+        """Create or update objects given as dictionaries. ``validate``: refuse fields no schema knows; kubectl then reads
+        all schemas first, which takes a busy server half a minute where the full CRDs of an engine are among them."""
         scope = ("-n", namespace) if namespace else ()
+        scope = scope if validate else (*scope, "--validate=false")
         listing = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
         return self.kubectl("apply", "--server-side", *scope, "-f", "-", input=json.dumps(listing))
 

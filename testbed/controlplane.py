@@ -238,7 +238,7 @@ class ControlPlane:
         configuration += manifests.tekton_configuration() if options.tekton else []
         if options.jobset:
             configuration += manifests.jobset_webhooks(f"https://127.0.0.1:{self._jobset_webhooks}", cluster.ca_file)
-        cluster.apply(*crds, *configuration)
+        cluster.apply(*crds, *configuration, validate=False)
         names = [f"crd/{crd['metadata']['name']}" for crd in crds]
         # `kubectl wait` fails on a definition that has no conditions at all yet.
         cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", "--timeout=60s", *names)
