@@ -108,7 +108,9 @@ def _finding(
         evidence=(
             f"{age} is the smallest usual age with 95% of the hits a cache of 30d would have had",
             f"an answer may be up to {hours} old: valid only if the step reads only its inputs",
-            *(() if edits else ("a cache needs declared input parameters as its key and outputs to keep",)),
+            "Argo before 4.1 requires `cache.configMap.key`, 4.1 does not know it: remove it there from manifests in Git"
+            if edits
+            else "a cache needs declared input parameters as its key and outputs to keep",
         ),
     )
 
