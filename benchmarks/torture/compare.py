@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
-from dataclasses import dataclass, field
 
 from benchmarks.torture.bed import NAMESPACE, SCRAPE_SECONDS, Play, names
+from benchmarks.torture.faults import Row, history_faults, live_faults, path_faults, with_pods
 from benchmarks.torture.parts import Object
-from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag, near, unix
+from benchmarks.torture.truth import SECOND, Key, Truth
 from benchmarks.torture.truth_argo import ArgoRun
 from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_run
-from concertmaster.core.analysis.replay import critical_chain, executed
-from concertmaster.core.analysis.replay.critical import step_drag
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, assign, run_kind
-from concertmaster.engines import complete as whole_definition
 from concertmaster.engines.define import define_all
 from concertmaster.engines.labels import labels_in_use
 from concertmaster.engines.runs import build_runs
@@ -26,19 +22,7 @@ from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import Source
 from testbed.prometheus import PrometheusServer
 
-DRAG_SECONDS = 2.0  # times are whole seconds, at both ends
 NODE_NAME = "workflows.argoproj.io/node-name"
-
-
-@dataclass
-class Row:
-    """One workflow: how many runs there were, and what was wrong with which of them."""
-
-    workflow: str
-    runs: int = 0
-    live: dict[str, list[str]] = field(default_factory=dict)
-    history: dict[str, list[str]] = field(default_factory=dict)
-    unknown: set[str] = field(default_factory=set)
 
 
 def profiles() -> list[Object]:
@@ -106,6 +90,9 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
     leaf_of = _leaf_of_pods(play, found)
     for name, truth in sorted(found.items()):
         row = rows.setdefault(truth.workflow, Row(truth.workflow))
+        if _ended_twice(truth, play, leaf_of):
+            row.spoiled += 1
+            continue
         row.runs += 1
         raw = next(
             play.objects[k][name]
@@ -118,17 +105,17 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
             continue
         live = run_kind(raw).read(raw, _children(raw, play), definition.key, definition)  # type: ignore[union-attr]
         faults = [] if live.complete else [f"not complete: {live.problems or live.reason}"]
-        faults += _live_faults(truth, live.record, leaf_of)
+        faults += live_faults(truth, live.record, leaf_of)
         executions = placed.get(definition.key, {}).get(name, ())
         joined = _joined(definition, {name: executions} if executions else {}, live.record)
         if joined is not None and not faults:
-            faults += _path_faults(_with_pods(truth, play, leaf_of), joined, definition, leaf_of)
+            faults += path_faults(with_pods(truth, play, leaf_of), joined, definition, leaf_of)
         if faults:
             row.live[name] = faults
         built = build_runs(definition.key, name, executions, definition)
         if others := [k for k, runs in placed.items() if name in runs and k != definition.key]:
             row.history[name] = [f"also placed in {others}"]
-        elif faults := _history_faults(truth, built, definition, leaf_of, play, row):
+        elif faults := history_faults(truth, built, definition, leaf_of, play, row):
             row.history[name] = faults
     return list(rows.values())
 
@@ -149,18 +136,21 @@ def _leaf_of_pods(play: Play, found: Mapping[str, Truth]) -> dict[str, tuple[str
     return out
 
 
-def _with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> Truth:
-    """The run with the times of its pods, where it had any: those are the times of the operator's records."""
-    found = deepcopy(truth)
+def _ended_twice(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> bool:
+    """Whether a pod ended again after its controller had seen its end: on a busy machine kwok now and then plays the end
+    of a pod a second time, with another time, which no kubelet does."""
     for uid, (run, key) in leaf_of.items():
-        if run == truth.run and uid in play.pods:
-            pod, leaf = play.pods[uid], found.leaves[key]
-            leaf.begun = unix(pod["metadata"]["creationTimestamp"])
-            if "deletionTimestamp" not in pod["metadata"]:  # else the metrics may not have seen its end
-                leaf.ended = ended(pod) or leaf.ended
-    for key, at in found.free.items():
-        found.leaves[key].ended = at
-    return found
+        if run == truth.run and uid in play.pods and key not in truth.free:
+            pod, leaf = play.pods[uid], truth.leaves[key]
+            told, own = leaf.ended, ended(pod)
+            # One that was deleted may have failed for its controller before its containers ended.
+            stands = leaf.outcome == "Succeeded" or "deletionTimestamp" not in pod["metadata"]
+            if stands and told is not None and own is not None and own > told + 2 * SECOND:
+                return True
+    later = [(leaf, truth.leaves.get((leaf.step, leaf.item, leaf.attempt - 1))) for leaf in truth.leaves.values()]
+    return any(
+        before is not None and (before.ended or 0.0) > (leaf.begun or 0.0) + 2 * SECOND for leaf, before in later
+    )
 
 
 def _runs_in(meta: Object) -> list[str]:
@@ -188,106 +178,3 @@ def _joined(
         store.add({key: executions} if executions else {}, records=[live])
         found = store.runs(key, definition=definition)
         return found[0] if len(found) == 1 else None
-
-
-def _keyed(truth: Truth, e: StepExecution, leaf_of: Mapping[str, tuple[str, Key]]) -> Key:
-    """The key of an execution; of one whose item nobody can know the one its pod has."""
-    own = (e.step, e.item, e.attempt)
-    known = leaf_of.get(e.uid or "") or leaf_of.get(e.pod or "")
-    if known is not None and known[0] == truth.run and (own in truth.leaves or (e.item or "").startswith("#")):
-        return known[1] if (e.item or "").startswith("#") or known[1][1] is None else own
-    return own
-
-
-def _live_faults(truth: Truth, record: RunRecord, leaf_of: Mapping[str, tuple[str, Key]]) -> list[str]:
-    faults = [] if record.outcome.value == truth.outcome else [f"outcome {record.outcome.value}, true {truth.outcome}"]
-    if not near(record.run_time, lasted := truth.lasted(), 2.0):
-        faults.append(f"run time {record.run_time}, true {lasted}")
-    found = {(e.step, e.item, e.attempt): e for e in record.steps}
-    if len(found) != len(record.steps):
-        faults.append("a step, item and attempt twice")
-    faults += [f"{key} is missing" for key in sorted(set(truth.leaves) - set(found), key=str)]
-    faults += [f"{key} is made up" for key in sorted(set(found) - set(truth.leaves), key=str)]
-    for key in set(found) & set(truth.leaves):
-        faults += _same(found[key], truth.leaves[key])
-    return faults
-
-
-def _same(e: StepExecution, leaf: Leaf) -> list[str]:
-    faults = [] if e.outcome.value == leaf.outcome else [f"{leaf.key}: {e.outcome.value}, true {leaf.outcome}"]
-    if leaf.ran and leaf.begun is not None and not near(e.created, leaf.begun):
-        faults.append(f"{leaf.key}: created {_apart(e.created, leaf.begun)}")
-    if leaf.ran and not near(e.finished, leaf.ended):
-        faults.append(f"{leaf.key}: finished {_apart(e.finished, leaf.ended)}")
-    return faults
-
-
-def _apart(told: float | None, true: float | None) -> str:
-    return f"{told}, true {true}" if told is None or true is None else f"{told - true:+.0f} s"
-
-
-def _path_faults(
-    truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Mapping[str, tuple[str, Key]]
-) -> list[str]:
-    """What is wrong with the critical chain, and with the drag of its steps where nothing limits the run."""
-    graph = whole_definition(definition, [record])[0].graph
-    run = executed(record, graph)
-    if not run.usable:
-        ran = any(leaf.ran for leaf in truth.leaves.values())
-        return [f"no chain: {'; '.join(run.problems)}"] if ran else []
-    chain = [_keyed(truth, record.steps[a.source], leaf_of) for a in critical_chain(run)]
-    faults = chain_faults(truth, chain)
-    if faults:
-        return [*faults, f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"]
-    if run.limits:
-        return []
-    told = step_drag(run)
-    for step in dict.fromkeys(k[0] for k in chain):
-        true = drag(truth, step)
-        if abs(told.get(step, 0.0) - true) > DRAG_SECONDS:
-            faults.append(f"drag of {step} {told.get(step, 0.0):.0f} s, true {true:.0f} s")
-    return faults
-
-
-def _history_faults(
-    truth: Truth,
-    built: list[RunRecord],
-    definition: WorkflowDefinition,
-    leaf_of: Mapping[str, tuple[str, Key]],
-    play: Play,
-    row: Row,
-) -> list[str]:
-    """What the metrics alone make of a run: steps, items, attempts, outcomes and times of its pods, and the chain."""
-    pods = {k: leaf for k, leaf in truth.leaves.items() if leaf.pod}
-    expected = {uid: known[1] for uid, known in leaf_of.items() if known[0] == truth.run and uid in play.pods}
-    if not expected:
-        return [] if not any(r.steps for r in built) else ["steps of a run without pods"]
-    if len([r for r in built if r.steps]) != 1:
-        return [f"{len(built)} runs instead of one"]
-    record = built[0]
-    faults = []
-    found = {e.uid or "": e for e in record.steps}
-    faults += [f"{expected[uid]} is missing" for uid in expected if uid not in found]
-    faults += [f"{(e.step, e.item, e.attempt)} is made up" for uid, e in found.items() if uid not in expected]
-    for uid in set(expected) & set(found):
-        e, key, pod = found[uid], expected[uid], play.pods[uid]
-        named = (e.step, e.item, e.attempt) == key or truth.alike
-        if not named and e.step == key[0] and (e.item or "").startswith("#") and key[0] in truth.unknown_items:
-            row.unknown.add(f"items of {e.step}")
-            named = e.attempt == key[2]
-        if not named and (e.item or "").startswith("#") and any("itself" in p for p in definition.graph.problems):
-            row.unknown.add("rounds of the recursion")
-            named = True
-        if not named:
-            faults.append(f"{key} is called {(e.step, e.item, e.attempt)}")
-        if not near(e.created, unix(pod["metadata"]["creationTimestamp"])):
-            faults.append(f"{key}: created {_apart(e.created, unix(pod['metadata']['creationTimestamp']))}")
-        if e.outcome is Outcome.UNKNOWN:
-            row.unknown.add(f"end of {e.step}")
-        elif e.outcome.value != pods[key].outcome and pod["status"].get("phase") in ("Succeeded", "Failed"):
-            faults.append(f"{key}: {e.outcome.value}, true {pods[key].outcome}")
-    if record.outcome is Outcome.UNKNOWN:
-        row.unknown.add("outcome")
-    elif record.outcome.value != truth.outcome:
-        faults.append(f"outcome {record.outcome.value}, true {truth.outcome}")
-    return faults

@@ -12,7 +12,7 @@ from testbed.components import BY_NAME
 from testbed.controlplane import argo_version
 
 if TYPE_CHECKING:
-    from benchmarks.torture.compare import Row
+    from benchmarks.torture.faults import Row
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 RESULT = RESULTS / "torture.json"
@@ -46,6 +46,7 @@ def result(rows: Sequence[Row], runs: int) -> dict[str, Any]:
                 "live": row.runs - len(row.live),
                 "history": row.runs - len(row.history),
                 "unknown": sorted(row.unknown),
+                "spoiled": row.spoiled,
                 "faults": faults([row]),
             }
             for row in sorted(rows, key=lambda r: r.workflow)
@@ -64,7 +65,10 @@ def summary(found: dict[str, Any]) -> str:
     rows = found["workflows"]
     runs = sum(r["runs"] for r in rows)
     live, history = (sum(r[side] for r in rows) for side in ("live", "history"))
-    return f"Argo {found['argo']}: {len(rows)} workflows, {runs} runs; exact live {live}, from history alone {history}"
+    spoiled = sum(r["spoiled"] for r in rows)
+    left_out = f" ({spoiled} more left out: the simulation ended a pod of them twice)" if spoiled else ""
+    exact = f"exact live {live}, from history alone {history}"
+    return f"Argo {found['argo']}: {len(rows)} workflows, {runs} runs{left_out}; {exact}"
 
 
 def lines(kept: dict[str, Any]) -> list[str]:

@@ -1,0 +1,167 @@
+"""What differs between a record of the operator and the truth: live, and from history alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from benchmarks.torture.bed import Play
+from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag, near, unix
+from benchmarks.torture.truth_others import ended
+from concertmaster.core.analysis.replay import critical_chain, executed
+from concertmaster.core.analysis.replay.critical import step_drag
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.engines import complete as whole_definition
+
+DRAG_SECONDS = 2.0  # times are whole seconds, at both ends
+
+
+@dataclass
+class Row:
+    """One workflow: how many runs there were, and what was wrong with which of them. ``spoiled``: runs left out because the
+    simulation contradicts itself."""
+
+    workflow: str
+    runs: int = 0
+    live: dict[str, list[str]] = field(default_factory=dict)
+    history: dict[str, list[str]] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+    spoiled: int = 0
+
+
+def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> Truth:
+    """The run with the times of its pods, where it had any: those are the times of the operator's records."""
+    found = deepcopy(truth)
+    for uid, (run, key) in leaf_of.items():
+        if run == truth.run and uid in play.pods:
+            pod, leaf = play.pods[uid], found.leaves[key]
+            leaf.begun = unix(pod["metadata"]["creationTimestamp"])
+            if "deletionTimestamp" not in pod["metadata"]:  # else the metrics may not have seen its end
+                leaf.ended = ended(pod) or leaf.ended
+    for key, at in found.free.items():
+        found.leaves[key].ended = at
+    return found
+
+
+def _keyed(truth: Truth, e: StepExecution, leaf_of: Mapping[str, tuple[str, Key]]) -> Key:
+    """The key of an execution; of one whose item nobody can know the one its pod has."""
+    own = (e.step, e.item, e.attempt)
+    known = leaf_of.get(e.uid or "") or leaf_of.get(e.pod or "")
+    if known is not None and known[0] == truth.run and (own in truth.leaves or (e.item or "").startswith("#")):
+        return known[1] if (e.item or "").startswith("#") or known[1][1] is None else own
+    return own
+
+
+def live_faults(truth: Truth, record: RunRecord, leaf_of: Mapping[str, tuple[str, Key]]) -> list[str]:
+    faults = [] if record.outcome.value == truth.outcome else [f"outcome {record.outcome.value}, true {truth.outcome}"]
+    if not near(record.run_time, lasted := truth.lasted(), 2.0):
+        faults.append(f"run time {record.run_time}, true {lasted}")
+    found = {(e.step, e.item, e.attempt): e for e in record.steps}
+    if len(found) != len(record.steps):
+        faults.append("a step, item and attempt twice")
+    faults += [f"{key} is missing" for key in sorted(set(truth.leaves) - set(found), key=str)]
+    faults += [f"{key} is made up" for key in sorted(set(found) - set(truth.leaves), key=str)]
+    for key in set(found) & set(truth.leaves):
+        faults += _same(found[key], truth.leaves[key])
+    return faults
+
+
+def _same(e: StepExecution, leaf: Leaf) -> list[str]:
+    faults = [] if e.outcome.value == leaf.outcome else [f"{leaf.key}: {e.outcome.value}, true {leaf.outcome}"]
+    if leaf.ran and leaf.begun is not None and not near(e.created, leaf.begun):
+        faults.append(f"{leaf.key}: created {_apart(e.created, leaf.begun)}")
+    if leaf.ran and not near(e.finished, leaf.ended):
+        faults.append(f"{leaf.key}: finished {_apart(e.finished, leaf.ended)}")
+    return faults
+
+
+def _apart(told: float | None, true: float | None) -> str:
+    return f"{told}, true {true}" if told is None or true is None else f"{told - true:+.0f} s"
+
+
+def path_faults(
+    truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Mapping[str, tuple[str, Key]]
+) -> list[str]:
+    """What is wrong with the critical chain, and with the drag of its steps where nothing limits the run."""
+    graph = whole_definition(definition, [record])[0].graph
+    run = executed(record, graph)
+    if not run.usable:
+        ran = any(leaf.ran for leaf in truth.leaves.values())
+        return [f"no chain: {'; '.join(run.problems)}"] if ran else []
+    chain = [_keyed(truth, record.steps[a.source], leaf_of) for a in critical_chain(run)]
+    faults = chain_faults(truth, chain)
+    if faults:
+        return [*faults, f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"]
+    if run.limits:
+        return []
+    told = step_drag(run)
+    for step in dict.fromkeys(k[0] for k in chain):
+        true = drag(truth, step)
+        if abs(told.get(step, 0.0) - true) > DRAG_SECONDS:
+            faults.append(f"drag of {step} {told.get(step, 0.0):.0f} s, true {true:.0f} s")
+    return faults
+
+
+def history_faults(
+    truth: Truth,
+    built: list[RunRecord],
+    definition: WorkflowDefinition,
+    leaf_of: Mapping[str, tuple[str, Key]],
+    play: Play,
+    row: Row,
+) -> list[str]:
+    """What the metrics alone make of a run: steps, items, attempts, outcomes and times of its pods, and the chain."""
+    pods = {k: leaf for k, leaf in truth.leaves.items() if leaf.pod}
+    expected = {uid: known[1] for uid, known in leaf_of.items() if known[0] == truth.run and uid in play.pods}
+    if not expected:
+        return [] if not any(r.steps for r in built) else ["steps of a run without pods"]
+    if len([r for r in built if r.steps]) != 1:
+        return [f"{len(built)} runs instead of one"]
+    record = built[0]
+    rounds = False
+    faults = []
+    found = {e.uid or "": e for e in record.steps}
+    faults += [f"{expected[uid]} is missing" for uid in expected if uid not in found]
+    faults += [f"{(e.step, e.item, e.attempt)} is made up" for uid, e in found.items() if uid not in expected]
+    for uid in set(expected) & set(found):
+        e, key, pod = found[uid], expected[uid], play.pods[uid]
+        named = (e.step, e.item, e.attempt) == key or truth.alike
+        if not named and e.step == key[0] and (e.item or "").startswith("#") and key[0] in truth.unknown_items:
+            row.unknown.add(f"items of {e.step}")
+            named = e.attempt == key[2]
+        if not named and (e.item or "").startswith("#") and any("itself" in p for p in definition.graph.problems):
+            row.unknown.add("rounds of the recursion, and so the chain")
+            named = rounds = True
+        if not named:
+            faults.append(f"{key} is called {(e.step, e.item, e.attempt)}")
+        if not near(e.created, unix(pod["metadata"]["creationTimestamp"])):
+            faults.append(f"{key}: created {_apart(e.created, unix(pod['metadata']['creationTimestamp']))}")
+        if e.outcome is Outcome.UNKNOWN:
+            row.unknown.add(f"end of {e.step}")
+        elif e.outcome.value != pods[key].outcome and pod["status"].get("phase") in ("Succeeded", "Failed"):
+            faults.append(f"{key}: {e.outcome.value}, true {pods[key].outcome}")
+    if not faults and not rounds:
+        faults += _chain_from_pods(truth, record, definition, leaf_of, play)
+    if record.outcome is Outcome.UNKNOWN:
+        row.unknown.add("outcome")
+    elif record.outcome.value != truth.outcome:
+        faults.append(f"outcome {record.outcome.value}, true {truth.outcome}")
+    return faults
+
+
+def _chain_from_pods(
+    truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Mapping[str, tuple[str, Key]], play: Play
+) -> list[str]:
+    """What is wrong with the critical chain that the metrics alone give; what left no pod is no part of it."""
+    run = executed(record, whole_definition(definition, [record])[0].graph)
+    if not run.usable:
+        return []  # said: a pod has no known end
+    seen = with_pods(truth, play, leaf_of)
+    for leaf in seen.leaves.values():
+        leaf.ran = leaf.ran and leaf.pod is not None
+    keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}
+    steps = [record.steps[a.source] for a in critical_chain(run)]
+    chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]
+    faults = chain_faults(seen, chain)
+    return [*faults, f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"] if faults else []
