@@ -139,19 +139,19 @@ CHANGE_POINTS = f"{_one('change_timestamp_seconds')} * 1000"
 """Annotation of the workflow dashboard: its values are the moments, in milliseconds."""
 
 CHANGES = (
-    Panel("Changes in flight", "Written, or being proven; orphaned ones wait for a person.", [
+    Panel("Changes in flight", "Written, or under verification; orphaned ones wait for a person.", [
         ("sum by (phase) (concertmaster_changes_in_flight)", "{{phase}}"),
         ("sum(concertmaster_changes_orphaned)", "orphaned"),
     ]),
-    Panel("Changes per day", "Proposed, written, judged and taken back.", [
+    Panel("Changes per day", "Proposed, applied, verified and rolled back.", [
         ("sum(increase(concertmaster_changes_proposed_total[1d]))", "proposed"),
         ("sum(increase(concertmaster_changes_applied_total[1d]))", "written"),
         ("sum by (verdict) (increase(concertmaster_changes_verdicts_total[1d]))", "{{verdict}}"),
-        ("sum by (ground) (increase(concertmaster_changes_restored_total[1d]))", "taken back: {{ground}}"),
+        ("sum by (ground) (increase(concertmaster_changes_restored_total[1d]))", "rolled back: {{ground}}"),
         ("sum(increase(concertmaster_changes_conflicts_total[1d]))", "conflicts"),
         ("sum(increase(concertmaster_changes_failed_total[1d]))", "failed"),
     ]),
-    Panel("Plans kept back by gates", "In the last cycle; explain prints every gate of a recommendation.", [
+    Panel("Plans blocked by checks", "In the last cycle; explain prints every check of a recommendation.", [
         ("sum by (check) (concertmaster_changes_refused) > 0", "{{check}}"),
     ]),
     Panel("Time to the verdict", "From the write of a change; 90th percentile and median of a week.", [
@@ -167,7 +167,7 @@ CHANGES = (
 )  # fmt: skip
 
 OPERATOR = (
-    Panel("Profiles with advice", "Ready profiles of all.", [
+    Panel("Profiles with recommendations", "Ready profiles of all.", [
         ('sum(concertmaster_profiles{ready="True"})', "ready"), ("sum(concertmaster_profiles)", "all"),
     ], kind="stat", width=6),
     Panel("Last good cycle", "Age of the last cycle without a failure.", [
@@ -188,7 +188,7 @@ OPERATOR = (
     Panel("Age of the facts", "Time since which facts are incomplete.", [
         ("time() - max by (source) (concertmaster_source_data_until_timestamp_seconds > 0)", "{{source}}"),
     ], "s"),
-    Panel("Queries per hour", "The load on the metrics stores.", [
+    Panel("Queries per hour", "The load on the metrics sources.", [
         ("sum by (source) (increase(concertmaster_queries_total[1h]))", "{{source}}"),
     ]),
     Panel("Requests to the API server", "By verb; lists are once per kind and cycle.", [
