@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from testbed.cluster import Cluster
 from testbed.prometheus import PrometheusServer
@@ -31,35 +29,9 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.cluster.published import explainer, own_address, publish
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
-
-
-def own_address() -> str:
-    """An address of this machine that the API server may proxy to: loopback is refused."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent
-        return str(probe.getsockname()[0])
-
-
-def publish(cluster: Cluster, namespace: str, address: str, port: int) -> None:
-    """The chart's Service with the operator behind it. The API server only proxies to addresses of a pod: one that nobody
-    schedules stands in for the operator's."""
-    meta = {"name": "concertmaster", "namespace": namespace}
-    target = {"kind": "Pod", "name": "concertmaster", "namespace": namespace}
-    ports = [{"name": "http", "port": port, "protocol": "TCP"}]
-    apply(
-        cluster,
-        {"apiVersion": "v1", "kind": "Pod", "metadata": meta,
-         "spec": {"schedulerName": "nobody", "containers": [{"name": "operator", "image": "concertmaster"}]}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{**ports[0], "port": 8080}]}},
-        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta,
-         "subsets": [{"addresses": [{"ip": address, "targetRef": target}], "ports": ports}]},
-    )  # fmt: skip
-    status = json.dumps({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}})
-    cluster.kubectl(
-        "patch", "pod", "concertmaster", "-n", namespace, "--subresource=status", "--type=merge", "-p", status
-    )
 
 
 def explain(kubeconfig: Path, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,17 +41,6 @@ def explain(kubeconfig: Path, namespace: str, *arguments: str) -> subprocess.Com
         capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), "COLUMNS": "200"},
     )  # fmt: skip
-
-
-def explainer(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    """The Role of the chart, as its template says it."""
-    text = (ROOT / "charts/concertmaster/templates/rbac-users.yaml").read_text()
-    part = text.split("---\n")[-1].replace("{{- end }}", "")
-    lines = [line for line in part.splitlines() if "labels:" not in line]
-    made = "\n".join(lines).replace("{{ $name }}", "concertmaster").replace("{{ .Release.Namespace }}", namespace)
-    role = yaml.safe_load(made)
-    assert isinstance(role, dict)
-    return role
 
 
 def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(

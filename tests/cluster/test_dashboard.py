@@ -1,0 +1,129 @@
+"""``kubectl concertmaster dashboard`` on a real API server with a running operator: the reader's rights decide."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.cluster import Cluster
+from testbed.prometheus import PrometheusServer
+from tests.support.cluster.operator_bed import (
+    DISCOVER_CRONJOBS,
+    ROOT,
+    apply,
+    condition,
+    cronjob,
+    history,
+    install_crds,
+    operator,
+    policy,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
+from tests.support.cluster.published import explainer, own_address, publish
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+
+@contextmanager
+def dashboard(kubeconfig: Path, service: str, *arguments: str) -> Iterator[Callable[[str], tuple[int, str]]]:
+    """The command itself; yields a function that gets a page."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "concertmaster", "dashboard", "--no-open", "--operator", f"{service}/concertmaster",
+         "--kubeconfig", str(kubeconfig), *arguments],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        match = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)", process.stdout.readline())
+        assert match is not None
+        base, token = match.groups()
+
+        def get(path: str) -> tuple[int, str]:
+            request = urllib.request.Request(base + path, headers={"Authorization": f"Bearer {token}"})
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        yield get
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def test_pages_show_what_the_reader_may_see_and_nothing_else(
+    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    end = time.time() - 30.0
+    prometheus = make_prometheus(history=history(*runs_of_cronjob(namespace, "etl", 30, end), end))
+    apply(cluster, cronjob(namespace, "etl", team="data"), policy(namespace, discover=DISCOVER_CRONJOBS))
+    config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
+    config["listen"]["address"] = "0.0.0.0"
+    publish(cluster, namespace, own_address(), config["listen"]["port"])
+
+    def profile() -> dict[str, Any]:
+        found = cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", namespace, "-o", "json", "--ignore-not-found")
+        parsed: dict[str, Any] = json.loads(found.stdout) if found.stdout.strip() else {}
+        return parsed if condition(parsed, "Ready").get("reason") == "Analyzed" else {}
+
+    page = f"/workflows/{namespace}/cronjob-etl"
+    api = f"/api/v1{page}"
+    reader = f"reader-{namespace}"
+    account = f"--serviceaccount={namespace}:{reader}"
+    cluster.kubectl("create", "role", "reader", "-n", namespace, "--verb=get,list",
+                    "--resource=workflowprofiles.concertmaster.dev,workflowchanges.concertmaster.dev")  # fmt: skip
+    cluster.kubectl("create", "serviceaccount", reader, "-n", namespace)
+    cluster.kubectl("create", "rolebinding", "reader", "-n", namespace, "--role=reader", account)
+    narrow = cluster.kubeconfig(service_account=reader, namespace=namespace)
+    with operator(cluster, tmp_path, config):
+        wait_for("an analysis", profile)
+        with dashboard(cluster.kubeconfig("admin"), namespace) as get:
+            status, text = get(f"/?namespace={namespace}")
+            assert status == 200
+            assert f"{namespace}/etl" in text
+            status, text = get(page)
+            assert status == 200
+            assert "Gantt chart of 1 pods" in text
+            assert "Only what the status holds" not in text
+            assert len(json.loads(get(f"{api}/runs")[1])["runs"]) >= 10
+            status, text = get(f"{api}/compare")
+            assert status == 200
+            assert json.loads(text)["answer"]
+            periods = json.loads(get(f"{api}/trends?period=daily")[1])["trends"]["daily"]["periods"]
+            assert sum(p["runs"]["total"] or 0 for p in periods) >= 30
+
+        # Whoever may read one namespace sees that one, and of the operator's analysis what the chart's Role gives.
+        with dashboard(narrow, namespace) as get:
+            status, text = get("/")
+            assert status == 503
+            assert "--namespace NAME" in text
+        with dashboard(narrow, namespace, "-n", namespace) as get:
+            status, text = get("/")
+            assert status == 200
+            assert f"{namespace}/etl" in text
+            status, text = get(page)
+            assert status == 200
+            assert "Only what the status holds is shown" in text
+            assert "--role=concertmaster-explain" in text
+            assert get("/workflows/kube-system/cronjob-etl")[0] == 503, "another namespace is forbidden"
+            apply(cluster, explainer(cluster, namespace))
+            cluster.kubectl(
+                "create", "rolebinding", "explain", "-n", namespace, "--role=concertmaster-explain", account
+            )
+            assert "Gantt chart of 1 pods" in get(page)[1]
