@@ -69,7 +69,12 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         assert "not reached" not in whole.stderr
         assert all(f"({identifier})" in whole.stdout for identifier in told)
         one = explain(admin, namespace, "right-size")
-        for part in ("Confidence: ", "Step: 30 executions; mean ", "For Git (kustomization.yaml)", "critical-path time 10m"):
+        for part in (
+            "Confidence: ",
+            "Step: 30 executions; mean ",
+            "For Git (kustomization.yaml)",
+            "critical-path time 10m",
+        ):
             assert part in " ".join(one.stdout.split()), one.stdout
         missing = explain(admin, namespace, "nonsense.job")
         assert missing.returncode == 1

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from concertmaster.api.views.fleet import FleetSummary
-from concertmaster.api.views.runs import RunComparisonView, RunSummary, RunView, WorkflowRuns
+from concertmaster.api.views.runs import RunComparisonView, RunView, WorkflowRuns
 from concertmaster.api.views.workflow import (
     CacheRow,
     ChangePage,
@@ -188,16 +188,7 @@ class Api:
         return TrendDocument(trends=view.trends(Period(name), self._reader.days(view.profile)))
 
     def _runs(self, request: web.Request) -> Answer:
-        view = self._pages.view(request)
-        known = view.recent
-        return WorkflowRuns(
-            namespace=view.key.namespace,
-            kind=view.key.kind,
-            workflow=view.key.name,
-            currency=known.currency,
-            total=len(known.series),
-            runs=tuple(RunSummary.model_validate(r.model_dump()) for r in known.runs),
-        )
+        return self._pages.view(request).runs
 
     def _what_if(self, request: web.Request) -> Answer:
         return self._pages.view(request).what_if(request.query)[1]

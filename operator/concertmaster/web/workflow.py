@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
-from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunView
+from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunSummary, RunView, WorkflowRuns
 from concertmaster.api.views.workflow import CacheRow, NodeRow, WhatIfView
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
@@ -117,6 +117,19 @@ class WorkflowView:
             return RecentRuns.model_validate(self.detail.get("recent"))
         except ValidationError:
             return RecentRuns(currency=self.row.currency or "USD", typical=None, runs=(), series=())
+
+    @property
+    def runs(self) -> WorkflowRuns:
+        """The served runs, one line each; ``total`` are those of the window."""
+        known = self.recent
+        return WorkflowRuns(
+            namespace=self.key.namespace,
+            kind=self.key.kind,
+            workflow=self.key.name,
+            currency=known.currency,
+            total=len(known.series),
+            runs=tuple(RunSummary.model_validate(r.model_dump()) for r in known.runs),
+        )
 
     def run(self, name: str) -> RunView | None:
         """A served run by its name; ``latest`` and ``typical`` are names too."""

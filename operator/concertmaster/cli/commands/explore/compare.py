@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import click
 
-from concertmaster.cli import gather, options
-from concertmaster.cli.commands.explore.runs import histories, position
+from concertmaster.api.views.runs import RunComparisonView
+from concertmaster.cli.commands.explore.origin import Origin, origin_options
+from concertmaster.cli.commands.explore.runs import position
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.report.runs.comparison import comparison_view
@@ -18,22 +17,20 @@ from concertmaster.report.runs.views import LATEST, TYPICAL
 @click.command("compare")
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="RUN")
-@options.facts_option
-@click.option("--workflow", help="Workflow of the runs. Needed only for latest and typical among several workflows.")
+@origin_options
+@click.option("--workflow", help="Workflow of the runs. Not needed with --facts or --prometheus and names of runs.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(
-    before: str,
-    after: str,
-    read: Callable[[], gather.Facts],
-    window: float | None,
-    workflow: str | None,
-    output: str,
-) -> None:
+def command(before: str, after: str, origin: Origin, workflow: str | None, output: str) -> None:
     """Compare two runs of one workflow: what the second RUN spent its time on that the first did not.
 
     A RUN is a name, or latest or typical: compare typical latest answers "why was last night slow?".
     """
-    known = histories(read(), window, [workflow] if workflow else [])
+    view = _recorded(origin, before, after, workflow) if origin.recorded else _served(origin, before, after, workflow)
+    click.echo(view.model_dump_json(by_alias=True, indent=2) if output == "json" else text.plain(comparison_text(view)))
+
+
+def _recorded(origin: Origin, before: str, after: str, workflow: str | None) -> RunComparisonView:
+    known = origin.histories([workflow] if workflow else [])
     chosen = known
     for name in (before, after):
         if name not in (LATEST, TYPICAL):
@@ -44,5 +41,17 @@ def command(
         names = text.listing(sorted(str(h.definition.key) for h in chosen), 10)
         raise UserError(f"several workflows have such runs: {names}; choose one with --workflow")
     history = (chosen or known)[0]
-    view = comparison_view(history, position(history, before), position(history, after))
-    click.echo(view.model_dump_json(by_alias=True, indent=2) if output == "json" else text.plain(comparison_text(view)))
+    return comparison_view(history, position(history, before), position(history, after))
+
+
+def _served(origin: Origin, before: str, after: str, workflow: str | None) -> RunComparisonView:
+    if workflow is None:
+        raise click.UsageError("name the workflow of the runs with --workflow, or a source of runs with --prometheus")
+    view = origin.served(workflow)
+    found = view.compared(before, after)
+    if found is None:
+        missing = next(name for name in (before, after) if view.run(name) is None)
+        raise UserError(
+            f"run {missing} is not among the newest that the operator serves; older ones need --prometheus URL"
+        )
+    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import click
 
-from concertmaster.cli import gather, options
-from concertmaster.cli.commands.analyze import examine
+from concertmaster.api.views.runs import RunView, WorkflowRuns
+from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.core.model import Outcome
@@ -20,51 +18,45 @@ _OUTCOMES = [o.value for o in Outcome if o not in (Outcome.RUNNING, Outcome.SKIP
 @click.command("runs")
 @click.argument("workflow")
 @click.argument("run", required=False)
-@options.facts_option
+@origin_options
 @click.option("--limit", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Most runs shown.")
 @click.option("--outcome", type=click.Choice(_OUTCOMES, case_sensitive=False), help="Only runs that ended so.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(
-    workflow: str,
-    run: str | None,
-    read: Callable[[], gather.Facts],
-    window: float | None,
-    limit: int,
-    outcome: str | None,
-    output: str,
-) -> None:
+def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome: str | None, output: str) -> None:
     """List the runs of WORKFLOW, newest first, or show one RUN with its critical path and its pods.
 
-    RUN is a name, or latest or typical.
+    RUN is a name, or latest or typical. From a cluster these are the newest runs that the operator serves; with --facts or
+    --prometheus all runs of the window.
     """
-    (history,) = histories(read(), window, [workflow])
-    if run is not None:
-        view = run_view(history, position(history, run))
-        click.echo(view.model_dump_json(by_alias=True, indent=2) if output == "json" else text.plain(run_text(view)))
-        return
-    page = workflow_runs(history, limit=limit, outcome=Outcome(outcome) if outcome else None)
+    found = _one(origin, workflow, run) if run is not None else _many(origin, workflow, limit, outcome)
     if output == "json":
-        click.echo(page.model_dump_json(by_alias=True, indent=2))
-        return
-    click.echo(text.plain(runs_table(page)))
-    if page.total > len(page.runs):
-        click.echo(f"{page.total - len(page.runs)} more: --limit {page.total}")
+        click.echo(found.model_dump_json(by_alias=True, indent=2))
+    elif isinstance(found, RunView):
+        click.echo(text.plain(run_text(found)))
+    else:
+        click.echo(text.plain(runs_table(found)))
+        if found.total > len(found.runs):
+            more = f"--limit {found.total}" if origin.recorded else "older ones need --prometheus URL"
+            click.echo(f"{found.total - len(found.runs)} more: {more}")
 
 
-def histories(facts: gather.Facts, window: float | None, names: Sequence[str]) -> list[History]:
-    """The runs of the workflows of these names (none: of all). Raises UserError where there are none, or where one name
-    is that of several workflows."""
-    found = [
-        History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
-        for w in examine(facts, window=window, names=names)
-    ]
-    found = [h for h in found if h.runs]
-    if not found:
-        name = f" of a workflow named {', '.join(names)}" if names else ""
-        raise UserError(f"no finished run{name} was found among {text.count(len(facts.pods), 'pod')}")
-    if names and len(found) > len(names):
-        keys = ", ".join(str(h.definition.key) for h in found)
-        raise UserError(f"several workflows have that name: {keys}; choose one with --namespace")
+def _many(origin: Origin, workflow: str, limit: int, outcome: str | None) -> WorkflowRuns:
+    wanted = Outcome(outcome) if outcome else None
+    if origin.recorded:
+        (history,) = origin.histories([workflow])
+        return workflow_runs(history, limit=limit, outcome=wanted)
+    page = origin.served(workflow).runs
+    runs = [r for r in page.runs if wanted in (None, r.outcome)]
+    return page.model_copy(update={"runs": tuple(runs[:limit])})
+
+
+def _one(origin: Origin, workflow: str, run: str) -> RunView:
+    if origin.recorded:
+        (history,) = origin.histories([workflow])
+        return run_view(history, position(history, run))
+    found = origin.served(workflow).run(run)
+    if found is None:
+        raise UserError(f"run {run} is not among the newest that the operator serves; older ones need --prometheus URL")
     return found
 
 

@@ -1,0 +1,102 @@
+"""Where ``runs`` and ``compare`` take runs from: facts or a Prometheus, or else the operator of a cluster."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from concertmaster.cli import details, options, profiles
+from concertmaster.cli.commands.analyze import examine
+from concertmaster.cli.errors import UserError
+from concertmaster.core import text
+from concertmaster.report.runs.views import History
+from concertmaster.web.workflow import WorkflowView
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The options."""
+
+    source: options.SourceOptions
+    span: options.Span
+    facts_file: Path | None
+    kubeconfig: Path | None
+    context: str | None
+    operator: str | None
+
+    @property
+    def recorded(self) -> bool:
+        """Whether facts or a Prometheus are named; all runs of the window are then at hand."""
+        return self.facts_file is not None or self.source.named
+
+    def histories(self, names: Sequence[str]) -> list[History]:
+        """The runs of the workflows of these names (none: of all) from facts or a Prometheus. Raises UserError where there
+        are none, or where one name is that of several workflows."""
+        facts = options.read_facts(self.facts_file, self.source, self.span)
+        found = [
+            History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
+            for w in examine(facts, window=self.span.window, names=names)
+        ]
+        found = [h for h in found if h.runs]
+        if not found:
+            name = f" of a workflow named {', '.join(names)}" if names else ""
+            raise UserError(f"no finished run{name} was found among {text.count(len(facts.pods), 'pod')}")
+        if names and len(found) > len(names):
+            keys = ", ".join(str(h.definition.key) for h in found)
+            raise UserError(f"several workflows have that name: {keys}; choose one with --namespace")
+        return found
+
+    def served(self, workflow: str) -> WorkflowView:
+        """The workflow (or profile) of that name with the newest runs that the operator serves. Raises UserError."""
+        client = profiles.connect(self.kubeconfig, self.context)
+        place = next(iter(self.span.namespaces), None) or profiles.default_namespace(self.kubeconfig, self.context)
+        found = [
+            view
+            for p in profiles.each(client, place)
+            if workflow in ((view := WorkflowView(p, {}, "", (), time.time())).row.workflow, view.row.profile)
+        ]
+        if len(found) != 1:
+            what = "no WorkflowProfile is" if not found else "several WorkflowProfiles are"
+            raise UserError(f"{what} about {workflow} in namespace {place}: kubectl get wfp -n {place} lists them")
+        profile = found[0].profile
+        detail, trouble = details.ask(self.kubeconfig, profile, details.place(self.operator), self.context)
+        if trouble:
+            raise UserError(f"the operator was not reached: {trouble}. Or name a source of runs: --prometheus URL")
+        return WorkflowView(profile, detail, "", (), time.time())
+
+
+def origin_options(command: F) -> F:
+    """Adds the options and hands them to the command as ``origin``."""
+
+    @functools.wraps(command)
+    def call(source: options.SourceOptions, span: options.Span, **values: Any) -> Any:
+        names = ("facts_file", "kubeconfig", "context", "operator")
+        return command(origin=Origin(source, span, **{name: values.pop(name) for name in names}), **values)
+
+    for option in (
+        click.option(
+            "--operator",
+            metavar="NAMESPACE/SERVICE",
+            help=f"The operator of the cluster. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
+        ),
+        click.option("--context", help="Context of the kubeconfig. Default: the current one."),
+        click.option(
+            "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
+        ),
+        click.option(
+            "--facts",
+            "facts_file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File written by concertmaster record, instead of the cluster.",
+        ),
+    ):
+        call = option(call)
+    return cast("F", options.source_options(options.span_options(call)))

@@ -1,0 +1,73 @@
+"""``runs`` and ``compare`` in a cluster: the newest runs, as the operator serves them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from concertmaster.api.views.runs import RunComparisonView, RunView, WorkflowRuns
+from concertmaster.cli import cli
+from concertmaster.cli.errors import UserError
+from tests.support.controller.apiserver import Answer, ApiServer, Request, failure
+from tests.support.web.analysed import analysed
+
+PROFILE, DOCUMENT = analysed()
+
+
+def answers(request: Request) -> Answer:
+    if "/proxy/" in request.path:
+        return Answer(body=DOCUMENT) if request.query["uid"] == "uid-nightly" else failure(404, "NotFound")
+    return Answer(body={"items": [PROFILE], "metadata": {}})
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    server = ApiServer(answers)
+    server.start()
+    file = tmp_path / "kubeconfig"
+    parts = {"name": "x", "cluster": {"server": server.url}, "user": {}, "context": {"cluster": "x", "user": "x"}}
+    lists = {f"{k}s": [{"name": "x", k: parts[k]}] for k in ("cluster", "user", "context")}
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "x", **lists}))
+    yield file
+    server.stop()
+
+
+def call(kubeconfig: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--kubeconfig", str(kubeconfig), "-n", "demo"])
+
+
+def test_the_newest_runs_are_listed(kubeconfig: Path) -> None:
+    page = WorkflowRuns.model_validate_json(call(kubeconfig, "runs", "nightly", "-o", "json").output)
+    assert [r.run for r in page.runs[:2]] == ["run-29", "run-28"]
+    table = call(kubeconfig, "runs", "nightly")
+    assert table.exit_code == 0, table.output
+    assert "19 more: older ones need --prometheus URL" in table.output
+
+
+def test_one_run_is_shown_and_two_are_compared(kubeconfig: Path) -> None:
+    view = RunView.model_validate_json(call(kubeconfig, "runs", "nightly", "latest", "-o", "json").output)
+    assert [p.step for p in view.critical_path] == ["extract", "train", "publish"]
+    made = call(kubeconfig, "compare", "typical", "latest", "--workflow", "nightly", "-o", "json")
+    assert RunComparisonView.model_validate_json(made.output).after.run == "run-29"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("runs", "other"), UserError, "no WorkflowProfile is about other in namespace demo"),
+        (("runs", "nightly", "run-1"), UserError, "older ones need --prometheus URL"),
+        (("compare", "run-1", "latest", "--workflow", "nightly"), UserError, "run run-1 is not among the newest"),
+        (("compare", "typical", "latest"), click.UsageError, "--workflow"),
+    ],
+)
+def test_errors_say_what_to_do(
+    kubeconfig: Path, arguments: tuple[str, ...], error: type[Exception], message: str
+) -> None:
+    answer = CliRunner().invoke(cli, [*arguments, "--kubeconfig", str(kubeconfig), "-n", "demo"], standalone_mode=False)
+    assert isinstance(answer.exception, error)
+    assert message in str(answer.exception)
