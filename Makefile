@@ -97,6 +97,10 @@ bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.page
 
+bench-looks: $(READY) ## what one look at the metrics costs Prometheus and the operator (about 3 minutes)
+	@$(BIN)/python -m benchmarks.looks
+	@$(BIN)/python -m benchmarks.page
+
 bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, requests, memory (about 20 minutes)
 	@$(BIN)/python -m benchmarks.fleet
 	@$(BIN)/python -m benchmarks.page
@@ -132,4 +136,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-web test-docs bench bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-web test-docs bench bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, fleet, loop, moved
+from benchmarks import campaigns, fleet, looks, loop, moved
 from benchmarks.advice import report as advice
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
@@ -58,8 +58,8 @@ def page(result: dict[str, Any]) -> str:
 
 
 def _campaigns() -> list[str]:
-    """What the last `make bench-changes`, `make bench-advice` and `make chaos` measured, as lines of the page."""
-    parts = [part for part in (campaigns, moved, loop, advice, chaos, torture) if part.RESULT.is_file()]
+    """What the benchmarks that have a file of their own measured last, as lines of the page."""
+    parts = [part for part in (looks, campaigns, moved, loop, advice, chaos, torture) if part.RESULT.is_file()]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 
