@@ -1,0 +1,170 @@
+"""Input sizes under the real Argo controller and the operator: read from the runs, kept, and acted on.
+
+A workflow's memory and run time follow the parameter ``size`` of its runs, by a law the operator does not know. Small inputs
+come first and large ones later, which looks like a step that got slower and hungrier.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from benchmarks.loop_bed import Bed, Pace, bed
+from concertmaster.core.model import RunRecord
+from concertmaster.engines.define import define
+from concertmaster.history import Store
+from testbed.engine_parts import require_namespace
+from testbed.process import TestbedError
+from testbed.pytest_plugin import require_binaries
+
+NAME = "sized"
+SMALL, LARGE = 16, 14  # runs
+BESIDE = 8
+GB = 10**9
+SETTLE = 40.0  # seconds for the metrics of the last runs to be read and analysed
+_RUNS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAME}/workflows"
+_BINARIES = (
+    *("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok"),
+    *("kube-state-metrics", "argo-workflow-controller", "prometheus", "promtool"),
+)
+
+TEMPLATE: dict[str, Any] = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "WorkflowTemplate",
+    "metadata": {"name": NAME, "namespace": NAME},
+    "spec": {
+        "entrypoint": "main",
+        "arguments": {"parameters": [{"name": n} for n in ("size", "seconds", "peak")]},
+        "templates": [
+            {"name": "main", "dag": {"tasks": [{"name": "work", "template": "work"}]}},
+            {
+                "name": "work",
+                "metadata": {
+                    "annotations": {
+                        "sim/duration": "{{workflow.parameters.seconds}}",
+                        "sim/memory-peak": "{{workflow.parameters.peak}}",
+                        "sim/cpu": "100m",
+                    }
+                },
+                "container": {
+                    "image": "sim/work:1",
+                    "command": ["work"],
+                    "resources": {"requests": {"cpu": "110m", "memory": "4Gi"}},
+                },
+            },
+        ],
+    },
+}
+POLICY: dict[str, Any] = {
+    "apiVersion": "concertmaster.dev/v1alpha1",
+    "kind": "OptimizationPolicy",
+    "metadata": {"name": "team", "namespace": NAME},
+    "spec": {
+        "discover": [{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}],
+        "inputs": [{"parameter": "size"}],
+        "analysis": {"window": "3h", "minRuns": 10},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Played:
+    """The input of each run as it was submitted, the runs of the history, and the status of the profile."""
+
+    submitted: Mapping[str, float]
+    runs: tuple[RunRecord, ...]
+    status: Mapping[str, Any]
+
+
+def workflow(number: int, size: float) -> dict[str, Any]:
+    """A run: 200 MiB and a fifth of the input in memory, 4 s and 3 s for each GB."""
+    values = {
+        "size": f"{size / GB:.3f}G",
+        "seconds": f"{4 + 3 * size / GB:.2f}",
+        "peak": f"{200 + size / GB * 190:.0f}Mi",
+    }
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": f"{NAME}-{number:03}", "namespace": NAME},
+        "spec": {
+            "workflowTemplateRef": {"name": NAME},
+            "arguments": {"parameters": [{"name": n, "value": v} for n, v in values.items()]},
+        },
+    }
+
+
+def going(loop: Bed) -> int:
+    """Runs that are not over."""
+    return sum(
+        (run.get("status") or {}).get("phase") not in ("Succeeded", "Failed", "Error")
+        for run in loop.client.items(_RUNS)
+    )
+
+
+def play(loop: Bed, seconds: float = 400.0) -> Played:
+    chance = random.Random(5)
+    sizes = [GB * (chance.uniform(0.5, 3.0) if n < SMALL else chance.uniform(3.0, 8.0)) for n in range(SMALL + LARGE)]
+    loop.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}})
+    loop.client.create(f"/apis/argoproj.io/v1alpha1/namespaces/{NAME}/workflowtemplates", TEMPLATE)
+    loop.cluster.apply(POLICY)
+    end, waiting, submitted = time.monotonic() + seconds, list(enumerate(sizes)), {}
+    profile: dict[str, Any] = {}
+    over = time.time()  # the last moment at which a run was still missing
+    while time.monotonic() < end:
+        for number, size in waiting[: max(0, BESIDE - going(loop))]:
+            run = workflow(number, size)
+            loop.client.create(_RUNS, run)
+            submitted[run["metadata"]["name"]] = float(run["spec"]["arguments"]["parameters"][0]["value"][:-1]) * GB
+            waiting.pop(0)
+        profile = next(
+            iter(loop.client.items(f"/apis/concertmaster.dev/v1alpha1/namespaces/{NAME}/workflowprofiles")), {}
+        )
+        status = profile.get("status") or {}
+        if waiting or int((status.get("runs") or {}).get("succeeded") or 0) < len(sizes):
+            over = time.time()
+        elif time.time() > over + SETTLE:
+            break
+        time.sleep(1.0)
+    else:
+        raise TestbedError(f"not over after {seconds:.0f} s: {profile.get('status')}\n{loop.operator.tail(30)}")
+    loop.operator.stop()
+    definition = define(TEMPLATE)
+    assert definition is not None
+    with Store(str(loop.history)) as store:
+        runs = store.runs(definition.key, definition=definition, as_of=time.time())
+    return Played(submitted, tuple(runs), profile["status"])
+
+
+@pytest.fixture(scope="module")
+def played() -> Played:
+    require_namespace()
+    require_binaries([*_BINARIES])
+    with bed(Pace()) as loop:
+        return play(loop)
+
+
+def test_the_input_of_every_run_is_in_the_history(played: Played) -> None:
+    assert {run.run: run.input_size for run in played.runs} == pytest.approx(played.submitted)
+    assert all(e.input_size == run.input_size for run in played.runs for e in run.steps)
+
+
+def test_memory_is_sized_by_input(played: Played) -> None:
+    """Less for what comes first than for the larger inputs."""
+    (line,) = [line for line in played.status["insights"] if "follows its input" in line]
+    requests = [int(m) for m in re.findall(r"(\d+)Mi up to", line.partition("(request ")[2])]
+    assert len(requests) >= 2 and requests == sorted(requests) and requests[-1] >= 2 * requests[0], line
+    assert "peak memory" in line and "run time" in line, line
+
+
+def test_larger_inputs_are_no_degradation(played: Played) -> None:
+    """The second line is only there where run times rose as they do for a regression."""
+    active = [r["id"] for r in played.status["recommendations"] if r["state"] == "Active"]
+    assert not [name for name in active if name.startswith("degradation")]
+    assert [line for line in played.status["insights"] if line.startswith("Runs take") and "their input grew" in line]
