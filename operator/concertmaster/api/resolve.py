@@ -82,6 +82,7 @@ def _analysis(spec: AnalysisSpec, sizing: SizingSpec) -> AnalysisSettings:
         min_runs=spec.min_runs,
         max_runs=max(spec.min_runs, spec.max_runs),
         score_weights=spec.score_weights.model_dump(),
+        learning=spec.learning is RuleMode.ENABLED,
         materiality=Materiality(
             failed_runs=float(spec.materiality.failed_runs_per_month.value),
             run_share=spec.materiality.run_percent.share,

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from concertmaster.api.models.base import ApiModel, rule, schema
 from concertmaster.api.models.common import RUNS_ORDER
+from concertmaster.core.model.enums import RuleMode
 from concertmaster.core.model.scalars import Amount, Duration, Percent
 
 
@@ -82,6 +83,12 @@ class AnalysisSpec(ApiModel):
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
 
+    learning: RuleMode = Field(
+        default=RuleMode.ENABLED,
+        description="Whether measured effects of earlier changes correct the ranking of later recommendations of the same"
+        " rule. The record of each rule is shown either way.",
+        examples=["Disabled"],
+    )
     materiality: MaterialitySpec = Field(
         default=MaterialitySpec(),
         description="From which effect a recommendation is published.",

@@ -49,13 +49,18 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         notes=case.notes,
         quotas=case.quotas,
         sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders),
-        trust=lambda rule: ledger.factor(rule, name),
+        trust=(lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
         published=_published(case),
         older=complete(definition, case.older)[1],
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     memory = remembered(case, result)
-    records = {r.name: str(known) for r in RULES if (known := ledger.record(r.name, name)) is not None}
+    learning = case.policy.analysis.learning
+    records = {
+        r.name: str(known if learning else replace(known, factor=1.0))
+        for r in RULES
+        if (known := ledger.record(r.name, name)) is not None
+    }
     document = results.status(result, policy=policy, data_until=case.data_until, memory=memory, records=records)
     away = {r.id for r in result.recommendations} - {
         s.id for s in memory.standings if s.state is RecommendationState.ACTIVE

@@ -73,6 +73,7 @@ class AnalysisSettings:
     memory_headroom: float = 0.10
     max_failure: float = 0.01
     materiality: Materiality = Materiality()
+    learning: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType
+from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.changes.status import plan_status
@@ -25,6 +26,7 @@ from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support.builders import DAY, NOW
@@ -53,12 +55,19 @@ def profile(*dismissals: dict[str, str]) -> WorkflowProfile:
 
 
 def advise(
-    before: ProfileAnalysis | None = None, *, now: float = NOW, dismissals: tuple[dict[str, str], ...] = (), **past: Any
+    before: ProfileAnalysis | None = None,
+    *,
+    now: float = NOW,
+    dismissals: tuple[dict[str, str], ...] = (),
+    learning: bool = True,
+    **past: Any,
 ) -> ProfileAnalysis:
     """What is said after ``before``, through the status alone."""
     memory = StatusView.of(before.document if before is not None else None).memory
+    policy = resolve(None, POLICY)
+    policy = replace(policy, analysis=replace(policy.analysis, learning=learning))
     case = Case(
-        profile(*dismissals), resolve(None, POLICY), CASE.definition, CASE.runs, now, now,
+        profile(*dismissals), policy, CASE.definition, CASE.runs, now, now,
         past=Past(memory, **{"target": target(), **past}),
     )  # fmt: skip
     return analyze_profile(case)
@@ -196,6 +205,18 @@ def test_broken_promises_are_told_and_leave_the_prediction_alone() -> None:
     assert record == "this rule's promises held 0 of 40 times, median 0 x; this one counts as 0.09 x"
     assert entry(found, "right-size")["promised"] == entry(advise(), "right-size")["promised"]
     assert "trackRecord" not in entry(advise(), "right-size")
+
+
+def test_learning_switched_off_shows_the_record_and_corrects_nothing() -> None:
+    broken = Ledger([line(i, 0.0, rule="right-size", verdict=Verdict.WORSE) for i in range(40)])
+    spec = {"analysis": {"learning": "Disabled"}}
+    policy = resolve(
+        None, OptimizationPolicy.model_validate({"metadata": {"name": "p", "namespace": "n"}, "spec": spec})
+    )
+    assert not policy.analysis.learning and Policy().analysis.learning
+    off = advise(ledger=broken, learning=False)
+    assert entry(off, "right-size")["trackRecord"] == "this rule's promises held 0 of 40 times, median 0 x"
+    assert [r["id"] for r in off.document["recommendations"]] == [r["id"] for r in advise().document["recommendations"]]
 
 
 # --- what the objects teach
