@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.nested import cases
 from benchmarks.nested.cases import Places
 from benchmarks.nested.choose import Figure, Rows
+from benchmarks.nested.series_laws import simulated_series
 from concertmaster.core.changepoint import segment
 from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail
 from concertmaster.core.sizing.cpu import CpuOptions
@@ -205,6 +206,8 @@ def _changes(data: Path) -> Measure:
     families: dict[str, list[dict[str, Any]]] = {}
     for series in module.load("dev"):
         families.setdefault(series["source"].split("/")[0], []).append(series)
+
+    families |= simulated_series()
 
     def score(of_family: Sequence[dict[str, Any]]) -> Rows:
         """Hits, false alarms and misses; series without a change, and those of them with an alarm."""

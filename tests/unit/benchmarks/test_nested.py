@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.nested.choose import Figure, Rows, choose, nested
 from benchmarks.nested.report import lines, scored
+from benchmarks.nested.series_laws import simulated_series
 
 
 def _mean(families: Sequence[Rows]) -> float:
@@ -72,3 +73,13 @@ def test_a_promise_shows_how_sure_its_share_is_and_where_it_is_worst() -> None:
         "worst_kept": 80.0,
     }
     assert lines({"scores": [], "promises": [row]})[-1].endswith("| 2 | 100 | 90.0% +- 4.9 | w 80.0% |")
+
+
+def test_simulated_series_tell_where_they_change() -> None:
+    found = simulated_series(6)
+    assert {name: len(series) for name, series in found.items()} == dict.fromkeys(found, 6)
+    quiet, step, ramp = found["law gaps"][:3]
+    assert (quiet["kind"], quiet["truth"]) == ("none", [])
+    assert None in step["values"] and 12 <= step["truth"][0] < len(step["values"])
+    assert ramp["kind"] == "ramp"
+    assert found == simulated_series(6)
