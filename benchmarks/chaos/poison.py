@@ -104,7 +104,7 @@ def _survival(op: Operator) -> dict[str, Any]:
 def _said(bed: World) -> dict[str, int]:
     """What profiles of hostile objects say: how many are taken as they are, how many name what is left out or wrong, how
     many are mute."""
-    found = {"taken": 0, "explained": 0, "mute": 0}
+    found = {"analyzed": 0, "explained": 0, "mute": 0}
     for item in bed.profiles(SPACE):
         found[_verdict(item)] += 1
     return found
@@ -114,7 +114,7 @@ def _verdict(item: Mapping[str, Any]) -> str:
     conditions = {c["type"]: c for c in (item.get("status") or {}).get("conditions") or ()}
     if any(_LEFT_OUT.search(c["message"]) for c in conditions.values()):
         return "explained"
-    return "taken" if conditions else "mute"
+    return "analyzed" if conditions else "mute"
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -140,6 +140,6 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"The operator ran in a control group of {found['limit_mib']} MiB. A PipelineRun with {found['children']:,}"
         f" TaskRuns was there too; at the end {found['bulk']} templates of 1.2 MB each came on top. Later cycles took up"
         f" to {later:.1f} s, with the large templates {bulky:.1f} s. Of the profiles of hostile objects"
-        f" {said['taken']} were taken as they are, {said['explained']} name what is left out or wrong, {said['mute']} say"
-        " nothing."
+        f" {said['analyzed']} were analyzed as they are, {said['explained']} name what is left out or wrong, {said['mute']}"
+        " say nothing."
     )
