@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +219,69 @@ def test_without_rights_on_runs_the_metrics_do_and_the_log_says_so(
         assert live(tmp_path, BACKUP) == []
         with Store(str(tmp_path / "history.db")) as store:
             assert len(store.runs(BACKUP)) == 2
+
+
+def test_a_run_in_progress_is_forecast_and_reported_late(
+    cluster: Cluster, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    """On the real server: status.running, Event, series and the message to a receiver; gone when the run is."""
+    now = time.time()
+    install_argo(cluster)
+    metrics, told = {"perWorkflow": True}, [{"receiver": "team", "events": ["RunLate"]}]
+    apply(cluster, policy(PLACE, objectives={"duration": {"p95": "1h"}}, metrics=metrics, notify=told), *template())
+    apply(cluster, *(workflow(f"etl-{n}", now - 900.0 * (n + 1)) for n in range(6)))
+    going = workflow("etl-now", now - 4 * 3600.0)
+    going["metadata"].pop("labels")
+    last = max((n for n in going["status"]["nodes"].values() if n["type"] == "Pod"), key=lambda n: str(n["startedAt"]))
+    for part in (going["status"], last):
+        part["phase"] = "Running"
+        del part["finishedAt"]
+    apply(cluster, going)
+    with webhook() as (url, got):
+        (tmp_path / "hook").write_text(url)
+        receiver = {"name": "team", "format": "JSON", "urlFile": str(tmp_path / "hook")}
+        config = settings(tmp_path, {"default": prometheus.url}, receivers=[receiver])
+        with operator(cluster, tmp_path, config) as op:
+
+            def running() -> list[dict[str, Any]]:
+                status = cluster.get("workflowprofile", "etl", "-n", PLACE).get("status") or {}
+                return list(status.get("running") or ())
+
+            (entry,) = wait_for("the forecast", running, 90)
+            assert (entry["name"], entry["late"]) == ("etl-now", True)
+            assert entry["deadline"] < entry["expectedEnd"] <= entry["latestEnd"]
+            (message,) = wait_for("the message", lambda: got, 30)
+            assert (message["event"], message["name"], message["about"]) == ("RunLate", "etl", "etl-now")
+            place = f'{{namespace="{PLACE}",kind="WorkflowTemplate",workflow="etl"}}'
+            assert op.metric(f"concertmaster_workflow_run_late{place}") == 1
+            events = cluster.get("events.events.k8s.io", "-n", PLACE)["items"]
+            assert [e["regarding"]["name"] for e in events if e["reason"] == "RunLate"] == ["etl"]
+            cluster.kubectl("delete", "workflow", "etl-now", "-n", PLACE)
+            wait_for("the end of the forecast", lambda: not running(), 60)
+            assert op.metric(f"concertmaster_workflow_run_late{place}") == 0
+            assert len(got) == 1
+
+
+@contextmanager
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A receiver's URL, and the messages it gets."""
+    got: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -5,9 +5,10 @@ Objects of running workflows change every few seconds and may be a megabyte, so 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from concertmaster.controller.interfaces import Heartbeat
@@ -39,6 +40,18 @@ class RunsInProgress:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
+        self._passed: dict[str, None] = {}  # uids that were examined
+        self._keys: Collection[WorkflowKey] = ()
+
+    def unknown(self, refs: Iterable[ObjectRef]) -> list[ObjectRef]:
+        """Those of ``refs`` nobody has examined yet, at most ``MOST_READ``; they count as examined from now on."""
+        with self._lock:
+            new = (r for r in refs if r.uid not in self._known and r.uid not in self._passed)
+            found = list(itertools.islice(new, MOST_READ))
+            self._passed.update(dict.fromkeys(r.uid for r in found))
+            while len(self._passed) > MOST_KNOWN:
+                del self._passed[next(iter(self._passed))]
+        return found
 
     def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
         """A run of an observed workflow is in progress."""
@@ -56,6 +69,9 @@ class RunsInProgress:
     ) -> Mapping[WorkflowKey, tuple[RunRecord, ...]]:
         """The runs in progress of the workflows ``keys``, each as it was last read; ``tell`` hears why one was not."""
         with self._lock:
+            if keys != self._keys:  # what was nobody's may be somebody's now
+                self._passed.clear()
+                self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
             due = sorted(self._known.values(), key=lambda run: run.read_at)[:MOST_READ]
         begun = self._clock()

@@ -146,6 +146,7 @@ class LiveRuns:
             self._catch_up(self._reading(definitions), heartbeat)
         self.follow(self._watch)
         self.read(heartbeat, again=True)
+        self._find_running()
         running = self._in_progress.look(self._claims.keys, heartbeat, self._note)
         changed, self._changed = frozenset(self._changed), set()
         notes, self._notes = (*self._kinds.notes, *self._notes), {}
@@ -219,6 +220,22 @@ class LiveRuns:
         why = self._note_missing(waiting.ref, run, missing)
         whole = children(raw) is None
         return _Read(waiting, end_alone(run), whole, key, _problems(name, run.problems or (f"of run {name} {why}",)))
+
+    def _find_running(self) -> None:
+        """Runs in progress of kinds of which the watch brings finished ones only: by name first, since they are large."""
+        for kind in (k for k in self._watch.kinds if k.selector is not None):
+            going = str(kind.selector).replace("=", "!=", 1)
+            try:
+                for place in self._kinds.places:
+                    path = kind.resource.path(place)
+                    listed = self._client.items(path, label_selector=going, metadata_only=True)
+                    for ref in self._in_progress.unknown(ObjectRef.of(kind.resource, o) for o in listed):
+                        if (raw := self._objects.listed(ref)) is not None:
+                            self.wants(kind.resource, raw)
+            except Stopped:
+                raise
+            except KubeError as error:
+                self._note(f"runs in progress are not known: {error}")
 
     def _current(self, ref: ObjectRef) -> RunRecord | None:
         """A run in progress as it is now; None when it is over, gone or cannot be read."""

@@ -63,7 +63,7 @@ class RunKinds:
     ) -> None:
         self._client = client
         self._access = access
-        self._places: Sequence[str | None] = list(namespaces) or [None]
+        self.places: Sequence[str | None] = list(namespaces) or [None]
         self._clock = clock
         self._asked: tuple[frozenset[str], float] | None = None
         self.present: tuple[ServedRunKind, ...] = ()
@@ -114,7 +114,7 @@ class RunKinds:
         return None
 
     def _lacking(self, kind: ServedRunKind) -> tuple[Right, ...]:
-        needed = [Right(verb, kind.resource, place) for place in self._places for verb in ("list", "watch")]
+        needed = [Right(verb, kind.resource, place) for place in self.places for verb in ("list", "watch")]
         if kind.children is not None:
-            needed += [Right("list", kind.children, place) for place in self._places]
+            needed += [Right("list", kind.children, place) for place in self.places]
         return self._access.missing(needed)

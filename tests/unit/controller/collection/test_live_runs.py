@@ -54,7 +54,14 @@ class Cluster(MemoryClient):
         for kind in kinds:
             self.objects[f"/apis/{kind.api_version}"] = {"metadata": {}, "resources": [{"name": kind.plural}]}
 
-    def items(self, path: str, *, label_selector: str | None = None, **_: Any) -> Iterator[dict[str, Any]]:
+    def items(
+        self, path: str, *, label_selector: str | None = None, metadata_only: bool = False, **_: Any
+    ) -> Iterator[dict[str, Any]]:
+        if metadata_only:  # names of runs in progress
+            key = str(label_selector).partition("!=")[0]
+            found = (o for o in super().items(path) if key not in o["metadata"].get("labels", {}))
+            yield from ({"metadata": o["metadata"]} for o in found)
+            return
         self.selected.append((path, label_selector))
         yield from super().items(path)
 
@@ -655,6 +662,21 @@ def test_a_run_in_progress_is_read_in_every_look_until_it_has_ended(world: World
     done = world.client.add(WORKFLOWS, etl_run("etl-now"))
     assert world.see(WORKFLOWS, done)
     assert world.look().running == {}
+
+
+def test_a_run_in_progress_that_the_watch_does_not_bring_is_found(world: World) -> None:
+    """The watch of Workflows asks for finished ones only."""
+    world.client.add(WORKFLOWS, under_way())
+    assert [r.run for r in world.look().running[ETL.key]] == ["etl-now"]
+    world.client.selected.clear()
+    other = under_way("other-now")
+    other["spec"] = {"workflowTemplateRef": {"name": "nobody-s"}}
+    world.client.add(WORKFLOWS, other)
+    for _ in range(3):
+        assert len(world.look().running[ETL.key]) == 1
+    place = other["metadata"]["namespace"]
+    listed = [path for path, _ in world.client.selected if path == WORKFLOWS.path(place)]
+    assert len(listed) == 4, "the stranger once, the other in every look"
 
 
 def test_a_run_in_progress_that_is_deleted_is_forgotten(world: World) -> None:
