@@ -277,8 +277,8 @@ def rows() -> list[dict[str, Any]]:
 def sizing(found: list[dict[str, Any]]) -> list[str]:
     """The measured rows as the table of docs/operations.md."""
     lines = [
-        "| N workflows x R runs (pods) | All have advice; past read | Steady cycle: time, CPU | Queries, samples read"
-        " | API requests | Memory: after, peak | History |",
+        "| N workflows x R runs (pods) | All have recommendations; past read | Steady cycle: time, CPU |"
+        " Queries, samples read | API requests | Memory: after, peak | History |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in found:
