@@ -125,6 +125,9 @@ class History(Protocol):
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
         """Keep what was found out about a profile for the next process."""
 
+    def confirm_analysis(self, uid: str) -> None:
+        """What came since changes nothing of what was found out about a profile."""
+
     def analysis(self, uid: str) -> KeptAnalysis | None:
         """What an earlier process found out about a profile."""
 

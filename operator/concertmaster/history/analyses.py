@@ -29,6 +29,11 @@ class Analyses(Database):
                 "INSERT OR REPLACE INTO analyses VALUES (?, ?, 0, ?)", (uid, rows.make_id(self._db, key), content)
             )
 
+    def confirm_analysis(self, uid: str) -> None:
+        """What came since changes nothing of what was kept of a profile."""
+        with self._transaction():
+            self._db.execute("UPDATE analyses SET stale = 0 WHERE profile = ? AND stale = 1", (uid,))
+
     def analysis(self, uid: str) -> KeptAnalysis | None:
         """What was kept of a profile."""
         with self._lock, translated(self.path):

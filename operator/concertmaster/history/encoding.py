@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
 
 VERSION = 1
@@ -105,7 +107,11 @@ def _inflate(body: bytes) -> Any:
     decode: Callable[[bytes], bytes] | None = _DECODERS.get(body[0]) if body else None
     if decode is None:
         raise ValueError(f"history row of unknown format {body[:1].hex() or 'empty'}")
-    return json.loads(decode(body[1:]).decode("utf-8", "surrogatepass"))
+    raw = decode(body[1:])
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # NaN and lone surrogates are no JSON, and rows may hold them
+        return json.loads(raw.decode("utf-8", "surrogatepass"))
 
 
 def _decode_v1(packed: bytes) -> bytes:

@@ -124,6 +124,9 @@ class FakeHistory:
         self.kept[uid] = content
         self.stale.discard(uid)
 
+    def confirm_analysis(self, uid: str) -> None:
+        self.stale.discard(uid)
+
     def analysis(self, uid: str) -> KeptAnalysis | None:
         return KeptAnalysis(self.kept[uid], uid in self.stale) if uid in self.kept else None
 

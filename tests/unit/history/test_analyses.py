@@ -23,6 +23,8 @@ def test_pods_that_say_something_new_make_it_stale(tmp_path: Path) -> None:
     with Store(path) as store:
         assert store.analysis("a") == KeptAnalysis(b"first", stale=True)
         assert store.analysis("b") == KeptAnalysis(b"other")
+        store.confirm_analysis("a")
+        assert store.analysis("a") == KeptAnalysis(b"first")
         store.keep_analysis("a", KEY, b"second")
         assert store.analysis("a") == KeptAnalysis(b"second")
         assert store.analysis("nobody") is None

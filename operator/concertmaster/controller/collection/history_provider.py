@@ -125,6 +125,10 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         self.store.keep_analysis(uid, key, content)
 
+    def confirm_analysis(self, uid: str) -> None:
+        """See ``interfaces.History``."""
+        self.store.confirm_analysis(uid)
+
     def analysis(self, uid: str) -> KeptAnalysis | None:
         """See ``interfaces.History``."""
         return self.store.analysis(uid)

@@ -129,7 +129,10 @@ class Memory:
         """Nothing that the last analysis rests on has changed by what came since."""
         known = self._known[entry.uid]
         known.said, known.revision = replace(known.said, evidence=evidence), revision
-        self._keep(entry, known)
+        try:
+            self._history.confirm_analysis(entry.uid)
+        except HistoryError as error:
+            log.info("the analysis of %s is made anew at the next start: %s", entry.ref, error)
 
     def published(self, entry: Entry, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
