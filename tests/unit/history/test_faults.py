@@ -79,7 +79,7 @@ def test_a_full_database_loses_nothing_and_says_so(path: str) -> None:
     with Store(path) as store:
         pages = store._db.execute("PRAGMA page_count").fetchone()[0]
         store._db.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(HistoryFull, match=r"no room to write .* Nothing was lost"):
+        with pytest.raises(HistoryFull, match=r"no space left to write .* Nothing was lost"):
             store.add({KEY: {"big": [ran(f"big-{n}") for n in range(2000)]}}, watermark=("s", "x", 99.0))
         assert store.watermark("s", "x") == 7.0
         assert len(store.runs(KEY)) == 300

@@ -338,7 +338,7 @@ def test_a_namespace_that_is_too_large_is_read_apart_and_told_alone(reader: Read
     assert [names for _, names, _, _ in world.looks] == [("huge", "quiet", "small")]
     assert (first.ok, first.data_until) == (True, NOW + 300.0 - DELAY)
     assert list(first.left_out) == ["huge"]
-    assert "raise the store's limits" in first.left_out["huge"][0]
+    assert "raise the limits of the metrics source" in first.left_out["huge"][0]
     second = read(600.0)
     assert [names for _, names, _, _ in world.looks] == [("quiet", "small"), ("huge",)]
     assert second.left_out == first.left_out  # a steady text costs no write
