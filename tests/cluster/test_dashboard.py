@@ -111,7 +111,7 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
         # Whoever may read one namespace sees that one, and of the operator's analysis what the chart's Role gives.
         with dashboard(narrow, namespace) as get:
             status, text = get("/")
-            assert status == 503
+            assert status == 403
             assert "--namespace NAME" in text
         with dashboard(narrow, namespace, "-n", namespace) as get:
             status, text = get("/")
@@ -121,7 +121,7 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
             assert status == 200
             assert "Only what the status holds is shown" in text
             assert "--role=concertmaster-explain" in text
-            assert get("/workflows/kube-system/cronjob-etl")[0] == 503, "another namespace is forbidden"
+            assert get("/workflows/kube-system/cronjob-etl")[0] == 403, "another namespace is forbidden"
             apply(cluster, explainer(cluster, namespace))
             cluster.kubectl(
                 "create", "rolebinding", "explain", "-n", namespace, "--role=concertmaster-explain", account

@@ -14,7 +14,7 @@ from concertmaster.report.html import environment
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
 from concertmaster.web.pages import Pages, page
-from concertmaster.web.readers import Reader, Unavailable
+from concertmaster.web.readers import NotAllowed, Reader, Unavailable
 from concertmaster.web.security import Secret, guard
 
 log = logging.getLogger("concertmaster.web")
@@ -50,6 +50,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors as a page, or as JSON where the API was asked."""
     try:
         return await handler(request)
+    except NotAllowed as error:
+        return _problem(request, 403, "You may not read this", str(error))
     except Unavailable as error:
         return _problem(request, 503, "The cluster could not be read", str(error))
     except web.HTTPException as error:

@@ -83,7 +83,7 @@ def _operation(route: Route) -> dict[str, Any]:
                     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
                 }
                 for code, words in (
-                    ("403", "The token is missing."),
+                    ("403", "The token or the rights of its owner do not suffice."),
                     ("404", "There is no such object."),
                     ("503", "The cluster could not be read."),
                 )

@@ -23,6 +23,10 @@ class Unavailable(Exception):
     """The data cannot be had; the message says why and what to do."""
 
 
+class NotAllowed(Unavailable):
+    """The reader's rights do not reach; the message says which are missing."""
+
+
 class Reader(Protocol):
     """What pages and API read. Called from several threads."""
 
@@ -126,7 +130,7 @@ class ClusterReader:
         except NotFound:
             raise Unavailable("The kind WorkflowProfile is not installed in this cluster.") from None
         except Forbidden as error:
-            raise Unavailable(f"{error}. Name namespaces you may read: --namespace NAME.") from None
+            raise NotAllowed(f"{error}. Name namespaces you may read: --namespace NAME.") from None
         except KubeError as error:
             raise Unavailable(str(error)) from None
         try:
@@ -144,6 +148,8 @@ class ClusterReader:
             return self._client.get(PROFILES.path(namespace, name))
         except NotFound:
             return None
+        except Forbidden as error:
+            raise NotAllowed(str(error)) from None
         except KubeError as error:
             raise Unavailable(str(error)) from None
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from concertmaster.web.readers import FRESH, STALE, ClusterReader, Unavailable
+from concertmaster.web.readers import FRESH, STALE, ClusterReader, NotAllowed, Unavailable
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 from tests.support.web.objects import change, profile
 
@@ -60,7 +60,7 @@ def test_a_list_that_is_too_old_is_not_shown() -> None:
         reader.fleet()
         healthy[0] = False
         clock.now += STALE + 1
-        with pytest.raises(Unavailable, match="--namespace NAME"):
+        with pytest.raises(NotAllowed, match="--namespace NAME"):
             reader.fleet()
 
 
