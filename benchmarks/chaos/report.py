@@ -14,7 +14,13 @@ RESULT = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
 def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the last `make chaos` measured."""
     parts = {"poison": poison.lines, "noisy": noisy.lines, "stores": stores.lines}
-    out = ["", "## Chaos (`make chaos`)"]
+    out = [
+        "",
+        "## Chaos (`make chaos`)",
+        "",
+        "Real API server and Prometheus; two cores shared with other work (load of 15 minutes 14 to 25), so times are upper"
+        " bounds.",
+    ]
     for name, part in parts.items():
         if name in found:
             out += ["", *part(found[name])]
