@@ -250,8 +250,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {name} | yes | {_yes(row['alive'])} | {row['advised']} | {row['lost_runs']} |"
         else:
             yield f"| {name} | no | - | - | - |"
-    yield ""
-    yield f"Restarts: {found['restarts']}; peak memory {found['peak_rss_mib']} MiB."
+    if "peak_rss_mib" in found:
+        yield ""
+        yield f"Restarts: {found['restarts']}; peak memory {found['peak_rss_mib']} MiB."
 
 
 def _yes(value: bool) -> str:
