@@ -115,7 +115,7 @@ class Sender:
             try:
                 self._deliver(receiver, message)
             except Undeliverable as error:
-                log.warning("receiver %s was not told %s: %s", receiver.name, message.event.value, error)
+                log.warning("receiver %s was not notified of %s: %s", receiver.name, message.event.value, error)
                 self._count(receiver.name, "failed")
             except Exception:
                 log.exception("telling receiver %s failed in an unexpected way", receiver.name)

@@ -91,7 +91,7 @@ class Settings(Section):
         description="Owners of cluster-wide templates: a namespace's own policies discover and change them only there.",
     )
     receivers: tuple[Receiver, ...] = Field(
-        (), max_length=64, description="Who can be told of events; policies name one in spec.notify, never a URL."
+        (), max_length=64, description="Who can be notified of events; policies name one in spec.notify, never a URL."
     )
     sources: tuple[Source, ...] = Field(
         max_length=64, description="Metrics sources, at least one. Namespaced users name one, never a URL."

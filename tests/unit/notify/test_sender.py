@@ -150,7 +150,7 @@ def test_tries_are_limited(bed: Bed, hook: Hook, caplog: pytest.LogCaptureFixtur
     bed.sender.offer("team", message())
     assert bed.outcomes() == {"failed": 1}
     assert len(hook.got) == 4
-    assert "receiver team was not told RunLate: it answered with HTTP 503" in caplog.text
+    assert "receiver team was not notified of RunLate: it answered with HTTP 503" in caplog.text
     assert TOKEN not in caplog.text and KEY not in caplog.text
 
 

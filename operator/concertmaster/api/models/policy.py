@@ -97,7 +97,7 @@ class NotifySpec(ApiModel):
         default=tuple(NotifyEvent),
         min_length=1,
         max_length=10,
-        description="What it is told of: slower runs, missed objectives, late runs, changes that wait for approval or were "
+        description="Events it gets: slower runs, missed objectives, late runs, changes that wait for approval or were "
         "rolled back, and once a week a digest. The same news is told once a day.",
         examples=[["RunLate", "WeeklyDigest"]],
         json_schema_extra=schema(unique=True, default="all of them"),
@@ -143,7 +143,7 @@ class OptimizationPolicySpec(ApiModel):
     notify: tuple[NotifySpec, ...] = Field(
         default=(),
         max_length=5,
-        description="Receivers outside the cluster that are told of events about the workflows under this policy.",
+        description="Receivers outside the cluster that are notified of events about the workflows under this policy.",
         examples=[[{"receiver": "team-data", "events": ["RunLate"]}]],
         json_schema_extra=schema(list_map="receiver"),
     )
