@@ -159,11 +159,15 @@ def test_every_query_about_the_operator_runs_on_a_real_prometheus(
             "apiVersion": "concertmaster.dev/v1alpha1",
             "kind": "OptimizationPolicy",
             "metadata": {"name": "team", "namespace": place},
-            "spec": {"discover": [{"apiVersion": "batch/v1", "kind": "CronJob"}]},
+            "spec": {
+                "discover": [{"apiVersion": "batch/v1", "kind": "CronJob"}],
+                "metrics": {"perWorkflow": True},
+            },
         },
     )
     with deployed(bed, "cm", place, tmp_path) as op:
         op.next_cycles(2)
+        wait_for("series of the workflow", lambda: "concertmaster_workflow_saving" in op.get("/metrics")[1], 90)
         own = make_prometheus([Scrape.of("concertmaster", f"http://127.0.0.1:{op.port}/metrics", "1s")])
         wait_for("a scrape", lambda: own.query("concertmaster_build_info"))
         _, exposition = op.get("/metrics")
