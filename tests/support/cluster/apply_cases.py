@@ -47,7 +47,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[Edit]]] = {
     ),
     "CronWorkflow": (
         ARGO,
-        {"schedule": "0 * * * *", "workflowSpec": {"entrypoint": "main", "templates": TEMPLATES}},
+        {"schedules": ["0 * * * *"], "workflowSpec": {"entrypoint": "main", "templates": TEMPLATES}},
         [Edit("/spec/workflowSpec/templates/1/script/resources/requests/memory", "1Gi", "768Mi")],
     ),
     "CronJob": (
