@@ -37,6 +37,7 @@ class HistoryProvider:
 
     def __init__(self, path: str) -> None:
         """Raises HistoryError when there is no file and none can be made: a wrong configuration, not a fault."""
+        self._unwritable = False  # in this cycle
         self._path = path
         self._trouble = ""
         self._meanwhile = _MEANWHILE  # with what the copy lacks
@@ -64,6 +65,7 @@ class HistoryProvider:
 
     def reopen(self) -> str:
         """Try the file again where only a copy is at hand; what is wrong with it, empty when nothing is."""
+        self._unwritable = False
         if self._trouble:
             try:
                 store = self._written()
@@ -108,10 +110,13 @@ class HistoryProvider:
 
     def record(self, key: WorkflowKey, figures: LongTermFigures) -> None:
         """See ``interfaces.History``."""
+        if self._unwritable:  # each attempt waits for the lock; the next cycle tries again
+            return
         try:
             self.store.daily.record(key, figures.rows, baseline=figures.baseline, adoptions=figures.adoptions)
         except HistoryError as error:
-            log.warning("the daily rows of %s were not written: %s", key, error)
+            self._unwritable = True
+            log.warning("the daily rows of %s and later workflows were not written: %s", key, error)
 
     def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
         """Daily rows of a workflow or a step. Safe to call from any thread."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
-from concertmaster.history import HistoryReadOnly, Store
+from concertmaster.controller.interfaces import LongTermFigures
+from concertmaster.history import HistoryError, HistoryReadOnly, Store
 from tests.support.data.history_rows import KEY, ran
 
 
@@ -70,3 +72,20 @@ def test_a_file_damaged_where_nothing_can_be_written_does_not_end_the_process(fi
     keeper.renew()
     assert keeper.reopen()
     assert keeper.store.keys() == []
+
+
+def test_a_locked_history_is_waited_for_once_a_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty workflows waited five seconds each for a lock that another process held."""
+    keeper, attempts = HistoryProvider(str(tmp_path / "history.db")), []
+
+    def locked(*_: Any, **__: Any) -> None:
+        attempts.append(1)
+        raise HistoryError("database is locked")
+
+    monkeypatch.setattr(type(keeper.store.daily), "record", locked)
+    for _ in range(50):
+        keeper.record(KEY, LongTermFigures())
+    assert len(attempts) == 1
+    keeper.reopen()
+    keeper.record(KEY, LongTermFigures())
+    assert len(attempts) == 2
