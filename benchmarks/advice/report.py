@@ -28,6 +28,15 @@ def lines(result: dict[str, Any]) -> list[str]:
         "|---|---|---|---|",
     ]
     out += [f"| {name} | {what} | {target} | {100 * result[name]:.1f}% |" for name, what, target in _MEASURES]
+    weeks = result.get("weeks")
+    if weeks:
+        out += [
+            "",
+            f"{weeks['workflows']} workflows followed for two weeks, analysed once a day: {weeks['flickers']} of"
+            f" {weeks['recommendation_weeks']:.0f} recommendations a week appeared and vanished or vanished and came back"
+            f" (target: at most 1 in 200); {weeks['moves']} proposed amounts moved, {weeks['small_moves']} of them by less"
+            " than 20 % (target: none).",
+        ]
     out += [
         "",
         "| kind | planted | found | right step | right number | interval | wrong beside it |",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.advice.law import DAY, HOUR, NOW, WINDOW, Flow
 from benchmarks.advice.plant import amount
 from benchmarks.advice.truth import runs_of
+from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow
@@ -58,7 +59,13 @@ def replay(name: str, flow: Flow, policy: Policy, seen: Stability) -> None:
         now = NOW + step * _EVERY
         past = [r for r in runs if now - WINDOW - max(LAGS) <= (r.end or 0.0) <= now]
         found = analyze_workflow(
-            own.definition, past, policy, profile=flow.name, now=now, published=tuple(published) if step else None
+            own.definition,
+            past,
+            policy,
+            profile=flow.name,
+            now=now,
+            published=tuple(published) if step else None,
+            sizing=sizing_history({}, (), published=list(_rows(published.values()))),
         )
         seen.analyses += 1
         given = {r.id: r for r in found.recommendations}
@@ -74,6 +81,12 @@ def replay(name: str, flow: Flow, policy: Policy, seen: Stability) -> None:
         for id_ in given.keys() & published.keys():
             _moved(name, published[id_], given[id_], seen)
         published = given
+
+
+def _rows(items: Iterable[Recommendation]) -> Iterator[tuple[str, str, str, str]]:
+    for item in items:
+        for row in item.items if item.rule == "right-size" else ():
+            yield row.step, row.container, row.field, row.new
 
 
 def _moved(name: str, before: Recommendation, after: Recommendation, seen: Stability) -> None:

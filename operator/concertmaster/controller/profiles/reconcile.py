@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
@@ -27,6 +27,7 @@ from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
 from concertmaster.report import detail, workflow_series
 from concertmaster.report import result as results
+from concertmaster.report.fleet import item_of
 from concertmaster.report.recommendation_log import decision
 from concertmaster.report.runs.served import recent_runs
 
@@ -48,7 +49,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         fleet=case.fleet,
         notes=case.notes,
         quotas=case.quotas,
-        sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders),
+        sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
         trust=(lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
         published=_published(case),
         older=complete(definition, case.older)[1],
@@ -86,6 +87,16 @@ def _published(case: Case) -> frozenset[str] | None:
     """What the last analysis published; None where none has been published yet."""
     standings = case.past.memory.standings
     return frozenset(s.id for s in standings if s.state is RecommendationState.ACTIVE) if standings else None
+
+
+def _proposed(case: Case) -> Iterator[tuple[str, str, str, str]]:
+    """The rows of the right-sizings that the last analysis published."""
+    for standing in case.past.memory.standings:
+        if standing.state is RecommendationState.ACTIVE and standing.id.partition(".")[0] == SIZING:
+            for line in standing.words.get("items") or ():
+                row = item_of(str(line))
+                if row is not None:
+                    yield row["step"] or "", row["container"] or "", row["field"] or "", row["new"] or ""
 
 
 def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from concertmaster.core.changes.ledger import Line
+from concertmaster.core.model.amounts import quantity
 from concertmaster.core.times import iso
 
 RULE = "right-size"
@@ -19,10 +20,12 @@ _RESOURCES = {RULE: None, "memory-request": "memory", "cpu-request": "cpu"}
 @dataclass(frozen=True, slots=True)
 class SizingHistory:
     """``left_out``: why a request gets no new size, by step (or ``step.container``) and resource (None: both).
-    ``verified``: values that a change set, that its runs confirmed and that stayed, by recommendation and JSON pointer."""
+    ``verified``: values that a change set, that its runs confirmed and that stayed, by recommendation and JSON pointer.
+    ``proposed``: requests published by the last analysis, by step, container and resource (cores or bytes)."""
 
     left_out: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
     verified: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    proposed: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
 
     def excluded(self, step: str, container: str, resource: str) -> str | None:
         """Why that request is left out; None when it is not."""
@@ -30,9 +33,15 @@ class SizingHistory:
         return next((self.left_out[n, r] for n in names for r in resources if (n, r) in self.left_out), None)
 
 
-def sizing_history(dismissals: Mapping[str, str], lines: Iterable[Line], tasks: Collection[str] = ()) -> SizingHistory:
+def sizing_history(
+    dismissals: Mapping[str, str],
+    lines: Iterable[Line],
+    tasks: Collection[str] = (),
+    published: Iterable[tuple[str, str, str, str]] = (),
+) -> SizingHistory:
     """The history of one workflow. ``dismissals``: those in force, id to words; ``lines``: the ledger lines of its retained
-    changes; ``tasks``: objects that have a right-sizing of their own, whose ids name them and no step."""
+    changes; ``tasks``: objects that have a right-sizing of their own, whose ids name them and no step; ``published``: step,
+    container, field (``requests.cpu``) and new value of the right-sizings that the last analysis published."""
     left_out: dict[tuple[str, str | None], str] = {}
     verified: dict[tuple[str, str], str] = {}
     for line in sorted((x for x in lines if x.rule == RULE), key=lambda x: x.finished):
@@ -43,4 +52,10 @@ def sizing_history(dismissals: Mapping[str, str], lines: Iterable[Line], tasks: 
         rule, _, name = recommendation.partition(".")
         if name and rule in _RESOURCES and not (rule == RULE and name in tasks):
             left_out[name, _RESOURCES[rule]] = f"dismissed ({words})"
-    return SizingHistory(left_out, verified)
+    proposed = {}
+    for step, container, name, new in published:
+        section, _, resource = name.partition(".")
+        amount = quantity(new)
+        if section == "requests" and amount:
+            proposed[step, container, resource] = amount
+    return SizingHistory(left_out, verified, proposed)

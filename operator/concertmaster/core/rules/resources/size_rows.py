@@ -23,6 +23,7 @@ from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_c
 _GIB = 1024.0**3
 _HOUR = 3600.0
 _FIRST = 1.25  # largest first request, in largest peaks: the cost model gives short steps more room than one needs
+_LEAST_ROOM = 1.05  # above the largest peak, for a size that was proposed when the peak was lower
 _HEADROOM = 1.15  # least room above the largest peak, as the Vertical Pod Autoscaler and KRR leave it
 # A request is clearly too large where its largest use stays below this part of the target utilisation. Between that and
 # the target lies what a healthy workflow's rhythm and growth need: a trim there comes with others, and is no reason for one.
@@ -104,6 +105,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
     if new is None or new < max(peak, _least(place, "memory")):
         return None
+    new = _standing(evidence, place, "memory", new, least, enough=max(_room(container) * peak, _least(place, "memory")))
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
@@ -138,6 +140,9 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
+    new = _standing(
+        evidence, place, "cpu", new, least, enough=max(_room(container) * peak, typical, _least(place, "cpu"))
+    )
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None
@@ -161,6 +166,22 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
     """Headroom (share) for what happens between two samples: no more than the kernel's own high-water mark allows."""
     most = max((r.memory_most for r in container.runs if r.memory_most is not None), default=None)
     return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
+
+
+def _room(container: ContainerUsage) -> float:
+    return _HEADROOM if _guaranteed(container) else _LEAST_ROOM
+
+
+def _standing(evidence: Evidence, place: Place, resource: str, new: float, least: float, *, enough: float) -> float:
+    """The size that was proposed last, where it is still ``enough`` and the new one is no other matter."""
+    before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
+    limits = getattr(evidence.analysis.policy.apply.bounds, resource)
+    limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
+    if before is None or before < enough or not limits.min <= before <= limits.max:
+        return new
+    if limit is not None and new <= limit < before:
+        return new
+    return before if abs(new / before - 1) < least else new
 
 
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:

@@ -286,3 +286,19 @@ def test_from_approval_to_done_takes_two_verifications_at_most(count: int) -> No
             for i, (name, (cpu, memory)) in enumerate(held.items())
         }
     assert len(lines) == (1 if count >= 20 else 2)
+
+
+def test_a_proposed_size_moves_only_by_a_material_step() -> None:
+    """Peaks differ a little from week to week; what was proposed stands while it is enough and not a fifth too much."""
+    steps = [spec("a", 0, memory="8Gi")]
+    wide = {"a": fact(memory_request=8 * GI, memory_sampled_peak=600 * MI)}
+
+    def proposed(last: str | None) -> str:
+        rows = [("a", "main", "requests.memory", last)] if last is not None else []
+        return only(sized(steps, wide, sizing=sizing_history({}, (), published=rows))).items[0].new
+
+    alone = proposed(None)
+    assert proposed(alone) == alone
+    assert proposed("650Mi") == "650Mi" != alone
+    assert proposed("610Mi") == alone, "too little room above the peak"
+    assert proposed("1Gi") == alone, "another size by now"
