@@ -35,7 +35,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             f"{weeks['workflows']} workflows followed for two weeks, analysed once a day: {weeks['flickers']} of"
             f" {weeks['recommendation_weeks']:.0f} recommendations a week appeared and vanished or vanished and came back"
             f" (target: at most 1 in 200); {weeks['moves']} proposed amounts moved, {weeks['small_moves']} of them by less"
-            " than 20 % (target: none).",
+            " than 20% (target: none).",
         ]
     out += [
         "",
