@@ -246,7 +246,7 @@ def test_the_cycle_goes_on_and_the_healthy_workflow_is_analysed(place: tuple[Clu
         ("graph", "Ready", "it has no owner and no step selects it, as orphan-1"),
         ("deploy", "Ready", "no tekton.dev labels (allow-list them)"),
         ("skewed", "Ready", "the clock of node-1 is behind by up to 1m"),
-        ("again", "MetricsAvailable", "cannot be told from others of the same name"),
+        ("again", "MetricsAvailable", "cannot be distinguished from others of the same name"),
         ("renamed", "Ready", "the run's name fits a known Argo template, but none of its pods does"),
         ("trimmed", "Ready", "ran leaf-gone, which WorkflowTemplate trimmed does not have: renamed or removed"),
         ("days", "Ready", "run days-aaaaa has been going on for 1 d or more"),

@@ -548,7 +548,7 @@ def test_a_journal_that_was_damaged_is_not_carried_out() -> None:
     bed.run()
     assert bed.cpu() == "1500m"
     assert jsonpatch.find(bed.target, IMAGE)[1] == "x"
-    assert any("the journal cannot take it back" in p for p in bed.problems)
+    assert any("the journal cannot roll it back" in p for p in bed.problems)
     assert not bed.pages.journal("change/")
     assert len(bed.pages.journal("deleted/")) == 1
 
@@ -614,7 +614,7 @@ def test_a_hand_made_object_is_refused() -> None:
     bed.run()
     mine = next(c for c in bed.all() if c.name == "mine")
     assert mine.phase == "Failed"
-    assert "did not make" in str(mine.condition(C.APPROVED)["message"])
+    assert "did not create" in str(mine.condition(C.APPROVED)["message"])
     assert bed.cpu() == "2"
 
 
@@ -901,7 +901,7 @@ def test_a_right_lost_while_proving_does_not_lose_the_inverse() -> None:
     later(bed, 2, 1500.0)
     assert bed.cpu() == "1500m"
     assert bed.one().phase == "Verifying"
-    assert any("not taken back yet" in p for p in bed.problems)
+    assert any("not rolled back yet" in p for p in bed.problems)
     bed.run()
     assert bed.cpu() == "2"
     assert bed.one().phase == "Completed"

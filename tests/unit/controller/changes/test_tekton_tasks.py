@@ -358,7 +358,7 @@ def test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_
     told = " ".join(str(c["message"]) for c in forged.status["conditions"])
     words = {
         "victim": "its plan is for Task victim, which is not the workflow of its profile (Pipeline ci) and no Task that",
-        "other": "the advice has moved on",  # what it is about gives another plan
+        "other": "the recommendation has changed",  # what it is about gives another plan
     }
     assert words[name] in told
 
