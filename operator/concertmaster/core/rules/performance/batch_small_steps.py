@@ -60,10 +60,18 @@ def _pods(runs: Sequence[ExecutedRun]) -> dict[str, _Pods]:
     }
 
 
+def _sizes(graph: WorkflowGraph, pods: _Pods) -> list[int]:
+    """Batch sizes to be tried: round ones, and the one with which all pods that may run at a time take one round."""
+    spec = graph.step(pods.step)
+    limits = [n for n in (graph.parallelism, spec.parallelism if spec is not None else None) if n]
+    one_round = [-(-pods.items // min(limits))] if limits else []
+    return sorted({s for s in (*_SIZES, *one_round) if 2 <= s <= pods.items})
+
+
 def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> tuple[int, Gain, bool] | None:
     """The batch size that shortens the run most; else the largest that leaves it as it is (True: it shortens)."""
     tried = []
-    for size in (s for s in _SIZES if s <= pods.items):
+    for size in _sizes(evidence.analysis.definition.graph, pods):
         found = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
         if found.share is not None:
             tried.append((size, found, found.share.likely))

@@ -20,6 +20,16 @@ def test_batches_of_a_limited_fan_out_shorten_the_run() -> None:
     assert "4m00s of pod time" in item.expected  # 12 starts of 20 s
 
 
+def test_a_batch_that_takes_one_round_is_tried() -> None:
+    of = argo(task("check", withItems=[str(i) for i in range(36)]), templates={"main": {"parallelism": 4}})
+    value = noise()
+    item = scene(of, 20, lambda _: {"check": [Pod(value(5), startup=25.0) for _ in range(36)]}).one("batch-small-steps")
+    # 8 items take two rounds of 65 s, 9 items one of 70 s, 16 items one of 105 s
+    assert item.proposed == "4 pods of 9 items"
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(9 * 31 - 71, rel=0.1)
+
+
 def test_without_a_limit_batches_only_save_pod_time() -> None:
     of = argo(task("check", withItems=list("abcdefgh")), task("train"))
     value = noise()
