@@ -165,10 +165,10 @@ def _amount(effect: RelativeEffect) -> str | None:
     if effect.measure == "Failures" and effect.likely == 0 and not effect.low and not effect.high:
         return "no change in failed runs"
     sign = -1.0 if effect.likely <= 0 else 1.0
-    unit = "points" if effect.measure == "Failures" else "%"
+    unit = " points" if effect.measure == "Failures" else "%"
     ends = sorted(100.0 * sign * v for v in (effect.low, effect.high) if v is not None)
-    span = f" ({ends[0]:.0f} to {ends[1]:.0f} {unit})" if len(ends) == 2 and ends[0] != ends[1] else ""
-    return f"{abs(100.0 * effect.likely):.0f} {unit} {less if sign < 0 else more}{span}"
+    span = f" ({ends[0]:.0f} to {ends[1]:.0f}{unit})" if len(ends) == 2 and ends[0] != ends[1] else ""
+    return f"{abs(100.0 * effect.likely):.0f}{unit} {less if sign < 0 else more}{span}"
 
 
 # --- reading

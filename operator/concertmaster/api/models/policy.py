@@ -98,7 +98,7 @@ class NotifySpec(ApiModel):
         min_length=1,
         max_length=10,
         description="Events it gets: slower runs, missed objectives, late runs, changes that wait for approval or were "
-        "rolled back, and once a week a digest. The same news is told once a day.",
+        "rolled back, and once a week a digest. The same event is sent once a day.",
         examples=[["RunLate", "WeeklyDigest"]],
         json_schema_extra=schema(unique=True, default="all of them"),
     )
