@@ -32,23 +32,17 @@ def rows(query: str, owner: tuple[str, str], labels: Labels) -> list[tuple[Label
     if '"interval"' in query:
         target = {"job": "ksm", "instance": "k:1"}
         return [({"stat": stat, **target}, 1) for stat in ("up", "seen", "now")] + [({"stat": "interval"}, 30)]
+    if query.startswith("group by (namespace, pod, uid)"):
+        return [(pod, 1)]
     if "kube_pod_created" in query:
+        asked = {name: value for name, value in labels.items() if re.search(rf"\b{name}\b", query)}
+        owned = {"node": "n1", "created_by_kind": owner[0], "created_by_name": owner[1]}
         return [
-            (
-                {
-                    "__name__": "kube_pod_info",
-                    **pod,
-                    "node": "n1",
-                    "created_by_kind": owner[0],
-                    "created_by_name": owner[1],
-                },
-                1,
-            ),
+            ({"__name__": "kube_pod_info", **pod, **owned}, 1),
+            ({"__name__": "kube_pod_labels", **pod, **asked}, 1),
             ({"__name__": "kube_pod_created", **pod}, NOW - 505),
             ({"__name__": "kube_pod_completion_time", **pod}, NOW - 200),
         ]
-    if re.search(r"label_\w", query):
-        return [({**pod, **{k: v for k, v in labels.items() if re.search(rf"\b{k}\b", query)}}, 1)]
     return []
 
 
