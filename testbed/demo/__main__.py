@@ -3,7 +3,7 @@
 1. ``concertmaster analyze`` on the committed facts, at once.
 2. Meanwhile etcd, kube-apiserver, kubectl and Prometheus are found or built.
 3. Prometheus gets two weeks of history; workflows, a profile and policies are applied with kubectl.
-4. The operator runs until every profile has advice; ``kubectl get wfp`` and ``kubectl describe`` show it.
+4. The operator runs until every profile has recommendations; ``kubectl get wfp`` and ``kubectl describe`` show it.
 
 On a terminal everything stays up until Ctrl-C, with the addresses printed. Elsewhere it ends by itself; the exit status
 tells whether all of it worked.
@@ -31,7 +31,7 @@ from testbed.prometheus import PrometheusServer
 
 COMPONENTS = ("etcd", "kube-apiserver", "kubectl", "prometheus", "promtool")
 EXAMPLES = ROOT / "examples" / "demo"
-PATIENCE = 180.0  # seconds for the operator's first advice
+PATIENCE = 180.0  # seconds for the first recommendations
 
 
 def say(text: str = "") -> None:
@@ -117,10 +117,10 @@ def wait_for_advice(cluster: Cluster, operator: Process, expected: int) -> float
         if not operator.running:
             raise TestbedError(f"the operator ended:\n{operator.tail(30)}")
         if time.monotonic() - start > PATIENCE:
-            raise TestbedError(f"{done} of {total} profiles have advice after {PATIENCE:.0f} s:\n{operator.tail(30)}")
+            raise TestbedError(f"{done} of {total} profiles have recommendations after {PATIENCE:.0f} s:\n{operator.tail(30)}")
         if time.monotonic() - told > 5:
             told = time.monotonic()
-            say(f"  {done} of {total} profiles have advice after {told - start:.0f} s")
+            say(f"  {done} of {total} profiles have recommendations after {told - start:.0f} s")
         time.sleep(0.5)
 
 
@@ -191,9 +191,9 @@ def run(keep: bool) -> int:
             try:
                 operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
                 seconds = wait_for_advice(cluster, operator, expected=3)
-                say(f"  every profile has advice {seconds:.0f} s after the operator started")
+                say(f"  every profile has recommendations {seconds:.0f} s after the operator started")
                 now = time.monotonic()
-                say(f"  first advice {now - warm:.0f} s after the parts were there, {now - begin:.0f} s in all")
+                say(f"  first recommendations {now - warm:.0f} s after the parts were there, {now - begin:.0f} s in all")
                 show(cluster)
                 if keep:
                     stay(cluster, prometheus.url, port)

@@ -50,8 +50,8 @@ def demo() -> str:
 def test_it_shows_every_profile_with_advice(demo: str) -> None:
     for name in ("cronjob-align-reads", "sra-search", "wftmpl-blast-search"):
         assert f"=== kubectl describe wfp -n demo {name}" in demo
-    assert "every profile has advice" in demo
-    found = re.search(r"first advice (\d+) s after the parts were there", demo)
+    assert "every profile has recommendations" in demo
+    found = re.search(r"first recommendations (\d+) s after the parts were there", demo)
     assert found is not None
 
 
