@@ -117,7 +117,8 @@ def wait_for_advice(cluster: Cluster, operator: Process, expected: int) -> float
         if not operator.running:
             raise TestbedError(f"the operator ended:\n{operator.tail(30)}")
         if time.monotonic() - start > PATIENCE:
-            raise TestbedError(f"{done} of {total} profiles have recommendations after {PATIENCE:.0f} s:\n{operator.tail(30)}")
+            missing = f"{done} of {total} profiles have recommendations after {PATIENCE:.0f} s"
+            raise TestbedError(f"{missing}:\n{operator.tail(30)}")
         if time.monotonic() - told > 5:
             told = time.monotonic()
             say(f"  {done} of {total} profiles have recommendations after {told - start:.0f} s")
@@ -193,7 +194,9 @@ def run(keep: bool) -> int:
                 seconds = wait_for_advice(cluster, operator, expected=3)
                 say(f"  every profile has recommendations {seconds:.0f} s after the operator started")
                 now = time.monotonic()
-                say(f"  first recommendations {now - warm:.0f} s after the parts were there, {now - begin:.0f} s in all")
+                say(
+                    f"  first recommendations {now - warm:.0f} s after the parts were there, {now - begin:.0f} s in all"
+                )
                 show(cluster)
                 if keep:
                     stay(cluster, prometheus.url, port)
