@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,12 @@ class Cluster:
         self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 120
     ) -> str:
         """Output of `kubectl *arguments`, as admin unless a kubeconfig is given; KubectlError when it fails."""
+        until = time.monotonic() + timeout
         answer = self.run_kubectl(*arguments, input=input, kubeconfig=kubeconfig, timeout=timeout)
+        # kubectl wait fails on an object so new that it has no conditions yet.
+        while answer.returncode != 0 and "conditions accessor error" in answer.stderr and time.monotonic() < until:
+            time.sleep(0.2)
+            answer = self.run_kubectl(*arguments, input=input, kubeconfig=kubeconfig, timeout=timeout)
         if answer.returncode != 0:
             raise KubectlError(arguments, answer.stderr)
         return answer.stdout

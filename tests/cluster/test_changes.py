@@ -140,7 +140,7 @@ def test_an_automatic_change_is_made_once_and_an_editor_wins(
         assert found["status"]["changesInFlight"] == 1
         assert condition(found, "WriteAccess")["status"] == "True"
 
-        undo = condition(change, "Applied")["message"].partition("by hand: ")[2]
+        undo = condition(change, "Applied")["message"].partition("manually: ")[2]
         assert undo.startswith("kubectl -n")
         place.cluster.kubectl(
             "-n", place.namespace, "patch", "cronjob", "etl", "--type=json", "-p", undo.split("-p ")[1][1:-1]
@@ -375,9 +375,9 @@ def test_explain_shows_plan_and_gates_and_approve_decides_in_ones_own_name(
                 assert json.dumps(operation) in told.stdout
         assert "kustomization.yaml" in told.stdout
         assert f"Change {name}: Proposed" in told.stdout
-        assert "closed  mode              mode is Approve: it waits for a decision" in told.stdout
-        assert "closed  window            the next window opens" in told.stdout
-        assert "open    owner             nobody else owns the object" in told.stdout
+        assert "blocked  mode              mode is Approve: it waits for a decision" in told.stdout
+        assert "blocked  window            the next window opens" in told.stdout
+        assert "passed   owner             nobody else owns the object" in told.stdout
         decided = run_cli(place, "approve", "-n", place.namespace, name, "--yes")
         assert decided.returncode == 0, decided.stderr
         assert "CPU request" in decided.stdout or "memory request" in decided.stdout

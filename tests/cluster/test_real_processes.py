@@ -143,7 +143,7 @@ def test_real_limits_real_kills_and_advice_from_real_usage(
     limit = found["throttled"]["cpu-request"]
     assert "CPU limit" in limit["action"] and "throttled" in limit["because"]
     raised = found["killed"]["memory-request"]
-    assert raised["action"].startswith("Raise the memory") and "OOM-killed" in raised["because"]
+    assert raised["action"].startswith("Raise memory request") and "OOM-killed" in raised["because"]
 
 
 def killed_and_throttled(cluster: Cluster, prometheus: PrometheusServer) -> None:

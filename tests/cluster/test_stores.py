@@ -157,7 +157,7 @@ def test_victoria_metrics_says_partial_in_a_field_of_its_own(
     client = PrometheusClient(Source.model_validate({"name": "s", "url": store.url}))
     found = {check.name: check for check in Examination(client, END + 60).run()}
     assert (found["metrics source"].mark, found["retention"].mark) == (Mark.OK, Mark.OK)
-    assert "does not tell" in found["retention"].result
+    assert "not reported" in found["retention"].result
 
 
 def test_a_managed_store_that_refuses_patterns_of_names(

@@ -89,7 +89,7 @@ def read_pods(vector: Vector, scheme: LabelScheme, uids: Set[str]) -> dict[str, 
     for row, value in zip(vector.rows, vector.values, strict=True):
         if own < 0 or row[own] not in uids:
             continue
-        metric = "".join([row[place] for place in names])  # one of the two is empty
+        metric = next((row[place] for place in names if row[place]), "")
         rows, values = families[_FAMILIES.get(metric, "told")]
         rows.append(row)
         values.append(value)
