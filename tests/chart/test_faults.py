@@ -201,7 +201,7 @@ def test_a_full_disk_is_told_and_got_over(bed: Bed, installed: str, tmp_path: Pa
         log = op.log.stat().st_size
         _, hard = resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (log + 40_000, resource.RLIM_INFINITY))
         assert hard == resource.RLIM_INFINITY
-        full = "no room to write"
+        full = "no space left to write"
         wait_for("to be told", lambda: [c for c in op.cycles() if full in str(c.get("problems"))], 60)
         assert op.process.poll() is None
         assert op.get("/healthz")[0] == 200

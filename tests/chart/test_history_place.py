@@ -49,7 +49,7 @@ def _troubled(op: Operator, words: str) -> Callable[[], bool]:
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
-    [(READ_ONLY, WRITABLE, "cannot be opened for writing"), (FULL, ROOM, "no room to write")],
+    [(READ_ONLY, WRITABLE, "cannot be opened for writing"), (FULL, ROOM, "no space left to write")],
     ids=["read-only", "full"],
 )
 def test_advice_goes_on_from_a_copy_and_returns_to_the_file(
