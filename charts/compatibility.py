@@ -64,8 +64,14 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
     more = rules - {r["rule"] for r in old.get("x-kubernetes-validations", ())}
     # A rule of the status is no promise broken: the operator alone writes it.
     if not path.startswith(".status"):
-        before = [_kinds(r["rule"]) for r in old.get("x-kubernetes-validations", ())]
-        yield from (f"{path}: new rule {rule}" for rule in sorted(more) if not _widens(_kinds(rule), before))
+        before = [r["rule"] for r in old.get("x-kubernetes-validations", ())]
+        kinds = [_kinds(rule) for rule in before]
+        yield from (
+            f"{path}: new rule {rule}"
+            for rule in sorted(more)
+            # One more alternative at the end accepts more than the rule did.
+            if not _widens(_kinds(rule), kinds) and not any(_alternatives(rule, known) for known in before)
+        )
     fields = new.get("properties", {})
     for name, child in old.get("properties", {}).items():
         if name not in fields:
@@ -87,6 +93,11 @@ def _kinds(rule: str) -> tuple[dict[str, str], str] | None:
     other = _PAIR.sub("", rule)
     match = _OTHER.fullmatch(other.strip())
     return (pairs, match[1]) if pairs and match is not None else None
+
+
+def _alternatives(rule: str, known: str) -> bool:
+    """Whether ``rule`` is ``known`` with more alternatives: both a chain of ``||`` on the outermost level."""
+    return "&&" not in known and "?" not in rule and rule.startswith(f"{known} || ")
 
 
 def _widens(rule: tuple[dict[str, str], str] | None, before: list[tuple[dict[str, str], str] | None]) -> bool:

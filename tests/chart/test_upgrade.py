@@ -250,3 +250,23 @@ def test_a_kind_of_an_api_version_of_its_own_may_be_added_and_none_changed() -> 
     pair("self.kind == 'Job' :", "self.kind == 'Jobs' :")(other)
     assert crd_breaks(crd, more) == []
     assert any("new rule" in text for text in crd_breaks(crd, other))
+
+
+@pytest.mark.parametrize(
+    ("rule", "breaks"),
+    [
+        ("has(self.a) || has(self.b) || (has(self.c) && has(self.d))", False),
+        ("has(self.a) || has(self.b) && has(self.c)", True),
+        ("has(self.a) || has(self.b) || has(self.c) ? true : false", True),
+        ("has(self.a)", True),
+    ],
+)
+def test_one_more_alternative_is_no_new_rule(rule: str, breaks: bool) -> None:
+    def with_rule(text: str) -> dict[str, Any]:
+        crd = copy.deepcopy(load(ROOT / "crds" / "optimizationpolicies.concertmaster.dev.yaml"))
+        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        schema["properties"]["spec"]["x-kubernetes-validations"] = [{"rule": text}]
+        return crd
+
+    found = crd_breaks(with_rule("has(self.a) || has(self.b)"), with_rule(rule))
+    assert any("new rule" in text for text in found) is breaks
