@@ -202,7 +202,7 @@ class WorkflowChangeView:
 
     @property
     def restored(self) -> float | None:
-        """When it was taken back, None when it was not."""
+        """When it was rolled back, None when it was not."""
         return self.since(ConditionType.RESTORED) if self.is_(ConditionType.RESTORED) else None
 
     def forged(self, of: Scope | None = None) -> str | None:

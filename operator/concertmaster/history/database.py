@@ -47,7 +47,7 @@ class Database:
         """Keep ``body`` under ``key`` at ``at`` (unix seconds), on the disk before this returns."""
         self._must_last()
         with self._lock, translated(self.path):
-            self._db.execute("PRAGMA synchronous = FULL")  # what is lost with the power could never be taken back
+            self._db.execute("PRAGMA synchronous = FULL")  # what is lost with the power could never be rolled back
             try:
                 with self._transaction():
                     self._db.execute("INSERT OR REPLACE INTO journal VALUES (?, ?, ?)", (key, body, at))

@@ -72,7 +72,7 @@ def lived() -> dict[str, object]:
         "how": commands.explain("lived", "demo", "cache-step.extract"),
         "proposed": "a cache by inputs",
     }
-    gone = "the runs no longer show what it rested on"
+    gone = "condition cleared in recent runs"
     decision = "we watch it by hand, until 2025-12-01T00:00:00Z"
     unknown = RelativeEffect("Failures")
     standings = (

@@ -88,7 +88,7 @@ def _note() -> Any:
     return Field(
         default=None,
         description="Why it is in this state, where that needs a word.",
-        examples=["the runs no longer show what it rested on"],
+        examples=["condition cleared in recent runs"],
     )
 
 

@@ -189,7 +189,7 @@ class Changes:
         self, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView], subjects: Sequence[Subject],
         snapshot: ClusterSnapshot, now: float, outcome: ChangesOutcome, policies: PolicyReader,
     ) -> None:  # fmt: skip
-        """Changes in flight whose objects are gone are taken back from the journal."""
+        """Changes in flight whose objects are gone are rolled back from the journal."""
         present = {c.uid: c for c in listed}
         known = {(s.entry.namespace, s.entry.name): s for s in subjects}
         for uid, body in journaled.items():

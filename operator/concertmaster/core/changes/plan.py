@@ -79,7 +79,7 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is written (``patch``), how it is taken back (``inverse``), and what is to come of it.
+    """What is written (``patch``), how it is rolled back (``inverse``), and what is to come of it.
 
     ``whole`` is False when the largest step lets the change go only part of the way that was advised.
     """

@@ -101,7 +101,7 @@ def _scaled(effect: RelativeEffect, factor: float) -> RelativeEffect:
 
 
 def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
-    """An outcome under the present definition; None for one taken back before anything could be told. Where the fields
+    """An outcome under the present definition; None for one rolled back before anything could be told. Where the fields
     were too much to be remembered, the object does not tell whether they stand."""
     line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
     if line is not None and outcome.verdict is None:  # the operator's own change was judged where it was made
@@ -223,7 +223,7 @@ def _gone(standing: TrackedRecommendation, look: Observation) -> str:
             return f"the template changed: {wanted.path} is {now or 'not set'} now and was {wanted.old or 'not set'}"
     if decided := sorted(d for d in look.dismissals if d.startswith(f"{SIZING}.") and standing.id == SIZING):
         return f"nothing is left of it without the dismissed steps ({', '.join(decided[:3])})"
-    return "the runs no longer show what it rested on"
+    return "condition cleared in recent runs"
 
 
 def _bounded(left: Sequence[TrackedRecommendation]) -> list[TrackedRecommendation]:

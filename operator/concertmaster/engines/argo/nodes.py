@@ -1,7 +1,7 @@
 """Node names an Argo definition can produce, as hashes, and attempts that only hashes can link.
 
 The node names are enumerated from the paths of the steps; what only exists at run time (withParam items) cannot be.
-Attempts need no enumeration: a hash can be taken back over the "(1)" at its end, which even links the attempts of an
+Attempts need no enumeration: a hash can be undone over the "(1)" at its end, which even links the attempts of an
 item nobody knows.
 """
 

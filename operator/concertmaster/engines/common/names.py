@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _OFFSET = 0x811C9DC5
 _PRIME = 16777619
 _MASK = 0xFFFFFFFF
-_INVERSE = pow(_PRIME, -1, 1 << 32)  # the prime is odd, so one FNV-1a step can be taken back
+_INVERSE = pow(_PRIME, -1, 1 << 32)  # the prime is odd, so one FNV-1a step can be undone
 
 # Kubernetes' generateName appends five of these (apimachinery/pkg/util/rand).
 _GENERATED = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{5}$")

@@ -106,7 +106,7 @@ def test_without_the_object_nothing_is_concluded_from_it() -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({}, "the runs no longer show what it rested on"),
+        ({}, "condition cleared in recent runs"),
         ({"steps": ("load",)}, "no step train any more"),
         ({"memory": "3Gi"}, f"{PATH} is 3Gi now and was 2Gi"),
         ({"target": {"spec": {"templates": []}}}, "there is no /spec/templates/train"),
@@ -219,7 +219,7 @@ def test_fields_that_were_too_much_to_be_remembered_do_not_say_that_it_was_taken
 def test_an_id_that_names_no_step_is_not_about_a_step_that_has_gone() -> None:
     item = replace(given(id_="budget.tokens"), fields=())
     gone = advance(advance(RecommendationHistory(), look(item)), look(now=NOW + DAY, stepless={"budget"}))
-    assert only(gone).note == "the runs no longer show what it rested on"
+    assert only(gone).note == "condition cleared in recent runs"
 
 
 def test_another_change_of_the_workflow_ends_the_measuring() -> None:
