@@ -68,6 +68,7 @@ def test_the_defaults_of_a_policy_are_the_documented_ones(api: Cluster) -> None:
     stored = create(api, {"apiVersion": API, "kind": "OptimizationPolicy", "metadata": {"name": "empty"}, "spec": {}})
     assert stored["spec"] == {
         "analysis": {
+            "learning": "Enabled",
             "materiality": {
                 "costPercent": "10",
                 "failedRunsPerMonth": "1",
@@ -96,9 +97,11 @@ def test_the_defaults_of_a_policy_are_the_documented_ones(api: Cluster) -> None:
             "mode": "Recommend",
             "verify": {"maxAge": "7d", "maxRuns": 30, "minRuns": 5, "onInconclusive": "Keep", "onSame": "Restore"},
         },
+        "metrics": {"perWorkflow": False, "steps": 5},
         "metricsSource": "default",
         "pricing": {"currency": "USD", "failedRun": "10", "runHour": "2.5"},
         "priority": 0,
+        "sizing": {"maxFailurePercent": "1"},
         "suspend": False,
     }
 
