@@ -200,7 +200,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             " this workflow failed"
             f" {evidence.runs(len(analysis.runs))}; {text.listing([f'{i.name} ({i.detail})' for i in failed], 2)}"
         ),
-        otherwise="each of them shows on a bad day: a hang, an eviction, a lost failure, a pile of runs",
+        otherwise="risks: stuck runs, evictions, unreported failures, overlapping runs",
         current=f"{len(asked) - len(failed)} of {len(asked)} passed",
         proposed=f"set {text.listing(list(dict.fromkeys(i.field for i in failed)), 5)}",
         expected=f"no gain in time or money is promised; {text.count(len(failed), 'item')} less to go wrong",
